@@ -1,0 +1,1 @@
+"""Example functions: business code in `orders`, entry files for each platform beside it."""

@@ -1,0 +1,211 @@
+"""From a consumer and a platform to a Plan: what was said at bind, what the environment says, and what must hold."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypedDict, TypeVar
+
+from peeklock import engine
+from peeklock.clock import Clock, SystemClock
+from peeklock.consumer import Consumer, resolve
+from peeklock.delays import Random, Seconds, seconds
+from peeklock.errors import ConfigError
+from peeklock.message import Message
+from peeklock.observe import LogObserver, Observer, Settled, record
+from peeklock.parcel import Sender
+from peeklock.plan import RESERVE, Delays, Plan
+from peeklock.queue import Queue
+from peeklock.registry import open_sender, open_store
+from peeklock.send import sender_to
+from peeklock.store import Store
+from peeklock.unwrap import Unwrap
+
+
+class Options(TypedDict, total=False):
+    """What every `bind` takes. What is left out comes from the environment that the infrastructure sets."""
+
+    store: Store | str
+    """The store or its URL; else `PEEKLOCK_STORE`; else none, and what is then weaker is logged once."""
+    dead_letter: Sender | str
+    """Where letters go; else `PEEKLOCK_<QUEUE>_DEAD_LETTER`."""
+    queue: Sender | str
+    """Where delayed copies go, on platforms that need them; else `PEEKLOCK_<QUEUE>_URL`."""
+    parallel: int
+    """Handlers that run at once within one event; 1 unless given, since few sessions are safe to share."""
+    lock: Seconds
+    """How long the platform holds a message for one event; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds."""
+    unwrap: Unwrap
+    """The envelope around each body, from `peeklock.unwrap`."""
+    observer: Observer
+    """Hears of runs and settlements instead of the log."""
+    clock: Clock
+    random: Random
+
+
+class Binding:
+    """A consumer on one platform. The environment is read at the first event, not at import."""
+
+    def __init__(
+        self, function: Callable[..., Any], platform: str, *, delays: Delays, longest: timedelta, options: Options
+    ) -> None:
+        """`longest`: how long the platform lets an event take at most. Raises ConfigError for what cannot work."""
+        self.function = function
+        self.platform = platform
+        self.delays = delays
+        self.consumer: Consumer = resolve(function)
+        self.options = options
+        self._plan: Plan | None = None
+        self._lock = threading.Lock()
+        _check_parallel(options.get("parallel", 1))
+        self._check_timeout(longest)
+
+    @property
+    def queue(self) -> Queue:
+        return self.consumer.queue
+
+    @property
+    def is_async(self) -> bool:
+        return self.consumer.handler.is_async
+
+    def _check_timeout(self, longest: timedelta) -> None:
+        if self.queue.timeout + RESERVE > longest:
+            most = (longest - RESERVE).total_seconds()
+            raise ConfigError(
+                f"queue {self.queue.name!r}: timeout={self.queue.timeout.total_seconds():g} s does not fit {self.platform},"
+                f" which ends an event after {longest.total_seconds():g} s; use at most timeout={most:g}"
+            )
+
+    def plan(self) -> Plan:
+        """The plan, made at the first call. Raises ConfigError where environment and declaration do not fit."""
+        if self._plan is None:
+            with self._lock:
+                if self._plan is None:
+                    self._plan = self._make()
+        return self._plan
+
+    def _make(self) -> Plan:
+        queue, options, declared = self.queue, self.options, self.consumer.declared
+        _check_fingerprint(queue)
+        store = self._store()
+        delays = Delays.NONE if self.delays is Delays.COPY and store is None else self.delays
+        self._check_store(store, delays)
+        return Plan(
+            platform=self.platform,
+            queue=queue,
+            handler=self.consumer.handler,
+            unwrap=options.get("unwrap"),
+            decode=self.consumer.decode,
+            key=self.consumer.key,
+            fatal=declared.fatal,
+            on_error=declared.on_error,
+            store=store,
+            letters=self._letters(),
+            copies=self._copies() if delays is Delays.COPY else None,
+            delays=delays,
+            parallel=options.get("parallel", 1),
+            observer=options.get("observer") or LogObserver(),
+            clock=options.get("clock") or SystemClock(),
+            random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
+        )
+
+    def _store(self) -> Store | None:
+        given = self.options.get("store") or os.environ.get("PEEKLOCK_STORE")
+        return open_store(given) if isinstance(given, str) else given
+
+    def _check_store(self, store: Store | None, delays: Delays) -> None:
+        if store is not None:
+            return
+        queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
+        if self.consumer.key is not None:
+            raise ConfigError(f"{self.consumer.name}: key= needs a store that remembers keys; {fix}")
+        if queue.exact_delay and delays is Delays.NONE:
+            raise ConfigError(
+                f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"
+                f" {self.platform}, which cannot delay a message itself; {fix}, or leave first_delay out"
+            )
+        weaker = "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
+        if delays is Delays.NONE:
+            weaker += ", with the queue's own delay between them"
+        record("peeklock.weaker %s", {"queue": queue.name, "detail": weaker}, level=logging.WARNING)
+
+    def _letters(self) -> Sender:
+        given = self.options.get("dead_letter") or os.environ.get(self.queue.variable("DEAD_LETTER"))
+        if not given:
+            raise ConfigError(
+                f"{self.queue.variable('DEAD_LETTER')} is not set: it holds the address to which dead letters of queue"
+                f" {self.queue.name!r} go; set it, or pass dead_letter="
+            )
+        return open_sender(given) if isinstance(given, str) else given
+
+    def _copies(self) -> Sender:
+        given = self.options.get("queue")
+        if given is None:
+            return sender_to(self.queue)
+        return open_sender(given) if isinstance(given, str) else given
+
+    def lock(self) -> timedelta | None:
+        """How long the platform holds a message, as far as it was said."""
+        variable = self.queue.variable("LOCK")
+        given = self.options.get("lock", os.environ.get(variable))
+        try:
+            return None if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
+        except (TypeError, ValueError) as exc:
+            raise ConfigError(f"{variable}={given!r} is not a number of seconds") from exc
+
+    def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> list[Settled]:
+        """Handle one event's messages, from synchronous code. `changes`: fields of the plan, for this event."""
+        plan = replace(self.plan(), **changes) if changes else self.plan()
+        if not self.is_async:
+            return engine.handle(plan, messages, remaining)
+        from peeklock import loop  # noqa: PLC0415 - it loads asyncio
+
+        return loop.run(engine.handle_async(plan, messages, remaining))
+
+    async def run_async(
+        self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any
+    ) -> list[Settled]:
+        """As `run`, on the caller's event loop."""
+        plan = replace(self.plan(), **changes) if changes else self.plan()
+        return await engine.handle_async(plan, messages, remaining)
+
+
+_MARK = "__peeklock_binding__"
+
+E = TypeVar("E", bound=Callable[..., Any])
+
+
+def mark(entry: E, binding: Binding) -> E:
+    """Let a platform's entry point tell what it is bound to, for replay."""
+    setattr(entry, _MARK, binding)
+    return entry
+
+
+def binding_of(entry: object) -> Binding | None:
+    """What an entry point is bound to; None for anything else."""
+    found = getattr(entry, _MARK, None)
+    return found if isinstance(found, Binding) else None
+
+
+def remaining(*limits: timedelta | None) -> timedelta | None:
+    """The tightest of the limits that are known."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _check_parallel(parallel: object) -> None:
+    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
+        raise ConfigError(f"parallel={parallel!r}: give the number of handlers that may run at once, 1 or more")
+
+
+def _check_fingerprint(queue: Queue) -> None:
+    expected = os.environ.get(queue.variable("FINGERPRINT"))
+    if expected and expected != queue.fingerprint:
+        raise ConfigError(
+            f"queue {queue.name!r}: the infrastructure was made for the declaration {expected}, this code has"
+            f" {queue.fingerprint}; deploy both from the same commit"
+        )

@@ -1,0 +1,207 @@
+"""`consumer`: a function, marked as the consumer of a queue. It stays the function that it was."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
+
+from peeklock.batch import Batch
+from peeklock.decode import Decode, decoder
+from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.message import Message
+from peeklock.plan import Handler, OnError
+from peeklock.queue import Queue
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__peeklock_consumer__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What `consumer` was told."""
+
+    queue: Queue
+    key: str | Callable[[Any], Any] | None
+    decode: Callable[[bytes], Any] | None
+    fatal: tuple[type[BaseException], ...]
+    on_error: OnError | None
+
+
+def consumer(
+    queue: Queue,
+    *,
+    key: str | Callable[[Any], Any] | None = None,
+    decode: Callable[[bytes], Any] | None = None,
+    fatal: tuple[type[BaseException], ...] = (),
+    on_error: OnError | None = None,
+) -> Callable[[F], F]:
+    """Declare a function, or a callable instance, as the consumer of `queue`, and return it unchanged.
+
+    - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
+      two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
+      may well be two orders. Needs a store.
+    - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
+      `invalid`.
+    - `fatal`: exceptions that no later attempt could avoid.
+    - `on_error`: asked about any other exception; returns a `Retry`, a `DeadLetter`, or None for the usual.
+
+    The declaration is checked when it is bound to a platform, where errors name the fix.
+    """
+    if not isinstance(queue, Queue):
+        raise ConfigError(f"consumer() takes the Queue first: @consumer(ORDERS), not {queue!r}")
+    declared = Declaration(queue=queue, key=key, decode=decode, fatal=_fatal(fatal), on_error=on_error)
+
+    def mark(function: F) -> F:
+        setattr(function, _MARK, declared)
+        return function
+
+    return mark
+
+
+def _fatal(fatal: object) -> tuple[type[BaseException], ...]:
+    classes = fatal if isinstance(fatal, tuple) else (fatal,)
+    for one in classes:
+        if not (isinstance(one, type) and issubclass(one, BaseException)):
+            raise ConfigError(f"fatal={fatal!r}: give a tuple of exception classes, such as fatal=(CardDeclined,)")
+    return classes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """A declaration with its hints resolved."""
+
+    name: str
+    declared: Declaration
+    handler: Handler
+    decode: Decode
+    key: Callable[[Any], str] | None
+
+    @property
+    def queue(self) -> Queue:
+        return self.declared.queue
+
+
+def declaration(function: object) -> Declaration:
+    """What `consumer` was told of this function. Raises ConfigError where it was never used."""
+    declared = getattr(function, _MARK, None)
+    if not isinstance(declared, Declaration):
+        name = getattr(function, "__name__", repr(function))
+        raise ConfigError(f"{name} is not a consumer: decorate it with @consumer(QUEUE)")
+    return declared
+
+
+def resolve(function: Callable[..., Any]) -> Consumer:
+    """Read the function's parameters. Raises ConfigError, naming the fix, for what cannot work."""
+    declared = declaration(function)
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    target = function if inspect.isroutine(function) else type(function).__call__
+    hints = _hints(target, name)
+    parameters = _parameters(function, name)
+    payload = parameters[0]
+    wants_message = len(parameters) > 1 and _is_message(parameters, hints, name)
+    hint = hints.get(payload, None)
+    batch = hint is Batch or get_origin(hint) is Batch
+    if batch and wants_message:
+        raise ConfigError(f"{name}: a batch handler takes the Batch alone; its messages are in batch.messages")
+    inner = (get_args(hint) or (None,))[0] if batch else hint
+    return Consumer(
+        name=name,
+        declared=declared,
+        handler=Handler(
+            call=function, wants_message=wants_message, batch=batch, is_async=inspect.iscoroutinefunction(target)
+        ),
+        decode=_decode(declared, inner, f"{name}: parameter {payload!r}"),
+        key=_key(declared.key, inner, name) if declared.key is not None else None,
+    )
+
+
+def _hints(target: Any, name: str) -> dict[str, Any]:
+    try:
+        return get_type_hints(target, include_extras=True)
+    except Exception as exc:
+        raise ConfigError(f"{name}: its annotations cannot be resolved ({exc}); import the types at module level") from exc
+
+
+def _parameters(function: Callable[..., Any], name: str) -> list[str]:
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = list(inspect.signature(function).parameters.values())
+    taken = [p for p in found if p.kind in positional and (p.default is p.empty or p.annotation is not p.empty)]
+    required = [p for p in found if p.default is p.empty and p.kind in (*positional, inspect.Parameter.KEYWORD_ONLY)]
+    if not taken or len(required) > 2 or any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in required):  # noqa: PLR2004 - payload and message
+        raise ConfigError(f"{name}: a consumer takes the payload and, if it wants it, `message: Message`; nothing else")
+    return [p.name for p in taken[: max(len(required), 1)]]
+
+
+def _is_message(parameters: list[str], hints: dict[str, Any], name: str) -> bool:
+    if hints.get(parameters[1]) is not Message:
+        raise ConfigError(f"{name}: annotate the second parameter as `{parameters[1]}: Message`, or remove it")
+    return True
+
+
+def _decode(declared: Declaration, hint: Any, where: str) -> Decode:
+    custom = declared.decode
+    if custom is not None:
+        return lambda message: custom(message.body)
+    if hint is None:
+        raise ConfigError(f"{where} has no annotation; say what a body becomes, such as `order: Order`, or pass decode=")
+    return decoder(hint, where)
+
+
+def _key(key: str | Callable[[Any], Any], hint: Any, name: str) -> Callable[[Any], str]:
+    if callable(key):
+        return _keyed_by(key, getattr(key, "__name__", "key"))
+    path = key.split(".")
+    _check_path(path, hint, name)
+
+    def read(payload: Any) -> Any:
+        for part in path:
+            payload = payload[part] if isinstance(payload, dict) else getattr(payload, part)
+        return payload
+
+    return _keyed_by(read, key)
+
+
+def _keyed_by(read: Callable[[Any], Any], name: str) -> Callable[[Any], str]:
+    """A key is a non-empty string or an integer: anything else would compare equal by accident."""
+
+    def key(payload: Any) -> str:
+        try:
+            value = read(payload)
+        except (KeyError, AttributeError, TypeError, IndexError):
+            raise InvalidMessage("the key is missing", where=name) from None
+        if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+            raise InvalidMessage(f"the key must be a non-empty string or an integer, not {type(value).__name__}", name)
+        return str(value)
+
+    return key
+
+
+def _check_path(path: list[str], hint: Any, name: str) -> None:
+    """Refuse at bind a field that the payload cannot have, as far as its type tells."""
+    for part in path:
+        known = _fields(hint)
+        if known is None:
+            return
+        if part not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"{name}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}")
+        hint = known[part]
+
+
+def _fields(hint: Any) -> dict[str, Any] | None:
+    """Names and types of a payload's fields; None where the type does not tell."""
+    if hasattr(hint, "model_fields") and isinstance(hint.model_fields, dict):
+        return {name: field.annotation for name, field in hint.model_fields.items()}
+    if is_dataclass(hint):
+        resolved = get_type_hints(hint)
+        return {field.name: resolved[field.name] for field in fields(hint)}
+    if is_typeddict(hint):
+        return get_type_hints(hint)
+    return {} if hint in (str, bytes, int, float, bool) else None
+
+
+def _name(hint: Any) -> str:
+    return getattr(hint, "__name__", repr(hint))

@@ -1,0 +1,88 @@
+"""The I/O of an event, in rounds: one call to the store and one to each queue, for all that wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from peeklock.errors import SendError, StoreError
+from peeklock.item import Item, Send
+from peeklock.plan import Plan, Window
+from peeklock.schedule import Schedule
+from peeklock.store import Answer, Change
+
+PAUSES = (0.05, 0.2)
+"""Seconds before the second and the third try of a change that the store did not answer."""
+
+Results = list[tuple[Item, Any]]
+
+
+def take_round(schedule: Schedule, plan: Plan, window: Window) -> Callable[[], Results] | None:
+    """All I/O that waits now, as one call that may run in another thread; None when none waits."""
+    changes, sends = schedule.changes, schedule.sends
+    if not changes and not sends:
+        return None
+    schedule.changes, schedule.sends = [], []
+
+    def perform() -> Results:
+        results: Results = []
+        if changes:
+            answers = _swap(plan, window, [change for _, change in changes])
+            results += [(item, answer) for (item, _), answer in zip(changes, answers, strict=True)]
+        results += _send_all(sends)
+        return results
+
+    return perform
+
+
+def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]:
+    """Ask again for what was not answered, while there is time: a change that is there already wins."""
+    answers = _swap_once(plan, changes)
+    for pause in PAUSES:
+        unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
+        if not unanswered or window.clock.monotonic() + pause >= window.limit:
+            break
+        time.sleep(pause)
+        for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
+            answers[n] = answer
+    return answers
+
+
+def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:
+    assert plan.store is not None, "without a store no life asks for a change"
+    try:
+        answers = list(plan.store.swap(changes))
+    except StoreError as exc:
+        return [Answer(won=False, error=exc)] * len(changes)
+    except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
+        failure = StoreError(f"{type(exc).__name__}: {exc}")
+        failure.__cause__ = exc
+        return [Answer(won=False, error=failure)] * len(changes)
+    missing = len(changes) - len(answers)
+    return answers[: len(changes)] + [Answer(won=False, error=StoreError("the store gave no answer"))] * missing
+
+
+def _send_all(sends: Sequence[tuple[Item, Send]]) -> Results:
+    by_sender: dict[int, list[tuple[Item, Send]]] = {}
+    for item, send in sends:
+        by_sender.setdefault(id(send.sender), []).append((item, send))
+    results: Results = []
+    for batch in by_sender.values():
+        refusals = _send(batch)
+        results += [(item, refused) for (item, _), refused in zip(batch, refusals, strict=True)]
+    return results
+
+
+def _send(batch: Sequence[tuple[Item, Send]]) -> list[SendError | None]:
+    sender = batch[0][1].sender
+    try:
+        refusals = list(sender.send([send.parcel for _, send in batch]))
+    except SendError as exc:
+        return [exc] * len(batch)
+    except Exception as exc:  # noqa: BLE001 - any failure of a sender means the same: not known to be there
+        failure = SendError(f"{type(exc).__name__}: {exc}")
+        failure.__cause__ = exc
+        return [failure] * len(batch)
+    missing = len(batch) - len(refusals)
+    return refusals[: len(batch)] + [SendError("the sender gave no answer")] * missing

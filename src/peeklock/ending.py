@@ -1,0 +1,174 @@
+"""How a life ends: success, another attempt, or a letter. Generators like the life itself, so without I/O.
+
+The order of the writes is the whole point. A record that announces a publication is written before it, the record that
+confirms it after; if the process dies between the two, the next delivery publishes again, under the same derived id.
+Without a store there is nothing to write, and the platform's own count stands in for the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from peeklock import claims
+from peeklock.claims import Do, Record, State, Verdict
+from peeklock.delays import ZERO, backoff
+from peeklock.errors import DeadLetter, Retry, SendError
+from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
+from peeklock.observe import record
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
+from peeklock.parcel import MAX_DETAIL, copy_of, letter_of
+from peeklock.plan import Delays, Plan, Window
+from peeklock.store import Change
+
+
+def succeed(item: Item, plan: Plan, window: Window, claim: Record) -> Life:
+    """The handler returned: complete, recorded or not, for its effect has happened."""
+    outcome = done(item)
+    if not (yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DONE))):
+        fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
+        record("peeklock.unrecorded %s", fields)
+    return outcome
+
+
+def done(item: Item) -> Outcome:
+    attempt = item.attempt
+    return DONE if attempt == 1 else replace(DONE, attempt=attempt)
+
+
+def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
+    """It was not started, did not end in time, or raised."""
+    claim = item.claim = item.claim or stand_in(item, plan, window)
+    stamp = window.stamp(claim)
+    if isinstance(error, Halted):
+        yield from _write(item, plan, claims.give_back(claim, stamp))
+        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(error))
+    if isinstance(error, TimedOut):
+        yield from _write(item, plan, claims.timed_out(claim, stamp))
+        left = max(window.lease_until - stamp.now, ZERO) if plan.store is not None else None
+        return abandoned(item, plan, Reason.TIMEOUT, delay=left, error=error, detail=str(error))
+    return (yield from _raised(item, plan, window, claim, error))
+
+
+def stand_in(item: Item, plan: Plan, window: Window) -> Record:
+    """What the record would say, by the platform's count alone."""
+    trail = replace(item.message.lineage, attempts=item.message.attempt - 1)
+    decision = claims.arrive(None, trail, window.stamp(None), plan.queue.max_attempts + 1)
+    assert decision.record is not None, "without a record there is always a claim"
+    return decision.record
+
+
+def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseException) -> Life:
+    wish = judge(error, plan)
+    retry = wish if isinstance(wish, Retry) else Retry()
+    decision = claims.failed(
+        claim,
+        window.stamp(claim),
+        plan.queue.max_attempts,
+        copies=plan.delays is Delays.COPY and item.message.group is None,  # a copy would overtake its group
+        counts=retry.counts,
+        verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if isinstance(wish, DeadLetter) else None,
+    )
+    assert decision.record is not None, "a failure always changes the record"
+    queue, attempt = plan.queue, item.attempt
+    delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
+    outcome = abandoned(item, plan, Reason.RETRY, delay=delay, error=error)
+    if not (yield from _write(item, plan, replace(decision.record, detail=decision.record.detail or describe(error)))):
+        return outcome
+    if decision.do is Do.DEAD_LETTER:
+        return replace((yield from bury(item, plan, window, ran=error)), attempt=attempt)
+    if decision.do is Do.ABANDON:
+        return outcome
+    refused = yield from move(item, plan, window, delay)
+    if refused is not None:
+        return replace(outcome, detail=f"the delayed copy could not be published: {refused}")
+    return replace(outcome, copied=True, delay=delay)
+
+
+def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[Effect, Any, SendError | None]:
+    """The record says `moving`: publish the delayed copy, then record that. What went wrong, if it did."""
+    claim = item.claim
+    assert claim is not None, "a record announced the copy"
+    if plan.copies is None:
+        return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
+    parcel = copy_of(item.message, hop=claim.hop, attempts=claim.attempts, delay=delay)
+    refused: SendError | None = yield Send(parcel, plan.copies)
+    if refused is None:
+        yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.MOVED))
+    return refused
+
+
+def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -> Life:
+    """The record says `condemned`: publish the letter, then record that. `ran`: what the handler raised just now."""
+    claim = item.claim
+    assert claim is not None, "a record announced the letter"
+    reason = Reason(claim.reason)
+    attempt = claim.attempts + (reason is not Reason.EXHAUSTED)
+    parcel = letter_of(
+        item.message, reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
+    )
+    refused = yield Send(parcel, plan.letters)
+    if refused is None:
+        yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DEAD))
+        return Outcome(
+            disposition=Disposition.DEAD_LETTER, reason=reason, attempt=attempt, detail=claim.detail, error=ran
+        )
+    why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
+    detail = f"the letter ({reason}) could not be published: {refused}"
+    delay = plan.queue.first_delay
+    return replace(abandoned(item, plan, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
+
+
+def abandoned(
+    item: Item,
+    plan: Plan,
+    reason: Reason,
+    *,
+    delay: timedelta | None,
+    error: BaseException | None = None,
+    detail: str = "",
+) -> Outcome:
+    """An abandon that the platform itself has to carry out; a delay that it cannot keep is not claimed."""
+    return Outcome(
+        disposition=Disposition.ABANDON,
+        reason=reason,
+        attempt=item.attempt,
+        delay=delay if plan.delays is Delays.NATIVE else None,
+        error=error,
+        detail=detail,
+    )
+
+
+def _write(item: Item, plan: Plan, mine: Record) -> Generator[Effect, Any, bool]:
+    """Swap in the record that follows the last one; whether it is there now."""
+    if plan.store is not None:
+        assert item.claim is not None, "only a claim has a record to follow"
+        answer = yield Change(key=item.record_key, expected=item.claim.version, record=mine)
+        if not answer.won:
+            return False
+        item.known = mine
+    item.claim = mine
+    return True
+
+
+def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
+    """What the handler, the declaration or `on_error` wants done about it. None: count it and try again."""
+    if isinstance(error, (Retry, DeadLetter)):
+        return error
+    if isinstance(error, plan.fatal):
+        return DeadLetter(describe(error))
+    if plan.on_error is None:
+        return None
+    try:
+        return plan.on_error(error)
+    except Exception as exc:  # noqa: BLE001 - the user's hook: its failure must not decide over the message
+        record("peeklock.on_error_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
+        return None
+
+
+def describe(error: BaseException) -> str:
+    why = str(error)
+    name = type(error).__name__
+    return f"{name}: {why}"[:MAX_DETAIL] if why else name

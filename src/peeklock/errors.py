@@ -1,0 +1,73 @@
+"""What can go wrong, and what a handler may decide.
+
+    PeeklockError
+    ├── ConfigError      a declaration or the environment is wrong; the text names the fix
+    ├── EventError       what arrived is not an event of this platform
+    ├── InvalidMessage   one message's body is not what its handler takes
+    ├── StoreError       the store did not answer
+    ├── SendError        a queue did not take a message
+    └── Redeliver        tells a platform that listens to exceptions only: deliver this again
+
+    Retry, DeadLetter    not errors but decisions, raised by a handler or returned by `on_error`
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from peeklock.delays import Seconds, seconds
+
+
+class PeeklockError(Exception):
+    """The root: `except PeeklockError` catches everything peeklock itself raises."""
+
+
+class ConfigError(PeeklockError):
+    """A declaration, a binding or the environment cannot work. Raised before any message is touched."""
+
+
+class EventError(PeeklockError):
+    """The event is not one of this platform. Raising it settles nothing, so the platform delivers it again."""
+
+
+class InvalidMessage(PeeklockError):
+    """A body that no attempt can make valid. `where` is a path into it; neither part ever holds a value of it."""
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.problem = problem
+        self.where = where
+
+
+class StoreError(PeeklockError):
+    """The store failed or did not answer; whether the change was made is unknown."""
+
+
+class SendError(PeeklockError):
+    """A message could not be handed to a queue; whether the queue has it is unknown."""
+
+
+class Redeliver(PeeklockError):
+    """Raised to the platform, never by a handler: some message has to come back."""
+
+
+class Retry(Exception):
+    """Abandon this message and deliver it again.
+
+    `after` is the exact delay (seconds or a timedelta); without it the queue's own exponential delay applies.
+    With `counts=False` the attempt is not counted: for "not yet" rather than "failed".
+    """
+
+    def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool = True) -> None:
+        super().__init__(why)
+        self.why = why
+        self.after: timedelta | None = None if after is None else seconds(after, "Retry(after=...)")
+        self.counts = counts
+
+
+class DeadLetter(Exception):
+    """Dead-letter this message now, as `fatal`: no later attempt could succeed. `why` goes into the letter."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.why = why

@@ -1,0 +1,100 @@
+"""A message as a handler sees it, and the trail that follows it through copies and redrives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+TRAIL = "peeklock"
+"""The attribute (property, header) in which a message's trail travels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """Where a message comes from: what makes two deliveries the same message."""
+
+    id: str
+    """Logical id: the same for every delivery, delayed copy and redriven letter."""
+    generation: int = 0
+    """Lives before this one: +1 each time a dead letter is redriven."""
+    hop: int = 0
+    """Delayed copies before this one, within the generation."""
+    attempts: int = 0
+    """Counted starts that the copy remembers by itself."""
+
+    def copy(self, *, hop: int, attempts: int) -> Trail:
+        return replace(self, hop=hop, attempts=attempts)
+
+    def letter(self) -> Trail:
+        """A letter carries its next life already, so that redriving it by whatever tool starts that life."""
+        return Trail(id=self.id, generation=self.generation + 1)
+
+    @property
+    def derived(self) -> str:
+        """An id that differs between copies and lives but not between two publications of one of them."""
+        return self.id if not (self.generation or self.hop) else f"{self.id}.{self.generation}.{self.hop}"
+
+    def dump(self) -> str:
+        parts: dict[str, str | int] = {"id": self.id}
+        for name in ("generation", "hop", "attempts"):
+            if value := getattr(self, name):
+                parts[name] = value
+        return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
+
+    @classmethod
+    def load(cls, text: str) -> Trail | None:
+        """The trail in an attribute's value; None when it holds none, since any producer may write one."""
+        try:
+            parts = json.loads(text)
+            trail = cls(id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts") if n in parts})
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        counts = (trail.generation, trail.hop, trail.attempts)
+        sound = isinstance(trail.id, str) and trail.id and all(type(n) is int and 0 <= n < 2**31 for n in counts)
+        return trail if sound else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Message:
+    """One message under its lock. Ask for it with a second parameter: `def charge(order: Order, message: Message)`.
+
+    A value: change one with `dataclasses.replace`. It is not frozen at run time, which would triple the cost of the one
+    object that every message needs (benchmarks/).
+    """
+
+    id: str
+    """Logical id, the same on every delivery, delayed copy and redriven letter."""
+    body: bytes
+    """As the producer sent it, after any envelope that the binding unwraps."""
+    queue: str
+    """Name of the queue as declared, not the platform's own."""
+    delivery: int = 1
+    """The platform's count of deliveries of this copy, 1-based; 1 where the platform does not count."""
+    attempt: int = 1
+    """Counted starts + 1: 1 on the first run. What `max_attempts` is compared with."""
+    group: str | None = None
+    """FIFO group, session or ordering key; None when the message is unordered."""
+    sent_at: datetime | None = None
+    """When the producer sent it, aware, in UTC; None where the platform does not say."""
+    attributes: Mapping[str, str | bytes] = field(default_factory=dict)
+    """The producer's attributes (application properties, headers), without peeklock's own."""
+    content_type: str | None = None
+    """The producer's MIME type, where the platform carries one."""
+    fence: int = 0
+    """Grows with each claim of the key: hand it to a downstream that can refuse an older one. 0 without a store."""
+    trail: Trail | None = None
+    """What an earlier copy or life left on it; None on a message as its producer sent it."""
+    envelope: bytes | None = field(default=None, repr=False)
+    """The body before the binding unwrapped it: what copies and letters carry. None: nothing was unwrapped."""
+    native_id: str = ""
+    """The platform's own id of this delivery's copy, for a search in its console."""
+    raw: Any = field(default=None, repr=False, compare=False)
+    """What the platform handed over, untouched."""
+
+    @property
+    def lineage(self) -> Trail:
+        """What survives copies and redrives."""
+        return self.trail or Trail(id=self.id)

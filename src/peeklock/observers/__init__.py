@@ -1,0 +1,1 @@
+"""Observers: where settlements are told, beside the log."""

@@ -1,0 +1,123 @@
+"""The contract of a queue: the one object that the code and the infrastructure share."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from peeklock.delays import ZERO, Seconds, seconds
+from peeklock.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
+# 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
+
+LONGEST_TIMEOUT = timedelta(minutes=30)
+# Cloud Tasks' dispatch deadline, the longest lock of all platforms. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
+
+DEFAULT_FIRST_DELAY = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Queue:
+    """What holds for every message of a queue, on every platform.
+
+    - `name`: letters, digits, `-` and `_`; also names the environment variables (`PEEKLOCK_<NAME>_URL`).
+    - `max_attempts`: runs of the handler that count, 1-based; after the last failed one the message is dead-lettered.
+    - `timeout`: how long one message may run. No message is started with less time than this left.
+    - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, `first_delay` is
+      two seconds where the platform can delay; given, a platform that cannot is refused when bound.
+    - `fifo`: order is kept within a group.
+    - `max_age`: a message older than this is dead-lettered as `expired` instead of run.
+    - `keep`: how long a finished key is remembered, hence how late a duplicate is still recognised.
+
+    Raises ConfigError with the fix for a number that nothing could honour.
+    """
+
+    name: str
+    max_attempts: int
+    timeout: timedelta
+    first_delay: timedelta
+    max_delay: timedelta
+    fifo: bool
+    max_age: timedelta | None
+    keep: timedelta
+    exact_delay: bool
+    """Whether `first_delay` was asked for, and so must be honoured exactly."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_attempts: int = 5,
+        timeout: Seconds = 30,
+        first_delay: Seconds | None = None,
+        max_delay: Seconds = 900,
+        fifo: bool = False,
+        max_age: Seconds | None = None,
+        keep: Seconds = timedelta(days=7),
+    ) -> None:
+        chosen = {
+            "name": name,
+            "max_attempts": max_attempts,
+            "timeout": _positive(name, "timeout", timeout),
+            "first_delay": DEFAULT_FIRST_DELAY if first_delay is None else _duration(name, "first_delay", first_delay),
+            "max_delay": _duration(name, "max_delay", max_delay),
+            "fifo": fifo,
+            "max_age": None if max_age is None else _positive(name, "max_age", max_age),
+            "keep": _positive(name, "keep", keep),
+            "exact_delay": first_delay is not None,
+        }
+        for field, value in chosen.items():
+            object.__setattr__(self, field, value)
+        self._validate()
+
+    def _validate(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
+                " (no '.fifo': say fifo=True)"
+            )
+        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+            raise ConfigError(
+                f"queue {self.name!r}: max_attempts={self.max_attempts!r}, but it counts runs from 1; use 1 to never retry"
+            )
+        if self.timeout > LONGEST_TIMEOUT:
+            raise ConfigError(
+                f"queue {self.name!r}: timeout={self.timeout.total_seconds():g} s, but no platform holds a message"
+                f" longer than {LONGEST_TIMEOUT.total_seconds():g} s; split the work, or start a job and poll it with"
+                " Retry(after=..., counts=False)"
+            )
+        if self.first_delay > self.max_delay:
+            raise ConfigError(
+                f"queue {self.name!r}: first_delay={self.first_delay.total_seconds():g} s is over"
+                f" max_delay={self.max_delay.total_seconds():g} s; raise max_delay or lower first_delay"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the contract. Infrastructure and code that disagree on any number differ here."""
+        contract = "|".join(
+            f"{field}={getattr(self, field)}"
+            for field in ("name", "max_attempts", "timeout", "first_delay", "max_delay", "fifo", "max_age", "keep")
+        )
+        return hashlib.sha256(contract.encode()).hexdigest()[:12]
+
+    def variable(self, suffix: str) -> str:
+        """The environment variable that holds something of this queue, such as `PEEKLOCK_ORDERS_URL`."""
+        return f"PEEKLOCK_{re.sub(r'[^A-Za-z0-9]', '_', self.name).upper()}_{suffix}"
+
+
+def _duration(name: str, field: str, value: Seconds) -> timedelta:
+    try:
+        return seconds(value, f"queue {name!r}: {field}")
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(str(exc)) from exc
+
+
+def _positive(name: str, field: str, value: Seconds) -> timedelta:
+    duration = _duration(name, field, value)
+    if duration == ZERO:
+        raise ConfigError(f"queue {name!r}: {field} must be more than 0 seconds")
+    return duration

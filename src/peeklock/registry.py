@@ -1,0 +1,86 @@
+"""Names of everything that can be plugged in. Strings only, so that nothing is loaded before it is used.
+
+A new platform, store or sender is one module and one line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from peeklock.errors import ConfigError
+from peeklock.parcel import Sender
+from peeklock.store import Store
+
+PLATFORMS: dict[str, str] = {
+    "sqs": "peeklock.sqs",
+    "servicebus": "peeklock.servicebus",
+    "cloudtasks": "peeklock.cloudtasks",
+    "pubsub": "peeklock.pubsub",
+}
+
+STORES: dict[str, str] = {
+    "memory": "peeklock.stores.memory:from_url",
+    "sqlite": "peeklock.stores.sqlite:from_url",
+}
+
+SENDERS: dict[str, str] = {
+    "memory": "peeklock.senders.memory:from_url",
+    "file": "peeklock.senders.file:from_url",
+    "https": "peeklock.sqs:from_url",
+    "http": "peeklock.sqs:from_url",
+    "sb": "peeklock.servicebus:from_url",
+    "cloudtasks": "peeklock.cloudtasks:from_url",
+    "pubsub": "peeklock.pubsub:from_url",
+}
+
+_EXTRAS = {
+    "boto3": "sqs",
+    "azure": "servicebus",
+    "google": "cloudtasks",
+    "grpc": "cloudtasks",
+    "pydantic": "pydantic",
+    "flask": "cloudtasks",
+    "functions_framework": "cloudtasks",
+    "aws_lambda_powertools": "powertools",
+}
+
+
+def missing(exc: ImportError) -> ConfigError:
+    """The error for an SDK that is not installed, with the command that installs it."""
+    module = (exc.name or "").split(".")
+    extra = "pubsub" if module[:3] == ["google", "cloud", "pubsub_v1"] else _EXTRAS.get(module[0], "")
+    fix = f"pip install 'peeklock[{extra}]'" if extra else f"pip install {module[0]}"
+    return ConfigError(f"{exc.name or exc} is not installed: {fix}")
+
+
+@functools.cache
+def open_store(url: str) -> Store:
+    """The store of a URL, one a process. Raises ConfigError for an unknown scheme or a missing extra."""
+    return cast(Store, _open(url, STORES, "store", "sqlite:///var/lib/orders.db"))
+
+
+@functools.cache
+def open_sender(url: str) -> Sender:
+    """The sender to the queue of a URL, one a process. Raises ConfigError as `open_store`."""
+    return cast(Sender, _open(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"))
+
+
+def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:
+    scheme = urlsplit(url).scheme
+    target = known.get(scheme)
+    if target is None:
+        near = difflib.get_close_matches(scheme, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        listed = ", ".join(sorted(known))
+        raise ConfigError(f"{what} URL {url!r}: unknown scheme {scheme!r}{hint} Known: {listed}. Example: {example}")
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)(url)
+    except ImportError as exc:
+        raise missing(exc) from exc

@@ -1,0 +1,149 @@
+"""Who may go on, and when: groups in order, twins one after the other, suspects last and alone. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from peeklock.item import ALONE, RUN, Halted, Item, Send, prepare, record_key
+from peeklock.life import live
+from peeklock.message import Message
+from peeklock.observe import record
+from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.plan import Plan, Window
+from peeklock.store import Change
+
+Steps = list[tuple[Item, Any]]
+
+
+class Schedule:
+    """The lives of one event's messages.
+
+    A driver does what is in `changes` and `sends`, runs what `start` gives, and hands each result to `advance`. When
+    nothing of these is left or under way, `next_suspect` lets one go on; when `unfinished` is 0, all have an outcome.
+    """
+
+    def __init__(self, messages: Sequence[Message], plan: Plan, window: Window) -> None:
+        self.plan = plan
+        self.window = window
+        self.items = [Item(message) for message in messages]
+        self.unfinished = len(self.items)
+        self.ready: deque[Item] = deque()
+        self.changes: list[tuple[Item, Change]] = []
+        self.sends: list[tuple[Item, Send]] = []
+        self.suspects: deque[Item] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        plan, window = self.plan, self.window
+        groups: dict[str, Item] = {}
+        keys: dict[str, Item] = {}
+        first = []
+        for item in self.items:
+            prepare(item, plan)
+            item.life = live(item, plan, window)
+            if item.message.group is not None:
+                _join_group(item, groups)
+            if plan.store is None or _is_first_of_key(item, plan, keys):
+                first.append(item)
+        for item in first:
+            self.advance(item, None)
+
+    def advance(self, item: Item, result: Any) -> None:
+        """Give a life the result that it waits for, and follow what comes of it."""
+        steps = self._step(item, result)
+        while steps:
+            item, result = steps.pop()
+            steps.extend(self._step(item, result))
+
+    def _step(self, item: Item, result: Any) -> Steps:
+        """The steps of other lives that one step of this life allows."""
+        try:
+            effect = item.life.send(result)
+        except StopIteration as end:
+            return self._finish(item, end.value)
+        except Exception as exc:  # noqa: BLE001 - a fault of ours must not take the other messages with it
+            return self._finish(item, _fault(item, exc))
+        if effect is RUN:
+            return self._at_gate(item)
+        if effect is ALONE:
+            self.suspects.append(item)
+        elif isinstance(effect, Send):
+            self.sends.append((item, effect))
+        elif isinstance(effect, Change):
+            self.changes.append((item, effect))
+        return []
+
+    def _at_gate(self, item: Item) -> Steps:
+        before = item.before
+        if before is None:
+            self.ready.append(item)
+        elif before.outcome is None:
+            item.waiting = True
+        elif before.outcome.disposition is Disposition.ABANDON:
+            return [(item, Halted("an earlier message of its group was not completed"))]
+        else:
+            self.ready.append(item)
+        return []
+
+    def _finish(self, item: Item, outcome: Outcome) -> Steps:
+        item.outcome = outcome
+        self.unfinished -= 1
+        twin, follower = item.next_of_key, item.next_in_group
+        steps: Steps = []
+        if twin is not None:
+            twin.known = item.known
+            steps.append((twin, None))
+        if follower is not None and follower.waiting:
+            follower.waiting = False
+            steps.extend(self._at_gate(follower))
+        return steps
+
+    def next_suspect(self) -> None:
+        """Let one suspect go on, now that nothing else runs."""
+        if self.suspects:
+            self.advance(self.suspects.popleft(), self.window.has_room())
+
+    def start(self) -> Item | None:
+        """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
+        if not self.ready:
+            return None
+        if self.window.has_room():
+            return self.ready.popleft()
+        self.halt_ready("no time left to start")
+        return None
+
+    def start_all(self) -> list[Item]:
+        """All that are ready, for a batch handler."""
+        chosen = []
+        while (item := self.start()) is not None:
+            chosen.append(item)
+        return chosen
+
+    def halt_ready(self, why: str) -> None:
+        """Give all back that could not be started."""
+        while self.ready:
+            self.advance(self.ready.popleft(), Halted(why))
+
+
+def _join_group(item: Item, groups: dict[str, Item]) -> None:
+    group = item.message.group or ""
+    item.before = groups.get(group)
+    if item.before is not None:
+        item.before.next_in_group = item
+    groups[group] = item
+
+
+def _is_first_of_key(item: Item, plan: Plan, keys: dict[str, Item]) -> bool:
+    item.record_key = record_key(item, plan)
+    twin = keys.get(item.record_key)
+    if twin is not None:
+        twin.next_of_key = item
+    keys[item.record_key] = item
+    return twin is None
+
+
+def _fault(item: Item, exc: Exception) -> Outcome:
+    record("peeklock.fault %s", {"message_id": item.message.id, "error": type(exc).__name__}, error=exc)
+    return Outcome(disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=item.attempt, error=exc)

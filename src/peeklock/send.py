@@ -1,0 +1,113 @@
+"""`send`: put a message on a queue, from a handler or from any producer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from peeklock.delays import ZERO, Seconds, seconds
+from peeklock.errors import ConfigError
+from peeklock.message import Trail
+from peeklock.parcel import Parcel, Sender
+from peeklock.queue import Queue
+from peeklock.registry import open_sender
+
+JSON, TEXT, BINARY = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
+
+Route = Callable[[Queue], Sender]
+
+_route: ContextVar[Route | None] = ContextVar("peeklock_route", default=None)
+
+
+def send(
+    queue: Queue,
+    payload: Any,
+    *,
+    delay: Seconds | None = None,
+    group: str | None = None,
+    id: str | None = None,  # noqa: A002 - the field's word, and what a reader expects
+    attributes: Mapping[str, str] | None = None,
+) -> str:
+    """Put a message on a queue and return its id, once the queue has it.
+
+    - `delay`: not delivered before this time is over.
+    - `group`: keeps its order within the group; needed for a queue with `fifo=True`.
+    - `id`: the message's logical id; give one that follows from the work, such as `f"order-{n}"`, and a message that is
+      sent twice is recognised, by platforms that deduplicate and by a consumer with a store. Left out, a random one.
+
+    The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing or the payload has no form,
+    and SendError when the queue did not confirm: it may have the message all the same, so give an `id` and send again.
+    """
+    if queue.fifo and not group:
+        raise ConfigError(f"queue {queue.name!r} is fifo: give group=, within which the order is kept")
+    body, content_type = dump(payload)
+    parcel = Parcel(
+        body=body,
+        trail=Trail(id=id or str(uuid.uuid4())),
+        attributes=dict(attributes or {}),
+        group=group,
+        delay=ZERO if delay is None else seconds(delay, "delay"),
+        content_type=content_type,
+    )
+    route = _route.get()
+    sender = sender_to(queue) if route is None else route(queue)
+    (refused,) = sender.send([parcel])
+    if refused is not None:
+        raise refused
+    return parcel.trail.id
+
+
+def sender_to(queue: Queue) -> Sender:
+    """The sender of the address in the environment. Raises ConfigError where there is none."""
+    name = queue.variable("URL")
+    url = os.environ.get(name)
+    if not url:
+        raise ConfigError(f"{name} is not set: it holds the address of queue {queue.name!r}")
+    return open_sender(url)
+
+
+@contextmanager
+def routed(route: Route) -> Iterator[None]:
+    """Within it, `send` asks `route` for the sender and never the environment: for tests and for replay."""
+    token = _route.set(route)
+    try:
+        yield
+    finally:
+        _route.reset(token)
+
+
+def dump(payload: Any) -> tuple[bytes, str]:
+    """A payload's body and MIME type. Raises ConfigError for what has no JSON form."""
+    if isinstance(payload, bytes):
+        return payload, BINARY
+    if isinstance(payload, str):
+        return payload.encode(), TEXT
+    dump_json = getattr(payload, "model_dump_json", None)
+    if dump_json is not None:
+        return dump_json().encode(), JSON
+    if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
+        return _dump_dataclass(payload), JSON
+    try:
+        return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(), JSON
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ConfigError(
+            f"a payload of type {type(payload).__name__} has no JSON form ({exc}); send a pydantic model, a dataclass,"
+            " a dict, a list, str or bytes"
+        ) from exc
+
+
+def _dump_dataclass(payload: Any) -> bytes:
+    """By pydantic where it is installed, which knows dates and decimals; else as plain JSON."""
+    try:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - an extra
+    except ImportError:
+        return dump(dataclasses.asdict(payload))[0]
+    return TypeAdapter(type(payload)).dump_json(payload)
+
+

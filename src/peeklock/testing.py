@@ -1,0 +1,131 @@
+"""Testing a handler: no server, no environment, no patches.
+
+    from peeklock.testing import deliver
+
+    def test_gives_up():
+        assert deliver(charge, order, attempt=5).reason == "exhausted"
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peeklock import engine
+from peeklock.clock import Clock, SystemClock
+from peeklock.consumer import resolve
+from peeklock.delays import Seconds, seconds
+from peeklock.message import Message, Trail
+from peeklock.observe import LogObserver, Observer
+from peeklock.outcome import Outcome
+from peeklock.parcel import Sender
+from peeklock.plan import Delays, Plan
+from peeklock.queue import Queue
+from peeklock.send import dump, routed
+from peeklock.senders.memory import Outbox
+from peeklock.store import Store
+from peeklock.stores.memory import MemoryStore
+
+__all__ = ["FakeClock", "MemoryStore", "Outbox", "deliver", "deliver_all"]
+
+
+class FakeClock:
+    """A clock that a test moves. Both its times start together and only `advance` changes them."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._monotonic = 1000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, by: Seconds) -> None:
+        step = seconds(by, "advance()")
+        self._now += step
+        self._monotonic += step.total_seconds()
+
+
+def deliver(handler: Callable[..., Any], payload: Any, *, attempt: int = 1, id: str = "test-1", **world: Any) -> Outcome:  # noqa: A002 - the field's word
+    """Deliver one message to a consumer, as a platform with native delays would, and return how it ended.
+
+    - `payload`: what the handler takes (a model, a dataclass, a dict, ...), or `bytes` for a body as it is.
+    - `attempt`: 1-based; `attempt=5` is a message that failed four times before.
+    - `id`: the message's id; the same id (or key) with the same `store` is a duplicate.
+    - `store`: a fresh `MemoryStore` unless given. `outbox`: an `Outbox` that records what the handler sends.
+      `letters`: another that records its letter. `remaining`: seconds that the platform leaves. `clock`, `observer`.
+    """
+    return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
+
+
+def deliver_all(  # noqa: PLR0913 - each is a part of the world that a test may want to hold
+    handler: Callable[..., Any],
+    payloads: Sequence[Any],
+    *,
+    attempt: int = 1,
+    ids: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
+    store: Store | None = None,
+    outbox: Sender | None = None,
+    letters: Sender | None = None,
+    remaining: Seconds | None = None,
+    parallel: int = 1,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
+) -> list[Outcome]:
+    """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order."""
+    consumer = resolve(handler)
+    names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
+    plan = Plan(
+        platform="test",
+        queue=consumer.queue,
+        handler=consumer.handler,
+        decode=consumer.decode,
+        key=consumer.key,
+        fatal=consumer.declared.fatal,
+        on_error=consumer.declared.on_error,
+        store=MemoryStore() if store is None else store,
+        letters=letters or Outbox(),
+        copies=None,
+        delays=Delays.NATIVE,
+        parallel=parallel,
+        observer=observer or LogObserver(),
+        clock=clock or SystemClock(),
+        random=random.Random(0),  # noqa: S311 - a test wants the same delay each time
+    )
+    messages = [
+        _message(consumer.queue, payload, name, group, attempt)
+        for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
+    ]
+    recorder = outbox or Outbox()
+    left = None if remaining is None else seconds(remaining, "remaining")
+    with routed(lambda _: recorder):
+        settled = _run(plan, messages, left)
+    return [one.outcome for one in settled]
+
+
+def _run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None) -> list[Any]:
+    if not plan.handler.is_async:
+        return engine.handle(plan, messages, remaining)
+    from peeklock import loop  # noqa: PLC0415 - it loads asyncio
+
+    return loop.run(engine.handle_async(plan, messages, remaining))
+
+
+def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: int) -> Message:
+    body, content_type = dump(payload)
+    return Message(
+        id=name,
+        body=body,
+        queue=queue.name,
+        delivery=attempt,
+        attempt=attempt,
+        group=group,
+        content_type=content_type,
+        trail=Trail(id=name, attempts=attempt - 1),
+        native_id=name,
+    )
