@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     parallel: int
     """Handlers that run at once within one event; 1 unless given, since few sessions are safe to share."""
     lock: Seconds
-    """How long the platform holds a message for one event; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds."""
+    """How long this event may take, as for a rehearsal; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds, the queue's lock."""
     unwrap: Unwrap
     """The envelope around each body, from `peeklock.unwrap`."""
     observer: Observer
@@ -149,27 +149,36 @@ class Binding:
             return sender_to(self.queue)
         return open_sender(given) if isinstance(given, str) else given
 
-    def lock(self) -> timedelta | None:
-        """How long the platform holds a message, as far as it was said."""
+    def lock(self, default: timedelta | None = None) -> timedelta | None:
+        """How long the platform holds a message, as far as it was said. Raises ConfigError for less than one message
+        may take: nothing would ever be started."""
         variable = self.queue.variable("LOCK")
         given = self.options.get("lock", os.environ.get(variable))
         try:
-            return None if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
+            lock = default if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
         except (TypeError, ValueError) as exc:
             raise ConfigError(f"{variable}={given!r} is not a number of seconds") from exc
+        needed = self.queue.timeout + RESERVE
+        if lock is not None and lock < needed and "lock" not in self.options:
+            raise ConfigError(
+                f"queue {self.queue.name!r}: its lock of {lock.total_seconds():g} s ends before a message can take its"
+                f" {self.queue.timeout.total_seconds():g} s; raise the lock, and {variable}, to {needed.total_seconds():g} s"
+                " or more, or lower timeout="
+            )
+        return lock
 
-    def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> list[Settled]:
+    def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> Sequence[Settled]:
         """Handle one event's messages, from synchronous code. `changes`: fields of the plan, for this event."""
         plan = replace(self.plan(), **changes) if changes else self.plan()
         if not self.is_async:
             return engine.handle(plan, messages, remaining)
-        from peeklock import loop  # noqa: PLC0415 - it loads asyncio
+        from peeklock import loop
 
         return loop.run(engine.handle_async(plan, messages, remaining))
 
     async def run_async(
         self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any
-    ) -> list[Settled]:
+    ) -> Sequence[Settled]:
         """As `run`, on the caller's event loop."""
         plan = replace(self.plan(), **changes) if changes else self.plan()
         return await engine.handle_async(plan, messages, remaining)

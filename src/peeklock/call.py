@@ -52,6 +52,29 @@ async def call_async(plan: Plan, items: Sequence[Item]) -> Errors:
     return _read(plan, items, returned, time.monotonic() - started)
 
 
+def call_one(plan: Plan, item: Item) -> BaseException | None:
+    """As `call`, for a handler of single messages. Apart for its cost, which each message pays."""
+    if item.claim is not None:
+        item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
+    handler = plan.handler
+    arguments = (item.payload, item.message) if handler.wants_message else (item.payload,)
+    started = time.monotonic()
+    try:
+        span = plan.observer.running(item.message)
+        if span is None:
+            handler.call(*arguments)
+        else:
+            with span:
+                handler.call(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - as in `call`
+        return exc
+    finally:
+        item.duration = time.monotonic() - started
+    return None
+
+
 def _arguments(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
     for item in items:
         if item.claim is not None:

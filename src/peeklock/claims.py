@@ -198,7 +198,13 @@ def _claim(  # the six facts of a claim; a class for them would only rename them
 
 
 def failed(
-    record: Record, stamp: Stamp, max_attempts: int, *, copies: bool, counts: bool = True, verdict: Verdict | None = None
+    record: Record,
+    stamp: Stamp,
+    max_attempts: int,
+    *,
+    copies: bool,
+    counts: bool = True,
+    verdict: Verdict | None = None,
 ) -> Decision:
     """The handler raised: what next, and what the store must hold before it happens."""
     attempts = counted(record) if counts else started(record)

@@ -122,7 +122,9 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
     try:
         return get_type_hints(target, include_extras=True)
     except Exception as exc:
-        raise ConfigError(f"{name}: its annotations cannot be resolved ({exc}); import the types at module level") from exc
+        raise ConfigError(
+            f"{name}: its annotations cannot be resolved ({exc}); import the types at module level"
+        ) from exc
 
 
 def _parameters(function: Callable[..., Any], name: str) -> list[str]:
@@ -146,7 +148,9 @@ def _decode(declared: Declaration, hint: Any, where: str) -> Decode:
     if custom is not None:
         return lambda message: custom(message.body)
     if hint is None:
-        raise ConfigError(f"{where} has no annotation; say what a body becomes, such as `order: Order`, or pass decode=")
+        raise ConfigError(
+            f"{where} has no annotation; say what a body becomes, such as `order: Order`, or pass decode="
+        )
     return decoder(hint, where)
 
 
@@ -187,7 +191,9 @@ def _check_path(path: list[str], hint: Any, name: str) -> None:
             return
         if part not in known:
             listed = ", ".join(sorted(known)) or "none"
-            raise ConfigError(f"{name}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}")
+            raise ConfigError(
+                f"{name}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}"
+            )
         hint = known[part]
 
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from queue import SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from peeklock.call import Errors, call
+from peeklock.call import Errors, call, call_one
 from peeklock.item import Item, TimedOut
 from peeklock.plan import Plan
 from peeklock.schedule import Schedule
@@ -33,7 +33,7 @@ Job = tuple[Sequence[Item], Errors]
 @functools.cache
 def pool() -> ThreadPoolExecutor:
     """The threads of the process, started as they are needed."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only where there is a store or parallelism
+    from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(MOST_THREADS, "peeklock")
 
@@ -71,7 +71,7 @@ class Alarm:
         self.timeout = timeout
         self.started: float | None = None
 
-    def __enter__(self) -> Alarm:
+    def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, self.timeout)
         return self
@@ -108,22 +108,39 @@ class Inline:
         self.alarm = alarm
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
+        if self.plan.handler.batch:
+            items = next_job(schedule, self.plan, io_waits=io_waits)
+            for one, error in zip(items, self._run(items), strict=True):
+                schedule.advance(one, error)
+            return bool(items)
         started = False
-        while items := next_job(schedule, self.plan, io_waits=io_waits):
+        while (item := schedule.start()) is not None:
             started = True
-            for item, error in zip(items, self._run(items), strict=True):
-                schedule.advance(item, error)
+            schedule.advance(item, self._run_one(item))
             if schedule.changes or schedule.sends:
                 break
         return started
 
+    def _run_one(self, item: Item) -> BaseException | None:
+        alarm = self.alarm
+        error: BaseException | None
+        try:
+            alarm.started = time.monotonic()
+            error = call_one(self.plan, item)
+            alarm.started = None
+        except Interrupted as rang:  # between the handler's end and the line that says so
+            alarm.started, error = None, rang
+        return timed_out(self.plan, "interrupted") if type(error) is Interrupted else error
+
     def _run(self, items: Sequence[Item]) -> Errors:
+        if not items:
+            return ()
         alarm, errors = self.alarm, None
         try:
             alarm.started = time.monotonic()
             errors = call(self.plan, items)
             alarm.started = None
-        except Interrupted:  # it may have rung between the handler's end and the line that says so
+        except Interrupted:  # as above
             alarm.started = None
         if errors is None or type(errors[0]) is Interrupted:
             return [timed_out(self.plan, "interrupted")] * len(items)
@@ -161,7 +178,7 @@ class Threads:
     def busy(self) -> bool:
         return bool(self.running)
 
-    def _ended(self, future: Future[Errors]) -> None:
+    def _ended(self, _: Future[Errors]) -> None:
         self.inbox.put(self)
 
     def collect(self) -> tuple[Sequence[Job], float | None]:

@@ -23,7 +23,9 @@ def decoder(hint: Any, where: str) -> Decode:
     Raises ConfigError for a type that no body can become, or one that needs `peeklock[pydantic]`.
     """
     if hint is Message:
-        raise ConfigError(f"{where} is annotated Message, but the first parameter is the payload; use bytes for the bare body")
+        raise ConfigError(
+            f"{where} is annotated Message, but the first parameter is the payload; use bytes for the bare body"
+        )
     try:
         return _PLAIN[hint]
     except (KeyError, TypeError):  # TypeError: an annotation that cannot be hashed
@@ -33,9 +35,11 @@ def decoder(hint: Any, where: str) -> Decode:
 def _validated(hint: Any, where: str) -> Decode:
     """One pass from bytes to the model, in pydantic's own parser."""
     try:
-        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - an extra, and a quarter of a cold start
+        from pydantic import TypeAdapter, ValidationError
     except ImportError as exc:
-        raise ConfigError(f"{where} is annotated {hint!r}, which needs pydantic: pip install 'peeklock[pydantic]'") from exc
+        raise ConfigError(
+            f"{where} is annotated {hint!r}, which needs pydantic: pip install 'peeklock[pydantic]'"
+        ) from exc
     try:
         validate_json = TypeAdapter(hint).validator.validate_json
     except Exception as exc:

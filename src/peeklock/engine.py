@@ -20,7 +20,7 @@ from peeklock.schedule import Schedule
 from peeklock.store import Change
 
 
-def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> list[Settled]:
+def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
     """Run a synchronous consumer over one event's messages; their outcomes in the same order.
 
     `remaining`: how long the platform leaves this event; None where it does not say.
@@ -38,9 +38,11 @@ def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None 
     return _settled(plan, schedule)
 
 
-async def handle_async(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> list[Settled]:
+async def handle_async(
+    plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None
+) -> Sequence[Settled]:
     """As `handle`, for a consumer that is an `async def`."""
-    from peeklock.drive_async import Loop  # noqa: PLC0415 - it loads asyncio
+    from peeklock.drive_async import Loop
 
     window = Window.open(plan, remaining, len(messages))
     schedule = Schedule(messages, plan, window)
@@ -50,21 +52,10 @@ async def handle_async(plan: Plan, messages: Sequence[Message], remaining: timed
     return _settled(plan, schedule)
 
 
-def _settled(plan: Plan, schedule: Schedule) -> list[Settled]:
-    settled = [
-        Settled(
-            message=item.message,
-            outcome=item.outcome,
-            platform=plan.platform,
-            key=item.key,
-            duration=item.duration,
-        )
-        for item in schedule.items
-        if item.outcome is not None
-    ]
-    assert len(settled) == len(schedule.items), "a driver returns when each message has its outcome"
+def _settled(plan: Plan, schedule: Schedule) -> Sequence[Settled]:
+    settled = schedule.items
     try:
-        plan.observer.settled(settled)
+        plan.observer.settled(plan.platform, settled)
     except Exception as exc:  # noqa: BLE001 - telemetry must not decide over messages
         record("peeklock.observer_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
     return settled

@@ -1,14 +1,14 @@
 """What can go wrong, and what a handler may decide.
 
-    PeeklockError
-    ├── ConfigError      a declaration or the environment is wrong; the text names the fix
-    ├── EventError       what arrived is not an event of this platform
-    ├── InvalidMessage   one message's body is not what its handler takes
-    ├── StoreError       the store did not answer
-    ├── SendError        a queue did not take a message
-    └── Redeliver        tells a platform that listens to exceptions only: deliver this again
+PeeklockError
+├── ConfigError      a declaration or the environment is wrong; the text names the fix
+├── EventError       what arrived is not an event of this platform
+├── InvalidMessage   one message's body is not what its handler takes
+├── StoreError       the store did not answer
+├── SendError        a queue did not take a message
+└── Redeliver        tells a platform that listens to exceptions only: deliver this again
 
-    Retry, DeadLetter    not errors but decisions, raised by a handler or returned by `on_error`
+Retry, DeadLetter    not errors but decisions, raised by a handler or returned by `on_error`
 """
 
 from __future__ import annotations

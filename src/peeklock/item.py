@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Any
 
@@ -48,55 +49,47 @@ class TimedOut(PeeklockError):
 
 
 class Item:
-    """What is known of a message while its event lasts. Not public."""
+    """What is known of a message while its event lasts; `Settled` is all that others see of it.
 
-    __slots__ = (
-        "before",
-        "claim",
-        "duration",
-        "key",
-        "known",
-        "life",
-        "message",
-        "next_in_group",
-        "next_of_key",
-        "outcome",
-        "payload",
-        "record_key",
-        "verdict",
-        "waiting",
-    )
+    The defaults are the class's, and there are no slots: most messages never change most of them (benchmarks/).
+    """
+
+    message: Message
+    key: str
+    outcome: Outcome
+    duration = 0.0
+    finished = False
+    payload: Any = None
+    verdict: Verdict | None = None
+    """Set when no attempt could ever succeed."""
+    record_key = ""
+    claim: Record | None = None
+    """The last record that this life wrote."""
+    known: Record | None = None
+    """What the record is believed to be before the store is asked."""
+    life: Life | None = None
+    before: Item | None = None
+    """The message before it in its group."""
+    next_in_group: Item | None = None
+    next_of_key: Item | None = None
+    waiting = False
+    """At the gate: for the message before it."""
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.key = message.id
-        self.record_key = ""
-        self.payload: Any = None
-        self.verdict: Verdict | None = None
-        """Set when no attempt could ever succeed."""
-        self.claim: Record | None = None
-        """The last record that this life wrote."""
-        self.known: Record | None = None
-        """What the record is believed to be before the store is asked."""
-        self.outcome: Outcome | None = None
-        self.duration = 0.0
-        self.waiting = False
-        self.life: Life
-        self.before: Item | None = None
-        """The message before it in its group."""
-        self.next_in_group: Item | None = None
-        self.next_of_key: Item | None = None
 
     @property
     def attempt(self) -> int:
-        return self.message.attempt if self.claim is None else claims.counted(self.claim)
+        claim = self.claim
+        return self.message.attempt if claim is None else claims.counted(claim)
 
 
 def prepare(item: Item, plan: Plan) -> None:
     """Decode the body and find the key, or set the verdict."""
     message, max_age = item.message, plan.queue.max_age
     try:
-        if max_age is not None and message.sent_at is not None and plan.clock.now() - message.sent_at > max_age:
+        if max_age is not None and _is_older(message, max_age, plan):
             item.verdict = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}")
             return
         if plan.unwrap is not None:
@@ -108,6 +101,11 @@ def prepare(item: Item, plan: Plan) -> None:
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc))
     except Exception as exc:  # noqa: BLE001 - the user's decoder or key: whatever it raises, this body is at fault
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
+
+
+def _is_older(message: Message, max_age: timedelta, plan: Plan) -> bool:
+    sent_at = message.sent_at
+    return sent_at is not None and plan.clock.now() - sent_at > max_age
 
 
 def record_key(item: Item, plan: Plan) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
-from peeklock.ending import abandoned, bury, done, fail, move, succeed
+from peeklock.ending import abandoned, bury, fail, move, succeed
 from peeklock.item import ALONE, RUN, Effect, Item, Life
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
@@ -24,29 +24,31 @@ MAX_CONTENTION = 5
 
 
 def live(item: Item, plan: Plan, window: Window) -> Life:
-    """From arrival to outcome."""
+    """From arrival to outcome, with a store."""
     verdict = item.verdict
-    if plan.store is not None:
-        if verdict is None and not window.has_room():
-            return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
-        decision = yield from _claim(item, plan, window, verdict)
-        if isinstance(decision, Outcome):
-            return decision
-        item.claim = decision.record
-        if decision.do is Do.PUBLISH:
-            return (yield from _publish_again(item, plan, window))
-        if decision.do is Do.DEAD_LETTER:
-            return (yield from bury(item, plan, window, ran=None))
-    elif verdict is not None or item.message.attempt > plan.queue.max_attempts:
-        trail = replace(item.message.lineage, attempts=item.message.attempt - 1)
-        item.claim = claims.arrive(None, trail, window.stamp(None), plan.queue.max_attempts, verdict).record
+    if verdict is None and not window.has_room():
+        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
+    decision = yield from _claim(item, plan, window, verdict)
+    if isinstance(decision, Outcome):
+        return decision
+    claim = item.claim = decision.record
+    assert claim is not None, "what is neither run nor settled has been written"
+    if decision.do is Do.PUBLISH:
+        return (yield from _publish_again(item, plan, window))
+    if decision.do is Do.DEAD_LETTER:
         return (yield from bury(item, plan, window, ran=None))
     error = yield RUN
     if error is not None:
         return (yield from fail(item, plan, window, error))
-    if item.claim is not None:
-        return (yield from succeed(item, plan, window, item.claim))
-    return done(item)
+    return (yield from succeed(item, plan, window, claim))
+
+
+def refuse(item: Item, plan: Plan, window: Window) -> Life:
+    """Without a store, of a message that must not run (again). One that may run has no life until it fails: there is
+    nothing to claim before, and nothing to record after."""
+    trail = replace(item.message.lineage, attempts=item.message.attempt - 1)
+    item.claim = claims.arrive(None, trail, window.stamp(None), plan.queue.max_attempts, item.verdict).record
+    return (yield from bury(item, plan, window, ran=None))
 
 
 def _claim(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 TRAIL = "peeklock"
@@ -53,7 +53,9 @@ class Trail:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
-        sound = isinstance(trail.id, str) and trail.id and all(type(n) is int and 0 <= n < 2**31 for n in counts)
+        sound = (
+            isinstance(parts["id"], str) and trail.id != "" and all(type(n) is int and 0 <= n < 2**31 for n in counts)
+        )
         return trail if sound else None
 
 
@@ -77,8 +79,8 @@ class Message:
     """Counted starts + 1: 1 on the first run. What `max_attempts` is compared with."""
     group: str | None = None
     """FIFO group, session or ordering key; None when the message is unordered."""
-    sent_at: datetime | None = None
-    """When the producer sent it, aware, in UTC; None where the platform does not say."""
+    sent_ms: str | int | None = None
+    """Milliseconds since 1970, as the platform says when the producer sent it; see `sent_at`."""
     attributes: Mapping[str, str | bytes] = field(default_factory=dict)
     """The producer's attributes (application properties, headers), without peeklock's own."""
     content_type: str | None = None
@@ -93,6 +95,14 @@ class Message:
     """The platform's own id of this delivery's copy, for a search in its console."""
     raw: Any = field(default=None, repr=False, compare=False)
     """What the platform handed over, untouched."""
+
+    @property
+    def sent_at(self) -> datetime | None:
+        """When the producer sent it, aware, in UTC; None where the platform does not say."""
+        try:
+            return None if self.sent_ms is None else datetime.fromtimestamp(int(self.sent_ms) / 1000, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            return None
 
     @property
     def lineage(self) -> Trail:

@@ -65,7 +65,7 @@ def copy_of(message: Message, *, hop: int, attempts: int, delay: timedelta) -> P
 
 def letter_of(message: Message, *, reason: str, detail: str, attempts: int, now: datetime) -> Parcel:
     about = {
-        REASON: reason,
+        REASON: str(reason),
         "peeklock-queue": message.queue,
         "peeklock-attempts": str(attempts),
         "peeklock-at": now.isoformat(timespec="milliseconds"),

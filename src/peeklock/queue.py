@@ -74,12 +74,12 @@ class Queue:
         self._validate()
 
     def _validate(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not _NAME.fullmatch(str(self.name)):
             raise ConfigError(
                 f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
                 " (no '.fifo': say fifo=True)"
             )
-        if isinstance(self.max_attempts, bool) or not isinstance(self.max_attempts, int) or self.max_attempts < 1:
+        if type(self.max_attempts) is not int or self.max_attempts < 1:
             raise ConfigError(
                 f"queue {self.name!r}: max_attempts={self.max_attempts!r}, but it counts runs from 1; use 1 to never retry"
             )

@@ -62,13 +62,13 @@ def missing(exc: ImportError) -> ConfigError:
 @functools.cache
 def open_store(url: str) -> Store:
     """The store of a URL, one a process. Raises ConfigError for an unknown scheme or a missing extra."""
-    return cast(Store, _open(url, STORES, "store", "sqlite:///var/lib/orders.db"))
+    return cast("Store", _open(url, STORES, "store", "sqlite:///var/lib/orders.db"))
 
 
 @functools.cache
 def open_sender(url: str) -> Sender:
     """The sender to the queue of a URL, one a process. Raises ConfigError as `open_store`."""
-    return cast(Sender, _open(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"))
+    return cast("Sender", _open(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"))
 
 
 def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:

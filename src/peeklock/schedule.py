@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from peeklock.item import ALONE, RUN, Halted, Item, Send, prepare, record_key
-from peeklock.life import live
+from peeklock.ending import done, fail
+from peeklock.item import ALONE, RUN, Halted, Item, Life, Send, prepare, record_key
+from peeklock.life import live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
 from peeklock.outcome import Disposition, Outcome, Reason
@@ -15,6 +16,9 @@ from peeklock.plan import Plan, Window
 from peeklock.store import Change
 
 Steps = list[tuple[Item, Any]]
+
+NO_STEPS: Steps = []
+"""Shared, and never added to: a list for each message would be the only thing that most of them make."""
 
 
 class Schedule:
@@ -27,40 +31,74 @@ class Schedule:
     def __init__(self, messages: Sequence[Message], plan: Plan, window: Window) -> None:
         self.plan = plan
         self.window = window
-        self.items = [Item(message) for message in messages]
-        self.unfinished = len(self.items)
+        self.items: list[Item] = []
+        self.unfinished = len(messages)
+        self._messages = iter(messages)
+        self._groups: dict[str, Item] = {}
         self.ready: deque[Item] = deque()
         self.changes: list[tuple[Item, Change]] = []
         self.sends: list[tuple[Item, Send]] = []
         self.suspects: deque[Item] = deque()
-        self._begin()
+        if plan.store is not None:
+            self._claim_all()
 
-    def _begin(self) -> None:
-        plan, window = self.plan, self.window
-        groups: dict[str, Item] = {}
+    def _claim_all(self) -> None:
+        """Begin every life now, so that all claims leave in one call."""
         keys: dict[str, Item] = {}
         first = []
-        for item in self.items:
-            prepare(item, plan)
-            item.life = live(item, plan, window)
-            if item.message.group is not None:
-                _join_group(item, groups)
-            if plan.store is None or _is_first_of_key(item, plan, keys):
+        for item in map(self._admit, self._messages):
+            item.life = live(item, self.plan, self.window)
+            if _is_first_of_key(item, self.plan, keys):
                 first.append(item)
         for item in first:
             self.advance(item, None)
 
+    def _begin_next(self) -> bool:
+        """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
+        message = next(self._messages, None)
+        if message is None:
+            return False
+        item = self._admit(message)
+        if item.verdict is None and message.attempt <= self.plan.queue.max_attempts:
+            self._follow(self._at_gate(item))
+        else:
+            item.life = refuse(item, self.plan, self.window)
+            self.advance(item, None)
+        return True
+
+    def _admit(self, message: Message) -> Item:
+        item = Item(message)
+        self.items.append(item)
+        prepare(item, self.plan)
+        group = message.group
+        if group is not None:
+            item.before = self._groups.get(group)
+            if item.before is not None:
+                item.before.next_in_group = item
+            self._groups[group] = item
+        return item
+
     def advance(self, item: Item, result: Any) -> None:
         """Give a life the result that it waits for, and follow what comes of it."""
-        steps = self._step(item, result)
+        self._follow(self._step(item, result))
+
+    def _follow(self, steps: Steps) -> None:
         while steps:
             item, result = steps.pop()
-            steps.extend(self._step(item, result))
+            more = self._step(item, result)
+            steps = [*steps, *more] if more else steps
 
     def _step(self, item: Item, result: Any) -> Steps:
         """The steps of other lives that one step of this life allows."""
+        if item.life is None:
+            if result is None:
+                return self._finish(item, done(item))
+            item.life, result = fail(item, self.plan, self.window, result), None
+        return self._resume(item, item.life, result)
+
+    def _resume(self, item: Item, life: Life, result: Any) -> Steps:
         try:
-            effect = item.life.send(result)
+            effect = life.send(result)
         except StopIteration as end:
             return self._finish(item, end.value)
         except Exception as exc:  # noqa: BLE001 - a fault of ours must not take the other messages with it
@@ -73,24 +111,28 @@ class Schedule:
             self.sends.append((item, effect))
         elif isinstance(effect, Change):
             self.changes.append((item, effect))
-        return []
+        return NO_STEPS
 
     def _at_gate(self, item: Item) -> Steps:
         before = item.before
         if before is None:
             self.ready.append(item)
-        elif before.outcome is None:
+        elif not before.finished:
             item.waiting = True
         elif before.outcome.disposition is Disposition.ABANDON:
             return [(item, Halted("an earlier message of its group was not completed"))]
         else:
             self.ready.append(item)
-        return []
+        return NO_STEPS
 
     def _finish(self, item: Item, outcome: Outcome) -> Steps:
         item.outcome = outcome
+        item.finished = True
+        item.payload = None
         self.unfinished -= 1
         twin, follower = item.next_of_key, item.next_in_group
+        if twin is None and follower is None:
+            return NO_STEPS
         steps: Steps = []
         if twin is not None:
             twin.known = item.known
@@ -107,8 +149,9 @@ class Schedule:
 
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
-        if not self.ready:
-            return None
+        while not self.ready:
+            if self.sends or not self._begin_next():
+                return None
         if self.window.has_room():
             return self.ready.popleft()
         self.halt_ready("no time left to start")
@@ -125,14 +168,6 @@ class Schedule:
         """Give all back that could not be started."""
         while self.ready:
             self.advance(self.ready.popleft(), Halted(why))
-
-
-def _join_group(item: Item, groups: dict[str, Item]) -> None:
-    group = item.message.group or ""
-    item.before = groups.get(group)
-    if item.before is not None:
-        item.before.next_in_group = item
-    groups[group] = item
 
 
 def _is_first_of_key(item: Item, plan: Plan, keys: dict[str, Item]) -> bool:

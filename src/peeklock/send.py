@@ -105,9 +105,7 @@ def dump(payload: Any) -> tuple[bytes, str]:
 def _dump_dataclass(payload: Any) -> bytes:
     """By pydantic where it is installed, which knows dates and decimals; else as plain JSON."""
     try:
-        from pydantic import TypeAdapter  # noqa: PLC0415 - an extra
+        from pydantic import TypeAdapter
     except ImportError:
         return dump(dataclasses.asdict(payload))[0]
     return TypeAdapter(type(payload)).dump_json(payload)
-
-

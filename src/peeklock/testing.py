@@ -1,9 +1,9 @@
 """Testing a handler: no server, no environment, no patches.
 
-    from peeklock.testing import deliver
+from peeklock.testing import deliver
 
-    def test_gives_up():
-        assert deliver(charge, order, attempt=5).reason == "exhausted"
+def test_gives_up():
+    assert deliver(charge, order, attempt=5).reason == "exhausted"
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peeklock.clock import Clock, SystemClock
 from peeklock.consumer import resolve
 from peeklock.delays import Seconds, seconds
 from peeklock.message import Message, Trail
-from peeklock.observe import LogObserver, Observer
+from peeklock.observe import LogObserver, Observer, Settled
 from peeklock.outcome import Outcome
 from peeklock.parcel import Sender
 from peeklock.plan import Delays, Plan
@@ -50,7 +50,14 @@ class FakeClock:
         self._monotonic += step.total_seconds()
 
 
-def deliver(handler: Callable[..., Any], payload: Any, *, attempt: int = 1, id: str = "test-1", **world: Any) -> Outcome:  # noqa: A002 - the field's word
+def deliver(
+    handler: Callable[..., Any],
+    payload: Any,
+    *,
+    attempt: int = 1,
+    id: str = "test-1",  # noqa: A002 - the field's word
+    **world: Any,
+) -> Outcome:
     """Deliver one message to a consumer, as a platform with native delays would, and return how it ended.
 
     - `payload`: what the handler takes (a model, a dataclass, a dict, ...), or `bytes` for a body as it is.
@@ -62,7 +69,7 @@ def deliver(handler: Callable[..., Any], payload: Any, *, attempt: int = 1, id: 
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
 
 
-def deliver_all(  # noqa: PLR0913 - each is a part of the world that a test may want to hold
+def deliver_all(
     handler: Callable[..., Any],
     payloads: Sequence[Any],
     *,
@@ -108,10 +115,10 @@ def deliver_all(  # noqa: PLR0913 - each is a part of the world that a test may 
     return [one.outcome for one in settled]
 
 
-def _run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None) -> list[Any]:
+def _run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None) -> Sequence[Settled]:
     if not plan.handler.is_async:
         return engine.handle(plan, messages, remaining)
-    from peeklock import loop  # noqa: PLC0415 - it loads asyncio
+    from peeklock import loop
 
     return loop.run(engine.handle_async(plan, messages, remaining))
 

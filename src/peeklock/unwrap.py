@@ -49,7 +49,11 @@ def eventbridge(message: Message) -> Message:
     """An EventBridge event; the body becomes its `detail`:
     https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
     outer = _object(message, "an EventBridge event")
-    if "detail" not in outer or not isinstance(outer.get("detail-type"), str) or not isinstance(outer.get("source"), str):
+    if (
+        "detail" not in outer
+        or not isinstance(outer.get("detail-type"), str)
+        or not isinstance(outer.get("source"), str)
+    ):
         raise InvalidMessage("not an EventBridge event: it has detail, detail-type and source")
     told = {name: outer[name] for name in ("detail-type", "source", "id", "time") if isinstance(outer.get(name), str)}
     return _inner(message, _dump(outer["detail"]), told)

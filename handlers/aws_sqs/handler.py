@@ -1,0 +1,17 @@
+"""AWS Lambda, triggered by SQS. The function's handler is `handlers.aws_sqs.handler.handler`."""
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+
+from handlers.orders.charge import charge
+from handlers.orders.receipts import write_receipts
+from peeklock import sqs
+from peeklock.observers.powertools import PowertoolsObserver
+
+observer = PowertoolsObserver(
+    logger=Logger(service="orders"),
+    metrics=Metrics(namespace="Orders", service="orders"),
+    tracer=Tracer(service="orders"),
+)
+
+handler = sqs.bind(charge, observer=observer)
+receipts_handler = sqs.bind(write_receipts, observer=observer)

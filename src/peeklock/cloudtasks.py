@@ -1,0 +1,131 @@
+"""Cloud Tasks pushing to an HTTP target under functions-framework: `charge_http = cloudtasks.bind(charge)`.
+
+Cloud Tasks has no dead letters: a task out of attempts is deleted. So its own attempts are unlimited, the limit is
+ours, and a letter is sent before the task is answered with success. An exact delay is a new task with a schedule time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Unpack
+
+from peeklock import cloudtasks_send, push
+from peeklock.binding import Binding, Options
+from peeklock.cloudtasks_send import ATTRIBUTES, TRAIL_HEADER
+from peeklock.errors import EventError
+from peeklock.message import Message, Trail
+from peeklock.oidc import CERTS_URL, verifier
+from peeklock.plan import Delays
+
+from_url = cloudtasks_send.from_url
+
+LONGEST = timedelta(minutes=30)
+DISPATCH_DEADLINE = timedelta(minutes=10)
+# https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
+
+_NOT_THE_PRODUCERS = frozenset(
+    [
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "forwarded",
+        "function-execution-id",
+        "host",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "via",
+        "x-cloud-trace-context",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    ]
+)
+_PREFIXES = ("x-cloudtasks-", "x-peeklock", "x-appengine-", "x-google-", "x-serverless-")
+
+
+def bind(
+    function: Callable[..., Any],
+    *,
+    audience: str | None = None,
+    service_account: str | None = None,
+    certs_url: str = CERTS_URL,
+    **options: Unpack[Options],
+) -> Callable[[Any], Any]:
+    """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`
+    consumer of a Starlette one.
+
+    `audience` and `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and `_SERVICE_ACCOUNT`) turn on the check of each
+    request's OIDC token, answered with 401 when it fails. Answers 204 when the task is finished, 409 when its key is
+    busy, 500 when it has to come back, and 400 for what is no task. Raises ConfigError for a declaration that cannot
+    work here; at a request, where the environment does not fit.
+    """
+    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    verify = verifier(binding.queue, audience, service_account, certs_url)
+    return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=DISPATCH_DEADLINE))
+
+
+def receive(request: push.Request, queue_name: str) -> Message:
+    """The message in a task's request. Raises EventError for a request that is none."""
+    headers = request.headers
+    name = headers.get("x-cloudtasks-taskname")
+    if not name:
+        raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
+    trail = Trail.load(headers.get(TRAIL_HEADER, ""))
+    # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
+    delivery = _count(headers.get("x-cloudtasks-taskretrycount", "")) + 1
+    own = {key: value for key, value in headers.items() if not _is_foreign(key)}
+    packed = cloudtasks_send.unpack(headers.get(ATTRIBUTES, ""))
+    attributes = {**own, **{key: value for key, value in packed.items() if not key.startswith("peeklock")}}
+    return Message(
+        id=trail.id if trail else name,
+        body=request.body,
+        queue=queue_name,
+        delivery=delivery,
+        attempt=delivery + (trail.attempts if trail else 0),
+        sent_ms=_millis(headers.get("x-cloudtasks-tasketa", "")),
+        attributes=attributes,
+        content_type=headers.get("content-type"),
+        trail=trail,
+        native_id=name,
+        raw=request,
+    )
+
+
+def _is_foreign(name: str) -> bool:
+    return name in _NOT_THE_PRODUCERS or name.startswith(_PREFIXES)
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - digits of 2**31
+
+
+def _millis(text: str) -> int | None:
+    """The schedule time: for a task that was not delayed, when it was created."""
+    try:
+        return int(float(text) * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of a task's request."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    return isinstance(headers, dict) and any(str(name).lower() == "x-cloudtasks-taskname" for name in headers)
+
+
+def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+    """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
+    request = push.sample(event)
+    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    messages = [receive(request, binding.queue.name)]
+    return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
+
+
+__all__ = ["bind", "from_url", "receive", "recognises", "rehearse"]

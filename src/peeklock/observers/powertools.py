@@ -1,0 +1,62 @@
+"""aws-lambda-powertools as an observer: its Logger, its Metrics and its Tracer, each if it is given."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from peeklock.message import Message
+from peeklock.observe import Settled, fields
+from peeklock.outcome import Disposition
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger, Metrics, Tracer
+
+
+class PowertoolsObserver:
+    """One structured record a settlement, one set of metrics an event, one subsegment a run.
+
+    Metrics: `Settled` and `Failed` count the messages of an event that were finished and that were not (a dead letter is
+    both finished and failed), `LatencyMs` has the duration of each run. Dimensions: `queue`, `platform`.
+    """
+
+    def __init__(
+        self, *, logger: Logger | None = None, metrics: Metrics | None = None, tracer: Tracer | None = None
+    ) -> None:
+        self.logger = logger
+        self.metrics = metrics
+        self.tracer = tracer
+
+    def running(self, message: Message, /) -> AbstractContextManager[object] | None:
+        if self.tracer is None:
+            return None
+        segment: AbstractContextManager[object] = self.tracer.provider.in_subsegment(name=f"## {message.queue}")
+        return segment
+
+    def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
+        if self.logger is not None:
+            for one in settled:
+                self._log(self.logger, platform, one)
+        if self.metrics is not None and settled:
+            self._measure(self.metrics, platform, settled)
+
+    def _log(self, logger: Logger, platform: str, one: Settled) -> None:
+        level = logging.INFO
+        if one.outcome.disposition is not Disposition.COMPLETE:
+            level = logging.ERROR if one.outcome.disposition is Disposition.DEAD_LETTER else logging.WARNING
+        logger.log(level, "peeklock.settled", extra=dict(fields(platform, one)), exc_info=one.outcome.error)
+
+    def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
+        from aws_lambda_powertools.metrics import MetricUnit
+
+        failed = sum(one.outcome.disposition is not Disposition.COMPLETE for one in settled)
+        metrics.add_dimension("queue", settled[0].message.queue)
+        metrics.add_dimension("platform", platform)
+        metrics.add_metric("Settled", MetricUnit.Count, sum(one.outcome.finished for one in settled))
+        metrics.add_metric("Failed", MetricUnit.Count, failed)
+        for one in settled:
+            if one.duration:
+                metrics.add_metric("LatencyMs", MetricUnit.Milliseconds, one.duration * 1000)
+        metrics.flush_metrics()

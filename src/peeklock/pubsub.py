@@ -1,0 +1,161 @@
+"""Pub/Sub pushing to an HTTP target under functions-framework: `charge_push = pubsub.bind(charge)`.
+
+Pub/Sub delays no single message: what fails comes back by the subscription's own retry policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Unpack
+
+from peeklock import pubsub_send, push
+from peeklock.binding import Binding, Options
+from peeklock.errors import EventError
+from peeklock.message import TRAIL, Message, Trail
+from peeklock.oidc import CERTS_URL, verifier
+from peeklock.plan import Delays
+
+from_url = pubsub_send.from_url
+
+LONGEST = timedelta(seconds=600)
+# The longest acknowledgement deadline, which is also a push request's:
+# https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions
+
+HEADER = "x-goog-pubsub-"
+# Of a push without its wrapper: https://cloud.google.com/pubsub/docs/payload-unwrapping
+
+
+def bind(
+    function: Callable[..., Any],
+    *,
+    audience: str | None = None,
+    service_account: str | None = None,
+    certs_url: str = CERTS_URL,
+    **options: Unpack[Options],
+) -> Callable[[Any], Any]:
+    """As `cloudtasks.bind`, for a push subscription, with or without the wrapper around its messages.
+
+    Set `PEEKLOCK_<QUEUE>_LOCK` to the subscription's acknowledgement deadline, which is 10 seconds unless it was raised:
+    within it a request has to be answered. A message with an ordering key keeps its order.
+    """
+    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
+    verify = verifier(binding.queue, audience, service_account, certs_url)
+    return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=None))
+
+
+def receive(request: push.Request, queue_name: str) -> Message:
+    """The message in a push request. Raises EventError for a request that is none."""
+    if f"{HEADER}message-id" in request.headers:
+        return _unwrapped(request, queue_name)
+    try:
+        envelope = json.loads(request.body)
+    except (ValueError, RecursionError) as exc:
+        raise EventError("not a push: its body is no JSON, and the headers of an unwrapped one are missing") from exc
+    inner = envelope.get("message") if isinstance(envelope, dict) else None
+    if not isinstance(inner, dict):
+        raise EventError("not a push: its body has no message")
+    native_id = inner.get("messageId") or inner.get("message_id")
+    if not isinstance(native_id, str):
+        raise EventError("not a push: its message has no messageId")
+    attributes = inner.get("attributes")
+    attempt = envelope.get("deliveryAttempt")
+    return _message(
+        request,
+        queue_name,
+        native_id=native_id,
+        body=_data(inner.get("data", "")),
+        attributes=attributes if isinstance(attributes, dict) else {},
+        delivery=attempt if type(attempt) is int and attempt > 0 else 1,
+        group=inner.get("orderingKey"),
+        published=inner.get("publishTime") or inner.get("publish_time"),
+    )
+
+
+def _data(data: object) -> bytes:
+    try:
+        return base64.b64decode(str(data), validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise EventError("not a push: its message's data is not base64") from exc
+
+
+def _unwrapped(request: push.Request, queue_name: str) -> Message:
+    headers = request.headers
+    known = ("message-id", "publish-time", "subscription-name", "ordering-key")
+    attributes = {
+        name.removeprefix(HEADER): value
+        for name, value in headers.items()
+        if name.startswith(HEADER) and name.removeprefix(HEADER) not in known
+    }
+    return _message(
+        request,
+        queue_name,
+        native_id=headers[f"{HEADER}message-id"],
+        body=request.body,
+        attributes=attributes,
+        delivery=1,
+        group=headers.get(f"{HEADER}ordering-key"),
+        published=headers.get(f"{HEADER}publish-time"),
+    )
+
+
+def _message(
+    request: push.Request,
+    queue_name: str,
+    *,
+    native_id: str,
+    body: bytes,
+    attributes: Mapping[str, Any],
+    delivery: int,
+    group: object,
+    published: object,
+) -> Message:
+    trail = Trail.load(str(attributes.get(TRAIL, "")))
+    return Message(
+        id=trail.id if trail else native_id,
+        body=body,
+        queue=queue_name,
+        delivery=delivery,
+        attempt=delivery + (trail.attempts if trail else 0),
+        group=group if isinstance(group, str) and group else None,
+        sent_ms=_millis(published),
+        attributes=pubsub_send.unpack({str(name): str(value) for name, value in attributes.items()}),
+        content_type=request.headers.get("content-type") if body is request.body else None,
+        trail=trail,
+        native_id=native_id,
+        raw=request,
+    )
+
+
+def _millis(text: object) -> int | None:
+    try:
+        return int(datetime.fromisoformat(str(text)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of a push, as a request or as its bare body."""
+    if not isinstance(event, dict):
+        return False
+    if isinstance(event.get("message"), dict) and "subscription" in event:
+        return True
+    headers = event.get("headers")
+    if not isinstance(headers, dict):
+        return False
+    unwrapped = any(str(name).lower() == f"{HEADER}message-id" for name in headers)
+    return unwrapped or '"subscription"' in str(event.get("body", ""))
+
+
+def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+    """Run a sample event and return what Pub/Sub would be told. No token is asked for."""
+    bare = isinstance(event, dict) and "headers" not in event
+    request = push.request_of({}, json.dumps(event).encode()) if bare else push.sample(event)
+    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
+    return {"status": push.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
+
+
+__all__ = ["bind", "from_url", "receive", "recognises", "rehearse"]

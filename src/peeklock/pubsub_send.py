@@ -1,0 +1,108 @@
+"""Sending to Pub/Sub with Google's own client."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from peeklock.errors import ConfigError, SendError
+from peeklock.message import TRAIL
+from peeklock.parcel import Parcel
+from peeklock.registry import missing
+
+TIMEOUT = 30.0
+"""Seconds until a publication that was not confirmed counts as failed."""
+
+CONTENT_TYPE = "content-type"
+BINARY = "peeklock-base64."
+"""Before the name of an attribute whose value is bytes: Pub/Sub's are text only."""
+
+
+@functools.cache
+def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
+    """The process's publisher; the SDK finds an emulator by `PUBSUB_EMULATOR_HOST`. Raises ConfigError."""
+    try:
+        from google.cloud import pubsub_v1  # type: ignore[attr-defined,unused-ignore] # it has no type information
+    except ImportError as exc:
+        raise missing(exc) from exc
+    return pubsub_v1.PublisherClient(
+        publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=ordered),
+        batch_settings=pubsub_v1.types.BatchSettings(max_latency=0.005),
+    )
+
+
+class PubSubSender:
+    """Publishes to one topic, and answers when each publication is confirmed."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        futures = [self._publish(parcel) for parcel in parcels]
+        return [
+            future if isinstance(future, SendError) else self._confirm(future, p)
+            for future, p in zip(futures, parcels, strict=True)
+        ]
+
+    def _publish(self, parcel: Parcel) -> Any:
+        if parcel.delay:
+            return SendError(
+                f"{self.topic}: Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay="
+            )
+        attributes = pack(parcel)
+        try:
+            publisher = client(parcel.group is not None)
+            return publisher.publish(self.topic, parcel.body, ordering_key=parcel.group or "", **attributes)
+        except ConfigError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
+            return self._failure(exc)
+
+    def _confirm(self, future: Any, parcel: Parcel) -> SendError | None:
+        try:
+            future.result(timeout=TIMEOUT)
+        except Exception as exc:  # noqa: BLE001 - as above
+            if parcel.group is not None:
+                client(True).resume_publish(self.topic, parcel.group)  # else the SDK refuses the key from now on
+            return self._failure(exc)
+        return None
+
+    def _failure(self, exc: Exception) -> SendError:
+        failure = SendError(f"{self.topic}: {type(exc).__name__}: {exc}")
+        failure.__cause__ = exc
+        return failure
+
+
+def pack(parcel: Parcel) -> dict[str, str]:
+    packed = {
+        (name if isinstance(value, str) else f"{BINARY}{name}"): value
+        if isinstance(value, str)
+        else base64.b64encode(value).decode()
+        for name, value in parcel.attributes.items()
+    }
+    if parcel.content_type:
+        packed.setdefault(CONTENT_TYPE, parcel.content_type)
+    return {**packed, TRAIL: parcel.trail.dump()}
+
+
+def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
+    attributes: dict[str, str | bytes] = {}
+    for name, value in carried.items():
+        if name.startswith(BINARY):
+            attributes[name.removeprefix(BINARY)] = base64.b64decode(value)
+        elif not name.startswith(TRAIL):
+            attributes[name] = value
+    return attributes
+
+
+def from_url(url: str) -> PubSubSender:
+    """`pubsub://projects/P/topics/T`. A topic without a subscription keeps nothing: letters need one."""
+    parts = urlsplit(url)
+    topic = (parts.netloc + parts.path).strip("/")
+    words = topic.split("/")
+    if words[::2] != ["projects", "topics"] or not all(words):
+        raise ConfigError(f"{url!r} is no Pub/Sub address, such as pubsub://projects/PROJECT/topics/TOPIC")
+    return PubSubSender(topic)

@@ -1,0 +1,119 @@
+"""What platforms share that push each message as an HTTP request: the request itself, and how it is answered."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from peeklock.binding import Binding, mark
+from peeklock.errors import EventError
+from peeklock.message import Message
+from peeklock.observe import Settled, record
+from peeklock.oidc import Rejected, Unavailable, Verify
+from peeklock.outcome import Reason
+
+DONE, BAD, UNAUTHORIZED, BUSY, FAILED = 204, 400, 401, 409, 500
+# Never 304, which Cloud Tasks takes for success, and never 429 or 503, which slow the whole queue down:
+# https://cloud.google.com/tasks/docs/creating-http-target-tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request, whatever framework received it. `headers` have lower-case names, since HTTP's have no case."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def request_of(headers: Mapping[str, Any], body: bytes) -> Request:
+    return Request(headers={str(name).lower(): str(value) for name, value in headers.items()}, body=body)
+
+
+Receive = Callable[[Request, str], Message]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where a platform's requests come in."""
+
+    binding: Binding
+    receive: Receive
+    verify: Verify | None
+    lock: timedelta | None
+
+    def _open(self, request: Request) -> Message | int:
+        try:
+            if self.verify is not None:
+                self.verify(request.headers.get("authorization", ""))
+            return self.receive(request, self.binding.queue.name)
+        except Rejected as exc:
+            return self._refuse("peeklock.unauthorized %s", UNAUTHORIZED, exc)
+        except Unavailable as exc:
+            return self._refuse("peeklock.unverified %s", FAILED, exc)
+        except EventError as exc:
+            return self._refuse("peeklock.not_an_event %s", BAD, exc)
+
+    def _refuse(self, event: str, status: int, exc: Exception) -> int:
+        """Nothing is settled by it: the platform delivers again whatever is not answered with success."""
+        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
+        return status
+
+    def answer(self, request: Request) -> int:
+        """The status for a request."""
+        message = self._open(request)
+        if isinstance(message, int):
+            return message
+        return status_of(self.binding.run([message], self.binding.lock(self.lock)))
+
+    async def answer_async(self, request: Request) -> int:
+        """As `answer`, on the caller's event loop."""
+        message = self._open(request)
+        if isinstance(message, int):
+            return message
+        return status_of(await self.binding.run_async([message], self.binding.lock(self.lock)))
+
+
+def status_of(settled: Sequence[Settled]) -> int:
+    outcome = settled[0].outcome
+    if outcome.finished:
+        return DONE
+    return BUSY if outcome.reason is Reason.BUSY else FAILED
+
+
+def entry(door: Door) -> Callable[[Any], Any]:
+    """A function for functions-framework: of a Flask request, or for an `async def` consumer of a Starlette one."""
+    if door.binding.is_async:
+        return mark(_async_entry(door), door.binding)
+
+    def answer(request: Any) -> tuple[str, int]:
+        return "", door.answer(request_of(request.headers, request.get_data()))
+
+    return mark(answer, door.binding)
+
+
+def _async_entry(door: Door) -> Callable[[Any], Awaitable[Any]]:
+    async def answer(request: Any) -> Any:
+        from starlette.responses import Response
+
+        status = await door.answer_async(request_of(request.headers, await request.body()))
+        return Response(status_code=status)
+
+    return answer
+
+
+def sample(event: Any) -> Request:
+    """A request from a sample event: `headers`, and `body` as text or `bodyBase64`. Raises EventError for another."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    if not isinstance(headers, dict):
+        raise EventError("not a push request: a sample has headers, and a body or bodyBase64")
+    encoded = event.get("bodyBase64")
+    if encoded is None:
+        return request_of(headers, str(event.get("body", "")).encode("utf-8", "surrogatepass"))
+    try:
+        return request_of(headers, base64.b64decode(str(encoded), validate=True))
+    except (binascii.Error, ValueError) as exc:
+        raise EventError("not a push request: bodyBase64 is not base64") from exc

@@ -1,0 +1,106 @@
+"""A queue that is a file of JSON lines: for letters on a laptop, and for looking at what was sent."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from peeklock.errors import ConfigError, SendError
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
+
+
+class FileSender:
+    """Appends one line a parcel. A call is one write, on disk before it answers; several processes may share a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        now = datetime.now(UTC)
+        lines = "".join(f"{json.dumps(dump(parcel, now), ensure_ascii=False)}\n" for parcel in parcels)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _append(self.path, lines.encode("utf-8", "surrogatepass"))
+        except OSError as exc:
+            raise SendError(f"{self.path}: {exc}") from exc
+        return [None] * len(parcels)
+
+
+def _append(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        written = os.write(handle, data)
+        if written != len(data):  # a full disk: the line is cut, and its message must not be completed
+            raise OSError(f"only {written} of {len(data)} bytes were written")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
+    """A parcel as what JSON can hold; bytes that are no text become `{"base64": ...}`."""
+    trail = parcel.trail
+    return {
+        "id": trail.id,
+        "generation": trail.generation,
+        "hop": trail.hop,
+        "attempts": trail.attempts,
+        "letter": parcel.letter,
+        "at": now.isoformat(timespec="milliseconds"),
+        "delay_s": parcel.delay.total_seconds(),
+        "group": parcel.group,
+        "content_type": parcel.content_type,
+        "attributes": {name: _value(value) for name, value in parcel.attributes.items()},
+        "body": _value(_text(parcel.body)),
+    }
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _value(value: str | bytes) -> Any:
+    return value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}
+
+
+def read(path: str) -> Iterator[Parcel]:
+    """The parcels in a file, oldest first."""
+    with Path(path).open(encoding="utf-8", errors="surrogatepass") as lines:
+        for line in lines:
+            yield load(json.loads(line))
+
+
+def load(line: dict[str, Any]) -> Parcel:
+    body = _unvalue(line["body"])
+    return Parcel(
+        body=body if isinstance(body, bytes) else body.encode(),
+        trail=Trail(id=line["id"], generation=line["generation"], hop=line["hop"], attempts=line["attempts"]),
+        attributes={name: _unvalue(value) for name, value in line["attributes"].items()},
+        group=line["group"],
+        delay=timedelta(seconds=line["delay_s"]),
+        content_type=line["content_type"],
+        letter=line["letter"],
+    )
+
+
+def _unvalue(value: Any) -> str | bytes:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else str(value)
+
+
+def from_url(url: str) -> FileSender:
+    """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
+    parts = urlsplit(url)
+    path = unquote(parts.netloc + parts.path)
+    if not path.strip("/"):
+        raise ConfigError(f"{url!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here")
+    return FileSender(path)

@@ -1,0 +1,87 @@
+"""Sample events of Service Bus: the host's invocation request, as JSON, made into what the worker hands to a function.
+
+The form is proto3's JSON mapping of `InvocationRequest` in the host's FunctionRpc.proto; the objects are built by the
+converter of azure-functions itself: https://github.com/Azure/azure-functions-language-worker-protobuf
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from peeklock.errors import EventError
+from peeklock.registry import missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """What a function is called with."""
+
+    argument: Any
+    batch: bool
+    sessions: bool
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of an invocation request."""
+    return isinstance(event, dict) and isinstance(event.get("inputData"), list) and "triggerMetadata" in event
+
+
+def load(event: Any) -> Trigger:
+    """Raises EventError for what no host would send, and ConfigError where azure-functions is missing."""
+    if not recognises(event) or not isinstance(event["triggerMetadata"], dict) or not event["inputData"]:
+        raise EventError(
+            "not a Service Bus event: it has inputData and triggerMetadata, as the host's InvocationRequest"
+        )
+    try:
+        from azure.functions.meta import Datum
+        from azure.functions.servicebus import ServiceBusMessageInConverter
+    except ImportError as exc:
+        raise missing(exc) from exc
+    try:
+        metadata = {name: Datum(*_typed(value)) for name, value in event["triggerMetadata"].items()}
+        data = Datum(*_typed(event["inputData"][0]["data"]))
+        argument = ServiceBusMessageInConverter.decode(data, trigger_metadata=metadata)
+        batch = isinstance(argument, list)
+        sessions = any(name in metadata for name in ("SessionId", "SessionIdArray"))
+    except (NotImplementedError, *_MALFORMED) as exc:
+        raise EventError(f"not a Service Bus event: {type(exc).__name__}: {exc}") from exc
+    return Trigger(argument=argument, batch=batch, sessions=sessions)
+
+
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    RecursionError,
+    binascii.Error,
+)
+"""What the converter raises for values of the wrong form, whichever it meets first."""
+
+
+def _typed(value: Mapping[str, Any]) -> tuple[Any, str]:
+    """Value and type of a `TypedData`."""
+    ((kind, inner),) = value.items()
+    match kind:
+        case "string" | "json":
+            return str(inner), kind
+        case "bytes":
+            return base64.b64decode(inner, validate=True), kind
+        case "int" | "double":
+            return float(inner) if kind == "double" else int(inner), kind
+        case "collectionBytes":
+            decoded = [base64.b64decode(one, validate=True) for one in inner["bytes"]]
+            return SimpleNamespace(bytes=decoded), "collection_bytes"
+        case "collectionString":
+            return SimpleNamespace(string=[str(one) for one in inner["string"]]), "collection_string"
+        case "collectionSint64":
+            return SimpleNamespace(sint64=[int(one) for one in inner["sint64"]]), "collection_sint64"
+    raise EventError(f"not a Service Bus event: a value of kind {kind!r:.40}")

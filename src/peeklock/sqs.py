@@ -1,0 +1,228 @@
+"""SQS on AWS Lambda: `handler = sqs.bind(charge)`.
+
+The event source mapping must report batch item failures; the infrastructure sees to it. A delayed message stays in the
+queue, its visibility changed. A letter is sent to the dead-letter queue before its message is left out of the failures.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Unpack
+
+from peeklock import sqs_send
+from peeklock.binding import Binding, Options, mark, remaining
+from peeklock.delays import ZERO
+from peeklock.errors import EventError
+from peeklock.message import TRAIL, Message
+from peeklock.observe import Settled, record
+from peeklock.plan import Delays
+
+from_url = sqs_send.from_url
+
+LONGEST = timedelta(minutes=15)
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+
+MAX_VISIBILITY = 12 * 3600 - 60
+# Seconds: twelve hours from receipt in all, less a minute for the time that the handlers took.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+
+MAX_ENTRIES = 10
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
+
+NOTHING: Mapping[str, str | bytes] = {}
+
+Entry = Callable[[Any, Any], dict[str, Any]]
+
+
+def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[Options]) -> Entry:
+    """A Lambda handler that runs a consumer over SQS events and reports the messages that must come back.
+
+    `client`: a boto3 SQS client, for delays; made when first needed otherwise. Raises ConfigError for a declaration
+    that cannot work here. At an event it raises EventError for one that is not from SQS, and ConfigError where the
+    environment does not fit: both before any message is touched, so that all of them come back.
+    """
+    binding = Binding(function, "sqs", delays=Delays.NATIVE, longest=LONGEST, options=options)
+    queue_name = binding.queue.name
+
+    def entry(event: Any, context: Any = None) -> dict[str, Any]:
+        messages = receive(event, queue_name)
+        settled = binding.run(messages, remaining(_left(context), binding.lock()))
+        return settle(settled, client)
+
+    return mark(entry, binding)
+
+
+def _left(context: Any) -> timedelta | None:
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return None if left is None else timedelta(milliseconds=left())
+
+
+def receive(event: Any, queue_name: str) -> list[Message]:
+    """The messages of an SQS event, in order. Raises EventError for anything else, for to answer it with an empty list
+    of failures would delete its messages."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    if not isinstance(records, list) or not records:
+        raise EventError(
+            "not an SQS event: it has a list of Records, and this has none; is the function's trigger SQS?"
+        )
+    return [_message(one, queue_name) for one in records]
+
+
+def _message(record: Any, queue_name: str) -> Message:
+    try:
+        native_id, body, source = record["messageId"], record["body"], record["eventSource"]
+    except (KeyError, TypeError):
+        raise EventError("not an SQS event: each record has messageId, body and eventSource") from None
+    if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not native_id:
+        raise EventError(f"not an SQS event: a record comes from {str(source)[:80]!r}")
+    system = record.get("attributes")
+    if type(system) is not dict:
+        system = {}
+    count = system.get("ApproximateReceiveCount")
+    delivery = 1 if count == "1" else _count(count)
+    group = system.get("MessageGroupId")
+    if group is not None and not str(record.get("eventSourceARN")).endswith(".fifo"):
+        group = None  # on a standard queue it asks for fairness, not for order
+    message = Message(
+        id=native_id,
+        body=body.encode("utf-8", "surrogatepass"),
+        queue=queue_name,
+        delivery=delivery,
+        attempt=delivery,
+        group=group,
+        sent_ms=system.get("SentTimestamp"),
+        attributes=NOTHING,
+        native_id=native_id,
+        raw=record,
+    )
+    carried = record.get("messageAttributes")
+    if carried and type(carried) is dict:
+        _unpack(message, carried)
+    return message
+
+
+def _count(text: Any) -> int:
+    """The platform's count, 1 where it makes no sense: a delivery is at least the first."""
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 - digits of 2**31
+        return max(int(text), 1)
+    return 1
+
+
+def _unpack(message: Message, carried: Mapping[str, Any]) -> None:
+    """Attributes, the trail, and what our own sender had to wrap."""
+    attributes: dict[str, str | bytes] = {}
+    for name, value in carried.items():
+        plain = _value(value)
+        if plain is not None:
+            attributes[name] = plain
+    trail_text = attributes.get(TRAIL)
+    if isinstance(trail_text, str):
+        sqs_send.unpack(message, attributes, trail_text)
+    message.attributes = {name: value for name, value in attributes.items() if not name.startswith(TRAIL)}
+    content_type = message.attributes.get("Content-Type")
+    message.content_type = content_type if isinstance(content_type, str) else None
+    if message.trail is not None:
+        message.id = message.trail.id
+        message.attempt = message.trail.attempts + message.delivery
+
+
+def _value(value: Any) -> str | bytes | None:
+    if not isinstance(value, dict):
+        return None
+    if str(value.get("dataType")).startswith("Binary"):
+        try:
+            return base64.b64decode(str(value.get("binaryValue")), validate=True)
+        except (binascii.Error, ValueError):
+            return None
+    text = value.get("stringValue")
+    return text if isinstance(text, str) else None
+
+
+def settle(settled: Sequence[Settled], client: Any) -> dict[str, Any]:
+    """Tell Lambda which messages come back, after telling SQS when."""
+    failures = [one for one in settled if not one.outcome.finished]
+    delayed = [one for one in failures if one.outcome.delay is not None]
+    if delayed:
+        _delay(delayed, client)
+    return {"batchItemFailures": [{"itemIdentifier": one.message.native_id} for one in failures]}
+
+
+def _delay(delayed: Sequence[Settled], client: Any) -> None:
+    """Change the visibility of what comes back. A failure only means another delay, so it is logged and no more."""
+    for start in range(0, len(delayed), MAX_ENTRIES):
+        chunk = delayed[start : start + MAX_ENTRIES]
+        try:
+            sqs = client or sqs_send.client()
+            url = _queue_url(sqs, str(chunk[0].message.raw.get("eventSourceARN")))
+            answer = sqs.change_message_visibility_batch(QueueUrl=url, Entries=_entries(chunk))
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, the messages come back all the same
+            _tell(chunk[0], len(chunk), type(exc).__name__, exc)
+            continue
+        for failed in answer.get("Failed", ()):
+            _tell(chunk[int(failed["Id"])], 1, str(failed.get("Code")), None)
+
+
+def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Id": str(n),
+            "ReceiptHandle": str(one.message.raw.get("receiptHandle")),
+            "VisibilityTimeout": min(math.ceil((one.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
+        }
+        for n, one in enumerate(chunk)
+    ]
+
+
+def _tell(one: Settled, messages: int, error: str, exc: Exception | None) -> None:
+    told = {"queue": one.message.queue, "message_id": one.message.id, "messages": messages, "error": error}
+    record("peeklock.visibility_failed %s", told, error=exc)
+
+
+@functools.lru_cache(maxsize=32)
+def _queue_url(sqs: Any, arn: str) -> str:
+    """The URL behind an event source: a question to SQS, since its form differs between partitions and emulators."""
+    *_, account, name = arn.split(":")
+    answer = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+    return str(answer["QueueUrl"])
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of one from SQS."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    first = records[0] if isinstance(records, list) and records else None
+    return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
+
+
+class _Recorder:
+    """Stands in for SQS in a replay, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def get_queue_url(self, **asked: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.invalid/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
+
+    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
+        self.told.extend(asked["Entries"])
+        return {}
+
+
+def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+    """Run a sample event and return what the platform would be told. Reaches no network."""
+    recorder = _Recorder()
+    told: dict[str, Any] = bind(function, client=recorder, **options)(event, None)
+    if recorder.told:
+        ids = {str(one.get("receiptHandle")): one["messageId"] for one in event["Records"]}
+        told["changeMessageVisibility"] = [
+            {"messageId": ids[one["ReceiptHandle"]], "visibilityTimeout": one["VisibilityTimeout"]}
+            for one in recorder.told
+        ]
+    return told
+
+
+__all__ = ["bind", "from_url", "receive", "recognises", "rehearse", "settle"]
