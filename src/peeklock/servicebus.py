@@ -244,7 +244,7 @@ def _columns(raw: Any, count: int) -> frozenset[str]:
     """The text columns of a batch that can be trusted. The host drops empty entries, so that a shorter one is shifted:
     https://github.com/Azure/azure-functions-python-worker/issues/1122"""
     metadata = getattr(raw, "metadata", None) or {}
-    texts = ("MessageId", "SessionId", "ContentType")
+    texts = ("SessionId", "ContentType")
     arrays = {name: metadata.get(f"{name}Array") for name in texts}
     return frozenset(name for name, array in arrays.items() if isinstance(array, list) and len(array) == count)
 
@@ -258,7 +258,7 @@ def _message(raw: Any, queue_name: str, columns: frozenset[str] | None, *, sessi
         trusted = columns is None or column in columns
         return value if trusted and isinstance(value, str) and value else None
 
-    native_id = text("MessageId", raw.message_id) or _sequence(raw)
+    native_id = (text("MessageId", raw.message_id) if columns is None else None) or _sequence(raw)
     trail = _trail(properties, native_id)
     delivery = raw.delivery_count if type(raw.delivery_count) is int and raw.delivery_count > 0 else 1
     return Message(
@@ -278,7 +278,8 @@ def _message(raw: Any, queue_name: str, columns: frozenset[str] | None, *, sessi
 
 
 def _sequence(raw: Any) -> str:
-    """The queue's own number of a message stays the same over its deliveries."""
+    """The queue's own number of a message, which stays the same over its deliveries. In a batch the message ids would
+    not: the column can be trusted or not, depending on which messages share the batch."""
     if type(raw.sequence_number) is not int:
         raise EventError("not a Service Bus message: it has neither a message id nor a sequence number")
     return f"seq-{raw.sequence_number}"

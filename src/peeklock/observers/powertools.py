@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -43,10 +42,11 @@ class PowertoolsObserver:
             self._measure(self.metrics, platform, settled)
 
     def _log(self, logger: Logger, platform: str, one: Settled) -> None:
-        level = logging.INFO
-        if one.outcome.disposition is not Disposition.COMPLETE:
-            level = logging.ERROR if one.outcome.disposition is Disposition.DEAD_LETTER else logging.WARNING
-        logger.log(level, "peeklock.settled", extra=dict(fields(platform, one)), exc_info=one.outcome.error)
+        disposition = one.outcome.disposition
+        told = logger.info if disposition is Disposition.COMPLETE else logger.warning
+        if disposition is Disposition.DEAD_LETTER:
+            told = logger.error
+        told("peeklock.settled", extra=dict(fields(platform, one)), exc_info=one.outcome.error)
 
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
         from aws_lambda_powertools.metrics import MetricUnit

@@ -1,0 +1,42 @@
+"""The command `peeklock`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from peeklock.cli import replay
+from peeklock.errors import PeeklockError
+
+DESCRIPTION = "One contract for queue-triggered functions, on every cloud."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(prog="peeklock", description=DESCRIPTION)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    replay.add_to(commands)
+    given = parser.parse_args(argv)
+    try:
+        code: int = given.run(given)
+    except PeeklockError as exc:
+        print(f"peeklock {given.command}: {exc}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader has seen enough
+        sys.stderr.close()
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked, since that costs more than the rest of the start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"peeklock {version('peeklock')}")
+        parser.exit()

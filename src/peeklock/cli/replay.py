@@ -1,0 +1,225 @@
+"""`peeklock replay`: sample events through a handler, on this machine and nowhere else."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from peeklock import unwrap
+from peeklock.cli.table import Table
+from peeklock.errors import EventError
+from peeklock.registry import PLATFORMS
+from peeklock.replay import ReplayError, Run, Wishes, accept, default_handler, difference, load_handler, replay, samples
+
+HELP = "run sample events through a handler, touching nothing"
+
+EPILOG = """\
+The platform is told from an event's shape. Each event gets a fresh store in memory, what is sent is only recorded, and
+delays are drawn from the same random source each time: a replay says the same whenever it is run.
+
+examples:
+  peeklock replay events/                          all sample events
+  peeklock replay events/sqs/batch.json --times 2  delivered twice: what was done is now a duplicate
+  peeklock replay events/ --attempt 5              as their last attempt
+  peeklock replay events/ --check                  compare with *.expected.json beside each event
+  peeklock replay - --handler app.orders:charge    an event from standard input
+
+exit codes:
+  0  every event was run (with --check: and came out as expected)
+  1  --check found a difference, or an event was refused by its platform
+  2  it could not be run: an unknown handler, a file that is not JSON, an event of no known platform
+"""
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "replay", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
+    parser.add_argument("--handler", metavar="MODULE:NAME", help="default: [tool.peeklock] handler in pyproject.toml")
+    parser.add_argument("--platform", choices=sorted(PLATFORMS), help="instead of telling it from the event's shape")
+    parser.add_argument("--unwrap", choices=sorted(unwrap.BY_NAME), help="the envelope around each body")
+    parser.add_argument("--times", type=_positive, default=1, metavar="N", help="deliver each event N times")
+    parser.add_argument("--attempt", type=_positive, metavar="N", help="deliver each message as its Nth attempt")
+    parser.add_argument("--deadline", type=float, metavar="S", help="seconds that an event has")
+    parser.add_argument("--store", metavar="URL", help="a store that lasts, such as sqlite://replay.db")
+    parser.add_argument("--live", action="store_true", help="really send, by the environment's PEEKLOCK_ variables")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the expected results; exit 1 on a difference"
+    )
+    parser.add_argument("--accept", action="store_true", help="write what happens as the expected results")
+    parser.add_argument("--json", action="store_true", help="one JSON object a message, then one for the summary")
+    parser.set_defaults(run=run)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return number
+
+
+def run(given: argparse.Namespace) -> int:
+    """Replay, tell, and return the exit code."""
+    target = given.handler or default_handler(Path.cwd())
+    if target is None:
+        raise ReplayError(
+            'no handler: pass --handler module:function, or set it in pyproject.toml:\n\n  [tool.peeklock]\n  handler = "app:handle"'
+        )
+    wishes = Wishes(
+        function=load_handler(target),
+        platform=given.platform,
+        unwrap=unwrap.BY_NAME.get(given.unwrap),
+        store=given.store,
+        live=given.live,
+        times=given.times,
+        attempt=given.attempt,
+        deadline=given.deadline,
+    )
+    found = samples(given.paths)
+    report = _Json() if given.json else _Text()
+    tally = _Tally()
+    for sample in found:
+        for one in replay(sample, wishes):
+            tally.add(one)
+            report.show(one)
+            if given.accept and one.number == 1:
+                accept(one)
+            elif given.check and one.number == 1:
+                tally.check(one, report)
+    report.end(tally, len(found), checked=given.check)
+    return tally.code(checked=given.check)
+
+
+class _Tally:
+    """What all events came to."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.reasons: Counter[str] = Counter()
+        self.sent = 0
+        self.refused = 0
+        self.different = 0
+
+    def add(self, one: Run) -> None:
+        self.reasons.update(outcome["reason"] for outcome in one.outcomes)
+        self.sent += len(one.sent)
+        self.refused += any(isinstance(error, EventError) for error in one.errors)
+
+    def check(self, one: Run, report: _Text | _Json) -> None:
+        lines = difference(one)
+        if lines:
+            self.different += 1
+            report.differs(one, lines)
+
+    def code(self, *, checked: bool) -> int:
+        return int(self.different > 0) if checked else int(self.refused > 0)
+
+
+class _Text:
+    """For a person."""
+
+    def __init__(self) -> None:
+        self.table = Table(event=24, message=24, attempt=7, outcome=11, reason=11, delay=9, time=9, told=12, sent=0)
+        self.shown: set[str] = set()
+
+    def show(self, one: Run) -> None:
+        name = one.sample.name if one.number == 1 else f"{one.sample.name} ({one.number})"
+        told, sent = _told(one.told), _sent(one.sent)
+        for n, (outcome, duration) in enumerate(zip(one.outcomes, one.durations, strict=True)):
+            self.table.row(
+                name if n == 0 else "",
+                outcome["message_id"],
+                outcome["attempt"],
+                outcome["disposition"],
+                outcome["reason"],
+                f"{outcome['delay_s']:g} s" if "delay_s" in outcome else "",
+                f"{duration:.1f} ms",
+                told if n == 0 else "",
+                sent if n == 0 else "",
+                colour=outcome["disposition"],
+            )
+        for error in one.errors:
+            self._explain(name, error)
+
+    def _explain(self, name: str, error: BaseException) -> None:
+        """Its traceback, the first time."""
+        if isinstance(error, EventError):
+            self.table.line(f"{name}: refused: {error}")
+            return
+        text = "".join(traceback.format_exception(error))
+        if error.__traceback__ is not None and text not in self.shown:
+            self.shown.add(text)
+            self.table.line(f"\n{name}: the handler raised\n{text}")
+
+    def differs(self, one: Run, lines: list[str]) -> None:
+        self.table.line("\n".join(["", f"{one.sample.name}: not as expected", *lines, ""]))
+
+    def end(self, tally: _Tally, events: int, *, checked: bool) -> None:
+        parts = ", ".join(f"{count} {reason}" for reason, count in tally.reasons.most_common())
+        messages = sum(tally.reasons.values())
+        elapsed = time.monotonic() - tally.started
+        self.table.line(
+            f"\n{events} events, {messages} messages: {parts or 'none'}; {tally.sent} sent; {elapsed:.2f} s"
+        )
+        if tally.refused:
+            self.table.line(f"{tally.refused} refused: not an event of their platform")
+        if checked:
+            self.table.line(f"{tally.different} not as expected" if tally.different else "all as expected")
+
+
+class _Json:
+    """For a machine: one object a line."""
+
+    def show(self, one: Run) -> None:
+        head = {"event": one.sample.name, "platform": one.platform, "run": one.number}
+        for outcome, duration in zip(one.outcomes, one.durations, strict=True):
+            _print({**head, "delay_s": None, **outcome, "duration_ms": round(duration, 3)})
+        for error in one.errors:
+            if isinstance(error, EventError):
+                _print({**head, "refused": str(error)})
+
+    def differs(self, one: Run, lines: list[str]) -> None:
+        _print({"event": one.sample.name, "platform": one.platform, "difference": lines})
+
+    def end(self, tally: _Tally, events: int, *, checked: bool) -> None:
+        summary: dict[str, Any] = {
+            "events": events,
+            "messages": sum(tally.reasons.values()),
+            "reasons": dict(tally.reasons),
+            "sent": tally.sent,
+            "refused": tally.refused,
+        }
+        _print({"summary": {**summary, **({"different": tally.different} if checked else {})}})
+
+
+def _print(line: object) -> None:
+    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _told(told: object) -> str:
+    """What the platform is told, in a word."""
+    match told:
+        case {"batchItemFailures": []} | None:
+            return "success"
+        case {"batchItemFailures": failures}:
+            return f"{len(failures)} failed"
+        case {"status": status}:
+            return str(status)
+        case {"raises": name}:
+            return f"raises {name}"
+    return str(told)
+
+
+def _sent(sent: list[dict[str, Any]]) -> str:
+    return ", ".join(
+        one["to"]
+        + (f" ({one['reason']})" if "reason" in one else f" (in {one['delay_s']:g} s)" if "delay_s" in one else "")
+        for one in sent
+    )

@@ -1,0 +1,58 @@
+"""Columns on a terminal or in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+
+_COLOURS = {"complete": "32", "abandon": "33", "dead_letter": "31"}
+
+
+class Table:
+    """Prints rows as they come: widths are given, 0 for the last column, which is not cut. Colours only on a terminal
+    whose user did not refuse them (https://no-color.org)."""
+
+    def __init__(self, **columns: int) -> None:
+        self.columns = columns
+        self.headed = False
+        self.coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def row(self, *cells: object, colour: str = "") -> None:
+        if not self.headed:
+            self.headed = True
+            self._print(self._join(tuple(self.columns)))
+        line = self._join(cells)
+        code = _COLOURS.get(colour)
+        self._print(f"\x1b[{code}m{line}\x1b[0m" if self.coloured and code else line)
+
+    def _join(self, cells: tuple[object, ...]) -> str:
+        widths = self.columns.values()
+        return "  ".join(_fit(str(cell), width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+    def line(self, text: str) -> None:
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _fit(text: str, width: int) -> str:
+    """Cut or padded to a width, by what a terminal shows of it: ids come from producers, and may hold anything."""
+    plain = "".join(c if c.isprintable() else "?" for c in text)
+    if not width:
+        return plain
+    shown, used = "", 0
+    for c in plain:
+        size = _size(c)
+        if used + size > width:
+            return shown[: len(shown) - 1] + "…" if shown else "…"
+        shown, used = shown + c, used + size
+    return shown + " " * (width - used)
+
+
+def _size(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
