@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 
 from peeklock.crew import Crew, pool
@@ -47,7 +48,7 @@ class Thread:
             return
         if self.crew.busy or self.schedule.ready:
             self.desk_busy = True
-            pool().submit(io).add_done_callback(lambda future: self.inbox.put(future.result()))
+            pool().submit(io).add_done_callback(self.inbox.put)
         else:
             self._feed(io())
 
@@ -64,8 +65,10 @@ class Thread:
             return
 
     def _feed(self, arrived: object) -> None:
-        """The results of a round; anything else only means: look at the crew."""
-        if isinstance(arrived, list):
+        """The results of a round; anything else only means: look at the crew. What ends a process is raised here."""
+        if isinstance(arrived, Future):
             self.desk_busy = False
+            arrived = arrived.result()
+        if isinstance(arrived, list):
             for item, result in arrived:
                 self.schedule.advance(item, result)

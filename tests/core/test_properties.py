@@ -1,0 +1,232 @@
+"""Laws that hold for any batch, any failure and any crash."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from peeklock import Queue, consumer, loop
+from peeklock.claims import State
+from peeklock.engine import handle, handle_async
+from peeklock.message import Message
+from peeklock.outcome import NOT_AN_ATTEMPT
+from peeklock.parcel import Parcel
+from peeklock.plan import Delays, Plan
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.world import Crash, Declined, FlakySender, FlakyStore, Script, message, plan_for
+
+MAX_ATTEMPTS = 3
+QUEUE = Queue("orders", max_attempts=MAX_ATTEMPTS, timeout=30)
+FAULTS = ("before", "after", "short", "crash_before", "crash_after")
+KINDS = ("ok", "raise", "fatal", "slow", "flaky")
+
+
+@dataclass
+class World:
+    """A queue, a dead-letter queue and what the handlers did to the outside."""
+
+    bodies: dict[str, dict[str, Any]]
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    letters: Outbox = field(default_factory=Outbox)
+    copies: Outbox = field(default_factory=Outbox)
+    effects: Counter[str] = field(default_factory=Counter)
+    starts: Counter[str] = field(default_factory=Counter)
+    running: set[str] = field(default_factory=set)
+    order: list[str] = field(default_factory=list)
+    crashes: int = 0
+    newest: Counter[str] = field(default_factory=Counter)
+    """The highest hop that was published of each message."""
+
+    def act(self, payload: dict[str, Any]) -> None:
+        """What a handler does."""
+        key = payload["key"]
+        assert key not in self.running, "two runs of a key at once"
+        record = self.store.records.get(f"orders/{key}")
+        assert record is None or record.state is not State.DONE, "a run after a recorded success"
+        self.running.add(key)
+        self.starts[payload["id"]] += 1
+        self.order.append(payload["id"])
+        try:
+            self._end(payload)
+        finally:
+            self.running.discard(key)
+
+    def _end(self, payload: dict[str, Any]) -> None:
+        match payload["kind"]:
+            case "raise":
+                raise ValueError
+            case "fatal":
+                raise Declined
+            case "slow":
+                self.clock.advance(25)
+            case "flaky" if self.starts[payload["id"]] == 1:
+                raise ValueError
+        self.effects[payload["key"]] += 1
+
+    def handler(self, *, is_async: bool) -> Any:
+        if is_async:
+
+            @consumer(QUEUE, key="key", fatal=(Declined,))
+            async def handler_async(payload: dict) -> None:
+                self.act(payload)
+
+            return handler_async
+
+        @consumer(QUEUE, key="key", fatal=(Declined,))
+        def handler(payload: dict) -> None:
+            self.act(payload)
+
+        return handler
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
+    count = draw(st.integers(1, 6))
+    made = {}
+    for n in range(count):
+        kind = draw(st.sampled_from(KINDS))
+        key = draw(st.sampled_from([f"k{n}", f"k{n}", "shared"]))
+        group = draw(st.sampled_from([None, None, "a", "b"]))
+        made[f"m{n}"] = {"id": f"m{n}", "kind": kind, "key": key, "group": group}
+    return made
+
+
+scripts = st.dictionaries(st.integers(1, 12), st.sampled_from(FAULTS), max_size=3)
+
+
+def run_event(
+    world: World, deliveries: Sequence[Message], plan: Plan, remaining: timedelta | None
+) -> Sequence[Any] | None:
+    """One event; None when the process died in it."""
+    if plan.handler.is_async:
+        with suppress(Crash):
+            return loop.run(handle_async(plan, deliveries, remaining))
+    else:
+        with suppress(Crash):
+            return handle(plan, deliveries, remaining)
+    world.crashes += 1
+    world.running.clear()
+    return None
+
+
+def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], starts: Counter[str]) -> None:
+    """The laws of one event."""
+    halted: set[str] = set()
+    for one in settled:
+        outcome, group = one.outcome, one.message.group
+        ran = world.starts[one.message.id] - starts[one.message.id]
+        if outcome.reason in NOT_AN_ATTEMPT:
+            assert not ran, f"{outcome.reason} but run"
+            old, now = before.get(one.key), world.store.records.get(f"orders/{one.key}")
+            if outcome.reason == "halted" and old is not None and now is not None and now.message == one.message.id:
+                assert now.attempts <= old.attempts, "a delivery that never ran was counted"
+        if group in halted:
+            assert not ran, "ran after one of its group that was not completed"
+        if group is not None and outcome.disposition == "abandon":
+            halted.add(group)
+
+
+def is_safe(world: World, one: Any) -> bool:
+    """Whether the platform may forget this delivery: its work, its letter or its copy is safe."""
+    name = one.message.id
+    if one.outcome.copied or one.outcome.reason == "moved":
+        return one.message.lineage.hop < world.newest[name]
+    lettered = any(parcel.trail.id == name for parcel in world.letters.parcels)
+    return lettered if one.outcome.disposition == "dead_letter" else world.effects[one.key] > 0
+
+
+def to_delivery(world: World, parcel: Parcel) -> Message:
+    body = world.bodies[parcel.trail.id]
+    return message(body, id=parcel.trail.id, group=body["group"], trail=parcel.trail)
+
+
+def simulate(world: World, script: dict[int, str], *, delays: Delays, is_async: bool, parallel: int, seconds: int) -> None:
+    """Deliver until the queue is empty. Faults stop after the script, so it must become empty."""
+    queue = [message(body, id=name, group=body["group"]) for name, body in world.bodies.items()]
+    stored, sent = Script(dict(script)), Script({n + 1: fault for n, fault in script.items() if n % 2})
+    for _ in range(MAX_ATTEMPTS * len(world.bodies) * 2 + 12):
+        if not queue:
+            break
+        world.copies.parcels.clear()
+        before = {key.partition("/")[2]: record for key, record in world.store.records.items()}
+        starts = world.starts.copy()
+        plan = replace(
+            plan_for(
+                world.handler(is_async=is_async),
+                store=FlakyStore(world.store, stored),
+                letters=FlakySender(world.letters, sent),
+                copies=FlakySender(world.copies, sent),
+                delays=delays,
+                parallel=parallel,
+                clock=world.clock,
+            )
+        )
+        settled = run_event(world, queue, plan, timedelta(seconds=seconds))
+        for parcel in world.copies.parcels:
+            world.newest[parcel.trail.id] = max(world.newest[parcel.trail.id], parcel.trail.hop)
+        if settled is not None:
+            assert len(settled) == len(queue), "one outcome a message"
+            check_event(world, settled, before, starts)
+            for one in settled:
+                assert not one.outcome.finished or is_safe(world, one), f"{one.message.id} lost: {one.outcome}"
+            queue = [one.message for one in settled if not one.outcome.finished]
+        queue += [to_delivery(world, parcel) for parcel in world.copies.parcels]
+        world.clock.advance(3600)
+    assert not queue, f"still queued: {[(m.id, m.trail) for m in queue]}"
+
+
+def check_end(world: World) -> None:
+    """The laws of the end: done or lettered, and effects no more often than crashes allow."""
+    lettered = {parcel.trail.id for parcel in world.letters.parcels}
+    for name, body in world.bodies.items():
+        key = body["key"]
+        assert world.effects[key] or name in lettered, f"{name} lost"
+        assert world.effects[key] <= 1 + world.crashes, "an effect repeated without a crash"
+        state = world.store.records[f"orders/{key}"].state
+        assert state in (State.DONE, State.DEAD), f"{name}: quiet, but {state}"
+
+
+CASES = {
+    "made": bodies(),
+    "script": scripts,
+    "delays": st.sampled_from([Delays.NATIVE, Delays.COPY]),
+    "is_async": st.booleans(),
+    "parallel": st.integers(1, 3),
+    "seconds": st.sampled_from([31, 62, 100, 1000]),
+}
+
+
+def check(made: Any, script: Any, delays: Any, is_async: Any, parallel: Any, seconds: Any) -> None:
+    world = World(made)
+    simulate(world, script, delays=delays, is_async=is_async, parallel=parallel, seconds=seconds)
+    check_end(world)
+
+
+RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+EXAMPLES = int(os.environ.get("PEEKLOCK_EXAMPLES", "120"))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=RELAXED)
+@given(**CASES)
+def test_every_message_ends_well(fast_pauses, made, script, delays, is_async, parallel, seconds):
+    """Whatever fails and whenever the process dies, each message ends done or lettered and no law is broken."""
+    check(made, script, delays, is_async, parallel, seconds)
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES * 20, deadline=None, suppress_health_check=RELAXED)
+@given(**CASES)
+def test_every_message_ends_well_at_length(fast_pauses, made, script, delays, is_async, parallel, seconds):
+    """The same, for longer."""
+    check(made, script, delays, is_async, parallel, seconds)

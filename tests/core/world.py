@@ -1,0 +1,180 @@
+"""Doubles and builders: stores and queues that fail when told, and the plan to run over them."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from peeklock import Queue, consumer
+from peeklock.clock import Clock
+from peeklock.consumer import resolve
+from peeklock.errors import SendError, StoreError
+from peeklock.message import Message, Trail
+from peeklock.observe import LogObserver, Observer
+from peeklock.parcel import Parcel
+from peeklock.plan import Delays, Plan
+from peeklock.store import Answer, Change, Store
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+
+QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
+
+
+class Crash(BaseException):
+    """The process dies here: nothing after it happens, and the event is never settled."""
+
+
+class Script:
+    """Says yes until its list of calls that go wrong is reached. What goes wrong is up to the caller."""
+
+    def __init__(self, wrong: dict[int, str]) -> None:
+        self.wrong = wrong
+        self.calls = 0
+
+    def next(self) -> str:
+        self.calls += 1
+        return self.wrong.get(self.calls, "")
+
+
+class FlakyStore:
+    """A memory store with faults by the number of the call: `before` fails, `after` makes the changes and loses the
+    answer, `short` answers too few, `crash_before` and `crash_after` end the process."""
+
+    def __init__(self, store: MemoryStore, script: Script) -> None:
+        self.store = store
+        self.script = script
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        fault = self.script.next()
+        if fault == "before":
+            raise StoreError("down")
+        if fault == "crash_before":
+            raise Crash
+        answers = self.store.swap(changes)
+        if fault == "after":
+            raise StoreError("the response was lost")
+        if fault == "crash_after":
+            raise Crash
+        return answers[:-1] if fault == "short" else answers
+
+
+class FlakySender:
+    """An outbox with faults, as those of `FlakyStore`."""
+
+    def __init__(self, outbox: Outbox, script: Script) -> None:
+        self.outbox = outbox
+        self.script = script
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        fault = self.script.next()
+        if fault == "before":
+            raise SendError("down")
+        if fault == "crash_before":
+            raise Crash
+        self.outbox.send(parcels)
+        if fault == "after":
+            raise SendError("the response was lost")
+        if fault == "crash_after":
+            raise Crash
+        return [None] * (len(parcels) - (fault == "short"))
+
+
+class CountingStore:
+    """Counts the calls and their changes; may hold a call until told to go on."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+        self.sizes: list[int] = []
+        self.gate: threading.Event | None = None
+        self.gated = threading.Event()
+        self.hold_call = 0
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        self.sizes.append(len(changes))
+        if self.gate is not None and len(self.sizes) == self.hold_call:
+            self.gated.set()
+            assert self.gate.wait(10)
+        return self.inner.swap(changes)
+
+
+def plan_for(
+    handler: Callable[..., Any],
+    *,
+    store: Store | None = None,
+    letters: Any = None,
+    copies: Any = None,
+    delays: Delays = Delays.NATIVE,
+    parallel: int = 1,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
+) -> Plan:
+    consumer_ = resolve(handler)
+    return Plan(
+        platform="test",
+        queue=consumer_.queue,
+        handler=consumer_.handler,
+        decode=consumer_.decode,
+        key=consumer_.key,
+        fatal=consumer_.declared.fatal,
+        on_error=consumer_.declared.on_error,
+        store=store,
+        letters=letters or Outbox(),
+        copies=copies,
+        delays=delays,
+        parallel=parallel,
+        observer=observer or LogObserver(),
+        clock=clock or FakeClock(),
+        random=random.Random(1),
+    )
+
+
+def message(
+    body: Any,
+    *,
+    id: str = "m-1",
+    group: str | None = None,
+    trail: Trail | None = None,
+    delivery: int = 1,
+    sent_ms: int | None = None,
+) -> Message:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Message(
+        id=trail.id if trail else id,
+        body=raw,
+        queue="orders",
+        delivery=delivery,
+        attempt=delivery + (trail.attempts if trail else 0),
+        group=group,
+        trail=trail,
+        native_id=id,
+        sent_ms=sent_ms,
+    )
+
+
+class Declined(Exception):
+    """What the test handlers call fatal."""
+
+
+def recording(**declared: Any) -> tuple[Callable[[dict[str, Any]], None], list[dict[str, Any]]]:
+    """A consumer that remembers its payloads, and does what they say: raise `error`, or call `do`."""
+    seen: list[dict[str, Any]] = []
+    queue = declared.pop("queue", QUEUE)
+
+    @consumer(queue, fatal=(Declined,), **declared)
+    def handler(payload: dict) -> None:  # type: ignore[type-arg] # the bare annotation is what is meant to be tested
+        seen.append(payload)
+        match payload.get("error"):
+            case "fatal":
+                raise Declined("no")
+            case "exit":
+                raise SystemExit(3)
+            case str(text):
+                raise ValueError(text)
+
+    return handler, seen
+
+
