@@ -27,7 +27,9 @@ from peeklock.store import Change
 def succeed(item: Item, plan: Plan, window: Window, claim: Record) -> Life:
     """The handler returned: complete, recorded or not, for its effect has happened."""
     outcome = done(item)
-    if not (yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DONE))):
+    # Known even if it cannot be written: another message with this key, in this event, must not do it again.
+    finished = item.known = claims.finish(claim, window.stamp(claim), State.DONE)
+    if not (yield from _write(item, plan, finished)):
         fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
         record("peeklock.unrecorded %s", fields)
     return outcome

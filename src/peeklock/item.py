@@ -12,7 +12,7 @@ from peeklock import claims
 from peeklock.claims import Record, Verdict
 from peeklock.errors import InvalidMessage, PeeklockError
 from peeklock.message import Message
-from peeklock.outcome import Outcome, Reason
+from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import Parcel, Sender
 from peeklock.plan import Plan
 from peeklock.store import Change
@@ -68,12 +68,10 @@ class Item:
     known: Record | None = None
     """What the record is believed to be before the store is asked."""
     life: Life | None = None
-    before: Item | None = None
-    """The message before it in its group."""
-    next_in_group: Item | None = None
+    group: Group | None = None
     next_of_key: Item | None = None
     waiting = False
-    """At the gate: for the message before it."""
+    """At the gate: for those before it in its group."""
 
     def __init__(self, message: Message) -> None:
         self.message = message
@@ -83,6 +81,32 @@ class Item:
     def attempt(self) -> int:
         claim = self.claim
         return self.message.attempt if claim is None else claims.counted(claim)
+
+
+class Group:
+    """The messages of one group, in order. One may run when all before it are finished and none of them comes back."""
+
+    def __init__(self) -> None:
+        self.members: list[Item] = []
+        self.turn = 0
+        """Whose turn it is: all before are finished."""
+        self.halted = False
+
+    def join(self, item: Item) -> None:
+        self.members.append(item)
+        item.group = self
+
+    def next(self) -> Item | None:
+        """After one has finished: the one whose turn has come, if it waits for that."""
+        members = self.members
+        while self.turn < len(members) and members[self.turn].finished:
+            self.halted = self.halted or members[self.turn].outcome.disposition is Disposition.ABANDON
+            self.turn += 1
+        item = members[self.turn] if self.turn < len(members) else None
+        return item if item is not None and item.waiting else None
+
+    def is_turn_of(self, item: Item) -> bool:
+        return self.turn < len(self.members) and self.members[self.turn] is item
 
 
 def prepare(item: Item, plan: Plan) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peeklock.ending import done, fail
-from peeklock.item import ALONE, RUN, Halted, Item, Life, Send, prepare, record_key
+from peeklock.item import ALONE, RUN, Group, Halted, Item, Life, Send, prepare, record_key
 from peeklock.life import live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
@@ -34,7 +34,7 @@ class Schedule:
         self.items: list[Item] = []
         self.unfinished = len(messages)
         self._messages = iter(messages)
-        self._groups: dict[str, Item] = {}
+        self._groups: dict[str, Group] = {}
         self.ready: deque[Item] = deque()
         self.changes: list[tuple[Item, Change]] = []
         self.sends: list[tuple[Item, Send]] = []
@@ -70,12 +70,8 @@ class Schedule:
         item = Item(message)
         self.items.append(item)
         prepare(item, self.plan)
-        group = message.group
-        if group is not None:
-            item.before = self._groups.get(group)
-            if item.before is not None:
-                item.before.next_in_group = item
-            self._groups[group] = item
+        if message.group is not None:
+            self._groups.setdefault(message.group, Group()).join(item)
         return item
 
     def advance(self, item: Item, result: Any) -> None:
@@ -114,12 +110,12 @@ class Schedule:
         return NO_STEPS
 
     def _at_gate(self, item: Item) -> Steps:
-        before = item.before
-        if before is None:
+        group = item.group
+        if group is None:
             self.ready.append(item)
-        elif not before.finished:
+        elif not group.is_turn_of(item):
             item.waiting = True
-        elif before.outcome.disposition is Disposition.ABANDON:
+        elif group.halted:
             return [(item, Halted("an earlier message of its group was not completed"))]
         else:
             self.ready.append(item)
@@ -130,14 +126,15 @@ class Schedule:
         item.finished = True
         item.payload = None
         self.unfinished -= 1
-        twin, follower = item.next_of_key, item.next_in_group
-        if twin is None and follower is None:
+        twin, group = item.next_of_key, item.group
+        if twin is None and group is None:
             return NO_STEPS
         steps: Steps = []
         if twin is not None:
             twin.known = item.known
             steps.append((twin, None))
-        if follower is not None and follower.waiting:
+        follower = None if group is None else group.next()
+        if follower is not None:
             follower.waiting = False
             steps.extend(self._at_gate(follower))
         return steps

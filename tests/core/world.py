@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from peeklock import Queue, consumer
+from peeklock.claims import State
 from peeklock.clock import Clock
 from peeklock.consumer import resolve
 from peeklock.errors import SendError, StoreError
@@ -47,9 +48,13 @@ class FlakyStore:
     def __init__(self, store: MemoryStore, script: Script) -> None:
         self.store = store
         self.script = script
+        self.unsure = 0
+        """Successes whose record may not be there."""
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         fault = self.script.next()
+        if fault:
+            self.unsure += sum(change.record is not None and change.record.state is State.DONE for change in changes)
         if fault == "before":
             raise StoreError("down")
         if fault == "crash_before":
