@@ -157,10 +157,11 @@ def _again(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdic
 def _twin(
     record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None, *, held: bool
 ) -> Decision:
-    """Another message with the same key. They share the attempts, unless the other's life is over."""
-    if held:
+    """Another message with the same key. They share the attempts, unless the other's life is over. A verdict whose
+    letter is not published yet is not over: taken over, it would be forgotten, and its message would run again."""
+    if held or record.state is State.CONDEMNED:
         return Decision(do=Do.ABANDON, reason=Reason.BUSY)
-    if record.state in (State.DEAD, State.CONDEMNED):
+    if record.state is State.DEAD:
         return _claim(trail, stamp, max_attempts, verdict, attempts=trail.attempts)
     suspect = record.state is State.RUNNING
     shared = max(record.attempts + suspect, trail.attempts)

@@ -49,7 +49,9 @@ def test_what_becomes_of_a_message(stored, body, expected):
     plan = plan_for(handler, store=MemoryStore() if stored else None, letters=letters)
     settled = handle(plan, [message(body)])
     assert outcomes(settled) == [expected]
-    assert [parcel.attributes[REASON] for parcel in letters.parcels] == ([expected[1]] if expected[0] == "dead_letter" else [])
+    assert [parcel.attributes[REASON] for parcel in letters.parcels] == (
+        [expected[1]] if expected[0] == "dead_letter" else []
+    )
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -81,7 +83,9 @@ def test_older_than_max_age_is_expired():
     clock = FakeClock()
     handler, seen = recording(queue=Queue("orders", max_age=60))
     now = int(clock.now().timestamp() * 1000)
-    settled = handle(plan_for(handler, clock=clock), [message({}, sent_ms=now - 61_000), message({}, sent_ms=now - 59_000)])
+    settled = handle(
+        plan_for(handler, clock=clock), [message({}, sent_ms=now - 61_000), message({}, sent_ms=now - 59_000)]
+    )
     assert outcomes(settled) == [("dead_letter", "expired"), ("complete", "done")]
     assert len(seen) == 1
 
@@ -289,7 +293,9 @@ class TestOrder:
     def test_a_group_goes_on_after_a_letter(self, stored):
         """A dead letter is out of the way."""
         handler, seen = recording()
-        messages = [message(body, id=f"m-{n}", group="a") for n, body in enumerate([{"error": "fatal"}, b"{", {"n": 2}])]
+        messages = [
+            message(body, id=f"m-{n}", group="a") for n, body in enumerate([{"error": "fatal"}, b"{", {"n": 2}])
+        ]
         settled = handle(plan_for(handler, store=MemoryStore() if stored else None), messages)
         assert [one.outcome.reason.value for one in settled] == ["fatal", "invalid", "done"]
         assert len(seen) == 2
@@ -321,7 +327,8 @@ class TestOrder:
         counting = CountingStore()
         counting.inner = store
         settled = handle(
-            replace(plan, store=counting), [message({"n": 0}, id="m-0"), message({"n": 1}, id="m-1"), message({"n": 2}, id="m-2")]
+            replace(plan, store=counting),
+            [message({"n": 0}, id="m-0"), message({"n": 1}, id="m-1"), message({"n": 2}, id="m-2")],
         )
         assert [one.outcome.reason.value for one in settled] == ["done"] * 3
         assert order[-1] == 0
@@ -467,7 +474,9 @@ def test_every_driver_comes_to_the_same(driver):
             if "error" in payload:
                 raise RuntimeError if payload["error"] == "fatal" else ValueError
 
-        settled: Any = loop.run(handle_async(plan_for(handler, store=store, letters=letters, parallel=parallel), messages))
+        settled: Any = loop.run(
+            handle_async(plan_for(handler, store=store, letters=letters, parallel=parallel), messages)
+        )
     else:
         sync_handler, _ = recording()
         plan = plan_for(sync_handler, store=store, letters=letters, parallel=parallel)

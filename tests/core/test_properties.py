@@ -137,7 +137,9 @@ def run_event(
 def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], starts: Counter[str]) -> None:
     """The laws of one event."""
     halted: set[str] = set()
-    ran_keys = {world.bodies[copy.partition(".")[0]]["key"] for copy in world.started if world.started[copy] > starts[copy]}
+    ran_keys = {
+        world.bodies[copy.partition(".")[0]]["key"] for copy in world.started if world.started[copy] > starts[copy]
+    }
     for one in settled:
         outcome, group = one.outcome, one.message.group
         copy = one.message.lineage.derived
@@ -167,7 +169,9 @@ def to_delivery(world: World, parcel: Parcel) -> Message:
     return message(body, id=parcel.trail.id, group=body["group"], trail=parcel.trail)
 
 
-def simulate(world: World, script: dict[int, str], *, delays: Delays, is_async: bool, parallel: int, seconds: int) -> None:
+def simulate(
+    world: World, script: dict[int, str], *, delays: Delays, is_async: bool, parallel: int, seconds: int
+) -> None:
     """Deliver until the queue is empty. Faults stop after the script, so it must become empty."""
     queue = [message(body, id=name, group=body["group"]) for name, body in world.bodies.items()]
     stored, sent = Script(dict(script)), Script({n + 1: fault for n, fault in script.items() if n % 2})

@@ -6,7 +6,6 @@ import json
 import random
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from peeklock import Queue, consumer
@@ -181,5 +180,3 @@ def recording(**declared: Any) -> tuple[Callable[[dict[str, Any]], None], list[d
                 raise ValueError(text)
 
     return handler, seen
-
-

@@ -1,0 +1,343 @@
+"""An explicit-state model check of the claim protocol: every interleaving of workers that may die between any two steps.
+
+The rules come as a table, so that a test can plant a fault and see that it is found. Versions only matter by being equal
+or not, and leases by their owner being alive or not; so both are renamed, and the states are finite.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peeklock import claims
+from peeklock.claims import Decision, Do, Record, Stamp, State
+from peeklock.message import Trail
+from peeklock.store import Change, decide
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ALIVE, OVER = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
+KEEP = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The protocol under check."""
+
+    arrive: Callable[..., Decision] = claims.arrive
+    failed: Callable[..., Decision] = claims.failed
+    timed_out: Callable[..., Record] = claims.timed_out
+    give_back: Callable[..., Record] = claims.give_back
+    finish: Callable[..., Record] = claims.finish
+    letter_first: bool = True
+    """Whether the letter is published before its message is completed."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How much to explore."""
+
+    messages: int = 1
+    workers: int = 2
+    deaths: int = 1
+    duplicates: int = 0
+    """Times that the queue delivers what is still held."""
+    lost_answers: int = 0
+    redrives: int = 1
+    copies: bool = False
+    max_attempts: int = 2
+    timeouts: int = 0
+    waits: int = 0
+    """Claims that are given back unused."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    step: str = "free"
+    trail: Trail | None = None
+    record: Record | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    queue: tuple[Trail, ...]
+    workers: tuple[Worker, ...]
+    budget: tuple[int, ...]
+    """Deaths, duplicates, lost answers, redrives, time-outs and give-backs that are left."""
+    record: Record | None = None
+    owner: int = -1
+    letters: tuple[Trail, ...] = ()
+    effects: int = 0
+    starts: int = 0
+    rerun: bool = False
+    settled: frozenset[str] = field(default_factory=frozenset)
+
+
+DEATHS, DUPLICATES, LOST, REDRIVES, TIMEOUTS, WAITS = range(6)
+
+
+class Broken(Exception):
+    """A law does not hold; the text is the law and the way there."""
+
+
+def by_name(trails: tuple[Trail, ...]) -> tuple[Trail, ...]:
+    return tuple(sorted(trails, key=repr))
+
+
+class Explorer:
+    """Walks all states of a case under some rules."""
+
+    def __init__(self, case: Case, rules: Rules) -> None:
+        self.case = case
+        self.rules = rules
+        self.version = 1
+
+    def stamp(self) -> Stamp:
+        self.version += 1
+        return Stamp(version=self.version, owner="w", now=NOW, lease_until=ALIVE, keep=KEEP)
+
+    def explore(self) -> int:
+        """The number of states. Raises Broken."""
+        case = self.case
+        budget = (case.deaths, case.duplicates, case.lost_answers, case.redrives, case.timeouts, case.waits)
+        trails = tuple(Trail(id=f"m{n}") for n in range(case.messages))
+        start = canonical(World(trails, (Worker(),) * case.workers, budget))
+        parents: dict[World, tuple[World, str] | None] = {start: None}
+        todo = deque([start])
+        while todo:
+            world = todo.popleft()
+            self.check(world, parents)
+            for label, after in self.steps(world):
+                state = canonical(after)
+                if state not in parents:
+                    parents[state] = (world, label)
+                    todo.append(state)
+                if label.endswith("to run") and world.record is not None and world.record.state is State.DONE:
+                    self.fail("a run after a recorded success", state, parents)
+            if not world.queue and all(worker.step == "free" for worker in world.workers):
+                self.check_end(world, parents)
+        return len(parents)
+
+    def check(self, world: World, parents: dict[World, Any]) -> None:
+        case = self.case
+        spent = case.deaths - world.budget[DEATHS]
+        slow = case.timeouts - world.budget[TIMEOUTS]
+        if sum(worker.step == "run" for worker in world.workers) > 1:
+            self.fail("two runs of a key at once", world, parents)
+        if world.effects > 1 + spent + slow:
+            self.fail("an effect repeated without a crash", world, parents)
+        lives = case.max_attempts if case.messages == 1 else case.max_attempts * (2 + spent)
+        if world.starts > lives + spent:
+            self.fail("more runs than attempts and crashes", world, parents)
+        held = sum(worker.step != "free" for worker in world.workers)
+        most = case.messages + spent + case.duplicates + case.redrives + case.lost_answers
+        if len(world.queue) + held > most + held:
+            self.fail("copies multiply", world, parents)
+
+    def check_end(self, world: World, parents: dict[World, Any]) -> None:
+        """Nothing moves any more: each message is done or lettered, and a redriven one has really run."""
+        if world.rerun and world.starts == 0 and world.effects == 0 and not world.letters:
+            self.fail("a redriven letter did not run", world, parents)
+        for n in range(self.case.messages):
+            lettered = any(trail.id == f"m{n}" for trail in world.letters)
+            if not (world.effects or lettered):
+                self.fail(f"m{n} is lost", world, parents)
+        ends = (State.DONE, State.DEAD, State.CONDEMNED)
+        if world.record is None or (world.record.state not in ends and self.case.lost_answers == 0):
+            self.fail("quiet, but not settled", world, parents)
+
+    def fail(self, law: str, world: World, parents: dict[World, Any]) -> None:
+        path = []
+        step = parents.get(world)
+        while step is not None:
+            path.append(step[1])
+            step = parents[step[0]]
+        raise Broken("\n".join([law, *reversed(path), str(world)]))
+
+    # -- the steps of a world
+
+    def steps(self, world: World) -> Iterator[tuple[str, World]]:
+        for n, worker in enumerate(world.workers):
+            if worker.step == "free":
+                yield from self.receive(world, n)
+            else:
+                yield from self.mishaps(world, n, worker)
+                yield from getattr(self, f"do_{worker.step}")(world, n, worker)
+        if world.letters and world.budget[REDRIVES]:
+            letter, *rest = world.letters
+            yield (
+                f"{letter.id} is redriven",
+                replace(
+                    spend(world, REDRIVES),
+                    letters=tuple(rest),
+                    queue=by_name((*world.queue, letter.letter())),
+                    starts=0,
+                    rerun=True,
+                ),
+            )
+
+    def receive(self, world: World, n: int) -> Iterator[tuple[str, World]]:
+        for trail in sorted(set(world.queue), key=repr):
+            rest = list(world.queue)
+            rest.remove(trail)
+            yield f"w{n} receives {trail}", put(replace(world, queue=tuple(rest)), n, Worker("arrived", trail))
+
+    def mishaps(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.trail is not None
+        again = by_name((*world.queue, worker.trail))
+        if world.budget[DEATHS]:
+            yield f"w{n} dies at {worker.step}", self.end(spend(replace(world, queue=again), DEATHS), n)
+        if world.budget[DUPLICATES]:
+            yield f"{worker.trail.id} is delivered again", spend(replace(world, queue=again), DUPLICATES)
+
+    def end(self, world: World, n: int) -> World:
+        """The worker is free, or dead and replaced: either way its lease is over."""
+        return put(replace(world, owner=-1 if world.owner == n else world.owner), n, Worker())
+
+    def swap(self, world: World, n: int, expected: Record | None, record: Record) -> Iterator[tuple[bool, str, World]]:
+        """The store's answers: won or lost; or lost on the way and asked for again, which must win."""
+        change = Change(key="k", expected=expected.version if expected else None, record=record)
+        answer = decide(world.record, change)
+        won = answer.won
+        after = replace(world, record=record, owner=n) if won else world
+        yield won, "", after
+        if won and world.budget[LOST]:
+            again = decide(after.record, change).won
+            yield again, " (answer lost, asked again)", spend(after, LOST)
+
+    def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        held = world.record
+        if held is not None:
+            held = replace(held, lease_until=OVER if world.owner == -1 else ALIVE)
+        decision = self.rules.arrive(held, worker.trail, self.stamp(), self.case.max_attempts)
+        if decision.record is None:
+            yield from self.settle(world, n, worker, decision)
+            return
+        for won, how, after in self.swap(world, n, world.record, decision.record):
+            if not won:
+                yield f"w{n} loses its claim{how}", self.back(after, n, worker)
+                continue
+            step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
+            started = replace(after, starts=after.starts + (step == "run"))
+            yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.trail, decision.record))
+
+    def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
+        assert worker.trail is not None
+        if decision.do is Do.COMPLETE:
+            done = replace(world, settled=world.settled | {worker.trail.id})
+            yield f"w{n} completes, {decision.reason}", put(done, n, Worker())
+        else:
+            yield f"w{n} abandons, {decision.reason}", put(self.requeue(world, worker), n, Worker())
+
+    def requeue(self, world: World, worker: Worker) -> World:
+        assert worker.trail is not None
+        return replace(world, queue=by_name((*world.queue, worker.trail)))
+
+    def back(self, world: World, n: int, worker: Worker) -> World:
+        return self.end(self.requeue(world, worker), n)
+
+    def do_run(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.record is not None
+        yield f"w{n} has its effect", put(replace(world, effects=world.effects + 1), n, replace(worker, step="ran"))
+        decision = self.rules.failed(worker.record, self.stamp(), self.case.max_attempts, copies=self.case.copies)
+        yield from self.after_failure(world, n, worker, decision)
+        if world.budget[TIMEOUTS]:
+            late = self.rules.timed_out(worker.record, self.stamp())
+            slow = spend(world, TIMEOUTS)
+            yield from self.write(slow, n, worker, late, "times out", "giveback")
+            slow_effect = replace(slow, effects=slow.effects + 1)
+            yield from self.write(slow_effect, n, worker, late, "has its effect and times out", "giveback")
+        if world.budget[WAITS]:
+            unused = self.rules.give_back(worker.record, self.stamp())
+            halted = replace(spend(world, WAITS), starts=world.starts - 1)
+            yield from self.write(halted, n, worker, unused, "is halted", "giveback")
+
+    def after_failure(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
+        assert decision.record is not None
+        step = {Do.ABANDON: "giveback", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
+        yield from self.write(world, n, worker, decision.record, f"fails, to {step}", step)
+
+    def write(
+        self, world: World, n: int, worker: Worker, record: Record, what: str, step: str
+    ) -> Iterator[tuple[str, World]]:
+        """Follow the claim with another record, or find that somebody else has."""
+        for won, how, after in self.swap(world, n, worker.record, record):
+            if won:
+                yield f"w{n} {what}{how}", put(after, n, Worker(step, worker.trail, record))
+            else:
+                yield f"w{n} {what}, fenced out", self.back(after, n, worker)
+
+    def do_giveback(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        yield f"w{n} gives back", self.back(world, n, worker)
+
+    def do_ran(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.record is not None
+        done = self.rules.finish(worker.record, self.stamp(), State.DONE)
+        for _, how, after in self.swap(world, n, worker.record, done):
+            yield f"w{n} records done{how}", put(after, n, replace(worker, step="leave"))
+
+    def do_publish(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.record is not None
+        assert worker.trail is not None
+        copy = replace(worker.trail, hop=worker.record.hop, attempts=worker.record.attempts)
+        published = replace(world, queue=by_name((*world.queue, copy)))
+        yield f"w{n} publishes hop {copy.hop}", put(published, n, replace(worker, step="published"))
+
+    def do_published(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.record is not None
+        moved = self.rules.finish(worker.record, self.stamp(), State.MOVED)
+        for _, how, after in self.swap(world, n, worker.record, moved):
+            yield f"w{n} records moved{how}", put(after, n, replace(worker, step="leave"))
+
+    def do_bury(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.trail is not None
+        if not self.rules.letter_first:
+            yield f"w{n} completes before its letter", put(world, n, replace(worker, step="unsent"))
+            return
+        sent = replace(world, letters=(*world.letters, worker.trail))
+        yield f"w{n} publishes the letter", put(sent, n, replace(worker, step="buried"))
+        yield f"w{n} cannot publish the letter", self.back(world, n, worker)
+
+    def do_unsent(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        """Only with a planted fault: the message is gone already, the letter is not there yet."""
+        assert worker.trail is not None
+        yield f"w{n} dies", put(replace(world, owner=-1 if world.owner == n else world.owner), n, Worker())
+
+    def do_buried(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.record is not None
+        dead = self.rules.finish(worker.record, self.stamp(), State.DEAD)
+        for _, how, after in self.swap(world, n, worker.record, dead):
+            yield f"w{n} records dead{how}", put(after, n, replace(worker, step="leave"))
+
+    def do_leave(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
+        assert worker.trail is not None
+        yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.trail.id}), n)
+
+
+def put(world: World, n: int, worker: Worker) -> World:
+    workers = list(world.workers)
+    workers[n] = worker
+    return replace(world, workers=tuple(workers))
+
+
+def spend(world: World, what: int) -> World:
+    budget = list(world.budget)
+    budget[what] -= 1
+    return replace(world, budget=tuple(budget))
+
+
+def canonical(world: World) -> World:
+    """Rename versions, and forget what no rule looks at."""
+    names: dict[int, int] = {}
+
+    def rename(record: Record | None) -> Record | None:
+        if record is None:
+            return None
+        name = names.setdefault(record.version, len(names))
+        return replace(record, version=name, lease_until=ALIVE, expires_at=ALIVE)
+
+    record = rename(world.record)
+    workers = tuple(replace(worker, record=rename(worker.record)) for worker in world.workers)
+    return replace(world, record=record, workers=workers)

@@ -1,0 +1,112 @@
+"""The claim protocol under every interleaving, and proof that the check would find its faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from peeklock import claims
+from peeklock.claims import Decision, Do, Record, State
+from peeklock.outcome import Reason
+from tests.core.model import OVER, Broken, Case, Explorer, Rules
+
+SMALL = [
+    Case(deaths=2),
+    Case(deaths=2, copies=True),
+    Case(deaths=1, lost_answers=1),
+    Case(deaths=1, lost_answers=1, copies=True),
+    Case(deaths=1, duplicates=1, copies=True),
+    Case(deaths=1, timeouts=1, waits=1),
+    Case(deaths=0, timeouts=1, waits=1, copies=True),
+    Case(messages=2, redrives=0, deaths=1),
+    Case(messages=2, redrives=0, deaths=0, copies=True),
+]
+
+LARGE = [
+    Case(deaths=3, copies=True),
+    Case(deaths=2, lost_answers=2, copies=True),
+    Case(deaths=2, max_attempts=3, workers=3, copies=True),
+    Case(deaths=1, duplicates=2, copies=True),
+    Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True),
+    Case(deaths=2, timeouts=2, waits=1, copies=True),
+    Case(messages=2, redrives=0, deaths=2),
+    Case(messages=2, redrives=0, deaths=1, copies=True),
+]
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_the_laws_hold(case):
+    """In every state that can be reached."""
+    assert Explorer(case, Rules()).explore() > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_the_laws_hold_in_larger_worlds(case):
+    """With more workers, deaths, duplicates and losses."""
+    assert Explorer(case, Rules()).explore() > 1000
+
+
+def complete_stale_copies(record, trail, stamp, most, verdict=None):
+    """A stale copy is completed although its successor may not have been published."""
+    if record is not None and record.state is State.MOVING and trail.hop < record.hop:
+        return Decision(do=Do.COMPLETE, reason=Reason.MOVED)
+    return claims.arrive(record, trail, stamp, most, verdict)
+
+
+def take_condemned_for_dead(record, trail, stamp, most, verdict=None):
+    """A verdict is taken for a published letter."""
+    if record is not None and record.state is State.CONDEMNED and trail.generation == record.generation:
+        return Decision(do=Do.COMPLETE, reason=Reason.EXHAUSTED)
+    return claims.arrive(record, trail, stamp, most, verdict)
+
+
+def ignore_leases(record, trail, stamp, most, verdict=None):
+    """A live owner is taken for a dead one."""
+    return claims.arrive(record and replace(record, lease_until=OVER), trail, stamp, most, verdict)
+
+
+def ignore_generations(record, trail, stamp, most, verdict=None):
+    """A redriven letter is taken for its first life."""
+    return claims.arrive(record, replace(trail, generation=0), stamp, most, verdict)
+
+
+def never_count_suspects(record, trail, stamp, most, verdict=None):
+    """What may kill its process runs for ever."""
+    decision = claims.arrive(record, trail, stamp, most, verdict)
+    if decision.suspect and decision.record is not None:
+        return replace(decision, record=replace(decision.record, attempts=0, counted=False))
+    return decision
+
+
+def run_what_is_done(record, trail, stamp, most, verdict=None):
+    """A recorded success is forgotten."""
+    seen = None if record is not None and record.state is State.DONE else record
+    return claims.arrive(seen, trail, stamp, most, verdict)
+
+
+def count_what_never_ran(record: Record, stamp):
+    """A claim that was given back unused uses up an attempt, more than once a crash."""
+    return replace(claims.give_back(record, stamp), attempts=record.attempts + 9, state=State.MOVED, hop=record.hop + 1)
+
+
+FAULTS = {
+    "stale copy completed while moving": (Rules(arrive=complete_stale_copies), Case(copies=True), "lost"),
+    "condemned taken for dead": (Rules(arrive=take_condemned_for_dead), Case(), "lost"),
+    "leases ignored": (Rules(arrive=ignore_leases), Case(duplicates=1), "two runs"),
+    "generations ignored": (Rules(arrive=ignore_generations), Case(), "did not run"),
+    "suspects not counted": (Rules(arrive=never_count_suspects), Case(deaths=3, redrives=0), "more runs"),
+    "success forgotten": (Rules(arrive=run_what_is_done), Case(duplicates=1), "after a recorded success"),
+    "claims not given back": (Rules(give_back=count_what_never_ran), Case(waits=1), "lost"),
+    "completed before its letter": (Rules(letter_first=False), Case(), "lost"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(name):
+    """Each rule matters: without it a law breaks, and the way there is told."""
+    rules, case, law = FAULTS[name]
+    with pytest.raises(Broken, match=law) as found:
+        Explorer(case, rules).explore()
+    assert "w0 receives" in str(found.value)
