@@ -43,7 +43,7 @@ def test_what_was_done_is_a_duplicate_the_second_time(sample: Sample):
 
 def test_there_are_enough_of_each():
     """And each is recognised by the platform of its folder, and by no other."""
-    counts = {name: 0 for name in PLATFORMS}
+    counts = dict.fromkeys(PLATFORMS, 0)
     for sample in SAMPLES:
         folder = sample.name.split("/")[0]
         counts[folder] += 1

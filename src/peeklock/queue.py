@@ -74,7 +74,7 @@ class Queue:
         self._validate()
 
     def _validate(self) -> None:
-        if not _NAME.fullmatch(str(self.name)):
+        if not _NAME.fullmatch(self.name if type(self.name) is str else ""):
             raise ConfigError(
                 f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
                 " (no '.fifo': say fifo=True)"

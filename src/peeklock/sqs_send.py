@@ -140,7 +140,7 @@ def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:
     carried = dict(parcel.attributes)
     if parcel.content_type and "Content-Type" not in carried:
         carried["Content-Type"] = parcel.content_type
-    if len(carried) < MAX_ATTRIBUTES and all(_fits(name, value) for name, value in carried.items()):
+    if parcel.body and len(carried) < MAX_ATTRIBUTES and all(_fits(name, value) for name, value in carried.items()):
         body, form = _text(parcel.body), {}
         if body is None:
             body, form = base64.b64encode(parcel.body).decode(), {"form": "base64"}

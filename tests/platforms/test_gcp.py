@@ -1,0 +1,588 @@
+"""Cloud Tasks and Pub/Sub under functions-framework: requests, answers, tokens, and the real clients."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent import futures
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import functions_framework
+import functions_framework.aio
+import grpc
+import pytest
+import requests
+import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from google.auth import crypt, jwt
+from google.cloud import pubsub_v1, tasks_v2
+
+from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, oidc, pubsub, pubsub_send, push
+from peeklock.message import Message, Trail
+from peeklock.parcel import Parcel
+from peeklock.send import routed
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+from peeklock.unwrap import cloudevents
+from tests.core.world import FlakySender, Script
+from tests.support import ROOT, environment
+
+QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
+
+
+@consumer(QUEUE)
+def handle(payload: dict) -> None:
+    if payload.get("fail"):
+        raise ValueError
+
+
+@consumer(QUEUE)
+async def handle_async(payload: dict) -> None:
+    if payload.get("fail"):
+        raise ValueError
+
+
+def world(**more: Any) -> dict[str, Any]:
+    return {"store": MemoryStore(), "dead_letter": Outbox(), "queue": Outbox(), **more}
+
+
+def task(body: bytes = b"{}", **headers: str) -> push.Request:
+    basic = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-TaskRetryCount": "0"}
+    return push.request_of({**basic, **{name.replace("_", "-"): value for name, value in headers.items()}}, body)
+
+
+class Flask:
+    """What Flask hands over, as far as it is used."""
+
+    def __init__(self, request: push.Request) -> None:
+        self.headers = request.headers
+        self.body = request.body
+
+    def get_data(self) -> bytes:
+        return self.body
+
+
+def answer(entry: Any, request: push.Request) -> int:
+    body, status = entry(Flask(request))
+    assert body == ""
+    return int(status)
+
+
+class TestAnswers:
+    """What Cloud Tasks is told."""
+
+    def test_finished_is_204(self):
+        """Done, duplicate, and a letter that is safe."""
+        made = world()
+        entry = cloudtasks.bind(handle, **made)
+        assert [answer(entry, task()), answer(entry, task())] == [204, 204]
+        assert answer(entry, task(b"{", X_CloudTasks_TaskName="t-2")) == 204
+        assert made["dead_letter"].parcels[0].attributes["peeklock-reason"] == "invalid"
+
+    def test_a_letter_that_fails_is_500(self):
+        """The task would be deleted otherwise."""
+        entry = cloudtasks.bind(handle, **world(dead_letter=FlakySender(Outbox(), Script({1: "before"}))))
+        assert answer(entry, task(b"{")) == 500
+
+    def test_a_busy_key_is_409(self):
+        """A second dispatch of a running task must not complete it."""
+        made = world()
+        statuses: list[int] = []
+
+        @consumer(QUEUE)
+        def slow(payload: dict) -> None:
+            statuses.append(answer(entry, task()))
+
+        entry = cloudtasks.bind(slow, **made)
+        assert answer(entry, task()) == 204
+        assert statuses == [409]
+
+    def test_a_retry_is_a_new_task_with_its_delay(self):
+        """And 204 for the one that failed; without a store the queue's own backoff applies."""
+        made = world()
+        assert answer(cloudtasks.bind(handle, **made), task(b'{"fail":1}')) == 204
+        (copy,) = made["queue"].parcels
+        assert (copy.trail, copy.delay > timedelta()) == (Trail(id="t-1", hop=1, attempts=1), True)
+
+        @consumer(Queue("orders", max_attempts=3))
+        def plain(payload: dict) -> None:
+            raise ValueError
+
+        letters = Outbox()
+        entry = cloudtasks.bind(plain, dead_letter=letters)
+        assert [answer(entry, task(X_CloudTasks_TaskRetryCount=str(n))) for n in range(3)] == [500, 500, 204]
+        assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
+
+    def test_over_the_limit_it_is_a_letter_before_the_handler(self):
+        """Attempts that never reached it may have spent them."""
+        letters = Outbox()
+
+        @consumer(Queue("orders", max_attempts=3))
+        def never(payload: dict) -> None:
+            raise AssertionError
+
+        assert answer(cloudtasks.bind(never, dead_letter=letters), task(X_CloudTasks_TaskRetryCount="7")) == 204
+        assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
+
+    @pytest.mark.parametrize("bind", [cloudtasks.bind, pubsub.bind], ids=["cloudtasks", "pubsub"])
+    def test_what_is_no_message_is_400(self, bind, caplog):
+        """Never success, so nothing is lost."""
+        quiet = Queue("orders")
+
+        @consumer(quiet)
+        def plain(payload: dict) -> None:
+            raise AssertionError
+
+        assert answer(bind(plain, dead_letter=Outbox()), push.request_of({}, b"[1]")) == 400
+        assert "peeklock.not_an_event" in caplog.text
+
+    def test_an_exact_delay_needs_a_store(self):
+        """Said at the first request, with the fix."""
+        with pytest.raises(ConfigError, match="first_delay=2 s needs a store on cloudtasks"):
+            answer(cloudtasks.bind(handle, dead_letter=Outbox()), task())
+
+
+class TestReceive:
+    """What a request says."""
+
+    def test_headers_have_no_case(self):
+        """And the count is that of retries, which includes those of 5xx answers and time-outs."""
+        request = task(
+            X_CLOUDTASKS_TASKRETRYCOUNT="2",
+            x_cloudtasks_taskexecutioncount="0",
+            x_cloudtasks_tasketa="1795572530.996162",
+        )
+        message = cloudtasks.receive(request, "orders")
+        assert (message.delivery, message.attempt) == (3, 3)
+        assert str(message.sent_at) == "2026-11-25 02:08:50.996000+00:00"
+
+    @pytest.mark.parametrize(("count", "delivery"), [("", 1), ("x", 1), ("-1", 1), ("9" * 30, 1), ("4", 5)])
+    def test_odd_counts(self, count, delivery):
+        """A count that makes no sense is the first."""
+        assert (
+            cloudtasks.receive(task(X_CloudTasks_TaskRetryCount=count, X_CloudTasks_TaskETA="soon"), "q").delivery
+            == delivery
+        )
+
+    def test_only_the_producers_headers_are_attributes(self):
+        """Not the platform's, not the proxy's, not the token."""
+        request = task(
+            Authorization="Bearer x", User_Agent="Google-Cloud-Tasks", Tenant="blue", X_Forwarded_For="203.0.113.7"
+        )
+        assert dict(cloudtasks.receive(request, "q").attributes) == {"tenant": "blue"}
+
+    def test_any_attribute_travels(self):
+        """Names and values that no header takes."""
+        carried = {"ключ": "значение", "bytes": b"\x00\xff", "line": "a\r\nb", "ce-id": "1", "peeklock-reason": "fatal"}
+        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="é", hop=1), attributes=carried))
+        assert all(value.isascii() and "\n" not in value for value in headers.values())
+        message = cloudtasks.receive(push.request_of({**headers, "X-CloudTasks-TaskName": "t"}, b""), "q")
+        assert dict(message.attributes) == {name: value for name, value in carried.items() if name != "peeklock-reason"}
+        assert message.trail == Trail(id="é", hop=1)
+        assert cloudtasks_send.unpack("%") == {}
+        assert cloudtasks_send.unpack("WzFd") == {}
+
+    def test_a_copy_of_a_cloudevent_is_still_one(self):
+        """Its headers travel with it."""
+        made = world(unwrap=cloudevents)
+        headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t"}
+        entry = cloudtasks.bind(handle, **made)
+        assert answer(entry, push.request_of({**headers, "X-CloudTasks-TaskName": "t-1"}, b'{"fail":1}')) == 204
+        (copy,) = made["queue"].parcels
+        again = push.request_of({**cloudtasks_send.headers_of(copy), "X-CloudTasks-TaskName": "t-2"}, b"{}")
+        assert answer(entry, again) == 204
+        assert made["store"].records["orders#t-1"].state == "done"
+
+    def test_pushes(self):
+        """Wrapped and unwrapped, with their ordering key, attempt and time."""
+        body = {
+            "message": {
+                "messageId": "p-1",
+                "data": "e30=",
+                "orderingKey": "k",
+                "publishTime": "2026-11-25T01:57:58.526Z",
+                "attributes": {"a": "b"},
+            },
+            "subscription": "s",
+            "deliveryAttempt": 4,
+        }
+        wrapped = pubsub.receive(push.request_of({}, json.dumps(body).encode()), "q")
+        assert (wrapped.id, wrapped.body, wrapped.group, wrapped.delivery) == ("p-1", b"{}", "k", 4)
+        assert (dict(wrapped.attributes), str(wrapped.sent_at)) == ({"a": "b"}, "2026-11-25 01:57:58.526000+00:00")
+        headers = {"x-goog-pubsub-message-id": "p-2", "x-goog-pubsub-a": "b", "x-goog-pubsub-publish-time": "?"}
+        bare = pubsub.receive(push.request_of(headers, b"\xff"), "q")
+        assert (bare.id, bare.body, dict(bare.attributes), bare.sent_at) == ("p-2", b"\xff", {"a": "b"}, None)
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"[]", b"{}", b'{"message":{}}', b'{"message":{"messageId":"1","data":"%"}}', b"[" * 100_000]
+    )
+    def test_what_is_no_push(self, body):
+        """In words."""
+        from peeklock import EventError
+
+        with pytest.raises(EventError, match="not a push"):
+            pubsub.receive(push.request_of({}, body), "q")
+
+    def test_attributes_of_pubsub_are_text(self):
+        """So bytes are wrapped, and unwrapped."""
+        packed = pubsub_send.pack(
+            Parcel(body=b"", trail=Trail(id="x"), attributes={"a": b"\xff", "b": "c"}, content_type="text/plain")
+        )
+        assert all(isinstance(value, str) for value in packed.values())
+        assert pubsub_send.unpack(packed) == {"a": b"\xff", "b": "c", "content-type": "text/plain"}
+
+
+MAIN = """
+import sys
+from tests.platforms.test_gcp import entry_for
+{name} = entry_for("{name}")
+"""
+
+WORLDS: dict[str, dict[str, Any]] = {}
+
+
+def entry_for(name: str) -> Any:
+    made = WORLDS[name] = world()
+    return cloudtasks.bind(handle_async if name == "charge_async" else handle, **made)
+
+
+def headers_of_task(name: str) -> dict[str, str]:
+    return {"X-CloudTasks-TaskName": name, "X-CloudTasks-TaskRetryCount": "0", "Content-Type": "application/json"}
+
+
+def test_under_functions_framework(tmp_path):
+    """Found by its target's name, called with a real Flask request."""
+    source = tmp_path / "main.py"
+    source.write_text(MAIN.format(name="charge_http"))
+    client = functions_framework.create_app("charge_http", str(source)).test_client()
+    assert client.post("/any/path", data=b"{}", headers=headers_of_task("f-1")).status_code == 204
+    assert client.post("/", data=b'{"fail":1}', headers=headers_of_task("f-2")).status_code == 204
+    assert client.post("/", data=b"{}").status_code == 400
+
+
+def test_under_functions_framework_async(tmp_path):
+    """An async consumer runs on the server's own loop, with a real Starlette request."""
+    source = tmp_path / "main.py"
+    source.write_text(MAIN.format(name="charge_async"))
+    app = functions_framework.aio.create_asgi_app("charge_async", str(source), "http")
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    try:
+        assert requests.post(url, b"{}", headers=headers_of_task("a-1"), timeout=10).status_code == 204
+        assert requests.post(url, b'{"fail":1}', headers=headers_of_task("a-2"), timeout=10).status_code == 204
+        assert requests.post(url, b"{}", timeout=10).status_code == 400
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def test_the_example_entries(tmp_path):
+    """As functions-framework loads them, with the environment that the infrastructure sets."""
+    settings = {
+        "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
+        "PEEKLOCK_ORDERS_URL": f"file://{tmp_path}/orders.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
+        "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
+        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
+    }
+    event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
+    with environment(**settings):
+        main = str(ROOT / "handlers/gcp_cloudtasks/main.py")
+        client = functions_framework.create_app("charge_http", main).test_client()
+        assert client.post("/", data=event["body"], headers=event["headers"]).status_code == 204
+        receipt = json.loads((tmp_path / "receipts.jsonl").read_text())["body"]
+        client = functions_framework.create_app("receipts_http", main).test_client()
+        assert client.post("/", data=receipt, headers=headers_of_task("r-1")).status_code == 204
+    push_event = json.loads((ROOT / "events/pubsub/single.json").read_text())
+
+    @consumer(QUEUE)
+    def plain(payload: dict) -> None:
+        return None
+
+    with environment(**settings):
+        client = functions_framework.create_app("charge_push", str(ROOT / "handlers/gcp_pubsub/main.py")).test_client()
+        with pytest.raises(ConfigError, match="first_delay=2 s needs"), environment(PEEKLOCK_STORE=None):
+            pubsub.rehearse(handle, push_event, dead_letter=Outbox())
+        assert client.post("/", data=push_event["body"], headers=push_event["headers"]).status_code == 204
+
+
+# -- tokens
+
+
+class Certs:
+    """A server of certificates, as Google's."""
+
+    def __init__(self) -> None:
+        self.keys = {"k1": _key_pair()}
+        self.requests = 0
+        self.down = False
+        certs = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                certs.requests += 1
+                body = b"{" if certs.down else json.dumps({name: pair[1] for name, pair in certs.keys.items()}).encode()
+                self.send_response(200)
+                self.send_header("Cache-Control", "public, max-age=20, must-revalidate")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                return None
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/certs"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def token(self, key: str = "k1", **claims: Any) -> str:
+        now = int(time.time())
+        basic = {
+            "iss": "https://accounts.google.com",
+            "aud": "https://orders",
+            "email": "caller@demo",
+            "email_verified": True,
+            "iat": now,
+            "exp": now + 3600,
+        }
+        signer = crypt.RSASigner.from_string(self.keys[key][0], key)  # type: ignore[no-untyped-call] # google-auth's
+        return str(jwt.encode(signer, {**basic, **claims}).decode())  # type: ignore[no-untyped-call] # as above
+
+
+def _key_pair() -> tuple[str, str]:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return pem.decode(), certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.fixture
+def certs() -> Iterator[Certs]:
+    served = Certs()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+def guarded(certs: Certs) -> Any:
+    return cloudtasks.bind(
+        handle, audience="https://orders", service_account="caller@demo", certs_url=certs.url, **world()
+    )
+
+
+def test_a_good_token_is_let_in_and_certificates_are_kept(certs):
+    """One fetch for many requests."""
+    entry = guarded(certs)
+    for n in range(3):
+        assert answer(entry, task(Authorization=f"Bearer {certs.token()}", X_CloudTasks_TaskName=f"t-{n}")) == 204
+    assert certs.requests == 1
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "https://other"},
+        {"iss": "https://evil"},
+        {"email": "other@demo"},
+        {"email_verified": False},
+        {"email_verified": "true"},
+        {"exp": 1_000_000},
+    ],
+    ids=str,
+)
+def test_a_wrong_token_is_401(certs, caplog, claims):
+    """Each claim matters; the handler does not run, and the log does not hold the token."""
+    token = certs.token(**claims)
+    assert answer(guarded(certs), task(Authorization=f"Bearer {token}")) == 401
+    assert "peeklock.unauthorized" in caplog.text
+    assert token not in caplog.text
+
+
+@pytest.mark.parametrize("header", ["", "Basic x", "Bearer", "Bearer x.y.z", "Bearer é"])
+def test_no_token_is_401(certs, header):
+    """Nor is anything else."""
+    assert answer(guarded(certs), task(Authorization=header)) == 401
+
+
+def test_a_tampered_token_is_401(certs):
+    """Its signature is of something else."""
+    head, _, signature = certs.token().split(".")
+    claims = base64.urlsafe_b64encode(json.dumps({"aud": "https://orders"}).encode()).rstrip(b"=").decode()
+    assert answer(guarded(certs), task(Authorization=f"Bearer {head}.{claims}.{signature}")) == 401
+
+
+def test_keys_rotate(certs):
+    """A new key is fetched, though not at once again for one that nobody knows."""
+    now = [1000.0]
+    held = oidc.Certificates(certs.url, lambda: now[0])
+    assert "k1" in held.of("k1")
+    certs.keys["k2"] = _key_pair()
+    assert "k2" not in held.of("k2")
+    now[0] += oidc.RETRY_AGE
+    assert "k2" in held.of("k2")
+    assert certs.requests == 2
+    now[0] += 20
+    held.of("k1")
+    assert certs.requests == 3
+
+
+def test_certificates_that_cannot_be_fetched_are_500(certs):
+    """Nothing can be said of the token, so the task comes back."""
+    certs.down = True
+    assert answer(guarded(certs), task(Authorization=f"Bearer {certs.token()}")) == 500
+
+
+def test_an_audience_alone_is_refused():
+    """It would admit every Google account; by the environment both are found."""
+    with pytest.raises(ConfigError, match="admits every Google account"):
+        cloudtasks.bind(handle, audience="https://orders")
+    with environment(PEEKLOCK_ORDERS_AUDIENCE="a", PEEKLOCK_ORDERS_SERVICE_ACCOUNT="s"):
+        verify = oidc.verifier(QUEUE, None, None)
+    assert isinstance(verify, oidc.Verifier)
+    assert (verify.audience, verify.service_account) == ("a", "s")
+
+
+# -- sending, by the real clients to servers that speak their protocols
+
+
+def serve(service: str, method: str, handler: Any, request: Any, response: Any) -> tuple[Any, str]:
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    unary = grpc.unary_unary_rpc_method_handler(handler, request_deserializer=request, response_serializer=response)
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: unary}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, f"127.0.0.1:{port}"
+
+
+@pytest.fixture
+def tasks() -> Iterator[list[Any]]:
+    """Tasks that were created; a name is taken once, and a body of `no` is refused."""
+    created: list[Any] = []
+
+    def create(request: Any, context: Any) -> Any:
+        if any(one.name == request.task.name for one in created):
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, "Requested entity already exists")
+        if request.task.http_request.body == b"no":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Task size too large")
+        created.append(request.task)
+        return request.task
+
+    server, address = serve(
+        "google.cloud.tasks.v2.CloudTasks",
+        "CreateTask",
+        create,
+        tasks_v2.CreateTaskRequest.deserialize,
+        tasks_v2.Task.serialize,
+    )
+    cloudtasks_send.client.cache_clear()
+    with environment(CLOUD_TASKS_EMULATOR_HOST=address):
+        yield created
+    server.stop(None).wait()
+
+
+ADDRESS = "cloudtasks://projects/p/locations/l/queues/q?target=https://orders.example/run&service_account=caller@demo"
+
+
+def test_a_task_is_created(tasks):
+    """With its trail, token and time; a name that is taken is success, for it is the same task."""
+    sender = cloudtasks.from_url(ADDRESS)
+    late = Parcel(body=b"{}", trail=Trail(id="a", hop=1), delay=timedelta(seconds=90), content_type="application/json")
+    assert sender.send([late, late, Parcel(body=b"no", trail=Trail(id="b"))])[:2] == [None, None]
+    assert "Task size too large" in str(sender.send([Parcel(body=b"no", trail=Trail(id="b"))])[0])
+    (made,) = tasks
+    assert made.http_request.url == "https://orders.example/run"
+    assert made.http_request.headers["x-peeklock"] == '{"id":"a","hop":1}'
+    assert made.http_request.oidc_token.audience == "https://orders.example/run"
+    assert timedelta(seconds=80) < made.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
+    assert "30 days at most" in str(sender.send([Parcel(body=b"", trail=Trail(id="c"), delay=timedelta(days=31))])[0])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "cloudtasks://projects/p/locations/l/queues/q",
+        "cloudtasks://projects/p?target=x",
+        "pubsub://projects/p",
+        "pubsub://topics/t",
+    ],
+)
+def test_addresses_that_are_none(url):
+    """Each says what one looks like."""
+    with pytest.raises(ConfigError, match="such as (cloudtasks|pubsub)://"):
+        (cloudtasks if url.startswith("cloud") else pubsub).from_url(url)
+
+
+@pytest.fixture
+def topic() -> Iterator[list[Any]]:
+    """Messages that were published; a body of `no` is refused."""
+    published: list[Any] = []
+
+    def publish(request: Any, context: Any) -> Any:
+        if any(one.data == b"no" for one in request.messages):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "too large")
+        published.extend(request.messages)
+        return pubsub_v1.types.PublishResponse(message_ids=[str(n) for n, _ in enumerate(request.messages)])
+
+    types = pubsub_v1.types
+    server, address = serve(
+        "google.pubsub.v1.Publisher",
+        "Publish",
+        publish,
+        types.PublishRequest.deserialize,
+        types.PublishResponse.serialize,
+    )
+    pubsub_send.client.cache_clear()
+    with environment(PUBSUB_EMULATOR_HOST=address):
+        yield published
+    pubsub_send.client.cache_clear()
+    server.stop(None).wait()
+
+
+def test_a_message_is_published(topic):
+    """And answered for when it is confirmed, each by itself."""
+    sender = pubsub.from_url("pubsub://projects/p/topics/t")
+    assert sender.send([Parcel(body=b"x", trail=Trail(id="a"), letter=True, attributes={"k": "v"})]) == [None]
+    assert sender.send([Parcel(body=b"y", trail=Trail(id="b"), group="g")]) == [None]
+    (first, second) = topic
+    assert (first.data, dict(first.attributes)) == (b"x", {"k": "v", "peeklock": '{"id":"a"}'})
+    assert second.ordering_key == "g"
+    for group in (None, "g"):
+        (refused,) = sender.send([Parcel(body=b"no", trail=Trail(id="c"), group=group)])
+        assert "too large" in str(refused)
+    assert sender.send([Parcel(body=b"z", trail=Trail(id="d"), group="g")]) == [None]
+    (refused,) = sender.send([Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=1))])
+    assert "Pub/Sub delays no message" in str(refused)
+
+
+def test_rehearsals_ask_for_no_token():
+    """Nor for a framework."""
+    event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
+    box = Outbox()
+    with routed(lambda _: box):
+        assert cloudtasks.rehearse(handle, event, **world()) == {"status": 204}
+    assert isinstance(cloudtasks.receive(push.sample(event), "q"), Message)

@@ -1,0 +1,104 @@
+"""aws-lambda-powertools as an observer, the real one, and the example entry."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+from aws_lambda_powertools import Logger, Metrics
+
+from peeklock import Queue, consumer, sqs
+from peeklock.message import Message
+from peeklock.observers.powertools import PowertoolsObserver
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+from tests.platforms.test_sqs import record
+from tests.support import ROOT, environment
+
+
+@consumer(Queue("orders"))
+def handler(payload: dict) -> None:
+    if payload.get("fail"):
+        raise ValueError
+
+
+def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
+    """Structured, with the fields of the settlement; counted, with the latencies of the runs."""
+    told = io.StringIO()
+    observer = PowertoolsObserver(
+        logger=Logger(service="orders", stream=told), metrics=Metrics(namespace="Orders", service="orders")
+    )
+    records = [record("{}", messageId="a"), record('{"fail":1}', messageId="b"), record("{", messageId="c")]
+    sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+    lines = [json.loads(line) for line in told.getvalue().splitlines()]
+    assert [(line["message"], line["message_id"], line["reason"], line["level"]) for line in lines] == [
+        ("peeklock.settled", "a", "done", "INFO"),
+        ("peeklock.settled", "b", "retry", "WARNING"),
+        ("peeklock.settled", "c", "invalid", "ERROR"),
+    ]
+    (line,) = capsys.readouterr().out.splitlines()
+    metrics = json.loads(line)
+    assert (metrics["Settled"], metrics["Failed"], metrics["queue"], metrics["platform"]) == (
+        [2.0],
+        [2.0],
+        "orders",
+        "sqs",
+    )
+    assert len(metrics["LatencyMs"]) == 2
+
+
+class Provider:
+    """Remembers the subsegments that it is asked for."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def in_subsegment(self, name: str) -> Provider:
+        self.names.append(name)
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Tracing:
+    """A tracer with its provider."""
+
+    def __init__(self) -> None:
+        self.provider = Provider()
+
+
+def test_a_subsegment_around_each_run():
+    """And none without a tracer."""
+    tracer = Tracing()
+    observer = PowertoolsObserver(tracer=tracer)  # type: ignore[arg-type] # a double of the part that is used
+    sqs.rehearse(handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+    assert tracer.provider.names == ["## orders"]
+    assert PowertoolsObserver().running(Message(id="x", body=b"", queue="orders")) is None
+
+
+def test_the_example_entry_runs_as_lambda_would_run_it(tmp_path, capsys):
+    """Imported by its path, with the environment that the infrastructure sets."""
+    event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    settings = {
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
+        "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
+    }
+    with environment(**settings):
+        from handlers.aws_sqs.handler import handler as entry
+
+        assert entry(event, None) == {"batchItemFailures": []}
+        assert entry(event, None) == {"batchItemFailures": []}
+    assert "receipt-o-1" in (tmp_path / "receipts.jsonl").read_text()
+    assert len((tmp_path / "receipts.jsonl").read_text().splitlines()) == 1
+    assert [json.loads(line)["Settled"] for line in capsys.readouterr().out.splitlines() if '"_aws"' in line] == [
+        [1.0],
+        [1.0],
+    ]
+    assert "handlers.aws_sqs.handler" in sys.modules

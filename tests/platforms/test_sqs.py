@@ -1,0 +1,401 @@
+"""SQS on Lambda, with the real SDK against moto: queues, visibility, letters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from peeklock import ConfigError, EventError, Queue, Retry, consumer, sqs
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
+from peeklock.sqs_send import MAX_DELAY_SECONDS, SQSSender, pack, unpack
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+from tests.support import environment
+
+QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
+
+
+@pytest.fixture
+def aws() -> Iterator[Any]:
+    """A client of an account in memory."""
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
+    with environment(AWS_DEFAULT_REGION="eu-west-1", **keys), mock_aws():
+        yield boto3.client("sqs")
+
+
+def make_queue(aws: Any, name: str = "orders") -> str:
+    attributes = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+    return str(aws.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+
+def poll(aws: Any, url: str, name: str = "orders") -> dict[str, Any]:
+    """Receive as the event source does, and make Lambda's event of it."""
+    answer = aws.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+    )
+    return {"Records": [to_record(one, name) for one in answer.get("Messages", [])]}
+
+
+def to_record(one: Mapping[str, Any], name: str) -> dict[str, Any]:
+    import base64
+
+    attributes = {
+        key: {
+            "dataType": value["DataType"],
+            **({"stringValue": value["StringValue"]} if "StringValue" in value else {}),
+            **({"binaryValue": base64.b64encode(value["BinaryValue"]).decode()} if "BinaryValue" in value else {}),
+        }
+        for key, value in one.get("MessageAttributes", {}).items()
+    }
+    return {
+        "messageId": one["MessageId"],
+        "receiptHandle": one["ReceiptHandle"],
+        "body": one["Body"],
+        "attributes": one["Attributes"],
+        "messageAttributes": attributes,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:eu-west-1:123456789012:{name}",
+    }
+
+
+@consumer(QUEUE)
+def handler(payload: dict) -> None:
+    if "after" in payload:
+        raise Retry(after=payload["after"])
+    if payload.get("fail"):
+        raise ValueError
+
+
+def record(body: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "messageId": "m-1",
+        "receiptHandle": "r-1",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders",
+        **changes,
+    }
+
+
+def test_a_failure_is_reported_and_delayed(aws):
+    """The failed message is listed, and invisible for as long as its delay says."""
+    url = make_queue(aws)
+    for body in ('{"n":1}', '{"after":100}'):
+        aws.send_message(QueueUrl=url, MessageBody=body)
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
+    event = poll(aws, url)
+    failed = [one["messageId"] for one in event["Records"] if "after" in one["body"]]
+    assert entry(event, None) == {"batchItemFailures": [{"itemIdentifier": failed[0]}]}
+    attributes = aws.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "2"
+
+
+def test_a_letter_is_in_its_queue_before_the_message_is_left_out(aws):
+    """By the real client, with its reason; and redriven it runs again."""
+    url, letters = make_queue(aws), make_queue(aws, "orders-letters")
+    aws.send_message(QueueUrl=url, MessageBody="{")
+    store = MemoryStore()
+    entry = sqs.bind(handler, store=store, dead_letter=SQSSender(letters, aws), client=aws)
+    assert entry(poll(aws, url), None) == {"batchItemFailures": []}
+    event = poll(aws, letters)
+    (letter,) = event["Records"]
+    assert letter["messageAttributes"]["peeklock-reason"]["stringValue"] == "invalid"
+    letter["body"] = '{"n":1}'
+    (message,) = sqs.receive(event, "orders")
+    assert message.lineage.generation == 1
+    assert entry(event, None) == {"batchItemFailures": []}
+    assert store.records[f"orders#{message.id}"].state == "done"
+
+
+def test_a_letter_that_fails_keeps_the_message(aws):
+    """Its queue does not exist: the message is reported, not lost."""
+    url = make_queue(aws)
+    aws.send_message(QueueUrl=url, MessageBody="{")
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=SQSSender(f"{url}-missing", aws), client=aws)
+    event = poll(aws, url)
+    assert entry(event, None) == {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+
+
+def test_a_fifo_head_that_fails_holds_its_group(aws):
+    """It gets its delay, and its successors are visible again at once, or they would block it."""
+    url = make_queue(aws, "orders.fifo")
+    for n, body in enumerate(['{"after":60}', '{"n":2}']):
+        aws.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="a", MessageDeduplicationId=str(n))
+    told: list[Any] = []
+    aws.meta.events.register(
+        "provide-client-params.sqs.ChangeMessageVisibilityBatch", lambda params, **_: told.append(params)
+    )
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
+    event = poll(aws, url, "orders.fifo")
+    answer = entry(event, None)
+    assert answer["batchItemFailures"] == [{"itemIdentifier": one["messageId"]} for one in event["Records"]]
+    assert [one["VisibilityTimeout"] for one in told[0]["Entries"]] == [60, 0]
+
+
+def test_on_a_standard_queue_a_group_is_not_an_order():
+    """Its group id only asks for fairness."""
+    records = [
+        record('{"fail":1}', attributes={"MessageGroupId": "a"}),
+        record('{"n":2}', messageId="m-2", attributes={"MessageGroupId": "a"}),
+    ]
+    told = sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+    assert isinstance(told, dict)
+    assert told["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+
+
+def test_a_delay_is_cut_at_twelve_hours():
+    """SQS counts from the receipt, so a minute is kept back."""
+    told = sqs.rehearse(handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox())
+    assert isinstance(told, dict)
+    assert told["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 43_140}]
+
+
+def test_a_refused_delay_changes_nothing_but_the_log(aws, caplog):
+    """Neither one entry that fails nor the whole call."""
+    event = {"Records": [record('{"after":5}', messageId=f"m-{n}", receiptHandle=f"r-{n}") for n in range(11)]}
+    with Stubber(aws) as stub:
+        stub.add_response("get_queue_url", {"QueueUrl": "https://sqs.invalid/1/orders"})
+        failed = [{"Id": "3", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}]
+        stub.add_response("change_message_visibility_batch", {"Successful": [], "Failed": failed})
+        stub.add_client_error("change_message_visibility_batch", "InternalError")
+        entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
+        assert len(entry(event, None)["batchItemFailures"]) == 11
+        stub.assert_no_pending_responses()
+    told = [one.message for one in caplog.records if "visibility_failed" in one.message]
+    assert len(told) == 2
+    assert "message_id=m-3" in told[0]
+
+
+class Context:
+    """What Lambda hands over, with this much time left."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+def test_the_deadline_is_the_contexts():
+    """Without time for one more message all go back, to be visible at once."""
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=sqs._Recorder())
+    event = {"Records": [record("{}")]}
+    assert entry(event, Context(30))["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    assert entry(event, Context(32))["batchItemFailures"] == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        {},
+        {"Records": []},
+        {"Records": {}},
+        {"Records": [1]},
+        {"Records": [{"Sns": {}}]},
+        {"Records": [record("{}", eventSource="aws:sns")]},
+        {"Records": [record(None)]},
+        {"Records": [record("{}", messageId="")]},
+    ],
+)
+def test_what_is_no_sqs_event_is_refused(event):
+    """An empty answer would delete whatever it was."""
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox())
+    with pytest.raises(EventError, match="not an SQS event"):
+        entry(event, None)
+
+
+def test_odd_fields_cost_nothing():
+    """A count, an attribute or a time that makes no sense is replaced, and the message handled."""
+    odd = record(
+        "{}",
+        attributes={"ApproximateReceiveCount": "many", "SentTimestamp": "now"},
+        messageAttributes={
+            "a": 1,
+            "b": {"dataType": "Binary", "binaryValue": "%"},
+            "c": {"dataType": "String", "stringValue": "x"},
+        },
+    )
+    (message,) = sqs.receive(
+        {
+            "Records": [
+                odd,
+            ]
+        },
+        "orders",
+    )
+    assert (message.delivery, message.sent_at, dict(message.attributes)) == (1, None, {"c": "x"})
+    (bare,) = sqs.receive({"Records": [record("{}", attributes=[], messageAttributes=[])]}, "orders")
+    assert bare.delivery == 1
+
+
+def test_ten_thousand_records():
+    """In order, each reported by its own id."""
+    records = [record('{"fail":1}' if n % 2 else "{}", messageId=f"m-{n}") for n in range(10_000)]
+    logging.getLogger("peeklock").setLevel(logging.CRITICAL)
+    try:
+        told = sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+    finally:
+        logging.getLogger("peeklock").setLevel(logging.NOTSET)
+    assert isinstance(told, dict)
+    assert [one["itemIdentifier"] for one in told["batchItemFailures"]] == [f"m-{n}" for n in range(1, 10_000, 2)]
+
+
+def test_a_timeout_that_lambda_cannot_hold():
+    """Said when it is bound, with the number to use."""
+
+    @consumer(Queue("long", timeout=1000))
+    def long(payload: dict) -> None:
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match="at most timeout=899"):
+        sqs.bind(long)
+
+
+# -- sending
+
+bodies = st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass"))
+values = st.text(max_size=30).filter(lambda text: text.isprintable()) | st.binary(max_size=30)
+attributes = st.dictionaries(
+    st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,20}", fullmatch=True) | st.text(max_size=5), values, max_size=14
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=bodies, carried=attributes)
+def test_any_body_and_attributes_come_through(body, carried):
+    """What SQS would refuse is wrapped, and unwrapped on the way in."""
+    carried = {name: value for name, value in carried.items() if not name.startswith("peeklock")}
+    packed, sent = pack(Parcel(body=body, trail=Trail(id="x", hop=2), attributes=carried))
+    assert packed
+    assert len(sent) <= 10
+    (message,) = sqs.receive(
+        {
+            "Records": [
+                to_record(
+                    {
+                        "MessageId": "m",
+                        "ReceiptHandle": "r",
+                        "Body": packed,
+                        "Attributes": {},
+                        "MessageAttributes": sent,
+                    },
+                    "orders",
+                )
+            ]
+        },
+        "orders",
+    )
+    assert message.body == body
+    assert dict(message.attributes) == carried
+    assert message.trail == Trail(id="x", hop=2)
+
+
+def test_the_real_client_takes_it(aws):
+    """Binary, empty and unicode bodies, through moto and back; more than one call's worth."""
+    url = make_queue(aws)
+    sender = SQSSender(url, aws)
+    sent = [bytes([n]) * n for n in range(25)]
+    assert sender.send([Parcel(body=body, trail=Trail(id=f"t-{n}")) for n, body in enumerate(sent)]) == [None] * 25
+    got: dict[str, bytes] = {}
+    while event := poll(aws, url)["Records"]:
+        got |= {one.id: one.body for one in sqs.receive({"Records": event}, "orders")}
+    assert got == {f"t-{n}": body for n, body in enumerate(sent)}
+
+
+def test_fifo_and_delays(aws):
+    """A FIFO queue deduplicates by the parcel's id and delays nothing; a standard one delays fifteen minutes."""
+    fifo = SQSSender(make_queue(aws, "orders.fifo"), aws)
+    parcel = Parcel(body=b"x", trail=Trail(id="a b/\u00e9"), group="g")
+    assert fifo.send([parcel]) == [None]
+    assert fifo.send([parcel]) == [None]
+    assert len(poll(aws, fifo.url, "orders.fifo")["Records"]) == 1
+    late = Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=MAX_DELAY_SECONDS + 1))
+    assert "no single message" in str(fifo.send([late])[0])
+    standard = SQSSender(make_queue(aws), aws)
+    soon = Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=0.2))
+    (refused, taken) = standard.send([late, soon])
+    assert "900 s at most" in str(refused)
+    assert taken is None
+    assert math.ceil(soon.delay.total_seconds()) == 1
+
+
+def test_each_parcel_has_its_own_answer(aws):
+    """A failed entry, one without an answer, and a call that fails."""
+    sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", aws)
+    parcels = [Parcel(body=b"x", trail=Trail(id=str(n))) for n in range(3)]
+    with Stubber(aws) as stub:
+        ok = {"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}
+        failed = {"Id": "1", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}
+        stub.add_response("send_message_batch", {"Successful": [ok], "Failed": [failed]})
+        stub.add_client_error("send_message_batch", "AccessDenied")
+        first = sender.send(parcels)
+        second = sender.send(parcels[:1])
+    assert [str(one) if one else one for one in first][0] is None
+    assert "InvalidMessageContents: no" in str(first[1])
+    assert "no answer" in str(first[2])
+    assert "AccessDenied" in str(second[0])
+
+
+def test_large_parcels_are_split_over_calls(aws):
+    """By their bytes, not only by ten."""
+    url = make_queue(aws)
+    calls: list[int] = []
+    aws.meta.events.register(
+        "provide-client-params.sqs.SendMessageBatch", lambda params, **_: calls.append(len(params["Entries"]))
+    )
+    parcels = [Parcel(body=b"x" * 200_000, trail=Trail(id=str(n))) for n in range(7)]
+    assert SQSSender(url, aws).send(parcels) == [None] * 7
+    assert calls == [5, 2]
+
+
+def test_a_broken_mark_leaves_the_body_alone():
+    """A producer that claims a form which its body has not."""
+    for form in ("base64", "envelope"):
+        (message,) = sqs.receive(
+            {
+                "Records": [
+                    record(
+                        "%",
+                        messageAttributes={
+                            "peeklock": {"dataType": "String", "stringValue": json.dumps({"id": "x", "form": form})}
+                        },
+                    )
+                ]
+            },
+            "orders",
+        )
+        assert message.body == b"%"
+        unpack(message, {}, "not json")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://sqs.eu-west-1.amazonaws.com/", "https:///a/b", "https://sqs.eu-west-1.amazonaws.com/orders"]
+)
+def test_an_address_that_is_none(url):
+    """Names what one looks like."""
+    with pytest.raises(ConfigError, match="no SQS queue URL"):
+        sqs.from_url(url)
+
+
+def test_the_client_is_made_from_the_address(aws):
+    """Its region is in AWS's host names; another host is an emulator."""
+    from peeklock.sqs_send import _client_of
+
+    assert _client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
+    assert _client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
