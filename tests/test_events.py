@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -103,10 +104,8 @@ RELAXED = settings(max_examples=300, deadline=None, suppress_health_check=list(H
 def test_a_damaged_event_raises_nothing_but_an_event_error(case):
     """Whatever is missing or of another type in it."""
     platform, event = case
-    try:
+    with suppress(EventError):
         rehearse(platform, event)
-    except EventError as exc:
-        assert str(exc)
 
 
 @RELAXED

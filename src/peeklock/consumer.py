@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
@@ -204,7 +204,7 @@ def _fields(hint: Any) -> dict[str, Any] | None:
     if is_dataclass(hint):
         resolved = get_type_hints(hint)
         return {field.name: resolved[field.name] for field in fields(hint)}
-    if is_typeddict(hint):
+    if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions
         return get_type_hints(hint)
     return {} if hint in (str, bytes, int, float, bool) else None
 

@@ -45,7 +45,7 @@ def _validated(hint: Any, where: str) -> Decode:
     except Exception as exc:
         raise ConfigError(
             f"{where} is annotated {hint!r}, which no body can become; use a pydantic model, a dataclass, a TypedDict,"
-            " dict, list, str or bytes, or pass decode= to consumer()"
+            f" dict, list, str or bytes, or pass decode= to consumer() ({str(exc).splitlines()[0]})"
         ) from exc
 
     def decode(message: Message) -> Any:

@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_written(tmp_path):
     """Is a SendError, since the letters are not there."""
     with pytest.raises(SendError, match="Is a directory"):
         FileSender(str(tmp_path)).send([Parcel(body=b"letters", trail=Trail(id="x"))])
-    with pytest.raises(SendError, match="bytes were written|No space"):
+    with pytest.raises(SendError, match=r"bytes were written|No space"):
         FileSender("/dev/full").send([Parcel(body=b"x", trail=Trail(id="x"))])
 
 

@@ -187,7 +187,7 @@ def test_a_file_that_is_no_database(tmp_path):
     """Is a StoreError, and nothing of the call was made."""
     path = tmp_path / "keys.db"
     path.write_bytes(b"not a database" * 100)
-    with pytest.raises(StoreError, match="keys.db"):
+    with pytest.raises(StoreError, match=r"keys\.db"):
         SQLiteStore(str(path)).swap([change("k", None, record(1))])
 
 

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on only
 
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
@@ -261,7 +262,7 @@ def test_a_consumer_that_cannot_work(make, fix):
 def _keyword_only(order: Order, *, other: int) -> None: ...
 def _two(order: Order, other: int) -> None: ...
 def _message_first(message: Message) -> None: ...
-def _odd(order: object.__class__) -> None: ...  # type: ignore[valid-type,name-defined] # odd on purpose
+def _odd(order: Service) -> None: ...
 def _unhashable(order: [1]) -> None: ...  # type: ignore[valid-type] # as above
 def _unresolved(order: Missing) -> None: ...  # type: ignore[name-defined] # noqa: F821 - as above
 def _batch_and_message(rows: Batch[Row], message: Message) -> None: ...
@@ -358,7 +359,7 @@ def test_what_is_wrong_and_where(hint, body, where):
 def test_a_decoder_of_ones_own():
     """Gets the bytes; what it raises makes the message invalid, and is named only by its class."""
 
-    @consumer(QUEUE, decode=lambda body: int(body))
+    @consumer(QUEUE, decode=int)
     def handler(n) -> None: ...
 
     assert deliver(handler, b"7").reason == "done"

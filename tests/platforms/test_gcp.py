@@ -533,7 +533,7 @@ def test_a_task_is_created(tasks):
 )
 def test_addresses_that_are_none(url):
     """Each says what one looks like."""
-    with pytest.raises(ConfigError, match="such as (cloudtasks|pubsub)://"):
+    with pytest.raises(ConfigError, match=r"such as (cloudtasks|pubsub)://"):
         (cloudtasks if url.startswith("cloud") else pubsub).from_url(url)
 
 

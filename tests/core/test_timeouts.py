@@ -1,0 +1,281 @@
+"""Handlers that run past their time: interrupted, cancelled, or left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from peeklock import Batch, Queue, consumer, loop
+from peeklock.claims import State
+from peeklock.clock import SystemClock
+from peeklock.engine import handle, handle_async
+from peeklock.plan import Plan
+from peeklock.stores.memory import MemoryStore
+from tests.core.world import message, plan_for
+
+QUICK = Queue("orders", max_attempts=2, timeout=0.15)
+
+
+def plan(handler: Any, store: MemoryStore | None = None, parallel: int = 1) -> Plan:
+    return plan_for(handler, store=store, parallel=parallel, clock=SystemClock())
+
+
+def reasons(settled: Any) -> list[str]:
+    return [one.outcome.reason.value for one in settled]
+
+
+def test_the_main_thread_is_interrupted():
+    """At its time and not at the first `except Exception`; the start counts, the lease stays, the group halts."""
+    seen: list[str] = []
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        if "slow" not in payload:
+            return
+        try:
+            time.sleep(5)
+        except Exception:  # noqa: BLE001 - what many handlers do
+            seen.append("swallowed")
+        finally:
+            seen.append("finally")
+
+    store = MemoryStore()
+    before = signal.getsignal(signal.SIGALRM)
+    started = time.monotonic()
+    bodies = [message({}, id="a"), message({"slow": 1}, id="b", group="g"), message({}, id="c", group="g")]
+    settled = handle(plan(handler, store), bodies)
+    assert reasons(settled) == ["done", "timeout", "halted"]
+    assert time.monotonic() - started < 3
+    assert seen == ["finally"]
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    record = store.records["orders#b"]
+    assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)
+    assert settled[1].outcome.delay is not None
+    assert reasons(handle(plan(handler, store), [message({}, id="b")])) == ["busy"]
+
+
+def test_one_that_swallows_its_interruption_is_interrupted_again():
+    """A second later, and so on."""
+    rings: list[int] = []
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        while True:
+            try:
+                time.sleep(5)
+            except BaseException:
+                rings.append(1)
+                if len(rings) == 2:
+                    raise
+
+    assert reasons(handle(plan(handler), [message({})])) == ["timeout"]
+    assert len(rings) == 2
+
+
+def test_a_batch_handler_is_interrupted_for_all():
+    """And without a store each time-out counts by the platform's number."""
+
+    @consumer(QUICK)
+    def handler(rows: Batch[dict]) -> None:
+        time.sleep(5)
+
+    settled = handle(plan(handler), [message({}, id="a"), message({}, id="b")])
+    assert reasons(settled) == ["timeout"] * 2
+    assert settled[0].outcome.delay is None
+
+
+def in_thread(run: Any) -> Any:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(run()))
+    thread.start()
+    thread.join(20)
+    return found[0]
+
+
+def test_another_thread_cannot_be_stopped():
+    """Its slot stays taken, so the next is halted; its late success is recorded, so that it does not run again."""
+    release, ended = threading.Event(), threading.Event()
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        release.wait(10)
+
+    class Telling(MemoryStore):
+        def swap(self, changes: Any, /) -> Any:
+            answers = super().swap(changes)
+            if any(change.record.state is State.DONE for change in changes):
+                ended.set()
+            return answers
+
+    store = Telling()
+    settled = in_thread(lambda: handle(plan(handler, store), [message({}, id="a"), message({}, id="b")]))
+    assert reasons(settled) == ["timeout", "halted"]
+    assert "take every slot" in settled[1].outcome.detail
+    release.set()
+    assert ended.wait(10)
+    assert reasons(handle(plan(handler, store), [message({}, id="a")])) == ["duplicate"]
+
+
+@pytest.mark.parametrize("store_fails", [True, False])
+def test_a_late_failure_lets_go_of_the_lease(caplog, store_fails):
+    """Nobody has to wait for it; and where that cannot be written, the lease ends by itself."""
+    release, ended = threading.Event(), threading.Event()
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        if not release.is_set():
+            release.wait(10)
+            raise ValueError
+
+    class Telling(MemoryStore):
+        def swap(self, changes: Any, /) -> Any:
+            if not release.is_set():
+                return super().swap(changes)
+            try:
+                if store_fails and not ended.is_set():
+                    raise RuntimeError("down")
+                return super().swap(changes)
+            finally:
+                ended.set()
+
+    store = Telling()
+    assert reasons(in_thread(lambda: handle(plan(handler, store), [message({})]))) == ["timeout"]
+    release.set()
+    assert ended.wait(10)
+    expected = "busy" if store_fails else "done"
+    assert reasons(handle(plan(handler, store), [message({})])) == [expected]
+
+
+def test_without_a_store_a_late_end_is_nobodys():
+    """There is nothing to record."""
+    release = threading.Event()
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        release.wait(10)
+
+    assert reasons(in_thread(lambda: handle(plan(handler), [message({})]))) == ["timeout"]
+    release.set()
+
+
+def test_time_outs_use_up_the_attempts():
+    """Each start counts once; then the letter comes without another run."""
+    runs: list[int] = []
+
+    @consumer(QUICK)
+    async def handler(payload: dict) -> None:
+        runs.append(1)
+        await asyncio.sleep(5)
+
+    store = MemoryStore()
+    for expected in ("timeout", "timeout", "exhausted"):
+        assert reasons(loop.run(handle_async(plan(handler, store), [message({})]))) == [expected]
+        store.records = {key: _over(record) for key, record in store.records.items()}
+    assert len(runs) == 2
+
+
+def _over(record: Any) -> Any:
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    return replace(record, lease_until=datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_a_coroutine_is_cancelled():
+    """Beside others that go on."""
+    cancelled: list[int] = []
+
+    @consumer(QUICK)
+    async def handler(payload: dict) -> None:
+        if "slow" in payload:
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+                raise
+
+    settled = loop.run(handle_async(plan(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")]))
+    assert (reasons(settled), cancelled) == (["timeout", "done"], [1])
+
+
+def test_a_coroutine_that_ends_in_spite_of_it_has_ended():
+    """Its work is done, so it is not run again."""
+
+    @consumer(QUICK)
+    async def handler(payload: dict) -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            return
+
+    assert reasons(loop.run(handle_async(plan(handler, MemoryStore()), [message({})]))) == ["done"]
+
+
+def test_a_coroutine_that_refuses_to_be_cancelled():
+    """Keeps its slot, and is left alone after a short grace."""
+    release = threading.Event()
+
+    @consumer(QUICK)
+    async def handler(payload: dict) -> None:
+        while not release.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    store = MemoryStore()
+    settled = loop.run(handle_async(plan(handler, store), [message({}, id="a"), message({}, id="b")]))
+    assert reasons(settled) == ["timeout", "halted"]
+    release.set()
+
+
+def test_a_handler_that_cancels_itself_has_failed():
+    """It is not ours, so it is a retry like any other."""
+
+    @consumer(QUICK)
+    async def handler(payload: dict) -> None:
+        raise asyncio.CancelledError
+
+    assert reasons(loop.run(handle_async(plan(handler), [message({})]))) == ["retry"]
+
+
+def test_a_host_that_gives_up_cancels_its_handlers():
+    """Nothing is settled then, and the messages come back."""
+    stopped = threading.Event()
+    started = threading.Event()
+
+    @consumer(Queue("orders"))
+    async def handler(payload: dict) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(5)
+        finally:
+            stopped.set()
+
+    async def host() -> None:
+        event = asyncio.ensure_future(handle_async(plan(handler), [message({})]))
+        await asyncio.to_thread(started.wait, 10)
+        event.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await event
+        await asyncio.sleep(0)
+
+    loop.run(host())
+    assert stopped.is_set()
+
+
+def test_an_interrupt_from_the_keyboard_leaves():
+    """Somebody at a terminal wants out; so it is in a coroutine."""
+
+    @consumer(QUICK)
+    def handler(rows: Batch[dict]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        handle(plan(handler), [message({})])

@@ -1,0 +1,247 @@
+"""`peeklock replay`, as a person and as a machine use it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peeklock.cli import main
+from tests.support import ROOT, environment
+
+EVENTS = ROOT / "events"
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    """Where the project's pyproject.toml is."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def events(tmp_path) -> Path:
+    """A folder with one good event and its expected results."""
+    folder = tmp_path / "sqs"
+    folder.mkdir()
+    for name in ("single.json", "single.expected.json"):
+        shutil.copy(EVENTS / "sqs" / name, folder)
+    return folder
+
+
+def run(*argv: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = out, err
+    try:
+        code = main(["replay", *argv])
+    except SystemExit as exc:
+        code = int(exc.code or 0)
+    finally:
+        sys.stdout, sys.stderr = before
+    return code, out.getvalue(), err.getvalue()
+
+
+def test_a_person_sees_a_table_and_a_summary():
+    """Each message's end, what was told and sent; a traceback once, under the event's name; no colours in a file."""
+    code, out, _ = run("events/sqs/fifo.json", "events/sqs/flaky.json", "events/sqs/single.json")
+    assert code == 0
+    assert "event" in out.splitlines()[0]
+    assert "sqs/fifo: the handler raised" in out
+    assert out.count("GatewayBusy: try again later") == 1
+    assert "3 events, 6 messages: 2 retry, 2 halted, 2 done" in out
+    assert "\x1b[" not in out
+
+
+def test_check_compares(events):
+    """0 and 1, with a diff that can be read; --accept mends it."""
+    assert run(str(events), "--check")[0] == 0
+    expected = events / "single.expected.json"
+    expected.write_text(expected.read_text().replace('"done"', '"retry"'))
+    code, out, _ = run(str(events), "--check")
+    assert code == 1
+    assert '-      "reason": "retry"' in out
+    assert '+      "reason": "done"' in out
+    expected.unlink()
+    code, out, _ = run(str(events), "--check", "--json")
+    assert code == 1
+    assert "let --accept write it" in out
+    assert run(str(events), "--accept")[0] == 0
+    code, out, _ = run(str(events), "--check")
+    assert (code, "all as expected" in out) == (0, True)
+
+
+def lines(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_json_for_machines():
+    """One object a message with constant names, and the summary last."""
+    code, out, _ = run("events/cloudtasks/flaky.json", "--json", "--times", "2", "--check")
+    first, second, last = lines(out)
+    assert code == 0
+    assert first.keys() == {
+        "event",
+        "platform",
+        "run",
+        "message_id",
+        "attempt",
+        "disposition",
+        "reason",
+        "delay_s",
+        "duration_ms",
+    }
+    assert (first["reason"], second["reason"], second["run"]) == ("retry", "moved", 2)
+    assert last == {
+        "summary": {
+            "events": 1,
+            "messages": 2,
+            "reasons": {"retry": 1, "moved": 1},
+            "sent": 1,
+            "refused": 0,
+            "different": 0,
+        }
+    }
+
+
+def test_times_and_attempt():
+    """What was done is a duplicate; the last attempt is exhausted; with an envelope too."""
+    _, out, _ = run("events/sqs/single.json", "--times", "2")
+    assert "sqs/single (2)" in out
+    assert "1 done, 1 duplicate" in out
+    for name in ("flaky", "sns"):
+        _, out, _ = run(f"events/sqs/{name}.json", "--attempt", "5", "--json")
+        assert lines(out)[0]["attempt"] == 5
+    assert "exhausted" in run("events/sqs/flaky.json", "--attempt", "5")[1]
+
+
+def test_deadline_and_unwrap():
+    """Without time all is halted; an envelope that is not there is invalid."""
+    assert "1 halted" in run("events/sqs/single.json", "--deadline", "3")[1]
+    assert "1 invalid" in run("events/sqs/single.json", "--unwrap", "sns")[1]
+
+
+def test_it_says_the_same_each_time(events):
+    """But for how long it took."""
+
+    def told() -> list[dict[str, Any]]:
+        rows = lines(run("events", "--json")[1])
+        return [{key: value for key, value in row.items() if key != "duration_ms"} for row in rows]
+
+    assert told() == told()
+
+
+def test_a_store_that_lasts(tmp_path):
+    """Remembers from one replay to the next."""
+    url = f"sqlite://{tmp_path}/keys.db"
+    assert "1 done" in run("events/sqs/single.json", "--store", url)[1]
+    assert "1 duplicate" in run("events/sqs/single.json", "--store", url)[1]
+
+
+def test_live_really_sends(tmp_path):
+    """To the environment's queues."""
+    settings = {
+        "PEEKLOCK_STORE": "memory://live",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
+        "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
+    }
+    with environment(**settings):
+        assert run("events/sqs/batch.json", "events/sqs/binary.json", "--live")[0] == 0
+    assert len((tmp_path / "receipts.jsonl").read_text().splitlines()) == 2
+    assert '"letter": true' in (tmp_path / "letters.jsonl").read_text()
+    with environment(PEEKLOCK_STORE=None):
+        code, _, err = run("events/sqs/single.json", "--live")
+    assert (code, "set PEEKLOCK_STORE" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "fix"),
+    [
+        (["events/sqs/single.json", "--handler", "handlers"], "write module:function"),
+        (["events/sqs/single.json", "--handler", "handlers.nowhere:x"], "there is no module 'handlers.nowhere'"),
+        (
+            ["events/sqs/single.json", "--handler", "handlers.orders.charge:chrge"],
+            "did you mean handlers.orders.charge:charge?",
+        ),
+        (["events/sqs/single.json", "--handler", "handlers.orders.charge:zzz"], "has no 'zzz'"),
+        (["events/sqs/single.json", "--handler", "handlers.orders.charge:Order"], "decorate it with @consumer"),
+        (
+            ["events/sqs/single.json", "--handler", "tests.broken_import:x"],
+            "imports 'not_installed', which is not installed",
+        ),
+        (["nowhere.json"], "nowhere.json: No such file"),
+        (["README.md"], "README.md: not JSON"),
+        (["src"], "no events in this folder"),
+        (["tests/not_an_event.json"], "not an event of sqs, servicebus, cloudtasks, pubsub; see events/README.md"),
+        (["events/sqs/single.json", "--times", "0"], "is not a number from 1 up"),
+    ],
+)
+def test_mistakes_are_explained(argv, fix):
+    """With exit code 2 and what to do."""
+    code, _, err = run(*argv)
+    assert (code, fix in err) == (2, True), err
+
+
+def test_without_a_handler(tmp_path, monkeypatch):
+    """It says where to name one."""
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(str(EVENTS / "sqs/single.json"))
+    assert (code, "[tool.peeklock]" in err) == (2, True)
+
+
+def test_an_event_that_is_refused():
+    """Exit code 1 and the reason; a machine gets it as a line."""
+    code, out, _ = run("events/sqs/single.json", "--platform", "cloudtasks")
+    assert (code, "refused: not a push request" in out, "1 refused" in out) == (1, True, True)
+    code, out, _ = run("events/sqs/single.json", "--platform", "pubsub", "--json")
+    assert (code, "not a push" in lines(out)[0]["refused"]) == (1, True)
+
+
+def test_a_bound_entry_is_a_handler_too():
+    """Its own envelope is opened."""
+    assert run("events/sqs/single.json", "--handler", "tests.bound_entry:handler")[0] == 0
+    assert "1 done, 1 invalid" in run("events/sqs/sns.json", "--handler", "tests.bound_entry:unwrapping")[1]
+
+
+def command(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "peeklock.cli", *argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def test_as_a_command():
+    """From standard input; with help that teaches, and a version."""
+    done = command("replay", "-", stdin=(EVENTS / "sqs/unicode.json").read_text())
+    assert (done.returncode, "1 done" in done.stdout) == (0, True)
+    text = command("replay", "--help").stdout
+    assert "exit codes:" in text
+    assert "peeklock replay events/ --check" in text
+    assert command("--version").stdout.startswith("peeklock 0.")
+    assert command().returncode == 2
+
+
+def test_colours_on_a_terminal(monkeypatch):
+    """Unless they are refused; and what a producer put into an id cannot move the cursor."""
+    from peeklock.cli.table import Table
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    with environment(NO_COLOR=None, TERM="xterm"):
+        table = Table(a=4, b=0)
+    table.row("日本語", "x", colour="complete")
+    table.row("\x1b[2J", "e\u0301", colour="unknown")
+    assert "\x1b[32m日…" in sys.stdout.getvalue()  # type: ignore[attr-defined] # the double's
+    assert "?[2J" in sys.stdout.getvalue()  # type: ignore[attr-defined] # as above
