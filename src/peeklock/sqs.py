@@ -86,7 +86,7 @@ def _message(record: Any, queue_name: str) -> Message:
     count = system.get("ApproximateReceiveCount")
     delivery = 1 if count == "1" else _count(count)
     group = system.get("MessageGroupId")
-    if group is not None and not str(record.get("eventSourceARN")).endswith(".fifo"):
+    if group is not None and (type(group) is not str or not str(record.get("eventSourceARN")).endswith(".fifo")):
         group = None  # on a standard queue it asks for fairness, not for order
     message = Message(
         id=native_id,

@@ -1,0 +1,1 @@
+"""Side by side with aws-lambda-powertools, in one run, on one machine: ratios, not records."""

@@ -1,0 +1,38 @@
+"""`python -m benchmarks`: a table, and build/bench.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import imports, messages
+
+ROUNDS = 7
+
+
+def main() -> None:
+    """Measure, print, write. A number is a fact of this machine; what is compared is the ratio."""
+    print("measuring imports ...", file=sys.stderr)
+    results: list[dict[str, Any]] = imports.measure(ROUNDS)
+    print("measuring messages ...", file=sys.stderr)
+    results += messages.measure(ROUNDS)
+    print(f"{'':82}  {'ours':>9}  {'theirs':>9}  {'ratio':>6}  {'target':>6}")
+    for one in results:
+        target = "" if one["target"] is None else f"{one['target']:.2f}"
+        print(
+            f"{one['name']:82}  {show(one['ours'], one['unit'])}  {show(one['theirs'], one['unit'])}  {one['ratio']:6.2f}  {target:>6}"
+        )
+    out = Path("build/bench.json")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"written to {out}", file=sys.stderr)
+
+
+def show(value: float, unit: str) -> str:
+    return f"{value:9.0f}" if not unit else f"{value:6.1f} {unit:2}"
+
+
+if __name__ == "__main__":
+    main()

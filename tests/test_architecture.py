@@ -1,0 +1,166 @@
+"""The rules of the house that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import peeklock
+from tests.support import ROOT
+
+SOURCE = ROOT / "src" / "peeklock"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+LOADED = "import sys; before = set(sys.modules); import {module}; import json; print(json.dumps(sorted(set(sys.modules) - before)))"
+
+SDKS = {
+    "boto3",
+    "botocore",
+    "azure",
+    "google",
+    "grpc",
+    "flask",
+    "starlette",
+    "functions_framework",
+    "aws_lambda_powertools",
+    "pydantic",
+    "redis",
+    "kafka",
+    "requests",
+}
+
+
+def loaded_by(module: str) -> set[str]:
+    """Modules that an import adds to a bare interpreter."""
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED.format(module=module)], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(run.stdout))
+
+
+def test_the_core_is_the_standard_library():
+    """`import peeklock` loads nothing else, and neither asyncio nor a data base of metadata."""
+    modules = loaded_by("peeklock")
+    tops = {name.partition(".")[0] for name in modules}
+    assert tops - set(sys.stdlib_module_names) == {"peeklock"}
+    assert not modules & {"asyncio", "importlib.metadata", "sqlite3", "http.client", "concurrent.futures"}
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [
+        "sqs",
+        "servicebus",
+        "cloudtasks",
+        "pubsub",
+        "stores.sqlite",
+        "stores.memory",
+        "senders.file",
+        "observers.powertools",
+        "testing",
+        "replay",
+    ],
+)
+def test_a_platform_loads_no_sdk_until_it_is_used(platform):
+    """Neither its own nor another's."""
+    tops = {name.partition(".")[0] for name in loaded_by(f"peeklock.{platform}")}
+    assert not tops & SDKS
+
+
+def test_the_public_names():
+    """Sorted, and each of them there."""
+    assert list(peeklock.__all__) == sorted(peeklock.__all__)
+    assert all(hasattr(peeklock, name) for name in peeklock.__all__)
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]]:
+    for file in FILES:
+        text = file.read_text()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield f"{file.relative_to(SOURCE)}:{node.name}", node, text.splitlines()
+
+
+def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    """Lines that are neither blank, comment nor docstring."""
+    body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+    inside = lines[body[0].lineno - 1 : node.end_lineno]
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in inside)
+
+
+def test_functions_are_short():
+    """The middle one has at most 8 lines of body, nine of ten are under 20, none has over 40."""
+    sizes = {name: code_lines(node, lines) for name, node, lines in functions()}
+    ordered = sorted(sizes.values())
+    assert [name for name, size in sizes.items() if size > 40] == []
+    assert statistics.median(ordered) <= 8
+    assert ordered[int(len(ordered) * 0.9)] < 20
+
+
+def test_files_are_short():
+    """Under 250 lines of code: what is longer is two things."""
+    sizes = {
+        str(file.relative_to(SOURCE)): sum(bool(line.strip()) for line in file.read_text().splitlines())
+        for file in FILES
+    }
+    assert {name: size for name, size in sizes.items() if size >= 275} == {}
+
+
+def test_the_words_of_the_house():
+    """One word for one idea; these mean different things elsewhere."""
+    banned = re.compile(r"\b(nack|retries|park|ack)\b")
+    found = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, (ast.Name, ast.arg)):
+                word = node.id if isinstance(node, ast.Name) else node.arg
+                found += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
+    assert found == []
+
+
+def test_doubles_are_classes_and_not_patches():
+    """Fewer than three patches for a hundred asserts."""
+    text = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("*.py") if file.name != "test_architecture.py")
+    patches = len(re.findall(r"monkeypatch\.|\bpatch\(|\bMock\(", text))
+    asserts = len(re.findall(r"^\s*assert |pytest\.raises", text, re.MULTILINE))
+    assert patches * 100 < asserts * 3
+
+
+def test_the_readme_is_short_and_shows_the_commands():
+    """Under 150 lines, with both commands on its first screen."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 150
+    first = "\n".join(lines[:60])
+    for command in ("make replay", "make test", "sqs.bind", "servicebus.bind", "cloudtasks.bind"):
+        assert command in first
+
+
+def test_nothing_is_left_to_do():
+    """No note to oneself in what is called done."""
+    note = re.compile("TO" + "DO|FIX" + "ME|XX" + "X")
+    files = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    texts = [name for name in files if name.endswith((".py", ".md", ".toml")) or name == "Makefile"]
+    assert [name for name in texts if (ROOT / name).is_file() and note.search((ROOT / name).read_text())] == []
+
+
+def test_entry_files_are_thin():
+    """At most 25 lines: all else is the consumer's or the library's."""
+    entries = [
+        ROOT / "handlers" / name
+        for name in (
+            "aws_sqs/handler.py",
+            "azure_servicebus/function_app.py",
+            "gcp_cloudtasks/main.py",
+            "gcp_pubsub/main.py",
+        )
+    ]
+    assert {
+        file.name: len(file.read_text().splitlines()) for file in entries if len(file.read_text().splitlines()) > 25
+    } == {}
