@@ -13,7 +13,7 @@ from typing import Any, TypedDict, TypeVar
 
 from peeklock import engine
 from peeklock.clock import Clock, SystemClock
-from peeklock.consumer import Consumer, resolve
+from peeklock.declare import Consumer, resolve
 from peeklock.delays import Random, Seconds, seconds
 from peeklock.errors import ConfigError
 from peeklock.message import Message
@@ -22,7 +22,7 @@ from peeklock.parcel import Sender
 from peeklock.plan import RESERVE, Delays, Plan
 from peeklock.queue import Queue
 from peeklock.registry import open_sender, open_store
-from peeklock.send import sender_to
+from peeklock.sending import sender_to
 from peeklock.store import Store
 from peeklock.unwrap import Unwrap
 

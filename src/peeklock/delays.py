@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 Seconds = float | timedelta
@@ -48,6 +47,8 @@ def backoff(failures: int, first: timedelta, most: timedelta, random: Random) ->
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
     """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither."""
+    from email.utils import parsedate_to_datetime  # a fifth of the core's import, for a rare header
+
     text = value.strip()
     try:
         if text.isascii() and text.isdigit():

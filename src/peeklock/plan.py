@@ -12,7 +12,7 @@ from typing import Any
 from peeklock.claims import Record, Stamp, next_version
 from peeklock.clock import Clock
 from peeklock.delays import Random
-from peeklock.errors import DeadLetter, Retry
+from peeklock.handler import Handler, OnError
 from peeklock.message import Message
 from peeklock.observe import Observer
 from peeklock.parcel import Sender
@@ -36,20 +36,6 @@ class Delays(StrEnum):
     """A scheduled copy carries on, and this delivery is complete."""
     NONE = "none"
     """Only the queue's own setting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handler:
-    """The user's function and how to call it."""
-
-    call: Callable[..., Any]
-    wants_message: bool
-    batch: bool
-    """One call with all messages that may run."""
-    is_async: bool
-
-
-OnError = Callable[[BaseException], Retry | DeadLetter | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -98,6 +97,8 @@ class Queue:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the contract. Infrastructure and code that disagree on any number differ here."""
+        import hashlib
+
         contract = "|".join(
             f"{field}={getattr(self, field)}"
             for field in ("name", "max_attempts", "timeout", "first_delay", "max_delay", "fifo", "max_age", "keep")

@@ -5,17 +5,16 @@ A new platform, store or sender is one module and one line here.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
-import importlib.util
 from collections.abc import Mapping
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
 
 from peeklock.errors import ConfigError
-from peeklock.parcel import Sender
-from peeklock.store import Store
+
+if TYPE_CHECKING:
+    from peeklock.parcel import Sender
+    from peeklock.store import Store
 
 PLATFORMS: dict[str, str] = {
     "sqs": "peeklock.sqs",
@@ -72,9 +71,11 @@ def open_sender(url: str) -> Sender:
 
 
 def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     target = known.get(scheme)
     if target is None:
+        import difflib
+
         near = difflib.get_close_matches(scheme, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         listed = ", ".join(sorted(known))

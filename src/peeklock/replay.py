@@ -17,7 +17,7 @@ from typing import Any
 
 from peeklock import unwrap as envelopes
 from peeklock.binding import Options, binding_of
-from peeklock.consumer import declaration
+from peeklock.declare import declaration
 from peeklock.delays import Seconds
 from peeklock.errors import ConfigError, EventError, PeeklockError, SendError
 from peeklock.message import Message
@@ -25,7 +25,7 @@ from peeklock.observe import Settled
 from peeklock.parcel import REASON, Parcel
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
-from peeklock.send import routed
+from peeklock.sending import routed
 from peeklock.store import Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.unwrap import Unwrap

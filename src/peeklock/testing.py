@@ -15,7 +15,7 @@ from typing import Any
 
 from peeklock import engine
 from peeklock.clock import Clock, SystemClock
-from peeklock.consumer import resolve
+from peeklock.declare import resolve
 from peeklock.delays import Seconds, seconds
 from peeklock.message import Message, Trail
 from peeklock.observe import LogObserver, Observer, Settled
@@ -23,8 +23,8 @@ from peeklock.outcome import Outcome
 from peeklock.parcel import Sender
 from peeklock.plan import Delays, Plan
 from peeklock.queue import Queue
-from peeklock.send import dump, routed
 from peeklock.senders.memory import Outbox
+from peeklock.sending import dump, routed
 from peeklock.store import Store
 from peeklock.stores.memory import MemoryStore
 

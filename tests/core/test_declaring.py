@@ -19,14 +19,14 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
 from peeklock.binding import Binding, binding_of, remaining
-from peeklock.consumer import resolve
+from peeklock.declare import resolve
 from peeklock.decode import decoder
 from peeklock.delays import backoff, retry_after, seconds
 from peeklock.message import Trail
 from peeklock.parcel import Parcel
 from peeklock.plan import Delays
 from peeklock.registry import missing
-from peeklock.send import dump, routed, send, sender_to
+from peeklock.sending import dump, routed, send, sender_to
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver, deliver_all
 from tests.support import environment
@@ -376,7 +376,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 from dataclasses import dataclass
 from peeklock import ConfigError, Queue, consumer, sqs
-from peeklock.send import dump
+from peeklock.sending import dump
 @dataclass
 class Row:
     n: int
@@ -403,7 +403,7 @@ def test_a_model_without_its_extra():
 
 
 def told(body: Any, **attributes: str) -> Message:
-    raw = body if isinstance(body, bytes) else peeklock.send.__globals__["dump"](body)[0]
+    raw = body if isinstance(body, bytes) else dump(body)[0]
     return Message(id="m", body=raw, queue="q", attributes=attributes)
 
 

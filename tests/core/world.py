@@ -11,7 +11,7 @@ from typing import Any
 from peeklock import Queue, consumer
 from peeklock.claims import State
 from peeklock.clock import Clock
-from peeklock.consumer import resolve
+from peeklock.declare import resolve
 from peeklock.errors import SendError, StoreError
 from peeklock.message import Message, Trail
 from peeklock.observe import LogObserver, Observer

@@ -16,15 +16,24 @@ from azure_functions_runtime.utils.threadpool import start_threadpool_executor
 PROTOS = SimpleNamespace(BindingInfo=SimpleNamespace(inout=2, out=1, undefined=0))
 
 
+def _index(path: Path) -> list[Any]:
+    """As the host starts the worker, in the app's folder; and as if it were the process's first app."""
+    sys.modules.pop(path.stem, None)
+    sys.path.insert(0, str(path.parent))
+    try:
+        found: list[Any] = loader.index_function_app(str(path))
+    finally:
+        sys.path.remove(str(path.parent))
+    return found
+
+
 class Worker:
     """One function app in the worker. What the worker would refuse at start-up is raised here."""
 
     def __init__(self, app: Any = None, path: Path | None = None) -> None:
         load_binding_registry()
         start_threadpool_executor()
-        if path is not None:
-            sys.path.insert(0, str(path.parent))  # as the host starts the worker: in the app's folder
-        found = loader.index_function_app(str(path)) if path else app.get_functions()
+        found = _index(path) if path else app.get_functions()
         self.functions: dict[str, Any] = {}
         self.bindings: dict[str, list[str]] = {}
         for function in found:

@@ -29,7 +29,7 @@ from google.cloud import pubsub_v1, tasks_v2
 from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, oidc, pubsub, pubsub_send, push
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
-from peeklock.send import routed
+from peeklock.sending import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.unwrap import cloudevents

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -46,6 +45,8 @@ def send(
     """
     if queue.fifo and not group:
         raise ConfigError(f"queue {queue.name!r} is fifo: give group=, within which the order is kept")
+    import uuid
+
     body, content_type = dump(payload)
     parcel = Parcel(
         body=body,

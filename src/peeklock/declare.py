@@ -10,8 +10,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
 from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.handler import Handler, OnError
 from peeklock.message import Message
-from peeklock.plan import Handler, OnError
 from peeklock.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
