@@ -48,6 +48,10 @@ class Options(TypedDict, total=False):
     random: Random
 
 
+_UNKNOWN = timedelta(-1)
+"""A lock that was not looked up yet."""
+
+
 class Binding:
     """A consumer on one platform. The environment is read at the first event, not at import."""
 
@@ -61,6 +65,7 @@ class Binding:
         self.consumer: Consumer = resolve(function)
         self.options = options
         self._plan: Plan | None = None
+        self._lock_known: timedelta | None = _UNKNOWN
         self._lock = threading.Lock()
         _check_parallel(options.get("parallel", 1))
         self._check_timeout(longest)
@@ -83,11 +88,10 @@ class Binding:
 
     def plan(self) -> Plan:
         """The plan, made at the first call. Raises ConfigError where environment and declaration do not fit."""
-        if self._plan is None:
-            with self._lock:
-                if self._plan is None:
-                    self._plan = self._make()
-        return self._plan
+        with self._lock:
+            if self._plan is None:
+                self._plan = self._make()
+            return self._plan
 
     def _make(self) -> Plan:
         queue, options, declared = self.queue, self.options, self.consumer.declared
@@ -152,6 +156,11 @@ class Binding:
     def lock(self, default: timedelta | None = None) -> timedelta | None:
         """How long the platform holds a message, as far as it was said. Raises ConfigError for less than one message
         may take: nothing would ever be started."""
+        if self._lock_known is _UNKNOWN:
+            self._lock_known = self._read_lock(default)
+        return self._lock_known
+
+    def _read_lock(self, default: timedelta | None) -> timedelta | None:
         variable = self.queue.variable("LOCK")
         given = self.options.get("lock", os.environ.get(variable))
         try:

@@ -45,20 +45,19 @@ async def call_async(plan: Plan, items: Sequence[Item]) -> Errors:
     try:
         with plan.observer.running(items[0].message) or nullcontext():
             returned = await plan.handler.call(*arguments)
-    except (KeyboardInterrupt, GeneratorExit):
+    except GeneratorExit:  # it is being closed, and must not go on
         raise
-    except BaseException as exc:  # noqa: BLE001 - as in `call`
+    except BaseException as exc:  # noqa: BLE001 - as in `call`, and a keyboard interrupts no coroutine
         return _each(items, exc, time.monotonic() - started)
     return _read(plan, items, returned, time.monotonic() - started)
 
 
-def call_one(plan: Plan, item: Item) -> BaseException | None:
-    """As `call`, for a handler of single messages. Apart for its cost, which each message pays."""
+def call_one(plan: Plan, item: Item, started: float) -> BaseException | None:
+    """As `call`, for a handler of single messages that starts now. Apart for its cost, which each message pays."""
     if item.claim is not None:
         item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
     handler = plan.handler
     arguments = (item.payload, item.message) if handler.wants_message else (item.payload,)
-    started = time.monotonic()
     try:
         span = plan.observer.running(item.message)
         if span is None:

@@ -38,7 +38,7 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MOST_THREADS, "peeklock")
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork, gunicorn's for one
 
 
@@ -125,8 +125,8 @@ class Inline:
         alarm = self.alarm
         error: BaseException | None
         try:
-            alarm.started = time.monotonic()
-            error = call_one(self.plan, item)
+            started = alarm.started = time.monotonic()
+            error = call_one(self.plan, item, started)
             alarm.started = None
         except Interrupted as rang:  # between the handler's end and the line that says so
             alarm.started, error = None, rang

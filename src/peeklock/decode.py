@@ -53,8 +53,6 @@ def _validated(hint: Any, where: str) -> Decode:
             return validate_json(message.body)
         except ValidationError as exc:
             raise _invalid(exc.errors(include_url=False, include_input=False, include_context=False)) from None
-        except RecursionError:
-            raise InvalidMessage("nested too deeply") from None
 
     return decode
 

@@ -25,7 +25,7 @@ def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None 
 
     `remaining`: how long the platform leaves this event; None where it does not say.
     """
-    window = Window.open(plan, remaining, len(messages))
+    window = Window(plan, remaining, len(messages))
     schedule = Schedule(messages, plan, window)
     inbox: SimpleQueue[object] = SimpleQueue()
     if plan.parallel == 1 and can_interrupt():
@@ -44,7 +44,7 @@ async def handle_async(
     """As `handle`, for a consumer that is an `async def`."""
     from peeklock.drive_async import Loop
 
-    window = Window.open(plan, remaining, len(messages))
+    window = Window(plan, remaining, len(messages))
     schedule = Schedule(messages, plan, window)
     loop = Loop(schedule, plan, window)
     await loop.drive()

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from peeklock.message import Message
-from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
 
 log = logging.getLogger("peeklock")
 
@@ -76,7 +76,7 @@ class LogObserver:
         quiet = not log.isEnabledFor(logging.INFO)
         for one in settled:
             outcome = one.outcome
-            if quiet and outcome.disposition is Disposition.COMPLETE:
+            if quiet and (outcome is DONE or outcome.disposition is Disposition.COMPLETE):
                 continue
             error = outcome.error if outcome.reason in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) else None
             record("peeklock.settled %s", fields(platform, one), level=_level(outcome), error=error)

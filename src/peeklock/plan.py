@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from peeklock.claims import Record, Stamp, next_version
@@ -60,32 +61,29 @@ class Plan:
     random: Random
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """The time that one event has. Monotonic seconds where not a datetime."""
+    """The time that one event has. What only a store needs is found out when it is first asked for."""
 
-    clock: Clock
-    last_start: float
-    """After this no handler can end in time: the limit, less the reserve, less a time-out."""
-    limit: float
-    lease_until: datetime
-    keep: timedelta
-    owner: str = field(default_factory=lambda: os.urandom(6).hex())
-
-    @classmethod
-    def open(cls, plan: Plan, remaining: timedelta | None, messages: int) -> Window:
+    def __init__(self, plan: Plan, remaining: timedelta | None, messages: int) -> None:
         """From the time that the platform leaves. Where it does not say, room for each message to take its time-out
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
-        if remaining is None:
-            remaining = plan.queue.timeout * (messages + 1) + RESERVE
-        start = plan.clock.monotonic()
-        return cls(
-            clock=plan.clock,
-            last_start=start + (remaining - RESERVE - plan.queue.timeout).total_seconds(),
-            limit=start + remaining.total_seconds(),
-            lease_until=plan.clock.now() + remaining + SKEW,
-            keep=plan.queue.keep,
-        )
+        self.clock = plan.clock
+        self.keep = plan.queue.keep
+        timeout = plan.queue.timeout
+        span = timeout * (messages + 1) + RESERVE if remaining is None else remaining
+        self.limit = plan.clock.monotonic() + span.total_seconds()
+        """When the platform ends the event, in monotonic seconds."""
+        self.last_start = self.limit - (RESERVE + timeout).total_seconds()
+        """After this no handler can end in time, recording and settling included."""
+
+    @cached_property
+    def owner(self) -> str:
+        """This event's name in the records that it writes: its process may be a clone of another."""
+        return os.urandom(6).hex()
+
+    @cached_property
+    def lease_until(self) -> datetime:
+        return self.clock.now() + timedelta(seconds=self.limit - self.clock.monotonic()) + SKEW
 
     def has_room(self) -> bool:
         """Whether a handler started now may take its whole time-out."""

@@ -81,7 +81,4 @@ def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:
         listed = ", ".join(sorted(known))
         raise ConfigError(f"{what} URL {url!r}: unknown scheme {scheme!r}{hint} Known: {listed}. Example: {example}")
     module, _, name = target.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)(url)
-    except ImportError as exc:
-        raise missing(exc) from exc
+    return getattr(importlib.import_module(module), name)(url)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from peeklock.ending import done, fail
-from peeklock.item import ALONE, RUN, Group, Halted, Item, Life, Send, prepare, record_key
+from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
 from peeklock.life import live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
-from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
 from peeklock.store import Change
 
@@ -34,6 +34,7 @@ class Schedule:
         self.items: list[Item] = []
         self.unfinished = len(messages)
         self._messages = iter(messages)
+        self._monotonic, self._last_start = window.clock.monotonic, window.last_start
         self._groups: dict[str, Group] = {}
         self.ready: deque[Item] = deque()
         self.changes: list[tuple[Item, Change]] = []
@@ -59,11 +60,13 @@ class Schedule:
         if message is None:
             return False
         item = self._admit(message)
-        if item.verdict is None and message.attempt <= self.plan.queue.max_attempts:
-            self._follow(self._at_gate(item))
-        else:
+        if item.verdict is not None or message.attempt > self.plan.queue.max_attempts:
             item.life = refuse(item, self.plan, self.window)
             self.advance(item, None)
+        elif item.group is None:
+            self.ready.append(item)
+        else:
+            self._follow(self._at_gate(item))
         return True
 
     def _admit(self, message: Message) -> Item:
@@ -76,7 +79,9 @@ class Schedule:
 
     def advance(self, item: Item, result: Any) -> None:
         """Give a life the result that it waits for, and follow what comes of it."""
-        self._follow(self._step(item, result))
+        steps = self._step(item, result)
+        if steps:
+            self._follow(steps)
 
     def _follow(self, steps: Steps) -> None:
         while steps:
@@ -88,7 +93,7 @@ class Schedule:
         """The steps of other lives that one step of this life allows."""
         if item.life is None:
             if result is None:
-                return self._finish(item, done(item))
+                return self._finish(item, DONE if item.message.attempt == 1 else done(item))
             item.life, result = fail(item, self.plan, self.window, result), None
         return self._resume(item, item.life, result)
 
@@ -101,12 +106,12 @@ class Schedule:
             return self._finish(item, _fault(item, exc))
         if effect is RUN:
             return self._at_gate(item)
-        if effect is ALONE:
-            self.suspects.append(item)
+        if isinstance(effect, Change):
+            self.changes.append((item, effect))
         elif isinstance(effect, Send):
             self.sends.append((item, effect))
-        elif isinstance(effect, Change):
-            self.changes.append((item, effect))
+        else:
+            self.suspects.append(item)
         return NO_STEPS
 
     def _at_gate(self, item: Item) -> Steps:
@@ -149,7 +154,7 @@ class Schedule:
         while not self.ready:
             if self.sends or not self._begin_next():
                 return None
-        if self.window.has_room():
+        if self._monotonic() <= self._last_start:
             return self.ready.popleft()
         self.halt_ready("no time left to start")
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -44,13 +44,23 @@ def load(event: Any) -> Trigger:
         raise missing(exc) from exc
     try:
         metadata = {name: Datum(*_typed(value)) for name, value in event["triggerMetadata"].items()}
-        data = Datum(*_typed(event["inputData"][0]["data"]))
-        argument = ServiceBusMessageInConverter.decode(data, trigger_metadata=metadata)
+        given = event["inputData"][0].get("data")
+        data: Any = Datum(*_typed(given)) if given else None  # a message without a body has none
+        argument: Any = ServiceBusMessageInConverter.decode(data, trigger_metadata=metadata)
         batch = isinstance(argument, list)
+        _check(argument if batch else [argument], data.python_value if batch else None)
         sessions = any(name in metadata for name in ("SessionId", "SessionIdArray"))
     except (NotImplementedError, *_MALFORMED) as exc:
         raise EventError(f"not a Service Bus event: {type(exc).__name__}: {exc}") from exc
     return Trigger(argument=argument, batch=batch, sessions=sessions)
+
+
+def _check(messages: Sequence[Any], bodies: Any) -> None:
+    """What the converter leaves for later, or unsaid: metadata that are no JSON, and more bodies than messages."""
+    for message in messages[:1]:
+        _ = message.metadata
+    if bodies is not None and len(bodies) != len(messages):
+        raise ValueError(f"{len(bodies)} bodies, and properties of {len(messages)} messages")
 
 
 _MALFORMED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import azure.functions as func
 import pytest
@@ -246,7 +246,9 @@ class TestReceive:
     def test_a_native_letter_that_was_put_back_starts_a_new_life(self):
         """Its trail could not be changed on the way, but Service Bus says where it was."""
         (message,) = self.messages("resubmitted_native_letter")
-        assert message.trail == Trail(id="order-43", generation=1)
+        assert message.trail is not None
+        assert (message.trail.id, message.trail.hop, message.trail.attempts) == ("order-43", 0, 0)
+        assert message.trail.generation > 0
         assert dict(message.attributes) == {}
 
     @pytest.mark.parametrize(
@@ -330,7 +332,7 @@ class Sender:
         self.name = name
         return self
 
-    def __enter__(self) -> Sender:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -372,7 +374,8 @@ def test_messages_are_sent_in_batches_as_they_fit():
 
 def test_a_batch_that_fails_is_not_known_to_be_there():
     """The batches after it are sent all the same."""
-    answers = servicebus_send.ServiceBusSender("orders", lambda: Sender(fail=1)).send(parcels(b"a", b"b", b"c"))
+    double = Sender(fail=1)
+    answers = servicebus_send.ServiceBusSender("orders", lambda: double).send(parcels(b"a", b"b", b"c"))
     assert ["link detached" in str(answer) for answer in answers] == [True, True, False]
 
 

@@ -1,0 +1,158 @@
+"""What happens seldom, and has to go right all the same."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import peeklock
+from peeklock import Queue, Reason, consumer, loop, sqs
+from peeklock.binding import Binding
+from peeklock.call import call_async
+from peeklock.claims import State
+from peeklock.clock import SystemClock
+from peeklock.crew import Alarm, Inline, Interrupted
+from peeklock.engine import handle, handle_async
+from peeklock.item import Item
+from peeklock.plan import Delays
+from peeklock.store import Answer
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+from tests.core.world import QUEUE, message, plan_for, recording
+
+
+def test_names_are_loaded_when_they_are_used():
+    """And an unknown one is an error as of any module."""
+    assert dir(peeklock) == peeklock.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = peeklock.nothing
+
+
+def test_an_async_consumer_under_a_synchronous_host():
+    """Lambda calls a function; the process's own loop runs the coroutine."""
+
+    @consumer(Queue("orders"))
+    async def handler(payload: dict) -> None: ...
+
+    entry = sqs.bind(handler, dead_letter=Outbox())
+    event = {"Records": [{"messageId": "m", "body": "{}", "eventSource": "aws:sqs"}]}
+    assert entry(event, None) == {"batchItemFailures": []}
+
+
+def test_native_delays_need_no_store():
+    """So what is weaker without one says nothing of them."""
+
+    @consumer(Queue("orders", first_delay=2))
+    def handler(payload: dict) -> None: ...
+
+    options: Any = {"dead_letter": Outbox()}
+    plan = Binding(handler, "test", delays=Delays.NATIVE, longest=timedelta(hours=1), options=options).plan()
+    assert plan.delays is Delays.NATIVE
+
+
+def test_a_coroutine_that_is_closed():
+    """By a loop that is going away: it ends, and reports nothing."""
+
+    @consumer(QUEUE)
+    async def handler(payload: dict) -> None:
+        import asyncio
+
+        await asyncio.sleep(0)
+
+    running = call_async(plan_for(handler), [Item(message({}))])
+    running.send(None)
+    running.close()
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        running.send(None)
+
+
+class Late(Alarm):
+    """Rings between the handler's end and the line that says so."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        rings = name == "started" and value is None and getattr(self, "started", None) is not None
+        object.__setattr__(self, name, value)
+        if rings and not self.__dict__.get("rung"):
+            self.__dict__["rung"] = True
+            raise Interrupted
+
+
+def test_an_alarm_at_the_last_moment():
+    """Is a time-out, of one message and of a batch."""
+    handler, seen = recording()
+    crew = Inline(plan_for(handler), Late(1))
+    assert "interrupted" in str(crew._run_one(Item(message({}))))
+    crew = Inline(plan_for(handler), Late(1))
+    assert len(crew._run([Item(message({}))])) == 1
+    assert len(seen) == 2
+
+
+class Exploding:
+    """Raises what no store and no queue should."""
+
+    def swap(self, changes: Any, /) -> Any:
+        raise ZeroDivisionError
+
+    def send(self, parcels: Any, /) -> Any:
+        raise ZeroDivisionError
+
+
+@pytest.mark.usefixtures("fast_pauses")
+def test_any_failure_of_a_store_or_a_queue():
+    """Means that it is not known to be there, and nothing more."""
+    handler, _ = recording()
+    (one,) = handle(plan_for(handler, store=Exploding()), [message({})])
+    assert one.outcome.reason == Reason.UNAVAILABLE
+    assert "ZeroDivisionError" in str(one.outcome.error)
+    (one,) = handle(plan_for(handler, letters=Exploding()), [message(b"{")])
+    assert one.outcome.reason == Reason.UNAVAILABLE
+
+
+def test_a_coroutine_batch_without_time():
+    """Goes back, its claims given back."""
+    store = MemoryStore()
+
+    @consumer(QUEUE)
+    async def handler(payload: dict) -> None:
+        plan.clock.advance(40)  # type: ignore[attr-defined] # the clock is the test's
+
+    plan = plan_for(handler, store=store)
+    messages = [message({}, id=name) for name in "ab"]
+    settled = loop.run(handle_async(plan, messages, timedelta(seconds=50)))
+    assert [one.outcome.reason.value for one in settled] == ["done", "halted"]
+    assert store.records["orders#b"].state is State.WAITING
+
+
+class Contended:
+    """Somebody is always faster."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+
+    def swap(self, changes: Any, /) -> list[Answer]:
+        from dataclasses import replace
+
+        (change,) = changes
+        record = replace(change.record, state=State.WAITING, version=change.record.version + 1)
+        return [Answer(won=False, record=record)]
+
+
+def test_a_key_that_is_always_lost_is_busy():
+    """After some tries."""
+    handler, seen = recording()
+    (one,) = handle(plan_for(handler, store=Contended()), [message({})])
+    assert (one.outcome.reason, seen) == (Reason.BUSY, [])
+
+
+def test_what_is_done_is_told_at_info(caplog):
+    """With the same fields as all else."""
+    caplog.set_level(logging.INFO, "peeklock")
+    handler, _ = recording()
+    handle(plan_for(handler, clock=SystemClock()), [message({}, group="g")])
+    (told,) = caplog.records
+    assert told.levelno == logging.INFO
+    assert told.peeklock["group"] == "g"
+    assert "reason=done" in told.getMessage()

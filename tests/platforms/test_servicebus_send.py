@@ -1,0 +1,316 @@
+"""Sending, with the SDK's own messages and batches; only the link behind them is a double."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
+from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusConnectionError
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from peeklock import ConfigError, SendError, servicebus, servicebus_send
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
+from tests.support import ROOT, environment
+
+SIZE = 1_000
+"""Bytes of a batch here."""
+
+LARGEST = 2_000
+"""Bytes of a message's body here: as on Premium, more than a batch may have."""
+
+
+class Link:
+    """A sender of the SDK, to a queue in memory."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.closed = False
+
+    def create_message_batch(self) -> ServiceBusMessageBatch:
+        self.namespace.check("open")
+        return ServiceBusMessageBatch(max_size_in_bytes=SIZE)
+
+    def send_messages(self, load: ServiceBusMessageBatch | ServiceBusMessage) -> None:
+        assert not self.closed
+        with self.namespace.alone:
+            time.sleep(0.001)
+        self.namespace.check("send")
+        messages = load._messages if isinstance(load, ServiceBusMessageBatch) else [load]
+        if any(len(_body(message)) > LARGEST for message in messages):
+            raise MessageSizeExceededError(message="too large")
+        self.namespace.loads.append(messages)
+
+    def close(self) -> None:
+        self.closed = True
+        self.namespace.check("close")
+
+
+class Namespace:
+    """A client of the SDK. `fail`: what is raised by the nth call of a kind, as `send 2`."""
+
+    def __init__(self, **fail: Exception) -> None:
+        self.fail = {name.replace("_", " "): exc for name, exc in fail.items()}
+        self.calls: dict[str, int] = {}
+        self.links: list[Link] = []
+        self.loads: list[list[ServiceBusMessage]] = []
+        self.alone = _Alone()
+
+    def check(self, kind: str) -> None:
+        self.calls[kind] = self.calls.get(kind, 0) + 1
+        if f"{kind} {self.calls[kind]}" in self.fail:
+            raise self.fail[f"{kind} {self.calls[kind]}"]
+
+    def get_queue_sender(self, entity: str) -> Link:
+        assert entity == "orders"
+        self.links.append(Link(self))
+        return self.links[-1]
+
+    @property
+    def ids(self) -> list[list[str | None]]:
+        return [[message.message_id for message in load] for load in self.loads]
+
+
+class _Alone:
+    """Allows one thread at a time."""
+
+    def __init__(self) -> None:
+        self.inside = False
+
+    def __enter__(self) -> None:
+        assert not self.inside
+        self.inside = True
+
+    def __exit__(self, *_: object) -> None:
+        self.inside = False
+
+
+def _body(message: ServiceBusMessage) -> bytes:
+    return b"".join(message.body)
+
+
+def parcel(name: str, size: int = 10, **more: Any) -> Parcel:
+    return Parcel(body=b"x" * size, trail=Trail(id=name), **more)
+
+
+def sender(namespace: Namespace) -> servicebus_send.ServiceBusSender:
+    return servicebus.from_url("sb://contoso.servicebus.windows.net/orders", connect=lambda _: namespace)
+
+
+DOWN = ServiceBusConnectionError(message="the connection was lost")
+
+
+def test_what_is_sent():
+    """All that a parcel has; a letter is a message like any other."""
+    made = Parcel(
+        body=b"\xff\x00",
+        trail=Trail(id="o-1", generation=1, hop=2, attempts=3),
+        attributes={"text": "é"},
+        group="customer-7",
+        delay=timedelta(minutes=5),
+        content_type="text/plain",
+    )
+    letter = Parcel(body=b"", trail=Trail(id="o-1", generation=1), attributes={"peeklock-reason": "fatal"}, letter=True)
+    namespace = Namespace()
+    before = datetime.now(UTC)
+    assert sender(namespace).send([made, letter]) == [None, None]
+    (first,), (second,) = namespace.loads
+    assert (_body(first), first.message_id, first.session_id) == (b"\xff\x00", "o-1.1.2", "customer-7")
+    assert first.content_type == "text/plain"
+    assert first.application_properties == {
+        "text": "é",
+        "peeklock": '{"id":"o-1","generation":1,"hop":2,"attempts":3}',
+    }
+    assert first.scheduled_enqueue_time_utc is not None
+    assert timedelta(minutes=5) <= first.scheduled_enqueue_time_utc - before < timedelta(minutes=6)
+    assert (_body(second), second.message_id, second.session_id) == (b"", "o-1.1.0.letter", None)
+    assert second.scheduled_enqueue_time_utc is None
+    assert second.application_properties == {"peeklock-reason": "fatal", "peeklock": '{"id":"o-1","generation":1}'}
+
+
+def test_as_few_batches_as_there_is_room_for():
+    """What fits into no batch goes by itself, and what is too large for the queue is refused with the quota's page."""
+    namespace = Namespace()
+    answers = sender(namespace).send(
+        [parcel("a", 300), parcel("b", 300), parcel("c", 300), parcel("big", 1500), parcel("huge", 5000), parcel("d")]
+    )
+    assert [answer is None for answer in answers] == [True, True, True, True, False, True]
+    assert "orders: MessageSizeExceededError: too large" in str(answers[4])
+    assert "service-bus-quotas" in str(answers[4])
+    assert namespace.ids == [["a", "b"], ["c"], ["big"], ["d"]]
+
+
+def test_a_batch_is_of_one_session():
+    """The service takes no other: https://aka.ms/azsdk/net/servicebus/troubleshoot says so. Order is kept within."""
+    namespace = Namespace()
+    groups = ["g", "h", "g", None, ""]
+    assert sender(namespace).send([parcel(f"{n}", group=group) for n, group in enumerate(groups)]) == [None] * 5
+    assert namespace.ids == [["0", "2"], ["1"], ["3"], ["4"]]
+
+
+def test_a_batch_that_fails_costs_its_own_parcels_only():
+    """Whether the queue has them is unknown; the next goes over a new link."""
+    namespace = Namespace(send_2=DOWN)
+    answers = sender(namespace).send([parcel(f"{n}", 600) for n in range(3)])
+    assert [answer is None for answer in answers] == [True, False, True]
+    assert "ServiceBusConnectionError: the connection was lost" in str(answers[1])
+    assert [link.closed for link in namespace.links] == [True, False]
+
+
+def test_without_a_link_nothing_can_be_said():
+    """And the next call tries again, even when the old link cannot be closed."""
+    namespace = Namespace(open_1=DOWN, close_1=RuntimeError("already gone"))
+    orders = sender(namespace)
+    with pytest.raises(SendError, match="orders: ServiceBusConnectionError"):
+        orders.send([parcel("a")])
+    assert orders.send([parcel("a")]) == [None]
+
+
+def test_the_link_stays_open():
+    """To open one costs a hundred times as much as to send."""
+    namespace = Namespace()
+    orders = sender(namespace)
+    for n in range(5):
+        orders.send([parcel(f"{n}")])
+    assert orders.send([]) == []
+    assert len(namespace.links) == 1
+
+
+def test_one_thread_at_a_time():
+    """The SDK's senders are not made for more."""
+    namespace = Namespace()
+    orders = sender(namespace)
+    barrier = threading.Barrier(8)
+
+    def work(n: int) -> None:
+        barrier.wait(5)
+        orders.send([parcel(f"{n}")])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert sorted(load[0] or "" for load in namespace.ids) == [f"{n}" for n in range(8)]
+    assert len(namespace.links) == 1
+
+
+def test_what_no_queue_would_take():
+    """Is refused by itself: the others have done nothing."""
+    answers = sender(Namespace()).send(
+        [
+            parcel("a"),
+            parcel("b", group="g" * 129),
+            parcel("c", delay=timedelta.max),
+        ]
+    )
+    assert [answer is None for answer in answers] == [True, False, False]
+    assert "session_id cannot be longer than 128 characters" in str(answers[1])
+
+
+@given(
+    ids=st.lists(
+        st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=200), unique=True
+    )
+)
+@example(ids=["i" * 126, "i" * 127, "i" * 128, "i" * 129])
+@settings(max_examples=50, deadline=None)
+def test_ids_fit_and_stay_apart(ids):
+    """The copy of a message with the longest id still has one, which differs from all others'; the trail is whole."""
+    copies = [Parcel(body=b"", trail=Trail(id=name, hop=1)) for name in ids]
+    made = [servicebus_send.message_of(copy) for copy in copies]
+    assert len({message.message_id for message in made}) == len(ids)
+    assert all(len(message.message_id) <= 128 for message in made)
+    assert [Trail.load(message.application_properties["peeklock"]) for message in made] == [
+        copy.trail for copy in copies
+    ]
+
+
+@pytest.mark.parametrize("url", ["sb://contoso.servicebus.windows.net", "sb:///orders", "sb://contoso/"])
+def test_what_is_no_address(url):
+    """Says how one looks."""
+    with pytest.raises(ConfigError, match="such as sb://contoso"):
+        servicebus.from_url(url)
+
+
+@pytest.fixture
+def fresh():
+    """The client is the process's, so a test of how it is made begins and ends without one."""
+    servicebus_send.client.cache_clear()
+    yield servicebus_send.client
+    servicebus_send.client.cache_clear()
+
+
+EMULATOR = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=s;UseDevelopmentEmulator=true;"
+
+
+class TestClient:
+    """How the process's client is made."""
+
+    def test_from_a_connection_string(self, fresh: Callable[[str], Any]):
+        """One for all queues of a namespace."""
+        with environment(PEEKLOCK_SERVICEBUS=EMULATOR):
+            made = fresh("contoso.servicebus.windows.net")
+            assert made.fully_qualified_namespace.startswith("127.0.0.1")
+            assert made is fresh("contoso.servicebus.windows.net")
+
+    def test_from_an_identity(self, fresh: Callable[[str], Any]):
+        """For the setting's namespace, or else the address's."""
+        with environment(
+            PEEKLOCK_SERVICEBUS=None, PEEKLOCK_SERVICEBUS__clientId="7b0e2c5e-0000-4000-8000-000000000000"
+        ):
+            assert fresh("contoso.servicebus.windows.net").fully_qualified_namespace == "contoso.servicebus.windows.net"
+
+    def test_from_what_is_none(self, fresh: Callable[[str], Any]):
+        """Names the setting, and never repeats the text, which may hold a key."""
+        with (
+            environment(PEEKLOCK_SERVICEBUS="secret"),
+            pytest.raises(ConfigError, match="PEEKLOCK_SERVICEBUS") as caught,
+        ):
+            fresh("contoso.servicebus.windows.net")
+        assert "secret" not in str(caught.value)
+
+    def test_nobody_listens(self, fresh: Callable[[str], Any]):
+        """The real client gives up within the lock."""
+        del fresh
+        start = datetime.now(UTC)
+        with (
+            environment(PEEKLOCK_SERVICEBUS=EMULATOR),
+            pytest.raises(SendError, match="orders: ServiceBusConnectionError"),
+        ):
+            servicebus.from_url("sb://contoso.servicebus.windows.net/orders").send([parcel("a")])
+        assert datetime.now(UTC) - start < timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    "program", ["import peeklock.servicebus", "import peeklock.servicebus as s; s.from_url('sb://c/q')"]
+)
+def test_nothing_is_loaded_before_it_is_used(program):
+    """A cold start must not pay for an SDK that only a failure needs."""
+    check = "; import sys; sys.exit(any(name.partition('.')[0] == 'azure' for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program + check], cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "program"),
+    [
+        ("azure.servicebus", "s.from_url('sb://c/q').send([])"),
+        ("azure.functions", "s.rehearse(None, {'inputData': [{}], 'triggerMetadata': {}})"),
+        ("azure.functions", "s.bind(charge, app=None)"),
+    ],
+)
+def test_a_missing_sdk_says_how_to_install_it(module, program):
+    """As every extra does."""
+    script = f"import sys; sys.modules[{module!r}] = None\nfrom handlers.orders.charge import charge\nimport peeklock.servicebus as s\n{program}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert f"ConfigError: {module}" in done.stderr
+    assert "is not installed: pip install 'peeklock[servicebus]'" in done.stderr

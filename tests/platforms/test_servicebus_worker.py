@@ -1,0 +1,792 @@
+"""Whole lives of messages: a host as Azure documents it, around the real worker library and the real converter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import azure.functions as func
+import pytest
+from azure_functions_runtime import handle_event
+from azurefunctions.extensions.base import GrpcClientType, InConverter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from peeklock import Batch, ConfigError, Message, Queue, consumer, servicebus
+from peeklock.errors import EventError, Redeliver, SendError
+from peeklock.message import Trail
+from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.parcel import REASON, Parcel
+from peeklock.servicebus_settle import Natively, Visit, wanted
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.world import FlakySender, Script
+from tests.platforms.azure_worker import Worker
+from tests.support import environment
+
+QUEUE = Queue("orders", max_attempts=3, timeout=20)
+START = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+@dataclass
+class Stored:
+    """A message in the queue."""
+
+    body: bytes
+    number: int = 0
+    message_id: str = ""
+    content_type: str = ""
+    session: str = ""
+    delivery: int = 1
+    enqueued: datetime = START
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def token(self) -> str:
+        return f"token-{self.number}"
+
+
+class Host:
+    """A queue and the host before it: what it hands to the worker, in which form, and how it settles.
+
+    Sources: facts on AddBindingData, ToRpc and RunBatchReceiveLoopAsync in azure-sdk-for-net and azure-functions-host.
+    A delay is no time here: a scheduled copy is there at once.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Stored] = []
+        self.dead: list[Stored] = []
+        self.settled: set[str] = set()
+        self.sent = 0
+        self.clock = FakeClock(START)
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        for parcel in parcels:
+            properties = {**parcel.attributes, "peeklock": parcel.trail.dump()}
+            self.put(Stored(parcel.body, message_id=parcel.id, session=parcel.group or "", properties=properties))
+        return [None] * len(parcels)
+
+    def put(self, *messages: Stored) -> None:
+        for message in messages:
+            self.sent += 1
+            self.messages.append(replace(message, number=self.sent, enqueued=START + timedelta(seconds=self.sent)))
+
+    def resubmit(self) -> None:
+        """As tools do: the letter again, with its properties."""
+        for letter in self.dead:
+            self.put(replace(letter, delivery=1))
+        self.dead.clear()
+
+    def take(self, most: int, *, sessions: bool) -> list[Stored]:
+        first = self.messages[0].session
+        return [one for one in self.messages if not sessions or one.session == first][:most]
+
+    def deliver(self, worker: Worker, *, batch: int = 0, sessions: bool = False, complete: bool = True) -> bool:
+        """One invocation, and what follows from it; whether the function returned."""
+        lent = self.take(batch or 1, sessions=sessions)
+        self.settled.clear()
+        (name,) = worker.functions
+        event = _many(lent) if batch else _one(lent[0])
+        ok = _invoke(worker.functions[name].function_id, *event)
+        self.clock.advance(120)  # until every lease is over
+        for one in lent:
+            if one.token in self.settled:
+                continue
+            if ok and complete:
+                self.messages.remove(one)
+            else:  # abandoned, or its lock runs out
+                one.delivery += 1
+        return ok
+
+    def drain(self, worker: Worker, most: int = 60, **how: Any) -> int:
+        """Until the queue is empty; the number of invocations."""
+        for n in range(most):
+            if not self.messages:
+                return n
+            self.deliver(worker, **how)
+        raise AssertionError(f"still there: {self.messages}")
+
+    def find(self, message: Any) -> Stored:
+        self.settled.add(message.lock_token)
+        return next(one for one in self.messages if one.token == message.lock_token)
+
+
+class Typed:
+    """A `TypedData`."""
+
+    def __init__(self, kind: str, value: Any) -> None:
+        self.kind = kind
+        setattr(self, kind, value)
+
+    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
+        return self.kind
+
+
+class Bound(SimpleNamespace):
+    """A `ParameterBinding`."""
+
+    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
+        return "data"
+
+
+def _json(value: Any) -> Typed:
+    return Typed("json", json.dumps(value))
+
+
+def _strings(values: Sequence[str]) -> Typed:
+    return Typed("collection_string", SimpleNamespace(string=[one for one in values if one]))  # empty ones are dropped
+
+
+def _when(moment: datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def _one(one: Stored) -> tuple[Typed, dict[str, Typed]]:
+    texts = {"MessageId": one.message_id, "ContentType": one.content_type, "SessionId": one.session}
+    metadata = {name: Typed("string", text) for name, text in texts.items() if text}
+    return Typed("bytes", one.body), {
+        **metadata,
+        "LockToken": Typed("string", one.token),
+        "DeliveryCount": _json(one.delivery),
+        "SequenceNumber": _json(one.number),
+        "EnqueuedTimeUtc": _json(_when(one.enqueued)),
+        "UserProperties": _json(one.properties),
+        "ApplicationProperties": _json(one.properties),
+    }
+
+
+def _many(messages: Sequence[Stored]) -> tuple[Typed, dict[str, Typed]]:
+    properties = _json([one.properties for one in messages])
+    return Typed("collection_bytes", SimpleNamespace(bytes=[one.body for one in messages])), {
+        "MessageIdArray": _strings([one.message_id for one in messages]),
+        "ContentTypeArray": _strings([one.content_type for one in messages]),
+        "SessionIdArray": _strings([one.session for one in messages]),
+        "LockTokenArray": _strings([one.token for one in messages]),
+        "DeliveryCountArray": _json([one.delivery for one in messages]),
+        "SequenceNumberArray": Typed("collection_sint64", SimpleNamespace(sint64=[one.number for one in messages])),
+        "EnqueuedTimeUtcArray": _json([_when(one.enqueued) for one in messages]),
+        "UserPropertiesArray": properties,
+        "ApplicationPropertiesArray": properties,
+    }
+
+
+class _Status(SimpleNamespace):
+    Success, Failure = 1, 0
+
+
+PROTOS = SimpleNamespace(
+    InvocationResponse=SimpleNamespace,
+    StatusResult=_Status,
+    RpcException=SimpleNamespace,
+    ParameterBinding=SimpleNamespace,
+)
+
+
+def _invoke(function_id: str, data: Typed, metadata: dict[str, Typed]) -> bool:
+    """By the worker's own entry, which alone hands over message actions."""
+    handle_event.protos = PROTOS
+    invocation = SimpleNamespace(
+        invocation_id="i-1",
+        function_id=function_id,
+        input_data=[Bound(name="messages", data=data)],
+        trigger_metadata=metadata,
+        trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
+        retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
+    )
+    request = SimpleNamespace(request=SimpleNamespace(invocation_request=invocation))
+    answer = asyncio.run(handle_event.invocation_request(request))
+    return bool(answer.result.status == _Status.Success)
+
+
+class Actions(GrpcClientType):
+    """The settlement client, which knows messages by their lock tokens."""
+
+    host: ClassVar[Host]
+
+    def complete(self, message: Any) -> None:
+        self.host.messages.remove(self.host.find(message))
+
+    def abandon(self, message: Any) -> None:
+        self.host.find(message).delivery += 1
+
+    def deadletter(self, message: Any, reason: str, description: str) -> None:
+        letter = self.host.find(message)
+        self.host.messages.remove(letter)
+        why = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
+        self.host.dead.append(replace(letter, properties={**letter.properties, **why}))
+
+
+class SettlementClient(InConverter, binding="serviceBusClient"):
+    """Where the worker finds the actions: the extension registers one under this name."""
+
+    @classmethod
+    def get_client(cls) -> Actions:
+        return Actions()
+
+
+class Shop:
+    """A consumer that does what the bodies say, and remembers."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.seen: list[Message] = []
+        self.done: list[str] = []
+
+    def serve(self, payload: dict[str, Any], message: Message) -> None:
+        """Fail the first `fails` times."""
+        name = payload["name"]
+        self.runs.append(name)
+        self.seen.append(message)
+        if self.runs.count(name) <= payload.get("fails", 0):
+            raise ValueError(name)
+        self.done.append(name)
+
+    def sync(self) -> Callable[..., object]:
+        @consumer(QUEUE)
+        def handler(payload: dict, message: Message) -> str:  # type: ignore[type-arg] # as users write it
+            self.serve(payload, message)
+            return "a value, which the worker would refuse"
+
+        return handler
+
+    def coroutine(self) -> Callable[..., object]:
+        @consumer(QUEUE)
+        async def handler(payload: dict, message: Message) -> None:  # type: ignore[type-arg] # as users write it
+            self.serve(payload, message)
+
+        return handler
+
+
+def order(name: str, fails: int = 0, **more: Any) -> Stored:
+    return Stored(json.dumps({"name": name, "fails": fails}).encode(), message_id=f"id-{name}", **more)
+
+
+def bound(function: Any, host: Host, **more: Any) -> Worker:
+    app = func.FunctionApp()
+    world = {"hold": 0, "store": MemoryStore(), "dead_letter": Outbox(), "queue": host, "clock": host.clock}
+    servicebus.bind(function, app=app, **{**world, **more})
+    return Worker(app)
+
+
+FORMS = pytest.mark.parametrize("form", ["sync", "coroutine"])
+
+
+@FORMS
+@pytest.mark.parametrize("batch", [0, 4])
+def test_failures_leave_and_the_others_run_once(form, batch):
+    """Copies until the attempts are used up, letters at once for what can never succeed: alone and in batches."""
+    shop, host, letters = Shop(), Host(), Outbox()
+    worker = bound(getattr(shop, form)(), host, batch=bool(batch), dead_letter=letters)
+    host.put(order("a"), order("never", fails=9), Stored(b""), order("twice", fails=2), Stored(b"\xff\x00"), order("b"))
+    host.drain(worker, batch=batch)
+    assert {name: shop.runs.count(name) for name in shop.runs} == {"a": 1, "never": 3, "twice": 3, "b": 1}
+    assert sorted(parcel.attributes[REASON] for parcel in letters.parcels) == ["exhausted", "invalid", "invalid"]
+
+
+@pytest.mark.parametrize("batch", [0, 5])
+def test_a_letter_that_cannot_be_sent_brings_its_message_back(batch):
+    """And in a batch the others with it, which come back as duplicates and do not run again."""
+    shop, host, letters = Shop(), Host(), Outbox()
+    flaky = FlakySender(letters, Script({1: "before", 2: "before"}))
+    worker = bound(shop.sync(), host, batch=bool(batch), dead_letter=flaky)
+    host.put(order("a"), Stored(b"{"), order("b"))
+    assert [host.deliver(worker, batch=batch) for _ in range(2)] == ([False, False] if batch else [True, False])
+    host.drain(worker, batch=batch)
+    assert sorted(shop.runs) == ["a", "b"]
+    assert len(letters.parcels) == 1
+
+
+@FORMS
+@pytest.mark.parametrize("batch", [0, 5])
+def test_a_session_keeps_its_order(form, batch):
+    """Behind a failing head nothing runs; without a copy, which would be overtaken."""
+    shop, host, letters = Shop(), Host(), Outbox()
+    worker = bound(getattr(shop, form)(), host, batch=bool(batch), sessions=True, dead_letter=letters)
+    host.put(*(order(name, fails=fails, session="s") for name, fails in [("a", 2), ("b", 0), ("c", 9), ("d", 0)]))
+    host.drain(worker, batch=batch, sessions=True)
+    assert shop.runs == ["a", "a", "a", "b", "c", "c", "c", "d"]
+    assert host.sent == 4
+    assert [parcel.attributes[REASON] for parcel in letters.parcels] == ["exhausted"]
+
+
+def test_a_session_without_a_name_is_one_all_the_same():
+    """The host drops its name from the column, and the order must hold."""
+    shop, host = Shop(), Host()
+    worker = bound(shop.sync(), host, batch=True, sessions=True)
+    host.put(order("a", fails=1), order("b"))
+    host.drain(worker, batch=5, sessions=True)
+    assert shop.runs == ["a", "a", "b"]
+
+
+class TestActions:
+    """Where the worker offers to settle."""
+
+    def bind(self, host: Host, shop: Shop, form: str = "sync", **more: Any) -> Worker:
+        Actions.host = host
+        app = func.FunctionApp()
+        world = {"hold": 0, "store": MemoryStore(), "queue": host, "clock": host.clock}
+        servicebus.bind(getattr(shop, form)(), app=app, actions=Actions, **{**world, **more})
+        return Worker(app)
+
+    @FORMS
+    @pytest.mark.parametrize("batch", [0, 5])
+    def test_each_is_settled_by_itself(self, form, batch):
+        """Nothing is left to the host, and letters are the queue's own."""
+        shop, host = Shop(), Host()
+        worker = self.bind(host, shop, form, batch=bool(batch))
+        host.put(order("a"), order("never", fails=9), Stored(b"{"), order("b"))
+        host.drain(worker, batch=batch, complete=False)
+        assert {name: shop.runs.count(name) for name in shop.runs} == {"a": 1, "never": 3, "b": 1}
+        assert sorted(one.properties["DeadLetterReason"] for one in host.dead) == ["exhausted", "invalid"]
+        described = {one.properties["DeadLetterErrorDescription"] for one in host.dead}
+        assert "ValueError: never" in described
+
+    def test_without_a_store_the_queue_counts(self):
+        """A batch needs none, since one failure brings nothing else back."""
+        shop, host = Shop(), Host()
+        worker = self.bind(host, shop, batch=True, store=None)
+        host.put(order("a"), order("never", fails=9), order("b"))
+        host.drain(worker, batch=5, complete=False)
+        assert shop.runs == ["a", "never", "b", "never", "never"]
+        assert [one.properties["DeadLetterReason"] for one in host.dead] == ["exhausted"]
+
+    @pytest.mark.parametrize("sessions", [False, True])
+    @pytest.mark.parametrize("batch", [0, 5])
+    def test_a_native_letter_runs_again_each_time_it_is_put_back(self, batch, sessions):
+        """Not only the first time, although without copies, as in a session, the trail on it never changes."""
+        shop, host = Shop(), Host()
+        worker = self.bind(host, shop, batch=bool(batch), sessions=sessions)
+        how: dict[str, Any] = {"batch": batch, "sessions": sessions, "complete": False}
+        host.put(order("x", fails=7, session="s"))
+        host.send([Parcel(body=b'{"name":"y","fails":7}', trail=Trail(id="order-y"), group="s")])
+        for lives in (1, 2):
+            host.drain(worker, **how)
+            assert (shop.runs.count("x"), shop.runs.count("y"), len(host.dead)) == (3 * lives, 3 * lives, 2)
+            host.resubmit()
+        host.drain(worker, **how)
+        assert (sorted(shop.done), host.dead) == (["x", "y"], [])
+
+    def test_letters_may_go_elsewhere(self):
+        """With dead_letter= they are sent, and the message is completed."""
+        shop, host, letters = Shop(), Host(), Outbox()
+        worker = self.bind(host, shop, dead_letter=letters)
+        host.put(Stored(b"{"))
+        host.drain(worker, complete=False)
+        assert (len(letters.parcels), host.dead) == (1, [])
+
+    def test_a_worker_without_them_is_told_so(self):
+        """Before anything runs: nothing would ever be completed."""
+        shop = Shop()
+        entry = servicebus.bind(shop.sync(), app=func.FunctionApp(), actions=Actions)
+        with pytest.raises(ConfigError, match="no message actions"):
+            entry(messages=_decoded(order("a")))
+        assert shop.runs == []
+
+    def test_the_class_is_found_by_itself(self):
+        """By True, from the extension, which says how to install it."""
+        try:
+            import azurefunctions.extensions.bindings.servicebus  # noqa: F401
+        except ImportError:
+            with pytest.raises(ConfigError, match="pip install azurefunctions-extensions-bindings-servicebus"):
+                servicebus.bind(Shop().sync(), app=func.FunctionApp(), actions=True)
+
+    def test_what_is_finished_does_not_wait_for_what_comes_back(self):
+        """Its lock could end meanwhile."""
+        at: list[tuple[str, float]] = []
+        start = time.monotonic()
+
+        class Timed(Actions):
+            def complete(self, message: Any) -> None:
+                at.append(("complete", time.monotonic() - start))
+
+            def abandon(self, message: Any) -> None:
+                at.append(("abandon", time.monotonic() - start))
+
+        entry = servicebus.bind(Shop().sync(), app=func.FunctionApp(), batch=True, actions=Timed, hold=0.3)
+        entry(messages=[_decoded(order("bad", fails=1)), _decoded(replace(order("a"), number=2))], actions=Timed())
+        assert [verb for verb, _ in at] == ["complete", "abandon"]
+        assert at[0][1] < 0.25 <= at[1][1]
+
+
+def _decoded(one: Stored) -> Any:
+    """A message alone, by the real converter."""
+    from azure.functions.meta import Datum
+    from azure.functions.servicebus import ServiceBusMessageInConverter
+
+    data, metadata = _one(one)
+    typed = {name: Datum(getattr(value, value.kind), value.kind) for name, value in metadata.items()}
+    return ServiceBusMessageInConverter.decode(Datum(data.bytes, "bytes"), trigger_metadata=typed)
+
+
+class TestWhatIsBelieved:
+    """Of a batch whose columns have lost their empty entries."""
+
+    def test_shifted_columns(self):
+        """Only the last has an id and a type, which the converter gives to the first."""
+        shop, host = Shop(), Host()
+        worker = bound(shop.sync(), host, batch=True)
+        host.put(
+            replace(order("a"), message_id="", delivery=4),
+            replace(order("b"), message_id="", properties={"n": 1, "k": "v", "DeadLetterless": "x"}),
+            replace(order("c"), content_type="application/json"),
+        )
+        host.drain(worker, batch=5)
+        assert [message.id for message in shop.seen] == ["seq-1", "seq-2", "seq-3"]
+        assert [message.content_type for message in shop.seen] == [None, None, None]
+        assert [message.delivery for message in shop.seen] == [4, 1, 1]
+        assert [dict(message.attributes) for message in shop.seen] == [
+            {},
+            {"n": "1", "k": "v", "DeadLetterless": "x"},
+            {},
+        ]
+        assert [message.sent_at for message in shop.seen] == [START + timedelta(seconds=n) for n in (1, 2, 3)]
+
+    def test_whole_columns(self):
+        """Are believed."""
+        shop, host = Shop(), Host()
+        worker = bound(shop.sync(), host, batch=True)
+        host.put(*(replace(order(name), content_type=f"text/{name}") for name in "ab"))
+        host.drain(worker, batch=5)
+        assert [message.content_type for message in shop.seen] == ["text/a", "text/b"]
+
+    def test_a_message_keeps_its_id_whoever_shares_its_batch(self):
+        """So a redelivery beside a message without an id is still a duplicate."""
+        shop, host = Shop(), Host()
+        letters = FlakySender(Outbox(), Script({1: "before"}))
+        worker = bound(shop.sync(), host, batch=True, dead_letter=letters)
+        host.put(order("a"), replace(order("b"), body=b"{"))
+        assert not host.deliver(worker, batch=2)
+        host.messages.insert(0, replace(order("c"), message_id="", number=9))
+        host.drain(worker, batch=5)
+        assert shop.runs == ["a", "c"]
+
+    def test_a_body_that_names_metadata(self):
+        """Is a body, and no metadata."""
+        shop, host = Shop(), Host()
+        worker = bound(shop.sync(), host)
+        host.put(Stored(b'{"name":"a","messageId":"forged","deliveryCount":"9"}', message_id="true"))
+        host.drain(worker)
+        assert [(message.id, message.delivery) for message in shop.seen] == [("true", 1)]
+
+    def test_times_are_utc_wherever_the_function_runs(self):
+        """The host leaves the zone out, and the machine's own must not be taken for it."""
+        with environment(TZ="Asia/Tokyo"):
+            time.tzset()
+            (message,) = servicebus.receive(_decoded(order("a")), "orders")
+        time.tzset()
+        assert message.sent_at == START
+
+    @pytest.mark.parametrize("sent", [None, datetime.max.replace(tzinfo=UTC)])
+    def test_a_time_that_makes_no_sense(self, sent):
+        """Starts the next life all the same, and its trail can travel on."""
+        (message,) = servicebus.receive(_decoded(order("a", properties={"DeadLetterReason": "x"})), "orders")
+        raw = SimpleNamespace(
+            get_body=lambda: b"",
+            application_properties={"DeadLetterReason": "x", "peeklock": Trail(id="t", generation=4).dump()},
+            message_id="m",
+            sequence_number=1,
+            delivery_count=True,
+            enqueued_time_utc=sent,
+            content_type=7,
+        )
+        (odd,) = servicebus.receive(raw, "orders")
+        assert message.trail is not None
+        assert odd.trail is not None
+        assert odd.trail.generation > 4
+        assert Trail.load(odd.trail.letter().dump()) == odd.trail.letter()
+        assert (odd.content_type, odd.delivery, message.attempt) == (None, 1, 1)
+
+    def test_a_body_that_is_text(self):
+        """Was interpreted on the way: the trigger is not ours."""
+        raw = SimpleNamespace(get_body=lambda: "text", application_properties={})
+        with pytest.raises(EventError, match="data_type BINARY"):
+            servicebus.receive(raw, "orders")
+
+
+class TestBinding:
+    """What is refused, and what is registered."""
+
+    @pytest.mark.parametrize(
+        ("queue", "more", "fix"),
+        [
+            (QUEUE, {"topic_name": "t"}, "needs subscription_name="),
+            (QUEUE, {"subscription_name": "s"}, "needs subscription_name= as well, and the other way round"),
+            (QUEUE, {"topic_name": "t", "subscription_name": "s", "queue_name": "q"}, "not both"),
+            (Queue("q", first_delay=1), {"topic_name": "t", "subscription_name": "s"}, "name with queue="),
+            (Queue("q", fifo=True), {}, "sessions=True"),
+            (Queue("q", timeout=300), {"batch": True}, "at most timeout=299"),
+            (QUEUE, {"hold": -1}, "hold= cannot be negative"),
+            (QUEUE, {"hold": "20"}, "hold= takes seconds"),
+        ],
+    )
+    def test_what_cannot_work(self, queue, more, fix):
+        """Each says what to do."""
+
+        @consumer(queue)
+        def handler(payload: dict) -> None: ...  # type: ignore[type-arg] # as users write it
+
+        with pytest.raises(ConfigError, match=fix):
+            servicebus.bind(handler, app=func.FunctionApp(), **more)
+
+    def test_two_functions_of_one_consumer(self):
+        """By a name of their own: the queue, and a subscription whose copies go to it."""
+        shop, host, letters = Shop(), Host(), Outbox()
+        handler, store = shop.sync(), MemoryStore()
+        app = func.FunctionApp()
+        common: dict[str, Any] = {"app": app, "store": store, "queue": host, "dead_letter": letters, "hold": 0}
+        servicebus.bind(handler, **common)
+        servicebus.bind(handler, name="from_topic", topic_name="t", subscription_name="s", **common)
+        worker = Worker(app)
+        assert set(worker.functions) == {"handler", "from_topic"}
+        topic = Host()
+        topic.put(order("a", fails=1))
+        assert _invoke(worker.functions["from_topic"].function_id, *_one(topic.messages[0]))
+        assert _invoke(worker.functions["handler"].function_id, *_one(host.messages[0]))
+        assert shop.done == ["a"]
+
+    def test_a_topic_without_a_queue_for_copies(self):
+        """Comes back by the host, without a delay of its own."""
+        shop, host = Shop(), Host()
+        app = func.FunctionApp()
+        world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": Outbox(), "hold": 0}
+        servicebus.bind(shop.sync(), app=app, topic_name="t", subscription_name="s", **world)
+        worker = Worker(app)
+        host.put(order("a", fails=1))
+        assert [host.deliver(worker), host.deliver(worker)] == [False, True]
+        assert shop.runs == ["a", "a"]
+
+    def test_a_batch_handler_alone_and_in_batches(self):
+        """Gets a Batch either way."""
+        sizes: list[int] = []
+
+        @consumer(QUEUE)
+        def handler(rows: Batch[dict]) -> None:  # type: ignore[type-arg] # as users write it
+            sizes.append(len(rows))
+
+        for batch in (0, 3):
+            host = Host()
+            worker = bound(handler, host, batch=bool(batch))
+            host.put(*(order(name) for name in "abc"))
+            host.drain(worker, batch=batch)
+        assert sizes == [1, 1, 1, 3]
+
+
+def ended(disposition: Disposition, delay: float | None = None, delivery: int = 1) -> Any:
+    outcome = Outcome(
+        disposition=disposition, reason=Reason.RETRY, delay=None if delay is None else timedelta(seconds=delay)
+    )
+    message = Message(id="m", body=b"", queue="q", delivery=delivery)
+    return SimpleNamespace(message=message, outcome=outcome, key="m", duration=0.0)
+
+
+ABANDON, COMPLETE = Disposition.ABANDON, Disposition.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("settled", "seconds"),
+    [
+        ([], 0),
+        ([ended(COMPLETE, 9)], 0),
+        ([ended(ABANDON, 0)], 0),
+        ([ended(ABANDON, 7), ended(ABANDON, 0)], 7),
+        ([ended(ABANDON), ended(COMPLETE)], 1),
+        ([ended(ABANDON, delivery=4)], 8),
+        ([ended(ABANDON, delivery=5000)], 1024),
+    ],
+)
+def test_how_long_what_comes_back_is_held(settled, seconds):
+    """For its delay; where it has none, longer with each delivery."""
+    assert wanted(settled) == seconds
+
+
+@pytest.mark.parametrize(("passed", "delay", "held"), [(0, 7, 7), (0, 90, 20), (50, 90, 9), (59.5, 90, 0), (90, 90, 0)])
+def test_it_is_held_within_the_lock(passed, delay, held):
+    """A minute here, less the reserve; and never longer than was said."""
+    clock = FakeClock()
+    minute = timedelta(minutes=1)
+    visit = Visit(clock, lock=minute, longest=minute, hold=timedelta(seconds=20), natively=Natively(None))
+    clock.advance(passed)
+    assert visit.wait([ended(ABANDON, delay)]) == pytest.approx(held)
+
+
+class Longest:
+    """No jitter: the whole delay."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        return max(a, b)
+
+
+@FORMS
+def test_it_is_held_before_it_comes_back(form):
+    """And the host hears of it afterwards."""
+    world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": Outbox(), "random": Longest()}
+    entry = servicebus.bind(getattr(Shop(), form)(), app=func.FunctionApp(), sessions=True, hold=0.2, **world)
+    start = time.monotonic()
+    with pytest.raises(Redeliver, match="1 of 1"):
+        _call(entry, order("a", fails=9, session="s"))
+    assert 0.2 <= time.monotonic() - start < 2
+
+
+def _call(entry: Callable[..., Any], one: Stored) -> None:
+    told = entry(messages=_decoded(one))
+    if told is not None:
+        asyncio.run(told)
+
+
+class TestRehearsal:
+    """Events as JSON."""
+
+    @pytest.mark.parametrize(
+        ("event", "what"),
+        [
+            ({"inputData": [], "triggerMetadata": {}}, "inputData"),
+            ({"inputData": [{"data": {"bytes": "e30="}}], "triggerMetadata": []}, "inputData"),
+            ({"inputData": [{"data": {"bytes": "!"}}], "triggerMetadata": {}}, "Error"),
+            ({"inputData": [{"data": {"modelBindingData": {}}}], "triggerMetadata": {}}, "modelBindingData"),
+            (
+                {
+                    "inputData": [{"data": {"bytes": ""}}],
+                    "triggerMetadata": {"UserProperties": {"json": "{}"}, "sys": {"json": "{"}},
+                },
+                "JSONDecodeError",
+            ),
+            (
+                {
+                    "inputData": [{"data": {"collectionBytes": {"bytes": ["", ""]}}}],
+                    "triggerMetadata": {"UserPropertiesArray": {"json": "[{}]"}},
+                },
+                "2 bodies, and properties of 1 messages",
+            ),
+        ],
+    )
+    def test_what_no_host_would_send(self, event, what):
+        """Is refused in words."""
+        with pytest.raises(EventError, match=what):
+            servicebus.rehearse(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
+
+    @FORMS
+    @pytest.mark.parametrize("given", [[{}], [{"data": {}}], [{"data": {"int": "7"}}], [{"data": {"double": 7}}]])
+    def test_a_message_without_a_body(self, form, given):
+        """Has none, and numbers are no body."""
+        metadata = {
+            "MessageId": {"string": "m"},
+            "UserProperties": {"json": "{}"},
+            "DeliveryCount": {"int": 2},
+            "SessionId": {"string": "s"},
+        }
+        letters = Outbox()
+        event = {"inputData": given, "triggerMetadata": metadata}
+        world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": letters, "queue": Outbox()}
+        if given[0].get("data"):
+            with pytest.raises(EventError):
+                servicebus.rehearse(getattr(Shop(), form)(), event, **world)
+        else:
+            assert servicebus.rehearse(getattr(Shop(), form)(), event, **world) is None
+            assert [parcel.body for parcel in letters.parcels] == [b""]
+
+    @FORMS
+    def test_what_comes_back(self, form):
+        """Is what the host would be told, without any waiting."""
+        metadata = {"MessageId": {"string": "m"}, "UserProperties": {"json": "{}"}, "SessionId": {"string": "s"}}
+        event = {"inputData": [{"data": {"bytes": "eyJuYW1lIjoiYSIsImZhaWxzIjo5fQ=="}}], "triggerMetadata": metadata}
+        start = time.monotonic()
+        told = servicebus.rehearse(getattr(Shop(), form)(), event, store=MemoryStore(), dead_letter=Outbox())
+        assert told == {"raises": "Redeliver"}
+        assert time.monotonic() - start < 1
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.sampled_from(["{}", "[{}]", "e30="]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["bytes", "string", "json", "int", "collectionBytes", "collectionString", "sint64", "data"])
+            | st.text(max_size=5),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+COLUMNS = ["UserProperties", "ApplicationProperties", "DeliveryCount", "SequenceNumber", "EnqueuedTimeUtc", "SessionId"]
+near = st.fixed_dictionaries(
+    {
+        "inputData": st.lists(st.fixed_dictionaries({"data": anything}), max_size=2) | anything,
+        "triggerMetadata": st.dictionaries(
+            st.sampled_from([*COLUMNS, *(f"{name}Array" for name in COLUMNS), "MessageId", "MessageIdArray", "sys"]),
+            st.dictionaries(
+                st.sampled_from(["json", "string"]), st.sampled_from(["{}", "[{}]", "[]", "1", "x"]), max_size=1
+            )
+            | anything,
+            max_size=6,
+        ),
+    }
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(event=anything | near)
+def test_any_json_is_an_event_or_an_event_error(event):
+    """Never another exception."""
+    assert servicebus.recognises(event) in (True, False)
+    try:
+        told = servicebus.rehearse(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
+    except EventError:
+        return
+    assert told in (None, {"raises": "Redeliver"})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    fates=st.lists(st.integers(0, 4) | st.just(-1), min_size=1, max_size=6),
+    batch=st.sampled_from([0, 2, 5]),
+    sessions=st.booleans(),
+    natively=st.booleans(),
+    faults=st.dictionaries(st.integers(1, 6), st.sampled_from(["before", "after", "short"]), max_size=3),
+)
+def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions, natively, faults):
+    """Whatever fails how often, and whichever copies and letters the queues do not take or do not confirm."""
+    shop, host, letters = Shop(), Host(), Outbox()
+    script = Script(faults)
+    Actions.host = host
+    more: dict[str, Any] = {"queue": _Unsure(host, script), "dead_letter": FlakySender(letters, script)}
+    if natively:
+        more = {**more, "actions": Actions, "dead_letter": Natively(None)}
+    worker = bound(shop.sync(), host, batch=bool(batch), sessions=sessions, **more)
+    for n, fails in enumerate(fates):
+        host.put(Stored(b"{", message_id=f"{n}", session="s") if fails < 0 else order(f"{n}", fails=fails, session="s"))
+    host.drain(worker, most=200, batch=batch, sessions=sessions, complete=not natively)
+    for n, fails in enumerate(fates):
+        runs, done = shop.runs.count(f"{n}"), shop.done.count(f"{n}")
+        assert done == (0 <= fails < 3), "each that can succeed does, once"
+        assert runs == (0 if fails < 0 else min(fails + 1, 3)), "and runs only as often as it has to"
+    ids = {parcel.trail.id for parcel in letters.parcels} or {str(one.number) for one in host.dead}
+    assert len(ids) == sum(fails < 0 or fails >= 3 for fails in fates), "the others are letters"
+
+
+class _Unsure:
+    """The queue itself, with faults as those of `FlakySender`."""
+
+    def __init__(self, host: Host, script: Script) -> None:
+        self.host = host
+        self.script = script
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        fault = self.script.next()
+        if fault == "before":
+            raise SendError("down")
+        self.host.send(parcels)
+        if fault == "after":
+            raise SendError("the response was lost")
+        return [None] * (len(parcels) - (fault == "short"))
