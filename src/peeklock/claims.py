@@ -243,6 +243,11 @@ def let_go(record: Record, stamp: Stamp) -> Record:
     return _rewrite(record, stamp, State.WAITING, attempts=record.attempts)
 
 
+def unlock(record: Record, stamp: Stamp) -> Record:
+    """The letter of a verdict could not be published here; another delivery need not wait for the lease to try."""
+    return replace(record, version=stamp.version, lease_until=stamp.now)
+
+
 def give_back(record: Record, stamp: Stamp) -> Record:
     """The claim was never used."""
     return _rewrite(record, stamp, State.WAITING, attempts=started(record))

@@ -33,9 +33,11 @@ class Thread:
                 continue
             if crew.busy or self.desk_busy:
                 self._wait()
+            elif schedule.changes or schedule.sends:
+                continue  # what a round led to comes first: a batch handler waits for all that it may let run
             elif schedule.ready:
                 schedule.halt_ready(NO_SLOT)
-            elif not (schedule.changes or schedule.sends):
+            else:
                 schedule.next_suspect()
 
     def _do_io(self) -> None:

@@ -117,6 +117,7 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
         return Outcome(
             disposition=Disposition.DEAD_LETTER, reason=reason, attempt=attempt, detail=claim.detail, error=ran
         )
+    yield from _write(item, plan, claims.unlock(claim, window.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the letter ({reason}) could not be published: {refused}"
     delay = plan.queue.first_delay

@@ -209,9 +209,7 @@ def test_a_letter_that_cannot_be_published_brings_the_message_back():
     (one,) = handle(plan, [message({"error": "fatal"})])
     assert (one.outcome.disposition, one.outcome.reason) == (Disposition.ABANDON, Reason.RETRY)
     assert store.records["orders#m-1"].state is State.CONDEMNED
-    clock.advance(HOUR)
     assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("abandon", "unavailable")]
-    clock.advance(HOUR)
     assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
     assert len(seen) == 1
     assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
@@ -447,6 +445,20 @@ class TestBatchHandler:
         settled = loop.run(handle_async(plan_for(handler, store=MemoryStore()), messages))
         assert [one.outcome.reason.value for one in settled] == ["done"] * 4
         assert calls == [[0, 2, 3], [1]]
+
+    @pytest.mark.parametrize("stored", [True, False])
+    def test_a_letter_in_the_batch_does_not_halt_the_others(self, stored):
+        """The call waits for what the store and the queue still have to say, and no longer."""
+        calls: list[int] = []
+
+        @consumer(QUEUE)
+        def handler(rows: Batch[dict]) -> None:
+            calls.append(len(rows))
+
+        messages = [message({}, id="a"), message(b"{", id="b"), message({}, id="c")]
+        settled = handle(plan_for(handler, store=MemoryStore() if stored else None), messages)
+        assert [one.outcome.reason.value for one in settled] == ["done", "invalid", "done"]
+        assert sum(calls) == 2
 
     def test_an_empty_batch_is_never_called(self):
         """Nor with only messages that must not run."""
