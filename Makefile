@@ -50,7 +50,9 @@ slow: $(VENV)/.dev ## Run the slow tests
 
 lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@mkdir -p build
 	@echo "== mypy"; $(BIN)/mypy
+	@echo "== pyright (needs node)"; PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log; exit 1; }
 
 coverage: $(VENV)/.dev ## Run the tests with branch coverage
