@@ -9,9 +9,6 @@ Seconds = float | timedelta
 """A duration at the user's edge: a number of seconds, or a timedelta."""
 
 ZERO = timedelta()
-ABSURD = timedelta(days=36_500)
-"""Longer than anything is waited for or kept, and short enough that a date so far from now exists."""
-
 MAX_EXPONENT = 30  # 2**30 s is 34 years: past it only an overflow could happen
 
 
@@ -34,8 +31,6 @@ def seconds(value: Seconds, what: str) -> timedelta:
         raise ValueError(f"{what} takes seconds (a number) or a timedelta, and {value!r} is out of range") from exc
     if duration < ZERO:
         raise ValueError(f"{what} cannot be negative: {value!r}")
-    if duration > ABSURD:
-        raise ValueError(f"{what} takes at most {ABSURD.days} days, and {value!r} is out of range")
     return duration
 
 
@@ -51,14 +46,13 @@ def backoff(failures: int, first: timedelta, most: timedelta, random: Random) ->
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
-    """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither,
-    or too long to be meant."""
+    """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither."""
     from email.utils import parsedate_to_datetime  # a fifth of the core's import, for a rare header
 
     text = value.strip()
     try:
         if text.isascii() and text.isdigit():
-            return seconds(int(text), "Retry-After")
+            return timedelta(seconds=int(text))
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None

@@ -35,14 +35,15 @@ class Loop:
         schedule = self.schedule
         try:
             while schedule.unfinished:
-                self._do_io()
-                if self._start():
+                started = self._start()
+                self._do_io()  # after it, since what cannot be started any more is given back
+                if started:
                     continue
                 if self.running or self.cancelled or self.desk is not None:
                     await self._wait()
                 elif schedule.ready:
                     schedule.halt_ready(NO_SLOT)
-                elif not (schedule.changes or schedule.sends):
+                else:
                     schedule.next_suspect()
         finally:
             for task in (*self.running, *self.cancelled):

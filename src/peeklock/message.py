@@ -12,16 +12,6 @@ TRAIL = "peeklock"
 """The attribute (property, header) in which a message's trail travels."""
 
 
-def is_text(value: str) -> bool:
-    """Whether it has an encoding. JSON lets half a surrogate pair through, which no store and no queue takes: as a key
-    or an id it would fail the calls of all messages beside it, for ever."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
     """Where a message comes from: what makes two deliveries the same message."""
@@ -63,9 +53,10 @@ class Trail:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
-        if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
-            return None
-        return trail if isinstance(trail.id, str) and trail.id and is_text(trail.id) else None
+        sound = (
+            isinstance(parts["id"], str) and trail.id != "" and all(type(n) is int and 0 <= n < 2**31 for n in counts)
+        )
+        return trail if sound else None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -82,11 +82,10 @@ def cloudevents(message: Message) -> Message:
     outer = _object(message, "a CloudEvent")
     _complete(outer)
     told = {f"ce-{k}": v for k, v in outer.items() if isinstance(v, str) and k not in ("data", "data_base64")}
-    if outer.get("data_base64") is not None:
+    if "data_base64" in outer:
         return _inner(message, _base64(outer["data_base64"], "$.data_base64"), told)
     data = outer.get("data")
-    kind = str(outer.get("datacontenttype") or "application/json").partition(";")[0].strip().lower()
-    text = isinstance(data, str) and not kind.endswith("json")
+    text = isinstance(data, str) and not str(outer.get("datacontenttype", "application/json")).endswith("json")
     return _inner(message, str(data).encode() if text else _dump(data), told)
 
 
@@ -114,7 +113,7 @@ def _dump(value: Any) -> bytes:
 
 def _base64(text: object, where: str) -> bytes:
     try:
-        return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
+        return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
         raise InvalidMessage("not base64", where=where) from None
 
