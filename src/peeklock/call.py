@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -61,17 +61,17 @@ def call_one(plan: Plan, item: Item, started: float) -> BaseException | None:
     try:
         span = plan.observer.running(item.message)
         if span is None:
-            handler.call(*arguments)
+            returned = handler.call(*arguments)
         else:
             with span:
-                handler.call(*arguments)
+                returned = handler.call(*arguments)
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - as in `call`
         return exc
     finally:
         item.duration = time.monotonic() - started
-    return None
+    return None if returned is None else _unstarted(returned)
 
 
 def _arguments(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
@@ -93,8 +93,11 @@ def _each(items: Sequence[Item], error: BaseException | None, duration: float) -
 def _read(plan: Plan, items: Sequence[Item], returned: object, duration: float) -> Errors:
     """A handler's value is nobody's business; a batch handler's says who failed."""
     errors = _each(items, None, duration)
-    if not plan.handler.batch or returned is None:
+    if returned is None:
         return errors
+    unstarted = _unstarted(returned)
+    if unstarted is not None or not plan.handler.batch:
+        return [unstarted] * len(items)
     if not isinstance(returned, Mapping):
         problem = TypeError(
             f"a batch handler returns None or {{message id: exception}}, not {type(returned).__name__};"
@@ -105,6 +108,19 @@ def _read(plan: Plan, items: Sequence[Item], returned: object, duration: float) 
     for stranger in returned.keys() - known:
         record("peeklock.unknown_id %s", {"queue": plan.queue.name, "message_id": str(stranger)})
     return [_failure(returned.get(item.message.id)) for item in items]
+
+
+def _unstarted(returned: object) -> BaseException | None:
+    """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
+    `async def` makes of one that is. To complete its message would lose it."""
+    if not isinstance(returned, (Awaitable, Generator, AsyncGenerator)):
+        return None
+    if isinstance(returned, Coroutine):
+        returned.close()  # else the interpreter warns of it at some later time
+    return TypeError(
+        f"the handler returned a {type(returned).__name__} that nobody awaits, so it did not run;"
+        " make what wraps it an `async def` that awaits it"
+    )
 
 
 def _failure(value: object) -> BaseException | None:

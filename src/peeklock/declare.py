@@ -11,7 +11,7 @@ from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.handler import Handler, OnError
-from peeklock.message import Message
+from peeklock.message import Message, is_text
 from peeklock.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,14 +55,19 @@ def consumer(
     declared = Declaration(queue=queue, key=key, decode=decode, fatal=_fatal(fatal), on_error=on_error)
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, declared)
+        try:
+            setattr(function, _MARK, declared)
+        except AttributeError as exc:  # such as a bound method
+            raise ConfigError(
+                f"{function!r} cannot be marked as a consumer; give a function or an instance with __call__"
+            ) from exc
         return function
 
     return mark
 
 
 def _fatal(fatal: object) -> tuple[type[BaseException], ...]:
-    classes = fatal if isinstance(fatal, tuple) else (fatal,)
+    classes: tuple[Any, ...] = fatal if isinstance(fatal, tuple) else (fatal,)
     for one in classes:
         if not (isinstance(one, type) and issubclass(one, BaseException)):
             raise ConfigError(f"fatal={fatal!r}: give a tuple of exception classes, such as fatal=(CardDeclined,)")
@@ -98,6 +103,8 @@ def resolve(function: Callable[..., Any]) -> Consumer:
     declared = declaration(function)
     name = getattr(function, "__qualname__", type(function).__qualname__)
     target = function if inspect.isroutine(function) else type(function).__call__
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise ConfigError(f"{name}: a consumer that yields would never run; return instead, or use send()")
     hints = _hints(target, name)
     parameters = _parameters(function, name)
     payload = parameters[0]
@@ -110,12 +117,15 @@ def resolve(function: Callable[..., Any]) -> Consumer:
     return Consumer(
         name=name,
         declared=declared,
-        handler=Handler(
-            call=function, wants_message=wants_message, batch=batch, is_async=inspect.iscoroutinefunction(target)
-        ),
+        handler=Handler(call=function, wants_message=wants_message, batch=batch, is_async=_is_async(function, target)),
         decode=_decode(declared, inner, f"{name}: parameter {payload!r}"),
         key=_key(declared.key, inner, name) if declared.key is not None else None,
     )
+
+
+def _is_async(function: Callable[..., Any], target: Any) -> bool:
+    """The function itself for a `functools.partial`, whose `__call__` says nothing."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(target)
 
 
 def _hints(target: Any, name: str) -> dict[str, Any]:
@@ -178,7 +188,10 @@ def _keyed_by(read: Callable[[Any], Any], name: str) -> Callable[[Any], str]:
             raise InvalidMessage("the key is missing", where=name) from None
         if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
             raise InvalidMessage(f"the key must be a non-empty string or an integer, not {type(value).__name__}", name)
-        return str(value)
+        text = str(value)
+        if not is_text(text):
+            raise InvalidMessage("the key holds half a surrogate pair", name)
+        return text
 
     return key
 

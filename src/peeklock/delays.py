@@ -9,6 +9,9 @@ Seconds = float | timedelta
 """A duration at the user's edge: a number of seconds, or a timedelta."""
 
 ZERO = timedelta()
+ABSURD = timedelta(days=36_500)
+"""Longer than anything is waited for or kept, and short enough that a date so far from now exists."""
+
 MAX_EXPONENT = 30  # 2**30 s is 34 years: past it only an overflow could happen
 
 
@@ -31,6 +34,8 @@ def seconds(value: Seconds, what: str) -> timedelta:
         raise ValueError(f"{what} takes seconds (a number) or a timedelta, and {value!r} is out of range") from exc
     if duration < ZERO:
         raise ValueError(f"{what} cannot be negative: {value!r}")
+    if duration > ABSURD:
+        raise ValueError(f"{what} takes at most {ABSURD.days} days, and {value!r} is out of range")
     return duration
 
 
@@ -46,15 +51,17 @@ def backoff(failures: int, first: timedelta, most: timedelta, random: Random) ->
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
-    """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither."""
+    """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither,
+    or too long to be meant."""
     from email.utils import parsedate_to_datetime  # a fifth of the core's import, for a rare header
 
     text = value.strip()
     try:
         if text.isascii() and text.isdigit():
-            return timedelta(seconds=int(text))
+            return seconds(int(text), "Retry-After")
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(aware - now, ZERO)
+    delay = max(aware - now, ZERO)
+    return delay if delay <= ABSURD else None

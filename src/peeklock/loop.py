@@ -6,7 +6,6 @@ Never a loop an event: connections that a handler keeps would be bound to one th
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import threading
 from collections.abc import Coroutine
@@ -15,15 +14,22 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-@functools.cache
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+"""By process: the thread of a parent's loop does not survive a fork."""
+
+
 def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="peeklock-loop", daemon=True).start()
+    """The first thread's loop is everyone's. Without a lock, which a fork could leave held for ever."""
+    pid = os.getpid()
+    loop = _loops.get(pid)
+    if loop is None:
+        made = asyncio.new_event_loop()
+        loop = _loops.setdefault(pid, made)
+        if loop is made:
+            threading.Thread(target=loop.run_forever, name="peeklock-loop", daemon=True).start()
+        else:
+            made.close()
     return loop
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_loop.cache_clear)  # its thread does not survive a fork
 
 
 def run(coroutine: Coroutine[object, object, T]) -> T:

@@ -12,6 +12,16 @@ TRAIL = "peeklock"
 """The attribute (property, header) in which a message's trail travels."""
 
 
+def is_text(value: str) -> bool:
+    """Whether it has an encoding. JSON lets half a surrogate pair through, which no store and no queue takes: as a key
+    or an id it would fail the calls of all messages beside it, for ever."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trail:
     """Where a message comes from: what makes two deliveries the same message."""
@@ -53,10 +63,10 @@ class Trail:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
-        sound = (
-            isinstance(parts["id"], str) and trail.id != "" and all(type(n) is int and 0 <= n < 2**31 for n in counts)
-        )
-        return trail if sound else None
+        if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+            return None
+        name = parts["id"]
+        return trail if isinstance(name, str) and name and is_text(name) else None
 
 
 @dataclass(slots=True, kw_only=True)

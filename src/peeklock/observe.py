@@ -88,6 +88,12 @@ def _level(outcome: Outcome) -> int:
     return logging.WARNING if outcome.disposition is Disposition.ABANDON else logging.ERROR
 
 
+def _shown(value: object) -> str:
+    """On one line: an id with a line break in it must not pass for a record of its own."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
+
+
 def record(
     event: str,
     told: Mapping[str, object],
@@ -97,5 +103,5 @@ def record(
 ) -> None:
     """One log record: a constant event name, `name=value` for people, and the same as attributes for machines."""
     if log.isEnabledFor(level):
-        text = " ".join(f"{name}={value}" for name, value in told.items())
+        text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
         log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=error)

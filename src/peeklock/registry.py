@@ -5,7 +5,6 @@ A new platform, store or sender is one module and one line here.
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -58,16 +57,26 @@ def missing(exc: ImportError) -> ConfigError:
     return ConfigError(f"{exc.name or exc} is not installed: {fix}")
 
 
-@functools.cache
+_stores: dict[str, Store] = {}
+_senders: dict[str, Sender] = {}
+# Filled with `setdefault`, so that threads which ask at once get the same one; `functools.cache` would give each its own.
+
+
 def open_store(url: str) -> Store:
     """The store of a URL, one a process. Raises ConfigError for an unknown scheme or a missing extra."""
-    return cast("Store", _open(url, STORES, "store", "sqlite:///var/lib/orders.db"))
+    found = _stores.get(url)
+    if found is None:
+        found = _stores.setdefault(url, cast("Store", _open(url, STORES, "store", "sqlite:///var/lib/orders.db")))
+    return found
 
 
-@functools.cache
 def open_sender(url: str) -> Sender:
     """The sender to the queue of a URL, one a process. Raises ConfigError as `open_store`."""
-    return cast("Sender", _open(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"))
+    found = _senders.get(url)
+    if found is None:
+        example = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+        found = _senders.setdefault(url, cast("Sender", _open(url, SENDERS, "queue", example)))
+    return found
 
 
 def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:

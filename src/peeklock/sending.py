@@ -87,26 +87,26 @@ def dump(payload: Any) -> tuple[bytes, str]:
     """A payload's body and MIME type. Raises ConfigError for what has no JSON form."""
     if isinstance(payload, bytes):
         return payload, BINARY
-    if isinstance(payload, str):
-        return payload.encode(), TEXT
-    dump_json = getattr(payload, "model_dump_json", None)
-    if dump_json is not None:
-        return dump_json().encode(), JSON
-    if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
-        return _dump_dataclass(payload), JSON
     try:
-        return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(), JSON
-    except (TypeError, ValueError, RecursionError) as exc:
+        return (payload.encode(), TEXT) if isinstance(payload, str) else (_json(payload), JSON)
+    except Exception as exc:
         raise ConfigError(
             f"a payload of type {type(payload).__name__} has no JSON form ({exc}); send a pydantic model, a dataclass,"
             " a dict, a list, str or bytes"
         ) from exc
 
 
-def _dump_dataclass(payload: Any) -> bytes:
-    """By pydantic where it is installed, which knows dates and decimals; else as plain JSON."""
-    try:
-        from pydantic import TypeAdapter
-    except ImportError:
-        return dump(dataclasses.asdict(payload))[0]
-    return TypeAdapter(type(payload)).dump_json(payload)
+def _json(payload: Any) -> bytes:
+    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals."""
+    dump_json = getattr(payload, "model_dump_json", None)
+    if dump_json is not None:
+        text: str = dump_json()
+        return text.encode()
+    if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
+        try:
+            from pydantic import TypeAdapter
+        except ImportError:
+            payload = dataclasses.asdict(payload)
+        else:
+            return TypeAdapter(type(payload)).dump_json(payload)
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

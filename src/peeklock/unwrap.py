@@ -82,10 +82,11 @@ def cloudevents(message: Message) -> Message:
     outer = _object(message, "a CloudEvent")
     _complete(outer)
     told = {f"ce-{k}": v for k, v in outer.items() if isinstance(v, str) and k not in ("data", "data_base64")}
-    if "data_base64" in outer:
+    if outer.get("data_base64") is not None:
         return _inner(message, _base64(outer["data_base64"], "$.data_base64"), told)
     data = outer.get("data")
-    text = isinstance(data, str) and not str(outer.get("datacontenttype", "application/json")).endswith("json")
+    kind = str(outer.get("datacontenttype") or "application/json").partition(";")[0].strip().lower()
+    text = isinstance(data, str) and not kind.endswith("json")
     return _inner(message, str(data).encode() if text else _dump(data), told)
 
 
@@ -113,7 +114,7 @@ def _dump(value: Any) -> bytes:
 
 def _base64(text: object, where: str) -> bytes:
     try:
-        return base64.b64decode(str(text), validate=True)
+        return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
     except (binascii.Error, ValueError):
         raise InvalidMessage("not base64", where=where) from None
 

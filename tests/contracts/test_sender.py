@@ -1,8 +1,15 @@
-"""The senders that are no platform."""
+"""One suite for the senders that are no platform, and what is the file's own."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,9 +17,11 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, SendError
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, Sender
 from peeklock.registry import open_sender
 from peeklock.senders.file import FileSender, from_url, read
+from peeklock.senders.memory import Outbox
+from tests.support import ROOT
 
 parcels = st.builds(
     Parcel,
@@ -41,6 +50,128 @@ def test_a_file_gives_back_what_it_took(tmp_path, sent):
     assert list(read(str(path))) == sent
 
 
+FACTORIES: dict[str, Callable[[Path], Sender]] = {
+    "memory": lambda folder: Outbox(),
+    "file": lambda folder: FileSender(str(folder / "letters.jsonl")),
+}
+
+
+@pytest.fixture(params=FACTORIES)
+def sender(request, tmp_path) -> Sender:
+    return FACTORIES[request.param](tmp_path)
+
+
+def parcel(name: str) -> Parcel:
+    return Parcel(body=name.encode(), trail=Trail(id=name))
+
+
+def taken(sender: Sender) -> list[Parcel]:
+    return list(sender.parcels if isinstance(sender, Outbox) else read(str(sender.path)))  # type: ignore[attr-defined] # one of the two
+
+
+def test_each_parcel_is_answered_and_kept_in_order(sender):
+    """Also when there is none."""
+    assert list(sender.send([])) == []
+    assert list(sender.send([parcel("a"), parcel("b")])) == [None, None]
+    assert list(sender.send([parcel("c")])) == [None]
+    assert [one.trail.id for one in taken(sender)] == ["a", "b", "c"]
+
+
+def test_many_threads_lose_nothing(sender):
+    """Each call's parcels stay together."""
+    start = threading.Barrier(8)
+
+    def run(n: int) -> None:
+        start.wait(20)
+        for m in range(20):
+            sender.send([parcel(f"{n}-{m}-{part}") for part in "ab"])
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    names = [one.trail.id for one in taken(sender)]
+    assert len(set(names)) == len(names) == 320
+    assert all(a[:-1] == b[:-1] for a, b in zip(names[::2], names[1::2], strict=True))
+
+
+def test_what_a_line_says(tmp_path):
+    """For people and for other tools: times with their unit, bytes that are no text as base64."""
+    sent = Parcel(
+        body=b"\xff",
+        trail=Trail(id="x", generation=1, attempts=2),
+        attributes={"a": "é", "b": b"\x00"},
+        group="g",
+        delay=timedelta(seconds=1.5),
+        content_type="text/plain",
+        letter=True,
+    )
+    sender = FileSender(str(tmp_path / "l.jsonl"))
+    sender.send([sent])
+    line = json.loads(sender.path.read_text(encoding="utf-8"))
+    assert datetime.fromisoformat(line.pop("at")).tzinfo is not None
+    assert line == {
+        "id": "x",
+        "generation": 1,
+        "hop": 0,
+        "attempts": 2,
+        "letter": True,
+        "delay_s": 1.5,
+        "group": "g",
+        "content_type": "text/plain",
+        "attributes": {"a": "é", "b": {"base64": "AA=="}},
+        "body": {"base64": "/w=="},
+    }
+
+
+def test_half_a_surrogate_pair_comes_back(tmp_path):
+    """A letter is written whatever its attributes hold."""
+    sent = Parcel(body=b"", trail=Trail(id="x"), attributes={"detail": "\ud800"})
+    sender = FileSender(str(tmp_path / "l.jsonl"))
+    sender.send([sent])
+    assert list(read(str(sender.path))) == [sent]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 20])
+def test_a_line_that_was_cut_spoils_no_other(tmp_path, cut):
+    """A full disk may cut what was never confirmed; the next letter starts a line of its own."""
+    sender = FileSender(str(tmp_path / "l.jsonl"))
+    sender.send([parcel("a"), parcel("é")])
+    os.truncate(sender.path, sender.path.stat().st_size - cut)
+    sender.send([parcel("c")])
+    names = [one.trail.id for one in read(str(sender.path))]
+    assert names == (["a", "é", "c"] if cut == 1 else ["a", "c"])
+
+
+LIMITED = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[2])
+from tests.contracts.test_sender import FileSender, SendError, parcel
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), most))
+try:
+    FileSender(sys.argv[1]).send([parcel("b" * 200)])
+except SendError as exc:
+    print(exc)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit on this system")
+def test_a_disk_that_becomes_full_within_a_line(tmp_path):
+    """Is a SendError, and what was confirmed before and after it can be read."""
+    sender = FileSender(str(tmp_path / "l.jsonl"))
+    sender.send([parcel("a")])
+    limit = sender.path.stat().st_size + 100
+    command = [sys.executable, "-c", LIMITED, str(sender.path), str(ROOT), str(limit)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "only 100 of" in run.stdout
+    sender.send([parcel("c")])
+    assert [one.trail.id for one in read(str(sender.path))] == ["a", "c"]
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     """Is a SendError, since the letters are not there."""
     with pytest.raises(SendError, match="Is a directory"):
@@ -53,6 +184,7 @@ def test_addresses():
     """Relative and absolute paths, and one that is none."""
     assert str(from_url("file:///var/l.jsonl").path) == "/var/l.jsonl"
     assert str(from_url("file://l.jsonl").path) == "l.jsonl"
+    assert str(from_url("file:///var/a%20b#1?.jsonl").path) == "/var/a b#1?.jsonl"
     with pytest.raises(ConfigError, match="names no file"):
         from_url("file://")
     assert open_sender("memory://letters") is open_sender("memory://letters")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import Trail
@@ -34,14 +34,23 @@ class FileSender:
 
 
 def _append(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        if _ends_cut(handle):  # by a full disk: the next line must not join it
+            data = b"\n" + data
         written = os.write(handle, data)
-        if written != len(data):  # a full disk: the line is cut, and its message must not be completed
+        if written != len(data):  # the last line is cut, and its message must not be completed
             raise OSError(f"only {written} of {len(data)} bytes were written")
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _ends_cut(handle: int) -> bool:
+    if os.lseek(handle, 0, os.SEEK_END) == 0:
+        return False
+    os.lseek(handle, -1, os.SEEK_END)
+    return os.read(handle, 1) != b"\n"
 
 
 def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
@@ -74,10 +83,14 @@ def _value(value: str | bytes) -> Any:
 
 
 def read(path: str) -> Iterator[Parcel]:
-    """The parcels in a file, oldest first."""
-    with Path(path).open(encoding="utf-8", errors="surrogatepass") as lines:
+    """The parcels in a file, oldest first. A line that a full disk cut was never confirmed, and is left out."""
+    with Path(path).open("rb") as lines:
         for line in lines:
-            yield load(json.loads(line))
+            try:
+                fields = json.loads(line.decode("utf-8", "surrogatepass"))
+            except ValueError:
+                continue
+            yield load(fields)
 
 
 def load(line: dict[str, Any]) -> Parcel:
@@ -99,8 +112,7 @@ def _unvalue(value: Any) -> str | bytes:
 
 def from_url(url: str) -> FileSender:
     """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
-    parts = urlsplit(url)
-    path = unquote(parts.netloc + parts.path)
+    path = unquote(url.partition("://")[2])
     if not path.strip("/"):
         raise ConfigError(f"{url!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here")
     return FileSender(path)

@@ -1,4 +1,4 @@
-"""A store in an SQLite file: for one machine, any number of processes and threads."""
+"""A store in one SQLite file: for one machine, with any number of processes and threads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import os
 import sqlite3
 import threading
+import time
+import weakref
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from peeklock.claims import Record, State
 from peeklock.errors import ConfigError, StoreError
@@ -19,12 +20,17 @@ BUSY_SECONDS = 10.0
 """How long a process waits for another's transaction, which takes milliseconds."""
 
 PURGE = 100
-"""Expired records removed with a call. More than a call adds, so that the file stays bounded."""
+"""Expired records removed with a call, over the number that it may have added: so the file stays bounded."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, expires_at TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at);
 """
+
+_lock = threading.Lock()
+"""Held for each call, by all stores of the process: a file has one writer at a time anyway."""
+
+_connected: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
 
 
 class SQLiteStore:
@@ -32,45 +38,83 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._local = threading.local()
+        self._connection: sqlite3.Connection | None = None
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         if not changes:
             return []
-        try:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
+        with _lock:
             try:
-                answers = [_swap(connection, change) for change in changes]
-                _purge(connection)
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-        except sqlite3.Error as exc:
-            raise StoreError(f"{self.path}: {exc}") from exc
-        return answers
-
-    def _connection(self) -> sqlite3.Connection:
-        """One a thread, made anew after a fork: SQLite forbids to carry one across."""
-        if getattr(self._local, "pid", None) != os.getpid():
-            self._local.connection = self._connect()
-            self._local.pid = os.getpid()
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+                return _transact(self._connect(), changes)
+            except sqlite3.Error as exc:
+                self.close()  # whatever the connection suffers from, the next call has a new one
+                raise StoreError(f"{self.path}: {exc}") from exc
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a record must be on disk before its message is completed
-        connection.executescript(_TABLE)
-        return connection
+        if self._connection is None:
+            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection = connection
+            _connected.add(self)
+            _write_ahead(connection)
+            connection.execute("PRAGMA synchronous = FULL")  # a record must be on disk before its message is completed
+            connection.executescript(_TABLE)
+        return self._connection
+
+    def close(self) -> None:
+        """Let go of the file until the next call."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _before_fork() -> None:
+    """SQLite's locks are the process's: a child with its parent's connection writes without any, and its records are
+    lost. https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_"""
+    _lock.acquire()
+    for store in list(_connected):
+        store.close()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Processes that make a file at the same moment stand in each other's way here, where SQLite does not wait."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> Sequence[Answer]:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        answers = [_swap(connection, change) for change in changes]
+        _purge(connection, PURGE + len(changes))
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return answers
 
 
 def _swap(connection: sqlite3.Connection, change: Change) -> Answer:
     row = connection.execute("SELECT record FROM records WHERE key = ?", (change.key,)).fetchone()
-    answer = decide(None if row is None else load(row[0]), change)
+    try:
+        current = None if row is None else load(row[0])
+    except (ValueError, TypeError, KeyError) as exc:  # such as a newer version's: no other key has to suffer for it
+        return Answer(won=False, error=StoreError(f"a record that cannot be read: {type(exc).__name__}"))
+    answer = decide(current, change)
     if answer.won and change.record is None:
         connection.execute("DELETE FROM records WHERE key = ?", (change.key,))
     elif answer.won and change.record is not None:
@@ -79,17 +123,17 @@ def _swap(connection: sqlite3.Connection, change: Change) -> Answer:
     return answer
 
 
-def _purge(connection: sqlite3.Connection) -> None:
+def _purge(connection: sqlite3.Connection, most: int) -> None:
     """An expired record counts as absent anyway; this only keeps the file small."""
     connection.execute(
-        "DELETE FROM records WHERE key IN (SELECT key FROM records WHERE expires_at < ? LIMIT ?)",
-        (_text(datetime.now(UTC)), PURGE),
+        "DELETE FROM records WHERE key IN (SELECT key FROM records WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+        (_text(datetime.now(UTC)), most),
     )
 
 
 def dump(record: Record) -> str:
     """A record as JSON, with times in UTC."""
-    fields = asdict(record)
+    fields = {name: getattr(record, name) for name in Record.__slots__}
     fields["lease_until"], fields["expires_at"] = _text(record.lease_until), _text(record.expires_at)
     return json.dumps(fields, separators=(",", ":"))
 
@@ -108,8 +152,9 @@ def _text(moment: datetime) -> str:
 
 def from_url(url: str) -> SQLiteStore:
     """`sqlite:///var/lib/orders.db` is an absolute path, `sqlite://orders.db` one from the working directory."""
-    parts = urlsplit(url)
-    path = unquote(parts.netloc + parts.path)
+    path = unquote(url.partition("://")[2])
     if not path.strip("/"):
         raise ConfigError(f"{url!r} names no file: sqlite:///var/lib/orders.db, or sqlite://orders.db from here")
+    if path.strip("/") == ":memory:":
+        raise ConfigError(f"{url!r}: records that only this process needs to see are kept by memory://")
     return SQLiteStore(path)

@@ -1,0 +1,48 @@
+"""What may be the id of a message."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peeklock.message import Message, Trail, is_text
+
+SURROGATES = "\ud800", "a\udfffb", "\udc00\ud800"
+
+
+@pytest.mark.parametrize("text", SURROGATES)
+def test_half_a_surrogate_pair_is_no_id(text):
+    """JSON lets it through, and no store could ever write it."""
+    assert not is_text(text)
+    assert Trail.load(json.dumps({"id": text})) is None
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_other_text_is_one(text):
+    """In any script, with any control character."""
+    assert is_text(text)
+    trail = Trail(id=text, generation=1, hop=2, attempts=3)
+    assert Trail.load(trail.dump()) == trail
+
+
+@given(st.text(min_size=1), st.integers(0, 9), st.integers(0, 9))
+def test_what_travels_in_an_attribute_is_ascii(text, generation, hop):
+    """Since headers are."""
+    assert Trail(id=text, generation=generation, hop=hop).dump().isascii()
+
+
+@pytest.mark.parametrize("sent", [None, "", "x", "1e3", 10**30, -(10**30), "9" * 5000, object()])
+def test_a_time_that_is_none(sent):
+    """Is not known, and no fault of the message."""
+    assert Message(id="m", body=b"", queue="q", sent_ms=sent).sent_at is None
+
+
+@pytest.mark.parametrize("sent", [0, "0", "00"])
+def test_the_first_moment_is_a_time(sent):
+    """Nothing is not zero."""
+    sent_at = Message(id="m", body=b"", queue="q", sent_ms=sent).sent_at
+    assert sent_at is not None
+    assert sent_at.timestamp() == 0

@@ -1,0 +1,86 @@
+"""One of each a process, whoever asks first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from peeklock import loop
+from peeklock.registry import open_sender, open_store
+from tests.support import ROOT
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.core.test_registry import {what}
+print(len({what}()))
+"""
+
+
+def at_once(ask: Callable[[], object]) -> set[int]:
+    """What sixteen threads get that ask at the same moment, by identity."""
+    start, got = threading.Barrier(16), []
+
+    def run() -> None:
+        start.wait(20)
+        got.append(ask())
+
+    threads = [threading.Thread(target=run) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(got) == 16
+    return {id(one) for one in got}
+
+
+async def running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def stores() -> set[int]:
+    return at_once(lambda: open_store("memory://race"))
+
+
+def senders() -> set[int]:
+    return at_once(lambda: open_sender("memory://race"))
+
+
+def loops() -> set[int]:
+    return at_once(lambda: loop.run(running_loop()))
+
+
+@pytest.mark.parametrize("what", ["stores", "senders", "loops"])
+def test_threads_that_ask_at_once_share(what):
+    """Two stores under one address would let a key run twice; a second loop breaks the connections of the first."""
+    program = PROGRAM.format(root=str(ROOT), what=what)
+    for _ in range(3):
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+        assert run.stdout == "1\n"
+
+
+FORKING = """
+import asyncio, os
+from peeklock import loop
+async def name():
+    return os.getpid()
+assert loop.run(name()) == os.getpid()
+child = os.fork()
+if child == 0:
+    os._exit(0 if loop.run(name()) == os.getpid() else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_has_a_loop_of_its_own():
+    """The thread of its parent's is not there."""
+    command = [sys.executable, "-W", "ignore", "-c", FORKING]  # Python 3.12 warns of any fork with threads
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout == "0\n"
