@@ -10,6 +10,17 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
+def on_this_machine(folder: Path) -> dict[str, str]:
+    """The variables that infrastructure would set for the example handlers, all of it in a folder."""
+    return {
+        "PEEKLOCK_STORE": f"sqlite://{folder}/keys.db",
+        "PEEKLOCK_ORDERS_URL": f"file://{folder}/orders.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{folder}/letters.jsonl",
+        "PEEKLOCK_RECEIPTS_URL": f"file://{folder}/receipts.jsonl",
+        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{folder}/letters.jsonl",
+    }
+
+
 @contextmanager
 def environment(**variables: str | None) -> Iterator[None]:
     """The environment with these variables, and as it was afterwards."""

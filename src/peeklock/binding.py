@@ -179,11 +179,7 @@ class Binding:
     def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> Sequence[Settled]:
         """Handle one event's messages, from synchronous code. `changes`: fields of the plan, for this event."""
         plan = replace(self.plan(), **changes) if changes else self.plan()
-        if not self.is_async:
-            return engine.handle(plan, messages, remaining)
-        from peeklock import loop
-
-        return loop.run(engine.handle_async(plan, messages, remaining))
+        return engine.run(plan, messages, remaining)
 
     async def run_async(
         self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from peeklock.errors import ConfigError, SendError
-from peeklock.parcel import Parcel
+from peeklock.errors import ConfigError, SendError, because
+from peeklock.parcel import Parcel, from_json, to_json
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"
@@ -66,9 +66,7 @@ class CloudTasksSender:
         except AlreadyExists:
             return None
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
-            failure = SendError(f"{self.queue}: {type(exc).__name__}: {exc}")
-            failure.__cause__ = exc
-            return failure
+            return because(SendError(f"{self.queue}: {type(exc).__name__}: {exc}"), exc)
         return None
 
     def task(self, parcel: Parcel) -> Any:
@@ -99,12 +97,10 @@ def headers_of(parcel: Parcel) -> dict[str, str]:
     headers = {TRAIL_HEADER: parcel.trail.dump(), "content-type": parcel.content_type or "application/octet-stream"}
     packed: dict[str, Any] = {}
     for name, value in parcel.attributes.items():
-        if isinstance(value, bytes):
-            packed[name] = {"base64": base64.b64encode(value).decode()}
-        elif name.startswith("ce-") and value.isascii() and value.isprintable():
+        if isinstance(value, str) and name.startswith("ce-") and value.isascii() and value.isprintable():
             headers[name] = value  # another consumer of the queue reads a CloudEvent by its headers
         else:
-            packed[name] = value
+            packed[name] = to_json(value)
     if packed:
         headers[ATTRIBUTES] = base64.b64encode(json.dumps(packed).encode()).decode()
     return headers
@@ -114,10 +110,7 @@ def unpack(text: str) -> Mapping[str, str | bytes]:
     """The attributes in the header; none when it was not written by `headers_of`."""
     try:
         packed = json.loads(base64.b64decode(text, validate=True)) if text else {}
-        return {
-            name: value if isinstance(value, str) else base64.b64decode(value["base64"], validate=True)
-            for name, value in packed.items()
-        }
+        return {name: from_json(value) for name, value in packed.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
 

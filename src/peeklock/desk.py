@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from peeklock.errors import SendError, StoreError
+from peeklock.errors import SendError, StoreError, because
 from peeklock.item import Item, Send
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -56,8 +56,7 @@ def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:
     except StoreError as exc:
         return [Answer(won=False, error=exc)] * len(changes)
     except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
-        failure = StoreError(f"{type(exc).__name__}: {exc}")
-        failure.__cause__ = exc
+        failure = because(StoreError(f"{type(exc).__name__}: {exc}"), exc)
         return [Answer(won=False, error=failure)] * len(changes)
     missing = len(changes) - len(answers)
     return answers[: len(changes)] + [Answer(won=False, error=StoreError("the store gave no answer"))] * missing
@@ -81,8 +80,7 @@ def _send(batch: Sequence[tuple[Item, Send]]) -> list[SendError | None]:
     except SendError as exc:
         return [exc] * len(batch)
     except Exception as exc:  # noqa: BLE001 - any failure of a sender means the same: not known to be there
-        failure = SendError(f"{type(exc).__name__}: {exc}")
-        failure.__cause__ = exc
+        failure = because(SendError(f"{type(exc).__name__}: {exc}"), exc)
         return [failure] * len(batch)
     missing = len(batch) - len(refusals)
     return refusals[: len(batch)] + [SendError("the sender gave no answer")] * missing

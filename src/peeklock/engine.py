@@ -20,6 +20,15 @@ from peeklock.schedule import Schedule
 from peeklock.store import Change
 
 
+def run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
+    """Run any consumer from synchronous code: an `async def` on the process's own loop."""
+    if not plan.handler.is_async:
+        return handle(plan, messages, remaining)
+    from peeklock import loop
+
+    return loop.run(handle_async(plan, messages, remaining))
+
+
 def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
     """Run a synchronous consumer over one event's messages; their outcomes in the same order.
 

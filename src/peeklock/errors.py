@@ -14,8 +14,11 @@ Retry, DeadLetter    not errors but decisions, raised by a handler or returned b
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TypeVar
 
 from peeklock.delays import Seconds, seconds
+
+E = TypeVar("E", bound=BaseException)
 
 
 class PeeklockError(Exception):
@@ -45,6 +48,12 @@ class StoreError(PeeklockError):
 
 class SendError(PeeklockError):
     """A message could not be handed to a queue; whether the queue has it is unknown."""
+
+
+def because(failure: E, cause: BaseException) -> E:
+    """What `raise failure from cause` would make of it, for a failure that is answered and not raised."""
+    failure.__cause__ = cause
+    return failure
 
 
 class Redeliver(PeeklockError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from peeklock.delays import ZERO
 from peeklock.errors import SendError
@@ -39,6 +40,16 @@ class Parcel:
     def id(self) -> str:
         """For platforms that deduplicate: equal for two publications of the same copy, different otherwise."""
         return f"{self.trail.derived}.letter" if self.letter else self.trail.derived
+
+
+def to_json(value: str | bytes) -> str | dict[str, str]:
+    """An attribute or a body as JSON holds it."""
+    return value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}
+
+
+def from_json(value: Any) -> str | bytes:
+    """What `to_json` was given. Raises KeyError, TypeError or ValueError for what it did not write."""
+    return value if isinstance(value, str) else base64.b64decode(value["base64"], validate=True)
 
 
 class Sender(Protocol):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.errors import ConfigError, SendError
+from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL
 from peeklock.parcel import Parcel
 from peeklock.registry import missing
@@ -71,9 +72,7 @@ class PubSubSender:
         return None
 
     def _failure(self, exc: Exception) -> SendError:
-        failure = SendError(f"{self.topic}: {type(exc).__name__}: {exc}")
-        failure.__cause__ = exc
-        return failure
+        return because(SendError(f"{self.topic}: {type(exc).__name__}: {exc}"), exc)
 
 
 def pack(parcel: Parcel) -> dict[str, str]:
@@ -92,7 +91,8 @@ def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
     attributes: dict[str, str | bytes] = {}
     for name, value in carried.items():
         if name.startswith(BINARY):
-            attributes[name.removeprefix(BINARY)] = base64.b64decode(value)
+            with suppress(ValueError):  # whoever wrote it, it was not `pack`, and the message is good all the same
+                attributes[name.removeprefix(BINARY)] = base64.b64decode(value, validate=True)
         elif not name.startswith(TRAIL):
             attributes[name] = value
     return attributes

@@ -110,10 +110,15 @@ def load_handler(target: str) -> Callable[..., Any]:
     return _checked(found, target)
 
 
+def _function(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The consumer itself, also of a bound entry point."""
+    bound = binding_of(handler)
+    return bound.function if bound else handler
+
+
 def _checked(found: Any, target: str) -> Callable[..., Any]:
-    bound = binding_of(found)
     try:
-        declaration(bound.function if bound else found)
+        declaration(_function(found))
     except ConfigError as exc:
         raise ReplayError(f"--handler {target!r}: {exc}") from exc
     handler: Callable[..., Any] = found
@@ -195,12 +200,10 @@ def replay(sample: Sample, wishes: Wishes) -> Iterator[Run]:
         run = Run(sample=sample, number=number, platform=platform)
         mail = _Mail(run)
         options = _options(wishes, sample, store, mail)
-        bound = binding_of(wishes.function)
-        function = bound.function if bound else wishes.function
         rehearse = importlib.import_module(PLATFORMS[platform]).rehearse
         try:
             with nullcontext() if wishes.live else routed(mail.to):
-                run.told = rehearse(function, sample.event, **options)
+                run.told = rehearse(_function(wishes.function), sample.event, **options)
         except EventError as exc:
             run.told = {"raises": "EventError"}
             run.errors.append(exc)
@@ -220,7 +223,7 @@ def _options(wishes: Wishes, sample: Sample, store: Store | None, mail: _Mail) -
     if store is not None:
         options["store"] = store
     if not wishes.live:
-        queue = _queue_of(wishes.function)
+        queue = declaration(_function(wishes.function)).queue
         options["dead_letter"] = mail.box(f"{queue.name}-dead-letter")
         options["queue"] = mail.box(queue.name)
     if wishes.deadline is not None:
@@ -229,11 +232,6 @@ def _options(wishes: Wishes, sample: Sample, store: Store | None, mail: _Mail) -
     if unwrap is not None:
         options["unwrap"] = unwrap
     return options
-
-
-def _queue_of(function: Callable[..., Any]) -> Queue:
-    bound = binding_of(function)
-    return declaration(bound.function if bound else function).queue
 
 
 def _unwrap(wishes: Wishes, sample: Sample) -> Unwrap | None:

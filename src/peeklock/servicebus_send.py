@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.errors import ConfigError, SendError
+from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL
 from peeklock.parcel import Parcel
 from peeklock.registry import missing
@@ -119,9 +119,7 @@ class ServiceBusSender:
 
     def _failure(self, exc: Exception) -> SendError:
         hint = f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
-        failure = SendError(f"{self.entity}: {type(exc).__name__}: {exc}{hint}")
-        failure.__cause__ = exc
-        return failure
+        return because(SendError(f"{self.entity}: {type(exc).__name__}: {exc}{hint}"), exc)
 
 
 def _batches(link: Any, messages: Sequence[tuple[int, Any]]) -> Iterator[tuple[list[int], Any]]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from peeklock.clock import Clock
-from peeklock.errors import ConfigError, Redeliver, SendError
+from peeklock.errors import ConfigError, Redeliver, SendError, because
 from peeklock.observe import Settled, record
 from peeklock.parcel import REASON, Parcel
 from peeklock.plan import RESERVE
@@ -38,9 +38,7 @@ class Natively:
         try:
             self.actions.deadletter(raw, reason, detail)
         except Exception as exc:  # noqa: BLE001 - whatever the worker raises: not known to be there
-            failure = SendError(f"deadletter: {type(exc).__name__}: {exc}")
-            failure.__cause__ = exc
-            return failure
+            return because(SendError(f"deadletter: {type(exc).__name__}: {exc}"), exc)
         self.settled.add(id(raw))
         return None
 

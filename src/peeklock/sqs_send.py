@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.errors import ConfigError, SendError
+from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL, Message, Trail
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, from_json, to_json
 
 MAX_BATCH_BYTES = 1024 * 1024
 MAX_BATCH = 10
@@ -77,8 +77,7 @@ class SQSSender:
         try:
             answer = sqs.send_message_batch(QueueUrl=self.url, Entries=chunk)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
-            failure = SendError(f"{self.url}: {type(exc).__name__}: {exc}")
-            failure.__cause__ = exc
+            failure = because(SendError(f"{self.url}: {type(exc).__name__}: {exc}"), exc)
             yield from ((int(entry["Id"]), failure) for entry in chunk)
             return
         accepted = {one["Id"] for one in answer.get("Successful", ())}
@@ -174,10 +173,7 @@ def _attribute(value: str | bytes) -> dict[str, Any]:
 
 def _envelope(body: bytes, carried: Mapping[str, str | bytes]) -> str:
     """All of it as JSON in ASCII, which SQS always takes."""
-    packed = {
-        name: value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}
-        for name, value in carried.items()
-    }
+    packed = {name: to_json(value) for name, value in carried.items()}
     return json.dumps({"attributes": packed, "body": base64.b64encode(body).decode()}, separators=(",", ":"))
 
 
@@ -193,15 +189,11 @@ def unpack(message: Message, attributes: dict[str, str | bytes], trail_text: str
         elif form == "envelope":
             packed = json.loads(message.body)
             body = base64.b64decode(packed["body"], validate=True)
-            inner = {name: _unpacked(value) for name, value in packed["attributes"].items()}
+            inner = {name: from_json(value) for name, value in packed["attributes"].items()}
             message.body = body
             attributes.update(inner)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
-
-
-def _unpacked(value: Any) -> str | bytes:
-    return value if isinstance(value, str) else base64.b64decode(value["base64"], validate=True)
 
 
 def from_url(url: str) -> SQSSender:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from peeklock import engine
@@ -18,7 +18,7 @@ from peeklock.clock import Clock, SystemClock
 from peeklock.declare import resolve
 from peeklock.delays import Seconds, seconds
 from peeklock.message import Message, Trail
-from peeklock.observe import LogObserver, Observer, Settled
+from peeklock.observe import LogObserver, Observer
 from peeklock.outcome import Outcome
 from peeklock.parcel import Sender
 from peeklock.plan import Delays, Plan
@@ -85,9 +85,40 @@ def deliver_all(
     observer: Observer | None = None,
 ) -> list[Outcome]:
     """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order."""
-    consumer = resolve(handler)
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
-    plan = Plan(
+    plan = plan_for(
+        handler,
+        store=MemoryStore() if store is None else store,
+        letters=letters,
+        parallel=parallel,
+        observer=observer,
+        clock=clock,
+    )
+    messages = [
+        _message(plan.queue, payload, name, group, attempt)
+        for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
+    ]
+    recorder = outbox or Outbox()
+    left = None if remaining is None else seconds(remaining, "remaining")
+    with routed(lambda _: recorder):
+        settled = engine.run(plan, messages, left)
+    return [one.outcome for one in settled]
+
+
+def plan_for(
+    handler: Callable[..., Any],
+    *,
+    store: Store | None = None,
+    letters: Sender | None = None,
+    copies: Sender | None = None,
+    delays: Delays = Delays.NATIVE,
+    parallel: int = 1,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
+) -> Plan:
+    """A consumer bound to no platform, for tests of the engine itself."""
+    consumer = resolve(handler)
+    return Plan(
         platform="test",
         queue=consumer.queue,
         handler=consumer.handler,
@@ -95,32 +126,15 @@ def deliver_all(
         key=consumer.key,
         fatal=consumer.declared.fatal,
         on_error=consumer.declared.on_error,
-        store=MemoryStore() if store is None else store,
+        store=store,
         letters=letters or Outbox(),
-        copies=None,
-        delays=Delays.NATIVE,
+        copies=copies,
+        delays=delays,
         parallel=parallel,
         observer=observer or LogObserver(),
         clock=clock or SystemClock(),
         random=random.Random(0),  # noqa: S311 - a test wants the same delay each time
     )
-    messages = [
-        _message(consumer.queue, payload, name, group, attempt)
-        for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
-    ]
-    recorder = outbox or Outbox()
-    left = None if remaining is None else seconds(remaining, "remaining")
-    with routed(lambda _: recorder):
-        settled = _run(plan, messages, left)
-    return [one.outcome for one in settled]
-
-
-def _run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None) -> Sequence[Settled]:
-    if not plan.handler.is_async:
-        return engine.handle(plan, messages, remaining)
-    from peeklock import loop
-
-    return loop.run(engine.handle_async(plan, messages, remaining))
 
 
 def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: int) -> Message:

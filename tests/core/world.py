@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from peeklock import Queue, consumer
+from peeklock import Queue, consumer, testing
 from peeklock.claims import State
 from peeklock.clock import Clock
-from peeklock.declare import resolve
 from peeklock.errors import SendError, StoreError
 from peeklock.message import Message, Trail
-from peeklock.observe import LogObserver, Observer
 from peeklock.parcel import Parcel
-from peeklock.plan import Delays, Plan
-from peeklock.store import Answer, Change, Store
+from peeklock.plan import Plan
+from peeklock.store import Answer, Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 
@@ -105,35 +102,9 @@ class CountingStore:
         return self.inner.swap(changes)
 
 
-def plan_for(
-    handler: Callable[..., Any],
-    *,
-    store: Store | None = None,
-    letters: Any = None,
-    copies: Any = None,
-    delays: Delays = Delays.NATIVE,
-    parallel: int = 1,
-    clock: Clock | None = None,
-    observer: Observer | None = None,
-) -> Plan:
-    consumer_ = resolve(handler)
-    return Plan(
-        platform="test",
-        queue=consumer_.queue,
-        handler=consumer_.handler,
-        decode=consumer_.decode,
-        key=consumer_.key,
-        fatal=consumer_.declared.fatal,
-        on_error=consumer_.declared.on_error,
-        store=store,
-        letters=letters or Outbox(),
-        copies=copies,
-        delays=delays,
-        parallel=parallel,
-        observer=observer or LogObserver(),
-        clock=clock or FakeClock(),
-        random=random.Random(1),
-    )
+def plan_for(handler: Callable[..., Any], *, clock: Clock | None = None, **world: Any) -> Plan:
+    """As the test kit's, with a clock that only the test moves."""
+    return testing.plan_for(handler, clock=clock or FakeClock(), **world)
 
 
 def message(

@@ -15,7 +15,7 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock.plan import RESERVE
 from peeklock.servicebus import DEFAULT_HOLD, DEFAULT_LOCK
 from tests.platforms.azure_worker import Worker
-from tests.support import ROOT, environment
+from tests.support import ROOT, environment, on_this_machine
 
 APP = ROOT / "handlers/azure_servicebus"
 HOST = json.loads((APP / "host.json").read_text())
@@ -83,14 +83,7 @@ def order(name: str, card: str) -> tuple[tuple[Any, str], dict[str, tuple[Any, s
 def test_an_order_becomes_a_receipt_and_a_declined_one_a_letter(worker, tmp_path):
     """Through both functions, with the environment that the infrastructure sets."""
     files = {name: tmp_path / f"{name}.jsonl" for name in ("orders", "receipts", "letters")}
-    settings = {
-        "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
-        "PEEKLOCK_ORDERS_URL": f"file://{files['orders']}",
-        "PEEKLOCK_RECEIPTS_URL": f"file://{files['receipts']}",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{files['letters']}",
-        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{files['letters']}",
-    }
-    with environment(**settings):
+    with environment(**on_this_machine(tmp_path)):
         assert worker.invoke("charge", *order("o-1", "tok_declined")) == (True, "")
         assert worker.invoke("charge", *order("o-2", "tok_ok")) == (True, "")
         (receipt,) = [json.loads(line) for line in files["receipts"].read_text().splitlines()]

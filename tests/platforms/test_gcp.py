@@ -34,7 +34,7 @@ from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.unwrap import cloudevents
 from tests.core.world import FlakySender, Script
-from tests.support import ROOT, environment
+from tests.support import ROOT, environment, on_this_machine
 
 QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
 
@@ -239,6 +239,7 @@ class TestReceive:
         )
         assert all(isinstance(value, str) for value in packed.values())
         assert pubsub_send.unpack(packed) == {"a": b"\xff", "b": "c", "content-type": "text/plain"}
+        assert pubsub_send.unpack({"peeklock-base64.a": "%", "peeklock-base64.b": "e", "c": "d"}) == {"c": "d"}
 
 
 MAIN = """
@@ -290,13 +291,7 @@ def test_under_functions_framework_async(tmp_path):
 
 def test_the_example_entries(tmp_path):
     """As functions-framework loads them, with the environment that the infrastructure sets."""
-    settings = {
-        "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
-        "PEEKLOCK_ORDERS_URL": f"file://{tmp_path}/orders.jsonl",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
-        "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
-        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
-    }
+    settings = on_this_machine(tmp_path)
     event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
     with environment(**settings):
         main = str(ROOT / "handlers/gcp_cloudtasks/main.py")

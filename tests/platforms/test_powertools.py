@@ -14,7 +14,7 @@ from peeklock.observers.powertools import PowertoolsObserver
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.platforms.test_sqs import record
-from tests.support import ROOT, environment
+from tests.support import ROOT, environment, on_this_machine
 
 
 @consumer(Queue("orders"))
@@ -84,13 +84,7 @@ def test_a_subsegment_around_each_run():
 def test_the_example_entry_runs_as_lambda_would_run_it(tmp_path, capsys):
     """Imported by its path, with the environment that the infrastructure sets."""
     event = json.loads((ROOT / "events/sqs/single.json").read_text())
-    settings = {
-        "POWERTOOLS_TRACE_DISABLED": "true",
-        "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
-        "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
-    }
-    with environment(**settings):
+    with environment(POWERTOOLS_TRACE_DISABLED="true", **on_this_machine(tmp_path)):
         from handlers.aws_sqs.handler import handler as entry
 
         assert entry(event, None) == {"batchItemFailures": []}

@@ -21,7 +21,7 @@ from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.core.world import FlakySender, Script
 from tests.platforms.azure_worker import Worker
-from tests.support import ROOT, environment
+from tests.support import ROOT, environment, on_this_machine
 
 QUEUE = Queue("orders", max_attempts=3, timeout=20)
 
@@ -120,13 +120,7 @@ class TestWorker:
 
     def test_the_example_app(self, tmp_path):
         """As the host finds it: by the path of function_app.py."""
-        settings = {
-            "PEEKLOCK_STORE": f"sqlite://{tmp_path}/keys.db",
-            "PEEKLOCK_ORDERS_URL": f"file://{tmp_path}/orders.jsonl",
-            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
-            "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
-            "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
-        }
+        settings = on_this_machine(tmp_path)
         with environment(**settings):
             worker = Worker(path=ROOT / "handlers/azure_servicebus/function_app.py")
             body = b'{"order_id":"o-1","customer":"c","cents":5,"card":"tok_ok"}'

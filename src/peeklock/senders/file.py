@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from urllib.parse import unquote
 
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, from_json, to_json
 
 
 class FileSender:
@@ -66,8 +65,8 @@ def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
         "delay_s": parcel.delay.total_seconds(),
         "group": parcel.group,
         "content_type": parcel.content_type,
-        "attributes": {name: _value(value) for name, value in parcel.attributes.items()},
-        "body": _value(_text(parcel.body)),
+        "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
+        "body": to_json(_text(parcel.body)),
     }
 
 
@@ -76,10 +75,6 @@ def _text(body: bytes) -> str | bytes:
         return body.decode()
     except UnicodeDecodeError:
         return body
-
-
-def _value(value: str | bytes) -> Any:
-    return value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}
 
 
 def read(path: str) -> Iterator[Parcel]:
@@ -94,20 +89,16 @@ def read(path: str) -> Iterator[Parcel]:
 
 
 def load(line: dict[str, Any]) -> Parcel:
-    body = _unvalue(line["body"])
+    body = from_json(line["body"])
     return Parcel(
         body=body if isinstance(body, bytes) else body.encode(),
         trail=Trail(id=line["id"], generation=line["generation"], hop=line["hop"], attempts=line["attempts"]),
-        attributes={name: _unvalue(value) for name, value in line["attributes"].items()},
+        attributes={name: from_json(value) for name, value in line["attributes"].items()},
         group=line["group"],
         delay=timedelta(seconds=line["delay_s"]),
         content_type=line["content_type"],
         letter=line["letter"],
     )
-
-
-def _unvalue(value: Any) -> str | bytes:
-    return base64.b64decode(value["base64"]) if isinstance(value, dict) else str(value)
 
 
 def from_url(url: str) -> FileSender:
