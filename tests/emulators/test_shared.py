@@ -1,0 +1,97 @@
+"""What every emulator is made of: a movable time, faults from a seed, and a loop in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from peeklock.emulators.background import Background
+from peeklock.emulators.faults import Faults
+from peeklock.emulators.timeline import Timeline
+from peeklock.errors import ConfigError
+
+
+def test_actions_are_done_in_order_at_their_own_times_when_time_is_moved() -> None:
+    done: list[tuple[str, float]] = []
+
+    async def scenario() -> None:
+        timeline = Timeline(asyncio.get_running_loop())
+        start = timeline.now()
+
+        def note(name: str) -> None:
+            done.append((name, round(timeline.now() - start)))
+
+        def note_and_go_on() -> None:
+            note("first")
+            timeline.after(5, lambda: note("second"))
+
+        timeline.at(start + 20, lambda: note("third"))
+        timeline.at(start + 10, note_and_go_on)
+        timeline.at(start + 10, lambda: note("cancelled")).cancel()
+        timeline.after(60, lambda: note("not yet"))
+        timeline.advance(30)
+        note("moved")
+        timeline.close()
+        timeline.advance(100)
+
+    asyncio.run(scenario())
+    assert done == [("first", 10), ("second", 15), ("third", 20), ("moved", 30)]
+
+
+def test_time_also_passes_by_itself() -> None:
+    order: list[int] = []
+
+    async def scenario() -> float:
+        timeline = Timeline(asyncio.get_running_loop())
+        rang = asyncio.Event()
+        timeline.after(0.02, rang.set)
+        timeline.after(0.02, lambda: order.append(2))
+        timeline.after(0.01, lambda: order.append(1))
+        await asyncio.wait_for(rang.wait(), 10)
+        return timeline.now()
+
+    assert abs(asyncio.run(scenario()) - time.time()) < 5
+    assert order == [1, 2]
+
+
+def test_faults_are_the_same_for_the_same_seed_in_any_order() -> None:
+    faults = Faults(seed=7, drop=0.3, kill=1.0)
+    again = Faults(seed=7, drop=0.3, kill=1.0)
+    hits = {n: faults.hits("drop", "message", n) for n in range(1000)}
+    assert {n: again.hits("drop", "message", n) for n in reversed(range(1000))} == hits
+    assert 200 < sum(hits.values()) < 400
+    assert hits != {n: Faults(seed=8, drop=0.3).hits("drop", "message", n) for n in range(1000)}
+    assert faults.hits("kill", "x")
+    assert not faults.hits("duplicate", "x")
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"Faults\(drop="):
+        Faults(drop=share)
+
+
+def test_a_loop_in_a_thread_answers_and_ends_with_its_tasks_cancelled() -> None:
+    background = Background("test")
+    ended: list[str] = []
+
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def start() -> asyncio.Task[None]:
+        task = asyncio.create_task(forever())
+        await asyncio.sleep(0)
+        return task
+
+    task = background.run(start())
+    assert background.call(len, "abc") == 3
+    with pytest.raises(ZeroDivisionError):
+        background.call(lambda: 1 // 0)
+    background.close()
+    assert ended == ["cancelled"]
+    assert task.cancelled()
