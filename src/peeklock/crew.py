@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -28,6 +28,10 @@ MOST_THREADS = 512
 # A bound against a leak, not a setting: an event never uses more threads than `parallel`, and one for the store.
 
 Job = tuple[Sequence[Item], Errors]
+
+set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+# What `signal.signal` wraps, without its search for the handlers among the members of an enum: that takes longer than a
+# small event.
 
 
 @functools.cache
@@ -72,13 +76,13 @@ class Alarm:
         self.started: float | None = None
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGALRM, self._ring)
+        self._before = set_handler(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, self.timeout)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._before)
+        set_handler(signal.SIGALRM, self._before)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
