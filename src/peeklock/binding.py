@@ -206,9 +206,11 @@ def binding_of(entry: object) -> Binding | None:
     return found if isinstance(found, Binding) else None
 
 
-def remaining(*limits: timedelta | None) -> timedelta | None:
-    """The tightest of the limits that are known."""
-    return min((limit for limit in limits if limit is not None), default=None)
+def tighter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    """Of two limits, as far as they are known."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _check_parallel(parallel: object) -> None:

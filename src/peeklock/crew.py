@@ -6,6 +6,7 @@ import contextvars
 import functools
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,9 +30,9 @@ MOST_THREADS = 512
 
 Job = tuple[Sequence[Item], Errors]
 
-set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
-# What `signal.signal` wraps, without its search for the handlers among the members of an enum: that takes longer than a
-# small event.
+set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
+# What is beneath `signal.signal`, without its search for handlers among the members of an enum, which takes longer than
+# a small event.
 
 
 @functools.cache
@@ -96,7 +97,7 @@ class Alarm:
 def can_interrupt() -> bool:
     """Whether this thread gets the alarm, and nobody else waits for one."""
     return (
-        threading.current_thread() is threading.main_thread()
+        threading.get_ident() == threading.main_thread().ident
         and hasattr(signal, "setitimer")
         and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     )
@@ -128,12 +129,14 @@ class Inline:
     def _run_one(self, item: Item) -> BaseException | None:
         alarm = self.alarm
         error: BaseException | None
+        started = time.monotonic()
         try:
-            started = alarm.started = time.monotonic()
-            error = call_one(self.plan, item, started)
+            alarm.started = started
+            error = call_one(self.plan, item)
             alarm.started = None
         except Interrupted as rang:  # between the handler's end and the line that says so
             alarm.started, error = None, rang
+        item.duration = time.monotonic() - started
         return timed_out(self.plan, "interrupted") if type(error) is Interrupted else error
 
     def _run(self, items: Sequence[Item]) -> Errors:

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
-from peeklock.binding import Binding, binding_of, remaining
+from peeklock.binding import Binding, binding_of, tighter
 from peeklock.declare import resolve
 from peeklock.decode import decoder
 from peeklock.delays import backoff, retry_after, seconds
@@ -148,8 +148,9 @@ def test_durations():
     with pytest.raises(TypeError, match="x takes seconds"):
         seconds(True, "x")
     assert Retry("busy", after=3).after == timedelta(seconds=3)
-    assert remaining(None, timedelta(1), timedelta(2)) == timedelta(1)
-    assert remaining(None) is None
+    assert tighter(timedelta(1), timedelta(2)) == tighter(timedelta(2), timedelta(1)) == timedelta(1)
+    assert tighter(None, timedelta(0)) == tighter(timedelta(0), None) == timedelta(0)
+    assert tighter(None, None) is None
 
 
 # -- messages
