@@ -123,20 +123,23 @@ class Binding:
         return open_store(given) if isinstance(given, str) else given
 
     def _check_store(self, store: Store | None, delays: Delays) -> None:
-        if store is not None:
-            return
         queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
-        if self.consumer.key is not None:
+        if store is None and self.consumer.key is not None:
             raise ConfigError(f"{self.consumer.name}: key= needs a store that remembers keys; {fix}")
-        if queue.exact_delay and delays is Delays.NONE:
+        if queue.exact_delay and delays is not self.delays:
             raise ConfigError(
                 f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"
                 f" {self.platform}, which cannot delay a message itself; {fix}, or leave first_delay out"
             )
-        weaker = "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
-        if delays is Delays.NONE:
-            weaker += ", with the queue's own delay between them"
-        record("peeklock.weaker %s", {"queue": queue.name, "detail": weaker}, level=logging.WARNING)
+        weaker = []
+        if store is None:
+            weaker.append(
+                "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
+            )
+        if delays is Delays.NONE and (store is None or queue.exact_delay):
+            weaker.append("the queue's own delay is between the attempts, not first_delay")
+        if weaker:
+            record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=logging.WARNING)
 
     def _letters(self) -> Sender:
         given = self.options.get("dead_letter") or os.environ.get(self.queue.variable("DEAD_LETTER"))
