@@ -113,10 +113,18 @@ class Binding:
             copies=self._copies() if delays is Delays.COPY else None,
             delays=delays,
             parallel=options.get("parallel", 1),
-            observer=options.get("observer") or LogObserver(),
+            observer=self._observer(),
             clock=options.get("clock") or SystemClock(),
             random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
         )
+
+    def _observer(self) -> Observer:
+        observer = self.options.get("observer") or LogObserver()
+        if not (address := os.environ.get("PEEKLOCK_FOLLOW")):
+            return observer
+        from peeklock.follow import followed
+
+        return followed(observer, self.platform, address)
 
     def _store(self) -> Store | None:
         given = self.options.get("store") or os.environ.get("PEEKLOCK_STORE")
