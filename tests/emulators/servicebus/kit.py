@@ -1,0 +1,34 @@
+"""What the tests of the emulator share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
+
+LETTERS = "/$DeadLetterQueue"
+
+
+def send(client: ServiceBusClient, queue: str, *bodies: str | ServiceBusMessage) -> None:
+    messages = [body if isinstance(body, ServiceBusMessage) else ServiceBusMessage(body) for body in bodies]
+    with client.get_queue_sender(queue) as sender:
+        sender.send_messages(messages)
+
+
+def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
+    """Exactly so many, however they come."""
+    found: list[ServiceBusReceivedMessage] = []
+    while len(found) < count:
+        more = receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
+        assert more, f"{len(found)} of {count} messages came"
+        found += more
+    return found
+
+
+def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
+    return receive(receiver)[0]
+
+
+def texts(messages: Sequence[Any]) -> list[str]:
+    return [str(message) for message in messages]
