@@ -22,7 +22,8 @@ class Service:
     """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
 
     def __init__(self, faults: Faults, idle: float) -> None:
-        self.world = World(timeline=Timeline(asyncio.get_running_loop()), faults=faults)
+        loop = asyncio.get_running_loop()
+        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults)
         self.broker = Broker(self.world)
         self._idle = idle
         self._nodes = Nodes(self.broker)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 @dataclass(slots=True, kw_only=True)
 class World:
     timeline: Timeline
+    soon: Callable[[Callable[[], None]], object]
+    """Do it, but not within what is being done now."""
     faults: Faults = NO_FAULTS
     ahead: float = 0.0
     """Seconds by which the time was moved. Clients live in real time, so they are told times that much earlier: what is
@@ -38,10 +40,6 @@ class World:
         key = (knob, *what)
         self.seen[key] += 1
         return self.faults.hits(knob, *what, self.seen[key])
-
-    def soon(self, action: Callable[[], None]) -> None:
-        """Not within what is being done now."""
-        self.timeline.after(0.0, action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
