@@ -115,6 +115,7 @@ def test_what_a_test_sees_of_a_message(bus: ServiceBusEmulator) -> None:
     assert (first.body, first.state, first.locked, first.delivery_count) == (b"ab", "active", False, 0)
     assert first.properties == {"n": 1}
     assert second.body == encode.string("text")
+    assert len(second.message_id) == 32  # it had none: it was given one
 
 
 def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:

@@ -30,12 +30,13 @@ class Content:
     """Seconds."""
     annotations: tuple[tuple[bytes, bytes], ...] = ()
     """The sender's own: those that the broker writes are dropped."""
-    properties: tuple[bytes, ...] = ()
-    """The fields of the properties section; the last ones may be left out."""
+    properties: tuple[bytes, ...]
+    """The fields of the properties section, beginning with an id; the last ones may be left out."""
     application: Mapping[str, bytes] = field(default_factory=dict)
     body: bytes = b""
     """The body's sections and the footer."""
     id: str | None = None
+    """The sender's."""
     session: str | None = None
     partition: str | None = None
     due: float | None = None
@@ -90,7 +91,8 @@ class StoredMessage:
     """What an entity holds, for a test to look at."""
 
     sequence_number: int
-    message_id: str | None
+    message_id: str
+    """The sender's, or the one that it was given."""
     session_id: str | None
     body: bytes
     state: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from peeklock.emulators.servicebus import wire
 from peeklock.emulators.servicebus.connection import Connection
 from peeklock.emulators.servicebus.errors import BUSY, Refused
@@ -31,6 +33,6 @@ class Sender:
         """Nothing is kept."""
 
 
-def named(contents: list[Content]) -> tuple[str, ...]:
+def named(contents: list[Content]) -> tuple[object, ...]:
     """What a delivery is drawn by: its messages' ids, or without ids its bodies."""
-    return tuple(content.id or content.body.hex() for content in contents)
+    return tuple(content.id or zlib.crc32(content.body) for content in contents)

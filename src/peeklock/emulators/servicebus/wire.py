@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,7 +85,7 @@ def _content(data: bytes) -> Content:
         priority=raw_header[1] if len(raw_header) > 1 else encode.NULL,
         ttl=_ttl(header),
         annotations=_senders(parts.named[ANNOTATIONS]) if annotations else (),
-        properties=tuple(fields(parts.named[PROPERTIES])) if properties else (),
+        properties=_identified(fields(parts.named[PROPERTIES]) if properties else []),
         application=_application(parts.named.get(APPLICATION)),
         body=b"".join(parts.body),
         id=_text(properties, MESSAGE_ID),
@@ -92,6 +93,13 @@ def _content(data: bytes) -> Content:
         partition=_optional(annotations.get(_PARTITION)),
         due=_seconds(annotations.get(_SCHEDULED)),
     )
+
+
+def _identified(properties: list[bytes]) -> tuple[bytes, ...]:
+    """With an id, as every message has that comes from the service: the JavaScript SDK counts on it."""
+    if not properties or properties[MESSAGE_ID] == encode.NULL:
+        return (encode.string(uuid.uuid4().hex), *properties[1:])
+    return tuple(properties)
 
 
 def _typed(data: bytes, kind: type) -> Any:
@@ -180,7 +188,7 @@ def stored(message: Message) -> StoredMessage:
     content = message.content
     return StoredMessage(
         sequence_number=message.sequence,
-        message_id=content.id,
+        message_id=str(whole(content.properties[MESSAGE_ID])),
         session_id=content.session,
         body=b"".join(_data(value) for _, value in _sections(content.body)),
         state=STATES[message.state],
@@ -216,7 +224,7 @@ def request(data: bytes, message_format: int) -> Request:
     properties = [whole(value) for value in content.properties]
     body = decode(content.body)[0] if content.body else None
     return Request(
-        content.properties[MESSAGE_ID] if content.properties else encode.NULL,
+        content.properties[MESSAGE_ID],
         _text(properties, 4),
         {name: whole(value) for name, value in content.application.items()},
         body.value if isinstance(body, Described) else None,
