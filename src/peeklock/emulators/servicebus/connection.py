@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._idle = idle
         self._in = bytearray()
         self._out: list[bytes] = []
+        self._reading = False
         self._next: Callable[[], bool] = self._header
         self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         self._in += data
+        self._reading = True
         try:
             while not self._ended and self._next():
                 pass
@@ -72,6 +74,7 @@ class Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - a fault of ours: it ends this client's connection, not the others
             _LOG.exception("a frame of a client could not be handled")
             self.fail(AmqpError(INTERNAL, "the frame could not be handled"))
+        self._reading = False
         self._flush()
 
     def pause_writing(self) -> None:
@@ -185,7 +188,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """With all else that is sent in this turn of the loop."""
-        if not self._out:
+        if not self._out and not self._reading:
             self._loop.call_soon(self._flush)
         self._out.append(frame)
 

@@ -14,7 +14,7 @@ from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
-from peeklock.emulators.servicebus.rulebook import Rule
+from peeklock.emulators.servicebus.rulebook import Rule, changed, view
 from peeklock.emulators.servicebus.world import Settings, World
 
 NO_SESSION = {
@@ -38,9 +38,15 @@ class Subscription:
             raise Refused(NOT_FOUND, f"The rule '{name}' does not exist in '{self.queue.path}'.")
 
     def offer(self, message: Message) -> None:
-        """A copy for a subscription that has a rule for it."""
-        if self.rules:
-            self._enqueue(message.content, message)
+        """A copy for each rule with an action that matches, and one for all the other rules that do."""
+        seen = view(message)
+        matching = [rule for rule in self.rules.values() if rule.matches(seen)]
+        actions = [rule.action for rule in matching if rule.action is not None]
+        contents = [changed(message.content, seen, action(seen)) for action in actions]
+        if len(actions) < len(matching):
+            contents.append(message.content)
+        for content in contents:
+            self._enqueue(content, message)
 
     def _enqueue(self, content: Content, origin: Message) -> None:
         copy = Message(content, next(self.queue.numbers), origin.enqueued)
