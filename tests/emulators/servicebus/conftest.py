@@ -8,6 +8,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
+from tests.emulators.servicebus.kit import closed
 
 
 @pytest.fixture
@@ -20,3 +21,4 @@ def bus() -> Iterator[ServiceBusEmulator]:
 def client(bus: ServiceBusEmulator) -> Iterator[ServiceBusClient]:
     with ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0) as made:
         yield made
+        closed()

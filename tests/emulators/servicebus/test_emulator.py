@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import one, send
+from tests.emulators.servicebus.kit import closed, one, send
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 UUID = uuid.UUID(int=9)
@@ -127,6 +127,7 @@ def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
             send(client, "orders", "a")
             with client.get_queue_receiver("orders") as receiver:
                 receiver.complete_message(one(receiver))
+            closed()
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 0
         assert program.stdout.read() == ""
