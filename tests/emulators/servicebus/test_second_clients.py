@@ -78,6 +78,23 @@ def test_sessions(bus: ServiceBusEmulator) -> None:
     }
 
 
+def test_rules(bus: ServiceBusEmulator) -> None:
+    bus.add_topic("events")
+    bus.add_subscription("events", "some")
+    found = azure(bus, "rules")
+    assert found["before"] == [["$Default", {"sqlExpression": "1=1"}]]
+    assert (found["twice"], found["gone"]) == ("MessagingEntityAlreadyExists", "MessagingEntityNotFound")
+    (name, correlation), never = found["after"]
+    assert (name, correlation["subject"], correlation["applicationProperties"]) == (
+        "created",
+        "created",
+        {"country": "pt"},
+    )
+    assert never == ["never", {"sqlExpression": "1=0"}]
+    assert found["body"] == "a"
+    assert bus.messages("events/Subscriptions/some") == []
+
+
 def test_error_conditions(bus: ServiceBusEmulator) -> None:
     assert azure(bus, "errors") == {
         "unknown": "MessagingEntityNotFound",

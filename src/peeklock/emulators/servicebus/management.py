@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from peeklock.emulators.servicebus import encode, settlement, wire
+from peeklock.emulators.servicebus import encode, ruleforms, settlement, wire
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
 from peeklock.emulators.servicebus.message import Message
@@ -77,6 +77,9 @@ class Management:
             "set-session-state": self._remember,
             "renew-session-lock": self._renew_session,
             "get-message-sessions": self._known_sessions,
+            "add-rule": self._add_rule,
+            "remove-rule": self._remove_rule,
+            "enumerate-rules": self._rules,
         }
 
     def do(self, request: Request) -> Reply:
@@ -183,10 +186,26 @@ class Management:
     def _known_sessions(self, body: Body) -> Reply:
         since = body.maybe("last-updated-time", datetime)
         after = None if since is None or since.timestamp() >= _NO_DATE else since.timestamp() + self._world.ahead
-        skip, count = body.maybe("skip", int) or 0, body.get("top", int)
+        skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
         found = self._sessions.known(after, skip, count)
         names = encode.list_([encode.string(one) for one in found])
         return _reply(skip=encode.integer(skip + len(found)), **{"sessions-ids": names}) if found else Reply(NO_CONTENT)
+
+    # -- rules
+
+    def _add_rule(self, body: Body) -> Reply:
+        rule = ruleforms.read(body.get("rule-name", str), body.get("rule-description", dict))
+        self._broker.subscription(self._queue).add(rule)
+        return Reply()
+
+    def _remove_rule(self, body: Body) -> Reply:
+        self._broker.subscription(self._queue).remove(body.get("rule-name", str))
+        return Reply()
+
+    def _rules(self, body: Body) -> Reply:
+        skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
+        chosen = list(self._broker.subscription(self._queue).rules.values())[skip : skip + count]
+        return _reply(rules=encode.list_([_map(("rule-description", ruleforms.write(one))) for one in chosen]))
 
 
 def _map(*pairs: tuple[str, bytes]) -> bytes:

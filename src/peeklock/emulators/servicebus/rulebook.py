@@ -50,10 +50,16 @@ class Rule:
     matches: Callable[[View], bool]
     action: Callable[[View], View] | None = None
     """What becomes of the copy that is made for this rule."""
+    shown: bytes = b""
+    """The filter, encoded, for clients that list the rules; where it is a Python function there is none to show."""
 
 
 def everything(_seen: View) -> bool:
     return True
+
+
+def nothing(_seen: View) -> bool:
+    return False
 
 
 EVERYTHING = Rule(name="$Default", matches=everything)

@@ -35,7 +35,7 @@ class Subscription:
 
     def remove(self, name: str) -> None:
         if self.rules.pop(name, None) is None:
-            raise Refused(NOT_FOUND, f"The rule '{name}' does not exist in '{self.queue.path}'.")
+            raise Refused(NOT_FOUND, f"The messaging entity '{self.queue.path}/Rules/{name}' could not be found.")
 
     def offer(self, message: Message) -> None:
         """A copy for each rule with an action that matches, and one for all the other rules that do."""

@@ -101,6 +101,33 @@ const scenarios = {
     return { session: first.sessionId, state, taken, bodies: messages.map(({ body }) => body), other: message.body };
   },
 
+  async rules() {
+    const manager = client.createRuleManager("events", "some");
+    const list = async () => {
+      const rules = [];
+      for await (const { name, filter } of manager.listRules()) rules.push([name, filter]);
+      return rules;
+    };
+    const before = await list();
+    await manager.deleteRule("$Default");
+    const filter = { subject: "created", applicationProperties: { country: "pt" } };
+    await manager.createRule("created", filter);
+    await manager.createRule("never", { sqlExpression: "1=0" });
+    const twice = await manager.createRule("created", filter).catch((error) => error.code);
+    const gone = await manager.deleteRule("unknown").catch((error) => error.code);
+    const sender = client.createSender("events");
+    const sent = [
+      { body: "a", subject: "created", applicationProperties: { country: "pt", size: 1 } },
+      { body: "b", subject: "created", applicationProperties: { country: "es" } },
+      { body: "c", applicationProperties: { country: "pt" } },
+    ];
+    await sender.sendMessages(sent);
+    const receiver = client.createReceiver("events", "some");
+    const [message] = await receiver.receiveMessages(1, few);
+    await receiver.completeMessage(message);
+    return { before, twice, gone, after: await list(), body: message.body };
+  },
+
   async errors() {
     const code = (error) => error.code;
     const receiver = client.createReceiver("orders");
