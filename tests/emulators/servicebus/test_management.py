@@ -86,7 +86,6 @@ SQL = {"sql-filter": {"expression": "1=1"}}
         (
             SOME,
             "add-rule",
-            {"rule-name": "r", "rule-description": {"correlation-filter": {"properties": 1}}},
             400,
             ARGUMENT,
         ),

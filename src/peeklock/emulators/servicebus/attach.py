@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from peeklock.emulators.servicebus import encode, frames
-from peeklock.emulators.servicebus.decode import Described, fields, skip
+from peeklock.emulators.servicebus.decode import Described, listed, mapped
 from peeklock.emulators.servicebus.errors import INVALID_FIELD, AmqpError
+from peeklock.emulators.servicebus.scan import fields, skip
 
 SESSION_FILTER = "com.microsoft:session-filter"
 SESSION_UNTIL = "com.microsoft:locked-until-utc"
@@ -78,8 +79,8 @@ def read(values: list[Any], encoded: bytes) -> Attach:
         modes=(_at(raw, 3), _at(raw, 4)),
         address=_address(source if receiving else target),
         reply_address=_address(target),
-        filters=filters if isinstance(filters, dict) else {},
-        properties=values[13] if isinstance(values[13], dict) else {},
+        filters=mapped(filters),
+        properties=mapped(values[13]),
     )
 
 
@@ -88,7 +89,7 @@ def _at(raw: list[bytes], position: int) -> bytes:
 
 
 def _terminus(value: object) -> list[Any]:
-    return value.value if isinstance(value, Described) and isinstance(value.value, list) else []
+    return listed(value.value) if isinstance(value, Described) else []
 
 
 def _address(terminus: list[Any]) -> str | None:

@@ -1,7 +1,7 @@
 """Bytes to Python values, strict: what is not AMQP is an AmqpError, whatever the bytes are.
 
 Widths are not kept: all integers are int, symbols are str, timestamps are datetime in UTC. Who must hand on a value
-unchanged keeps its bytes, which `skip` finds without looking inside.
+unchanged keeps its bytes, which `scan` finds without looking inside.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError
+from peeklock.emulators.servicebus.scan import DEEPEST, within
 
-DEEPEST = 32
-"""Levels of nesting; the SDKs need five."""
 MOST = 65_536
 """Elements of an array whose elements take no bytes: nothing else bounds their number."""
 
@@ -52,53 +51,22 @@ def whole(data: bytes) -> Any:
     return found
 
 
-def skip(data: bytes, at: int) -> int:
-    """Where the value that begins at `at` ends."""
-    try:
-        for _ in range(DEEPEST):
-            if data[at]:
-                return _past(data, at)
-            at = _past(data, at + 1)
-    except (struct.error, IndexError, KeyError) as exc:
-        raise AmqpError(DECODE, f"no AMQP value at byte {at}: {exc!r}") from exc
-    raise AmqpError(DECODE, "descriptors without a value")
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
-def _past(data: bytes, at: int) -> int:
-    return _end(data, at + 1 + _WIDTHS[data[at] >> 4](data, at + 1))
+def _is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
-def fields(data: bytes, at: int = 0) -> list[bytes]:
-    """The encoded elements of the list or map that begins at `at`."""
-    code = data[at]
-    if code == 0x45:  # noqa: PLR2004 - the empty list
-        return []
-    end, first = skip(data, at), at + (3 if code in {0xC0, 0xC1} else 9)
-    found: list[bytes] = []
-    while first < end:
-        after = skip(data, first)
-        found.append(data[first:after])
-        first = after
-    return found
+def listed(value: object) -> list[Any]:
+    """A list; instead of anything else an empty one."""
+    return value if is_list(value) else []
 
 
-_WIDTHS: dict[int, Callable[[bytes, int], int]] = {
-    0x4: lambda _data, _at: 0,
-    0x5: lambda _data, _at: 1,
-    0x6: lambda _data, _at: 2,
-    0x7: lambda _data, _at: 4,
-    0x8: lambda _data, _at: 8,
-    0x9: lambda _data, _at: 16,
-    **dict.fromkeys((0xA, 0xC, 0xE), lambda data, at: 1 + data[at]),
-    **dict.fromkeys((0xB, 0xD, 0xF), lambda data, at: 4 + int(_SIZE.unpack_from(data, at)[0])),
-}
-"""Bytes after the constructor, by its upper half."""
-
-
-def _end(data: bytes, end: int) -> int:
-    if end > len(data):
-        raise AmqpError(DECODE, f"a value ends {end - len(data)} bytes after the data")
-    return end
+def mapped(value: object) -> dict[Any, Any]:
+    """A map; instead of anything else an empty one."""
+    return value if _is_map(value) else {}
 
 
 def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
@@ -147,7 +115,7 @@ def _moment(milliseconds: int) -> datetime:
 
 def _short(make: Callable[[bytes], Any]) -> Decoder:
     def read(data: bytes, at: int, _depth: int) -> tuple[Any, int]:
-        end = _end(data, at + 1 + data[at])
+        end = within(data, at + 1 + data[at])
         return make(data[at + 1 : end]), end
 
     return read
@@ -155,7 +123,7 @@ def _short(make: Callable[[bytes], Any]) -> Decoder:
 
 def _long(make: Callable[[bytes], Any]) -> Decoder:
     def read(data: bytes, at: int, _depth: int) -> tuple[Any, int]:
-        end = _end(data, at + 4 + _SIZE.unpack_from(data, at)[0])
+        end = within(data, at + 4 + _SIZE.unpack_from(data, at)[0])
         return make(data[at + 4 : end]), end
 
     return read
@@ -174,7 +142,7 @@ Build = Callable[[bytes, int, int, int], tuple[Any, int]]
 
 def _narrow(build: Build) -> Decoder:
     def read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-        end = _end(data, at + 1 + data[at])
+        end = within(data, at + 1 + data[at])
         return _exactly(build(data, at + 2, data[at + 1], depth), end)
 
     return read
@@ -183,7 +151,7 @@ def _narrow(build: Build) -> Decoder:
 def _wide(build: Build) -> Decoder:
     def read(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         size, count = _SIZES.unpack_from(data, at)
-        end = _end(data, at + 4 + size)
+        end = within(data, at + 4 + size)
         if count > max(size, MOST):
             raise AmqpError(DECODE, f"{count} elements in {size} bytes")
         return _exactly(build(data, at + 8, count, depth), end)

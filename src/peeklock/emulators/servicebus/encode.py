@@ -10,6 +10,7 @@ import struct
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 NULL = b"\x40"
 TRUE = b"\x41"
@@ -120,15 +121,31 @@ def value(thing: object) -> bytes:
     raise TypeError(f"{type(thing).__name__} is no AMQP type")
 
 
-_NATURAL: tuple[tuple[type, Callable[..., bytes]], ...] = (
-    (type(None), lambda _: NULL),
+def _moment(moment: datetime) -> bytes:
+    return timestamp(moment.timestamp())
+
+
+def _items(items: list[object]) -> bytes:
+    return list_([value(item) for item in items])
+
+
+def _pairs(items: dict[object, object]) -> bytes:
+    return map_((value(key), value(item)) for key, item in items.items())
+
+
+def _null(_nothing: None) -> bytes:
+    return NULL
+
+
+_NATURAL: tuple[tuple[type, Callable[[Any], bytes]], ...] = (
+    (type(None), _null),
     (bool, boolean),
     (int, long),
     (float, double),
     (str, string),
     (bytes, binary),
     (uuid.UUID, uuid_),
-    (datetime, lambda moment: timestamp(moment.timestamp())),
-    (list, lambda items: list_([value(item) for item in items])),
-    (dict, lambda items: map_((value(key), value(item)) for key, item in items.items())),
+    (datetime, _moment),
+    (list, _items),
+    (dict, _pairs),
 )

@@ -11,9 +11,10 @@ import struct
 from typing import Any
 
 from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, skip
+from peeklock.emulators.servicebus.decode import Described, decode, is_list
 from peeklock.emulators.servicebus.encode import EMPTY_LIST, NULL
 from peeklock.emulators.servicebus.errors import DECODE, FRAMING, AmqpError
+from peeklock.emulators.servicebus.scan import skip
 
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 MECHANISMS, SASL_INIT, _CHALLENGE, _RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
@@ -49,12 +50,13 @@ def parse(data: bytes, at: int, kind: int) -> tuple[int, list[Any], bytes]:
     code = found.descriptor if isinstance(found, Described) else None
     known = _SASL_FIELDS if kind == SASL else _FIELDS
     count = known.get(code) if isinstance(code, int) else None
-    if not isinstance(code, int) or count is None or not isinstance(found.value, list):
+    if not isinstance(code, int) or count is None or not is_list(found.value):
         raise AmqpError(FRAMING, f"a frame of type {kind} with {code!r}")
-    if len(found.value) > count:
-        raise AmqpError(DECODE, f"{len(found.value)} fields where there are {count}")
+    values: list[Any] = found.value
+    if len(values) > count:
+        raise AmqpError(DECODE, f"{len(values)} fields where there are {count}")
     rest = data[skip(data, at + 1) : end] if code == ATTACH else data[end:]
-    return code, found.value + [None] * (count - len(found.value)), rest
+    return code, values + [None] * (count - len(values)), rest
 
 
 def frame(channel: int, code: int, *fields: bytes, kind: int = AMQP) -> bytes:

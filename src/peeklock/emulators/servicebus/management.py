@@ -6,12 +6,13 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from peeklock.emulators.servicebus import encode, ruleforms, settlement, wire
 from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.decode import is_list, mapped
 from peeklock.emulators.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
 from peeklock.emulators.servicebus.message import Message
 from peeklock.emulators.servicebus.queue import Queue
@@ -33,7 +34,7 @@ class Body:
     """A request's map. Raises Refused for what is missing or of the wrong type."""
 
     def __init__(self, values: object) -> None:
-        self._values: Mapping[Any, Any] = values if isinstance(values, Mapping) else {}
+        self._values = mapped(values)
 
     def get(self, name: str, kind: type[T]) -> T:
         found = self.maybe(name, kind)
@@ -48,15 +49,17 @@ class Body:
         return found
 
     def each(self, name: str, kind: type[T]) -> list[T]:
-        found: list[Any] = self.get(name, list)
-        if not all(isinstance(one, kind) for one in found):
+        found = self.get(name, object)
+        if not is_list(found) or not all(isinstance(one, kind) for one in found):
             raise Refused(ARGUMENT, f"'{name}' holds something else than {kind.__name__}")
         return found
 
     def tokens(self) -> list[uuid.UUID]:
         """The JavaScript SDK writes them as text where it had them as text."""
         try:
-            return [one if isinstance(one, uuid.UUID) else uuid.UUID(str(one)) for one in self.get("lock-tokens", list)]
+            return [
+                one if isinstance(one, uuid.UUID) else uuid.UUID(str(one)) for one in self.each("lock-tokens", object)
+            ]
         except ValueError as exc:
             raise Refused(ARGUMENT, "a lock token is a UUID") from exc
 
@@ -112,8 +115,8 @@ class Management:
         return _map(*pairs)
 
     def _schedule(self, body: Body) -> Reply:
-        messages = body.each("messages", dict)
-        contents = [content for one in messages for content in wire.read(Body(one).get("message", bytes), 0)]
+        payloads = [Body(one).get("message", bytes) for one in body.each("messages", object)]
+        contents = [content for payload in payloads for content in wire.read(payload, 0)]
         return _reply(**{"sequence-numbers": encode.array([encode.long(one) for one in self._entity.send(contents)])})
 
     def _cancel(self, body: Body) -> Reply:
@@ -138,7 +141,7 @@ class Management:
         queue, tokens, session = self._queue, body.tokens(), body.maybe("session-id", str)
         if session is not None:
             self._sessions.hold(session)
-        changes = body.maybe("properties-to-modify", dict) or {}
+        changes = mapped(body.maybe("properties-to-modify", object))
         settle = self._settlements(body, changes).get(body.get("disposition-status", str))
         if settle is None:
             raise Refused(
@@ -194,7 +197,7 @@ class Management:
     # -- rules
 
     def _add_rule(self, body: Body) -> Reply:
-        rule = ruleforms.read(body.get("rule-name", str), body.get("rule-description", dict))
+        rule = ruleforms.read(body.get("rule-name", str), mapped(body.get("rule-description", object)))
         self._broker.subscription(self._queue).add(rule)
         return Reply()
 

@@ -32,7 +32,7 @@ class Content:
     """The sender's own: those that the broker writes are dropped."""
     properties: tuple[bytes, ...]
     """The fields of the properties section, beginning with an id; the last ones may be left out."""
-    application: Mapping[str, bytes] = field(default_factory=dict)
+    application: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     body: bytes = b""
     """The body's sections and the footer."""
     id: str | None = None

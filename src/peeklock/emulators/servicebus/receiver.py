@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from peeklock.emulators.servicebus import attach, frames, settlement, wire
+from peeklock.emulators.servicebus.decode import Described, listed, mapped
 from peeklock.emulators.servicebus.errors import AmqpError, Refused
 from peeklock.emulators.servicebus.link import SendingLink
 from peeklock.emulators.servicebus.message import Message
 from peeklock.emulators.servicebus.queue import Queue
 
-_REASONS = ("DeadLetterReason", "DeadLetterErrorDescription")
+_PLAIN = (str, int, float, bool, bytes, uuid.UUID)
 _INFO = 2
 """The position of the map in an AMQP error."""
 
@@ -73,39 +74,36 @@ class Receiver:
             self._queue.sessions.leave(self, self._session)
 
 
-def settle(queue: Queue, token: uuid.UUID, state: Any) -> bytes:
+def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:
     """Apply a delivery state: the one to answer with. Raises Refused when the lock is lost.
 
     What each means: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#receiver
     """
-    code, values = (state.descriptor, state.value) if state is not None else (frames.RELEASED, [])
+    code, values = frames.RELEASED, list[Any]()
+    if isinstance(state, Described) and isinstance(state.descriptor, int):
+        code, values = state.descriptor, listed(state.value)
     if code == frames.ACCEPTED:
         settlement.complete(queue, token)
     elif code == frames.RELEASED:
         settlement.release(queue, token)
     elif code == frames.MODIFIED:
-        _modified(queue, token, values if isinstance(values, list) else [])
+        _modified(queue, token, *[*values, None, None, None][1:3])
     else:
-        settlement.dead_letter(queue, token, _info(values))
-    return frames.outcome(int(code))
+        settlement.dead_letter(queue, token, _info(values[0] if values else None))
+    return frames.outcome(code)
 
 
-def _modified(queue: Queue, token: uuid.UUID, values: list[Any]) -> None:
-    _, undeliverable, changes = [*values, None, None, None][:3]
+def _modified(queue: Queue, token: uuid.UUID, undeliverable: object, changes: object) -> None:
     settled = settlement.defer if undeliverable is True else settlement.abandon
     settled(queue, token, _plain(changes))
 
 
-def _info(values: object) -> dict[str, object]:
+def _info(error: object) -> dict[str, object]:
     """The reason, and what else the receiver wants to be seen on the letter."""
-    error = values[0] if isinstance(values, list) and values else None
-    inside = error.value if error is not None and isinstance(getattr(error, "value", None), list) else []
+    inside = listed(error.value) if isinstance(error, Described) else []
     return _plain(inside[_INFO] if len(inside) > _INFO else None)
 
 
 def _plain(changes: object) -> dict[str, object]:
     """Those that can be application properties; one without a value says nothing."""
-    if not isinstance(changes, Mapping):
-        return {}
-    plain = (str, int, float, bool, bytes, uuid.UUID)
-    return {str(name): value for name, value in changes.items() if isinstance(value, plain)}
+    return {str(name): value for name, value in mapped(changes).items() if isinstance(value, _PLAIN)}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from peeklock.emulators.servicebus import encode
+from peeklock.emulators.servicebus.decode import mapped
 from peeklock.emulators.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
 from peeklock.emulators.servicebus.rulebook import Rule, View, everything, nothing
 
@@ -34,12 +35,12 @@ def read(name: str, description: Mapping[Any, Any]) -> Rule:
     """Raises Refused for a description that is none, or that this emulator does not speak."""
     if description.get("sql-rule-action") is not None:
         raise Refused(NOT_IMPLEMENTED, "SQL rule actions are not implemented.")
-    form, correlation = description.get("sql-filter"), description.get("correlation-filter")
-    if isinstance(form, Mapping):
-        matches, code = _sql(str(form.get("expression")))
+    if "sql-filter" in description:
+        matches, code = _sql(str(mapped(description["sql-filter"]).get("expression")))
         return Rule(name=name, matches=matches, shown=_described(code, encode.list_([])))
-    if isinstance(correlation, Mapping):
-        return _correlation(name, {key: value for key, value in correlation.items() if value is not None})
+    if "correlation-filter" in description:
+        named = mapped(description["correlation-filter"])
+        return _correlation(name, {key: value for key, value in named.items() if value is not None})
     raise Refused(ARGUMENT, f"The rule '{name}' has neither an sql-filter nor a correlation-filter.")
 
 
@@ -53,11 +54,9 @@ def _sql(expression: str) -> tuple[Callable[[View], bool], int]:
 
 def _correlation(name: str, wanted: Mapping[str, Any]) -> Rule:
     """All that it names has to be equal: https://learn.microsoft.com/azure/service-bus-messaging/topic-filters"""
-    properties = wanted.get("properties") or {}
+    properties = mapped(wanted.get("properties"))
     if unknown := wanted.keys() - _FIELDS.keys() - {"properties"}:
         raise Refused(ARGUMENT, f"A correlation filter has no '{min(unknown)}'.")
-    if not isinstance(properties, Mapping):
-        raise Refused(ARGUMENT, "The properties of a correlation filter are a map.")
     system = {_FIELDS[key]: value for key, value in wanted.items() if key in _FIELDS}
 
     def matches(seen: View) -> bool:

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, fields, skip, whole
+from peeklock.emulators.servicebus.decode import Described, decode, whole
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError, Refused
 from peeklock.emulators.servicebus.message import GROUP_ID, MESSAGE_ID, STATES, Content, Message, StoredMessage
+from peeklock.emulators.servicebus.scan import fields, skip
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 BATCH = 0x80013700
@@ -60,8 +61,8 @@ def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
 class Parts:
     """The sections of a message, encoded; of bodies, all of them."""
 
-    named: dict[int, bytes] = field(default_factory=dict)
-    body: list[bytes] = field(default_factory=list)
+    named: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    body: list[bytes] = field(default_factory=list[bytes])
 
 
 def _parts(data: bytes) -> Parts:
