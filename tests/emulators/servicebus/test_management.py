@@ -83,12 +83,6 @@ SQL = {"sql-filter": {"expression": "1=1"}}
         ),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"correlation-filter": {"odd": 1}}}, 400, ARGUMENT),
-        (
-            SOME,
-            "add-rule",
-            400,
-            ARGUMENT,
-        ),
     ],
 )
 def test_a_request_that_cannot_be_met_says_why(
