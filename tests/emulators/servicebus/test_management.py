@@ -82,6 +82,9 @@ SQL = {"sql-filter": {"expression": "1=1"}}
             "com.microsoft:entity-already-exists",
         ),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {}}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {"expression": "a"}}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {**SQL, "sql-rule-action": {}}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"correlation-filter": {"odd": 1}}}, 400, ARGUMENT),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -43,11 +44,13 @@ class Broker:
         self._entities[name.lower()] = Topic(name, settings, self.world)
 
     def add_subscription(self, topic: str, name: str, settings: Settings, rules: Sequence[Rule]) -> None:
-        """Raises ConfigError for a name that is taken, and without the topic."""
+        """Raises ConfigError for a name that is taken, also a rule's, and without the topic."""
         parent = self._entities.get(topic.lower())
         if not isinstance(parent, Topic):
             raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
         path = f"{parent.path}/Subscriptions/{name}"
+        if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
+            raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
         self._claim(path)
         subscription = Subscription(self._put(path, settings), rules)
         parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription

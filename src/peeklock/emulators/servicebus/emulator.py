@@ -143,6 +143,7 @@ class ServiceBusEmulator:
         requires_session: bool = False,
         default_ttl: Seconds | None = None,
         dead_letter_expired: bool = False,
+        dead_letter_filter_errors: bool = True,
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
@@ -153,6 +154,7 @@ class ServiceBusEmulator:
             requires_session=requires_session,
             default_ttl=_limit(default_ttl),
             dead_letter_expired=dead_letter_expired,
+            dead_letter_filter_errors=dead_letter_filter_errors,
             forward_to=forward_to,
             forward_letters_to=forward_dead_lettered_to,
         )

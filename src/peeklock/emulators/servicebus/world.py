@@ -55,6 +55,8 @@ class Settings:
     requires_session: bool = False
     default_ttl: float = math.inf
     dead_letter_expired: bool = False
+    dead_letter_filter_errors: bool = True
+    """Of a subscription: whether a message that a rule cannot be applied to is dead-lettered, rather than not matched."""
     duplicate_window: float = 0.0
     """How long a message id is remembered; 0: not at all."""
     forward_to: str | None = None
