@@ -134,4 +134,4 @@ def test_an_answer_waits_for_credit(bus: ServiceBusEmulator) -> None:
         peer.say(transfer_frame(0, body(b""), handle=1))
         peer.expect(frames.DISPOSITION)
         peer.credit(1)
-        assert peer.delivery()
+        assert request(peer.delivery()[1], 0).application["status-code"] == 202

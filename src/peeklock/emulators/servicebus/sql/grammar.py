@@ -6,7 +6,7 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sq
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -66,7 +66,7 @@ class Grammar:
         raise FilterError(self.text, self.token.at if at is None else at, problem)
 
     @contextmanager
-    def _deeper(self) -> Iterator[None]:
+    def _deeper(self) -> Generator[None]:
         if self._depth == DEEPEST:
             self.fail(f"parentheses, NOT and signs go {DEEPEST} levels deep and no deeper")
         self._depth += 1
