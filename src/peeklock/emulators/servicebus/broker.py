@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from peeklock.errors import ConfigError
 
 LETTERS = "/$DeadLetterQueue"
 TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
+_PATH = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
 HOPS = 4
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
 
@@ -56,6 +59,11 @@ class Broker:
         parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription
 
     def _claim(self, path: str) -> None:
+        if not _PATH.fullmatch(path):
+            raise ConfigError(
+                f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
+                " with a letter or a digit"
+            )
         if path.lower() in self._entities:
             raise ConfigError(f"there is a {path!r} already")
 

@@ -63,8 +63,8 @@ def double(value: float) -> bytes:
 
 
 def timestamp(seconds: float) -> bytes:
-    """Seconds since 1970, to the millisecond."""
-    return _LONG.pack(0x83, round(seconds * 1000))
+    """Seconds since 1970, to the millisecond that has begun: a lock is never shown to last longer than it does."""
+    return _LONG.pack(0x83, int(seconds * 1000))
 
 
 def uuid_(value: uuid.UUID) -> bytes:
