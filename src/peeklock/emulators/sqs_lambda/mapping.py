@@ -18,7 +18,7 @@ from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Run
 from peeklock.emulators.sqs_lambda.settings import Settings
 from peeklock.emulators.sqs_lambda.slots import Slots
-from peeklock.emulators.sqs_lambda.source import PAUSE, Source
+from peeklock.emulators.sqs_lambda.source import FIRST_PAUSE, Source
 from peeklock.emulators.sqs_lambda.turns import Turns
 
 KILL_WITHIN = 0.1
@@ -108,7 +108,7 @@ class Mapping:
         if self._under_way:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(FIRST_PAUSE)
 
     async def _poll(self) -> None:
         while True:

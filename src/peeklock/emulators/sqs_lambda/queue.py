@@ -48,7 +48,7 @@ class Queue:
         self._region = region
         self._arn = ""
         self._thread = ThreadPoolExecutor(1, "peeklock-sqs")
-        self._make = lambda: client(endpoint_url, region)
+        self._endpoint = endpoint_url
         self._sqs: Any = None
 
     async def describe(self) -> Description:
@@ -101,7 +101,7 @@ class Queue:
 
     def _answered(self, method: str, arguments: Mapping[str, Any]) -> Any:
         if self._sqs is None:
-            self._sqs = self._make()
+            self._sqs = client(self._endpoint, self._region)
         return getattr(self._sqs, method)(QueueUrl=self._url, **arguments)
 
 
@@ -117,13 +117,11 @@ def client(endpoint_url: str, region: str) -> Any:
     except ImportError as exc:
         raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
     fixed = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
-    new_session: Any = botocore.session.Session
-    core = new_session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
+    core = botocore.session.Session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
     config = botocore.config.Config(
         connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 2}, proxies={}
     )
-    session: Any = boto3.session.Session
-    return session(
+    return boto3.session.Session(
         aws_access_key_id="testing",
         aws_secret_access_key="testing",  # noqa: S106 - good for nothing but an emulator
         region_name=region,

@@ -11,8 +11,9 @@ from peeklock.emulators.sqs_lambda.events import Received, fitting
 from peeklock.emulators.sqs_lambda.queue import MAX_RECEIVE, Queue, QueueError
 from peeklock.emulators.sqs_lambda.settings import Settings
 
-PAUSE = 0.05
-"""Seconds between receives of an empty queue. AWS waits in long polls instead; see Queue.receive."""
+FIRST_PAUSE, LAST_PAUSE = 0.02, 0.2
+"""Seconds between receives of an empty queue, more the longer it is empty. AWS waits in long polls instead; see
+Queue.receive."""
 
 PAUSE_AFTER_ERROR = 0.5
 
@@ -32,6 +33,7 @@ class Source:
         self._carried: list[Received] = []
         self._late: list[Received] = []
         self._failing = False
+        self._pause = FIRST_PAUSE
 
     @property
     def holds(self) -> bool:
@@ -71,12 +73,17 @@ class Source:
             return []
         self._failing = False
         if messages:
+            self._pause = FIRST_PAUSE
             return self._reordered(kept)
         self._drained()
         late, self._late = self._late, []
         if not late:
-            await asyncio.sleep(max(min(PAUSE, until - asyncio.get_running_loop().time()), 0))
+            await self._rest(until)
         return late
+
+    async def _rest(self, until: float) -> None:
+        await asyncio.sleep(max(min(self._pause, until - asyncio.get_running_loop().time()), 0))
+        self._pause = min(self._pause * 1.5, LAST_PAUSE)
 
     def _warn(self, exc: QueueError) -> None:
         """Once, until it works again."""
