@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from peeklock.emulators.sqs_lambda.json_shapes import is_array, is_object
+
 
 class BadAnswerError(ValueError):
     """The answer says nothing that can be relied on, so the whole batch counts as failed."""
@@ -26,16 +28,16 @@ def failed_ids(answer: bytes, ids: Sequence[str]) -> set[str]:
         raise BadAnswerError(f"the answer is not JSON: {exc}") from exc
     if value is None:
         return set()
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise BadAnswerError(f"the answer is not an object but of type {type(value).__name__}")
     listed = value.get("batchItemFailures")
-    if listed is not None and not isinstance(listed, list):
+    if listed is not None and not is_array(listed):
         raise BadAnswerError("batchItemFailures is not a list")
     return {_identifier(one, ids) for one in listed or ()}
 
 
 def _identifier(one: Any, ids: Sequence[str]) -> str:
-    identifier = one.get("itemIdentifier") if isinstance(one, dict) else None
+    identifier = one.get("itemIdentifier") if is_object(one) else None
     if not isinstance(identifier, str) or identifier not in ids:
         raise BadAnswerError("an itemIdentifier in batchItemFailures is missing, or is of no message of this batch")
     return identifier

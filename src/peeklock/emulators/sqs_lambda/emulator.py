@@ -7,7 +7,7 @@ import contextlib
 import importlib.util
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Self, Unpack
 
 from peeklock.emulators.background import Background
@@ -150,7 +150,7 @@ class SqsLambda:
 
 
 @contextlib.contextmanager
-def _logged(what: str) -> Iterator[None]:
+def _logged(what: str) -> Generator[None, None, None]:
     """A user's callback that fails does not end the emulator."""
     try:
         yield

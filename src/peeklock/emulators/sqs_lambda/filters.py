@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from peeklock.emulators.sqs_lambda.json_shapes import is_array, is_object
 from peeklock.errors import ConfigError
 
 MAX_FILTERS = 10
@@ -64,11 +65,11 @@ class _Node:
             self._add(key, wanted, f"{where}.{key}".lstrip("."))
 
     def _add(self, key: str, wanted: Any, where: str) -> None:
-        if key == "$or" and isinstance(wanted, list):
+        if key == "$or" and is_array(wanted):
             self.choices.append([_Node(_as_object(one, where), where) for one in wanted])
-        elif isinstance(wanted, dict):
+        elif is_object(wanted):
             self.nodes[key] = _Node(wanted, where)
-        elif isinstance(wanted, list) and wanted:
+        elif is_array(wanted) and wanted:
             self.leaves[key] = [_rule(one, where) for one in wanted]
         else:
             raise ConfigError(f"filters: {where} takes a list of rules or an object, not {wanted!r}")
@@ -76,10 +77,10 @@ class _Node:
     def match(self, value: Any) -> bool:
         """An array matches as soon as one of its elements does."""
         if isinstance(value, _Body):
-            return self.match(value.parsed)
-        if isinstance(value, list):
+            return value.parsed is not MISSING and self.match(value.parsed)
+        if is_array(value):
             return any(self.match(one) for one in value)
-        found = value if isinstance(value, dict) else {}
+        found = value if is_object(value) else {}
         return (
             all(node.match(found.get(key, MISSING)) for key, node in self.nodes.items())
             and all(_leaf(rules, found.get(key, MISSING)) for key, rules in self.leaves.items())
@@ -90,10 +91,10 @@ class _Node:
 def _leaf(rules: Sequence[Rule], value: Any) -> bool:
     """Rules are for leaves: an object in their place counts as nothing."""
     if isinstance(value, _Body):
-        return _leaf(rules, value.text)
-    if isinstance(value, list) and value:
+        return value.text is not MISSING and _leaf(rules, value.text)
+    if is_array(value) and value:
         return any(_leaf(rules, one) for one in value)
-    leaf = MISSING if isinstance(value, (dict, list)) else value
+    leaf = MISSING if (is_object(value) or is_array(value)) else value
     return any(rule(leaf) for rule in rules)
 
 
@@ -111,7 +112,7 @@ def _as_json(text: str) -> Any:
         value = json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError):
         return MISSING
-    return value if isinstance(value, (dict, list)) else MISSING
+    return value if (is_object(value) or is_array(value)) else MISSING
 
 
 def _parsed(pattern: str | Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,13 +126,13 @@ def _parsed(pattern: str | Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_object(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise ConfigError(f"filters: {where} takes an object, not {value!r}")
     return value
 
 
 def _rule(wanted: Any, where: str) -> Rule:
-    if not isinstance(wanted, dict):
+    if not is_object(wanted):
         return _equals(wanted, where)
     if len(wanted) != 1:
         raise ConfigError(f"filters: {where}: a rule has one operator, not {sorted(wanted)}")
@@ -144,7 +145,7 @@ def _rule(wanted: Any, where: str) -> Rule:
 
 
 def _equals(wanted: Any, where: str) -> Rule:
-    if isinstance(wanted, list):
+    if is_array(wanted):
         raise ConfigError(f"filters: {where}: a list within a list")
     return lambda value: _same(value, wanted)
 
@@ -161,8 +162,8 @@ def _equals_ignoring_case(argument: Any) -> Rule | None:
 
 
 def _anything_but(argument: Any) -> Rule | None:
-    unwanted = argument if isinstance(argument, list) else [argument]
-    if not unwanted or any(isinstance(one, (dict, list)) for one in unwanted):
+    unwanted = argument if is_array(argument) else [argument]
+    if not unwanted or any(is_object(one) or is_array(one) for one in unwanted):
         return None
     return lambda value: value is not MISSING and not any(_same(value, one) for one in unwanted)
 
@@ -183,7 +184,7 @@ def _suffix(argument: Any) -> Rule | None:
 
 def _numeric(argument: Any) -> Rule | None:
     """`["=", 100]`, or a range as `[">", 10, "<=", 20]`."""
-    if not isinstance(argument, list) or len(argument) not in {2, 4}:
+    if not is_array(argument) or len(argument) not in {2, 4}:
         return None
     pairs = [(_COMPARISONS.get(str(argument[n])), _number(argument[n + 1])) for n in range(0, len(argument), 2)]
     checks = [(compare, number) for compare, number in pairs if compare is not None and number is not None]

@@ -99,7 +99,7 @@ class Mapping:
 
     async def _empty(self) -> bool:
         try:
-            return not await self._queue.left()
+            return await self._queue.empty()
         except QueueError:
             return False
 

@@ -81,8 +81,15 @@ class Queue:
         """Its lock ends now."""
         await self._call("change_message_visibility", ReceiptHandle=message.handle, VisibilityTimeout=0)
 
-    async def left(self) -> int:
-        """Messages of all kinds: visible, under a lock, delayed."""
+    async def empty(self) -> bool:
+        """Whether there is no message of any kind: visible, under a lock, delayed.
+
+        The kinds are counted one after the other, and a message whose lock ends in between is in none of them: so only
+        the second zero is believed.
+        """
+        return not await self._count() and not await self._count()
+
+    async def _count(self) -> int:
         told = await self._call("get_queue_attributes", AttributeNames=list(_COUNTS))
         return sum(int(told["Attributes"].get(name, 0)) for name in _COUNTS)
 
@@ -121,7 +128,8 @@ def client(endpoint_url: str, region: str) -> Any:
     config = botocore.config.Config(
         connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 2}, proxies={}
     )
-    return boto3.session.Session(
+    sdk: Any = boto3
+    return sdk.Session(
         aws_access_key_id="testing",
         aws_secret_access_key="testing",  # noqa: S106 - good for nothing but an emulator
         region_name=region,

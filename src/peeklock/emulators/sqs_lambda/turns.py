@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 
@@ -15,7 +15,7 @@ class Turns:
         self._last: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
-    async def turn(self, groups: Iterable[str]) -> AsyncIterator[None]:
+    async def turn(self, groups: Iterable[str]) -> AsyncGenerator[None, None]:
         """Waits for the batches of these groups that came here earlier."""
         mine = frozenset(groups)
         over = asyncio.Event()
