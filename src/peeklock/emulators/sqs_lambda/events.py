@@ -41,8 +41,9 @@ class Received:
 
     @property
     def delivery(self) -> tuple[str, str]:
-        """What tells this delivery from all others, the same way in each run of the same messages."""
-        return self.id, str(self.record["attributes"].get("ApproximateReceiveCount"))
+        """What faults are drawn for. By the body, since SQS makes new ids in each run: messages of one body share
+        their fate."""
+        return self.record["body"], str(self.record["attributes"].get("ApproximateReceiveCount"))
 
 
 def received(message: Mapping[str, Any], arn: str, region: str) -> Received:
