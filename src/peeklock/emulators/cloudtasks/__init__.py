@@ -22,7 +22,7 @@ from peeklock.emulators.background import Background
 from peeklock.emulators.cloudtasks.dispatch import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
-from peeklock.emulators.cloudtasks.sdk import grpc, tasks_v2
+from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.errors import PeeklockError
 
@@ -98,10 +98,7 @@ class CloudTasksEmulator:
 
     def client(self) -> Any:
         """A `google.cloud.tasks_v2.CloudTasksClient` that talks to this emulator, until `stop`."""
-        from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
-
-        channel = grpc().insecure_channel(self.address)
-        client = tasks_v2().CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
+        client = client_of(self.address)
         self._clients.append(client)
         return client
 
