@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any, cast
 
 from peeklock.emulators.functions_host import typed
 from peeklock.emulators.functions_host.settings import Trigger
@@ -64,6 +65,6 @@ def _properties(body: str) -> dict[str, object]:
     return parsed
 
 
-def _property(value: object) -> Typed:
+def _property(value: Any) -> Typed:
     """An object as JSON, anything else as .NET writes it out."""
-    return typed.as_json(value) if isinstance(value, dict) else typed.text(str(value))
+    return typed.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed.text(str(value))

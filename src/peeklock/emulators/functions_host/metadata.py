@@ -70,7 +70,7 @@ def of_many(messages: Sequence[Any], setting: Setting) -> dict[str, Typed]:
 def columns(message: Any) -> dict[str, Any]:
     """Of an `azure.servicebus.ServiceBusReceivedMessage`, by the names of the extension."""
     expires, enqueued = _expiry(message), message.enqueued_time_utc
-    annotations = message.raw_amqp_message.annotations or {}
+    annotations: dict[Any, Any] = message.raw_amqp_message.annotations or {}
     return {
         "DeliveryCount": delivery(message),
         "DeadLetterSource": _text(annotations.get(LETTER_SOURCE)),

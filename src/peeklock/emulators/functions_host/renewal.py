@@ -21,26 +21,25 @@ class Renewal:
         self._renew = renew
         self._over = world.timeline.now() + world.options.renew_for
         self._timer: Timer | None = None
+        self._stopped = False
 
     def start(self) -> None:
-        now = self._world.timeline.now()
         left = max((self._until() - datetime.now(UTC)).total_seconds(), 0.0)
-        due = now + left - min(left / 2, MARGIN)
+        due = self._world.timeline.now() + left - min(left / 2, MARGIN)
         if due < self._over:
             self._timer = self._world.timeline.at(due, lambda: self._world.spawn(self._go_on()))
 
     async def _go_on(self) -> None:
-        if self._timer is None:
-            return
         try:
             await self._renew()
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the lock is lost, which the settling will show
-            self._world.heard("log", f"WARNING a lock could not be renewed: {exc}")
+            if not self._stopped:
+                self._world.heard("log", f"WARNING a lock could not be renewed: {exc}")
             return
-        if self._timer is not None:
+        if not self._stopped:
             self.start()
 
     def stop(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()

@@ -67,10 +67,10 @@ def host_options(app: Path) -> HostOptions:
     """Raises ConfigError for a file that is no JSON, and for settings that are not emulated."""
     path = app / "host.json"
     try:
-        whole = json.loads(path.read_bytes()) if path.exists() else {}
+        whole: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     except ValueError as exc:
         raise ConfigError(f"{path} is no JSON: {exc}") from exc
-    bus = whole.get("extensions", {}).get("serviceBus", {})
+    bus: dict[str, Any] = whole.get("extensions", {}).get("serviceBus", {})
     if bus.get("minMessageBatchSize", 1) > 1:
         raise ConfigError(f"{path}: minMessageBatchSize is not emulated; leave it out for a local run")
     return HostOptions(

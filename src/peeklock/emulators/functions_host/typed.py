@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import math
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 Typed = dict[str, Any]
 
@@ -59,24 +58,26 @@ def moment(when: datetime | None, *, zone: bool) -> str:
     return f"{when:%Y-%m-%dT%H:%M:%S}{fraction and '.'}{fraction}{end}"
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> object:
     """What JSON can say of a value that AMQP can: as Json.NET does, where JSON cannot."""
-    match value:
-        case Mapping():
-            return {decoded(key): plain(one) for key, one in value.items()}
-        case bytes():
-            return decoded(value)
-        case float() if not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        case uuid.UUID():
-            return str(value)
-        case datetime():
-            return moment(value, zone=value.tzinfo is not None)
-        case str() | bool() | int() | float() | None:
-            return value
-        case Sequence():
-            return [plain(one) for one in value]
-    return str(value)
+    if isinstance(value, bytes):
+        return decoded(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    if isinstance(value, datetime):
+        return moment(value, zone=value.tzinfo is not None)
+    return _plain_parts(value)
+
+
+def _plain_parts(value: Any) -> object:
+    if isinstance(value, Mapping):
+        named = cast("Mapping[object, Any]", value)
+        return {decoded(key): plain(one) for key, one in named.items()}
+    if isinstance(value, Sequence):
+        return [plain(one) for one in cast("Sequence[Any]", value)]
+    return str(value)  # a UUID, for one
 
 
 def decoded(value: object) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import contextlib
 import ctypes
+import importlib
 import json
 import logging
 import os
@@ -96,7 +97,8 @@ def _value(kind: str, value: Any) -> Any:
             return SimpleNamespace(sint64=[int(one) for one in value["sint64"]])
         case "collectionString":
             return SimpleNamespace(string=value["string"])
-    return value
+        case _:
+            return value
 
 
 class Bound:
@@ -148,9 +150,12 @@ class Records(logging.Handler):
 
 def _invocation() -> str:
     """The one that this code runs in: a thread knows it by the library, a coroutine by its context."""
-    from azure_functions_runtime import invocation_id_cv
+    return _library().invocation_id_cv.get() or invocation.get()
 
-    return invocation_id_cv.get() or invocation.get()
+
+def _library() -> Any:
+    """Microsoft's worker, once it is asked for: what it imports takes most of the start."""
+    return importlib.import_module("azure_functions_runtime")
 
 
 class Dispatcher:
@@ -179,8 +184,7 @@ class Dispatcher:
         await self._answers[kind](content)
 
     async def _init(self, content: dict[str, Any]) -> None:
-        import azure_functions_runtime as library
-
+        library = _library()
         asked = SimpleNamespace(capabilities={}, function_app_directory=content["functionAppDirectory"])
         library.start_threadpool_executor()
         answer = await library.worker_init_request(
@@ -191,24 +195,23 @@ class Dispatcher:
         self._channel.send("workerInitResponse", {"result": _result(answer), "capabilities": answer.capabilities})
 
     async def _metadata(self, _: dict[str, Any]) -> None:
-        import azure_functions_runtime as library
-        from azure_functions_runtime.handle_event import _functions
-
+        library = _library()
         answer = await library.functions_metadata_request(SimpleNamespace())
-        results = [
+        registry = library.handle_event._functions  # noqa: SLF001 - nothing public says who takes message actions
+        found: list[Any] = answer.function_metadata_results or []
+        results: list[dict[str, Any]] = [
             {
                 "name": one.name,
                 "functionId": one.function_id,
                 "rawBindings": one.raw_bindings,
-                "settles": _functions.get_function(one.function_id).settlement_client_arg is not None,
+                "settles": registry.get_function(one.function_id).settlement_client_arg is not None,
             }
-            for one in answer.function_metadata_results or []
+            for one in found
         ]
         self._channel.send("functionMetadataResponse", {"functionMetadataResults": results})
 
     async def _load(self, content: dict[str, Any]) -> None:
-        import azure_functions_runtime as library
-
+        library = _library()
         asked = SimpleNamespace(function_id=content["functionId"])
         answer = await library.function_load_request(
             SimpleNamespace(request=SimpleNamespace(function_load_request=asked))
@@ -216,8 +219,7 @@ class Dispatcher:
         self._channel.send("functionLoadResponse", {"functionId": answer.function_id, "result": _result(answer)})
 
     async def _invoke(self, content: dict[str, Any]) -> None:
-        import azure_functions_runtime as library
-
+        library = _library()
         invocation.set(content["invocationId"])
         asked = SimpleNamespace(
             invocation_id=content["invocationId"],

@@ -28,9 +28,9 @@ class World:
     heard: Heard
     namespace: str
     desk: Desk = field(default_factory=Desk)
-    chores: set[asyncio.Task[None]] = field(default_factory=set)
+    chores: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """What timers have begun; moving the time waits for it."""
-    seen: dict[tuple[object, ...], int] = field(default_factory=dict)
+    seen: dict[tuple[object, ...], int] = field(default_factory=dict[tuple[object, ...], int])
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
