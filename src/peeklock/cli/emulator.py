@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from peeklock.dev.bell import until_stopped
 from peeklock.errors import ConfigError
 
 HELP = "run the emulator of one service by itself"
@@ -45,15 +44,12 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     made = _servicebus(given) if given.service == "servicebus" else _cloudtasks(given)
     try:
-        with made as variables:
+        with until_stopped() as bell, made as variables:
             for name, value in variables.items():
                 print(f"export {name}='{value}'", flush=True)
-            ended.wait()
+            bell.wait()
     except OSError as exc:
         raise ConfigError(f"port {given.port} of {given.host}: {exc.strerror or exc}") from None
     return 0

@@ -12,7 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from peeklock.errors import ConfigError
+from peeklock.delays import seconds
+from peeklock.errors import ConfigError, SendError
+from peeklock.message import Trail
+from peeklock.parcel import Parcel, Sender
+from peeklock.queue import Queue
+from peeklock.registry import open_sender
 
 HELP = "send a message to a queue with the platform's own SDK"
 
@@ -52,13 +57,11 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Send, say so, and return the exit code."""
-    from peeklock.registry import open_sender
-
     parcel = _parcel(given)
     address = _address(given.queue, given.platform, Path.cwd())
     sender = open_sender(address)
     for _ in range(max(given.times, 1)):
-        refused = next(iter(sender.send([parcel])))
+        refused = _send(sender, parcel)
         if refused is not None:
             print(f"peeklock send: {refused}", file=sys.stderr)
             return 1
@@ -66,11 +69,14 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _parcel(given: argparse.Namespace) -> Any:
-    from peeklock.delays import seconds
-    from peeklock.message import Trail
-    from peeklock.parcel import Parcel
+def _send(sender: Sender, parcel: Parcel) -> SendError | None:
+    try:
+        return next(iter(sender.send([parcel])))
+    except SendError as exc:
+        return exc
 
+
+def _parcel(given: argparse.Namespace) -> Parcel:
     try:
         body = sys.stdin.buffer.read() if given.file == "-" else Path(given.file).read_bytes()
         delay: timedelta = seconds(given.delay, "--delay")
@@ -100,8 +106,6 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
     """Of a queue. What the running `peeklock dev` says holds over the environment: it is started on purpose."""
     if ":" in queue:
         return queue
-    from peeklock.queue import Queue
-
     variable = Queue(queue).variable("URL")
     settings = _running(platform, root)
     if settings is not None:

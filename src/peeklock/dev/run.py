@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
 
+from peeklock.dev.bell import CHANGED, Bell, until_stopped
 from peeklock.dev.hearing import Ear
 from peeklock.dev.project import Project
 from peeklock.dev.world import FOLDER, Found, Screen, Stand, World, find
@@ -29,8 +27,6 @@ STANDS = {
 }
 """By name, so that an emulator's SDK is loaded only where its platform is used."""
 
-STOP, CHANGED = "stop", "changed"
-
 TOLD = "dev.json"
 """In the folder: the process, and each platform's variables."""
 
@@ -39,14 +35,16 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
     """Serve until a SIGINT or a SIGTERM. Raises PeeklockError for what cannot be started; whatever was started is
     stopped on any way out."""
     started = time.monotonic()
-    inbox: SimpleQueue[str] = SimpleQueue()
-    with _signals(inbox), _world(project, screen) as world, _stands(project, world) as stands:
+    with ExitStack() as stack:
+        bell = stack.enter_context(until_stopped())
+        world = stack.enter_context(_world(project, screen))
+        stack.enter_context(_watching(project.root, bell, reload=reload))
+        stands = stack.enter_context(_stands(project, world))
         _serve(stands, _open(project, stands))
         _announce(world, stands, screen)
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
-        with _watching(project.root, inbox, reload=reload):
-            while inbox.get() != STOP:
-                _reload(world, stands, screen)
+        while bell.wait() == CHANGED:
+            _reload(world, stands, screen)
         screen.say("stopping")
 
 
@@ -134,7 +132,7 @@ def _write(world: World, stands: Sequence[Stand]) -> dict[str, dict[str, str]]:
 
 
 def _reload(world: World, stands: Sequence[Stand], screen: Screen) -> None:
-    """The changed code; while it does not load, the old one serves on."""
+    """The changed code; while it does not load, the processes that run serve on."""
     started = time.monotonic()
     try:
         _serve(stands, find(world.project))
@@ -146,25 +144,7 @@ def _reload(world: World, stands: Sequence[Stand], screen: Screen) -> None:
 
 
 @contextmanager
-def _signals(inbox: SimpleQueue[str]) -> Iterator[None]:
-    """Each of them stops it in order, and does not break into that: a wrapper may hand on what the terminal sent already,
-    and whatever runs has few seconds to end before it is killed."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(STOP)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _watching(root: Path, inbox: SimpleQueue[str], *, reload: bool) -> Iterator[None]:
+def _watching(root: Path, bell: Bell, *, reload: bool) -> Iterator[None]:
     """Tell of changes in the project's code."""
     if not reload:
         yield
@@ -179,7 +159,7 @@ def _watching(root: Path, inbox: SimpleQueue[str], *, reload: bool) -> Iterator[
 
     def look() -> None:
         for _ in watch(root, watch_filter=code, stop_event=ended, raise_interrupt=False, rust_timeout=500):
-            inbox.put(CHANGED)
+            bell.ring()
 
     thread = threading.Thread(target=look, name="peeklock-dev-watch", daemon=True)
     thread.start()

@@ -1,0 +1,144 @@
+"""A small project, and `peeklock dev` running in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+FILES = {
+    "pyproject.toml": """
+[tool.peeklock.dev]
+sqs = ["app.aws:handler"]
+servicebus = "azure"
+cloudtasks = ["app.gcp:handle_http"]
+""",
+    "app/__init__.py": "",
+    "app/orders.py": """
+from peeklock import Queue, consumer
+
+ORDERS = Queue("orders", max_attempts=2, timeout=5, first_delay=1, max_delay=1)
+AUDIT = Queue("audit")
+
+@consumer(ORDERS, key="id")
+def handle(order: dict) -> None:
+    print("handling", order["id"])
+    if order["id"] == "bad":
+        raise ValueError("no")
+""",
+    "app/aws.py": "from app.orders import handle\nfrom peeklock import sqs\n\nhandler = sqs.bind(handle)\n",
+    "app/gcp.py": "from app.orders import handle\nfrom peeklock import cloudtasks\n\nhandle_http = cloudtasks.bind(handle)\n",
+    "azure/host.json": '{"version": "2.0"}',
+    "azure/function_app.py": """
+import azure.functions as func
+
+from app.orders import handle
+from peeklock import servicebus
+
+app = func.FunctionApp()
+servicebus.bind(handle, app=app)
+""",
+}
+
+SECONDS = 60
+
+
+def write(root: Path, **changed: str) -> Path:
+    """The project in a folder; `changed`: texts by file names with `__` for `/` and without `.py`."""
+    for name, text in FILES.items():
+        file = root / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(changed.get(name.removesuffix(".py").replace("/", "__"), text))
+    return root
+
+
+def command(root: Path, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """`peeklock WORDS` in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "peeklock.cli", *words],
+        cwd=root,
+        input=stdin,
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class Running:
+    """`peeklock dev --json` and what it says."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.said: list[dict[str, Any]] = []
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout or ():
+            self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+    def until(self, kind: str, **fields: Any) -> Any:
+        """The first that was not read yet, of a kind, with these fields; a `say` or a `line` by a part of its text."""
+        until = time.monotonic() + SECONDS
+        while (one := self._lines.get(timeout=max(until - time.monotonic(), 0))) is not None:
+            self.said.append(one)
+            found = one.get(kind)
+            if found is None:
+                continue
+            if isinstance(found, str):
+                if fields["text"] in found:
+                    return found
+            elif all(str(value) in str(found.get(name)) for name, value in fields.items()):
+                return found
+        raise AssertionError(f"it ended without {kind} {fields}: {self.said[-20:]}")
+
+    def end(self, number: int = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        self._thread.join(SECONDS)
+        return code
+
+
+@contextmanager
+def dev(root: Path, *words: str) -> Iterator[Running]:
+    """Killed at the end, where a test did not end it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peeklock.cli", "dev", "--json", *words],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    running = Running(process)
+    try:
+        running.until("say", text="ready after")
+        yield running
+    finally:
+        if process.poll() is None:
+            running.end(signal.SIGTERM)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def processes(root: Path) -> Sequence[int]:
+    """Those that run in the project's folder, by what the system says of them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                inside = (entry / "cwd").readlink().is_relative_to(root)
+            except OSError:
+                continue
+            if inside and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,218 @@
+"""`peeklock dev` and `peeklock send`, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.dev import sample
+
+
+@pytest.fixture
+def project(tmp_path):
+    return sample.write(tmp_path)
+
+
+def send(root, platform: str, name: str, *words: str) -> None:
+    ran = sample.command(
+        root, "send", "orders", "-", "--platform", platform, *words, stdin=json.dumps({"id": name}).encode()
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+PLATFORMS = ("sqs", "servicebus", "cloudtasks")
+
+
+def test_three_clouds(project):
+    """Each is sent to with its own SDK, each handler runs, and what it settles is told; at the end no process and no
+    address is left."""
+    with sample.dev(project, "--no-reload") as running:
+        for platform in PLATFORMS:
+            send(project, platform, "a", "--id", "m-1", "--times", "2")
+        settled = {(platform, reason) for platform in PLATFORMS for reason in ("done", "duplicate")}
+        settled.remove(("cloudtasks", "duplicate"))  # Cloud Tasks itself drops a second task of one name
+        while settled:
+            one = running.until("settled", message_id="m-1")
+            settled -= {(one["platform"], one["reason"])}
+        for platform in PLATFORMS:
+            send(project, platform, "bad")
+            while running.until("settled", platform=platform)["disposition"] != "dead_letter":
+                continue
+        assert (project / ".peeklock/dev.json").exists()
+        assert running.end() == 0
+    assert not sample.processes(project)
+    assert not (project / ".peeklock/dev.json").exists()
+    assert "bad" in (project / ".peeklock/cloudtasks-orders-dead.jsonl").read_text()
+
+
+def test_reload(project):
+    """Code that changes is served; while it does not load, what runs serves on."""
+    with sample.dev(project) as running:
+        send(project, "sqs", "a")
+        running.until("settled", platform="sqs", reason="done")
+        orders = project / "app/orders.py"
+        text = orders.read_text()
+        orders.write_text(text + "\nno python\n")
+        assert "SyntaxError" in running.until("say", text="not reloaded")
+        send(project, "sqs", "b")
+        running.until("settled", platform="sqs", reason="done")
+        orders.write_text(text.replace('"handling"', '"changed"'))
+        running.until("say", text="reloaded in")
+        for platform in PLATFORMS:
+            send(project, platform, "c")
+            running.until("line", platform=platform, text="changed c")
+
+
+def test_killed_without_a_word(project):
+    """The functions end all the same."""
+    with sample.dev(project, "--no-reload") as running:
+        for platform in PLATFORMS:
+            send(project, platform, "a")
+            running.until("settled", platform=platform, reason="done")
+        assert len(sample.processes(project)) > 3
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
+        until = time.monotonic() + 30
+        while sample.processes(project) and time.monotonic() < until:
+            time.sleep(0.05)  # other processes end by themselves, and tell nobody
+    assert not sample.processes(project)
+
+
+def test_one_at_a_time(project):
+    """A second one is refused, and says which process runs."""
+    with sample.dev(project, "sqs", "--no-reload") as running:
+        ran = sample.command(project, "dev", "sqs")
+        assert ran.returncode == 2
+        assert f"as process {running.process.pid}" in ran.stderr.decode()
+        ran = sample.command(project, "send", "orders", "-", "--platform", "cloudtasks")
+        assert b"does not run cloudtasks: it runs sqs" in ran.stderr
+        send(project, "sqs", "a", "-a", "tenant=acme", "--delay", "0")
+        running.until("settled", platform="sqs", reason="done")
+        assert running.end(signal.SIGTERM) == 0
+
+
+def test_a_terminal(project):
+    """Shows a row a message, changed in place."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "LINES": "40"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peeklock.cli", "dev", "sqs", "--no-reload"], cwd=project, stdout=theirs, env=environment
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, "ready after")
+        send(project, "sqs", "bad", "--id", "m-bad")
+        shown = read_until(ours, "dead_letter")
+        assert "handling bad" in shown
+        assert "m-bad" in shown
+        assert "retry" in shown
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        os.close(ours)
+
+
+def read_until(fd: int, text: str) -> str:
+    seen = ""
+    until = time.monotonic() + 60
+    while text not in plain(seen):
+        ready, _, _ = select.select([fd], [], [], max(until - time.monotonic(), 0))
+        assert ready, f"no {text!r} in {plain(seen)[-2000:]}"
+        seen += os.read(fd, 65536).decode(errors="replace")
+    return plain(seen)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+@pytest.mark.parametrize(
+    ("files", "words", "fix"),
+    [
+        ({"pyproject.toml": "[tool.peeklock]\n"}, (), "does not say what to run"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\n"}, (), "does not say what to run"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\nsqss = []\n"}, (), "did you mean 'sqs'"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\nkafka = []\n"}, (), "known: sqs, servicebus, cloudtasks"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\nsqs = 3\n"}, (), "sqs = 3 is no list of module:function"),
+        ({"pyproject.toml": '[tool.peeklock.dev]\nsqs = ["app.aws"]\n'}, (), "is no list of module:function"),
+        ({"pyproject.toml": '[tool.peeklock.dev]\nservicebus = "app"\n'}, (), "no folder with a function_app.py"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\nservicebus = 1\n"}, (), "no folder with a function_app.py"),
+        (
+            {"pyproject.toml": '[tool.peeklock.dev]\nsqs = "app.nowhere:handler"\n'},
+            (),
+            "there is no module app.nowhere",
+        ),
+        ({"pyproject.toml": '[tool.peeklock.dev]\nsqs = "app.orders:handle"\n'}, (), "is not made by sqs.bind"),
+        ({"pyproject.toml": '[tool.peeklock.dev]\nsqs = "app.gcp:handle_http"\n'}, (), "is not made by sqs.bind"),
+        (
+            {"pyproject.toml": '[tool.peeklock.dev]\nsqs = "app.aws:handler"\n'},
+            ("servicebus",),
+            "nothing for servicebus",
+        ),
+        ({"pyproject.toml": "not toml"}, (), "pyproject.toml"),
+        ({"azure__function_app": "import nothing_such"}, (), "nothing_such"),
+        ({"azure__function_app": "app = 1"}, ("servicebus",), "has no func.FunctionApp"),
+    ],
+)
+def test_what_cannot_be_started(tmp_path, files, words, fix):
+    """Is said with its fix, before anything runs."""
+    sample.write(tmp_path, **files)
+    ran = sample.command(tmp_path, "dev", *words)
+    assert ran.returncode == 2
+    assert fix in ran.stderr.decode()
+    assert not sample.processes(tmp_path)
+
+
+def test_no_project(tmp_path):
+    """Says where to run it."""
+    ran = sample.command(tmp_path, "dev")
+    assert ran.returncode == 2
+    assert b"run it in the project's folder" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (("orders", "-"), "set PEEKLOCK_ORDERS_URL"),
+        (("orders", "-", "--platform", "sqs"), "in this folder none runs"),
+        (("orders", "nothing.json"), "nothing.json: No such file"),
+        (("memory://x", "-", "-a", "novalue"), "write NAME=VALUE"),
+        (("memory://x", "-", "--delay", "-1"), "--delay"),
+        (("ordres!", "-"), "queue name"),
+        (("amqp://x", "-"), "unknown scheme"),
+    ],
+)
+def test_what_cannot_be_sent(tmp_path, words, fix):
+    """Is said with its fix."""
+    ran = sample.command(tmp_path, "send", *words)
+    assert ran.returncode == 2
+    assert fix in ran.stderr.decode()
+
+
+def test_sent_by_address(tmp_path):
+    """A file's bytes as they are, with its attributes."""
+    body = tmp_path / "body.bin"
+    body.write_bytes(b"\x00\xff")
+    address = f"file://{tmp_path}/out.jsonl"
+    ran = sample.command(tmp_path, "send", address, str(body), "--id", "x", "-a", "tenant=a=b", "--group", "g")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.decode() == f"sent x to {address}\n"
+    sent = json.loads((tmp_path / "out.jsonl").read_text())
+    assert sent["body"] == {"base64": "AP8="}
+    assert sent["attributes"]["tenant"] == "a=b"
+    assert sent["group"] == "g"
+
+
+def test_a_queue_that_cannot_be_reached(tmp_path):
+    """Exit code 1: it was not sent."""
+    ran = sample.command(tmp_path, "send", "file:///proc/nowhere/out.jsonl", "-")
+    assert ran.returncode == 1
+    assert b"peeklock send: " in ran.stderr

@@ -1,0 +1,81 @@
+"""`peeklock emulator`, as a user runs it, with the real clients."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from google.cloud import tasks_v2
+
+from peeklock.cloudtasks_send import client as cloud_tasks
+from tests.dev import sample
+
+CONFIG = {
+    "UserConfig": {
+        "Namespaces": [{"Name": "sbemulatorns", "Queues": [{"Name": "orders"}]}],
+        "Logging": {"Type": "File"},
+    }
+}
+
+
+def start(*words: str) -> tuple[subprocess.Popen[str], str]:
+    """The process, and the value that it prints for pasting."""
+    command = [sys.executable, "-m", "peeklock.cli", "emulator", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    return process, line.partition("='")[2].rstrip("'\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_service_bus(tmp_path, number):
+    """With a queue by its name, and one from Microsoft's config.json."""
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    process, connection = start("servicebus", "--queue", "mine", "--config", str(tmp_path / "config.json"))
+    try:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            for queue in ("mine", "orders"):
+                with client.get_queue_sender(queue) as sender:
+                    sender.send_messages(ServiceBusMessage("x"))
+                with client.get_queue_receiver(queue, max_wait_time=5) as receiver:
+                    assert str(next(receiver)) == "x"
+    finally:
+        process.send_signal(number)
+        assert process.wait(30) == 0
+        process.communicate()
+
+
+def test_cloud_tasks():
+    """With a queue."""
+    name = "projects/p/locations/l/queues/orders"
+    process, address = start("cloudtasks", "--queue", name)
+    try:
+        client: tasks_v2.CloudTasksClient = cloud_tasks(address)
+        assert client.get_queue(name=name).name == name
+        client.transport.close()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        process.communicate()
+
+
+def test_what_cannot_be_started(tmp_path):
+    """Says why: a port that is taken, a queue's name that is none, an option of the other one."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for words, fix in (
+            (("servicebus", "--port", port), f"port {port} of 127.0.0.1"),
+            (("cloudtasks", "--queue", "orders"), "write projects/PROJECT/locations/LOCATION/queues/orders"),
+            (("cloudtasks", "--config", "x"), "--config is Service Bus' own"),
+            (("servicebus", "--config", "nothing.json"), "nothing.json"),
+        ):
+            ran = sample.command(tmp_path, "emulator", *words)
+            assert ran.returncode == 2
+            assert fix in ran.stderr.decode()
