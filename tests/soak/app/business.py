@@ -1,0 +1,158 @@
+"""What the soak's functions run: every way for a message to go, over a store and queues that fail now and then.
+
+It writes down what it does, in a file that outlives any process: the ledger, which the laws are checked on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from peeklock import Message, Queue, Retry, claims, consumer
+from peeklock.claims import Record, State
+from peeklock.emulators.faults import Faults
+from peeklock.errors import SendError, StoreError
+from peeklock.parcel import Parcel, Sender
+from peeklock.registry import open_sender, open_store
+from peeklock.store import Answer, Change, Store
+
+BUG = os.environ.get("SOAK_BUG", "")
+LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+SEED = int(os.environ["SOAK_SEED"])
+OUTAGES = Faults(seed=SEED, refuse=0.01, drop=0.01)
+
+_numbers = itertools.count()
+
+
+def note(what: str, key: str, **more: object) -> None:
+    """One line, in one write. The clock is the machine's, the same for all processes."""
+    line = {"at": time.monotonic_ns(), "what": what, "key": key, "pid": os.getpid(), **more}
+    os.write(LEDGER, json.dumps(line).encode() + b"\n")
+
+
+def outage(*what: object) -> str:
+    """`before` the call is done, `after` it, or none. It depends on the process, too: an outage ends."""
+    chance = (os.getpid(), next(_numbers), *what)
+    return "before" if OUTAGES.hits("refuse", *chance) else "after" if OUTAGES.hits("drop", *chance) else ""
+
+
+class FaultyStore:
+    """Now and then it does nothing, or says nothing. A success that may not be in it is noted."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        fault = outage("store")
+        if fault:
+            for change in changes:
+                if change.record is not None and change.record.state is State.DONE:
+                    note("unsure", change.key.partition("/")[2])
+        if fault == "before":
+            raise StoreError("the soak's outage")
+        answers = [self._unfenced(change) for change in changes] if BUG == "unfenced" else self._store.swap(changes)
+        if fault == "after":
+            raise StoreError("the soak's lost answer")
+        for change, answer in zip(changes, answers, strict=True):
+            if change.record is not None and change.record.state is State.DONE and answer.won:
+                note("done", change.key.partition("/")[2], life=change.record.generation)
+        return answers
+
+    def _unfenced(self, change: Change) -> Answer:
+        """The planted bug: whatever is there is overwritten."""
+        first = self._store.swap([change])[0]
+        if first.won or first.record is None:
+            return first
+        return self._store.swap([replace(change, expected=first.record.version)])[0]
+
+
+class FaultySender:
+    """Now and then it sends nothing, or says that it did not."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        fault = outage("send")
+        if fault == "before":
+            if BUG == "early":  # the planted bug: acknowledged, and never published
+                return [None] * len(parcels)
+            raise SendError("the soak's outage")
+        answers = self._sender.send(parcels)
+        if fault == "after":
+            raise SendError("the soak's lost answer")
+        return answers
+
+
+if BUG == "generations":
+    _arrive = claims.arrive
+
+    def _first_life(record: Record | None, trail: Any, *rest: Any) -> Any:
+        """The planted bug: a redriven letter is taken for its first life."""
+        return _arrive(record, replace(trail, generation=0), *rest)
+
+    claims.arrive = _first_life
+
+
+class Declined(Exception):
+    """Fatal."""
+
+
+ORDERS = Queue(
+    "orders", max_attempts=6, timeout=2, first_delay=0.2, max_delay=1, fifo=os.environ.get("SOAK_FIFO") == "1"
+)
+
+
+@consumer(ORDERS, key="key", fatal=(Declined,))
+def handle(order: dict, message: Message) -> None:  # type: ignore[type-arg] # the bare annotation is the documented one
+    key, run = order["key"], next(_numbers)
+    note("start", key, run=run, life=message.lineage.generation)
+    try:
+        act(order, message)
+    finally:
+        note("end", key, run=run)
+
+
+def act(order: dict[str, Any], message: Message) -> None:
+    key, kind, first = order["key"], order["kind"], message.attempt == 1
+    match kind:
+        case "fatal":
+            raise Declined("no")
+        case "mended" if message.lineage.generation == 0:
+            raise Declined("not in this life")
+        case "bad":
+            raise ValueError("never")
+        case "flaky" if first:
+            raise ValueError("not yet")
+        case "patient" if first:
+            raise Retry("later", after=1)
+        case "dies_before" if first:
+            die(key)
+    note("effect", key)
+    if kind == "dies_after" and first:
+        die(key)
+
+
+def die(key: str) -> None:
+    note("crash", key)
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def options() -> dict[str, Any]:
+    """For bind: all that can fail, failing."""
+    return {
+        "store": FaultyStore(open_store(os.environ["PEEKLOCK_STORE"])),
+        "dead_letter": FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"])),
+    }
+
+
+def copies() -> dict[str, Any]:
+    return {"queue": FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_URL"]))}

@@ -1,0 +1,90 @@
+"""The soak on SQS and Lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_server import REGION, SqsServer
+from tests.soak.plan import Planned
+from tests.soak.run import APP, Letter
+
+FUNCTION_SECONDS = 8
+TEN = 10
+
+
+class Aws:
+    """A queue, its letters, and the function, each process of which may be killed."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], seed: int, *, fifo: bool) -> None:
+        self.fifo = fifo
+        self._stack = ExitStack()
+        self.sqs = self._stack.enter_context(SqsServer())
+        suffix = ".fifo" if fifo else ""
+        self._letters = self.sqs.queue(f"{folder.name}-dead{suffix}")
+        self._queue = self.sqs.queue(f"{folder.name}{suffix}", VisibilityTimeout=FUNCTION_SECONDS)
+        self.function = SqsLambda(
+            queue_url=self._queue,
+            handler="soak_aws.handler",
+            region=REGION,
+            cwd=APP,
+            timeout=FUNCTION_SECONDS,
+            maximum_concurrency=4,
+            environ={**environ, "PEEKLOCK_ORDERS_DEAD_LETTER": self._letters},
+            on_line=lambda _: None,
+            faults=Faults(
+                seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.02, refuse=0.01, kill=0.01, lose_lock=0.01
+            ),
+        )
+        self._stack.enter_context(self.function)
+
+    def send(self, planned: Sequence[Planned]) -> None:
+        for start in range(0, len(planned), TEN):
+            chunk = planned[start : start + TEN]
+            entries = [
+                {"Id": str(n), "MessageBody": one.body.decode(), **self._more(one)} for n, one in enumerate(chunk)
+            ]
+            told = self.sqs.client.send_message_batch(QueueUrl=self._queue, Entries=entries)
+            assert len(told["Successful"]) == len(chunk)
+
+    def _more(self, one: Planned) -> dict[str, str]:
+        return {"MessageGroupId": str(one.group), "MessageDeduplicationId": one.key} if self.fifo else {}
+
+    def letters(self) -> Sequence[Letter]:
+        taken: list[Letter] = []
+        while told := self._receive():
+            for one in told:
+                reason = one["MessageAttributes"]["peeklock-reason"]["StringValue"]
+                taken.append(Letter(reason, one["Body"].encode(), one))
+                self.sqs.client.delete_message(QueueUrl=self._letters, ReceiptHandle=one["ReceiptHandle"])
+        return taken
+
+    def _receive(self) -> list[dict[str, Any]]:
+        told = self.sqs.client.receive_message(
+            QueueUrl=self._letters, MaxNumberOfMessages=TEN, MessageAttributeNames=["All"], AttributeNames=["All"]
+        )
+        found: list[dict[str, Any]] = told.get("Messages", [])
+        return found
+
+    def redrive(self, letter: Letter) -> None:
+        attributes = {
+            name: {key: value for key, value in one.items() if key in {"DataType", "StringValue", "BinaryValue"}}
+            for name, one in letter.raw["MessageAttributes"].items()
+        }
+        more = {}
+        if self.fifo:
+            group = letter.raw["Attributes"]["MessageGroupId"]
+            more = {"MessageGroupId": group, "MessageDeduplicationId": letter.raw["MessageId"]}
+        self.sqs.client.send_message(
+            QueueUrl=self._queue, MessageBody=letter.raw["Body"], MessageAttributes=attributes, **more
+        )
+
+    def calm(self) -> None:
+        self.function.faults = NO_FAULTS
+
+    def close(self) -> None:
+        self._stack.close()

@@ -1,0 +1,133 @@
+"""What must be true afterwards, by the ledger and the letters alone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tests.soak.plan import REASONS, Planned
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the functions wrote down, in the order of its times."""
+
+    lines: list[dict[str, Any]]
+    effects: Counter[str] = field(init=False)
+    crashes: Counter[str] = field(init=False)
+    """Runs that did not end: the process died in them."""
+    unsure: Counter[str] = field(init=False)
+    """Successes whose record the store may not have."""
+    runs: dict[str, list[tuple[int, int | None]]] = field(init=False)
+    """By key: when each began and ended, in nanoseconds."""
+
+    def __post_init__(self) -> None:
+        self.lines.sort(key=lambda one: int(one["at"]))
+        self.effects = Counter(one["key"] for one in self.lines if one["what"] == "effect")
+        self.unsure = Counter(one["key"] for one in self.lines if one["what"] == "unsure")
+        began: dict[tuple[Any, ...], int] = {}
+        ended: dict[tuple[Any, ...], int] = {}
+        for one in self.lines:
+            if one["what"] in {"start", "end"}:
+                name = (one["key"], one["pid"], one["run"])
+                (began if one["what"] == "start" else ended)[name] = one["at"]
+        self.runs = defaultdict(list)
+        for name, at in began.items():
+            self.runs[name[0]].append((at, ended.get(name)))
+        self.crashes = Counter(name[0] for name in began if name not in ended)
+
+    def processes(self) -> set[int]:
+        return {one["pid"] for one in self.lines}
+
+
+def read(path: Path) -> Ledger:
+    """A line that a killed process cut short is left out."""
+    return Ledger([one for line in path.read_bytes().splitlines() if (one := _line(line)) is not None])
+
+
+def _line(line: bytes) -> dict[str, Any] | None:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return parsed
+
+
+def broken(
+    planned: Sequence[Planned], ledger: Ledger, letters: Mapping[str, Sequence[str]], dead: AbstractSet[int]
+) -> list[str]:
+    """The laws that do not hold, each with its message. `letters`: reasons by key; `dead`: processes that have ended."""
+    lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in ledger.lines:
+        lines[line["key"]].append(line)
+    told: list[str] = []
+    for one in planned:
+        told += _ended(one, ledger, letters.get(one.key, ()))
+        told += _twice(one, ledger)
+        told += _unrecorded(one, lines[one.key], dead)
+    return told + list(_out_of_order(planned, ledger))
+
+
+def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str]:
+    """Done, or lettered with its reason; what was redriven, run."""
+    key, effects = one.key, ledger.effects[one.key]
+    if not effects and not reasons:
+        yield f"{key} ({one.kind}) is lost"
+    expected = {REASONS.get(one.kind, "")} | ({"exhausted"} if ledger.crashes[key] else set())
+    for reason in set(reasons) - expected:
+        yield f"{key} ({one.kind}) is lettered as {reason}"
+    if one.kind == "mended" and not effects and reasons.count("fatal") == len(reasons):
+        yield f"{key} was redriven, and did not run"
+
+
+def _twice(one: Planned, ledger: Ledger) -> Iterator[str]:
+    """Never two runs of a key at once."""
+    for (_, ended), (began, _) in pairwise(sorted(ledger.runs[one.key])):
+        if ended is not None and began < ended:
+            yield f"{one.key} ({one.kind}) ran twice at once"
+
+
+def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], dead: AbstractSet[int]) -> Iterator[str]:
+    """No run after a recorded success of its life; and an effect without a record only where the process died between
+    the two, or the store did not answer. So each effect but one has its own crash or outage."""
+    recorded: set[int] = set()
+    pending: Counter[int] = Counter()
+    unsure: set[int] = set()
+    for line in lines:
+        pid = line["pid"]
+        match line["what"]:
+            case "start" if line["life"] in recorded:
+                yield f"{one.key} ({one.kind}) ran after its recorded success"
+            case "effect":
+                pending[pid] += 1
+            case "unsure":
+                unsure.add(pid)
+            case "done":
+                pending[pid] -= 1
+                recorded.add(line["life"])
+    for pid in +pending:
+        if pid not in dead and pid not in unsure:
+            yield f"{one.key} ({one.kind}) has an effect without a record, and nothing went wrong"
+
+
+def _out_of_order(planned: Sequence[Planned], ledger: Ledger) -> Iterator[str]:
+    """Within a group nothing runs before the one before it has had its effect, where it ever has one."""
+    done: dict[str, int] = {}
+    for line in ledger.lines:
+        if line["what"] == "effect":
+            done.setdefault(line["key"], line["at"])
+    before: dict[str, Planned] = {}
+    for one in planned:
+        if one.group is None:
+            return
+        previous = before.get(one.group)
+        before[one.group] = one
+        first = min((began for began, _ in ledger.runs[one.key]), default=None)
+        if previous is not None and first is not None and done.get(previous.key, first) > first:
+            yield f"{one.key} ran before {previous.key} of its group was done"

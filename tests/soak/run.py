@@ -1,0 +1,140 @@
+"""The soak itself: send, let everything go wrong, wait, redrive, and look."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.soak import laws
+from tests.soak.plan import Planned
+
+APP = Path(__file__).parent / "app"
+
+CHUNK = 50
+WAITING = 300
+"""Messages that may be unsettled at a time: queues of thousands are slow on some emulators, and prove nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """As the real client reads it, and what it takes to send it again."""
+
+    reason: str
+    body: bytes
+    raw: Any
+
+
+class Cloud(Protocol):
+    """One platform with its function, faults and real client."""
+
+    def send(self, planned: Sequence[Planned]) -> None: ...
+
+    def letters(self) -> Sequence[Letter]:
+        """Take those that have come from the dead-letter queue."""
+        ...
+
+    def redrive(self, letter: Letter) -> None:
+        """Send it to its queue again, as it is, with the real client."""
+        ...
+
+    def calm(self) -> None:
+        """No more faults."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Soak:
+    """One run of it."""
+
+    cloud: Cloud
+    ledger: Path
+    planned: Sequence[Planned]
+    patience: float
+    """Seconds without any progress after which it is given up."""
+    letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    mended: dict[str, Letter] = field(default_factory=dict)
+    by_body: Mapping[bytes, Planned] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_body = {one.body: one for one in self.planned}
+
+    def run(self) -> list[str]:
+        """The laws that broke."""
+        for start in range(0, len(self.planned), CHUNK):
+            self.cloud.send(self.planned[start : start + CHUNK])
+            self._wait(start + CHUNK - WAITING)
+            self._progress(min(start + CHUNK, len(self.planned)))
+        self.cloud.calm()
+        self._wait(len(self.planned))
+        for letter in self.mended.values():
+            self.cloud.redrive(letter)
+        self._wait_for_mended()
+        ledger = laws.read(self.ledger)
+        dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
+        return laws.broken(self.planned, ledger, self.letters, dead)
+
+    def settled(self) -> set[str]:
+        self._take_letters()
+        effects = laws.read(self.ledger).effects if self.ledger.exists() else {}
+        return set(effects) | set(self.letters)
+
+    def _take_letters(self) -> None:
+        for letter in self.cloud.letters():
+            one = self.by_body.get(letter.body)
+            assert one is not None, f"a letter that nobody sent: {letter.body!r}"
+            self.letters[one.key].append(letter.reason)
+            if one.kind == "mended" and letter.reason == "fatal":
+                self.mended[one.key] = letter
+
+    def _wait(self, count: int) -> None:
+        self._until(lambda: len(self.settled()) >= count)
+
+    def _wait_for_mended(self) -> None:
+        """Each has its effect, or died too often."""
+
+        def over() -> bool:
+            self._take_letters()
+            effects = laws.read(self.ledger).effects
+            return all(effects[key] or "exhausted" in self.letters[key] for key in self.mended)
+
+        self._until(over)
+
+    def _until(self, holds: Any) -> None:
+        """Returns as well when nothing has happened for long: the laws then say what is missing."""
+        size, since = -1, time.monotonic()
+        while not holds() and time.monotonic() - since < self.patience:
+            now = self.ledger.stat().st_size if self.ledger.exists() else 0
+            if now != size:
+                size, since = now, time.monotonic()
+            time.sleep(0.2)  # other processes work, and tell only the ledger
+
+    def _progress(self, sent: int) -> None:
+        if sent % 1000 == 0:
+            print(f"  {sent} of {len(self.planned)} sent", file=sys.stderr, flush=True)
+
+
+def summary(soak: Soak, seconds: float, seed: int) -> dict[str, Any]:
+    """Its counts."""
+    ledger = laws.read(soak.ledger)
+    return {
+        "messages": len(soak.planned),
+        "seconds": round(seconds, 1),
+        "seed": seed,
+        "done": sum(1 for one in soak.planned if ledger.effects[one.key]),
+        "lettered": {
+            reason: sum(reason in told for told in soak.letters.values())
+            for reason in sorted({r for t in soak.letters.values() for r in t})
+        },
+        "redriven": len(soak.mended),
+        "runs": sum(map(len, ledger.runs.values())),
+        "crashes": sum(ledger.crashes.values()),
+        "unsure": sum(ledger.unsure.values()),
+        "repeated effects": sum(count - 1 for count in ledger.effects.values() if count > 1),
+    }

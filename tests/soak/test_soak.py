@@ -1,0 +1,81 @@
+"""Thousands of messages on each cloud while everything goes wrong; and planted bugs, which make it fail.
+
+make soak        10,000 messages on each cloud; the counts and the seed are printed
+SOAK_SEED=7 ...  the same faults again
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.soak.aws import Aws
+from tests.soak.plan import draw
+from tests.soak.run import APP, Soak, summary
+from tests.support import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))
+
+CLOUDS: dict[str, Any] = {"sqs": Aws}
+
+
+def environ(folder: Path, seed: int, bug: str, *, fifo: bool) -> dict[str, str]:
+    """Of the functions."""
+    return {
+        "PEEKLOCK_STORE": f"sqlite://{folder}/keys.db",
+        "SOAK_LEDGER": str(folder / "ledger"),
+        "SOAK_SEED": str(seed),
+        "SOAK_BUG": bug,
+        "SOAK_FIFO": str(int(fifo)),
+        "PYTHONPATH": os.pathsep.join([str(APP), str(ROOT / "src"), str(ROOT)]),
+    }
+
+
+def soak(
+    name: str, folder: Path, messages: int, *, fifo: bool = False, bug: str = "", patience: float = 60
+) -> list[str]:
+    """Run it, print its counts, and return the laws that broke."""
+    seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(10**6))
+    print(
+        f"\n{name}{' in groups' if fifo else ''}{f' with the bug {bug!r}' if bug else ''}: SOAK_SEED={seed}", flush=True
+    )
+    started = time.monotonic()
+    with closing(CLOUDS[name](folder, environ(folder, seed, bug, fifo=fifo), seed, fifo=fifo)) as cloud:
+        one = Soak(cloud, folder / "ledger", draw(messages, seed, fifo=fifo), patience)
+        broken = one.run()
+    counts = summary(one, time.monotonic() - started, seed)
+    print(json.dumps(counts), flush=True)
+    return broken
+
+
+@pytest.mark.parametrize("fifo", [False, True], ids=["alone", "in groups"])
+@pytest.mark.parametrize("name", CLOUDS)
+def test_nothing_is_lost(name, fifo, tmp_path):
+    """None lost, no two runs of a key at once, no effect repeated without a crash or a lost record, each message done or
+    lettered with its reason, and what is redriven really runs."""
+    broken = soak(name, tmp_path, MESSAGES, fifo=fifo)
+    assert not broken, "\n".join(broken[:20])
+
+
+BUGS = {
+    "early": "is lost",
+    "unfenced": "ran twice at once|ran after its recorded success",
+    "generations": "was redriven, and did not run",
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("name", CLOUDS)
+def test_a_planted_bug_is_found(name, bug, tmp_path):
+    """Acknowledged before the letter is published; completed without fencing; generations ignored."""
+    broken = soak(name, tmp_path, 300, bug=bug, patience=20)
+    assert any(law in text for law in BUGS[bug].split("|") for text in broken), broken[:20]
