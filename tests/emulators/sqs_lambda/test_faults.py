@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
+from tests.emulators.sqs_lambda.conftest import sets
 from tests.emulators.sqs_lambda.test_delivery import most_at_once
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ def test_messages_of_a_standard_queue_change_their_order(world: World) -> None:
     bodies = [str(n) for n in range(10)]
     for _ in range(2):
         url = world.queue(visibility=30)
-        world.send(url, *bodies)
-        seen = len(world.seen())
+        named = dict(zip(world.send(url, *bodies), bodies, strict=True))
         function = world.function(url, "app.succeed", batch_size=10, faults=Faults(seed=3, reorder=0.5))
         function.wait_idle(20)
-        orders.append([body for one in world.seen()[seen:] for body in one["bodies"]])
+        begun = sorted(function.invocations, key=lambda one: one.started)
+        orders.append([named[message] for one in begun for message in one.message_ids])
     assert sorted(orders[0]) == bodies
     assert orders[0] != bodies
     assert orders[0] == orders[1]
@@ -61,7 +62,11 @@ def test_an_answer_that_is_held_back(world: World) -> None:
     url = world.queue(visibility=30)
     faults = Faults(delay=1, delay_s=1)
     ended: list[float] = []
-    function = world.function(url, "app.succeed", faults=faults, on_invocation=lambda _: ended.append(time.time()))
+
+    def told(_: object) -> None:
+        ended.append(time.time())
+
+    function = world.function(url, "app.succeed", faults=faults, on_invocation=told)
     world.send(url, "x")
     function.wait_idle(20)
     assert ended[0] - world.seen()[0]["at"] >= faults.draw("delay_by", "x", "1") > 0.05
@@ -114,7 +119,7 @@ def test_a_lock_that_ends_while_the_handler_runs(world: World) -> None:
 def test_faults_may_be_changed_while_it_runs(world: World) -> None:
     url = world.queue()
     first = threading.Event()
-    function = world.function(url, "app.succeed", faults=Faults(drop=1), on_invocation=lambda _: first.set())
+    function = world.function(url, "app.succeed", faults=Faults(drop=1), on_invocation=sets(first))
     world.send(url, "x")
     assert first.wait(20)
     function.faults = NO_FAULTS

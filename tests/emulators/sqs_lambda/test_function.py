@@ -12,7 +12,7 @@ import pytest
 
 from peeklock import ConfigError
 from peeklock.emulators.sqs_lambda import SqsLambda
-from tests.emulators.sqs_lambda.conftest import FUNCTIONS
+from tests.emulators.sqs_lambda.conftest import FUNCTIONS, sets
 from tests.support import environment
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_a_function_that_takes_too_long_to_load(world: World, monkeypatch: pytes
     monkeypatch.setattr("peeklock.emulators.sqs_lambda.sandbox.INIT_SECONDS", 0.5)
     url = world.queue(visibility=30)
     told = threading.Event()
-    function = world.function(url, "slow.handler", on_invocation=lambda _: told.set())
+    function = world.function(url, "slow.handler", on_invocation=sets(told))
     world.send(url, "x")
     assert told.wait(20)
     assert function.invocations[0].error == "the function was not initialised: over 0.5 s"

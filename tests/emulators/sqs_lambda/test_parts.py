@@ -82,8 +82,9 @@ def test_the_failed_are_named_once_or_twice() -> None:
     ],
 )
 def test_what_aws_would_refuse(changed: dict[str, Any], problem: str) -> None:
+    fitting_options: dict[str, Any] = {"queue_url": URL, "handler": "app.handler", "region": "eu-west-1"}
     with pytest.raises(ConfigError, match=problem):
-        SqsLambda(**{"queue_url": URL, "handler": "app.handler", "region": "eu-west-1", **changed})
+        SqsLambda(**{**fitting_options, **changed})
 
 
 def test_an_emulator_behind_an_aws_name_is_fine() -> None:
@@ -201,7 +202,6 @@ def test_batches_of_a_group_go_one_at_a_time_in_their_order() -> None:
             for name in "cbda":
                 gates[name].set()
                 await asyncio.sleep(0.01)
-        assert not turns._last
 
     asyncio.run(scenario())
     assert order == ["a begins", "d begins", "d ends", "a ends", "b begins", "b ends", "c begins", "c ends"]

@@ -12,9 +12,8 @@ from typing import Self, Unpack
 
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.sqs_lambda import mapping
 from peeklock.emulators.sqs_lambda.fleet import Fleet
-from peeklock.emulators.sqs_lambda.mapping import Invocation
+from peeklock.emulators.sqs_lambda.mapping import EventSourceMapping, Invocation
 from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Sandbox
 from peeklock.emulators.sqs_lambda.settings import Options, settings
@@ -35,7 +34,8 @@ class SqsLambda:
             function.wait_idle(10)
             assert function.invocations[0].outcome == "success"
 
-    SQS's own time is the queue's: it cannot be moved, so tests use short visibility timeouts.
+    Time is the queue's and cannot be moved: tests use short visibility timeouts. Of the faults, `refuse` does nothing
+    here. What differs from AWS: a warm process is not frozen between two events, and memory is not limited.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SqsLambda:
         self._invocations: deque[Invocation] = deque(maxlen=KEPT)
         self._background: Background | None = None
         self._queue: Queue | None = None
-        self._mapping: mapping.Mapping | None = None
+        self._mapping: EventSourceMapping | None = None
 
     @property
     def invocations(self) -> Sequence[Invocation]:
@@ -122,7 +122,7 @@ class SqsLambda:
             )
         arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
         fleet = Fleet(lambda: Sandbox(mine, arn, self._heard))
-        self._mapping = mapping.Mapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
+        self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
 
     async def _shut(self) -> None:
         if self._mapping is not None:

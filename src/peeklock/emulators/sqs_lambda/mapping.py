@@ -52,7 +52,7 @@ class Invocation:
     """Messages that were done and that SQS did not delete, with its reasons."""
 
 
-class Mapping:
+class EventSourceMapping:
     """Runs until `close`. `told` hears of each invocation when its messages are settled."""
 
     def __init__(
@@ -75,6 +75,7 @@ class Mapping:
         self._under_way: set[asyncio.Task[None]] = set()
         self._begun = 0
         self._polling = asyncio.create_task(self._poll())
+        self._polling.add_done_callback(_complain)
 
     async def close(self) -> None:
         """Nothing is settled any more: messages under way come back when their locks end."""
@@ -122,8 +123,7 @@ class Mapping:
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._slots.free()
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a batch was lost until its locks end", exc_info=task.exception())
+        _complain(task)
 
     async def _deliver(self, batch: Sequence[Received]) -> None:
         async with self._turns.turn(self._groups(batch)):
@@ -206,3 +206,9 @@ class Mapping:
         faults = self._faults()
         hit = [one for one in batch if not one.again and faults.hits("duplicate", *one.delivery)]
         self._source.again([delivered_again(one) for one in hit])
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Of a mistake in the emulator itself: whatever the task held is lost until its locks end."""
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("the event source mapping failed", exc_info=task.exception())

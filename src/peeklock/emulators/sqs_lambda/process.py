@@ -42,7 +42,7 @@ class FunctionProcess:
     def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
         self._process = process
         self._reading = asyncio.create_task(_read(process.stdout, on_line))
-        self.exited = asyncio.create_task(process.wait())
+        self.exited = asyncio.create_task(self._end())
 
     @property
     def alive(self) -> bool:
@@ -50,14 +50,24 @@ class FunctionProcess:
 
     async def kill(self) -> None:
         """SIGKILL to all of its group, as a sandbox is thrown away. Harmless for one that is dead."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.alive:
+            self._kill_group()
         await self.exited
         await asyncio.wait({self._reading}, timeout=LAST_WORDS)
         if not self._reading.done():
             self._reading.cancel()
             await asyncio.wait({self._reading})
         _close(self._process)
+
+    async def _end(self) -> int:
+        """Its status. What it started ends with it; later its number may be another's."""
+        status = await self._process.wait()
+        self._kill_group()
+        return status
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 async def launch(

@@ -36,7 +36,7 @@ def records(event: Any, context: Any) -> None:
 
 def report(event: Any, context: Any) -> dict[str, Any]:
     """Fails those whose body starts with `fail`, up to the receive count that follows it."""
-    failed = []
+    failed: list[dict[str, str]] = []
     for one in event["Records"]:
         word, _, count = one["body"].partition(":")
         receives = int(one["attributes"]["ApproximateReceiveCount"])
@@ -106,7 +106,8 @@ def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
     """Makes its messages visible, and goes on for a while."""
     import boto3
 
-    sqs = boto3.client("sqs")
+    sdk: Any = boto3
+    sqs = sdk.client("sqs")
     note(bodies=bodies(event), what="begin")
     *_, name = event["Records"][0]["eventSourceARN"].split(":")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
