@@ -265,6 +265,19 @@ def test_polling_goes_on_when_the_queue_is_gone_and_there_again(world: World, ca
     assert len([one for one in caplog.records if "polling fails" in one.message]) == 1
 
 
+def test_a_mistake_of_the_emulators_own_is_not_waited_out(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends the polling, and is raised to whoever waits."""
+    url = world.queue()
+    function = world.function(url, "app.succeed")
+    monkeypatch.setattr("peeklock.emulators.sqs_lambda.queue.received", None)
+    world.send(url, "x")
+    with pytest.raises(TypeError):
+        function.wait_idle(20)
+    assert "the event source mapping failed" in [one.message for one in caplog.records]
+
+
 def test_what_is_done_and_cannot_be_deleted_is_said(world: World) -> None:
     """Its queue was deleted meanwhile."""
     url = world.queue(visibility=30)

@@ -74,6 +74,7 @@ def test_the_failed_are_named_once_or_twice() -> None:
         ({"maximum_concurrency": 1001}, "between 2 and 1000"),
         ({"timeout": 0}, "at most 900"),
         ({"timeout": 901}, "at most 900"),
+        ({"cwd": __file__}, "is no folder"),
         ({"memory": 64}, "between 128 and 10240"),
         ({"queue_url": "orders"}, "not the URL"),
         ({"queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"}, "is AWS itself"),

@@ -42,16 +42,19 @@ class Source:
 
     def again(self, messages: Sequence[Received]) -> None:
         """Deliver these, too: the duplicates of a fault."""
-        self._carried += messages
+        self._take(messages)
+
+    def _take(self, messages: Sequence[Received]) -> None:
+        self._carried = [*self._carried, *messages]
 
     async def batch(self) -> list[Received]:
         """The next one. Waits for a first message, and from then on for the window to pass or the batch to be full."""
         loop = asyncio.get_running_loop()
         while not self._carried:
-            self._carried += await self._receive(self._settings.batch_size)
+            self._take(await self._receive(self._settings.batch_size))
         until = loop.time() + self._settings.window.total_seconds()
         while (room := self._room()) and loop.time() < until:
-            self._carried += await self._receive(room, until)
+            self._take(await self._receive(room, until))
         n = fitting(self._carried, self._settings.batch_size)
         taken, self._carried = self._carried[:n], self._carried[n:]
         return taken

@@ -88,6 +88,12 @@ def hang_once(event: Any, context: Any) -> None:
         time.sleep(60)
 
 
+def leave_a_child(event: Any, context: Any) -> None:
+    """One of its own session, which no signal to the function's group reaches, and which holds its output open."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    note(child=child.pid)
+
+
 def die_later(event: Any, context: Any) -> None:
     """Its process ends after the answer, while nobody looks."""
     import threading
