@@ -155,12 +155,12 @@ def test_nothing_else_became_a_letter(handled: Handled) -> None:
 def test_what_cannot_end_in_time_is_not_begun(world: World) -> None:
     """Of a batch that takes longer than its function may, the rest goes back, uncounted; nothing runs twice."""
     orders = Orders(world)
-    names = [f"n{n}" for n in range(6)]
+    names = [f"n{n}" for n in range(10)]
     for name in names:
         orders.send(name, "take")
     function = orders.handle()
     assert function.invocations[0].outcome == "partial"
-    assert len(function.invocations[0].message_ids) == 6
+    assert len(function.invocations[0].message_ids) == 10
     runs = [(one["order"], one["attempt"]) for one in world.seen() if one["what"] == "begin"]
     assert sorted(runs) == [(name, 1) for name in names]
     assert not [one for one in function.invocations if one.outcome == "timeout"]

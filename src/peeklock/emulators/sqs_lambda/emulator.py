@@ -35,7 +35,8 @@ class SqsLambda:
             assert function.invocations[0].outcome == "success"
 
     Time is the queue's and cannot be moved: tests use short visibility timeouts. Of the faults, `refuse` does nothing
-    here. What differs from AWS: a warm process is not frozen between two events, and memory is not limited.
+    here, and a group of a FIFO queue does not run twice at once even with `lose_lock`. What differs from AWS: a warm
+    process is not frozen between two events, and memory is not limited.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SqsLambda:
     ) -> None:
         """`handler`: `module.function`, importable from the option `cwd`. `on_line` hears each line that the function
         prints (else the log does), `on_invocation` each call when its messages are settled; both are called in the
-        emulator's thread and must be quick. `faults` may be replaced at any time.
+        emulator's thread, must be quick, and may not call `stop` or `wait_idle`. `faults` may be replaced at any time.
 
         Raises ConfigError for what AWS would refuse, and for AWS itself as the endpoint.
         """

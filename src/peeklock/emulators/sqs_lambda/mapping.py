@@ -18,7 +18,7 @@ from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Run
 from peeklock.emulators.sqs_lambda.settings import Settings
 from peeklock.emulators.sqs_lambda.slots import Slots
-from peeklock.emulators.sqs_lambda.source import FIRST_PAUSE, Source
+from peeklock.emulators.sqs_lambda.source import Source, pauses
 from peeklock.emulators.sqs_lambda.turns import Turns
 
 KILL_WITHIN = 0.1
@@ -87,13 +87,13 @@ class EventSourceMapping:
 
     async def idle(self) -> None:
         """Returns once the queue is empty and nothing is under way. Raises what ended the polling, if it ended."""
-        while True:
+        for pause in pauses():
             if self._polling.done():
                 self._polling.result()
             begun = self._begun
             if not self._busy() and await self._empty() and not self._busy() and begun == self._begun:
                 return
-            await self._something()
+            await self._something(pause)
 
     def _busy(self) -> bool:
         return bool(self._under_way) or self._source.holds
@@ -104,12 +104,12 @@ class EventSourceMapping:
         except QueueError:
             return False
 
-    async def _something(self) -> None:
+    async def _something(self, pause: float) -> None:
         """Until an invocation ends; while there is none, for a moment, since SQS tells nobody when a lock ends."""
         if self._under_way:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await asyncio.sleep(FIRST_PAUSE)
+            await asyncio.sleep(pause)
 
     async def _poll(self) -> None:
         while True:

@@ -56,7 +56,7 @@ def die_once(message: Message) -> None:
 
 
 def take(message: Message) -> None:
-    time.sleep(0.4)
+    time.sleep(0.2)
 
 
 def refuse(message: Message) -> None:
