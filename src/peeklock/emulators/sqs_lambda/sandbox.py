@@ -107,8 +107,10 @@ class Sandbox:
 
     async def _ready(self, process: FunctionProcess, seconds: float) -> bool:
         asked = asyncio.create_task(self._api.asked.wait())
-        await asyncio.wait({asked, process.exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        try:
+            await asyncio.wait({asked, process.exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
         return self._api.asked.is_set() and process.alive
 
     async def _lost(self, duration: float) -> Run:
