@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda.queue import client
+from peeklock.emulators.sqs_lambda.queue import Queue, QueueError, client
 from tests.emulators.sqs_lambda.conftest import FUNCTIONS, REGION, sets
 
 if TYPE_CHECKING:
@@ -291,6 +293,28 @@ def test_what_is_done_and_cannot_be_deleted_is_said(world: World) -> None:
     assert told.wait(20)
     (invocation,) = function.invocations
     assert (invocation.outcome, invocation.undeleted) == ("success", (f"{message}: not deleted",))
+
+
+def test_each_delete_has_its_own_answer(world: World) -> None:
+    """Over several calls; what is no receipt of SQS's is said, and the others are gone."""
+    url = world.queue(visibility=30)
+    world.send(url, *map(str, range(12)))
+
+    async def scenario() -> None:
+        queue = Queue(url, world.endpoint, REGION)
+        await queue.describe()
+        received = [one for _ in range(2) for one in await queue.receive(10)]
+        odd = replace(received[3], handle="none of SQS's")
+        failed = await queue.delete([odd if one is received[3] else one for one in received])
+        with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
+            await queue.release(odd)
+        assert failed == [f"{odd.id}: ReceiptHandleIsInvalid"]
+        assert not await queue.empty()
+        assert await queue.delete([received[3]]) == []
+        assert await queue.empty()
+        await queue.close()
+
+    asyncio.run(scenario())
 
 
 def test_the_client_reads_nothing_of_the_users(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

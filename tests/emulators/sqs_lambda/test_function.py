@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -212,6 +213,19 @@ def test_nothing_is_left_after_a_stop(world: World) -> None:
     function.start()
     function.wait_idle(20)
     assert [one.outcome for one in function.invocations] == ["success"]
+
+
+def test_a_stop_while_a_process_starts(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    url = world.queue()
+    function = world.function(url, "slow.handler")
+    world.send(url, "x")
+    world.lines.wait("loading")
+    began = time.monotonic()
+    function.stop()
+    assert time.monotonic() - began < 5
+    assert not alive(world.seen()[0]["pid"])
+    gc.collect()
+    assert [one.message for one in caplog.records if one.name == "asyncio"] == []
 
 
 def test_a_child_that_escaped_does_not_hold_up_a_stop(world: World) -> None:
