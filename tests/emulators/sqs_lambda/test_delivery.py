@@ -185,7 +185,7 @@ def test_the_queues_policy_moves_what_keeps_failing(world: World) -> None:
 def test_batches_run_side_by_side_up_to_the_maximum(world: World) -> None:
     url = world.queue(visibility=30)
     world.send(url, *map(str, range(6)))
-    function = world.function(url, "app.take_a_while", batch_size=1, maximum_concurrency=2)
+    function = world.function(url, "app.meet", batch_size=1, maximum_concurrency=2, timeout=30)
     function.wait_idle(30)
     assert most_at_once(world.seen()) == 2
     assert len({one["pid"] for one in world.seen()}) == 2
@@ -204,7 +204,7 @@ def test_groups_run_side_by_side_and_each_in_its_order(world: World) -> None:
     for n in range(3):
         for group in "ab":
             world.send(url, f"{group}{n}", group=group)
-    function = world.function(url, "app.take_a_while", batch_size=1)
+    function = world.function(url, "app.meet", batch_size=1, timeout=30)
     function.wait_idle(30)
     seen = world.seen()
     for group in "ab":
@@ -215,11 +215,10 @@ def test_groups_run_side_by_side_and_each_in_its_order(world: World) -> None:
 
 
 def test_a_failing_head_holds_its_group_and_no_other(world: World) -> None:
-    url = world.queue(fifo=True)
-    world.send(url, "fail:1", group="a")
-    function = world.function(url, "app.report", batch_size=1)
-    world.send(url, "a2", group="a")
+    url = world.queue(fifo=True, visibility=2)
+    world.send(url, "fail:1", "a2", group="a")
     world.send(url, "b1", group="b")
+    function = world.function(url, "app.report", batch_size=1)
     function.wait_idle(20)
     order = [one["body"] for one in world.seen()]
     assert [one for one in order if one != "b1"] == ["fail:1", "fail:1", "a2"]

@@ -94,7 +94,7 @@ def test_a_handler_over_its_time_is_killed_with_its_children(world: World) -> No
     function.wait_idle(20)
     late, done = function.invocations
     assert (late.outcome, late.error) == ("timeout", "Task timed out after 0.40 seconds")
-    assert timedelta(seconds=0.4) <= late.duration < timedelta(seconds=2)
+    assert timedelta(seconds=0.4) <= late.duration < timedelta(seconds=5)
     assert done.outcome == "success"
     first, second = (one["pid"] for one in world.seen())
     assert first != second

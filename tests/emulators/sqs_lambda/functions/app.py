@@ -108,6 +108,16 @@ def take_a_while(event: Any, context: Any) -> None:
     note(bodies=bodies(event), what="end")
 
 
+def meet(event: Any, context: Any) -> None:
+    """Stays until another began, however long its process takes to start, and a while longer."""
+    note(bodies=bodies(event), what="begin")
+    until = time.monotonic() + 20
+    while Path(os.environ["EVIDENCE"]).read_text().count("begin") < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    note(bodies=bodies(event), what="end")
+
+
 def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
     """Makes its messages visible, and goes on for a while."""
     import boto3
