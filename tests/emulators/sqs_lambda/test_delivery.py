@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda.queue import client
-from tests.emulators.sqs_lambda.conftest import FUNCTIONS, REGION
+from peeklock.emulators.sqs_lambda.queue import Queue, QueueError, client
+from tests.emulators.sqs_lambda.conftest import FUNCTIONS, REGION, sets
 
 if TYPE_CHECKING:
     from tests.emulators.sqs_lambda.conftest import World
@@ -73,8 +75,9 @@ def test_a_fifo_record_has_its_group_too(world: World) -> None:
 
 def test_motos_own_mapping_does_not_also_deliver(world: World) -> None:
     """One send, one invocation. moto runs enabled mappings itself, so the stand-in creates them disabled."""
-    iam = boto3.client("iam", endpoint_url=world.endpoint, **KEYS)
-    lambda_ = boto3.client("lambda", endpoint_url=world.endpoint, **KEYS)
+    sdk: Any = boto3
+    iam = sdk.client("iam", endpoint_url=world.endpoint, **KEYS)
+    lambda_ = sdk.client("lambda", endpoint_url=world.endpoint, **KEYS)
     try:
         role = iam.create_role(RoleName=f"r{time.time_ns()}", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         url = world.queue()
@@ -182,7 +185,7 @@ def test_the_queues_policy_moves_what_keeps_failing(world: World) -> None:
 def test_batches_run_side_by_side_up_to_the_maximum(world: World) -> None:
     url = world.queue(visibility=30)
     world.send(url, *map(str, range(6)))
-    function = world.function(url, "app.take_a_while", batch_size=1, maximum_concurrency=2)
+    function = world.function(url, "app.meet", batch_size=1, maximum_concurrency=2, timeout=30)
     function.wait_idle(30)
     assert most_at_once(world.seen()) == 2
     assert len({one["pid"] for one in world.seen()}) == 2
@@ -201,7 +204,7 @@ def test_groups_run_side_by_side_and_each_in_its_order(world: World) -> None:
     for n in range(3):
         for group in "ab":
             world.send(url, f"{group}{n}", group=group)
-    function = world.function(url, "app.take_a_while", batch_size=1)
+    function = world.function(url, "app.meet", batch_size=1, timeout=30)
     function.wait_idle(30)
     seen = world.seen()
     for group in "ab":
@@ -212,11 +215,10 @@ def test_groups_run_side_by_side_and_each_in_its_order(world: World) -> None:
 
 
 def test_a_failing_head_holds_its_group_and_no_other(world: World) -> None:
-    url = world.queue(fifo=True)
-    world.send(url, "fail:1", group="a")
-    function = world.function(url, "app.report", batch_size=1)
-    world.send(url, "a2", group="a")
+    url = world.queue(fifo=True, visibility=2)
+    world.send(url, "fail:1", "a2", group="a")
     world.send(url, "b1", group="b")
+    function = world.function(url, "app.report", batch_size=1)
     function.wait_idle(20)
     order = [one["body"] for one in world.seen()]
     assert [one for one in order if one != "b1"] == ["fail:1", "fail:1", "a2"]
@@ -246,7 +248,7 @@ def test_waiting_says_that_it_waited_in_vain(world: World) -> None:
     url = world.queue(visibility=30)
     world.send(url, "fail")
     function = world.function(url, "app.report")
-    with pytest.raises(TimeoutError, match="not empty after 0.5 s"):
+    with pytest.raises(TimeoutError, match="is not empty after"):
         function.wait_idle(0.5)
 
 
@@ -264,11 +266,24 @@ def test_polling_goes_on_when_the_queue_is_gone_and_there_again(world: World, ca
     assert len([one for one in caplog.records if "polling fails" in one.message]) == 1
 
 
+def test_a_mistake_of_the_emulators_own_is_not_waited_out(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends the polling, and is raised to whoever waits."""
+    url = world.queue()
+    function = world.function(url, "app.succeed")
+    monkeypatch.setattr("peeklock.emulators.sqs_lambda.queue.received", None)
+    world.send(url, "x")
+    with pytest.raises(TypeError):
+        function.wait_idle(20)
+    assert "the event source mapping failed" in [one.message for one in caplog.records]
+
+
 def test_what_is_done_and_cannot_be_deleted_is_said(world: World) -> None:
     """Its queue was deleted meanwhile."""
     url = world.queue(visibility=30)
     told = threading.Event()
-    function = world.function(url, "app.take_a_while", on_invocation=lambda _: told.set())
+    function = world.function(url, "app.take_a_while", on_invocation=sets(told))
     (message,) = world.send(url, "x")
     deadline = time.monotonic() + 20
     while not world.seen() and time.monotonic() < deadline:
@@ -277,6 +292,28 @@ def test_what_is_done_and_cannot_be_deleted_is_said(world: World) -> None:
     assert told.wait(20)
     (invocation,) = function.invocations
     assert (invocation.outcome, invocation.undeleted) == ("success", (f"{message}: not deleted",))
+
+
+def test_each_delete_has_its_own_answer(world: World) -> None:
+    """Over several calls; what is no receipt of SQS's is said, and the others are gone."""
+    url = world.queue(visibility=30)
+    world.send(url, *map(str, range(12)))
+
+    async def scenario() -> None:
+        queue = Queue(url, world.endpoint, REGION)
+        await queue.describe()
+        received = [one for _ in range(2) for one in await queue.receive(10)]
+        odd = replace(received[3], handle="none of SQS's")
+        failed = await queue.delete([odd if one is received[3] else one for one in received])
+        with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
+            await queue.release(odd)
+        assert failed == [f"{odd.id}: ReceiptHandleIsInvalid"]
+        assert not await queue.empty()
+        assert await queue.delete([received[3]]) == []
+        assert await queue.empty()
+        await queue.close()
+
+    asyncio.run(scenario())
 
 
 def test_the_client_reads_nothing_of_the_users(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,7 @@ def test_the_failed_are_named_once_or_twice() -> None:
         ({"maximum_concurrency": 1001}, "between 2 and 1000"),
         ({"timeout": 0}, "at most 900"),
         ({"timeout": 901}, "at most 900"),
+        ({"cwd": __file__}, "is no folder"),
         ({"memory": 64}, "between 128 and 10240"),
         ({"queue_url": "orders"}, "not the URL"),
         ({"queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"}, "is AWS itself"),
@@ -82,8 +83,9 @@ def test_the_failed_are_named_once_or_twice() -> None:
     ],
 )
 def test_what_aws_would_refuse(changed: dict[str, Any], problem: str) -> None:
+    fitting_options: dict[str, Any] = {"queue_url": URL, "handler": "app.handler", "region": "eu-west-1"}
     with pytest.raises(ConfigError, match=problem):
-        SqsLambda(**{"queue_url": URL, "handler": "app.handler", "region": "eu-west-1", **changed})
+        SqsLambda(**{**fitting_options, **changed})
 
 
 def test_an_emulator_behind_an_aws_name_is_fine() -> None:
@@ -201,7 +203,6 @@ def test_batches_of_a_group_go_one_at_a_time_in_their_order() -> None:
             for name in "cbda":
                 gates[name].set()
                 await asyncio.sleep(0.01)
-        assert not turns._last
 
     asyncio.run(scenario())
     assert order == ["a begins", "d begins", "d ends", "a ends", "b begins", "b ends", "c begins", "c ends"]

@@ -12,9 +12,8 @@ from typing import Self, Unpack
 
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.sqs_lambda import mapping
 from peeklock.emulators.sqs_lambda.fleet import Fleet
-from peeklock.emulators.sqs_lambda.mapping import Invocation
+from peeklock.emulators.sqs_lambda.mapping import EventSourceMapping, Invocation
 from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Sandbox
 from peeklock.emulators.sqs_lambda.settings import Options, settings
@@ -35,7 +34,9 @@ class SqsLambda:
             function.wait_idle(10)
             assert function.invocations[0].outcome == "success"
 
-    SQS's own time is the queue's: it cannot be moved, so tests use short visibility timeouts.
+    Time is the queue's and cannot be moved: tests use short visibility timeouts. Of the faults, `refuse` does nothing
+    here, and a group of a FIFO queue does not run twice at once even with `lose_lock`. What differs from AWS: a warm
+    process is not frozen between two events, and memory is not limited.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SqsLambda:
     ) -> None:
         """`handler`: `module.function`, importable from the option `cwd`. `on_line` hears each line that the function
         prints (else the log does), `on_invocation` each call when its messages are settled; both are called in the
-        emulator's thread and must be quick. `faults` may be replaced at any time.
+        emulator's thread, must be quick, and may not call `stop` or `wait_idle`. `faults` may be replaced at any time.
 
         Raises ConfigError for what AWS would refuse, and for AWS itself as the endpoint.
         """
@@ -62,7 +63,7 @@ class SqsLambda:
         self._invocations: deque[Invocation] = deque(maxlen=KEPT)
         self._background: Background | None = None
         self._queue: Queue | None = None
-        self._mapping: mapping.Mapping | None = None
+        self._mapping: EventSourceMapping | None = None
 
     @property
     def invocations(self) -> Sequence[Invocation]:
@@ -122,7 +123,7 @@ class SqsLambda:
             )
         arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
         fleet = Fleet(lambda: Sandbox(mine, arn, self._heard))
-        self._mapping = mapping.Mapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
+        self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
 
     async def _shut(self) -> None:
         if self._mapping is not None:

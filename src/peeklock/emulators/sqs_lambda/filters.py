@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from peeklock.emulators.sqs_lambda.json_shapes import is_array, is_object
@@ -201,10 +201,7 @@ def _numeric(argument: Any) -> Rule | None:
 def _number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        return None
+    return Decimal(value)
 
 
 _OPERATORS: Mapping[str, Callable[[Any], Rule | None]] = {

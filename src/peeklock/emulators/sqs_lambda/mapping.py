@@ -18,7 +18,7 @@ from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Run
 from peeklock.emulators.sqs_lambda.settings import Settings
 from peeklock.emulators.sqs_lambda.slots import Slots
-from peeklock.emulators.sqs_lambda.source import FIRST_PAUSE, Source
+from peeklock.emulators.sqs_lambda.source import Source, pauses
 from peeklock.emulators.sqs_lambda.turns import Turns
 
 KILL_WITHIN = 0.1
@@ -52,7 +52,7 @@ class Invocation:
     """Messages that were done and that SQS did not delete, with its reasons."""
 
 
-class Mapping:
+class EventSourceMapping:
     """Runs until `close`. `told` hears of each invocation when its messages are settled."""
 
     def __init__(
@@ -75,6 +75,7 @@ class Mapping:
         self._under_way: set[asyncio.Task[None]] = set()
         self._begun = 0
         self._polling = asyncio.create_task(self._poll())
+        self._polling.add_done_callback(_complain)
 
     async def close(self) -> None:
         """Nothing is settled any more: messages under way come back when their locks end."""
@@ -86,13 +87,13 @@ class Mapping:
 
     async def idle(self) -> None:
         """Returns once the queue is empty and nothing is under way. Raises what ended the polling, if it ended."""
-        while True:
+        for pause in pauses():
             if self._polling.done():
                 self._polling.result()
             begun = self._begun
             if not self._busy() and await self._empty() and not self._busy() and begun == self._begun:
                 return
-            await self._something()
+            await self._something(pause)
 
     def _busy(self) -> bool:
         return bool(self._under_way) or self._source.holds
@@ -103,12 +104,12 @@ class Mapping:
         except QueueError:
             return False
 
-    async def _something(self) -> None:
+    async def _something(self, pause: float) -> None:
         """Until an invocation ends; while there is none, for a moment, since SQS tells nobody when a lock ends."""
         if self._under_way:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await asyncio.sleep(FIRST_PAUSE)
+            await asyncio.sleep(pause)
 
     async def _poll(self) -> None:
         while True:
@@ -122,8 +123,7 @@ class Mapping:
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._slots.free()
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("a batch was lost until its locks end", exc_info=task.exception())
+        _complain(task)
 
     async def _deliver(self, batch: Sequence[Received]) -> None:
         async with self._turns.turn(self._groups(batch)):
@@ -206,3 +206,9 @@ class Mapping:
         faults = self._faults()
         hit = [one for one in batch if not one.again and faults.hits("duplicate", *one.delivery)]
         self._source.again([delivered_again(one) for one in hit])
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Of a mistake in the emulator itself: whatever the task held is lost until its locks end."""
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("the event source mapping failed", exc_info=task.exception())

@@ -39,10 +39,11 @@ _PIECE = 64 * 1024
 class FunctionProcess:
     """One process and its group. Each line that it prints goes to `on_line`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, output: Output, on_line: Callable[[str], None]) -> None:
         self._process = process
-        self._reading = asyncio.create_task(_read(process.stdout, on_line))
-        self.exited = asyncio.create_task(process.wait())
+        self._output = output
+        self._reading = asyncio.create_task(_read(output.reader, on_line))
+        self.exited = asyncio.create_task(self._end())
 
     @property
     def alive(self) -> bool:
@@ -50,42 +51,77 @@ class FunctionProcess:
 
     async def kill(self) -> None:
         """SIGKILL to all of its group, as a sandbox is thrown away. Harmless for one that is dead."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.alive:
+            self._kill_group()
         await self.exited
         await asyncio.wait({self._reading}, timeout=LAST_WORDS)
-        if not self._reading.done():
-            self._reading.cancel()
-            await asyncio.wait({self._reading})
-        _close(self._process)
+        self._reading.cancel()
+        self._output.close()
+
+    async def _end(self) -> int:
+        """Its status. What it started ends with it; later its number may be another's."""
+        status = await self._process.wait()
+        self._kill_group()
+        return status
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class Output:
+    """The reading end of a pipe of our own. With one of asyncio's, the end of a process is not told before the end of all
+    that hold its pipe, such as a daemon that it left."""
+
+    def __init__(self) -> None:
+        ours, self.theirs = os.pipe()
+        self._ours = os.fdopen(ours, "rb", 0)
+        self._transport: asyncio.ReadTransport | None = None
+        self.reader = asyncio.StreamReader()
+
+    async def listen(self) -> None:
+        """Once the process has its end."""
+        os.close(self.theirs)
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self.reader), self._ours)
+
+    def abandon(self) -> None:
+        """There is no process."""
+        os.close(self.theirs)
+        self._ours.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
 
 async def launch(
     handler: str, environ: Mapping[str, str], cwd: Path, on_line: Callable[[str], None]
 ) -> FunctionProcess:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "awslambdaric",
-        handler,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=environ,
-        cwd=cwd,
-        start_new_session=True,
-    )
-    return FunctionProcess(process, on_line)
+    """Raises OSError or ValueError where the machine refuses to start it."""
+    output = Output()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "awslambdaric",
+            handler,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output.theirs,
+            stderr=output.theirs,
+            env=environ,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except BaseException:
+        output.abandon()
+        raise
+    await output.listen()
+    return FunctionProcess(process, output, on_line)
 
 
-def _close(process: asyncio.subprocess.Process) -> None:
-    """The pipe, too, which a child of the dead process may still hold."""
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
-
-
-async def _read(stream: asyncio.StreamReader | None, on_line: Callable[[str], None]) -> None:
+async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
     """Line by line, however long; a traceback, whose lines the client joins by carriage returns, too."""
-    assert stream is not None
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     rest = ""
     while piece := await stream.read(_PIECE):

@@ -6,7 +6,9 @@ One at a time also because moto's SQS rebuilds its list of messages without a lo
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ MAX_ENTRIES = 10
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
+
+_making = threading.Lock()
+"""A boto3 session makes one client at a time. https://docs.aws.amazon.com/boto3/latest/guide/session.html"""
 
 _COUNTS = (
     "ApproximateNumberOfMessages",
@@ -117,21 +122,30 @@ def client(endpoint_url: str, region: str) -> Any:
 
     Raises ConfigError where boto3 is missing.
     """
+    with _making:
+        config = _config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        return _session().client("sqs", endpoint_url=endpoint_url, region_name=region, config=config)
+
+
+@functools.cache
+def _session() -> Any:
+    """One for all clients: what it reads of SQS's description takes a quarter of a second."""
     try:
         import boto3
-        import botocore.config
         import botocore.session
     except ImportError as exc:
         raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
     fixed = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
     core = botocore.session.Session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
-    config = botocore.config.Config(
-        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": 2}, proxies={}
-    )
     sdk: Any = boto3
     return sdk.Session(
         aws_access_key_id="testing",
         aws_secret_access_key="testing",  # noqa: S106 - good for nothing but an emulator
-        region_name=region,
         botocore_session=core,
-    ).client("sqs", endpoint_url=endpoint_url, config=config)
+    )
+
+
+def _config(**timeouts: float) -> Any:
+    from botocore.config import Config
+
+    return Config(**timeouts, retries={"total_max_attempts": 2}, proxies={})

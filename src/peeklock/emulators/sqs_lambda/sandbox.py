@@ -50,7 +50,10 @@ class Sandbox:
     async def start(self) -> None:
         """Raises InitError."""
         began = time.monotonic()
-        process = await self._launch()
+        try:
+            process = await self._launch()
+        except (OSError, ValueError) as exc:
+            raise InitError(f"the function was not started: {exc}") from exc
         if not await self._ready(process, INIT_SECONDS):
             status = f"exit status {process.exited.result()}" if process.exited.done() else f"over {INIT_SECONDS:g} s"
             raise InitError(self._api.init_error or f"the function was not initialised: {status}")
@@ -104,8 +107,10 @@ class Sandbox:
 
     async def _ready(self, process: FunctionProcess, seconds: float) -> bool:
         asked = asyncio.create_task(self._api.asked.wait())
-        await asyncio.wait({asked, process.exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        try:
+            await asyncio.wait({asked, process.exited}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            asked.cancel()
         return self._api.asked.is_set() and process.alive
 
     async def _lost(self, duration: float) -> Run:

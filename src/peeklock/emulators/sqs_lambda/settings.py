@@ -78,6 +78,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not _HANDLER.fullmatch(self.handler):
             raise ConfigError(f"handler={self.handler!r} is not of the form 'module.function'")
+        if not self.cwd.is_dir():
+            raise ConfigError(f"cwd={str(self.cwd)!r} is no folder")
         _within("memory", self.memory, MIN_MEMORY, MAX_MEMORY)
         if self.maximum_concurrency is not None:
             _within("maximum_concurrency", self.maximum_concurrency, MIN_CONCURRENCY, MAX_CONCURRENCY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.sqs_lambda.events import Received, fitting
@@ -20,6 +20,14 @@ PAUSE_AFTER_ERROR = 0.5
 logger = logging.getLogger("peeklock.emulators.sqs_lambda")
 
 
+def pauses() -> Iterator[float]:
+    """Longer and longer, up to the last."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 1.5, LAST_PAUSE)
+
+
 class Source:
     """`drained` is called whenever the queue has nothing."""
 
@@ -33,7 +41,7 @@ class Source:
         self._carried: list[Received] = []
         self._late: list[Received] = []
         self._failing = False
-        self._pause = FIRST_PAUSE
+        self._pauses = pauses()
 
     @property
     def holds(self) -> bool:
@@ -42,16 +50,19 @@ class Source:
 
     def again(self, messages: Sequence[Received]) -> None:
         """Deliver these, too: the duplicates of a fault."""
-        self._carried += messages
+        self._take(messages)
+
+    def _take(self, messages: Sequence[Received]) -> None:
+        self._carried = [*self._carried, *messages]
 
     async def batch(self) -> list[Received]:
         """The next one. Waits for a first message, and from then on for the window to pass or the batch to be full."""
         loop = asyncio.get_running_loop()
         while not self._carried:
-            self._carried += await self._receive(self._settings.batch_size)
+            self._take(await self._receive(self._settings.batch_size))
         until = loop.time() + self._settings.window.total_seconds()
         while (room := self._room()) and loop.time() < until:
-            self._carried += await self._receive(room, until)
+            self._take(await self._receive(room, until))
         n = fitting(self._carried, self._settings.batch_size)
         taken, self._carried = self._carried[:n], self._carried[n:]
         return taken
@@ -73,7 +84,7 @@ class Source:
             return []
         self._failing = False
         if messages:
-            self._pause = FIRST_PAUSE
+            self._pauses = pauses()
             return self._reordered(kept)
         self._drained()
         late, self._late = self._late, []
@@ -82,8 +93,7 @@ class Source:
         return late
 
     async def _rest(self, until: float) -> None:
-        await asyncio.sleep(max(min(self._pause, until - asyncio.get_running_loop().time()), 0))
-        self._pause = min(self._pause * 1.5, LAST_PAUSE)
+        await asyncio.sleep(max(min(next(self._pauses), until - asyncio.get_running_loop().time()), 0))
 
     def _warn(self, exc: QueueError) -> None:
         """Once, until it works again."""

@@ -36,7 +36,7 @@ def records(event: Any, context: Any) -> None:
 
 def report(event: Any, context: Any) -> dict[str, Any]:
     """Fails those whose body starts with `fail`, up to the receive count that follows it."""
-    failed = []
+    failed: list[dict[str, str]] = []
     for one in event["Records"]:
         word, _, count = one["body"].partition(":")
         receives = int(one["attributes"]["ApproximateReceiveCount"])
@@ -88,6 +88,12 @@ def hang_once(event: Any, context: Any) -> None:
         time.sleep(60)
 
 
+def leave_a_child(event: Any, context: Any) -> None:
+    """One of its own session, which no signal to the function's group reaches, and which holds its output open."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    note(child=child.pid)
+
+
 def die_later(event: Any, context: Any) -> None:
     """Its process ends after the answer, while nobody looks."""
     import threading
@@ -102,11 +108,22 @@ def take_a_while(event: Any, context: Any) -> None:
     note(bodies=bodies(event), what="end")
 
 
+def meet(event: Any, context: Any) -> None:
+    """Stays until another began, however long its process takes to start, and a while longer."""
+    note(bodies=bodies(event), what="begin")
+    until = time.monotonic() + 20
+    while Path(os.environ["EVIDENCE"]).read_text().count("begin") < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    note(bodies=bodies(event), what="end")
+
+
 def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
     """Makes its messages visible, and goes on for a while."""
     import boto3
 
-    sqs = boto3.client("sqs")
+    sdk: Any = boto3
+    sqs = sdk.client("sqs")
     note(bodies=bodies(event), what="begin")
     *_, name = event["Records"][0]["eventSourceARN"].split(":")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 from peeklock import DeadLetter, Message, Queue, Retry, consumer, sqs, sqs_send
 
-from app import note  # isort: skip - a function's folder is its path
+note = importlib.import_module("app").note  # a function's folder is its path
 
 ORDERS = Queue("orders", max_attempts=2, timeout=0.5, first_delay=0, max_delay=0)
 FIFO = Queue("orders", max_attempts=3, timeout=0.5, first_delay=0, max_delay=0, fifo=True)
@@ -50,12 +51,12 @@ def hang_once(message: Message) -> None:
 
 
 def die_once(message: Message) -> None:
-    if message.attempt == 1:
+    if message.delivery == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def take(message: Message) -> None:
-    time.sleep(0.4)
+    time.sleep(0.2)
 
 
 def refuse(message: Message) -> None:
