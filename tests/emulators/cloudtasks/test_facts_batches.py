@@ -181,8 +181,10 @@ def test_a_batch_reports_what_it_could_not_delete(client):
         2: (5, NOT_FOUND),
         3: (
             3,
-            f"The queue name from request ('{queue.name}') must be the same"
-            f" as the queue name in the named task ('{other}').",
+            (
+                f"The queue name from request ('{queue.name}') must be the same"
+                f" as the queue name in the named task ('{other}')."
+            ),
         ),
         4: (3, f"Invalid task name: {BAD_ID}"),
         5: (3, malformed),
@@ -231,8 +233,10 @@ def test_an_operation_can_be_read_again_and_no_more(shared, client):
                 call(operations_pb2.GetOperationRequest(name=made.name))
             assert (caught.value.code().name, caught.value.details()) == (
                 "PERMISSION_DENIED",
-                "Method doesn't allow unregistered callers (callers without established identity). Please use API Key"
-                " or other form of API consumer identity to call this API.",
+                (
+                    "Method doesn't allow unregistered callers (callers without established identity). Please use API Key"
+                    " or other form of API consumer identity to call this API."
+                ),
             )
 
 
@@ -298,8 +302,10 @@ def test_a_policy_is_changed_by_its_etag(client):
     [
         (
             policy_of({**VIEWER, "role": "viewer"}),
-            'The role name must be in the form "roles/{role}", "organizations/{organization_id}/roles/{role}",'
-            ' or "projects/{project_id}/roles/{role}".',
+            (
+                'The role name must be in the form "roles/{role}", "organizations/{organization_id}/roles/{role}",'
+                ' or "projects/{project_id}/roles/{role}".'
+            ),
         ),
         *(
             (
@@ -314,8 +320,10 @@ def test_a_policy_is_changed_by_its_etag(client):
         ),
         (
             policy_of(version=4),
-            "Specified policy version (4) is not supported. For more information, please refer to"
-            " https://cloud.google.com/iam/help/allow-policies/versions.",
+            (
+                "Specified policy version (4) is not supported. For more information, please refer to"
+                " https://cloud.google.com/iam/help/allow-policies/versions."
+            ),
         ),
     ],
 )
@@ -394,7 +402,7 @@ def test_no_key_beside_header_overrides(emulator):
     assert (info.reason, dict(info.metadata)) == ("UNSATISFIED_PRECONDITION_FOR_CMEK", {})
 
 
-# locations: not recorded
+# what nobody recorded
 
 
 def test_locations_are_those_with_queues(emulator):

@@ -86,11 +86,25 @@ def test_headers_that_are_dropped(client, queue):
         "X-Goog-Custom": "value",
     }
     dropped = dict.fromkeys(
-        (
-            "user-agent Host Content-Length Connection Keep-Alive Proxy-Authorization Proxy-Connection TE"
-            " Transfer-Encoding Upgrade Via Accept-Encoding X-Forwarded-For From X-Google X-Google-Custom"
-            " x-appengine-custom"
-        ).split(),
+        [
+            "user-agent",
+            "Host",
+            "Content-Length",
+            "Connection",
+            "Keep-Alive",
+            "Proxy-Authorization",
+            "Proxy-Connection",
+            "TE",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Via",
+            "Accept-Encoding",
+            "X-Forwarded-For",
+            "From",
+            "X-Google",
+            "X-Google-Custom",
+            "x-appengine-custom",
+        ],
         "value",
     )
     made = task_of(client, queue, http={"headers": {**kept, **dropped}})
