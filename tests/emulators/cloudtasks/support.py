@@ -109,7 +109,8 @@ def refusal(call: Callable[[], Any]) -> str:
     try:
         call()
     except GoogleAPICallError as exc:
-        return f"{exc.grpc_status_code.name}: {exc.message}"
+        code = exc.grpc_status_code
+        return f"{code.name if code else None}: {exc.message}"
     raise AssertionError("it was not refused")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.emulators.cloudtasks.support import ACCOUNT, HANG, queue_of, refusal, task_of
+from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from tests.emulators.cloudtasks.support import ACCOUNT, HANG, Target, queue_of, refusal, task_of
 from tests.emulators.cloudtasks.test_facts_tasks import EXISTED, GONE
 
 ONCE_AN_HOUR = {"max_attempts": 2, "min_backoff": {"seconds": 3600}, "max_backoff": {"seconds": 3600}}
@@ -26,7 +27,7 @@ def service_headers(request: Any) -> dict[str, str]:
     }
 
 
-def test_headers_of_a_first_attempt(emulator, target):
+def test_headers_of_a_first_attempt(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client)
     eta = int(emulator.now) + 100
@@ -52,7 +53,7 @@ def test_headers_of_a_first_attempt(emulator, target):
     }
 
 
-def test_headers_of_the_attempts_that_follow(emulator, target):
+def test_headers_of_the_attempts_that_follow(emulator: CloudTasksEmulator, target: Target) -> None:
     """Recorded: an answer of 5xx is no execution; the previous answer is told, and never why."""
     client = emulator.client()
     target.script = [503, 404, 429, 500, 302, 200]
@@ -80,7 +81,7 @@ def test_headers_of_the_attempts_that_follow(emulator, target):
     ]
 
 
-def test_headers_after_a_deadline(emulator, target):
+def test_headers_after_a_deadline(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     target.script = [HANG, 200]
     queue = queue_of(client, retry_config={"max_attempts": 2, **EVERY_SECOND})
@@ -128,7 +129,7 @@ def attempt_of(client: Any, name: str) -> tuple[int, int, int, str]:
     return task.dispatch_count, task.response_count, status.code, status.message
 
 
-def test_what_an_attempt_shows_of_each_status(emulator, target):
+def test_what_an_attempt_shows_of_each_status(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client, retry_config=ONCE_AN_HOUR)
     target.script = [lambda seen: int(seen.path[1:])]
@@ -140,7 +141,7 @@ def test_what_an_attempt_shows_of_each_status(emulator, target):
     }
 
 
-def test_what_an_attempt_without_an_answer_shows(emulator, target):
+def test_what_an_attempt_without_an_answer_shows(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client, retry_config=ONCE_AN_HOUR)
     target.script = [HANG]
@@ -154,7 +155,7 @@ def test_what_an_attempt_without_an_answer_shows(emulator, target):
     assert attempt_of(client, unreachable.name) == (1, 0, 2, "UNKNOWN(2): HTTP status code 0")
 
 
-def test_a_redirect_is_followed_without_being_an_attempt(emulator, target):
+def test_a_redirect_is_followed_without_being_an_attempt(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     target.script = [302, 200]
     target.headers = {"Location": "/elsewhere"}
@@ -176,11 +177,11 @@ def claims_of(seen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return header, claims
 
 
-def overrides(target: Any, path: str) -> dict[str, Any]:
+def overrides(target: Target, path: str) -> dict[str, Any]:
     return {"scheme": "HTTP", "host": "127.0.0.1", "port": target.port, "path_override": {"path": path}}
 
 
-def test_a_queues_target_replaces_the_tasks(emulator, target):
+def test_a_queues_target_replaces_the_tasks(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     headers = [{"header": {"key": key, "value": "queue"}} for key in ("X-Custom", "X-Other")]
     queue = queue_of(
@@ -205,14 +206,14 @@ def test_a_queues_target_replaces_the_tasks(emulator, target):
     assert claims_of(seen)[1]["aud"] == "https://example.com/audience"
 
 
-def test_a_target_for_tasks_without_an_address_never_applies(emulator, target):
+def test_a_target_for_tasks_without_an_address_never_applies(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     uri = {**overrides(target, "/overridden"), "uri_override_enforce_mode": "IF_NOT_EXISTS"}
     task_of(client, queue_of(client, http_target={"uri_override": uri}), f"{target.url}/kept")
     assert [seen.path for seen in target.wait(1)] == ["/kept"]
 
 
-def test_a_target_that_leaves_no_room_for_a_body(emulator, target):
+def test_a_target_that_leaves_no_room_for_a_body(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client, http_target={"http_method": "GET"}, retry_config=ONCE_AN_HOUR)
     with_body = task_of(client, queue, target.url, http={"body": b"hi"})
@@ -224,7 +225,7 @@ def test_a_target_that_leaves_no_room_for_a_body(emulator, target):
     assert len(target.seen) == 1
 
 
-def test_a_target_applies_to_tasks_that_are_there_already(emulator, target):
+def test_a_target_applies_to_tasks_that_are_there_already(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
@@ -238,7 +239,7 @@ def test_a_target_applies_to_tasks_that_are_there_already(emulator, target):
 
 
 @pytest.mark.parametrize(("audience", "expected"), [("https://example.com/a", "https://example.com/a"), ("", None)])
-def test_tokens(emulator, target, audience, expected):
+def test_tokens(emulator: CloudTasksEmulator, target: Target, audience: Any, expected: Any) -> None:
     """Recorded: which claims, the account's id twice, and an hour; a stored Authorization header is replaced."""
     client = emulator.client()
     url = f"{target.url}/work?query"
@@ -256,7 +257,7 @@ def test_tokens(emulator, target, audience, expected):
 # when
 
 
-def attempts(emulator: Any, target: Any, retry: Any, task_retry: Any = None) -> tuple[int, list[int]]:
+def attempts(emulator: CloudTasksEmulator, target: Target, retry: Any, task_retry: Any = None) -> tuple[int, list[int]]:
     """How often an always failing task is sent, and the seconds between."""
     client = emulator.client()
     target.script = [500]
@@ -286,27 +287,29 @@ ONE = {"min_backoff": 1, "max_backoff": 1}
         (seconds(max_attempts=4, max_retry_duration=1, **ONE), 4),
     ],
 )
-def test_a_task_is_given_up_when_both_limits_are_reached(emulator, target, retry, count):
+def test_a_task_is_given_up_when_both_limits_are_reached(
+    emulator: CloudTasksEmulator, target: Target, retry: Any, count: Any
+) -> None:
     assert attempts(emulator, target, retry)[0] == count
 
 
-def test_doublings_and_then_linear(emulator, target):
+def test_doublings_and_then_linear(emulator: CloudTasksEmulator, target: Target) -> None:
     retry = seconds(max_attempts=6, min_backoff=1, max_backoff=7, max_doublings=1)
     assert attempts(emulator, target, retry) == (6, [1, 2, 4, 6, 7])
 
 
-def test_the_series_of_the_documentation(emulator, target):
+def test_the_series_of_the_documentation(emulator: CloudTasksEmulator, target: Target) -> None:
     """https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#RetryConfig"""
     retry = seconds(max_attempts=9, min_backoff=10, max_backoff=300, max_doublings=3)
     assert attempts(emulator, target, retry) == (9, [10, 20, 40, 80, 160, 240, 300, 300])
 
 
-def test_a_tasks_own_retry_settings(emulator, target):
+def test_a_tasks_own_retry_settings(emulator: CloudTasksEmulator, target: Target) -> None:
     assert attempts(emulator, target, seconds(max_attempts=10, **ONE), seconds(max_attempts=2, **ONE))[0] == 2
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_finished_tasks_name_is_blocked(emulator, target, status):
+def test_a_finished_tasks_name_is_blocked(emulator: CloudTasksEmulator, target: Target, status: Any) -> None:
     client = emulator.client()
     target.script = [status]
     queue = queue_of(client, retry_config={"max_attempts": 1})
@@ -316,7 +319,7 @@ def test_a_finished_tasks_name_is_blocked(emulator, target, status):
     assert refusal(lambda: task_of(client, queue, target.url, name=name)) == EXISTED
 
 
-def test_a_paused_queue_sends_nothing(emulator, target):
+def test_a_paused_queue_sends_nothing(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client)
     assert client.pause_queue(name=queue.name).state.name == "PAUSED"
@@ -332,7 +335,7 @@ def test_a_paused_queue_sends_nothing(emulator, target):
 # RunTask
 
 
-def test_run_sends_now(emulator, target):
+def test_run_sends_now(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client)
     later = int(emulator.now) + 86400
@@ -348,7 +351,7 @@ def test_run_sends_now(emulator, target):
     assert refusal(lambda: client.get_task(name=made.name)) == GONE
 
 
-def test_run_ignores_a_pause(emulator, target):
+def test_run_ignores_a_pause(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
@@ -356,7 +359,7 @@ def test_run_ignores_a_pause(emulator, target):
     target.wait(1)
 
 
-def test_run_backs_off_after_a_failure(emulator, target):
+def test_run_backs_off_after_a_failure(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     target.script = [500]
     queue = queue_of(client, retry_config=seconds(min_backoff=60, max_backoff=60))

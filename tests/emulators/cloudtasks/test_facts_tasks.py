@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from google.cloud import tasks_v2 as v2
 
+from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import ACCOUNT, NO_QUEUE, fresh, queue_of, refusal, task_of
 
 TOMORROW = int(time.time()) + 86400
@@ -27,7 +28,7 @@ NOT_FOUND = "NOT_FOUND: Requested entity was not found."
 
 
 @pytest.fixture(scope="module")
-def queue(client) -> Any:
+def queue(client: Any) -> Any:
     """Paused: nothing is sent."""
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
@@ -38,7 +39,7 @@ def names_of(message: Any) -> set[str]:
     return {field.name for field, _ in type(message).pb(message).ListFields()}
 
 
-def test_views(client, queue):
+def test_views(client: Any, queue: Any) -> None:
     before = int(time.time())
     sent = {"http": {"body": b"hi"}, **LATER}
     basic = task_of(client, queue, name=f"{queue.name}/tasks/basic", **sent)
@@ -61,7 +62,7 @@ def test_views(client, queue):
     assert listed[full.name] == full
 
 
-def test_numbers_that_the_client_does_not_know(client):
+def test_numbers_that_the_client_does_not_know(client: Any) -> None:
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
     assert task_of(client, queue, http={"http_method": 99}).http_request.http_method.name == "POST"
@@ -72,11 +73,11 @@ def test_numbers_that_the_client_does_not_know(client):
     assert [task.view.name for task in listed] == ["BASIC", "BASIC"]
 
 
-def test_a_made_up_id_is_a_number(client, queue):
+def test_a_made_up_id_is_a_number(client: Any, queue: Any) -> None:
     assert task_of(client, queue).name.rpartition("/")[2].isdigit()
 
 
-def test_headers_that_are_dropped(client, queue):
+def test_headers_that_are_dropped(client: Any, queue: Any) -> None:
     kept = {
         "Authorization": "Bearer token",
         "Content-Type": "text/plain",
@@ -111,7 +112,7 @@ def test_headers_that_are_dropped(client, queue):
     assert dict(made.http_request.headers) == {**kept, "User-Agent": "Google-Cloud-Tasks"}
 
 
-def test_headers_that_are_made_harmless(client, queue):
+def test_headers_that_are_made_harmless(client: Any, queue: Any) -> None:
     given = {
         "Bad Header": "value",
         "X\tTab": "value",
@@ -189,17 +190,17 @@ def test_headers_that_are_made_harmless(client, queue):
         ),
     ],
 )
-def test_tasks_that_are_refused(client, queue, task, said):
+def test_tasks_that_are_refused(client: Any, queue: Any, task: Any, said: Any) -> None:
     assert refusal(lambda: client.create_task(parent=queue.name, task=task)) == f"INVALID_ARGUMENT: {said}"
 
 
-def test_app_engine_is_not_emulated(client, queue):
+def test_app_engine_is_not_emulated(client: Any, queue: Any) -> None:
     task = {"app_engine_http_request": {"relative_uri": "/"}}
     said = refusal(lambda: client.create_task(parent=queue.name, task=task))
     assert said == "UNIMPLEMENTED: This emulator sends to HTTP targets only, not to App Engine."
 
 
-def test_a_queue_that_is_not_there(client):
+def test_a_queue_that_is_not_there(client: Any) -> None:
     task = {"http_request": {"url": "https://example.com"}}
     assert refusal(lambda: client.create_task(parent=fresh(), task=task)) == f"NOT_FOUND: {NO_QUEUE}"
 
@@ -213,14 +214,14 @@ def test_a_queue_that_is_not_there(client):
         ({"seconds": 4_102_444_800, "nanos": 1}, "2099-12-31T16:00:00.000000001-08:00"),
     ],
 )
-def test_times_too_far_ahead(client, queue, when, shown):
+def test_times_too_far_ahead(client: Any, queue: Any, when: Any, shown: Any) -> None:
     assert refusal(lambda: task_of(client, queue, schedule_time=when)) == (
         f"INVALID_ARGUMENT: The Task.scheduleTime, {shown}, is too far in the future."
         " Schedule time must be no more than 720h in the future."
     )
 
 
-def test_times_at_their_limits(client, queue):
+def test_times_at_their_limits(client: Any, queue: Any) -> None:
     task_of(client, queue, schedule_time={"seconds": int(time.time()) + 29 * 86400})
     out_of_range = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
     out_of_range.schedule_time.seconds = 253_402_300_800
@@ -230,7 +231,7 @@ def test_times_at_their_limits(client, queue):
 
 
 @pytest.mark.parametrize("seconds", [None, 0, -1, -62_135_596_800, -62_135_596_801])
-def test_times_that_are_past_become_now(client, queue, seconds):
+def test_times_that_are_past_become_now(client: Any, queue: Any, seconds: Any) -> None:
     task = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
     task.schedule_time.seconds = int(time.time()) - 3600 if seconds is None else seconds
     made = client.create_task(v2.CreateTaskRequest(v2.CreateTaskRequest.pb()(parent=queue.name, task=task)))
@@ -238,12 +239,12 @@ def test_times_that_are_past_become_now(client, queue, seconds):
     assert abs((made.schedule_time - datetime.now(UTC)).total_seconds()) < 10
 
 
-def test_deadlines_keep_milliseconds(client, queue):
+def test_deadlines_keep_milliseconds(client: Any, queue: Any) -> None:
     made = task_of(client, queue, dispatch_deadline={"seconds": 20, "nanos": 123456789})
     assert v2.Task.pb(made).dispatch_deadline.nanos == 123000000
 
 
-def test_the_size_limit_to_the_byte(client, queue):
+def test_the_size_limit_to_the_byte(client: Any, queue: Any) -> None:
     """Recorded: the largest body and the length of a name two shorter are 1,047,453 together, with this header."""
     name = f"{queue.name}/tasks/t"
     largest = 1_047_453 - len(name)
@@ -256,7 +257,7 @@ def test_the_size_limit_to_the_byte(client, queue):
     assert refusal(lambda: create(2, largest + 1)) == "INVALID_ARGUMENT: Task size too large"
 
 
-def test_retry_settings_of_a_task(client, queue):
+def test_retry_settings_of_a_task(client: Any, queue: Any) -> None:
     given = {
         "max_attempts": 3,
         "max_retry_duration": {"seconds": 60},
@@ -293,13 +294,13 @@ NOT_GOOGLE = (
         *((email, "Request contains an invalid argument.") for email in ("malformed", "a@", "@b", "a@b@c")),
     ],
 )
-def test_accounts_that_are_refused(client, queue, kind, email, said):
+def test_accounts_that_are_refused(client: Any, queue: Any, kind: Any, email: Any, said: Any) -> None:
     http = {kind: {"service_account_email": email}}
     assert refusal(lambda: task_of(client, queue, GOOGLE, http=http)) == f"INVALID_ARGUMENT: {said}"
 
 
 @pytest.mark.parametrize("url", [WORK, "https://googleapis.com/work"])
-def test_access_tokens_go_to_google_only(client, queue, url):
+def test_access_tokens_go_to_google_only(client: Any, queue: Any, url: Any) -> None:
     http = {"oauth_token": {"service_account_email": ACCOUNT}}
     assert refusal(lambda: task_of(client, queue, url, http=http)) == NOT_GOOGLE
 
@@ -314,7 +315,9 @@ def test_access_tokens_go_to_google_only(client, queue, url):
         (GOOGLE, "oauth_token", "scope", "", "https://www.googleapis.com/auth/cloud-platform"),
     ],
 )
-def test_tokens_as_they_are_stored(client, queue, url, kind, field, given, stored):
+def test_tokens_as_they_are_stored(
+    client: Any, queue: Any, url: Any, kind: Any, field: Any, given: Any, stored: Any
+) -> None:
     """The task's own Authorization header stays stored beside it."""
     http = {kind: {"service_account_email": ACCOUNT, field: given}, "headers": {"Authorization": "Bearer token"}}
     made = task_of(client, queue, url, http=http).http_request
@@ -355,14 +358,14 @@ QUEUE_OIDC = {"oidc_token": {"service_account_email": ACCOUNT, "audience": "http
         ({"http_method": "PUT"}, WORK, QUEUE_OIDC, QUEUE_OIDC),
     ],
 )
-def test_a_queues_token_comes_before_the_tasks(client, target, url, http, stored):
+def test_a_queues_token_comes_before_the_tasks(client: Any, target: Any, url: Any, http: Any, stored: Any) -> None:
     made = task_of(client, queue_of(client, http_target=target), url, http=http, **LATER).http_request
     tokens = {name: getattr(made, name) for name in ("oidc_token", "oauth_token") if name in made}
     assert tokens == {name: type(tokens[name])(value) for name, value in stored.items()}
     assert (made.url, made.http_method.name) == (url, "POST")
 
 
-def test_a_queues_token_does_not_save_a_wrong_one(client):
+def test_a_queues_token_does_not_save_a_wrong_one(client: Any) -> None:
     queue = queue_of(client, http_target=QUEUE_OIDC)
     said = refusal(lambda: task_of(client, queue, http={"oidc_token": {}}))
     assert said == "INVALID_ARGUMENT: service_account_email must be set."
@@ -370,7 +373,7 @@ def test_a_queues_token_does_not_save_a_wrong_one(client):
     assert refusal(lambda: task_of(client, google)) == NOT_GOOGLE
 
 
-def test_a_queues_method_leaves_the_task_as_it_is(client):
+def test_a_queues_method_leaves_the_task_as_it_is(client: Any) -> None:
     queue = queue_of(client, http_target={"http_method": "GET"})
     made = task_of(client, queue, http={"body": b"hi"}, view="FULL", **LATER)
     assert (made.http_request.http_method.name, made.http_request.body) == ("POST", b"hi")
@@ -379,13 +382,13 @@ def test_a_queues_method_leaves_the_task_as_it_is(client):
 # names that are used
 
 
-def test_a_name_is_used_once(client, queue):
+def test_a_name_is_used_once(client: Any, queue: Any) -> None:
     name = f"{queue.name}/tasks/once"
     task_of(client, queue, name=name)
     assert refusal(lambda: task_of(client, queue, name=name)) == "ALREADY_EXISTS: Requested entity already exists"
 
 
-def test_a_deleted_tasks_name_is_blocked_for_a_day(emulator):
+def test_a_deleted_tasks_name_is_blocked_for_a_day(emulator: CloudTasksEmulator) -> None:
     client = emulator.client()
     queue = queue_of(client)
     name = f"{queue.name}/tasks/t"
@@ -402,7 +405,7 @@ def test_a_deleted_tasks_name_is_blocked_for_a_day(emulator):
     assert task_of(client, queue, name=name, schedule_time={"seconds": int(emulator.now) + 60}).name == name
 
 
-def test_purged_tasks_leave_their_names_blocked(client):
+def test_purged_tasks_leave_their_names_blocked(client: Any) -> None:
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
     name = task_of(client, queue, name=f"{queue.name}/tasks/a").name

@@ -59,7 +59,7 @@ def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
     """As a browser would: recorded for 302, where a POST becomes a GET without its body."""
     if not answer.location or answer.status not in _SEE_OTHER | _SAME_AGAIN:
         return None
-    url = urljoin(request.url, answer.location)
+    url = _joined(request.url, answer.location)
     if not url.startswith(("http://", "https://")):
         return None
     elsewhere = urlsplit(url).netloc != urlsplit(request.url).netloc
@@ -68,6 +68,14 @@ def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
         return request
     method = "HEAD" if request.method == "HEAD" else "GET"
     return replace(request, method=method, headers=_without(request.headers, "content-type"), body=b"")
+
+
+def _joined(url: str, location: str) -> str:
+    """Nothing for a location that is no address."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
