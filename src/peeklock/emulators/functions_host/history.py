@@ -1,0 +1,104 @@
+"""What was invoked, and how it ended: for a test to wait on, and for a display to follow."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+KEPT = 100_000
+"""Invocations that are remembered; a host of `peeklock dev` may run for days."""
+
+QUIET = 0.3
+"""Seconds without a delivery after which a host counts as idle."""
+
+Outcome = Literal["ok", "failed", "killed"]
+Settlement = Literal["completed", "abandoned", "dead-lettered", "deferred", "lost", "none"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One call of a function, with all that followed from it."""
+
+    function: str
+    id: str
+    message_ids: tuple[str, ...]
+    attempt: int
+    """The highest delivery count of its messages, 1-based."""
+    outcome: Outcome
+    """`killed`: the worker ended before it answered."""
+    error: str
+    """The exception's name and text; empty when it went well."""
+    duration: float
+    """Seconds, from handing it to the worker to its answer."""
+    settled: tuple[Settlement, ...]
+    """What became of each message: `lost` with its lock, `none` when nobody settled it."""
+
+
+class History:
+    """Written in the host's thread, read in any."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._finished: deque[Invocation] = deque(maxlen=KEPT)
+        self._callbacks: list[Callable[[Invocation], object]] = []
+        self._running = 0
+        self._last = time.monotonic()
+
+    def subscribe(self, callback: Callable[[Invocation], object]) -> None:
+        with self._changed:
+            self._callbacks.append(callback)
+
+    def begin(self) -> None:
+        with self._changed:
+            self._running += 1
+
+    def end(self) -> None:
+        """Also of an invocation that was given up and is not recorded."""
+        with self._changed:
+            self._running -= 1
+            self._last = time.monotonic()
+            self._changed.notify_all()
+
+    def add(self, invocation: Invocation) -> None:
+        with self._changed:
+            self._finished.append(invocation)
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            try:
+                callback(invocation)
+            except Exception:  # noqa: BLE001 - a display that fails must not stop the host
+                _log.exception("a callback of on_invocation failed")
+
+    def finished(self) -> Sequence[Invocation]:
+        with self._changed:
+            return tuple(self._finished)
+
+    def wait(self, holds: Callable[[Sequence[Invocation]], bool], timeout: float) -> None:
+        """Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: holds(tuple(self._finished)), timeout):
+                raise TimeoutError(f"after {timeout} s: {len(self._finished)} invocations, the last {self._tail()}")
+
+    def wait_idle(self, timeout: float) -> None:
+        """Raises TimeoutError."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            self._last = max(self._last, time.monotonic() - QUIET / 2)
+            while (left := self._quiet_in()) > 0:
+                if time.monotonic() >= end:
+                    raise TimeoutError(f"after {timeout} s: {self._running} invocations run, the last {self._tail()}")
+                self._changed.wait(min(left, end - time.monotonic()))
+
+    def _quiet_in(self) -> float:
+        """Seconds until it has been quiet for long enough."""
+        return QUIET if self._running else self._last + QUIET - time.monotonic()
+
+    def _tail(self) -> object:
+        return self._finished[-1] if self._finished else None

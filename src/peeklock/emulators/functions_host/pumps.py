@@ -1,0 +1,166 @@
+"""From receivers to invocations: as many at a time as `host.json` allows, a message, a batch or a session each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from peeklock.emulators.functions_host.bus import Bus
+from peeklock.emulators.functions_host.invoking import Invoker
+from peeklock.emulators.functions_host.lent import Lane, Lent
+from peeklock.emulators.functions_host.renewal import Renewal
+from peeklock.emulators.functions_host.settings import Trigger
+from peeklock.emulators.functions_host.world import World
+
+WAIT = 60.0
+"""Seconds that a receiver waits for a message before it asks again."""
+
+PAUSE = 0.5
+"""Seconds before a receiver that failed is replaced."""
+
+
+class Pump:
+    """Of one trigger. It opens another receiver when all that it has are busy, up to its limit."""
+
+    def __init__(self, world: World, bus: Bus, trigger: Trigger) -> None:
+        self._world = world
+        self._bus = bus
+        self._trigger = trigger
+        self._invoker = Invoker(world, trigger)
+        self._busy: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ending = False
+        options = world.options
+        self._limit = 1 if trigger.many else options.sessions if trigger.sessions else options.calls
+        self._most = options.batch if trigger.many else options.calls_per_session if trigger.sessions else 1
+
+    def start(self) -> None:
+        self._grow()
+
+    def _grow(self) -> None:
+        """So that one receiver waits for messages while the others are busy."""
+        if not self._ending and len(self._busy) == len(self._tasks) < self._limit:
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        while not self._ending:
+            lane = self._bus.lane(self._trigger)
+            try:
+                await self._serve(lane)
+            except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the next receiver may do better
+                await self._failed(exc)
+            finally:
+                self._rest()
+                await self._close(lane)
+
+    async def _failed(self, exc: Exception) -> None:
+        from azure.servicebus.exceptions import OperationTimeoutError
+
+        if self._trigger.sessions and isinstance(exc, OperationTimeoutError):
+            return  # no session is free
+        self._world.heard("log", f"ERROR {self._trigger.function}: {type(exc).__name__}: {exc}")
+        await asyncio.sleep(PAUSE)
+
+    async def _close(self, lane: Lane) -> None:
+        try:
+            await lane.close()
+        except Exception as exc:  # noqa: BLE001 - as above, and it is closed all the same
+            self._world.heard("log", f"WARNING {self._trigger.function}: a receiver did not close: {exc}")
+
+    async def _serve(self, lane: Lane) -> None:
+        """Until the host ends, or the lane's session does."""
+        renewal: Renewal | None = None
+        try:
+            while not self._ending and not lane.release:
+                await self._world.keeper.ready()
+                messages = await self._receive(lane, held=renewal is not None)
+                if not messages and lane.session is not None:
+                    return
+                self._take_turn(messages)
+                if lane.session is not None and renewal is None:
+                    renewal = self._renewing_session(lane)
+                await self._invoke(lane, messages)
+                if lane.session is None:
+                    self._rest()
+        finally:
+            if renewal is not None:
+                renewal.stop()
+
+    async def _receive(self, lane: Lane, *, held: bool) -> list[Any]:
+        """Nothing when the time is over: the host's own, where a session is held that may have no more messages."""
+        if not held:
+            return await lane.receive(self._most, WAIT)
+        idle = self._world.options.session_idle
+        asked = asyncio.ensure_future(lane.receive(self._most, idle))
+        over = asyncio.ensure_future(self._world.pause(idle))
+        try:
+            await asyncio.wait({asked, over}, return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else []
+        finally:
+            for task in (asked, over):
+                task.cancel()
+            await asyncio.gather(asked, over, return_exceptions=True)
+
+    def _take_turn(self, messages: Sequence[Any]) -> None:
+        task = asyncio.current_task()
+        if messages and task is not None:
+            self._busy.add(task)
+            self._grow()
+
+    def _rest(self) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._busy.discard(task)
+
+    def _renewing_session(self, lane: Lane) -> Renewal:
+        def until() -> datetime:
+            found: datetime = lane.session.locked_until_utc
+            return found
+
+        renewal = Renewal(self._world, until, lambda: lane.renew(None))
+        if not self._trigger.many:  # locks of batches are not renewed
+            renewal.start()
+        return renewal
+
+    async def _invoke(self, lane: Lane, messages: Sequence[Any]) -> None:
+        if not messages:
+            return
+        lents = [Lent(message, lane) for message in messages]
+        if self._trigger.many:
+            await self._invoker.run(lents)
+        else:
+            await asyncio.gather(*(self._invoke_one(lent) for lent in lents))
+
+    async def _invoke_one(self, lent: Lent) -> None:
+        if lent.lane.session is not None:
+            await self._invoker.run([lent])
+            return
+
+        def until() -> datetime:
+            found: datetime = lent.message.locked_until_utc
+            return found
+
+        renewal = Renewal(self._world, until, lent.renew)
+        renewal.start()
+        try:
+            await self._invoker.run([lent])
+        finally:
+            renewal.stop()
+
+    # -- the end
+
+    async def wind_down(self) -> None:
+        """Receive no more, and wait for the invocations that run."""
+        self._ending = True
+        for task in self._tasks - self._busy:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cancel(self) -> None:
+        """Give up what `wind_down` waits for."""
+        for task in self._tasks:
+            task.cancel()

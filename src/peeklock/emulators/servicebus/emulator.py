@@ -1,0 +1,206 @@
+"""What a user has of it: a broker in a thread of its own, with entities, a movable time and faults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from peeklock.delays import Seconds, seconds
+from peeklock.emulators.background import Background
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.config import read
+from peeklock.emulators.servicebus.connection import IDLE
+from peeklock.emulators.servicebus.errors import Refused
+from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
+from peeklock.emulators.servicebus.service import Service
+from peeklock.emulators.servicebus.world import Settings
+from peeklock.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class ServiceBusEmulator:
+    """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
+
+    Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
+    a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
+    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any] | Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults = NO_FAULTS,
+        idle_timeout: float = IDLE,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._faults = faults
+        self._idle = idle_timeout
+        self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
+        self._running: tuple[Background, Service] | None = None
+
+    # -- life
+
+    def start(self) -> Self:
+        """Raises OSError when the port is taken, ConfigError when the entities do not fit together."""
+        if self._running is not None:
+            return self
+        background = Background("peeklock-servicebus")
+        try:
+            service = background.call(Service, self._faults, self._idle)
+            for add in self._adds:
+                background.call(add, service.broker)
+            self._port = background.run(service.listen(self._host, self._port))
+        except BaseException:
+            background.close()
+            raise
+        self._running = background, service
+        return self
+
+    def stop(self) -> None:
+        """Also when it is stopped already."""
+        running, self._running = self._running, None
+        if running is not None:
+            background, service = running
+            background.run(service.close())
+            background.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def connection_string(self) -> str:
+        """For the SDKs. The key is none: the emulator takes any."""
+        return (
+            f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
+            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+        )
+
+    def _call(self, act: Callable[[Service], T]) -> T:
+        """In the emulator's thread."""
+        if self._running is None:
+            raise ConfigError("the Service Bus emulator is not running: start() it, or use it in a with")
+        background, service = self._running
+        try:
+            return background.call(act, service)
+        except Refused as refused:
+            raise ConfigError(refused.text) from refused
+
+    # -- entities
+
+    def add_queue(
+        self,
+        name: str,
+        *,
+        lock_duration: Seconds = 60,
+        max_delivery_count: int = 10,
+        requires_session: bool = False,
+        default_ttl: Seconds | None = None,
+        dead_letter_expired: bool = False,
+        duplicate_window: Seconds | None = None,
+        forward_to: str | None = None,
+        forward_dead_lettered_to: str | None = None,
+    ) -> None:
+        """Times are seconds; None for no limit, and for no detection of duplicates. Raises ConfigError for a taken name."""
+        settings = Settings(
+            lock_duration=_seconds(lock_duration, "lock_duration"),
+            max_delivery_count=max_delivery_count,
+            requires_session=requires_session,
+            default_ttl=_limit(default_ttl),
+            dead_letter_expired=dead_letter_expired,
+            duplicate_window=_seconds(duplicate_window or 0, "duplicate_window"),
+            forward_to=forward_to,
+            forward_letters_to=forward_dead_lettered_to,
+        )
+        self._add(lambda broker: broker.add_queue(name, settings))
+
+    def add_topic(
+        self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
+    ) -> None:
+        """As `add_queue`."""
+        window = _seconds(duplicate_window or 0, "duplicate_window")
+        settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
+        self._add(lambda broker: broker.add_topic(name, settings))
+
+    def add_subscription(
+        self,
+        topic: str,
+        name: str,
+        *,
+        rules: Iterable[Rule] = (EVERYTHING,),
+        lock_duration: Seconds = 60,
+        max_delivery_count: int = 10,
+        requires_session: bool = False,
+        default_ttl: Seconds | None = None,
+        dead_letter_expired: bool = False,
+        dead_letter_filter_errors: bool = True,
+        forward_to: str | None = None,
+        forward_dead_lettered_to: str | None = None,
+    ) -> None:
+        """As `add_queue`; the topic has to be there. Without `rules` it gets every message."""
+        settings = Settings(
+            lock_duration=_seconds(lock_duration, "lock_duration"),
+            max_delivery_count=max_delivery_count,
+            requires_session=requires_session,
+            default_ttl=_limit(default_ttl),
+            dead_letter_expired=dead_letter_expired,
+            dead_letter_filter_errors=dead_letter_filter_errors,
+            forward_to=forward_to,
+            forward_letters_to=forward_dead_lettered_to,
+        )
+        chosen = list(rules)
+        self._add(lambda broker: broker.add_subscription(topic, name, settings, chosen))
+
+    def _add(self, add: Callable[[Broker], None]) -> None:
+        if self._running is not None:
+            self._call(lambda service: add(service.broker))
+        self._adds.append(add)
+
+    # -- for tests
+
+    def messages(self, path: str) -> list[StoredMessage]:
+        """What a queue holds, by sequence number; also `topic/Subscriptions/name` and `.../$DeadLetterQueue`."""
+        return self._call(lambda service: service.stored(path))
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward. Clients see times that are right by their own clocks: locks, lives and schedules are that
+        much nearer to their ends."""
+        self._call(lambda service: service.advance(seconds))
+
+    def connections(self) -> int:
+        """How many are open."""
+        return self._call(Service.connected)
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        """From the next chance on."""
+        self._faults = faults
+        if self._running is not None:
+            self._running[1].world.faults = faults
+
+
+def _seconds(value: Seconds, what: str) -> float:
+    return seconds(value, what).total_seconds()
+
+
+def _limit(ttl: Seconds | None) -> float:
+    return math.inf if ttl is None else _seconds(ttl, "default_ttl")

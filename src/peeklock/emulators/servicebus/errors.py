@@ -1,0 +1,45 @@
+"""What goes wrong on the wire, by how much it ends.
+
+AmqpError            the connection is closed
+└── LinkError        the link is detached
+    └── Refused      this one request, message or settlement is turned down
+"""
+
+from __future__ import annotations
+
+DECODE = "amqp:decode-error"
+INVALID_FIELD = "amqp:invalid-field"
+NOT_ALLOWED = "amqp:not-allowed"
+NOT_FOUND = "amqp:not-found"
+NOT_IMPLEMENTED = "amqp:not-implemented"
+INTERNAL = "amqp:internal-error"
+FRAMING = "amqp:connection:framing-error"
+FORCED = "amqp:connection:forced"
+HANDLE_IN_USE = "amqp:session:handle-in-use"
+UNATTACHED = "amqp:session:unattached-handle"
+TOO_LARGE = "amqp:link:message-size-exceeded"
+LOCK_LOST = "com.microsoft:message-lock-lost"
+SESSION_LOST = "com.microsoft:session-lock-lost"
+SESSION_TAKEN = "com.microsoft:session-cannot-be-locked"
+TIMEOUT = "com.microsoft:timeout"
+BUSY = "com.microsoft:server-busy"
+NO_MESSAGE = "com.microsoft:message-not-found"
+EXISTS = "com.microsoft:entity-already-exists"
+ARGUMENT = "com.microsoft:argument-error"
+
+
+class AmqpError(Exception):
+    """An AMQP error condition and a text for people."""
+
+    def __init__(self, condition: str, text: str) -> None:
+        super().__init__(f"{condition}: {text}")
+        self.condition = condition
+        self.text = text
+
+
+class LinkError(AmqpError):
+    """The link cannot go on; others can."""
+
+
+class Refused(LinkError):
+    """Nothing but the request has failed."""

@@ -1,0 +1,86 @@
+"""What a link can attach to: entities, their management nodes, and the node for tokens."""
+
+from __future__ import annotations
+
+from peeklock.emulators.servicebus import attach
+from peeklock.emulators.servicebus.attach import Attach
+from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
+from peeklock.emulators.servicebus.link import ReceivingLink, SendingLink, Sink
+from peeklock.emulators.servicebus.management import Management
+from peeklock.emulators.servicebus.queue import Queue
+from peeklock.emulators.servicebus.receiver import Receiver
+from peeklock.emulators.servicebus.requests import Desk, Responder, tokens
+from peeklock.emulators.servicebus.sender import Sender
+from peeklock.emulators.servicebus.session import Session
+from peeklock.emulators.servicebus.topic import Topic
+
+TOKENS = "$cbs"
+MANAGEMENT = "/$management"
+WAIT = 65.0
+"""Seconds that a client waits for a session where it names no time: `create_receive_client` in azure-servicebus."""
+
+
+class Nodes:
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def attach(self, session: Session, asked: Attach) -> None:
+        """Raises LinkError where the answer is no."""
+        path = asked.path
+        if path.lower() == TOKENS:
+            self._requests(session, asked, Desk(session, path, tokens))
+        elif path.lower().endswith(MANAGEMENT):
+            entity = self._broker.find(path[: -len(MANAGEMENT)])
+            self._requests(session, asked, Desk(session, path, Management(self._broker, entity).do))
+        elif asked.receiving:
+            self._receiver(session, asked, self._broker.find(path))
+        else:
+            self._receive(session, asked, Sender(session.connection, self._broker.target(path)))
+
+    def _requests(self, session: Session, asked: Attach, desk: Desk) -> None:
+        """A client has a link for its requests, and another one for the answers."""
+        if asked.receiving:
+            link = SendingLink(session, asked)
+            link.source = Responder(link)
+            session.links[asked.handle] = link
+            link.answer()
+        else:
+            self._receive(session, asked, desk)
+
+    @staticmethod
+    def _receive(session: Session, asked: Attach, sink: Sink) -> None:
+        link = ReceivingLink(session, asked, sink)
+        session.links[asked.handle] = link
+        link.answer()
+
+    @staticmethod
+    def _receiver(session: Session, asked: Attach, entity: Queue | Topic) -> None:
+        queue = receivable(entity, asked)
+        link = SendingLink(session, asked)
+        receiver = Receiver(link, queue)
+        link.source = receiver
+        session.links[asked.handle] = link
+        if asked.wants_session:
+            wait = asked.properties.get(attach.TIMEOUT)
+            receiver.accept(asked.session, wait / 1000 if isinstance(wait, int) else WAIT)
+        else:
+            link.answer()
+
+
+def receivable(entity: Queue | Topic, asked: Attach) -> Queue:
+    """Raises Refused where nothing can be received so."""
+    if isinstance(entity, Topic):
+        raise Refused(NOT_ALLOWED, f"'{entity.path}' is a topic: messages are received from its subscriptions.")
+    if entity.settings.forward_to is not None and entity.letters is not None:
+        raise Refused(NOT_ALLOWED, f"'{entity.path}' forwards its messages: they cannot be received from it.")
+    if asked.wants_session and entity.sessions is None:
+        raise Refused(
+            NOT_ALLOWED,
+            "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure"
+            " RequiresSession is set to true when creating a Queue or Subscription to enable sessionful behavior.",
+        )
+    if entity.sessions is not None and not asked.wants_session:
+        text = "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
+        raise Refused(NOT_ALLOWED, text)
+    return entity

@@ -1,0 +1,109 @@
+"""The rules of a subscription: which messages it gets, and what becomes of them on the way.
+
+https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from peeklock.emulators.servicebus import encode
+from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
+from peeklock.emulators.servicebus.view import View
+from peeklock.errors import ConfigError
+
+DEFAULT = "$Default"
+"""The name of the rule that a subscription begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationFilter:
+    """All that it names has to be equal, case and type included."""
+
+    system: Mapping[str, str]
+    properties: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __call__(self, seen: View) -> bool:
+        return _within(self.system, seen.system) and _within(self.properties, seen.properties)
+
+
+def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:
+    return all(name in found and _same(value, found[name]) for name, value in wanted.items())
+
+
+def _same(one: object, other: object) -> bool:
+    """True is no 1 here."""
+    return one == other and type(one) is type(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Made by `sql` and `correlation`."""
+
+    name: str
+    matches: SqlFilter | CorrelationFilter
+    action: SqlAction | None = None
+    """What becomes of the copy that is made for this rule."""
+
+    @classmethod
+    def sql(
+        cls,
+        expression: str,
+        *,
+        name: str = DEFAULT,
+        action: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Self:
+        """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
+        where and what to write instead."""
+        return cls(name=name, matches=parse(expression, parameters), action=_action(action))
+
+    @classmethod
+    def correlation(
+        cls,
+        *,
+        name: str = DEFAULT,
+        correlation_id: str | None = None,
+        message_id: str | None = None,
+        to: str | None = None,
+        reply_to: str | None = None,
+        label: str | None = None,
+        session_id: str | None = None,
+        reply_to_session_id: str | None = None,
+        content_type: str | None = None,
+        properties: Mapping[str, object] | None = None,
+        action: str | None = None,
+    ) -> Self:
+        """For messages whose fields and application properties equal those given. Raises FilterError for the
+        action, ConfigError for a property that no message could have."""
+        given = {
+            "CorrelationId": correlation_id,
+            "MessageId": message_id,
+            "To": to,
+            "ReplyTo": reply_to,
+            "Label": label,
+            "SessionId": session_id,
+            "ReplyToSessionId": reply_to_session_id,
+            "ContentType": content_type,
+        }
+        system = {field: value for field, value in given.items() if value is not None}
+        _check(properties or {})
+        matches = CorrelationFilter(system=system, properties=dict(properties or {}))
+        return cls(name=name, matches=matches, action=_action(action))
+
+
+def _check(properties: Mapping[str, object]) -> None:
+    try:
+        encode.value(dict(properties))
+    except TypeError as exc:
+        raise ConfigError(f"a correlation filter's properties: {exc}") from exc
+
+
+def _action(text: str | None) -> SqlAction | None:
+    return None if text is None else parse_action(text)
+
+
+EVERYTHING = Rule.sql("1=1")
+"""The rule of a subscription that was given none."""

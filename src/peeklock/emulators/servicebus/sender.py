@@ -1,0 +1,38 @@
+"""A client that sends to a queue or a topic."""
+
+from __future__ import annotations
+
+import zlib
+
+from peeklock.emulators.servicebus import wire
+from peeklock.emulators.servicebus.connection import Connection
+from peeklock.emulators.servicebus.errors import BUSY, Refused
+from peeklock.emulators.servicebus.link import Answer
+from peeklock.emulators.servicebus.message import Content
+from peeklock.emulators.servicebus.queue import Queue
+from peeklock.emulators.servicebus.topic import Topic
+
+BUSY_TEXT = "The service is busy: try again later."
+
+
+class Sender:
+    def __init__(self, connection: Connection, entity: Queue | Topic) -> None:
+        self._connection = connection
+        self._entity = entity
+
+    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
+        """Raises Refused, and keeps nothing."""
+        contents = wire.read(data, message_format)
+        what = ("send", *named(contents))
+        if self._connection.world.hits("refuse", *what):
+            raise Refused(BUSY, BUSY_TEXT)
+        self._entity.send(contents)
+        self._connection.respond(what, answer.accept)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def named(contents: list[Content]) -> tuple[object, ...]:
+    """What a delivery is drawn by: its messages' ids, or without ids its bodies."""
+    return tuple(content.id or zlib.crc32(content.body) for content in contents)

@@ -1,0 +1,71 @@
+"""The broker and its port, in a running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from peeklock.emulators.faults import Faults
+from peeklock.emulators.servicebus import settlement, wire
+from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.connection import Connection
+from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.nodes import Nodes
+from peeklock.emulators.servicebus.world import World
+from peeklock.emulators.timeline import Timeline
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+
+
+class Service:
+    """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
+
+    def __init__(self, faults: Faults, idle: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults)
+        self.broker = Broker(self.world)
+        self._idle = idle
+        self._nodes = Nodes(self.broker)
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> int:
+        """The port that was taken."""
+        self._server = await asyncio.get_running_loop().create_server(self._connection, host, port, backlog=BACKLOG)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def _connection(self) -> Connection:
+        connection = Connection(self._nodes, self.world, self._gone, self._idle)
+        self._connections.add(connection)
+        self._empty.clear()
+        return connection
+
+    def _gone(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    async def close(self) -> None:
+        """The port is free and all connections are gone when it returns."""
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections:
+            connection.abort()
+        await self._empty.wait()
+        self.world.timeline.close()
+
+    def advance(self, seconds: float) -> None:
+        """What is due on the way happens, in order and each at its own time."""
+        self.world.ahead += seconds
+        self.world.timeline.advance(seconds)
+
+    def stored(self, path: str) -> list[StoredMessage]:
+        """Raises Refused where there is no such queue."""
+        return [wire.stored(one) for one in settlement.peek(self.broker.queue(path), 0, sys.maxsize)]
+
+    def connected(self) -> int:
+        """Connections that are open."""
+        return len(self._connections)

@@ -1,0 +1,79 @@
+"""What the tests of the host share: a Service Bus, an app that takes notes, and a host between them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from peeklock.emulators.functions_host import FunctionsHost
+from peeklock.emulators.servicebus import ServiceBusEmulator
+
+APPS = Path(__file__).with_name("apps")
+LETTERS = "/$DeadLetterQueue"
+
+
+class Stage:
+    """Starts a host when the test asks for one, and stops all at its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notes = folder / "notes.jsonl"
+        self.app = folder / "app"
+        self._stack = ExitStack()
+        self.bus: ServiceBusEmulator
+        self.host: FunctionsHost
+
+    def __enter__(self) -> Self:
+        self.bus = self._stack.enter_context(ServiceBusEmulator())
+        for name in ("orders", "texts", "batches"):
+            self.bus.add_queue(name, max_delivery_count=3)
+        self.bus.add_queue("sessions", requires_session=True, max_delivery_count=3)
+        self.bus.add_topic("news")
+        self.bus.add_subscription("news", "all")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def place(self, name: str = "plain", **files: str) -> Path:
+        """A copy of an app, which the test may change."""
+        shutil.copytree(APPS / name, self.app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        for file, text in files.items():
+            (self.app / file.replace("__", ".")).write_text(text)
+        return self.app
+
+    def make(self, app: str = "plain", *, bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
+        """Not started. `bus`: the extension's part of `host.json`."""
+        if not self.app.exists():
+            self.place(app)
+        if bus is not None:
+            (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
+        environ = {"QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
+        self.host = FunctionsHost(self.app, servicebus=self.bus.connection_string, environ=environ, **more)
+        return self.host
+
+    def run(self, app: str = "plain", **more: Any) -> FunctionsHost:
+        return self._stack.enter_context(self.make(app, **more))
+
+    def send(self, queue: str, *bodies: str | bytes | ServiceBusMessage, topic: bool = False) -> None:
+        """With the real client, in one batch."""
+        messages = [one if isinstance(one, ServiceBusMessage) else ServiceBusMessage(one) for one in bodies]
+        client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_total=0)
+        self._stack.callback(client.close)
+        sender = client.get_topic_sender(queue) if topic else client.get_queue_sender(queue)
+        sender.send_messages(messages)
+
+    def noted(self, what: str) -> Sequence[Any]:
+        """What the functions wrote down, one entry a call."""
+        if not self.notes.exists():
+            return []
+        lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
+        return [line for line in lines if line["what"] == what]
+
+    def left(self, path: str) -> list[bytes]:
+        return [one.body for one in self.bus.messages(path)]

@@ -1,0 +1,56 @@
+"""What the tests of the emulator share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
+
+LETTERS = "/$DeadLetterQueue"
+
+
+closing: list[threading.Thread] = []
+"""Senders that are being closed: that takes the SDK half a second, which nobody has to wait for."""
+
+
+def send(client: ServiceBusClient, queue: str, *bodies: str | ServiceBusMessage) -> None:
+    messages = [body if isinstance(body, ServiceBusMessage) else ServiceBusMessage(body) for body in bodies]
+    sender = client.get_queue_sender(queue)
+    sender.send_messages(messages)
+    closing.append(threading.Thread(target=sender.close))
+    closing[-1].start()
+
+
+def closed() -> None:
+    """All senders are."""
+    while closing:
+        closing.pop().join()
+
+
+def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
+    """Exactly so many, however they come."""
+    found: list[ServiceBusReceivedMessage] = []
+    while len(found) < count:
+        more = receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
+        assert more, f"{len(found)} of {count} messages came"
+        found += more
+    return found
+
+
+def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
+    return receive(receiver)[0]
+
+
+def texts(messages: Sequence[Any]) -> list[str]:
+    return [str(message) for message in messages]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """What comes about in another thread, for which nothing can be waited."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.005)

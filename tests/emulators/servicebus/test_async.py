@@ -1,0 +1,125 @@
+"""The real async client, over the same ground in one sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import MessageLockLostError, MessagingEntityNotFoundError
+
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from tests.emulators.servicebus.kit import texts
+
+
+def connect(bus: ServiceBusEmulator) -> ServiceBusClient:
+    return ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
+
+
+async def take(receiver: ServiceBusReceiver, count: int) -> list[object]:
+    found: list[object] = []
+    while len(found) < count:
+        more = await receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
+        assert more
+        found += more
+    return found
+
+
+def test_settlement_locks_and_letters(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders", lock_duration=30)
+
+    async def scenario() -> None:
+        async with connect(bus) as client, client.get_queue_sender("orders") as sender:
+            await sender.send_messages([ServiceBusMessage(text) for text in "abcde"])
+            async with client.get_queue_receiver("orders") as receiver:
+                done, back, letter, deferred = await receiver.receive_messages(4, max_wait_time=10)
+                await receiver.renew_message_lock(done)
+                await receiver.complete_message(done)
+                await receiver.abandon_message(back)
+                await receiver.dead_letter_message(letter, reason="why", error_description="because")
+                await receiver.defer_message(deferred)
+                (again,) = await receiver.receive_deferred_messages(deferred.sequence_number or 0)
+                await receiver.complete_message(again)
+                (lost,) = await receiver.receive_messages(1, max_wait_time=10)
+                assert (str(lost), lost.delivery_count) == ("b", 1)
+                bus.advance(31)
+                with pytest.raises(MessageLockLostError):
+                    await receiver.complete_message(lost)
+                assert texts(await receiver.peek_messages(10, sequence_number=1)) == ["b", "e"]
+            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
+                (found,) = await letters.receive_messages(1, max_wait_time=10)
+                assert (str(found), found.dead_letter_reason, found.dead_letter_error_description) == (
+                    "c",
+                    "why",
+                    "because",
+                )
+
+    asyncio.run(scenario())
+
+
+def test_schedules_large_messages_and_receive_and_delete(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders")
+
+    async def scenario() -> None:
+        async with connect(bus) as client, client.get_queue_sender("orders") as sender:
+            due = datetime.now(UTC) + timedelta(hours=1)
+            (first, _) = await sender.schedule_messages(
+                [ServiceBusMessage("a"), ServiceBusMessage(b"b" * 300_000)], due
+            )
+            await sender.cancel_scheduled_messages(first)
+            bus.advance(3600)
+            mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
+            async with client.get_queue_receiver("orders", receive_mode=mode, max_wait_time=10) as receiver:
+                (message,) = await receiver.receive_messages(1, max_wait_time=10)
+                assert b"".join(message.body) == b"b" * 300_000
+
+    asyncio.run(scenario())
+    assert bus.messages("orders") == []
+
+
+def test_sessions(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders", requires_session=True)
+
+    async def scenario() -> None:
+        async with connect(bus) as client, client.get_queue_sender("orders") as sender:
+            await sender.send_messages([ServiceBusMessage(text, session_id=text[0]) for text in ("a1", "b1", "a2")])
+            async with client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION) as receiver:
+                assert receiver.session.session_id == "a"
+                await receiver.session.set_state(b"seen")
+                assert await receiver.session.get_state() == b"seen"
+                await receiver.session.renew_lock()
+                assert texts(await take(receiver, 2)) == ["a1", "a2"]
+
+    asyncio.run(scenario())
+
+
+def test_many_receivers_at_once_get_each_message_once(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders")
+
+    async def work(client: ServiceBusClient, seen: list[str]) -> None:
+        async with client.get_queue_receiver("orders", prefetch_count=5, max_wait_time=0.5) as receiver:
+            async for message in receiver:
+                seen.append(str(message))
+                await receiver.complete_message(message)
+
+    async def scenario() -> list[str]:
+        seen: list[str] = []
+        async with connect(bus) as client:
+            async with client.get_queue_sender("orders") as sender:
+                await sender.send_messages([ServiceBusMessage(str(n)) for n in range(100)])
+            await asyncio.gather(*(work(client, seen) for _ in range(5)))
+        return seen
+
+    assert sorted(asyncio.run(scenario()), key=int) == [str(n) for n in range(100)]
+    assert bus.messages("orders") == []
+
+
+def test_an_unknown_entity_is_not_found(bus: ServiceBusEmulator) -> None:
+    async def scenario() -> None:
+        async with connect(bus) as client, client.get_queue_receiver("nowhere") as receiver:
+            await receiver.receive_messages(1, max_wait_time=5)
+
+    with pytest.raises(MessagingEntityNotFoundError):
+        asyncio.run(scenario())

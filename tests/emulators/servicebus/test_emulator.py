@@ -1,0 +1,140 @@
+"""Starting, stopping, adding entities: what a test's author sees of it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from azure.servicebus import ServiceBusClient
+
+from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.errors import ConfigError
+from tests.emulators.servicebus.kit import closed, one, send
+from tests.emulators.servicebus.peer import Peer, body, transfer_frame
+
+UUID = uuid.UUID(int=9)
+
+
+def test_it_starts_at_once_and_leaves_nothing_behind() -> None:
+    before = threading.active_count()
+    took: list[float] = []
+    for _ in range(5):
+        began = time.perf_counter()
+        bus = ServiceBusEmulator().start()
+        took.append(time.perf_counter() - began)
+        peer = Peer(bus.port).open()
+        bus.stop()
+        bus.stop()
+        with peer, pytest.raises((EOFError, ConnectionError)):
+            peer.read(1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", bus.port))
+    assert threading.active_count() == before
+    assert min(took) < 0.05
+
+
+def test_it_is_started_again_on_its_port_with_its_entities_and_without_its_messages(
+    bus: ServiceBusEmulator,
+) -> None:
+    bus.add_queue("orders")
+    port = bus.port
+    with Peer(port).open().begin().sender("orders") as peer:
+        peer.say(transfer_frame(0, body(b"a")))
+        peer.expect(frames.DISPOSITION)
+    assert len(bus.messages("orders")) == 1
+    bus.stop()
+    bus.start()
+    assert bus.start() is bus
+    assert bus.port == port
+    assert bus.messages("orders") == []
+
+
+def test_entities_are_added_before_the_start_too() -> None:
+    bus = ServiceBusEmulator()
+    bus.add_queue("orders")
+    bus.add_topic("events")
+    bus.add_subscription("events", "all")
+    with bus:
+        assert bus.messages("events/subscriptions/ALL") == []
+        with Peer(bus.port).open().begin().sender("Events") as peer:
+            peer.say(transfer_frame(0, body(b"a")))
+            peer.expect(frames.DISPOSITION)
+        assert [message.body for message in bus.messages("Events/Subscriptions/all")] == [b"a"]
+
+
+def test_it_listens_on_loopback_and_nowhere_else(bus: ServiceBusEmulator) -> None:
+    assert bus.connection_string.startswith(f"Endpoint=sb://127.0.0.1:{bus.port};")
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", bus.port))  # all of 127.0.0.0/8 is loopback: only one address of it is taken
+
+
+def test_a_taken_port_leaves_no_thread(bus: ServiceBusEmulator) -> None:
+    before = threading.active_count()
+    with pytest.raises(OSError, match="address already in use"):
+        ServiceBusEmulator(port=bus.port).start()
+    assert threading.active_count() == before
+
+
+def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders")
+    with pytest.raises(ConfigError, match="there is a 'Orders' already"):
+        bus.add_queue("Orders")
+    with pytest.raises(ConfigError, match="there is a 'orders' already"):
+        bus.add_topic("orders")
+    with pytest.raises(ConfigError, match="there is no topic 'events'"):
+        bus.add_subscription("events", "all")
+    with pytest.raises(ConfigError, match="'nowhere' could not be found"):
+        bus.messages("nowhere")
+    for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
+        with pytest.raises(ConfigError, match="is no name of an entity"):
+            bus.add_queue(name)
+    with pytest.raises(ConfigError, match="a lock_duration of 0 seconds is none"):
+        bus.add_queue("new", lock_duration=0)
+    with pytest.raises(ConfigError, match="max_delivery_count=0"):
+        bus.add_queue("new", max_delivery_count=0)
+    bus.add_topic("events")
+    with pytest.raises(ConfigError, match="is a topic"):
+        bus.messages("events")
+    with pytest.raises(TypeError, match="lock_duration takes seconds"):
+        bus.add_queue("new", lock_duration="30")  # type: ignore[arg-type] # that is the point
+    bus.stop()
+    with pytest.raises(ConfigError, match="not running"):
+        bus.advance(1)
+
+
+def test_what_a_test_sees_of_a_message(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders")
+    value = encode.described(0x77, encode.string("text"))
+    with Peer(bus.port).open().begin().sender("orders") as peer:
+        properties = encode.described(0x73, encode.list_([encode.uuid_(UUID)]))
+        application = encode.described(0x74, encode.map_([(encode.string("n"), encode.long(1))]))
+        peer.say(transfer_frame(0, properties + application + body(b"a") + body(b"b")), transfer_frame(1, value))
+        for _ in range(2):
+            peer.expect(frames.DISPOSITION)
+    first, second = bus.messages("orders")
+    assert (first.sequence_number, first.message_id, first.session_id) == (1, str(UUID), None)
+    assert (first.body, first.state, first.locked, first.delivery_count) == (b"ab", "active", False, 0)
+    assert first.properties == {"n": 1}
+    assert second.body == encode.string("text")
+    assert len(second.message_id) == 32  # it had none: it was given one
+
+
+def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
+    command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", "0", "--queue", "orders"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        connection_string = program.stdout.readline().strip()
+        with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client:
+            send(client, "orders", "a")
+            with client.get_queue_receiver("orders") as receiver:
+                receiver.complete_message(one(receiver))
+            closed()
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(10) == 0
+        assert program.stdout.read() == ""

@@ -1,0 +1,162 @@
+"""What goes wrong on purpose, as the real client sees it, and the same way again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, ServiceBusServerBusyError
+
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from tests.emulators.servicebus.kit import one, receive, send, texts
+from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
+
+BUSY = "com.microsoft:server-busy"
+
+
+def named(*ids: str) -> list[ServiceBusMessage]:
+    return [ServiceBusMessage(one, message_id=one) for one in ids]
+
+
+def test_a_message_is_delivered_twice(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("q")
+    bus.faults = Faults(duplicate=1)
+    send(client, "q", *named("a"))
+    with client.get_queue_receiver("q") as receiver:
+        for _ in range(2):
+            message = one(receiver)
+            assert (message.message_id, message.delivery_count) == ("a", 0)
+            receiver.complete_message(message)
+    assert bus.messages("q") == []
+
+
+def order(seed: int) -> list[str]:
+    """In which twenty messages come."""
+    with ServiceBusEmulator(faults=Faults(seed=seed, reorder=0.3)) as bus:
+        bus.add_queue("q")
+        with Peer(bus.port).open().begin().sender("q") as peer:
+            for number in range(20):
+                properties = encode.described(0x73, encode.list_([encode.string(f"m-{number}")]))
+                peer.say(transfer_frame(number, properties + body(b"%02d" % number)))
+                peer.expect(frames.DISPOSITION)
+        with Peer(bus.port).open().begin().receiver("q", settled=True) as peer:
+            peer.credit(20)
+            return [peer.delivery()[1][-2:].decode() for _ in range(20)]
+
+
+def test_messages_come_out_of_order_and_in_the_same_one_for_the_same_seed() -> None:
+    inorder = [f"{number:02}" for number in range(20)]
+    found = order(1)
+    assert sorted(found) == inorder
+    assert found != inorder
+    assert order(1) == found
+    assert order(2) != found
+
+
+def test_a_session_keeps_its_order(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.faults = Faults(reorder=0.5)
+    bus.add_queue("q", requires_session=True)
+    bodies = [str(n) for n in range(20)]
+    send(client, "q", *[ServiceBusMessage(text, session_id="s", message_id=text) for text in bodies])
+    with client.get_queue_receiver("q", session_id="s") as receiver:
+        assert texts(receive(receiver, 20)) == bodies
+
+
+def test_answers_are_held_back(bus: ServiceBusEmulator) -> None:
+    """By as much as the seed says: 0.2 to 0.4 seconds for this one."""
+    bus.add_queue("q")
+    bus.faults = Faults(delay=1, delay_s=0.4, seed=3)
+    with Peer(bus.port).open().begin().sender("q") as peer:
+        began = time.monotonic()
+        peer.say(*[transfer_frame(number, body(b"%d" % number)) for number in range(5)])
+        answered = [peer.expect(frames.DISPOSITION)[1] for _ in range(5)]
+        took = time.monotonic() - began
+    assert sorted(answered) == list(range(5))
+    assert 0.2 < took < 2
+
+
+def test_a_send_that_is_done_and_not_answered(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("q")
+    bus.faults = Faults(drop=1)
+    with Peer(bus.port).open().begin().sender("q") as peer:
+        peer.say(transfer_frame(0, body(b"a")))
+        assert peer.ended() is None
+    assert [message.body for message in bus.messages("q")] == [b"a"]
+
+
+def test_a_settlement_that_is_done_and_not_answered(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("q")
+    with Peer(bus.port).open().begin().sender("q") as peer:
+        peer.say(transfer_frame(0, body(b"a")))
+        peer.expect(frames.DISPOSITION)
+    bus.faults = Faults(drop=1)
+    with Peer(bus.port).open().begin().receiver("q") as peer:
+        peer.credit(1)
+        number, _ = peer.delivery()
+        peer.say(disposition_frame(number, number, frames.outcome(frames.ACCEPTED)))
+        assert peer.ended() is None
+    assert bus.messages("q") == []
+
+
+def test_what_is_refused_is_not_done_and_may_be_tried_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("q")
+    with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+        bus.faults = Faults(refuse=1)
+        with pytest.raises(ServiceBusServerBusyError, match=BUSY):
+            sender.send_messages(*named("a"))
+        with pytest.raises(ServiceBusServerBusyError, match=BUSY):
+            receiver.peek_messages(1)
+        assert bus.messages("q") == []
+        bus.faults = NO_FAULTS
+        sender.send_messages(*named("a"))
+        assert texts(receiver.peek_messages(1)) == ["a"]
+
+
+def test_a_share_of_the_sends_is_refused_and_each_comes_through_when_it_is_tried_again(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("q")
+    bus.faults = Faults(refuse=0.5, seed=1)
+    refused = 0
+    with Peer(bus.port).open().begin().sender("q") as peer:
+        for number in range(20):
+            while True:
+                peer.say(transfer_frame(number, body(b"%d" % number)))
+                if peer.expect(frames.DISPOSITION)[4].descriptor == frames.ACCEPTED:
+                    break
+                refused += 1
+    assert 5 < refused < 60
+    assert [message.body for message in bus.messages("q")] == [b"%d" % number for number in range(20)]
+
+
+def test_a_lock_is_lost_while_the_message_is_worked_on(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("q")
+    send(client, "q", *named("a"))
+    bus.faults = Faults(lose_lock=1)
+    with client.get_queue_receiver("q") as receiver:
+        first = one(receiver)
+        bus.faults = NO_FAULTS
+        with pytest.raises(MessageLockLostError):
+            receiver.complete_message(first)
+        second = one(receiver)
+        assert (second.message_id, second.delivery_count) == ("a", 1)
+        receiver.complete_message(second)
+
+
+def test_a_session_is_lost_while_it_is_worked_on(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("q", requires_session=True)
+    send(client, "q", ServiceBusMessage("a", session_id="s"))
+    bus.faults = Faults(lose_lock=1)
+    with client.get_queue_receiver("q", session_id="s") as receiver:
+        first = one(receiver)
+        bus.faults = NO_FAULTS
+        with pytest.raises(ServiceBusError, match=r"(?i)lock"):
+            receiver.complete_message(first)
+    with client.get_queue_receiver("q", session_id="s") as receiver:
+        assert one(receiver).delivery_count == 1
+
+
+def test_the_faults_of_now_can_be_read(bus: ServiceBusEmulator) -> None:
+    assert bus.faults is NO_FAULTS
+    bus.faults = faults = Faults(seed=5)
+    assert bus.faults is faults
