@@ -169,7 +169,8 @@ class Answer(asyncio.Protocol):
 def at_work(serve: Serve) -> Iterator[tuple[Any, Target]]:
     target = Target()
     with serve() as address:
-        client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=grpc.insecure_channel(address)))
+        channel = grpc.insecure_channel(address)
+        client: Any = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
         try:
             yield client, target
         finally:

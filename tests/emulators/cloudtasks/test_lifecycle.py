@@ -28,6 +28,8 @@ def test_nothing_is_left_after_a_stop(target: Target) -> None:
     task_of(client, queue_of(client), target.url)
     task_of(client, queue_of(client), target.url, schedule_time={"seconds": int(time.time()) + 1000})
     target.wait(1)
+    task_of(client, queue_of(client), f"http://localhost:{target.port}/")  # is looked up in a thread
+    target.wait(2)
     addresses = [
         ("127.0.0.1", int(emulator.address.rpartition(":")[2])),
         ("127.0.0.1", int(emulator.http_url.rpartition(":")[2])),

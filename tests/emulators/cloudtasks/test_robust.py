@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import HANG, HERE, Target, queue_of, task_of
@@ -142,3 +145,43 @@ def test_five_hundred_dispatches_take_about_a_second(emulator: CloudTasksEmulato
     emulator.wait_idle(20)
     assert time.monotonic() - started < 5
     assert len(target.seen) == 500
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(alphabet="GETPOS /v2:bufer HTTP/1.\r\nContent-Length: 03chunked;", max_size=200).map(str.encode),
+    )
+)
+def test_any_bytes_at_the_http_port(shared: CloudTasksEmulator, data: bytes) -> None:
+    place = urlsplit(shared.http_url)
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer[:9] in {b"", b"HTTP/1.1 "}
+    assert requests.get(shared.certs_url, timeout=5).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Target]:
+    target = Target()
+    yield target
+    target.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(alphabet="HTP/1.0 2453\r\nContent-Length: chunked;Location/", max_size=200).map(str.encode),
+    )
+)
+def test_any_bytes_from_a_target(shared: CloudTasksEmulator, fuzzed: Target, data: bytes) -> None:
+    client = shared.client()
+    fuzzed.seen.clear()
+    fuzzed.script = [data]
+    name = task_of(client, queue_of(client, retry_config={"max_attempts": 1}), fuzzed.url).name
+    shared.wait_idle()
+    assert [0 <= one.status <= 999 for one in shared.dispatches if one.task == name] == [True]

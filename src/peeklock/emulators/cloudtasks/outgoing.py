@@ -96,6 +96,8 @@ async def _once(request: Outgoing) -> Answer:
 async def _connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A new one for each request: a kept one may be closed at the other end just when it is used."""
     parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("no host")
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     tls = _tls() if secure else None

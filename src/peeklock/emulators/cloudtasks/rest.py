@@ -33,6 +33,8 @@ class Call:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    is_last: bool
+    """On its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +78,10 @@ class Rest:
         """Whether another request may follow."""
         try:
             call = await _read(reader)
-            reply, goes_on = self.answer(call), call.headers.get("connection", "").lower() != "close"
+            reply, goes_on = self.answer(call), not call.is_last
         except http1.Malformed as exc:
             reply, goes_on = _refusal(invalid(str(exc))), False
-        writer.write(_bytes_of(reply))
+        writer.write(_bytes_of(reply, goes_on=goes_on))
         await writer.drain()
         return goes_on
 
@@ -135,7 +137,8 @@ async def _read(reader: asyncio.StreamReader) -> Call:
         path = unquote(urlsplit(target).path)
     except ValueError as exc:
         raise http1.Malformed("no URL") from exc
-    return Call(method=method, path=path, headers=head.headers, body=bytes(body))
+    connection = head.headers.get("connection", "close" if version == "HTTP/1.0" else "").lower()
+    return Call(method=method, path=path, headers=head.headers, body=bytes(body), is_last=connection == "close")
 
 
 def _refusal(refused: Refused) -> Reply:
@@ -144,7 +147,8 @@ def _refusal(refused: Refused) -> Reply:
     return Reply(status=status, body={"error": error}, headers={})
 
 
-def _bytes_of(reply: Reply) -> bytes:
+def _bytes_of(reply: Reply, *, goes_on: bool) -> bytes:
     body = json.dumps(reply.body, indent=2).encode()
     headers = {"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(body)), **reply.headers}
+    headers |= {} if goes_on else {"Connection": "close"}
     return http1.write_head(f"HTTP/1.1 {reply.status} -", headers) + body
