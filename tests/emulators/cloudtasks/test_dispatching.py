@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from email.utils import formatdate
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from peeklock.emulators.cloudtasks import CloudTasksEmulator, outgoing
 from peeklock.emulators.cloudtasks.errors import Code
 from tests.emulators.cloudtasks.support import ACCOUNT, HANG, Target, queue_of, refusal, task_of
 
@@ -196,6 +199,42 @@ def test_the_newest_attempt_counts(emulator: CloudTasksEmulator, target: Target)
     assert (task.dispatch_count, task.last_attempt.response_status.code) == (2, Code.INTERNAL)
     emulator.advance(600)
     assert [seen.tasks("taskpreviousresponse") for seen in target.wait(3)] == [None, None, "500"]
+
+
+def test_success_counts_whichever_attempt_has_it(emulator: CloudTasksEmulator, target: Target) -> None:
+    client = emulator.client()
+    queue = queue_of(client, retry_config={"min_backoff": {"seconds": 600}})
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        name = task_of(client, queue, f"http://127.0.0.1:{slow.getsockname()[1]}/").name
+        slow.settimeout(5)
+        first = slow.accept()[0]
+        uri = {"scheme": "HTTP", "host": "127.0.0.1", "port": target.port}
+        client.update_queue(
+            queue={"name": queue.name, "http_target": {"uri_override": uri}}, update_mask={"paths": ["http_target"]}
+        )
+        target.script = [500]
+        client.run_task(name=name)
+        emulator.wait_for(lambda ended: len(ended) == 1)
+        first.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        emulator.wait_idle()
+        first.close()
+    assert [one.status for one in emulator.dispatches] == [500, 200]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text())
+def test_a_retry_after_of_any_kind(text: str) -> None:
+    assert outgoing._seconds(text) >= 0
+
+
+def test_a_wait_that_ends_after_the_last_day(emulator: CloudTasksEmulator, target: Target) -> None:
+    client = emulator.client()
+    target.script = [500]
+    forever = {"seconds": 315_576_000_000}
+    queue = queue_of(client, retry_config={"min_backoff": forever, "max_backoff": forever})
+    name = task_of(client, queue, target.url).name
+    emulator.wait_for(lambda ended: len(ended) == 1)
+    assert client.get_task(name=name).schedule_time.year == 9999
 
 
 def test_run_before_its_time_leaves_no_second_attempt(emulator: CloudTasksEmulator, target: Target) -> None:

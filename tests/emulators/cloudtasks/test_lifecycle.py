@@ -52,6 +52,11 @@ def test_it_can_be_started_again() -> None:
             assert list(emulator.client().list_queues(parent=HERE)) == []
 
 
+def test_it_is_started_once(emulator: CloudTasksEmulator) -> None:
+    with pytest.raises(PeeklockError, match="runs already"):
+        emulator.start()
+
+
 def test_it_starts_quickly() -> None:
     """Under 50 ms; the best of several, as this machine may be busy."""
     took = []

@@ -48,6 +48,8 @@ class CloudTasksEmulator:
 
     def start(self) -> Self:
         """Raises ConfigError when Google's client is not installed, OSError for a port that is taken."""
+        if self._background is not None:
+            raise PeeklockError("the Cloud Tasks emulator runs already")
         tasks_v2()
         grpc()
         background = Background("peeklock-cloudtasks")

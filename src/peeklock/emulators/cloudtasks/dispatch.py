@@ -246,7 +246,7 @@ class Dispatcher:
 
     def _end(self, task: Held, attempt: int, answer: Answer) -> None:
         task.queue.running -= 1
-        if not task.gone and task.attempt == attempt:
+        if not task.gone and (task.attempt == attempt or is_success(answer.status)):
             self._settle(task, answer)
         self.pump(task.queue)
 

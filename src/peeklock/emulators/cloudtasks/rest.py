@@ -87,16 +87,15 @@ class Rest:
 
     def answer(self, call: Call) -> Reply:
         """Never raises."""
-        if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
-            held = oidc.certificates() if call.path == CERTS_PATH else oidc.key_set()
-            return Reply(status=200, body=held, headers={"Cache-Control": "public, max-age=3600"})
         found = _BUFFER.fullmatch(call.path)
-        if call.method != "POST" or found is None:
-            return _refusal(Refused(Code.NOT_FOUND, f"The requested URL {call.path} was not found on this server."))
         try:
-            return self._buffer(found[1], found[2] or "", call)
+            if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
+                return _keys(call.path)
+            if call.method == "POST" and found is not None:
+                return self._buffer(found[1], found[2] or "", call)
         except Refused as refused:
             return _refusal(refused)
+        return _refusal(Refused(Code.NOT_FOUND, f"The requested URL {call.path} was not found on this server."))
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
         """A task from a request. Its URL and method are the queue's. Raises Refused."""
@@ -109,6 +108,13 @@ class Rest:
         task.http_request.headers.update({k: v for k, v in call.headers.items() if k not in _OWN_HEADERS})
         made = self._create(new("CreateTaskRequest", parent=queue, task=task))
         return Reply(status=200, body={"task": as_json(made)}, headers={})
+
+
+def _keys(path: str) -> Reply:
+    """Raises Refused."""
+    oidc.ready()
+    held = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
+    return Reply(status=200, body=held, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _url_of(target: Any) -> str:

@@ -11,6 +11,8 @@ from peeklock.registry import missing
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999: a timestamp reaches no further."""
 _SHARED = (
     "google.cloud.location.locations_pb2",
     "google.iam.v1.iam_policy_pb2",
@@ -78,8 +80,8 @@ def as_json(message: Any) -> dict[str, Any]:
 
 
 def stamp(seconds: float) -> Any:
-    """A timestamp in microseconds, of seconds since 1970."""
-    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+    """A timestamp in microseconds, of seconds since 1970; the last that there is for what is later."""
+    whole, micros = divmod(round(min(seconds, LAST_SECOND) * 1_000_000), 1_000_000)
     return shared()["Timestamp"](seconds=whole, nanos=micros * 1_000)
 
 
