@@ -17,7 +17,8 @@ Sign = Callable[[str, str], str]
 def build(task: Held, before: int, sign: Sign) -> Outgoing:
     """The request of an attempt, with the number of those before it. Raises ValueError when there is none to send."""
     request, target = task.message.http_request, task.queue.message.http_target
-    method = targets.METHODS[target.http_method or request.http_method]
+    number: int = target.http_method or request.http_method
+    method = targets.METHODS[number]
     if request.body and method not in targets.WITH_BODY:
         raise ValueError("a body that this method cannot have")
     return Outgoing(

@@ -41,7 +41,6 @@ def grpc() -> Any:
     """Raises ConfigError when it is not installed."""
     try:
         import grpc
-        import grpc.aio
     except ImportError as exc:
         raise missing(exc) from exc
     return grpc
