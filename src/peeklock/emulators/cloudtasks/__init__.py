@@ -110,7 +110,9 @@ class CloudTasksEmulator:
         return self._running.timeline.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward; what becomes due on the way is sent. Its answers may come after this returns."""
+        """Move the time forward: what becomes due on the way is sent, and an attempt under way whose deadline passes is
+        given up. Answers to what was sent may come after this returns.
+        """
         self._call(lambda emulation: emulation.timeline.advance(seconds))
 
     @property
