@@ -10,7 +10,7 @@ import pytest
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.emulators.cloudtasks.sdk import client_of
-from tests.emulators.cloudtasks.support import Target
+from tests.emulators.cloudtasks.support import Target, queue_of
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +39,11 @@ def target() -> Iterator[Target]:
     target = Target()
     yield target
     target.close()
+
+
+@pytest.fixture(scope="module")
+def queue(client: Any) -> Any:
+    """A paused one: nothing is sent."""
+    queue = queue_of(client)
+    client.pause_queue(name=queue.name)
+    return queue

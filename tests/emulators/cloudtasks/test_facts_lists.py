@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulators.cloudtasks.support import ACCOUNT, HERE, queue_of, refusal, task_of
-from tests.emulators.cloudtasks.test_facts_queues import CONFIGURED
+from tests.emulators.cloudtasks.support import ACCOUNT, CONFIGURED, HERE, queue_of, refusal, task_of
 
 PLACE = "projects/p/locations/filters"
 

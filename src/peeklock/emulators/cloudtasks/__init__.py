@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from peeklock.emulators.background import Background
-from peeklock.emulators.cloudtasks.dispatch import Dispatch
+from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
 from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
