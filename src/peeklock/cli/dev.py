@@ -45,9 +45,9 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
+    from peeklock.cli.screen import screen
     from peeklock.dev.project import load
     from peeklock.dev.run import run as serve
-    from peeklock.dev.screen import screen
 
     project = load(Path.cwd()).only(given.platforms)
     shown = screen(as_json=given.json)

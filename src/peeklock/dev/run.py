@@ -19,8 +19,7 @@ from types import FrameType
 
 from peeklock.dev.hearing import Ear
 from peeklock.dev.project import Project
-from peeklock.dev.screen import Screen
-from peeklock.dev.world import FOLDER, Found, Stand, World, find
+from peeklock.dev.world import FOLDER, Found, Screen, Stand, World, find
 from peeklock.errors import ConfigError, PeeklockError
 
 STANDS = {

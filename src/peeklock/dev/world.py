@@ -125,6 +125,24 @@ class World:
         }
 
 
+class Screen(Protocol):
+    """Its methods are called from any thread."""
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        """A message was `started` or `settled`."""
+        ...
+
+    def line(self, platform: str, text: str) -> None:
+        """A function printed this."""
+        ...
+
+    def say(self, text: str) -> None:
+        """From `peeklock dev` itself."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Stand(Protocol):
     """One platform: its emulator, its queues, and the processes of its functions."""
 

@@ -8,32 +8,15 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from peeklock.cli.table import Table
+from peeklock.dev.world import Screen
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 STYLES = {"complete": "green", "abandon": "yellow", "dead_letter": "red"}
-
-
-class Screen(Protocol):
-    """Its methods are called from any thread."""
-
-    def told(self, what: str, fields: Mapping[str, Any]) -> None:
-        """A message was `started` or `settled`."""
-        ...
-
-    def line(self, platform: str, text: str) -> None:
-        """A function printed this."""
-        ...
-
-    def say(self, text: str) -> None:
-        """From `peeklock dev` itself."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class Lines:
