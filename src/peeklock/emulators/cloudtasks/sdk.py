@@ -18,7 +18,6 @@ _SHARED = (
     "google.iam.v1.iam_policy_pb2",
     "google.iam.v1.policy_pb2",
     "google.longrunning.operations_pb2",
-    "google.protobuf.any_pb2",
     "google.protobuf.empty_pb2",
     "google.protobuf.timestamp_pb2",
     "google.rpc.error_details_pb2",
