@@ -145,6 +145,7 @@ def test_five_hundred_dispatches_take_about_a_second(emulator: CloudTasksEmulato
     emulator.wait_idle(20)
     assert time.monotonic() - started < 5
     assert len(target.seen) == 500
+    assert emulator._running.dispatcher._deadlines._heap == []  # nor does anything stay of them
 
 
 @settings(max_examples=60, deadline=None)
