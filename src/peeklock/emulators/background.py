@@ -25,6 +25,7 @@ class Background:
         finally:
             self.loop.run_until_complete(_cancel_all())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

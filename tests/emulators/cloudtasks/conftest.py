@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from tests.emulators.cloudtasks.support import Target
+from peeklock.emulators.cloudtasks.sdk import client_of
+from tests.emulators.cloudtasks.support import Target, queue_of
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,9 @@ def shared() -> Iterator[CloudTasksEmulator]:
 
 @pytest.fixture(scope="module")
 def client(shared: CloudTasksEmulator) -> Any:
-    return shared.client()
+    """At another implementation, to hold the tables of facts against it, when PEEKLOCK_CT_FACTS_AT names one."""
+    elsewhere = os.environ.get("PEEKLOCK_CT_FACTS_AT")
+    return client_of(elsewhere) if elsewhere else shared.client()
 
 
 @pytest.fixture
@@ -35,3 +39,11 @@ def target() -> Iterator[Target]:
     target = Target()
     yield target
     target.close()
+
+
+@pytest.fixture(scope="module")
+def queue(client: Any) -> Any:
+    """A paused one: nothing is sent."""
+    queue = queue_of(client)
+    client.pause_queue(name=queue.name)
+    return queue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,48 @@ HERE = "projects/p/locations/l"
 ACCOUNT = "invoker@p.iam.gserviceaccount.com"
 NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
 _NUMBERS = itertools.count()
+
+CONFIGURED: dict[str, Any] = {
+    "rate_limits": {"max_dispatches_per_second": 10, "max_concurrent_dispatches": 5},
+    "retry_config": {
+        "max_attempts": 5,
+        "max_retry_duration": {"seconds": 60},
+        "min_backoff": {"seconds": 1},
+        "max_backoff": {"seconds": 10},
+        "max_doublings": 3,
+    },
+}
+
+
+def rate_of(queue: Any) -> tuple[float, int, int]:
+    rate = queue.rate_limits
+    return rate.max_dispatches_per_second, rate.max_burst_size, rate.max_concurrent_dispatches
+
+
+def retry_of(queue: Any) -> tuple[int, float, float, float, int]:
+    retry = queue.retry_config
+    duration, least, most = (
+        span.total_seconds() if span else 0.0
+        for span in (retry.max_retry_duration, retry.min_backoff, retry.max_backoff)
+    )
+    return retry.max_attempts, duration, least, most, retry.max_doublings
+
+
+DEFAULT_RATE = (500.0, 100, 1000)
+DEFAULT_RETRY = (100, 0.0, 0.1, 3600.0, 16)
+TARGET_ERROR = "Error in parsing HttpTarget. "
+GONE = (
+    "NOT_FOUND: The task no longer exists, though a task with this name existed recently."
+    " The task either successfully completed or was deleted."
+)
+EXISTED = (
+    "ALREADY_EXISTS: The task cannot be created because a task with this name existed too recently."
+    " For more information about task de-duplication see"
+    " https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"
+    "#body.request_body.FIELDS.task."
+)
+TOMORROW = int(time.time()) + 86400
+LATER: dict[str, Any] = {"schedule_time": {"seconds": TOMORROW, "nanos": 123456000}}
 
 
 @dataclass(frozen=True)
@@ -109,7 +152,8 @@ def refusal(call: Callable[[], Any]) -> str:
     try:
         call()
     except GoogleAPICallError as exc:
-        return f"{exc.grpc_status_code.name}: {exc.message}"
+        code = exc.grpc_status_code
+        return f"{code.name if code else None}: {exc.message}"
     raise AssertionError("it was not refused")
 
 
@@ -138,3 +182,10 @@ def task_of(client: Any, queue: Any, url: str = "https://example.com/work", **fi
     view = fields.pop("view", 0)
     request = {"parent": queue.name, "task": {"http_request": http, **fields}, "response_view": view}
     return client.create_task(request=request)
+
+
+def attempt_of(client: Any, name: str) -> tuple[int, int, int, str]:
+    """Dispatches, responses, and the status of the last attempt."""
+    task = client.get_task(name=name)
+    status = task.last_attempt.response_status
+    return task.dispatch_count, task.response_count, status.code, status.message

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulators.cloudtasks.support import ACCOUNT, HERE, queue_of, refusal, task_of
-from tests.emulators.cloudtasks.test_facts_queues import CONFIGURED
+from tests.emulators.cloudtasks.support import ACCOUNT, CONFIGURED, HERE, queue_of, refusal, task_of
 
 PLACE = "projects/p/locations/filters"
 
@@ -17,7 +16,7 @@ def ids(queues: Any) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def filtered(shared, client) -> Any:
+def filtered(client: Any) -> Any:
     """Lists one location's queues by a filter."""
     target = {
         "uri_override": {"host": "example.net", "port": 8080, "path_override": {"path": "/path"}},
@@ -116,17 +115,17 @@ TARGETS = {
 
 
 @pytest.mark.parametrize(("text", "found"), STATES.items())
-def test_by_state(filtered, text, found):
+def test_by_state(filtered: Any, text: Any, found: Any) -> None:
     assert filtered("state-", text) == found
 
 
 @pytest.mark.parametrize(("text", "found"), FIELDS.items())
-def test_by_field(filtered, text, found):
+def test_by_field(filtered: Any, text: Any, found: Any) -> None:
     assert filtered("field-", text) == found
 
 
 @pytest.mark.parametrize(("text", "found"), TARGETS.items())
-def test_by_target(filtered, text, found):
+def test_by_target(filtered: Any, text: Any, found: Any) -> None:
     assert filtered("target-", text) == found
 
 
@@ -160,11 +159,11 @@ def test_by_target(filtered, text, found):
         ),
     ],
 )
-def test_filters_that_are_refused(client, text, said):
+def test_filters_that_are_refused(client: Any, text: Any, said: Any) -> None:
     assert refusal(lambda: client.list_queues({"parent": HERE, "filter": text})) == f"INVALID_ARGUMENT: {said}"
 
 
-def test_queues_by_name_and_in_pages(client):
+def test_queues_by_name_and_in_pages(client: Any) -> None:
     place = "projects/p/locations/pages"
     for name in ("c", "a", "b"):
         client.create_queue(parent=place, queue={"name": f"{place}/queues/{name}"})
@@ -173,7 +172,7 @@ def test_queues_by_name_and_in_pages(client):
     assert [(len(page.queues), bool(page.next_page_token)) for page in pages] == [(1, True)] * 3 + [(0, False)]
 
 
-def test_there_is_a_next_page_after_any_that_is_not_empty(client):
+def test_there_is_a_next_page_after_any_that_is_not_empty(client: Any) -> None:
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
     for name in ("b", "c", "a"):
@@ -191,7 +190,7 @@ def test_there_is_a_next_page_after_any_that_is_not_empty(client):
         ({"page_token": "YmFk"}, "Invalid page_token"),
     ],
 )
-def test_pages_that_are_refused(client, asked, said):
+def test_pages_that_are_refused(client: Any, asked: Any, said: Any) -> None:
     queues = refusal(lambda: client.list_queues({"parent": HERE, **asked}))
     assert queues == f"INVALID_ARGUMENT: {said.format('ListQueuesRequest')}"
     name = queue_of(client).name

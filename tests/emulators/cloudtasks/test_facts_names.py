@@ -77,7 +77,7 @@ EVERY: list[tuple[str, Call]] = [
 
 
 @pytest.mark.parametrize(("method", "call"), EVERY)
-def test_an_empty_name(client, method, call):
+def test_an_empty_name(client: Any, method: Any, call: Any) -> None:
     said = refusal(lambda: call(client, ""))
     assert said == "INVALID_ARGUMENT: Invalid resource field value in the request."
     [info] = details(lambda: call(client, ""))
@@ -89,7 +89,7 @@ def test_an_empty_name(client, method, call):
 
 
 @pytest.mark.parametrize(("method", "call"), EVERY)
-def test_a_name_outside_of_projects(client, method, call):
+def test_a_name_outside_of_projects(client: Any, method: Any, call: Any) -> None:
     text = "Permission denied on resource project not-a-valid-name."
     assert refusal(lambda: call(client, "not-a-valid-name")) == f"PERMISSION_DENIED: {text}"
     info, localized, link = details(lambda: call(client, "not-a-valid-name"))
@@ -114,12 +114,12 @@ def lacks(permission: str, name: str) -> str:
 
 @pytest.mark.parametrize(("method", "permission", "call"), OF_A_LOCATION)
 @pytest.mark.parametrize("name", ["projects/p", f"{HERE}/extra"])
-def test_what_is_no_location(client, method, permission, call, name):
+def test_what_is_no_location(client: Any, method: Any, permission: Any, call: Any, name: Any) -> None:
     assert refusal(lambda: call(client, name)) == lacks(permission, name)
 
 
 @pytest.mark.parametrize(("method", "permission", "call", "unknown"), OF_A_QUEUE)
-def test_what_is_no_queue(client, method, permission, call, unknown):
+def test_what_is_no_queue(client: Any, method: Any, permission: Any, call: Any, unknown: Any) -> None:
     assert refusal(lambda: call(client, f"{HERE}/queues")) == lacks(permission, f"{HERE}/queues")
     assert refusal(lambda: call(client, f"{HERE}/queues/not_valid")) == BAD_QUEUE_ID
     [link] = details(lambda: call(client, f"{HERE}/queues/not_valid"))
@@ -129,10 +129,11 @@ def test_what_is_no_queue(client, method, permission, call, unknown):
 
 
 @pytest.mark.parametrize(("method", "permission", "call", "unknown"), OF_A_TASK)
-def test_what_is_no_task(client, method, permission, call, unknown):
+def test_what_is_no_task(client: Any, method: Any, permission: Any, call: Any, unknown: Any) -> None:
     queue = queue_of(client).name
-    for name in (f"{queue}/tasks", f"{queue}/tasks/t/extra"):
-        assert refusal(lambda name=name: call(client, name)) == lacks(permission, name)
+    short, long = f"{queue}/tasks", f"{queue}/tasks/t/extra"
+    assert refusal(lambda: call(client, short)) == lacks(permission, short)
+    assert refusal(lambda: call(client, long)) == lacks(permission, long)
     assert refusal(lambda: call(client, f"{queue}/tasks/not valid")) == BAD_TASK_ID
     assert refusal(lambda: call(client, f"{HERE}/queues/not_valid/tasks/t")) == BAD_QUEUE_ID
     assert refusal(lambda: call(client, f"{queue}/tasks/never-made")) == NOT_FOUND
@@ -141,7 +142,7 @@ def test_what_is_no_task(client, method, permission, call, unknown):
 
 @pytest.mark.parametrize(("method", "call"), CMEK)
 @pytest.mark.parametrize("name", [HERE, f"{HERE}/otherConfig"])
-def test_what_is_no_key_setting(client, method, call, name):
+def test_what_is_no_key_setting(client: Any, method: Any, call: Any, name: Any) -> None:
     assert refusal(lambda: call(client, name)) == (
         'INVALID_ARGUMENT: CMEK Config name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>/cmekConfig".'
     )
@@ -166,11 +167,11 @@ def test_what_is_no_key_setting(client, method, call, name):
         ),
     ],
 )
-def test_a_new_queues_name(client, name, said):
+def test_a_new_queues_name(client: Any, name: Any, said: Any) -> None:
     assert refusal(lambda: client.create_queue(parent=HERE, queue={"name": name})) == said
 
 
-def test_a_new_tasks_name(client):
+def test_a_new_tasks_name(client: Any) -> None:
     queue, other = queue_of(client).name, f"{HERE}/queues/other"
 
     def create(name: str) -> str:
@@ -188,7 +189,7 @@ def test_a_new_tasks_name(client):
     )
 
 
-def test_an_operations_name(client):
+def test_an_operations_name(client: Any) -> None:
     assert refusal(lambda: client.get_operation({"name": f"{HERE}/operations/unknown"})) == NOT_FOUND
     said = refusal(lambda: client.get_operation({"name": f"{HERE}/operations"}))
     assert said == lacks("operations.get", f"{HERE}/operations")
@@ -196,7 +197,7 @@ def test_an_operations_name(client):
     assert info.metadata["method"] == "google.longrunning.Operations.GetOperation"
 
 
-def test_every_method_of_the_client_is_in_this_table(client):
+def test_every_method_of_the_client_is_in_this_table(client: Any) -> None:
     """So that one that Google adds is not forgotten."""
     own = {f"{method[0].lower()}{method[1:]}" for method, _ in EVERY}
     offered = {

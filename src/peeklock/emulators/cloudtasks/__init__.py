@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from peeklock.emulators.background import Background
-from peeklock.emulators.cloudtasks.dispatch import Dispatch
+from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
 from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
@@ -48,6 +48,8 @@ class CloudTasksEmulator:
 
     def start(self) -> Self:
         """Raises ConfigError when Google's client is not installed, OSError for a port that is taken."""
+        if self._background is not None:
+            raise PeeklockError("the Cloud Tasks emulator runs already")
         tasks_v2()
         grpc()
         background = Background("peeklock-cloudtasks")
@@ -108,7 +110,9 @@ class CloudTasksEmulator:
         return self._running.timeline.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward; what becomes due on the way is sent. Its answers may come after this returns."""
+        """Move the time forward: what becomes due on the way is sent, and an attempt under way whose deadline passes is
+        given up. Answers to what was sent may come after this returns.
+        """
         self._call(lambda emulation: emulation.timeline.advance(seconds))
 
     @property

@@ -13,26 +13,33 @@ from peeklock.emulators.timeline import Timeline
 class Alarm:
     """Calls `action` at the earliest time asked for; what was asked for later is asked for again by the action.
 
-    At most a few timers are set however often it is asked: thousands of cancelled ones would stay with the timeline.
+    A timer that is set already serves a later time as well: thousands of cancelled ones would stay with the timeline.
     """
 
-    __slots__ = ("_action", "_at", "_timeline")
+    __slots__ = ("_action", "_at", "_set", "_timeline")
 
     def __init__(self, timeline: Timeline, action: Callable[[], None]) -> None:
         self._timeline = timeline
         self._action = action
         self._at = math.inf
+        self._set: list[float] = []  # each earlier than the one before it, so that the last rings first
 
     def by(self, when: float) -> None:
-        if when < self._at:
-            self._at = when
-            self._timeline.at(when, self._ring)
+        self._at = min(self._at, when)
+        self._ensure()
+
+    def _ensure(self) -> None:
+        if self._at < (self._set[-1] if self._set else math.inf):
+            self._set.append(self._at)
+            self._timeline.at(self._at, self._ring)
 
     def _ring(self) -> None:
-        """A timer that was overtaken by an earlier one finds nothing to do."""
-        if self._at <= self._timeline.now():
-            self._at = math.inf
-            self._action()
+        self._set.pop()
+        if self._at > self._timeline.now():
+            self._ensure()
+            return
+        self._at = math.inf
+        self._action()
 
 
 class Deadlines:

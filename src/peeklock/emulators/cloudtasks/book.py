@@ -62,7 +62,7 @@ class Held:
         self.message = message
         self.queue = queue
         self.attempt = 0
-        """The newest attempt, whose answer alone counts: RunTask starts one beside another."""
+        """The newest attempt. RunTask starts one beside another, and of an earlier one only success counts."""
         self.began = 0.0
         """When the first attempt did; 0 before it."""
         self.ticket = 0

@@ -6,13 +6,12 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from peeklock.emulators.cloudtasks import outgoing, requests
+from peeklock.emulators.cloudtasks import attempts, outgoing, requests
 from peeklock.emulators.cloudtasks.alarm import Alarm, Deadlines
+from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.book import Held, Line
-from peeklock.emulators.cloudtasks.errors import Code
 from peeklock.emulators.cloudtasks.outgoing import Answer, Outgoing
 from peeklock.emulators.cloudtasks.sdk import seconds_of, stamp
 from peeklock.emulators.faults import Faults
@@ -20,62 +19,6 @@ from peeklock.emulators.timeline import Timeline
 
 REMEMBERED = 100_000
 """Dispatches that are kept for `CloudTasksEmulator.dispatches`; the oldest make room."""
-NO_ANSWER = 0
-LATE = 504
-NOT_MODIFIED = 304
-"""Taken for success: seen not to be tried again by the real service (google/nomulus, pull request 2118)."""
-_ASKS_TO_WAIT = frozenset([429, 503])
-_MEANING = {
-    400: Code.INVALID_ARGUMENT,
-    401: Code.UNAUTHENTICATED,
-    403: Code.PERMISSION_DENIED,
-    404: Code.NOT_FOUND,
-    409: Code.ABORTED,
-    429: Code.RESOURCE_EXHAUSTED,
-    499: Code.CANCELLED,
-    501: Code.UNIMPLEMENTED,
-    503: Code.UNAVAILABLE,
-    504: Code.DEADLINE_EXCEEDED,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
-    """An attempt that ended."""
-
-    task: str
-    """Its whole name."""
-    attempt: int
-    """1-based."""
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    status: int
-    """What was answered; 504: nothing in time, 0: nothing at all."""
-    when: float
-    """Seconds since 1970 at its beginning, by the emulator's time."""
-    took: float
-    """Seconds, by the emulator's time."""
-    duplicate: bool = False
-    """A second delivery that a fault made: its answer changes nothing."""
-
-
-def is_server_error(status: int) -> bool:
-    """Such an answer does not count as an execution; neither does none."""
-    return status == NO_ANSWER or 500 <= status <= 599  # noqa: PLR2004 - 5xx
-
-
-def is_success(status: int) -> bool:
-    return 200 <= status <= 299 or status == NOT_MODIFIED  # noqa: PLR2004 - 2xx
-
-
-def meaning(status: int) -> Code:
-    """The code that an attempt shows for an HTTP status, recorded for twenty of them."""
-    if status in _MEANING:
-        return _MEANING[status]
-    if 400 <= status <= 499:  # noqa: PLR2004 - 4xx
-        return Code.FAILED_PRECONDITION
-    return Code.INTERNAL if 500 <= status <= 599 else Code.UNKNOWN  # noqa: PLR2004 - 5xx
 
 
 class Dispatcher:
@@ -192,7 +135,7 @@ class Dispatcher:
     async def _attempt(self, task: Held, attempt: int, request: Outgoing | None, *, duplicate: bool) -> None:
         when = self._timeline.now()
         if not duplicate:
-            _note_begin(task, when)
+            attempts.note_begin(task, when)
         answer = await self._exchange(task, attempt, request)
         self._running.discard(asyncio.current_task())
         self.dispatches.append(
@@ -214,18 +157,18 @@ class Dispatcher:
 
     async def _exchange(self, task: Held, attempt: int, request: Outgoing | None) -> Answer:
         if request is None:
-            return Answer(status=NO_ANSWER)
+            return Answer(status=attempts.NO_ANSWER)
         work = asyncio.ensure_future(outgoing.send(request))
         deadline = self._deadlines.add(self._patience(task, attempt), work.cancel)
         try:
             answer = await work
         except outgoing.Unreachable:
-            return Answer(status=NO_ANSWER)
+            return Answer(status=attempts.NO_ANSWER)
         except asyncio.CancelledError:
             if not deadline.passed:
                 work.cancel()
                 raise
-            return Answer(status=LATE)
+            return Answer(status=attempts.LATE)
         finally:
             deadline.over = True
             self._deadlines.tidy()
@@ -242,24 +185,24 @@ class Dispatcher:
         faults = self.faults
         if faults.hits("delay", task.name, attempt):
             await pause(self._timeline, faults.draw("delay for", task.name, attempt) * faults.delay_s)
-        return Answer(status=NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
+        return Answer(status=attempts.NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
 
     def _end(self, task: Held, attempt: int, answer: Answer) -> None:
         task.queue.running -= 1
-        if not task.gone and task.attempt == attempt:
+        if not task.gone and (task.attempt == attempt or attempts.is_success(answer.status)):
             self._settle(task, answer)
         self.pump(task.queue)
 
     def _settle(self, task: Held, answer: Answer) -> None:
         now, message, status = self._timeline.now(), task.message, answer.status
         task.previous = status
-        _note_end(task, status, now)
+        attempts.note_end(task, status, now)
         retry = task.retry()
-        if is_success(status) or retry.spent(message.dispatch_count, now - task.began):
+        if attempts.is_success(status) or retry.spent(message.dispatch_count, now - task.began):
             task.queue.remove(task, now)
             return
         wait = retry.backoff(message.dispatch_count)
-        if status in _ASKS_TO_WAIT:
+        if status in attempts.ASKS_TO_WAIT:
             wait = max(wait, answer.retry_after)
         message.schedule_time.CopyFrom(stamp(now + wait))
         self._put(task, task.due)
@@ -270,21 +213,6 @@ class Dispatcher:
         for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _note_begin(task: Held, when: float) -> None:
-    message = task.message
-    message.last_attempt.dispatch_time.CopyFrom(stamp(when))
-    if not message.HasField("first_attempt"):
-        message.first_attempt.dispatch_time.CopyFrom(stamp(when))
-
-
-def _note_end(task: Held, status: int, now: float) -> None:
-    message, code = task.message, meaning(status)
-    message.response_count += 0 if is_server_error(status) else 1
-    message.last_attempt.response_time.CopyFrom(stamp(now))
-    message.last_attempt.response_status.code = int(code)
-    message.last_attempt.response_status.message = f"{code.name}({int(code)}): HTTP status code {status}"
 
 
 async def pause(timeline: Timeline, seconds: float) -> None:

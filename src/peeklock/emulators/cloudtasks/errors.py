@@ -18,7 +18,6 @@ Detail: TypeAlias = tuple[str, Mapping[str, Any]]
 class Code(IntEnum):
     """google.rpc.Code, as far as it is used."""
 
-    OK = 0
     CANCELLED = 1
     UNKNOWN = 2
     INVALID_ARGUMENT = 3

@@ -140,7 +140,8 @@ def _comparison(path: str, sign: str, value: str, *, is_star: bool) -> Test:
 
 def _fields(path: str) -> list[Any]:
     """Named as in the proto or in JSON, in any case."""
-    descriptor, found = kind("Queue").DESCRIPTOR, []
+    found: list[Any] = []
+    descriptor = kind("Queue").DESCRIPTOR
     for name in path.split("."):
         names = {field.name.replace("_", ""): field for field in (descriptor.fields if descriptor else ())}
         field = names.get(name.replace("_", "").lower())

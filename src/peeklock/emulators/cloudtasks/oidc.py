@@ -10,6 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from peeklock.emulators.cloudtasks.errors import Code, Refused
+from peeklock.errors import ConfigError
+from peeklock.registry import missing
+
 ISSUER = "https://accounts.google.com"
 LIFETIME = 3600
 """Seconds, as recorded."""
@@ -22,8 +26,6 @@ def _key() -> Any:
     try:
         from cryptography.hazmat.primitives.asymmetric import rsa
     except ImportError as exc:
-        from peeklock.registry import missing
-
         raise missing(exc) from exc
     return rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
 
@@ -40,6 +42,14 @@ def _public_pem() -> bytes:
 @functools.cache
 def key_id() -> str:
     return hashlib.sha256(_public_pem()).hexdigest()[:40]
+
+
+def ready() -> None:
+    """Make the key before it is asked for. Raises Refused, with the fix, where there can be none."""
+    try:
+        key_id()
+    except ConfigError as exc:
+        raise Refused(Code.FAILED_PRECONDITION, str(exc)) from exc
 
 
 def certificates() -> Mapping[str, str]:

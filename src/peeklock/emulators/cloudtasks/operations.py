@@ -37,7 +37,8 @@ class Batches:
         parent = names.queue(request.parent, "tasks.create", "BatchCreateTasks")
         _check_creates(parent, request.requests)
         name = self._operation_name(parent, request.request_id)
-        began, failures, tasks = self._now(), Failures(), []
+        tasks: list[Any] = []
+        began, failures = self._now(), Failures()
         for number, one in enumerate(request.requests):
             try:
                 tasks.append(self._create(one))

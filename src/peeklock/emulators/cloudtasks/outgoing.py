@@ -7,7 +7,7 @@ import contextlib
 import functools
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urljoin, urlsplit
@@ -59,7 +59,7 @@ def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
     """As a browser would: recorded for 302, where a POST becomes a GET without its body."""
     if not answer.location or answer.status not in _SEE_OTHER | _SAME_AGAIN:
         return None
-    url = urljoin(request.url, answer.location)
+    url = _joined(request.url, answer.location)
     if not url.startswith(("http://", "https://")):
         return None
     elsewhere = urlsplit(url).netloc != urlsplit(request.url).netloc
@@ -68,6 +68,14 @@ def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
         return request
     method = "HEAD" if request.method == "HEAD" else "GET"
     return replace(request, method=method, headers=_without(request.headers, "content-type"), body=b"")
+
+
+def _joined(url: str, location: str) -> str:
+    """Nothing for a location that is no address."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
@@ -85,9 +93,11 @@ async def _once(request: Outgoing) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connection(url: str) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
     """A new one for each request: a kept one may be closed at the other end just when it is used."""
     parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("no host")
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     tls = _tls() if secure else None
@@ -142,5 +152,5 @@ def _seconds(text: str) -> float:
         return float(text[:9])
     try:
         return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, OSError):
         return 0.0

@@ -15,7 +15,8 @@ DEFAULT_MAX_BACKOFF = 3600.0
 # https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#RetryConfig
 UNLIMITED = -1
 _ALL_DOUBLINGS = 64  # 2**64 times the least back-off is above any greatest one
-_ROUNDING = 1e-6  # of a token: times are floats, and a token that is due must not be missed by a rounding
+_ROUNDING = 1e-3
+"""Of a token. The time is a float of some 1.8e9 seconds: what is due must not be missed by its rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,21 +14,22 @@ Sign = Callable[[str, str], str]
 """An OIDC token of an account's e-mail for an audience."""
 
 
-def build(task: Held, retries: int, sign: Sign) -> Outgoing:
-    """The request of an attempt. Raises ValueError when there is none to send."""
+def build(task: Held, before: int, sign: Sign) -> Outgoing:
+    """The request of an attempt, with the number of those before it. Raises ValueError when there is none to send."""
     request, target = task.message.http_request, task.queue.message.http_target
-    method = targets.METHODS[target.http_method or request.http_method]
+    number: int = target.http_method or request.http_method
+    method = targets.METHODS[number]
     if request.body and method not in targets.WITH_BODY:
         raise ValueError("a body that this method cannot have")
     return Outgoing(
         method=method,
         url=targets.address(request.url, target),
-        headers=_headers(task, retries, sign),
+        headers=_headers(task, before, sign),
         body=request.body,
     )
 
 
-def _headers(task: Held, retries: int, sign: Sign) -> dict[str, str]:
+def _headers(task: Held, before: int, sign: Sign) -> dict[str, str]:
     request, target = task.message.http_request, task.queue.message.http_target
     overrides = {one.header.key: targets.one_line(one.header.value) for one in target.header_overrides}
     headers = _over(request.headers, overrides)
@@ -36,7 +37,7 @@ def _headers(task: Held, retries: int, sign: Sign) -> dict[str, str]:
     token = _token(target if targets.token_of(target) else request, request.url, sign)
     if token:
         headers = _over(headers, {"Authorization": f"Bearer {token}"})
-    return {**headers, **_service_headers(task, retries)}
+    return {**headers, **_service_headers(task, before)}
 
 
 def _over(headers: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str, str]:
@@ -52,12 +53,12 @@ def _token(message: Any, url: str, sign: Sign) -> str:
     return "ya29.of-the-emulator" if kind else ""
 
 
-def _service_headers(task: Held, retries: int) -> dict[str, str]:
+def _service_headers(task: Held, before: int) -> dict[str, str]:
     message = task.message
     headers = {
         "X-CloudTasks-QueueName": short(task.queue.message.name),
         "X-CloudTasks-TaskName": short(task.name),
-        "X-CloudTasks-TaskRetryCount": str(retries),
+        "X-CloudTasks-TaskRetryCount": str(before),
         "X-CloudTasks-TaskExecutionCount": str(message.response_count),
         "X-CloudTasks-TaskETA": f"{task.due:.6f}".rstrip("0").rstrip("."),
     }

@@ -33,6 +33,8 @@ class Call:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    is_last: bool
+    """On its connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,25 +78,24 @@ class Rest:
         """Whether another request may follow."""
         try:
             call = await _read(reader)
-            reply, goes_on = self.answer(call), call.headers.get("connection", "").lower() != "close"
+            reply, goes_on = self.answer(call), not call.is_last
         except http1.Malformed as exc:
             reply, goes_on = _refusal(invalid(str(exc))), False
-        writer.write(_bytes_of(reply))
+        writer.write(_bytes_of(reply, goes_on=goes_on))
         await writer.drain()
         return goes_on
 
     def answer(self, call: Call) -> Reply:
         """Never raises."""
-        if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
-            held = oidc.certificates() if call.path == CERTS_PATH else oidc.key_set()
-            return Reply(status=200, body=held, headers={"Cache-Control": "public, max-age=3600"})
         found = _BUFFER.fullmatch(call.path)
-        if call.method != "POST" or found is None:
-            return _refusal(Refused(Code.NOT_FOUND, f"The requested URL {call.path} was not found on this server."))
         try:
-            return self._buffer(found[1], found[2] or "", call)
+            if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
+                return _keys(call.path)
+            if call.method == "POST" and found is not None:
+                return self._buffer(found[1], found[2] or "", call)
         except Refused as refused:
             return _refusal(refused)
+        return _refusal(Refused(Code.NOT_FOUND, f"The requested URL {call.path} was not found on this server."))
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
         """A task from a request. Its URL and method are the queue's. Raises Refused."""
@@ -107,6 +108,13 @@ class Rest:
         task.http_request.headers.update({k: v for k, v in call.headers.items() if k not in _OWN_HEADERS})
         made = self._create(new("CreateTaskRequest", parent=queue, task=task))
         return Reply(status=200, body={"task": as_json(made)}, headers={})
+
+
+def _keys(path: str) -> Reply:
+    """Raises Refused."""
+    oidc.ready()
+    held = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
+    return Reply(status=200, body=held, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _url_of(target: Any) -> str:
@@ -135,7 +143,8 @@ async def _read(reader: asyncio.StreamReader) -> Call:
         path = unquote(urlsplit(target).path)
     except ValueError as exc:
         raise http1.Malformed("no URL") from exc
-    return Call(method=method, path=path, headers=head.headers, body=bytes(body))
+    connection = head.headers.get("connection", "close" if version == "HTTP/1.0" else "").lower()
+    return Call(method=method, path=path, headers=head.headers, body=bytes(body), is_last=connection == "close")
 
 
 def _refusal(refused: Refused) -> Reply:
@@ -144,7 +153,8 @@ def _refusal(refused: Refused) -> Reply:
     return Reply(status=status, body={"error": error}, headers={})
 
 
-def _bytes_of(reply: Reply) -> bytes:
+def _bytes_of(reply: Reply, *, goes_on: bool) -> bytes:
     body = json.dumps(reply.body, indent=2).encode()
     headers = {"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(body)), **reply.headers}
+    headers |= {} if goes_on else {"Connection": "close"}
     return http1.write_head(f"HTTP/1.1 {reply.status} -", headers) + body

@@ -11,12 +11,13 @@ from peeklock.registry import missing
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
+LAST_SECOND = 253_402_300_799
+"""Of the year 9999: a timestamp reaches no further."""
 _SHARED = (
     "google.cloud.location.locations_pb2",
     "google.iam.v1.iam_policy_pb2",
     "google.iam.v1.policy_pb2",
     "google.longrunning.operations_pb2",
-    "google.protobuf.any_pb2",
     "google.protobuf.empty_pb2",
     "google.protobuf.timestamp_pb2",
     "google.rpc.error_details_pb2",
@@ -39,7 +40,6 @@ def grpc() -> Any:
     """Raises ConfigError when it is not installed."""
     try:
         import grpc
-        import grpc.aio
     except ImportError as exc:
         raise missing(exc) from exc
     return grpc
@@ -78,8 +78,8 @@ def as_json(message: Any) -> dict[str, Any]:
 
 
 def stamp(seconds: float) -> Any:
-    """A timestamp in microseconds, of seconds since 1970."""
-    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+    """A timestamp in microseconds, of seconds since 1970; the last that there is for what is later."""
+    whole, micros = divmod(round(min(seconds, LAST_SECOND) * 1_000_000), 1_000_000)
     return shared()["Timestamp"](seconds=whole, nanos=micros * 1_000)
 
 

@@ -8,11 +8,10 @@ from typing import Any
 from peeklock.emulators.cloudtasks import config, names, oidc, policy, targets, tasks
 from peeklock.emulators.cloudtasks.book import Book, Line
 from peeklock.emulators.cloudtasks.dispatch import Dispatcher
-from peeklock.emulators.cloudtasks.errors import Code, Refused, no_encryption
+from peeklock.emulators.cloudtasks.errors import no_encryption
 from peeklock.emulators.cloudtasks.filters import selects
 from peeklock.emulators.cloudtasks.paging import page
 from peeklock.emulators.cloudtasks.sdk import LOCATIONS, new, shared
-from peeklock.errors import ConfigError
 
 MOST_QUEUES = 9800
 MOST_TASKS = 1000
@@ -185,9 +184,6 @@ def _location(name: str) -> Any:
 
 
 def _ready_to_sign(message: Any) -> None:
-    """Make the key before a token is due, and say at once when there can be none."""
+    """Raises Refused for a token that could not be signed when it is due."""
     if targets.token_of(message) == "oidc_token":
-        try:
-            oidc.key_id()
-        except ConfigError as exc:
-            raise Refused(Code.FAILED_PRECONDITION, str(exc)) from exc
+        oidc.ready()

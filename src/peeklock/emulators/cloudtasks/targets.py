@@ -123,7 +123,7 @@ def settle_token(request: Any, target: Any) -> None:
     if request.HasField("oidc_token") and not request.oidc_token.audience:
         request.oidc_token.audience = request.url
     if request.HasField("oauth_token"):
-        if not (urlsplit(request.url).hostname or "").endswith(".googleapis.com"):
+        if not (urlsplit(str(request.url)).hostname or "").endswith(".googleapis.com"):
             raise invalid(
                 'Invalid url for HttpRequest.oauth_token. The hostname in the url must end with ".googleapis.com"'
             )

@@ -8,15 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from peeklock.emulators.cloudtasks import config, targets
 from peeklock.emulators.cloudtasks.errors import INVALID, Code, Refused, invalid
-from peeklock.emulators.cloudtasks.sdk import new, seconds_of, stamp
+from peeklock.emulators.cloudtasks.sdk import LAST_SECOND, new, seconds_of, stamp
 
 MAX_BYTES = 2**20 - 7
 """Of a task as it is stored, without its view: probed on the real service."""
 MAX_AHEAD = 720 * 3600.0
 SHORTEST, LONGEST, DEFAULT_DEADLINE = 15.0, 1800.0, 600
 # https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
-END_OF_TIME = 253_402_300_800
-"""The year 10000, which no timestamp reaches."""
 
 
 def complete(given: Any, name: str, target: Any, now: float) -> Any:
@@ -72,7 +70,7 @@ def _fill_deadline(task: Any, given: Any) -> None:
 def _schedule(given: Any, now: float) -> Any:
     """When it is due: never before now."""
     wanted = given.schedule_time
-    if wanted.seconds >= END_OF_TIME:
+    if wanted.seconds > LAST_SECOND:
         raise invalid(INVALID)
     if not given.HasField("schedule_time") or seconds_of(wanted) < now:
         return stamp(now)
