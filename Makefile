@@ -6,15 +6,23 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EVENTS ?= events
 
 .DEFAULT_GOAL := help
-.PHONY: help replay test slow lint coverage bench lock clean
+# Most tests wait for a client or a process most of their time, so there are more workers than cores.
+WORKERS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )))
+MESSAGES ?= 10000
+JS := build/js/node_modules
+PEER := build/peer/bin/cloud-tasks-emulator
+PEER_VERSION := 0.1.3
+
+.PHONY: help replay test slow soak lint coverage bench js peer lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
-	@echo "make slow      the tests that take minutes: the large model, deep property tests"
+	@echo "make slow      the tests that take minutes or need node: the large model, deep property tests, a small soak"
+	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
-	@echo "make bench     side by side with aws-lambda-powertools; writes build/bench.json"
+	@echo "make bench     side by side with the peers; writes build/bench.json"
 	@echo "make lock      renew requirements/*.txt"
 	@echo "make clean     remove what the others made"
 
@@ -41,12 +49,30 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 	@$(BIN)/peeklock replay $(EVENTS)
 
 test: $(VENV)/.dev ## Run the tests
-	@echo "== testing (about 2 minutes)"
-	@$(BIN)/python -m pytest -n auto -m "not slow" $(PYTEST_ARGS)
+	@echo "== testing (about 4 minutes)"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
-slow: $(VENV)/.dev ## Run the slow tests
-	@echo "== running the slow tests (about 5 minutes)"
-	@$(BIN)/python -m pytest -n auto -m slow --timeout=900 $(PYTEST_ARGS)
+slow: $(VENV)/.dev $(JS) ## Run the slow tests
+	@echo "== running the slow tests (about 10 minutes)"
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev ## Thousands of messages on each cloud, with all faults
+	@echo "== the soak: $(MESSAGES) messages on each cloud (about 15 minutes for 10,000)"
+	@SOAK_MESSAGES=$(MESSAGES) $(BIN)/python -m pytest tests/soak -m slow -s -p no:xdist --timeout=7200 -k nothing_is_lost $(PYTEST_ARGS)
+
+# Clients in JavaScript, a second opinion of the Service Bus emulator.
+js: $(JS) ## Install the JavaScript clients; needs node and npm
+
+$(JS): tests/emulators/servicebus/js/package.json tests/emulators/servicebus/js/package-lock.json
+	@echo "== installing the JavaScript clients"
+	@mkdir -p build/js && cp $^ build/js/ && cd build/js && npm ci --silent --no-audit --no-fund && touch node_modules
+
+# The Rust crate that the Cloud Tasks emulator is measured against; nothing, where there is no cargo.
+peer: ## Build the peer of the Cloud Tasks benchmark, where cargo is
+	@test -x $(PEER) || { cargo=$$(command -v cargo || ls $$HOME/.cargo/bin/cargo 2>/dev/null) || exit 0; \
+	  echo "== building the Rust peer (about 5 minutes, once)"; \
+	  mkdir -p build && $$cargo install --quiet --locked --root build/peer cloud-tasks-emulator --version $(PEER_VERSION) >build/peer.log 2>&1 \
+	  || { tail -5 build/peer.log; echo "the peer does not build here: measured without it"; }; }
 
 lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
@@ -56,15 +82,15 @@ lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log; exit 1; }
 
 coverage: $(VENV)/.dev ## Run the tests with branch coverage
-	@echo "== testing with branch coverage (about 3 minutes)"
+	@echo "== testing with branch coverage (about 6 minutes)"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
-bench: $(VENV)/.dev ## Measure against the peers
+bench: $(VENV)/.dev peer ## Measure against the peers
 	@mkdir -p build
-	@echo "== benchmarks, side by side in one run (about 2 minutes)"
-	@$(BIN)/python -m benchmarks
+	@echo "== benchmarks, side by side in one run (about 5 minutes)"
+	@test ! -x $(PEER) || export PEEKLOCK_CT_PEER=$(PEER); $(BIN)/python -m benchmarks
 
 lock: ## Renew the lock files; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group run -o requirements/run.txt

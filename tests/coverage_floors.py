@@ -20,6 +20,9 @@ ADAPTERS = (
     "senders",
     "observers",
     "cli",
+    "dev",
+    "emulators",
+    "pytest_plugin",
 )
 FLOORS = {"core": 100, "adapters": 90}
 
