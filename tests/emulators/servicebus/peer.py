@@ -87,6 +87,13 @@ class Peer:
         self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
         self.expect(frames.FLOW)
 
+    def sync_behind(self, found: list[tuple[int, bytes]]) -> None:
+        """All that was said has been heard; the deliveries that came before the answer are appended."""
+        windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
+        self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
+        while (came := self.next()) is not None and came[0] == frames.TRANSFER:
+            found.append((came[1][1], came[2]))
+
     # -- listening
 
     def read(self, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import subprocess
@@ -11,11 +12,11 @@ import time
 import uuid
 
 import pytest
-from azure.servicebus import ServiceBusClient
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import closed, one, send
+from tests.emulators.servicebus.kit import closed, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 UUID = uuid.UUID(int=9)
@@ -138,3 +139,16 @@ def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
         program.send_signal(signal.SIGTERM)
         assert program.wait(10) == 0
         assert program.stdout.read() == ""
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket")  # the SDK leaves the broken line to the garbage collector
+def test_a_client_that_was_cut_off_for_its_silence_comes_back() -> None:
+    with ServiceBusEmulator(idle_timeout=0.3) as bus:
+        bus.add_queue("orders")
+        with ServiceBusClient.from_connection_string(bus.connection_string, retry_backoff_factor=0) as client:
+            with client.get_queue_sender("orders") as sender:
+                sender.send_messages(ServiceBusMessage("a"))
+                wait_until(lambda: bus.connections() == 0)
+                sender.send_messages(ServiceBusMessage("b"))
+            assert [message.body for message in bus.messages("orders")] == [b"a", b"b"]
+        gc.collect()

@@ -220,3 +220,28 @@ def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: 
         message = one(receiver)
         assert (str(message), message.message_id, message.delivery_count) == ("a", "m-1", 0)
         receiver.complete_message(message)
+
+
+def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("orders")
+    odd = "z\u0000\u00e9\u4e16\U0001f600"
+    with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+        assert receiver.peek_messages(10) == []
+        assert receiver.receive_messages(1, max_wait_time=0.2) == []
+        sender.send_messages([])
+        sender.send_messages(sender.create_message_batch())
+        assert bus.messages("orders") == []
+        sender.send_messages([ServiceBusMessage(""), ServiceBusMessage(b"")])
+        named = {"message_id": odd, "correlation_id": odd, "subject": odd, "partition_key": odd, "to": odd}
+        sender.send_messages(ServiceBusMessage(odd, application_properties={odd: odd, "": ""}, **cast("Any", named)))
+        sender.send_messages(ServiceBusMessage(bytes(range(256))))
+        messages = receive(receiver, 4)
+        assert [b"".join(message.body) for message in messages] == [b"", b"", odd.encode(), bytes(range(256))]
+        for message in messages[:3]:
+            receiver.complete_message(message)
+        receiver.dead_letter_message(messages[3], reason=odd, error_description=odd * 500)
+    found = messages[2]
+    assert [found.message_id, found.correlation_id, found.subject, found.partition_key, found.to] == [odd] * 5
+    assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
+    (letter,) = bus.messages("orders" + LETTERS)
+    assert letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}

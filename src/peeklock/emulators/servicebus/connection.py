@@ -199,6 +199,7 @@ class Connection(asyncio.Protocol):
         """An answer that a fault may hold back, or break the connection instead of. `what`: what it answers."""
         faults = self.world.faults
         if self.world.hits("drop", *what):
+            self._flush()  # what was answered before this is not dropped
             self.abort()
         elif self.world.hits("delay", *what):
             self._loop.call_later(faults.delay_s * faults.draw("delay_s", *what), self._late, answer)
