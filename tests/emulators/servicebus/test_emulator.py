@@ -23,7 +23,7 @@ UUID = uuid.UUID(int=9)
 
 
 def test_it_starts_at_once_and_leaves_nothing_behind() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     took: list[float] = []
     for _ in range(5):
         began = time.perf_counter()
@@ -36,7 +36,7 @@ def test_it_starts_at_once_and_leaves_nothing_behind() -> None:
             peer.read(1)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", bus.port))
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     assert min(took) < 0.05
 
 
@@ -76,10 +76,10 @@ def test_it_listens_on_loopback_and_nowhere_else(bus: ServiceBusEmulator) -> Non
 
 
 def test_a_taken_port_leaves_no_thread(bus: ServiceBusEmulator) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(OSError, match="address already in use"):
         ServiceBusEmulator(port=bus.port).start()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:

@@ -11,7 +11,7 @@ from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, S
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
-from tests.emulators.servicebus.kit import one, receive, send, texts
+from tests.emulators.servicebus.kit import leaving, one, receive, send, texts
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 BUSY = "com.microsoft:server-busy"
@@ -25,7 +25,7 @@ def test_a_message_is_delivered_twice(bus: ServiceBusEmulator, client: ServiceBu
     bus.add_queue("q")
     bus.faults = Faults(duplicate=1)
     send(client, "q", *named("a"))
-    with client.get_queue_receiver("q") as receiver:
+    with leaving(client.get_queue_receiver("q")) as receiver:
         for _ in range(2):
             message = one(receiver)
             assert (message.message_id, message.delivery_count) == ("a", 0)
@@ -61,7 +61,7 @@ def test_a_session_keeps_its_order(bus: ServiceBusEmulator, client: ServiceBusCl
     bus.add_queue("q", requires_session=True)
     bodies = [str(n) for n in range(20)]
     send(client, "q", *[ServiceBusMessage(text, session_id="s", message_id=text) for text in bodies])
-    with client.get_queue_receiver("q", session_id="s") as receiver:
+    with leaving(client.get_queue_receiver("q", session_id="s")) as receiver:
         assert texts(receive(receiver, 20)) == bodies
 
 
@@ -103,7 +103,7 @@ def test_a_settlement_that_is_done_and_not_answered(bus: ServiceBusEmulator) -> 
 
 def test_what_is_refused_is_not_done_and_may_be_tried_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("q")
-    with client.get_queue_sender("q") as sender, client.get_queue_receiver("q") as receiver:
+    with client.get_queue_sender("q") as sender, leaving(client.get_queue_receiver("q")) as receiver:
         bus.faults = Faults(refuse=1)
         with pytest.raises(ServiceBusServerBusyError, match=BUSY):
             sender.send_messages(*named("a"))
@@ -134,7 +134,7 @@ def test_a_lock_is_lost_while_the_message_is_worked_on(bus: ServiceBusEmulator, 
     bus.add_queue("q")
     send(client, "q", *named("a"))
     bus.faults = Faults(lose_lock=1)
-    with client.get_queue_receiver("q") as receiver:
+    with leaving(client.get_queue_receiver("q")) as receiver:
         first = one(receiver)
         bus.faults = NO_FAULTS
         with pytest.raises(MessageLockLostError):
@@ -148,12 +148,12 @@ def test_a_session_is_lost_while_it_is_worked_on(bus: ServiceBusEmulator, client
     bus.add_queue("q", requires_session=True)
     send(client, "q", ServiceBusMessage("a", session_id="s"))
     bus.faults = Faults(lose_lock=1)
-    with client.get_queue_receiver("q", session_id="s") as receiver:
+    with leaving(client.get_queue_receiver("q", session_id="s")) as receiver:
         first = one(receiver)
         bus.faults = NO_FAULTS
         with pytest.raises(ServiceBusError, match=r"(?i)lock"):
             receiver.complete_message(first)
-    with client.get_queue_receiver("q", session_id="s") as receiver:
+    with leaving(client.get_queue_receiver("q", session_id="s")) as receiver:
         assert one(receiver).delivery_count == 1
 
 

@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQ
 
 from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator, encode, frames
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import LETTERS, one, receive
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 
@@ -38,12 +38,12 @@ def test_every_subscription_gets_its_own_copy(bus: ServiceBusEmulator, client: S
     bus.add_subscription("events", "second", max_delivery_count=1)
     with client.get_topic_sender("events") as sender:
         sender.send_messages([ServiceBusMessage(text, message_id=text) for text in "ab"])
-    with client.get_subscription_receiver("events", "first") as receiver:
+    with leaving(client.get_subscription_receiver("events", "first")) as receiver:
         receiver.complete_message(one(receiver))
-    with client.get_subscription_receiver("events", "second") as receiver:
+    with leaving(client.get_subscription_receiver("events", "second")) as receiver:
         receiver.abandon_message(one(receiver))
     dead = ServiceBusSubQueue.DEAD_LETTER
-    with client.get_subscription_receiver("events", "second", sub_queue=dead) as receiver:
+    with leaving(client.get_subscription_receiver("events", "second", sub_queue=dead)) as receiver:
         letter = one(receiver)
         assert (letter.message_id, letter.dead_letter_reason) == ("a", "MaxDeliveryCountExceeded")
     assert bodies(bus, "first") == bodies(bus, "second") == [b"b"]
@@ -73,7 +73,7 @@ def test_rules_choose_and_their_actions_change_a_copy_of_their_own(
         (b"50", {"size": 50, "seen": True, "RuleName": "large"}),
         (b"50", {"RuleName": "less"}),
     ]
-    with client.get_subscription_receiver("events", "marked") as receiver:
+    with leaving(client.get_subscription_receiver("events", "marked")) as receiver:
         assert [message.subject for message in receive(receiver, 4)] == [None, None, "big", None]
 
 
@@ -134,7 +134,7 @@ def test_a_message_that_a_rule_cannot_be_applied_to_is_a_letter(
     assert bodies(bus, "kept") == [b"a", b"a", b"b"]
     assert bodies(bus, "dropped") == bodies(bus, "dropped" + LETTERS) == []
     dead = ServiceBusSubQueue.DEAD_LETTER
-    with client.get_subscription_receiver("events", "kept", sub_queue=dead) as receiver:
+    with leaving(client.get_subscription_receiver("events", "kept", sub_queue=dead)) as receiver:
         first, second = receive(receiver, 2)
     assert first.dead_letter_error_description == "a number and a text cannot be compared with >"
     assert second.dead_letter_error_description == "a text and a text cannot be compared with >"
