@@ -6,11 +6,11 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from peeklock.emulators.servicebus import encode, frames
-from peeklock.emulators.servicebus.attach import SESSION_FILTER
-from peeklock.emulators.servicebus.connection import AMQP_HEADER
-from peeklock.emulators.servicebus.decode import Described, decode
-from peeklock.emulators.servicebus.encode import FALSE, NULL, TRUE
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.attach import SESSION_FILTER
+from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER
+from peeklock.emulators.servicebus.amqp.decode import Described, decode
+from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
 
 WINDOW = 2**31 - 1
 

@@ -15,10 +15,10 @@ from azure.servicebus._pyamqp.types import TYPE, VALUE, AMQPTypes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp.scan import DEEPEST, fields, skip
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError
-from peeklock.emulators.servicebus.scan import DEEPEST, fields, skip
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.integers(-62_135_596_800_000, 253_402_300_799_000).map(lambda ms: EPOCH + timedelta(milliseconds=ms))

@@ -14,7 +14,8 @@ import uuid
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.errors import ConfigError
 from tests.emulators.servicebus.kit import closed, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame

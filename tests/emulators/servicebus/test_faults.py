@@ -10,7 +10,8 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, ServiceBusServerBusyError
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from tests.emulators.servicebus.kit import leaving, one, receive, send, texts
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 

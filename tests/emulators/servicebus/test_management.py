@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.wire import request
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, transfer_frame
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus.decode import Described
+from peeklock.emulators.servicebus.amqp.decode import Described
 from peeklock.emulators.servicebus.sql import EvaluationError, FilterError, parse, parse_action
-from peeklock.emulators.servicebus.sql.grammar import DEEPEST
+from peeklock.emulators.servicebus.sql.cursor import DEEPEST
 from peeklock.emulators.servicebus.sql.pattern import like
 from peeklock.emulators.servicebus.sql.tokens import LONGEST
 from peeklock.emulators.servicebus.view import View

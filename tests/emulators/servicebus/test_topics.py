@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
-from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.errors import ConfigError
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame

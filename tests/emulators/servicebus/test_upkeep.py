@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.deadlines import SPARE, Deadlines
 from peeklock.emulators.timeline import Timeline
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, send, wait_until

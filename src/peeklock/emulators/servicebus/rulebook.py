@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from peeklock.emulators.servicebus import encode
+from peeklock.emulators.servicebus.amqp import encode
 from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
 from peeklock.emulators.servicebus.view import View
 from peeklock.errors import ConfigError

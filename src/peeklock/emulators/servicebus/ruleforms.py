@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import mapped
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import mapped
 from peeklock.emulators.servicebus.errors import ARGUMENT, Refused
 from peeklock.emulators.servicebus.rulebook import CorrelationFilter, Rule
 from peeklock.emulators.servicebus.sql import FilterError, SqlAction, SqlFilter

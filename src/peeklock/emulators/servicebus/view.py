@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import whole
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import whole
 from peeklock.emulators.servicebus.message import (
     CONTENT_TYPE,
     CORRELATION_ID,
