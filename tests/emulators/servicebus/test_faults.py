@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
+from collections.abc import Sequence
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
@@ -12,7 +14,7 @@ from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, S
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.amqp import encode, frames
-from tests.emulators.servicebus.kit import leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 BUSY = "com.microsoft:server-busy"
@@ -235,3 +237,47 @@ def test_each_fault_happens_the_same_way_again_for_the_same_seed(knob: str) -> N
     first = happened(knob, 1)
     assert happened(knob, 1) == first
     assert happened(knob, 2) != first
+
+
+def sent(bus: ServiceBusEmulator, ids: Sequence[str]) -> None:
+    """By a client that tries again whatever happens to it."""
+    left = list(ids)
+    while left:
+        with contextlib.suppress(EOFError, ConnectionError), Peer(bus.port).open().begin().sender("q") as peer:
+            while left:
+                properties = encode.described(0x73, encode.list_([encode.string(left[0])]))
+                peer.say(transfer_frame(0, properties + body(left[0].encode())))
+                if peer.expect(frames.DISPOSITION)[4].descriptor == frames.ACCEPTED:
+                    del left[0]
+
+
+def completed(bus: ServiceBusEmulator, count: int) -> list[str]:
+    """The bodies of all that was received and completed by a client that goes on whatever happens to it."""
+    found: list[str] = []
+    while bus.messages("q"):
+        bus.advance(31)
+        with contextlib.suppress(EOFError, ConnectionError), Peer(bus.port).open().begin().receiver("q") as peer:
+            for received in range(count):
+                peer.credit(1, count=received)
+                number, payload = peer.delivery()
+                found.append(payload[-5:].decode())
+                peer.say(disposition_frame(number, number, frames.outcome(frames.ACCEPTED)))
+                peer.expect(frames.DISPOSITION)
+                if not bus.messages("q"):
+                    break
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_lost_with_all_faults_at_once(seed: int) -> None:
+    ids = [f"m-{number:03}" for number in range(150)]
+    faults = Faults(
+        seed=seed, duplicate=0.2, reorder=0.2, delay=0.2, delay_s=0.002, drop=0.1, refuse=0.2, lose_lock=0.2
+    )
+    with ServiceBusEmulator(faults=faults) as bus:
+        bus.add_queue("q", lock_duration=30, max_delivery_count=1000, duplicate_window=3600)
+        sent(bus, ids)
+        assert bus.messages("q")
+        found = completed(bus, 50)
+        assert bus.messages("q" + LETTERS) == []
+    assert set(found) == set(ids)
