@@ -141,6 +141,7 @@ def send_to(client: ServiceBusClient, name: str) -> None:
             rule(CorrelationFilter={"Properties": {"a": [1]}}),
             "CorrelationFilter.Properties.a: [1] is no text, number or boolean",
         ),
+        (rule(CorrelationFilter={"Properties": {"a": 2**64}}), "Rules[0].Properties: the rule 'r' has a value"),
         (rule(CorrelationFilter={"Properties": 1}), "CorrelationFilter.Properties: 1 is no object"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -150,6 +151,16 @@ def test_what_is_no_rule_is_said_at_once(bus: ServiceBusEmulator) -> None:
         Rule.correlation(label="a", action="DROP")
     with pytest.raises(ConfigError, match="object is no AMQP type"):
         Rule.correlation(properties={"a": object()})
+    unspeakable: list[Callable[[], Rule]] = [
+        lambda: Rule.correlation(properties={"a": 2**64}),
+        lambda: Rule.correlation(label="\ud800"),
+        lambda: Rule.sql("1=1", name="\ud800"),
+    ]
+    for rule in unspeakable:
+        with pytest.raises(ConfigError, match="none of AMQP"):
+            rule()
+    with pytest.raises(ConfigError, match="the name '' of a rule is not valid"):
+        Rule.sql("1=1", name="")
     with pytest.raises(ConfigError, match=r"two rules .* '\$Default'"):
         bus.add_subscription("events", "twice", rules=[Rule.sql("1=1"), Rule.sql("1=0")])
 
