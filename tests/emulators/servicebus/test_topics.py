@@ -213,3 +213,15 @@ def test_an_action_may_give_a_session(bus: ServiceBusEmulator) -> None:
     publish(bus, sized(5))
     (message,) = bus.messages("events/Subscriptions/grouped")
     assert (message.session_id, message.message_id, dict(message.properties)) == ("s", "m-5", {"RuleName": "$Default"})
+
+
+def test_an_action_changes_the_id_that_repeated_messages_are_known_by(bus: ServiceBusEmulator) -> None:
+    """Where they are forwarded to; in the subscription itself nothing is looked for, and the last id cannot be removed."""
+    bus.add_topic("events")
+    bus.add_queue("orders", duplicate_window=60)
+    same = Rule.sql("1=1", action="SET sys.MessageId = 'same'")
+    bus.add_subscription("events", "forwarding", forward_to="orders", rules=[same])
+    bus.add_subscription("events", "kept", rules=[Rule.sql("1=1", action="REMOVE sys.MessageId")])
+    publish(bus, sized(5), sized(6))
+    assert [(message.body, message.message_id) for message in bus.messages("orders")] == [(b"5", "same")]
+    assert [message.message_id for message in bus.messages("events/Subscriptions/kept")] == ["m-5", "m-6"]
