@@ -6,11 +6,11 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from peeklock.emulators.servicebus import encode, frames
-from peeklock.emulators.servicebus.attach import SESSION_FILTER
-from peeklock.emulators.servicebus.connection import AMQP_HEADER
-from peeklock.emulators.servicebus.decode import Described, decode
-from peeklock.emulators.servicebus.encode import FALSE, NULL, TRUE
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.attach import SESSION_FILTER
+from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER
+from peeklock.emulators.servicebus.amqp.decode import Described, decode
+from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
 
 WINDOW = 2**31 - 1
 
@@ -82,10 +82,19 @@ class Peer:
         self.say(flow_frame(credit, count=count, drain=drain, window=window, first=first))
 
     def sync(self) -> None:
-        """All that was said before has been heard."""
+        """All that was said before has been heard, and no message came for it."""
+        assert self.until_echo(frames.TRANSFER) == []
+
+    def until_echo(self, code: int) -> list[tuple[list[Any], bytes]]:
+        """The fields and payloads of all frames of a kind that come before the answer to what is asked now."""
         windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
         self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
-        self.expect(frames.FLOW)
+        found: list[tuple[list[Any], bytes]] = []
+        while (came := self.next()) is not None and came[0] == code:
+            found.append(came[1:])
+        assert came is not None
+        assert came[0] == frames.FLOW
+        return found
 
     # -- listening
 
