@@ -76,6 +76,16 @@ class Soak:
         for letter in self.mended.values():
             self.cloud.redrive(letter)
         self._wait_for_mended()
+        return self._laws()
+
+    def _laws(self) -> list[str]:
+        """Those that do not hold, nor come to hold soon: the last effects may be on the way to their records."""
+        until = time.monotonic() + self.patience
+        while (broken := self._broken()) and time.monotonic() < until:
+            time.sleep(0.2)  # as above
+        return broken
+
+    def _broken(self) -> list[str]:
         ledger = laws.read(self.ledger)
         dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
         return laws.broken(self.planned, ledger, self.letters, dead)
@@ -94,26 +104,25 @@ class Soak:
                 self.mended[one.key] = letter
 
     def _wait(self, count: int) -> None:
-        self._until(lambda: len(self.settled()) >= count)
+        """Until so many are settled; or none more has been for long: the laws then say what is missing."""
+        most, since = -1, time.monotonic()
+        while (settled := len(self.settled())) < count and time.monotonic() - since < self.patience:
+            if settled > most:
+                most, since = settled, time.monotonic()
+            time.sleep(0.2)  # other processes work, and tell only the ledger
 
     def _wait_for_mended(self) -> None:
-        """Each has its effect, or died too often."""
+        """Each has its effect, or died too often; or none more has for long."""
+        fewest, since = len(self.mended) + 1, time.monotonic()
+        while (left := self._left()) and time.monotonic() - since < self.patience:
+            if left < fewest:
+                fewest, since = left, time.monotonic()
+            time.sleep(0.2)  # as above
 
-        def over() -> bool:
-            self._take_letters()
-            effects = laws.read(self.ledger).effects
-            return all(effects[key] or "exhausted" in self.letters[key] for key in self.mended)
-
-        self._until(over)
-
-    def _until(self, holds: Any) -> None:
-        """Returns as well when nothing has happened for long: the laws then say what is missing."""
-        size, since = -1, time.monotonic()
-        while not holds() and time.monotonic() - since < self.patience:
-            now = self.ledger.stat().st_size if self.ledger.exists() else 0
-            if now != size:
-                size, since = now, time.monotonic()
-            time.sleep(0.2)  # other processes work, and tell only the ledger
+    def _left(self) -> int:
+        self._take_letters()
+        effects = laws.read(self.ledger).effects
+        return sum(not effects[key] and "exhausted" not in self.letters[key] for key in self.mended)
 
     def _progress(self, sent: int) -> None:
         if sent % 1000 == 0:
