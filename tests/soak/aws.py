@@ -20,6 +20,8 @@ TEN = 10
 class Aws:
     """A queue, its letters, and the function, each process of which may be killed."""
 
+    groups = True
+
     def __init__(self, folder: Path, environ: Mapping[str, str], seed: int, *, fifo: bool) -> None:
         self.fifo = fifo
         self._stack = ExitStack()

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from tests.soak import laws
 from tests.soak.plan import Planned
@@ -31,6 +31,9 @@ class Letter:
 
 class Cloud(Protocol):
     """One platform with its function, faults and real client."""
+
+    groups: ClassVar[bool]
+    """Whether it has any."""
 
     def send(self, planned: Sequence[Planned]) -> None: ...
 

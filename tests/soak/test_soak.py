@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.soak.aws import Aws
+from tests.soak.gcp import Gcp
 from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
 from tests.support import ROOT
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))
 
-CLOUDS: dict[str, Any] = {"sqs": Aws}
+CLOUDS: dict[str, Any] = {"sqs": Aws, "cloudtasks": Gcp}
 
 
 def environ(folder: Path, seed: int, bug: str, *, fifo: bool) -> dict[str, str]:
@@ -57,8 +58,14 @@ def soak(
     return broken
 
 
-@pytest.mark.parametrize("fifo", [False, True], ids=["alone", "in groups"])
-@pytest.mark.parametrize("name", CLOUDS)
+KINDS = [
+    pytest.param(name, fifo, id=f"{name} {'in groups' if fifo else 'alone'}")
+    for name, cloud in CLOUDS.items()
+    for fifo in ([False, True] if cloud.groups else [False])
+]
+
+
+@pytest.mark.parametrize(("name", "fifo"), KINDS)
 def test_nothing_is_lost(name, fifo, tmp_path):
     """None lost, no two runs of a key at once, no effect repeated without a crash or a lost record, each message done or
     lettered with its reason, and what is redriven really runs."""

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from peeklock.dev.world import Declared, Entry, Found, World, queues_of
@@ -43,8 +44,18 @@ class CloudTasks:
         for queue, entry in queues_of(found, found.cloudtasks):
             self._make(queue, entry)
         environ = {**os.environ, **self._world.variables(self.platform), **self.variables()}
+        environ |= {"WORKERS": "1", "THREADS": "8"}
         for entry in found.cloudtasks:
-            self._targets.append(Target(self._world, entry, self._ports[entry.queue], environ))
+            target = Target(
+                entry.file,
+                entry.name,
+                self._ports[entry.queue],
+                environ,
+                is_async=entry.is_async,
+                cwd=self._world.project.root,
+                on_line=lambda line: self._world.on_line(self.platform, line),
+            )
+            self._targets.append(target)
         for target in self._targets:
             target.wait()
 
@@ -80,18 +91,30 @@ class CloudTasks:
 
 
 class Target:
-    """One function under functions-framework, in a process of its own."""
+    """One function under functions-framework, in a process of its own that serves with `WORKERS` processes of `THREADS`
+    threads, both of its environment; those that die are replaced."""
 
-    def __init__(self, world: World, entry: Entry, port: int, environ: Mapping[str, str]) -> None:
-        self._world = world
-        self._entry = entry
+    def __init__(
+        self,
+        file: str,
+        name: str,
+        port: int,
+        environ: Mapping[str, str],
+        *,
+        cwd: Path,
+        on_line: Callable[[str], None],
+        is_async: bool = False,
+    ) -> None:
+        """`file` has the function `name`. `on_line` hears, in a thread, each line that is printed."""
+        self._function = f"{file}:{name}"
         self._port = port
-        command = [sys.executable, "-m", "peeklock.dev.framework", "--source", entry.file, "--target", entry.name]
-        command += ["--host", "127.0.0.1", "--port", str(port), *(["--asgi"] if entry.is_async else [])]
+        self._on_line = on_line
+        command = [sys.executable, "-m", "peeklock.dev.framework", "--source", file, "--target", name]
+        command += ["--host", "127.0.0.1", "--port", str(port), *(["--asgi"] if is_async else [])]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
-            cwd=world.project.root,
-            env={**environ, "WORKERS": "1", "THREADS": "8"},
+            cwd=cwd,
+            env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,7 +126,7 @@ class Target:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            self._world.on_line("cloudtasks", line.rstrip("\n"))
+            self._on_line(line.rstrip("\n"))
 
     def wait(self) -> None:
         """Until it takes connections. Raises PeeklockError when it ends instead."""
@@ -112,7 +135,7 @@ class Target:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
                 return
             time.sleep(0.02)  # no event tells of another process's socket
-        raise PeeklockError(f"{self._entry.module}:{self._entry.name} did not start; its own words are above")
+        raise PeeklockError(f"{self._function} did not start; its own words are above")
 
     def stop(self) -> None:
         self._process.terminate()

@@ -1,0 +1,99 @@
+"""The soak on Cloud Tasks and functions-framework."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
+from google.api_core.retry import Retry, if_exception_type
+
+from peeklock import cloudtasks
+from peeklock.dev.cloudtasks import Target, free_port
+from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.message import Trail
+from peeklock.parcel import REASON, Parcel
+from peeklock.senders import file
+from tests.soak.plan import Planned
+from tests.soak.run import APP, Letter
+
+PLACE = "projects/soak/locations/local"
+QUEUE = f"{PLACE}/queues/orders"
+LOCK_SECONDS = 4
+"""For a message's two, peeklock's reserve of one, and a slow machine."""
+
+WORKERS, THREADS = 2, 4
+AGAIN = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.02, maximum=0.2, timeout=30)
+"""Google's client leaves it to its caller whether a task is created once more."""
+
+
+class Gcp:
+    """A queue, a file of letters, and the function, whose workers die and are replaced."""
+
+    groups = False
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], seed: int, *, fifo: bool) -> None:
+        assert not fifo, "Cloud Tasks keeps no order"
+        self._letters = folder / "letters.jsonl"
+        self._taken = 0
+        self._stack = ExitStack()
+        faults = Faults(seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.02, refuse=0.01, lose_lock=0.01)
+        self.emulator = self._stack.enter_context(CloudTasksEmulator(faults=faults))
+        self._client = self.emulator.client()
+        port = free_port()
+        address = f"cloudtasks://{QUEUE}?target=http://127.0.0.1:{port}/"
+        self._sender = cloudtasks.from_url(address)
+        self._make_queue()
+        self._serve(port, {**environ, "PEEKLOCK_ORDERS_URL": address})
+
+    def _make_queue(self) -> None:
+        settings: dict[str, Any] = {
+            "name": QUEUE,
+            "rate_limits": {"max_concurrent_dispatches": WORKERS * THREADS},
+            "retry_config": {"max_attempts": -1, "min_backoff": {"nanos": 10**8}, "max_backoff": {"seconds": 1}},
+        }
+        self._client.create_queue(parent=PLACE, queue=settings, retry=AGAIN)
+
+    def _serve(self, port: int, environ: Mapping[str, str]) -> None:
+        own = {
+            "CLOUD_TASKS_EMULATOR_HOST": self.emulator.address,
+            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._letters}",
+            "PEEKLOCK_ORDERS_LOCK": str(LOCK_SECONDS),
+            "WORKERS": str(WORKERS),
+            "THREADS": str(THREADS),
+        }
+        source = str(APP / "soak_gcp.py")
+        target = Target(source, "handle_http", port, {**os.environ, **environ, **own}, cwd=APP, on_line=lambda _: None)
+        self._stack.callback(target.stop)
+        target.wait()
+
+    def send(self, planned: Sequence[Planned]) -> None:
+        for one in planned:
+            self._create(Parcel(body=one.body, trail=Trail(id=one.key), content_type="application/json"))
+
+    def _create(self, parcel: Parcel) -> None:
+        try:
+            self._client.create_task(parent=QUEUE, task=self._sender.task(parcel), retry=AGAIN)
+        except AlreadyExists:
+            return  # by a call whose answer was lost
+
+    def letters(self) -> Sequence[Letter]:
+        if not self._letters.exists():
+            return []
+        parcels = list(islice(file.read(str(self._letters)), self._taken, None))
+        self._taken += len(parcels)
+        return [Letter(str(parcel.attributes[REASON]), parcel.body, parcel) for parcel in parcels]
+
+    def redrive(self, letter: Letter) -> None:
+        self._create(letter.raw)
+
+    def calm(self) -> None:
+        self.emulator.faults = NO_FAULTS
+
+    def close(self) -> None:
+        self._stack.close()
