@@ -28,7 +28,7 @@ class Stage:
         self.bus: ServiceBusEmulator
         self.host: FunctionsHost
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
         self.bus = self._stack.enter_context(ServiceBusEmulator())
         for name in ("orders", "texts", "batches"):
             self.bus.add_queue(name, max_delivery_count=3)
@@ -37,7 +37,7 @@ class Stage:
         self.bus.add_subscription("news", "all")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._stack.close()
 
     def place(self, name: str = "plain", **files: str) -> Path:
@@ -47,18 +47,18 @@ class Stage:
             (self.app / file.replace("__", ".")).write_text(text)
         return self.app
 
-    def make(self, app: str = "plain", *, bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
-        """Not started. `bus`: the extension's part of `host.json`."""
+    def make(self, *only: str, app: str = "plain", bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
+        """Not started. `only`: its functions. `bus`: the extension's part of `host.json`."""
         if not self.app.exists():
             self.place(app)
         if bus is not None:
             (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
-        environ = {"QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
+        environ = {"ONLY": ",".join(only), "QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
         self.host = FunctionsHost(self.app, servicebus=self.bus.connection_string, environ=environ, **more)
         return self.host
 
-    def run(self, app: str = "plain", **more: Any) -> FunctionsHost:
-        return self._stack.enter_context(self.make(app, **more))
+    def run(self, *only: str, **more: Any) -> FunctionsHost:
+        return self._stack.enter_context(self.make(*only, **more))
 
     def send(self, queue: str, *bodies: str | bytes | ServiceBusMessage, topic: bool = False) -> None:
         """With the real client, in one batch."""
