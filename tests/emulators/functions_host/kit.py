@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,6 +75,11 @@ class Stage:
             return []
         lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
         return [line for line in lines if line["what"] == what]
+
+    def until_noted(self, what: str) -> None:
+        """A function has come so far: in another process, so that only looking helps."""
+        while not self.noted(what):
+            time.sleep(0.01)
 
     def left(self, path: str) -> list[bytes]:
         return [one.body for one in self.bus.messages(path)]

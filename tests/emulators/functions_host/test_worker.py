@@ -145,8 +145,7 @@ def test_a_stop_ends_what_runs_after_its_grace(stage: Stage) -> None:
 def test_a_stop_waits_for_what_ends_in_time(stage: Stage) -> None:
     host = stage.run("single")
     stage.send("orders", "sleep 0.3")
-    while not stage.noted("single"):
-        time.sleep(0.01)
+    stage.until_noted("single")
     host.stop()
     assert [(one.outcome, one.settled) for one in host.invocations] == [("ok", ("completed",))]
 
@@ -172,8 +171,7 @@ def test_nothing_is_left_when_the_host_itself_is_killed(stage: Stage) -> None:
         assert parent.stdout is not None
         worker = int(next(line for line in parent.stdout if line.startswith("worker ")).split()[1])
         stage.send("orders", ServiceBusMessage("sleep 600"))
-        while not stage.noted("single"):
-            time.sleep(0.01)
+        stage.until_noted("single")
         assert alive(worker)
         os.kill(parent.pid, signal.SIGKILL)
         assert gone(worker)
@@ -183,7 +181,6 @@ def test_a_function_that_runs_for_too_long_is_ended_by_the_host(stage: Stage) ->
     stage.place(host__json='{"functionTimeout": "00:05:00"}')
     host = stage.run("single")
     stage.send("orders", "sleep 600")
-    while not stage.noted("single"):
-        time.sleep(0.01)
+    stage.until_noted("single")
     host.advance(301)
     assert host.wait_count(1)[0].outcome == "killed"

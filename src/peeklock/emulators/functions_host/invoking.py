@@ -111,14 +111,18 @@ class Invoker:
     def _limit(self, worker: Worker) -> Callable[[], None]:
         """The host's functionTimeout ends the worker; returns what calls that off."""
         seconds = self._world.options.timeout
-        return self._world.after(seconds, worker.strike) if seconds < float("inf") else lambda: None
+        return (
+            self._world.after(seconds, lambda: self._world.keeper.strike(worker))
+            if seconds < float("inf")
+            else lambda: None
+        )
 
     async def _kill(self, worker: Worker, content: Mapping[str, Any], key: tuple[object, ...]) -> None:
         """In the middle of the function, or at the latest when it has ended and its answer is on the way."""
         asked = asyncio.ensure_future(worker.invoke(self._trigger.function, content))
         wait = KILL_WITHIN / KILL_SPREAD ** self._world.faults.draw("kill_at", *key)
         await asyncio.wait({asked}, timeout=wait)
-        worker.strike()
+        self._world.keeper.strike(worker)
         with contextlib.suppress(WorkerEnded):
             await asked
         raise WorkerEnded("the worker was killed on purpose")
@@ -128,7 +132,7 @@ class Invoker:
         if self._world.hits("delay", *key):
             await self._world.pause(self._world.faults.delay_s * self._world.faults.draw("delay_s", *key))
         if self._world.hits("drop", *key):
-            worker.strike()
+            self._world.keeper.strike(worker)
             raise WorkerEnded("the worker's answer was lost on purpose")
 
     # -- the queue

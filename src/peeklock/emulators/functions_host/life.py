@@ -74,7 +74,7 @@ class Life:
 
     async def kill(self) -> None:
         worker = await self.world.keeper.worker()
-        worker.strike()
+        self.world.keeper.strike(worker)
         await worker.ended.wait()
 
     async def end(self, grace: float) -> None:

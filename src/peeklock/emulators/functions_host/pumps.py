@@ -91,7 +91,7 @@ class Pump:
             return
         await lane.open()
         while not self._ending:
-            await self._cancellable(self._world.keeper.ready())
+            await self._cancellable(self._world.keeper.worker())
             messages = await self._cancellable(lane.receive(self._most, WAIT))
             if messages:
                 await self._invoke(lane, messages)
@@ -107,7 +107,7 @@ class Pump:
             renewal.start()
         try:
             while not self._ending and not lane.release:
-                await self._cancellable(self._world.keeper.ready())
+                await self._cancellable(self._world.keeper.worker())
                 messages = await self._cancellable(self._receive_while_held(lane))
                 if not messages:
                     return

@@ -115,6 +115,8 @@ class Worker:
     async def invoke(self, function: str, content: Mapping[str, Any]) -> Answer:
         """Raises WorkerEnded."""
         key = uuid.uuid4().hex
+        if function not in self._ids:
+            raise WorkerEnded(f"the worker has no function {function!r} any more: reload the host")
         asked = {"invocationId": key, "functionId": self._ids[function], **content}
         answer = await self._ask("invocationRequest", asked, key)
         return Answer(error=_error(answer["result"]))

@@ -13,33 +13,45 @@ else:
 app = func.FunctionApp()
 
 
+def abandon_once(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:
+    if message.delivery_count < 2:
+        actions.abandon(message)
+
+
+def complete_and_fail(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:
+    actions.complete(message)
+    raise ValueError("after it was completed")
+
+
+def complete_twice(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:
+    actions.complete(message)
+    actions.complete(message)
+
+
+def keep_state(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:
+    actions.set_session_state(message.session_id, b"half")
+    print("until", actions.renew_session_lock(message.session_id))
+
+
+VERBS = {
+    "complete": lambda message, actions: actions.complete(message),
+    "abandon": abandon_once,
+    "deadletter": lambda message, actions: actions.deadletter(message, "no money", "ü" * 200),
+    "plainly": lambda message, actions: actions.deadletter(message),
+    "defer": lambda message, actions: actions.defer(message),
+    "renew": lambda message, actions: actions.renew_message_lock(message),
+    "then fail": complete_and_fail,
+    "twice": complete_twice,
+    "state": keep_state,
+    "release": lambda message, actions: actions.release_session(message.session_id),
+}
+"""By a body; what is none of these is left to the host."""
+
+
 def act(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:
-    """As the body says; what it says nothing of is left to the host."""
-    match message.get_body().decode().split():
-        case ["complete"]:
-            actions.complete(message)
-        case ["abandon"]:
-            if message.delivery_count < 2:
-                actions.abandon(message)
-        case ["deadletter"]:
-            actions.deadletter(message, "no money", "ü" * 200)
-        case ["plainly"]:
-            actions.deadletter(message)
-        case ["defer"]:
-            actions.defer(message)
-        case ["renew"]:
-            actions.renew_message_lock(message)
-        case ["then", "fail"]:
-            actions.complete(message)
-            raise ValueError("after it was completed")
-        case ["twice"]:
-            actions.complete(message)
-            actions.complete(message)
-        case ["state", text]:
-            actions.set_session_state(message.session_id, text.encode())
-            print("until", actions.renew_session_lock(message.session_id))
-        case ["release"]:
-            actions.release_session(message.session_id)
+    verb = VERBS.get(message.get_body().decode())
+    if verb is not None:
+        verb(message, actions)
 
 
 @app.service_bus_queue_trigger(arg_name="msg", connection="SB", queue_name="orders", data_type="BINARY")
