@@ -67,6 +67,7 @@ class Stage:
         client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_total=0)
         self._stack.callback(client.close)
         sender = client.get_topic_sender(queue) if topic else client.get_queue_sender(queue)
+        self._stack.callback(sender.close)  # the client only knows those that are still referred to
         sender.send_messages(messages)
 
     def noted(self, what: str) -> Sequence[Any]:
