@@ -55,7 +55,7 @@ class Stage:
         if bus is not None:
             (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
         environ = {"ONLY": ",".join(only), "QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
-        self.host = FunctionsHost(self.app, servicebus=self.bus.connection_string, environ=environ, **more)
+        self.host = FunctionsHost(self.app, environ=environ, **{"servicebus": self.bus.connection_string, **more})
         return self.host
 
     def run(self, *only: str, **more: Any) -> FunctionsHost:
