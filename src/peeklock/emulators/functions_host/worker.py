@@ -77,7 +77,6 @@ class Worker:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *_arguments(command, theirs.fileno()),
-                cwd=command.app,
                 env=dict(command.environ),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -189,7 +188,7 @@ class Worker:
 
 def _arguments(command: Command, descriptor: int) -> list[str]:
     """-P: the script's own folder is none of the app's."""
-    own = ["--channel", str(descriptor), "--parent", str(os.getpid())]
+    own = ["--app", str(command.app), "--channel", str(descriptor), "--parent", str(os.getpid())]
     real = ["--host", "127.0.0.1", "--workerId", str(uuid.uuid4())]
     if command.settlement_port:
         real += ["--port", str(command.settlement_port)]

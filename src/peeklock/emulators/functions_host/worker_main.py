@@ -270,9 +270,11 @@ async def _main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--app", required=True)
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
     known, _ = parser.parse_known_args()  # the others are the real worker's, which libraries in it read
     _die_with(known.parent)
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - the real worker's form, a string
+    os.chdir(known.app)
+    sys.path.insert(0, known.app)
     asyncio.run(_main(known))
