@@ -113,30 +113,41 @@ class Binding:
             copies=self._copies() if delays is Delays.COPY else None,
             delays=delays,
             parallel=options.get("parallel", 1),
-            observer=options.get("observer") or LogObserver(),
+            observer=self._observer(),
             clock=options.get("clock") or SystemClock(),
             random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
         )
+
+    def _observer(self) -> Observer:
+        observer = self.options.get("observer") or LogObserver()
+        if not (address := os.environ.get("PEEKLOCK_FOLLOW")):
+            return observer
+        from peeklock.follow import followed
+
+        return followed(observer, self.platform, address)
 
     def _store(self) -> Store | None:
         given = self.options.get("store") or os.environ.get("PEEKLOCK_STORE")
         return open_store(given) if isinstance(given, str) else given
 
     def _check_store(self, store: Store | None, delays: Delays) -> None:
-        if store is not None:
-            return
         queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
-        if self.consumer.key is not None:
+        if store is None and self.consumer.key is not None:
             raise ConfigError(f"{self.consumer.name}: key= needs a store that remembers keys; {fix}")
-        if queue.exact_delay and delays is Delays.NONE:
+        if queue.exact_delay and delays is not self.delays:
             raise ConfigError(
                 f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"
                 f" {self.platform}, which cannot delay a message itself; {fix}, or leave first_delay out"
             )
-        weaker = "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
-        if delays is Delays.NONE:
-            weaker += ", with the queue's own delay between them"
-        record("peeklock.weaker %s", {"queue": queue.name, "detail": weaker}, level=logging.WARNING)
+        weaker = []
+        if store is None:
+            weaker.append(
+                "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
+            )
+        if delays is Delays.NONE and (store is None or queue.exact_delay):
+            weaker.append("the queue's own delay is between the attempts, not first_delay")
+        if weaker:
+            record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=logging.WARNING)
 
     def _letters(self) -> Sender:
         given = self.options.get("dead_letter") or os.environ.get(self.queue.variable("DEAD_LETTER"))
@@ -206,9 +217,11 @@ def binding_of(entry: object) -> Binding | None:
     return found if isinstance(found, Binding) else None
 
 
-def remaining(*limits: timedelta | None) -> timedelta | None:
-    """The tightest of the limits that are known."""
-    return min((limit for limit in limits if limit is not None), default=None)
+def tighter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    """Of two limits, as far as they are known."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _check_parallel(parallel: object) -> None:

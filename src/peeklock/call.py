@@ -52,8 +52,8 @@ async def call_async(plan: Plan, items: Sequence[Item]) -> Errors:
     return _read(plan, items, returned, time.monotonic() - started)
 
 
-def call_one(plan: Plan, item: Item, started: float) -> BaseException | None:
-    """As `call`, for a handler of single messages that starts now. Apart for its cost, which each message pays."""
+def call_one(plan: Plan, item: Item) -> BaseException | None:
+    """As `call`, for a handler of single messages. Apart for its cost, which each message pays."""
     if item.claim is not None:
         item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
     handler = plan.handler
@@ -69,8 +69,6 @@ def call_one(plan: Plan, item: Item, started: float) -> BaseException | None:
         raise
     except BaseException as exc:  # noqa: BLE001 - as in `call`
         return exc
-    finally:
-        item.duration = time.monotonic() - started
     return None if returned is None else _unstarted(returned)
 
 

@@ -6,9 +6,10 @@ import contextvars
 import functools
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -28,6 +29,10 @@ MOST_THREADS = 512
 # A bound against a leak, not a setting: an event never uses more threads than `parallel`, and one for the store.
 
 Job = tuple[Sequence[Item], Errors]
+
+set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
+# What is beneath `signal.signal`, without its search for handlers among the members of an enum, which takes longer than
+# a small event.
 
 
 @functools.cache
@@ -72,13 +77,13 @@ class Alarm:
         self.started: float | None = None
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGALRM, self._ring)
+        self._before = set_handler(signal.SIGALRM, self._ring)
         signal.setitimer(signal.ITIMER_REAL, self.timeout)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._before)
+        set_handler(signal.SIGALRM, self._before)
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
@@ -92,7 +97,7 @@ class Alarm:
 def can_interrupt() -> bool:
     """Whether this thread gets the alarm, and nobody else waits for one."""
     return (
-        threading.current_thread() is threading.main_thread()
+        threading.get_ident() == threading.main_thread().ident
         and hasattr(signal, "setitimer")
         and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     )
@@ -124,12 +129,14 @@ class Inline:
     def _run_one(self, item: Item) -> BaseException | None:
         alarm = self.alarm
         error: BaseException | None
+        started = time.monotonic()
         try:
-            started = alarm.started = time.monotonic()
-            error = call_one(self.plan, item, started)
+            alarm.started = started
+            error = call_one(self.plan, item)
             alarm.started = None
         except Interrupted as rang:  # between the handler's end and the line that says so
             alarm.started, error = None, rang
+        item.duration = time.monotonic() - started
         return timed_out(self.plan, "interrupted") if type(error) is Interrupted else error
 
     def _run(self, items: Sequence[Item]) -> Errors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -69,7 +69,7 @@ class Trail:
         return trail if isinstance(name, str) and name and is_text(name) else None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Message:
     """One message under its lock. Ask for it with a second parameter: `def charge(order: Order, message: Message)`.
 
@@ -83,6 +83,7 @@ class Message:
     """As the producer sent it, after any envelope that the binding unwraps."""
     queue: str
     """Name of the queue as declared, not the platform's own."""
+    _: KW_ONLY
     delivery: int = 1
     """The platform's count of deliveries of this copy, 1-based; 1 where the platform does not count."""
     attempt: int = 1

@@ -10,7 +10,6 @@ import pytest
 from peeklock import ConfigError, Queue, consumer
 from peeklock.binding import Binding
 from peeklock.plan import Delays
-from peeklock.testing import Outbox
 from tests.support import environment
 
 
@@ -26,12 +25,6 @@ def test_a_timeout_that_the_platform_cannot_hold():
     assert bound(Queue("orders", timeout=59)).queue.timeout == timedelta(seconds=59)
     with pytest.raises(ConfigError, match="does not fit test, which ends an event after 60 s; use at most timeout=59"):
         bound(Queue("orders", timeout=59.5))
-
-
-def test_an_exact_delay_that_the_platform_cannot_make():
-    """Needs a store, or to be left out."""
-    with environment(PEEKLOCK_STORE=None), pytest.raises(ConfigError, match="or leave first_delay out"):
-        bound(Queue("orders", first_delay=3), dead_letter=Outbox()).plan()
 
 
 @pytest.mark.parametrize("parallel", [0, -1, True, 1.5, "2", None])

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
-from peeklock.binding import Binding, binding_of, remaining
+from peeklock.binding import Binding, Options, binding_of, tighter
 from peeklock.declare import resolve
 from peeklock.decode import decoder
 from peeklock.delays import backoff, retry_after, seconds
@@ -148,8 +148,9 @@ def test_durations():
     with pytest.raises(TypeError, match="x takes seconds"):
         seconds(True, "x")
     assert Retry("busy", after=3).after == timedelta(seconds=3)
-    assert remaining(None, timedelta(1), timedelta(2)) == timedelta(1)
-    assert remaining(None) is None
+    assert tighter(timedelta(1), timedelta(2)) == tighter(timedelta(2), timedelta(1)) == timedelta(1)
+    assert tighter(None, timedelta(0)) == tighter(timedelta(0), None) == timedelta(0)
+    assert tighter(None, None) is None
 
 
 # -- messages
@@ -607,6 +608,19 @@ def test_a_key_needs_a_store(caplog):
     binding.plan()
     binding.plan()
     assert caplog.text.count("peeklock.weaker") == 1
+
+
+def bare(body: bytes) -> None:
+    return None
+
+
+@pytest.mark.parametrize("store", [None, MemoryStore()])
+def test_a_platform_that_never_delays_says_so(caplog, store):
+    """A store does not change that, so `first_delay` is not refused for the want of one: it may be for other clouds."""
+    delayed = consumer(Queue("orders", timeout=10, first_delay=2))(bare)
+    options: Options = {"dead_letter": Outbox(), "store": store}
+    Binding(delayed, "pubsub", delays=Delays.NONE, longest=timedelta(seconds=60), options=options).plan()
+    assert "the queue's own delay is between the attempts, not first_delay" in caplog.text
 
 
 def test_a_lock_that_is_no_number():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
@@ -45,3 +46,11 @@ def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:
 
 def texts(messages: Sequence[Any]) -> list[str]:
     return [str(message) for message in messages]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """What comes about in another thread, for which nothing can be waited."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.005)

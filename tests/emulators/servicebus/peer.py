@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from peeklock.emulators.servicebus import encode, frames
+from peeklock.emulators.servicebus.attach import SESSION_FILTER
 from peeklock.emulators.servicebus.connection import AMQP_HEADER
 from peeklock.emulators.servicebus.decode import Described, decode
 from peeklock.emulators.servicebus.encode import FALSE, NULL, TRUE
@@ -60,6 +61,22 @@ class Peer:
         self.expect(frames.ATTACH)
         self.expect(frames.FLOW)
         return self
+
+    def session(self, address: str, name: str | None, *, handle: int = 0) -> Self:
+        """Asks for it; `attached` says whether it came."""
+        wanted = NULL if name is None else encode.string(name)
+        filters = encode.map_([(encode.symbol(SESSION_FILTER), wanted)])
+        source = encode.described(frames.SOURCE, encode.list_([encode.string(address), *[NULL] * 6, filters]))
+        target = encode.described(frames.TARGET, encode.EMPTY_LIST)
+        self.frame(
+            frames.ATTACH, encode.string(f"link-{handle}"), encode.uint(handle), TRUE, NULL, NULL, source, target
+        )
+        return self
+
+    def attached(self, name: str) -> bool:
+        """With the session, or refused."""
+        source = self.expect(frames.ATTACH)[5]
+        return source is not None and source.value[7][SESSION_FILTER] == name
 
     def credit(self, credit: int, *, count: int = 0, drain: bool = False, window: int = WINDOW, first: int = 0) -> None:
         self.say(flow_frame(credit, count=count, drain=drain, window=window, first=first))

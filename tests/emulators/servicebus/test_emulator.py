@@ -91,6 +91,13 @@ def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
         bus.add_subscription("events", "all")
     with pytest.raises(ConfigError, match="'nowhere' could not be found"):
         bus.messages("nowhere")
+    for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
+        with pytest.raises(ConfigError, match="is no name of an entity"):
+            bus.add_queue(name)
+    with pytest.raises(ConfigError, match="a lock_duration of 0 seconds is none"):
+        bus.add_queue("new", lock_duration=0)
+    with pytest.raises(ConfigError, match="max_delivery_count=0"):
+        bus.add_queue("new", max_delivery_count=0)
     bus.add_topic("events")
     with pytest.raises(ConfigError, match="is a topic"):
         bus.messages("events")

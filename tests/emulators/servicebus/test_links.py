@@ -265,16 +265,10 @@ def test_a_refused_link_may_still_be_spoken_of(bus: ServiceBusEmulator) -> None:
 
 def test_a_receiver_of_a_session_that_never_comes_leaves(bus: ServiceBusEmulator) -> None:
     bus.add_queue("q", requires_session=True)
-    key = encode.symbol("com.microsoft:session-filter")
-    filters = encode.map_([(key, NULL)])
-    source = encode.described(frames.SOURCE, encode.list_([encode.string("q"), *[NULL] * 6, filters]))
-    with Peer(bus.port).open().begin() as peer:
-        who = (encode.string("l"), encode.uint(0), TRUE, NULL, NULL)
-        peer.frame(frames.ATTACH, *who, source, encode.described(frames.TARGET, encode.EMPTY_LIST))
+    with Peer(bus.port).open().begin().session("q", None) as peer:
         peer.frame(frames.DETACH, encode.uint(0), TRUE)
         assert peer.expect(frames.DETACH)[0] == 0
-    with Peer(bus.port).open().begin() as peer:
-        peer.frame(frames.ATTACH, *who, source, encode.described(frames.TARGET, encode.EMPTY_LIST))
+    with Peer(bus.port).open().begin().session("q", None) as peer:
         peer.sync()
         bus.advance(65)
         peer.expect(frames.ATTACH)

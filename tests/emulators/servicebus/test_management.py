@@ -82,6 +82,9 @@ SQL = {"sql-filter": {"expression": "1=1"}}
             "com.microsoft:entity-already-exists",
         ),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {}}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {"expression": "a"}}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {**SQL, "sql-rule-action": {}}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"correlation-filter": {"odd": 1}}}, 400, ARGUMENT),
     ],
 )
@@ -131,4 +134,4 @@ def test_an_answer_waits_for_credit(bus: ServiceBusEmulator) -> None:
         peer.say(transfer_frame(0, body(b""), handle=1))
         peer.expect(frames.DISPOSITION)
         peer.credit(1)
-        assert peer.delivery()
+        assert request(peer.delivery()[1], 0).application["status-code"] == 202

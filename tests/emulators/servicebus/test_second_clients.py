@@ -95,6 +95,25 @@ def test_rules(bus: ServiceBusEmulator) -> None:
     assert bus.messages("events/Subscriptions/some") == []
 
 
+def test_rules_in_sql(bus: ServiceBusEmulator) -> None:
+    bus.add_topic("events")
+    bus.add_subscription("events", "some")
+    found = azure(bus, "sql")
+    large, plain, by_id = found["rules"]
+    action = {"sqlExpression": "SET sys.Label = 'large'; REMOVE size"}
+    assert large == ["large", {"sqlExpression": "size > 10"}, action]
+    assert plain == ["plain", {"sqlExpression": "size < 10"}, {}]
+    assert (by_id[0], by_id[1]["correlationId"], by_id[2]) == ("by id", "c", {"sqlExpression": "SET found = TRUE"})
+    assert found["bad"][0] == found["worse"][0] == "GeneralError"
+    assert "'size >', character 7" in found["bad"][1]
+    assert "'DROP', character 1" in found["worse"][1]
+    assert found["found"] == [
+        ["a", "large", {"RuleName": "large"}],
+        ["b", None, {"size": 5}],
+        ["b", None, {"size": 5, "found": True, "RuleName": "by id"}],
+    ]
+
+
 def test_error_conditions(bus: ServiceBusEmulator) -> None:
     assert azure(bus, "errors") == {
         "unknown": "MessagingEntityNotFound",

@@ -13,5 +13,6 @@ from __future__ import annotations
 from peeklock.emulators.servicebus.emulator import ServiceBusEmulator
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.rulebook import Rule
+from peeklock.emulators.servicebus.sql import FilterError
 
-__all__ = ["Rule", "ServiceBusEmulator", "StoredMessage"]
+__all__ = ["FilterError", "Rule", "ServiceBusEmulator", "StoredMessage"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +19,8 @@ from peeklock.errors import ConfigError
 
 LETTERS = "/$DeadLetterQueue"
 TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
+_PATH = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
 HOPS = 4
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
 
@@ -43,16 +47,23 @@ class Broker:
         self._entities[name.lower()] = Topic(name, settings, self.world)
 
     def add_subscription(self, topic: str, name: str, settings: Settings, rules: Sequence[Rule]) -> None:
-        """Raises ConfigError for a name that is taken, and without the topic."""
+        """Raises ConfigError for a name that is taken, also a rule's, and without the topic."""
         parent = self._entities.get(topic.lower())
         if not isinstance(parent, Topic):
             raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
         path = f"{parent.path}/Subscriptions/{name}"
+        if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
+            raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
         self._claim(path)
         subscription = Subscription(self._put(path, settings), rules)
         parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription
 
     def _claim(self, path: str) -> None:
+        if not _PATH.fullmatch(path):
+            raise ConfigError(
+                f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
+                " with a letter or a digit"
+            )
         if path.lower() in self._entities:
             raise ConfigError(f"there is a {path!r} already")
 

@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._reading = False
         self._next: Callable[[], bool] = self._header
+        self.cut = False
+        """Whether the line broke, rather than that the connection was closed."""
         self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
         self._loop = asyncio.get_running_loop()
@@ -86,6 +88,7 @@ class Connection(asyncio.Protocol):
             session.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self.cut = self.cut or not self._ended
         self._ended = True
         for timer in (self._watcher, self._beater):
             if timer is not None:
@@ -244,5 +247,5 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """The line is cut, without a word."""
-        self._ended = True
+        self.cut = self._ended = True
         self._transport.abort()  # asyncio then calls `connection_lost` in the loop's next turn

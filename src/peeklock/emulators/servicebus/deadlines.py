@@ -11,6 +11,10 @@ from peeklock.emulators.timeline import Timeline, Timer
 K = TypeVar("K", int, str, bytes)
 
 
+SPARE = 64
+"""Entries of a heap that hold no longer and are not worth the work of clearing them out."""
+
+
 class Deadlines(Generic[K]):
     """Calls `due(key)` once a key's time has come. A key has one deadline; setting it again moves it."""
 
@@ -24,14 +28,19 @@ class Deadlines(Generic[K]):
     def set(self, key: K, when: float) -> None:
         self._when[key] = when
         heapq.heappush(self._heap, (when, key))
+        self._tidy()
         if self._timer is None or when < self._timer.when:
             self._arm()
 
     def discard(self, key: K) -> None:
-        """Also one that has none. What no longer holds leaves the heap from its head, so it stays small."""
+        """Also one that has none."""
         self._when.pop(key, None)
-        while self._heap and self._when.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if len(self._heap) > 2 * len(self._when) + SPARE:
+            self._heap = [(when, key) for key, when in self._when.items()]
+            heapq.heapify(self._heap)
 
     def _arm(self) -> None:
         if self._timer is not None:

@@ -55,7 +55,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def _is_map(value: object) -> TypeGuard[dict[Any, Any]]:
+def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
@@ -66,7 +66,7 @@ def listed(value: object) -> list[Any]:
 
 def mapped(value: object) -> dict[Any, Any]:
     """A map; instead of anything else an empty one."""
-    return value if _is_map(value) else {}
+    return value if is_map(value) else {}
 
 
 def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:

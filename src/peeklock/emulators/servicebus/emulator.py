@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from peeklock.delays import Seconds, seconds
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.config import read
 from peeklock.emulators.servicebus.connection import IDLE
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
@@ -24,12 +27,14 @@ class ServiceBusEmulator:
     """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
 
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
-    a free one, and keeps it when the emulator is started again.
+    a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
+    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where.
     """
 
     def __init__(
         self,
         *,
+        config: Mapping[str, Any] | Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         faults: Faults = NO_FAULTS,
@@ -39,7 +44,7 @@ class ServiceBusEmulator:
         self._port = port
         self._faults = faults
         self._idle = idle_timeout
-        self._adds: list[Callable[[Service], None]] = []
+        self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
         self._running: tuple[Background, Service] | None = None
 
     # -- life
@@ -52,7 +57,7 @@ class ServiceBusEmulator:
         try:
             service = background.call(Service, self._faults, self._idle)
             for add in self._adds:
-                background.call(add, service)
+                background.call(add, service.broker)
             self._port = background.run(service.listen(self._host, self._port))
         except BaseException:
             background.close()
@@ -122,7 +127,7 @@ class ServiceBusEmulator:
             forward_to=forward_to,
             forward_letters_to=forward_dead_lettered_to,
         )
-        self._add(lambda service: service.broker.add_queue(name, settings))
+        self._add(lambda broker: broker.add_queue(name, settings))
 
     def add_topic(
         self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
@@ -130,7 +135,7 @@ class ServiceBusEmulator:
         """As `add_queue`."""
         window = _seconds(duplicate_window or 0, "duplicate_window")
         settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
-        self._add(lambda service: service.broker.add_topic(name, settings))
+        self._add(lambda broker: broker.add_topic(name, settings))
 
     def add_subscription(
         self,
@@ -143,6 +148,7 @@ class ServiceBusEmulator:
         requires_session: bool = False,
         default_ttl: Seconds | None = None,
         dead_letter_expired: bool = False,
+        dead_letter_filter_errors: bool = True,
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
@@ -153,15 +159,16 @@ class ServiceBusEmulator:
             requires_session=requires_session,
             default_ttl=_limit(default_ttl),
             dead_letter_expired=dead_letter_expired,
+            dead_letter_filter_errors=dead_letter_filter_errors,
             forward_to=forward_to,
             forward_letters_to=forward_dead_lettered_to,
         )
         chosen = list(rules)
-        self._add(lambda service: service.broker.add_subscription(topic, name, settings, chosen))
+        self._add(lambda broker: broker.add_subscription(topic, name, settings, chosen))
 
-    def _add(self, add: Callable[[Service], None]) -> None:
+    def _add(self, add: Callable[[Broker], None]) -> None:
         if self._running is not None:
-            self._call(add)
+            self._call(lambda service: add(service.broker))
         self._adds.append(add)
 
     # -- for tests

@@ -17,6 +17,8 @@ TRUE = b"\x41"
 FALSE = b"\x42"
 EMPTY_LIST = b"\x45"
 
+_MOST = 2**63 - 1
+"""The largest long."""
 _UINT = struct.Struct(">BI")
 _ULONG = struct.Struct(">BQ")
 _LONG = struct.Struct(">Bq")
@@ -52,13 +54,17 @@ def long(value: int) -> bytes:
     return _LONG.pack(0x81, value)
 
 
+def _whole(value: int) -> bytes:
+    return ulong(value) if value > _MOST else long(value)
+
+
 def double(value: float) -> bytes:
     return struct.pack(">Bd", 0x82, value)
 
 
 def timestamp(seconds: float) -> bytes:
-    """Seconds since 1970, to the millisecond."""
-    return _LONG.pack(0x83, round(seconds * 1000))
+    """Seconds since 1970, to the millisecond that has begun: a lock is never shown to last longer than it does."""
+    return _LONG.pack(0x83, int(seconds * 1000))
 
 
 def uuid_(value: uuid.UUID) -> bytes:
@@ -140,7 +146,7 @@ def _null(_nothing: None) -> bytes:
 _NATURAL: tuple[tuple[type, Callable[[Any], bytes]], ...] = (
     (type(None), _null),
     (bool, boolean),
-    (int, long),
+    (int, _whole),
     (float, double),
     (str, string),
     (bytes, binary),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import Protocol
 
+from peeklock.emulators.servicebus.deadlines import SPARE
 from peeklock.emulators.servicebus.errors import AmqpError
 from peeklock.emulators.servicebus.message import Message
 
@@ -29,33 +30,38 @@ class Consumer(Protocol):
 
 
 class Lane:
-    __slots__ = ("_heap", "count", "held", "hungry")
+    __slots__ = ("_heap", "_ready", "held", "hungry")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Message]] = []  # also messages that are ready no more: `pop` skips them
-        self.count = 0
-        """Messages that are ready."""
+        self._heap: list[tuple[float, int, Message]] = []  # also messages that are not in `_ready`: `pop` skips them
+        self._ready: set[Message] = set()
         self.hungry: dict[Consumer, None] = {}
         """In turns."""
         self.held: dict[int, Message] = {}
         """The locked messages, by sequence number."""
 
+    @property
+    def count(self) -> int:
+        """Messages that are ready."""
+        return len(self._ready)
+
     def push(self, message: Message, order: float) -> None:
         message.ready = True
-        self.count += 1
+        self._ready.add(message)
         heapq.heappush(self._heap, (order, message.sequence, message))
 
     def pop(self) -> Message:
         """The first. Only while `count` is not 0."""
         while True:
             message = heapq.heappop(self._heap)[2]
-            if message.ready:
+            if message in self._ready:
                 self.withdraw(message)
                 return message
 
     def withdraw(self, message: Message) -> None:
         """It is ready no more."""
         message.ready = False
-        self.count -= 1
-        if not self.count:
-            self._heap.clear()
+        self._ready.remove(message)
+        if len(self._heap) > 2 * len(self._ready) + SPARE:
+            self._heap = [entry for entry in self._heap if entry[2] in self._ready]
+            heapq.heapify(self._heap)

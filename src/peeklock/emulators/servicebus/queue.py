@@ -180,6 +180,8 @@ class Queue:
         self._forget_lock(message)
         if message.ready:
             self._lane_of(message).withdraw(message)
+            if self.sessions is not None:
+                self.sessions.spent(message.content.session)
         del self.messages[message.sequence]
         self._expiries.discard(message.sequence)
 

@@ -39,7 +39,8 @@ class Receiver:
         self._link.send(data, token.bytes_le, settled=self.destructive)
 
     def lost(self, error: AmqpError) -> None:
-        self._link.session.drop(self._link, error)
+        if not self._link.session.connection.cut:
+            self._link.session.drop(self._link, error)
 
     def accept(self, wanted: str | None, wait: float) -> None:
         """A session, within so many seconds. Raises Refused when the wanted one is taken."""
@@ -69,9 +70,11 @@ class Receiver:
         self._link.session.connection.respond(("settle", *what), lambda: give(outcome))
 
     def close(self) -> None:
+        """A session is free once it is closed. A client that is cut off holds it until its lock ends."""
         self._queue.leave(self)
         if self._queue.sessions is not None:
-            self._queue.sessions.leave(self, self._session)
+            held = None if self._link.session.connection.cut else self._session
+            self._queue.sessions.leave(self, held)
 
 
 def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:

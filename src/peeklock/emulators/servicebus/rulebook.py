@@ -1,102 +1,109 @@
-"""The rules of a subscription: what they see of a message, and what their actions change of it.
+"""The rules of a subscription: which messages it gets, and what becomes of them on the way.
 
 https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import whole
-from peeklock.emulators.servicebus.message import (
-    CONTENT_TYPE,
-    CORRELATION_ID,
-    GROUP_ID,
-    MESSAGE_ID,
-    REPLY_TO,
-    REPLY_TO_GROUP_ID,
-    SUBJECT,
-    TO,
-    Content,
-    Message,
-)  # fmt: skip
+from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
+from peeklock.emulators.servicebus.view import View
+from peeklock.errors import ConfigError
 
-_FIELDS = {
-    "MessageId": MESSAGE_ID,
-    "To": TO,
-    "Label": SUBJECT,
-    "ReplyTo": REPLY_TO,
-    "CorrelationId": CORRELATION_ID,
-    "ContentType": CONTENT_TYPE,
-    "SessionId": GROUP_ID,
-    "ReplyToSessionId": REPLY_TO_GROUP_ID,
-}
-"""The names of SQL's `sys.` scope, and where they are in AMQP's properties."""
+DEFAULT = "$Default"
+"""The name of the rule that a subscription begins with."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a rule sees of a message: decoded, without the fields that are not set."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationFilter:
+    """All that it names has to be equal, case and type included."""
 
-    system: Mapping[str, object]
-    properties: Mapping[str, object]
+    system: Mapping[str, str]
+    properties: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __call__(self, seen: View) -> bool:
+        return _within(self.system, seen.system) and _within(self.properties, seen.properties)
+
+
+def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:
+    return all(name in found and _same(value, found[name]) for name, value in wanted.items())
+
+
+def _same(one: object, other: object) -> bool:
+    """True is no 1 here."""
+    return one == other and type(one) is type(other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
+    """Made by `sql` and `correlation`."""
+
     name: str
-    matches: Callable[[View], bool]
-    action: Callable[[View], View] | None = None
+    matches: SqlFilter | CorrelationFilter
+    action: SqlAction | None = None
     """What becomes of the copy that is made for this rule."""
-    shown: bytes = b""
-    """The filter, encoded, for clients that list the rules; where it is a Python function there is none to show."""
+
+    @classmethod
+    def sql(
+        cls,
+        expression: str,
+        *,
+        name: str = DEFAULT,
+        action: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Self:
+        """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
+        where and what to write instead."""
+        return cls(name=name, matches=parse(expression, parameters), action=_action(action))
+
+    @classmethod
+    def correlation(
+        cls,
+        *,
+        name: str = DEFAULT,
+        correlation_id: str | None = None,
+        message_id: str | None = None,
+        to: str | None = None,
+        reply_to: str | None = None,
+        label: str | None = None,
+        session_id: str | None = None,
+        reply_to_session_id: str | None = None,
+        content_type: str | None = None,
+        properties: Mapping[str, object] | None = None,
+        action: str | None = None,
+    ) -> Self:
+        """For messages whose fields and application properties equal those given. Raises FilterError for the
+        action, ConfigError for a property that no message could have."""
+        given = {
+            "CorrelationId": correlation_id,
+            "MessageId": message_id,
+            "To": to,
+            "ReplyTo": reply_to,
+            "Label": label,
+            "SessionId": session_id,
+            "ReplyToSessionId": reply_to_session_id,
+            "ContentType": content_type,
+        }
+        system = {field: value for field, value in given.items() if value is not None}
+        _check(properties or {})
+        matches = CorrelationFilter(system=system, properties=dict(properties or {}))
+        return cls(name=name, matches=matches, action=_action(action))
 
 
-def everything(_seen: View) -> bool:
-    return True
+def _check(properties: Mapping[str, object]) -> None:
+    try:
+        encode.value(dict(properties))
+    except TypeError as exc:
+        raise ConfigError(f"a correlation filter's properties: {exc}") from exc
 
 
-def nothing(_seen: View) -> bool:
-    return False
+def _action(text: str | None) -> SqlAction | None:
+    return None if text is None else parse_action(text)
 
 
-EVERYTHING = Rule(name="$Default", matches=everything)
+EVERYTHING = Rule.sql("1=1")
 """The rule of a subscription that was given none."""
-
-
-def view(message: Message) -> View:
-    content = message.content
-    fields = {name: _field(content, position) for name, position in _FIELDS.items()}
-    return View(
-        {name: value for name, value in fields.items() if value is not None},
-        {name: whole(value) for name, value in content.application.items()},
-    )
-
-
-def _field(content: Content, position: int) -> object:
-    return whole(content.properties[position]) if position < len(content.properties) else None
-
-
-def changed(content: Content, before: View, after: View) -> Content:
-    """The content that `after` is seen of. What is as it was keeps its bytes."""
-    application = {
-        name: content.application[name] if _same(name, value, before.properties) else encode.value(value)
-        for name, value in after.properties.items()
-    }
-    fields = list(content.properties) + [encode.NULL] * (REPLY_TO_GROUP_ID + 1 - len(content.properties))
-    for name, position in _FIELDS.items():
-        if after.system.get(name) != before.system.get(name):
-            fields[position] = encode.value(after.system.get(name))
-    session = after.system.get("SessionId")
-    return replace(
-        content,
-        application=application,
-        properties=tuple(fields),
-        session=None if session is None else str(session),
-    )
-
-
-def _same(name: str, value: object, before: Mapping[str, object]) -> bool:
-    return name in before and before[name] == value and type(before[name]) is type(value)

@@ -5,75 +5,78 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from peeklock.emulators.servicebus import encode
 from peeklock.emulators.servicebus.decode import mapped
-from peeklock.emulators.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
-from peeklock.emulators.servicebus.rulebook import Rule, View, everything, nothing
+from peeklock.emulators.servicebus.errors import ARGUMENT, Refused
+from peeklock.emulators.servicebus.rulebook import CorrelationFilter, Rule
+from peeklock.emulators.servicebus.sql import FilterError, SqlAction, SqlFilter
+from peeklock.emulators.servicebus.view import FIELDS
 
-_DESCRIPTION, _NO_ACTION = 0x137_0000_0004, 0x137_0000_0005
+_DESCRIPTION, _NO_ACTION, _SQL_ACTION = 0x137_0000_0004, 0x137_0000_0005, 0x137_0000_0006
 _SQL, _TRUE, _FALSE, _CORRELATION = 0x13_7000_0006, 0x13_7000_0007, 0x13_7000_0008, 0x13_7000_0009
 """The descriptors, as `Constants.descriptorCodes` in the JavaScript core-amqp has them."""
 
-_CONSTANTS = {"1=1": (everything, _TRUE), "1=0": (nothing, _FALSE)}
-_FIELDS = {
-    "correlation-id": "CorrelationId",
-    "message-id": "MessageId",
-    "to": "To",
-    "reply-to": "ReplyTo",
-    "label": "Label",
-    "session-id": "SessionId",
-    "reply-to-session-id": "ReplyToSessionId",
-    "content-type": "ContentType",
-}
-"""A correlation filter's fields in the order of its encoded list, and what a view calls them."""
+_CONSTANTS = {"1=1": _TRUE, "1=0": _FALSE}
+"""The service has the true and the false filter for these, and the SDKs show those as these."""
+_LEVEL = 20
+"""The compatibility level of SQL: there is one."""
+_FIELDS = frozenset({
+    "correlation-id", "message-id", "to", "reply-to", "label", "session-id", "reply-to-session-id", "content-type",
+})  # fmt: skip
 
 
 def read(name: str, description: Mapping[Any, Any]) -> Rule:
-    """Raises Refused for a description that is none, or that this emulator does not speak."""
-    if description.get("sql-rule-action") is not None:
-        raise Refused(NOT_IMPLEMENTED, "SQL rule actions are not implemented.")
-    if "sql-filter" in description:
-        matches, code = _sql(str(mapped(description["sql-filter"]).get("expression")))
-        return Rule(name=name, matches=matches, shown=_described(code, encode.list_([])))
-    if "correlation-filter" in description:
-        named = mapped(description["correlation-filter"])
-        return _correlation(name, {key: value for key, value in named.items() if value is not None})
+    """Raises Refused for a description that is none."""
+    action = description.get("sql-rule-action")
+    changes = None if action is None else _expression(action)
+    try:
+        if "sql-filter" in description:
+            return Rule.sql(_expression(description["sql-filter"]), name=name, action=changes)
+        if "correlation-filter" in description:
+            return _correlation(name, mapped(description["correlation-filter"]), changes)
+    except FilterError as error:
+        raise Refused(ARGUMENT, str(error)) from error
     raise Refused(ARGUMENT, f"The rule '{name}' has neither an sql-filter nor a correlation-filter.")
 
 
-def _sql(expression: str) -> tuple[Callable[[View], bool], int]:
-    """The two constants that the SDKs write for the true and the false filter."""
-    found = _CONSTANTS.get(expression.replace(" ", ""))
-    if found is None:
-        raise Refused(NOT_IMPLEMENTED, f"The SQL filter {expression!r} is not implemented: only 1=1 and 1=0 are.")
+def _expression(described: object) -> str:
+    found = mapped(described).get("expression")
+    if not isinstance(found, str):
+        raise Refused(ARGUMENT, "An sql-filter and an sql-rule-action have an expression.")
     return found
 
 
-def _correlation(name: str, wanted: Mapping[str, Any]) -> Rule:
-    """All that it names has to be equal: https://learn.microsoft.com/azure/service-bus-messaging/topic-filters"""
-    properties = mapped(wanted.get("properties"))
-    if unknown := wanted.keys() - _FIELDS.keys() - {"properties"}:
+def _correlation(name: str, described: Mapping[Any, Any], action: str | None) -> Rule:
+    wanted = {str(key): value for key, value in described.items() if value is not None}
+    properties = {str(key): value for key, value in mapped(wanted.pop("properties", None)).items()}
+    if unknown := wanted.keys() - _FIELDS:
         raise Refused(ARGUMENT, f"A correlation filter has no '{min(unknown)}'.")
-    system = {_FIELDS[key]: value for key, value in wanted.items() if key in _FIELDS}
-
-    def matches(seen: View) -> bool:
-        return system.items() <= seen.system.items() and properties.items() <= seen.properties.items()
-
-    fields = [encode.value(wanted.get(key)) for key in _FIELDS]
-    return Rule(
-        name=name, matches=matches, shown=_described(_CORRELATION, encode.list_([*fields, encode.value(properties)]))
-    )
+    fields = {key.replace("-", "_"): str(value) for key, value in wanted.items()}
+    return Rule.correlation(name=name, properties=properties, action=action, **fields)
 
 
 def write(rule: Rule) -> bytes:
-    """As `read` had it; a filter that is a Python function is shown as one that lets everything through."""
-    shown = rule.shown or _described(_TRUE, encode.list_([]))
-    action = _described(_NO_ACTION, encode.list_([]))
-    return _described(_DESCRIPTION, encode.list_([shown, action, encode.string(rule.name)]))
+    name = encode.string(rule.name)
+    return _described(_DESCRIPTION, _filter(rule.matches), _action(rule.action), name)
 
 
-def _described(code: int, value: bytes) -> bytes:
-    return b"\x00" + encode.ulong(code) + value
+def _filter(matches: SqlFilter | CorrelationFilter) -> bytes:
+    if isinstance(matches, CorrelationFilter):
+        fields = (encode.value(matches.system.get(name)) for name in FIELDS)
+        return _described(_CORRELATION, *fields, encode.value(dict(matches.properties)))
+    if matches.text in _CONSTANTS:
+        return _described(_CONSTANTS[matches.text])
+    return _described(_SQL, encode.string(matches.text), encode.integer(_LEVEL))
+
+
+def _action(action: SqlAction | None) -> bytes:
+    if action is None:
+        return _described(_NO_ACTION)
+    return _described(_SQL_ACTION, encode.string(action.text), encode.integer(_LEVEL))
+
+
+def _described(code: int, *items: bytes) -> bytes:
+    return b"\x00" + encode.ulong(code) + encode.list_(items)

@@ -73,12 +73,7 @@ class Sessions:
             self._waiting[consumer] = (accepted, timer)
 
     def _next(self) -> str | None:
-        """The messages of a free one may have expired: then it is passed over."""
-        for session in list(self._free):
-            if self.lane(session).count:
-                return session
-            del self._free[session], self._lanes[session]
-        return None
+        return next(iter(self._free), None)
 
     def _grant(self, session: str, consumer: Consumer, accepted: Accepted) -> None:
         self._free.pop(session, None)
@@ -105,13 +100,22 @@ class Sessions:
         else:
             self._free[session] = None
 
+    def spent(self, session: str | None) -> None:
+        """A message of it is gone that was never delivered: if it was the last one, so is the session."""
+        if session is not None and session not in self._holds and not self.lane(session).count:
+            self._free.pop(session, None)
+            self._lanes.pop(session, None)
+
     def leave(self, consumer: Consumer, session: str | None) -> None:
-        """Its link is closed: it waits no longer, and what it held is free."""
+        """It waits no longer, and what it held is free, as if nothing of it had been delivered.
+
+        https://learn.microsoft.com/azure/service-bus-messaging/message-sessions#impact-of-delivery-count
+        """
         if consumer in self._waiting:
             self._waiting.pop(consumer)[1].cancel()
         hold = self._holds.get(session) if session is not None else None
         if session is not None and hold is not None and hold.consumer is consumer:
-            self._release(session)
+            self._release(session, counted=False)
 
     def end(self, session: str) -> None:
         """Now, if it is still held."""
@@ -120,16 +124,16 @@ class Sessions:
 
     def _ended(self, session: str) -> None:
         consumer = self._holds[session].consumer
-        self._release(session)
+        self._release(session, counted=True)
         text = "The session lock has expired on the MessageSession. Accept a new MessageSession."
         consumer.lost(Refused(SESSION_LOST, text))
 
-    def _release(self, session: str) -> None:
-        """What was delivered and not settled comes back, in its order, as a delivery that came to nothing."""
+    def _release(self, session: str, *, counted: bool) -> None:
+        """What was delivered and not settled comes back, in its order."""
         lane = self.lane(session)
         lane.hungry.clear()
         for message in list(lane.held.values()):
-            self._queue.unlock(message, counted=True)
+            self._queue.unlock(message, counted=counted)
         del self._holds[session]
         self._ends.discard(session)
         if lane.count:

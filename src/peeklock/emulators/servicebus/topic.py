@@ -14,13 +14,19 @@ from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
-from peeklock.emulators.servicebus.rulebook import Rule, changed, view
+from peeklock.emulators.servicebus.rulebook import Rule
+from peeklock.emulators.servicebus.sql import EvaluationError
+from peeklock.emulators.servicebus.view import View, changed, view
 from peeklock.emulators.servicebus.world import Settings, World
 
 NO_SESSION = {
     "DeadLetterReason": "Session ID is null.",
     "DeadLetterErrorDescription": "Session enabled entity doesn't allow a message whose session identifier is null.",
 }
+
+
+FILTER_FAILED = "FilterEvaluationException"
+"""Ours: the service's own word for it is not documented."""
 
 
 class Subscription:
@@ -37,31 +43,55 @@ class Subscription:
         if self.rules.pop(name, None) is None:
             raise Refused(NOT_FOUND, f"The messaging entity '{self.queue.path}/Rules/{name}' could not be found.")
 
-    def offer(self, message: Message) -> None:
+    def offer(self, message: Message, seen: View) -> None:
         """A copy for each rule with an action that matches, and one for all the other rules that do."""
-        seen = view(message)
-        matching = [rule for rule in self.rules.values() if rule.matches(seen)]
-        actions = [rule.action for rule in matching if rule.action is not None]
-        contents = [changed(message.content, seen, action(seen)) for action in actions]
-        if len(actions) < len(matching):
-            contents.append(message.content)
-        for content in contents:
+        copies: dict[str | None, Content] = {}
+        failure: EvaluationError | None = None
+        for rule in self.rules.values():
+            try:
+                if rule.matches(seen):
+                    copies[rule.name if rule.action else None] = applied(rule, message.content, seen)
+            except EvaluationError as error:
+                failure = failure or error
+        for content in copies.values():
             self._enqueue(content, message)
+        if failure is not None and self.queue.settings.dead_letter_filter_errors:
+            self._letter(message, failure)
+
+    def _letter(self, message: Message, error: EvaluationError) -> None:
+        changes = {"DeadLetterReason": FILTER_FAILED, "DeadLetterErrorDescription": str(error)}
+        send_letter(self._copy(message.content, message), self._letters, changes)
 
     def _enqueue(self, content: Content, origin: Message) -> None:
-        copy = Message(content, next(self.queue.numbers), origin.enqueued)
-        copy.first_sequence, copy.hops, copy.source = origin.first_sequence, origin.hops, origin.source
+        copy = self._copy(content, origin)
         if self.queue.sessions is None or content.session is not None:
             self.queue.arrive(copy)
         else:
-            assert self.queue.letters is not None
-            send_letter(copy, self.queue.letters, NO_SESSION)
+            send_letter(copy, self._letters, NO_SESSION)
+
+    def _copy(self, content: Content, origin: Message) -> Message:
+        copy = Message(content, next(self.queue.numbers), origin.enqueued)
+        copy.first_sequence, copy.hops, copy.source = origin.first_sequence, origin.hops, origin.source
+        return copy
+
+    @property
+    def _letters(self) -> Queue:
+        assert self.queue.letters is not None
+        return self.queue.letters
+
+
+def applied(rule: Rule, content: Content, seen: View) -> Content:
+    """What a rule makes of a message that it matches. Raises EvaluationError."""
+    if rule.action is None:
+        return content
+    return changed(content, seen, rule.action(seen)).with_application({"RuleName": rule.name})
 
 
 class Topic:
     def __init__(self, path: str, settings: Settings, world: World) -> None:
         self.path = path
         self.settings = settings
+        self._world = world
         self.subscriptions: dict[str, Subscription] = {}
         self.intake = Intake(world, settings.duplicate_window, itertools.count(1), self._arrive)
 
@@ -76,5 +106,6 @@ class Topic:
         ttl = min(math.inf if message.content.ttl is None else message.content.ttl, self.settings.default_ttl)
         if math.isfinite(ttl):
             message.content = replace(message.content, ttl=ttl)
+        seen = view(message, self._world.ahead)
         for subscription in list(self.subscriptions.values()):
-            subscription.offer(message)
+            subscription.offer(message, seen)

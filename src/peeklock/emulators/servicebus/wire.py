@@ -174,11 +174,11 @@ def _annotations(message: Message, ahead: float) -> list[tuple[bytes, bytes]]:
     found = [
         (sequence, pack(0x81, message.sequence)),
         (first, pack(0x81, message.first_sequence)),
-        (enqueued, pack(0x83, round((message.enqueued - ahead) * 1000))),
+        (enqueued, pack(0x83, int((message.enqueued - ahead) * 1000))),
         (state, encode.integer(message.state)),
     ]
     if message.token is not None:
-        found.append((locked, pack(0x83, round((message.locked_until - ahead) * 1000))))
+        found.append((locked, pack(0x83, int((message.locked_until - ahead) * 1000))))
     if message.source is not None:
         found.append((_SOURCE, encode.string(message.source)))
     return found

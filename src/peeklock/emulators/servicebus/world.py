@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.timeline import Timeline
+from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from peeklock.emulators.servicebus.message import Message
@@ -55,7 +56,16 @@ class Settings:
     requires_session: bool = False
     default_ttl: float = math.inf
     dead_letter_expired: bool = False
+    dead_letter_filter_errors: bool = True
+    """Of a subscription: whether a message that a rule cannot be applied to is dead-lettered, rather than not matched."""
     duplicate_window: float = 0.0
     """How long a message id is remembered; 0: not at all."""
     forward_to: str | None = None
     forward_letters_to: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a lock that never is, or a message that is never delivered."""
+        if self.lock_duration <= 0:
+            raise ConfigError(f"a lock_duration of {self.lock_duration:g} seconds is none")
+        if self.max_delivery_count < 1:
+            raise ConfigError(f"max_delivery_count={self.max_delivery_count}: a message is delivered once at least")

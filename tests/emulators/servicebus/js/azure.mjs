@@ -9,6 +9,7 @@ const { ServiceBusClient } = require("@azure/service-bus");
 const [connection, scenario] = process.argv.slice(2);
 const client = new ServiceBusClient(connection, { retryOptions: { maxRetries: 0, timeoutInMs: 10_000 } });
 const few = { maxWaitTimeInMs: 10_000 };
+const sql = (sqlExpression) => ({ sqlExpression });
 const plain = (message) => ({
   body: message.body,
   id: message.messageId,
@@ -126,6 +127,28 @@ const scenarios = {
     const [message] = await receiver.receiveMessages(1, few);
     await receiver.completeMessage(message);
     return { before, twice, gone, after: await list(), body: message.body };
+  },
+
+  async sql() {
+    const manager = client.createRuleManager("events", "some");
+    await manager.deleteRule("$Default");
+    await manager.createRule("large", sql("size > 10"), sql("SET sys.Label = 'large'; REMOVE size"));
+    await manager.createRule("plain", sql("size < 10"));
+    await manager.createRule("by id", { correlationId: "c" }, sql("SET found = TRUE"));
+    const rules = [];
+    for await (const { name, filter, action } of manager.listRules()) rules.push([name, filter, action]);
+    const refused = async (...rule) => manager.createRule(...rule).catch(({ code, message }) => [code, message]);
+    const bad = await refused("bad", sql("size >"));
+    const worse = await refused("worse", sql("1=1"), sql("DROP"));
+    await client.createSender("events").sendMessages([
+      { body: "a", applicationProperties: { size: 50 } },
+      { body: "b", applicationProperties: { size: 5 }, correlationId: "c" },
+    ]);
+    const receiver = client.createReceiver("events", "some", { receiveMode: "receiveAndDelete" });
+    const messages = [];
+    while (messages.length < 3) messages.push(...(await receiver.receiveMessages(3, few)));
+    const found = messages.map((one) => [one.body, one.subject ?? null, one.applicationProperties]);
+    return { rules, bad, worse, found };
   },
 
   async errors() {

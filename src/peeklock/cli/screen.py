@@ -1,0 +1,148 @@
+"""What `peeklock dev` shows: a live table on a terminal, a line for each settlement elsewhere, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from peeklock.cli.table import Table
+from peeklock.dev.world import Screen
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+STYLES = {"complete": "green", "abandon": "yellow", "dead_letter": "red"}
+
+
+class Lines:
+    """For a pipe or a file."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._table = Table(
+            platform=10, queue=20, message=38, attempt=7, outcome=11, reason=11, delay=9, time=10, detail=0
+        )
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        if what == "settled":
+            with self._lock:
+                self._table.row(*_cells(fields), colour=str(fields.get("disposition")))
+                sys.stdout.flush()
+
+    def line(self, platform: str, text: str) -> None:
+        self.say(f"{platform} | {text}")
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            self._table.line(text)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        return
+
+
+class Json:
+    """For a machine: one object a line."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        self._print({what: dict(fields)})
+
+    def line(self, platform: str, text: str) -> None:
+        self._print({"line": {"platform": platform, "text": text}})
+
+    def say(self, text: str) -> None:
+        self._print({"say": text})
+
+    def _print(self, what: object) -> None:
+        with self._lock:
+            sys.stdout.write(json.dumps(what, ensure_ascii=True) + "\n")
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        return
+
+
+class Live:
+    """For a person at a terminal: a row a message, which changes as its deliveries do; what else is said scrolls by above."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as Display
+
+        self._lock = threading.Lock()
+        self._rows: OrderedDict[tuple[str, str, str], dict[str, Any]] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+        self._console = Console()
+        self._display = Display(console=self._console, get_renderable=self._render, refresh_per_second=8)
+        self._display.start()
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        key = (str(fields.get("platform")), str(fields.get("queue")), str(fields.get("message_id")))
+        with self._lock:
+            row = self._rows.setdefault(key, {})
+            if what == "settled":
+                self._counts[str(fields.get("reason"))] += 1
+                row.update({"delay_s": None, "detail": "", **fields, "since": time.monotonic()})
+            else:
+                row.update({**fields, "disposition": "", "reason": "running", "since": time.monotonic()})
+            self._rows.move_to_end(key)
+            while len(self._rows) > max(self._console.size.height - 8, 5):
+                self._rows.popitem(last=False)
+
+    def _render(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table as Columns
+        from rich.text import Text
+
+        columns = Columns(box=None, pad_edge=False, expand=True)
+        for name in ("platform", "queue", "message", "attempt", "outcome", "reason", "delay", "time", "detail"):
+            columns.add_column(name, no_wrap=True, overflow="ellipsis")
+        with self._lock:
+            for row in self._rows.values():
+                style = STYLES.get(str(row.get("disposition")), "cyan")
+                columns.add_row(*(Text(str(cell), style) for cell in _cells(row)))
+            counted = ", ".join(f"{count} {reason}" for reason, count in self._counts.most_common())
+        return Group(columns, Text(f"{counted or 'no message yet'}   Ctrl-C stops", "dim"))
+
+    def line(self, platform: str, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(f"{platform} | {text}", "dim"), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text), soft_wrap=True)
+
+    def close(self) -> None:
+        self._display.stop()
+
+
+def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
+    delay, took = fields.get("delay_s"), fields.get("duration_ms")
+    return (
+        fields.get("platform", ""),
+        fields.get("queue", ""),
+        fields.get("message_id", ""),
+        fields.get("attempt", ""),
+        fields.get("disposition", ""),
+        fields.get("reason", ""),
+        "" if delay is None else f"{delay:g} s",
+        "" if took is None else f"{took:.1f} ms",
+        fields.get("detail", ""),
+    )
+
+
+def screen(*, as_json: bool) -> Screen:
+    """The one that suits standard output."""
+    if as_json:
+        return Json()
+    return Live() if sys.stdout.isatty() else Lines()

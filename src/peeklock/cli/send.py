@@ -1,0 +1,133 @@
+"""`peeklock send`: one message to a queue, with the platform's own SDK."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from peeklock.errors import ConfigError
+
+HELP = "send a message to a queue with the platform's own SDK"
+
+EPILOG = """\
+QUEUE is an address, such as sb://namespace/orders, or the name of a declared queue: its address is then taken from
+PEEKLOCK_<QUEUE>_URL, or from the `peeklock dev` that runs in this folder.
+
+examples:
+  peeklock send orders order.json                       to the running `peeklock dev`
+  echo '{"order_id": "o-1"}' | peeklock send orders -   from standard input
+  peeklock send orders order.json --id o-1 --times 2    a duplicate
+  peeklock send orders order.json --platform sqs        where several platforms run
+  peeklock send orders order.json -a tenant=acme --group o-1 --delay 5
+
+exit codes:
+  0  the queue has it
+  1  the queue refused it, or could not be reached
+  2  an unknown queue, or a file that cannot be read
+"""
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "send", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("queue", metavar="QUEUE", help="a declared name, or an address")
+    parser.add_argument("file", metavar="FILE", help="the body, as it is; - for standard input")
+    parser.add_argument("--platform", metavar="NAME", help="of a running `peeklock dev`: sqs, servicebus or cloudtasks")
+    parser.add_argument("--id", help="the message's id; a new one otherwise")
+    parser.add_argument("--group", help="FIFO group or session")
+    parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds until it is delivered")
+    parser.add_argument("-a", "--attribute", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
+    parser.add_argument("--content-type", default="application/json", metavar="TYPE", help="default: %(default)s")
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="send it N times with one id")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Send, say so, and return the exit code."""
+    from peeklock.registry import open_sender
+
+    parcel = _parcel(given)
+    address = _address(given.queue, given.platform, Path.cwd())
+    sender = open_sender(address)
+    for _ in range(max(given.times, 1)):
+        refused = next(iter(sender.send([parcel])))
+        if refused is not None:
+            print(f"peeklock send: {refused}", file=sys.stderr)
+            return 1
+        print(f"sent {parcel.trail.id} to {address}")
+    return 0
+
+
+def _parcel(given: argparse.Namespace) -> Any:
+    from peeklock.delays import seconds
+    from peeklock.message import Trail
+    from peeklock.parcel import Parcel
+
+    try:
+        body = sys.stdin.buffer.read() if given.file == "-" else Path(given.file).read_bytes()
+        delay: timedelta = seconds(given.delay, "--delay")
+    except OSError as exc:
+        raise ConfigError(f"{given.file}: {exc.strerror}") from None
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(str(exc)) from None
+    return Parcel(
+        body=body,
+        trail=Trail(id=given.id or str(uuid.uuid4())),
+        attributes=_attributes(given.attribute),
+        group=given.group,
+        delay=delay,
+        content_type=given.content_type,
+    )
+
+
+def _attributes(given: list[str]) -> Mapping[str, str]:
+    pairs = [one.partition("=") for one in given]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise ConfigError(f"--attribute {name!r}: write NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _address(queue: str, platform: str | None, root: Path) -> str:
+    """Of a queue. What the running `peeklock dev` says holds over the environment: it is started on purpose."""
+    if ":" in queue:
+        return queue
+    from peeklock.queue import Queue
+
+    variable = Queue(queue).variable("URL")
+    settings = _running(platform, root)
+    if settings is not None:
+        os.environ.update(settings)
+    if variable not in os.environ:
+        known = sorted(name for name in os.environ if name.startswith("PEEKLOCK_") and name.endswith("_URL"))
+        raise ConfigError(
+            f"no address for queue {queue!r}: set {variable}, give an address such as sb://namespace/{queue}, or start"
+            f" `peeklock dev` in this folder" + (f"; known here: {', '.join(known)}" if known else "")
+        )
+    return os.environ[variable]
+
+
+def _running(platform: str | None, root: Path) -> dict[str, str] | None:
+    """The variables of the `peeklock dev` in this folder; None when none runs."""
+    from peeklock.dev.run import TOLD, running
+    from peeklock.dev.world import FOLDER
+
+    if running(root / FOLDER) is None:
+        if platform is not None:
+            raise ConfigError("--platform is for a running `peeklock dev`, and in this folder none runs")
+        return None
+    platforms: dict[str, dict[str, str]] = json.loads((root / FOLDER / TOLD).read_text())["platforms"]
+    if platform is None and len(platforms) > 1:
+        raise ConfigError(f"`peeklock dev` runs several platforms: add --platform {' or --platform '.join(platforms)}")
+    chosen = platform or next(iter(platforms))
+    if chosen not in platforms:
+        raise ConfigError(f"`peeklock dev` does not run {chosen}: it runs {', '.join(platforms)}")
+    return platforms[chosen]

@@ -1,0 +1,1 @@
+"""`peeklock dev`: a project's handlers on local stand-ins of its clouds."""

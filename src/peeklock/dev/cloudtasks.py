@@ -1,0 +1,133 @@
+"""Cloud Tasks and functions-framework."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from peeklock.dev.world import Declared, Entry, Found, World, queues_of
+from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from peeklock.errors import PeeklockError
+
+PLACE = "projects/dev/locations/local"
+
+START_SECONDS, STOP_SECONDS = 30, 5
+
+
+class CloudTasks:
+    """One functions-framework for each bound handler. Letters go to a file, as there is no dead-letter queue."""
+
+    platform = "cloudtasks"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._emulator = CloudTasksEmulator()
+        self._client: Any = None
+        self._ports: dict[str, int] = {}
+        self._made: set[str] = set()
+        self._addresses: dict[str, str] = {}
+        self._targets: list[Target] = []
+
+    def open(self) -> None:
+        self._client = self._emulator.start().client()
+
+    def serve(self, found: Found) -> None:
+        self._stop_targets()
+        for queue, entry in queues_of(found, found.cloudtasks):
+            self._make(queue, entry)
+        environ = {**os.environ, **self._world.variables(self.platform), **self.variables()}
+        for entry in found.cloudtasks:
+            self._targets.append(Target(self._world, entry, self._ports[entry.queue], environ))
+        for target in self._targets:
+            target.wait()
+
+    def _make(self, queue: Declared, entry: Entry | None) -> None:
+        """A queue that nobody here consumes is a file: a task needs a target."""
+        letters = f"file://{self._world.state}/{self.platform}-{queue.name}-dead.jsonl"
+        self._addresses[queue.variable("DEAD_LETTER")] = letters
+        if entry is None:
+            address = f"file://{self._world.state}/{self.platform}-{queue.name}.jsonl"
+        else:
+            port = self._ports.setdefault(queue.name, free_port())
+            address = f"cloudtasks://{PLACE}/queues/{queue.name}?target=http://127.0.0.1:{port}/"
+            self._create(queue.name)
+        self._addresses[queue.variable("URL")] = address
+
+    def _create(self, name: str) -> None:
+        if name in self._made:
+            return
+        self._client.create_queue(parent=PLACE, queue={"name": f"{PLACE}/queues/{name}"})
+        self._made.add(name)
+
+    def variables(self) -> Mapping[str, str]:
+        return {"CLOUD_TASKS_EMULATOR_HOST": self._emulator.address, **self._addresses}
+
+    def _stop_targets(self) -> None:
+        for target in self._targets:
+            target.stop()
+        self._targets.clear()
+
+    def close(self) -> None:
+        self._stop_targets()
+        self._emulator.stop()
+
+
+class Target:
+    """One function under functions-framework, in a process of its own."""
+
+    def __init__(self, world: World, entry: Entry, port: int, environ: Mapping[str, str]) -> None:
+        self._world = world
+        self._entry = entry
+        self._port = port
+        command = [sys.executable, "-m", "peeklock.dev.framework", "--source", entry.file, "--target", entry.name]
+        command += ["--host", "127.0.0.1", "--port", str(port), *(["--asgi"] if entry.is_async else [])]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command,
+            cwd=world.project.root,
+            env={**environ, "WORKERS": "1", "THREADS": "8"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for `peeklock dev`, which then ends it
+        )
+        self._lines = threading.Thread(target=self._read, name="peeklock-dev-lines", daemon=True)
+        self._lines.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self._world.on_line("cloudtasks", line.rstrip("\n"))
+
+    def wait(self) -> None:
+        """Until it takes connections. Raises PeeklockError when it ends instead."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return
+            time.sleep(0.02)  # no event tells of another process's socket
+        raise PeeklockError(f"{self._entry.module}:{self._entry.name} did not start; its own words are above")
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+        self._lines.join(STOP_SECONDS)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,29 @@
+"""functions-framework, in a process that ends with the one that started it: `python -m peeklock.dev.framework --target ...`.
+
+Its arguments are those of the command `functions-framework`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+
+def end_with_parent() -> None:
+    """The parent holds the other end of standard input, and so do the server's own workers of theirs: when it closes,
+    the parent is gone, killed perhaps."""
+    while os.read(0, 1024):
+        continue
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    from functions_framework import _cli
+
+    threading.Thread(target=end_with_parent, name="peeklock-dev-parent", daemon=True).start()
+    _cli._cli()  # noqa: SLF001 - the command itself, by the name of its entry point
+
+
+if __name__ == "__main__":
+    main()

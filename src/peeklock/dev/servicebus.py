@@ -1,0 +1,94 @@
+"""Service Bus and the Functions host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from peeklock.dev.world import Declared, Found, Trigger, World
+from peeklock.emulators.functions_host import FunctionsHost
+from peeklock.emulators.servicebus import ServiceBusEmulator
+
+MIN_LOCK, MAX_LOCK = 60.0, 300.0
+# Seconds: the service's default, and its most.
+# https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
+
+SPARE_SECONDS = 30
+
+HOST = "127.0.0.1"
+"""Of the addresses; the connection string says where the emulator really is."""
+
+MANY = 2000
+"""Deliveries until Service Bus itself moves a message away, the most that it takes: peeklock counts attempts before."""
+
+
+class ServiceBus:
+    """One host for the project's function app."""
+
+    platform = "servicebus"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._emulator = ServiceBusEmulator()
+        self._host: FunctionsHost | None = None
+        self._made: set[str] = set()
+        self._addresses: dict[str, str] = {}
+
+    def open(self) -> None:
+        self._emulator.start()
+
+    def serve(self, found: Found) -> None:
+        self._stop_host()
+        for queue in found.queues.values():
+            self._make(queue, [one for one in found.servicebus if one.queue == queue.name])
+        folder = self._world.project.servicebus
+        assert folder is not None, "a project without a function app has no such stand"
+        environ = {**self._world.variables(self.platform), **self._addresses}
+        host = FunctionsHost(folder, servicebus=self._emulator.connection_string, environ=environ)
+        host.on_line(self._line)
+        self._host = host.start()
+
+    def _make(self, queue: Declared, triggers: Sequence[Trigger]) -> None:
+        """The queue, where its letters go, and the topics that its triggers listen to."""
+        lock = min(max(queue.timeout + SPARE_SECONDS, MIN_LOCK), MAX_LOCK)
+        names = {one.queue_name or queue.name for one in triggers if one.topic_name is None} or {queue.name}
+        for name in names:
+            self._queue(name, lock, sessions=queue.fifo or any(one.sessions for one in triggers))
+        self._queue(f"{queue.name}-dead", lock, sessions=False)
+        for one in triggers:
+            if one.topic_name is not None and one.subscription_name is not None:
+                self._subscription(one.topic_name, one.subscription_name, lock, sessions=one.sessions)
+        self._addresses |= {
+            queue.variable("URL"): f"sb://{HOST}/{min(names)}",
+            queue.variable("DEAD_LETTER"): f"sb://{HOST}/{queue.name}-dead",
+            queue.variable("LOCK"): f"{lock:g}",
+        }
+
+    def _queue(self, name: str, lock: float, *, sessions: bool) -> None:
+        if name not in self._made:
+            self._emulator.add_queue(name, lock_duration=lock, max_delivery_count=MANY, requires_session=sessions)
+            self._made.add(name)
+
+    def _subscription(self, topic: str, name: str, lock: float, *, sessions: bool) -> None:
+        if topic not in self._made:
+            self._emulator.add_topic(topic)
+            self._made.add(topic)
+        if f"{topic}/{name}" not in self._made:
+            self._emulator.add_subscription(
+                topic, name, lock_duration=lock, max_delivery_count=MANY, requires_session=sessions
+            )
+            self._made.add(f"{topic}/{name}")
+
+    def _line(self, _stream: str, line: str) -> None:
+        self._world.on_line(self.platform, line)
+
+    def variables(self) -> Mapping[str, str]:
+        return {"PEEKLOCK_SERVICEBUS": self._emulator.connection_string, **self._addresses}
+
+    def _stop_host(self) -> None:
+        host, self._host = self._host, None
+        if host is not None:
+            host.stop()
+
+    def close(self) -> None:
+        self._stop_host()
+        self._emulator.stop()

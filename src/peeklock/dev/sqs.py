@@ -1,0 +1,73 @@
+"""SQS (moto's server) and functions on Lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from peeklock.dev.world import Declared, Entry, Found, World
+from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_server import REGION, SqsServer
+
+MAX_FUNCTION_SECONDS = 900
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+
+SPARE_SECONDS = 5
+
+
+class Sqs:
+    """One function for each bound handler."""
+
+    platform = "sqs"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._server = SqsServer()
+        self._urls: dict[str, str] = {}
+        self._functions: list[SqsLambda] = []
+
+    def open(self) -> None:
+        self._server.start()
+
+    def serve(self, found: Found) -> None:
+        self._stop_functions()
+        for queue in found.queues.values():
+            self._make(queue)
+        for entry in found.sqs:
+            self._functions.append(self._function(entry, found.queues[entry.queue]).start())
+
+    def _make(self, queue: Declared) -> None:
+        """The queue and its dead-letter queue; their attributes as they are declared now."""
+        suffix = ".fifo" if queue.fifo else ""
+        visibility = round(_function_seconds(queue) + SPARE_SECONDS)
+        self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
+        self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
+
+    def _function(self, entry: Entry, queue: Declared) -> SqsLambda:
+        return SqsLambda(
+            queue_url=self._urls[queue.variable("URL")],
+            endpoint_url=self._server.endpoint_url,
+            region=REGION,
+            handler=f"{entry.module}.{entry.name}",
+            cwd=self._world.project.root,
+            timeout=_function_seconds(queue),
+            environ={**self._world.variables(self.platform), **self._urls},
+            on_line=partial(self._world.on_line, self.platform),
+        )
+
+    def variables(self) -> Mapping[str, str]:
+        credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
+        return {"AWS_ENDPOINT_URL_SQS": self._server.endpoint_url, **credentials, **self._urls}
+
+    def _stop_functions(self) -> None:
+        while self._functions:
+            self._functions.pop().stop()
+
+    def close(self) -> None:
+        self._stop_functions()
+        self._server.stop()
+
+
+def _function_seconds(queue: Declared) -> float:
+    """Room for two messages that take their whole time-out; a killed function's messages come back soon after."""
+    return min(2 * queue.timeout + SPARE_SECONDS, MAX_FUNCTION_SECONDS)

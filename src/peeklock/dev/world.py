@@ -1,0 +1,171 @@
+"""What the stands of all platforms share."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from peeklock.dev.project import Project
+from peeklock.errors import ConfigError, PeeklockError
+
+FOLDER = ".peeklock"
+"""In the project: stores, letters, and what `peeklock send` needs to know."""
+
+DESCRIBE_SECONDS = 60
+
+
+class CodeError(PeeklockError):
+    """The project's code does not load; the text is its traceback."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A queue as the code declares it."""
+
+    name: str
+    max_attempts: int
+    timeout: float
+    fifo: bool
+    fingerprint: str
+
+    def variable(self, suffix: str) -> str:
+        """As `Queue.variable`."""
+        return f"PEEKLOCK_{re.sub(r'[^A-Za-z0-9]', '_', self.name).upper()}_{suffix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A bound function of a module."""
+
+    module: str
+    name: str
+    file: str
+    queue: str
+    is_async: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A Service Bus trigger of the function app."""
+
+    function: str
+    queue: str
+    queue_name: str | None
+    topic_name: str | None
+    subscription_name: str | None
+    sessions: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What the project's code is bound to."""
+
+    sqs: tuple[Entry, ...]
+    cloudtasks: tuple[Entry, ...]
+    servicebus: tuple[Trigger, ...]
+    queues: Mapping[str, Declared]
+
+
+def find(project: Project) -> Found:
+    """Look into the code, in a process of its own. Raises CodeError for code that does not load, ConfigError for entries
+    that are none."""
+    told = {
+        "sqs": project.sqs,
+        "cloudtasks": project.cloudtasks,
+        "servicebus": None if project.servicebus is None else str(project.servicebus),
+    }
+    command = [sys.executable, "-m", "peeklock.dev.describe", str(project.root), json.dumps(told)]
+    try:
+        ran = subprocess.run(  # noqa: S603 - our own module
+            command, cwd=project.root, capture_output=True, text=True, timeout=DESCRIBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CodeError(f"importing the handlers took longer than {DESCRIBE_SECONDS} s") from None
+    if ran.returncode == 2:  # noqa: PLR2004 - a ConfigError's exit code, as of every command here
+        raise ConfigError(ran.stderr.strip().splitlines()[-1])
+    if ran.returncode:
+        raise CodeError(ran.stderr.strip())
+    return _found(json.loads(ran.stdout))
+
+
+def _found(told: Mapping[str, Any]) -> Found:
+    return Found(
+        sqs=tuple(Entry(**one) for one in told["sqs"]),
+        cloudtasks=tuple(Entry(**one) for one in told["cloudtasks"]),
+        servicebus=tuple(Trigger(**one) for one in told["servicebus"]),
+        queues={one["name"]: Declared(**one) for one in told["queues"]},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Where it all happens, and who hears of it."""
+
+    project: Project
+    state: Path
+    follow: str
+    """The address for PEEKLOCK_FOLLOW."""
+    on_line: Callable[[str, str], None]
+    """Hears each line that a function prints: its platform, and the line. Called in any thread."""
+
+    def variables(self, platform: str) -> dict[str, str]:
+        """What every function of a platform gets. A store for each, since the same keys may be sent to all of them."""
+        return {
+            "PEEKLOCK_STORE": f"sqlite://{self.state}/{platform}.db",
+            "PEEKLOCK_FOLLOW": self.follow,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(self.project.root), os.environ.get("PYTHONPATH", "")])),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+class Screen(Protocol):
+    """Its methods are called from any thread."""
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        """A message was `started` or `settled`."""
+        ...
+
+    def line(self, platform: str, text: str) -> None:
+        """A function printed this."""
+        ...
+
+    def say(self, text: str) -> None:
+        """From `peeklock dev` itself."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Stand(Protocol):
+    """One platform: its emulator, its queues, and the processes of its functions."""
+
+    platform: str
+
+    def open(self) -> None:
+        """Start the emulator."""
+        ...
+
+    def serve(self, found: Found) -> None:
+        """Make the queues that are not there yet, and (re)start the functions. Raises PeeklockError."""
+        ...
+
+    def variables(self) -> Mapping[str, str]:
+        """What a client needs to send to it, for `export`."""
+        ...
+
+    def close(self) -> None:
+        """End all that was started. Also a second time."""
+        ...
+
+
+def queues_of(found: Found, entries: Sequence[Entry]) -> list[tuple[Declared, Entry | None]]:
+    """Every queue, with the entry that consumes it, where one does."""
+    consumers = {entry.queue: entry for entry in entries}
+    return [(queue, consumers.get(queue.name)) for queue in found.queues.values()]

@@ -1,0 +1,91 @@
+"""The parts of the emulator put together, in the one event loop that they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self
+
+from peeklock.emulators.cloudtasks import oidc, server
+from peeklock.emulators.cloudtasks.book import Book
+from peeklock.emulators.cloudtasks.dispatch import Dispatcher
+from peeklock.emulators.cloudtasks.operations import Batches
+from peeklock.emulators.cloudtasks.rest import Rest
+from peeklock.emulators.cloudtasks.service import Service
+from peeklock.emulators.faults import Faults
+from peeklock.emulators.timeline import Timeline
+
+
+class Emulation:
+    """All but its making is called in the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
+        self._loop = loop
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.timeline = Timeline(loop)
+        self.book = Book(self.timeline.now)
+        self.dispatcher = Dispatcher(self.timeline, oidc.sign, self._changed)
+        self.dispatcher.faults = faults
+        service = Service(self.book, self.dispatcher, self.timeline.now)
+        self._rest = Rest(self.book, service.create_task)
+        batches = Batches(self.book, self.timeline.now, service.create_task, service.remove_task)
+        caller = server.Caller(self.timeline, self.dispatcher, self._changed)
+        self._handlers = server.handlers(service, batches, caller)
+        self._grpc: Any = None
+        self._http: asyncio.Server | None = None
+        self.port = self.http_port = 0
+
+    @classmethod
+    async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
+        """Serving on both ports. Raises OSError for one that is taken."""
+        self = cls(asyncio.get_running_loop(), faults)
+        self._http = await self._rest.serve(host, http_port)
+        self.http_port = self._http.sockets[0].getsockname()[1]
+        try:
+            self._grpc, self.port = await server.serve(host, port, self._handlers)
+        except BaseException:
+            self._http.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        self._rest.close()
+        await self._grpc.stop(None)
+        self._grpc = None  # gRPC's own thread ends with the last server
+        await self.dispatcher.stop()
+        self.timeline.close()
+
+    def _changed(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Looked at after each call and each attempt."""
+        while not condition():
+            waiter = self._loop.create_future()
+            self._waiters.add(waiter)
+            await waiter
+
+    def left(self) -> list[str]:
+        """Tasks in queues that run."""
+        return [name for line in self.book.queues.values() if not line.paused for name in line.tasks]
+
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and no queue that runs has a task."""
+        return not self.dispatcher.running and not any(
+            line.tasks for line in self.book.queues.values() if not line.paused
+        )
+
+    async def drain(self) -> None:
+        """Move the time to whatever is due next, until nothing is."""
+        while True:
+            await self.until(lambda: not self.dispatcher.running)
+            due = self.dispatcher.next_due()
+            if due is None:
+                return
+            self.timeline.advance(max(due - self.timeline.now(), 0.0))
+            await asyncio.sleep(0)

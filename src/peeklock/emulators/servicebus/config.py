@@ -1,0 +1,137 @@
+"""Entities from the config.json of Microsoft's own emulator, whose format this is; what it leaves out has the service's
+defaults.
+
+https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.configfile import Part, load
+from peeklock.emulators.servicebus.rulebook import DEFAULT, EVERYTHING, Rule
+from peeklock.emulators.servicebus.sql import FilterError
+from peeklock.emulators.servicebus.world import Settings
+
+Add = Callable[[Broker], None]
+Read = Callable[[Part], object]
+
+LONGEST_LOCK = 5 * 60.0
+WINDOW, SHORTEST_WINDOW, LONGEST_WINDOW = 10 * 60.0, 20.0, 7 * 24 * 3600.0
+"""Of the detection of duplicates; all in seconds."""
+MOST_DELIVERIES = 2000
+
+_TTL: dict[str, tuple[str, Read]] = {"DefaultMessageTimeToLive": ("default_ttl", lambda part: part.seconds(0.001))}
+_RECEIVED: dict[str, tuple[str, Read]] = {
+    "LockDuration": ("lock_duration", lambda part: part.seconds(0.001, LONGEST_LOCK)),
+    "MaxDeliveryCount": ("max_delivery_count", lambda part: part.number(1, MOST_DELIVERIES)),
+    "RequiresSession": ("requires_session", Part.flag),
+    "DeadLetteringOnMessageExpiration": ("dead_letter_expired", Part.flag),
+    "ForwardTo": ("forward_to", Part.name_or_none),
+    "ForwardDeadLetteredMessagesTo": ("forward_letters_to", Part.name_or_none),
+    **_TTL,
+}
+"""What the file calls a setting, what we call it, and how it is read."""
+_DUPLICATES = ("RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow")
+_CORRELATION = {
+    "CorrelationId": "correlation_id",
+    "MessageId": "message_id",
+    "To": "to",
+    "ReplyTo": "reply_to",
+    "Label": "label",
+    "SessionId": "session_id",
+    "ReplyToSessionId": "reply_to_session_id",
+    "ContentType": "content_type",
+}
+
+
+def read(config: Mapping[str, Any] | Path) -> list[Add]:
+    """What adds the entities to a broker, in the order of the file. Raises ConfigError for all that is wrong with it."""
+    user = load(config).map("UserConfig").get("UserConfig")
+    found = user.map("Namespaces", "Logging") if user else {}
+    namespaces = found["Namespaces"].each() if "Namespaces" in found else []
+    if len(namespaces) > 1:
+        namespaces[1].fail("one emulator is one namespace: start another one for it")
+    return [add for namespace in namespaces for add in _namespace(namespace)]
+
+
+def _namespace(part: Part) -> Iterator[Add]:
+    found = part.map("Name", "Queues", "Topics")
+    for one in _listed(found, "Queues"):
+        yield _queue(one)
+    for one in _listed(found, "Topics"):
+        yield from _topic(one)
+
+
+def _listed(found: Mapping[str, Part], key: str) -> list[Part]:
+    return found[key].each() if key in found else []
+
+
+def _queue(part: Part) -> Add:
+    found = part.map("Name", "Properties")
+    name = part.need(found, "Name").name()
+    settings = _settings(found.get("Properties"), _RECEIVED, duplicates=True)
+    return lambda broker: broker.add_queue(name, settings)
+
+
+def _topic(part: Part) -> Iterator[Add]:
+    found = part.map("Name", "Properties", "Subscriptions")
+    name = part.need(found, "Name").name()
+    settings = _settings(found.get("Properties"), _TTL, duplicates=True)
+    yield lambda broker: broker.add_topic(name, settings)
+    for one in _listed(found, "Subscriptions"):
+        yield _subscription(name, one)
+
+
+def _subscription(topic: str, part: Part) -> Add:
+    found = part.map("Name", "Properties", "Rules")
+    name = part.need(found, "Name").name()
+    settings = _settings(found.get("Properties"), _RECEIVED, duplicates=False)
+    rules = [_rule(one) for one in _listed(found, "Rules")] or [EVERYTHING]
+    return lambda broker: broker.add_subscription(topic, name, settings, rules)
+
+
+def _settings(part: Part | None, known: Mapping[str, tuple[str, Read]], *, duplicates: bool) -> Settings:
+    if part is None:
+        return Settings()
+    found = part.map(*known, *(_DUPLICATES if duplicates else ()))
+    values: dict[str, Any] = {field: read(found[key]) for key, (field, read) in known.items() if key in found}
+    wanted, window = (found.get(key) for key in _DUPLICATES)
+    seconds = WINDOW if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
+    return Settings(**values, duplicate_window=seconds if wanted is not None and wanted.flag() else 0.0)
+
+
+def _rule(part: Part) -> Rule:
+    found = part.map("Name", "Properties")
+    name = found["Name"].name() if "Name" in found else DEFAULT
+    properties = part.need(found, "Properties")
+    return _filter(name, properties)
+
+
+def _filter(name: str, part: Part) -> Rule:
+    found = part.map("FilterType", "SqlFilter", "CorrelationFilter", "Action")
+    action = _expression(found["Action"]) if "Action" in found else None
+    likely = "Sql" if "SqlFilter" in found else "Correlation"
+    chosen = found["FilterType"].one_of("Sql", "Correlation") if "FilterType" in found else likely
+    filter_part = part.need(found, f"{chosen}Filter")
+    try:
+        if chosen == "Sql":
+            return Rule.sql(_expression(filter_part), name=name, action=action)
+        return _correlated(filter_part, name, action)
+    except FilterError as error:
+        part.fail(str(error))
+
+
+def _expression(part: Part) -> str:
+    return part.need(part.map("SqlExpression"), "SqlExpression").name()
+
+
+def _correlated(part: Part, name: str, action: str | None) -> Rule:
+    found = part.map(*_CORRELATION, "Properties")
+    fields = {ours: found[theirs].name() for theirs, ours in _CORRELATION.items() if theirs in found}
+    properties = found["Properties"].scalars() if "Properties" in found else {}
+    return Rule.correlation(name=name, action=action, properties=properties, **fields)

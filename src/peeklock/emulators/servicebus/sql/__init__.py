@@ -1,0 +1,55 @@
+"""The SQL of rules: filters that choose messages, and actions that change the chosen ones.
+
+matches = parse("size > 10 AND sys.Label LIKE 'order-%'")
+matches(View({"Label": "order-7"}, {"size": 11}))        # True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from peeklock.emulators.servicebus.sql.action import Statement, statements
+from peeklock.emulators.servicebus.sql.errors import EvaluationError, FilterError
+from peeklock.emulators.servicebus.sql.grammar import Grammar
+from peeklock.emulators.servicebus.sql.nodes import Run
+from peeklock.emulators.servicebus.sql.tokens import Kind
+from peeklock.emulators.servicebus.view import View
+
+__all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", "parse_action"]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFilter:
+    text: str
+    _run: Run = field(repr=False, compare=False)
+
+    def __call__(self, seen: View) -> bool:
+        """Whether it is true: neither false nor unknown. Raises EvaluationError."""
+        return self._run(seen) is True
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAction:
+    text: str
+    _statements: tuple[Statement, ...] = field(repr=False, compare=False)
+
+    def __call__(self, seen: View) -> View:
+        """One statement after the other. Raises EvaluationError, and then changes nothing."""
+        for statement in self._statements:
+            seen = statement(seen)
+        return seen
+
+
+def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter:
+    """`parameters`: the values of what `sql` calls `@name`, with or without the `@`. Raises FilterError."""
+    grammar = Grammar(sql, parameters or {})
+    run = grammar.predicate().run
+    if not grammar.take(Kind.END):
+        grammar.fail(f"AND or OR is missing before {grammar.token}")
+    return SqlFilter(sql, run)
+
+
+def parse_action(sql: str) -> SqlAction:
+    """Raises FilterError."""
+    return SqlAction(sql, tuple(statements(sql)))

@@ -1,0 +1,91 @@
+"""What an action changes of the copy of a message that its rule made.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-rule-action
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peeklock.emulators.servicebus.sql import nodes, values
+from peeklock.emulators.servicebus.sql.grammar import Grammar
+from peeklock.emulators.servicebus.sql.nodes import Property, Run
+from peeklock.emulators.servicebus.sql.tokens import Kind
+from peeklock.emulators.servicebus.view import FIELDS, View
+
+MOST = 32
+"""Statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
+Statement = Callable[[View], View]
+
+
+def statements(text: str) -> list[Statement]:
+    """Raises FilterError."""
+    grammar = Grammar(text, {})
+    found = [_statement(grammar)]
+    while not grammar.take(Kind.END):
+        if len(found) == MOST:
+            grammar.fail(f"an action has at most {MOST} statements")
+        found.append(_statement(grammar))
+    return found
+
+
+def _statement(grammar: Grammar) -> Statement:
+    if grammar.take(Kind.KEYWORD, "SET"):
+        statement = _setting(grammar)
+    elif grammar.take(Kind.KEYWORD, "REMOVE"):
+        statement = _removal(_changeable(grammar))
+    else:
+        grammar.fail(f"SET or REMOVE is missing before {grammar.token}")
+    grammar.take(Kind.SIGN, ";", ",")
+    return statement
+
+
+def _setting(grammar: Grammar) -> Statement:
+    one = _changeable(grammar)
+    grammar.need(Kind.SIGN, "=")
+    return _assignment(one, grammar.expression().run)
+
+
+def _changeable(grammar: Grammar) -> Property:
+    at = grammar.token.at
+    one = grammar.property()
+    if one.system and one.name not in FIELDS:
+        names = ", ".join(f"sys.{name}" for name in FIELDS)
+        grammar.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
+    return one
+
+
+def _assignment(one: Property, value: Run) -> Statement:
+    def run(seen: View) -> View:
+        found = value(seen)
+        old = one.of(seen)
+        key = one.key(seen) or one.name
+        return _with(seen, one, {**old, key: _converted(one, old.get(key), found)})
+
+    return run
+
+
+def _converted(one: Property, old: object, new: object) -> object:
+    """To the type of what it replaces, where C# would do that by itself; a system property is a text."""
+    if new is None:
+        return None
+    if one.system:
+        return values.text(new)
+    if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
+        return float(new)
+    return new
+
+
+def _removal(one: Property) -> Statement:
+    def run(seen: View) -> View:
+        key = nodes.named(one.of(seen), one.name)
+        return _with(seen, one, {name: value for name, value in one.of(seen).items() if name != key})
+
+    return run
+
+
+def _with(seen: View, one: Property, properties: dict[str, object]) -> View:
+    if not one.system:
+        return View(seen.system, properties)
+    return View({name: value for name, value in properties.items() if value is not None}, seen.properties)

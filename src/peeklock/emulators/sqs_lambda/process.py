@@ -1,0 +1,130 @@
+"""The process that a function runs in: the real runtime interface client, started as Lambda starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+MAX_LINE = 256 * 1024
+"""Characters; a longer line is cut, as CloudWatch cuts it.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
+
+INHERITED = (
+    "PATH",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+)
+"""Of this machine's environment, what a Python needs to start. Nothing else: no credential, and no setting that would be
+missing in the cloud."""
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
+"""Good for nothing but an emulator."""
+
+LAST_WORDS = 1.0
+"""Seconds that a dead process's output is read on; a child of its own may keep it open for ever."""
+
+_PIECE = 64 * 1024
+
+
+class FunctionProcess:
+    """One process and its group. Each line that it prints goes to `on_line`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, on_line: Callable[[str], None]) -> None:
+        self._process = process
+        self._reading = asyncio.create_task(_read(process.stdout, on_line))
+        self.exited = asyncio.create_task(process.wait())
+
+    @property
+    def alive(self) -> bool:
+        return not self.exited.done()
+
+    async def kill(self) -> None:
+        """SIGKILL to all of its group, as a sandbox is thrown away. Harmless for one that is dead."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self.exited
+        await asyncio.wait({self._reading}, timeout=LAST_WORDS)
+        if not self._reading.done():
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+        _close(self._process)
+
+
+async def launch(
+    handler: str, environ: Mapping[str, str], cwd: Path, on_line: Callable[[str], None]
+) -> FunctionProcess:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "awslambdaric",
+        handler,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environ,
+        cwd=cwd,
+        start_new_session=True,
+    )
+    return FunctionProcess(process, on_line)
+
+
+def _close(process: asyncio.subprocess.Process) -> None:
+    """The pipe, too, which a child of the dead process may still hold."""
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+
+
+async def _read(stream: asyncio.StreamReader | None, on_line: Callable[[str], None]) -> None:
+    """Line by line, however long; a traceback, whose lines the client joins by carriage returns, too."""
+    assert stream is not None
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    rest = ""
+    while piece := await stream.read(_PIECE):
+        *lines, rest = (rest + decoder.decode(piece).replace("\r", "\n")).split("\n")
+        if len(rest) > MAX_LINE:
+            lines, rest = [*lines, rest], ""
+        for line in lines:
+            on_line(line[:MAX_LINE])
+    if rest:
+        on_line(rest)
+
+
+def environment(
+    api: str, *, name: str, handler: str, memory: int, region: str, cwd: Path, endpoint: str
+) -> dict[str, str]:
+    """What Lambda sets, and what keeps a function from reaching AWS by the ways of this machine's user.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+    return {
+        **inherited,
+        **CREDENTIALS,
+        "AWS_LAMBDA_RUNTIME_API": api,
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{api.rpartition(':')[2]}",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ENDPOINT_URL_SQS": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LAMBDA_TASK_ROOT": str(cwd),
+        "_HANDLER": handler,
+        "LANG": "C.UTF-8",
+        "TZ": ":UTC",
+    }

@@ -1,0 +1,278 @@
+"""Every order in which one small batch can go: I/O, starts, ends, failures, lost answers and deaths at each step.
+
+It drives the real schedule and lives, which do no I/O, over a real store. A run is a list of choices; the next run takes
+the last of them that has another way, until none has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from peeklock import Queue, consumer
+from peeklock.claims import State
+from peeklock.errors import SendError, StoreError
+from peeklock.item import Item
+from peeklock.message import Message
+from peeklock.outcome import NOT_AN_ATTEMPT
+from peeklock.parcel import Parcel
+from peeklock.plan import Delays, Plan, Window
+from peeklock.schedule import Schedule
+from peeklock.store import Answer
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.model import Broken
+from tests.core.world import message, plan_for
+
+QUEUE = Queue("orders", max_attempts=2, timeout=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Messages as `(key, group)`, and how much may go wrong."""
+
+    batch: tuple[tuple[str, str | None], ...]
+    parallel: int = 1
+    failures: int = 0
+    """Runs that raise."""
+    deaths: int = 0
+    lost: int = 0
+    """Rounds with the store that are made, and not answered."""
+    refused: int = 0
+    """Letters and copies that a queue does not take."""
+    delays: Delays = Delays.NATIVE
+
+
+class Choices:
+    """The way of one run, and how to find the next."""
+
+    def __init__(self) -> None:
+        self.way: list[tuple[int, int]] = []
+        self.at = 0
+
+    def pick(self, options: int) -> int:
+        if self.at == len(self.way):
+            self.way.append((0, options))
+        taken, known = self.way[self.at]
+        assert known == options, "a run depends on its choices alone"
+        self.at += 1
+        return taken
+
+    def next(self) -> bool:
+        """Whether there is another way."""
+        while self.way and self.way[-1][0] + 1 == self.way[-1][1]:
+            self.way.pop()
+        if not self.way:
+            return False
+        taken, options = self.way[-1]
+        self.way[-1] = taken + 1, options
+        self.at = 0
+        return True
+
+
+class Death(Exception):
+    """The process dies here."""
+
+
+@consumer(QUEUE, key="key")
+def handler(payload: dict) -> None:  # type: ignore[type-arg] # never called: a run ends as it is chosen to
+    raise NotImplementedError
+
+
+@dataclass
+class Run:
+    """One way through a case."""
+
+    case: Case
+    choices: Choices
+    make: Callable[[Sequence[Message], Plan, Window], Schedule]
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    letters: Outbox = field(default_factory=Outbox)
+    copies: Outbox = field(default_factory=Outbox)
+    effects: Counter[str] = field(default_factory=Counter)
+    starts: Counter[str] = field(default_factory=Counter)
+    newest: Counter[str] = field(default_factory=Counter)
+    """The highest hop of each message that was published."""
+    ran: list[Item] = field(default_factory=list)
+    """In this event."""
+    settled: set[str] = field(default_factory=set)
+    running: list[Item] = field(default_factory=list)
+    spent: Counter[str] = field(default_factory=Counter)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.plan = plan_for(
+            handler,
+            clock=self.clock,
+            store=self.store,
+            letters=self.letters,
+            copies=self.copies,
+            delays=self.case.delays,
+            parallel=self.case.parallel,
+        )
+        self.key_of = {f"m{n}": key for n, (key, _) in enumerate(self.case.batch)}
+
+    def fail(self, law: str) -> None:
+        raise Broken(f"{law}\n" + "\n".join(self.told))
+
+    def may(self, what: str, budget: int) -> bool:
+        """Whether it goes wrong here, as often as the case lets it."""
+        if self.spent[what] == budget or not self.choices.pick(2):
+            return False
+        self.spent[what] += 1
+        self.told.append(what)
+        return True
+
+    # -- what the platform does
+
+    def play(self) -> None:
+        queue = [self.deliver(n, None) for n in range(len(self.case.batch))]
+        for _ in range(
+            QUEUE.max_attempts * len(queue) + sum((self.case.deaths, self.case.lost, self.case.refused)) + 4
+        ):
+            if not queue:
+                return self.check_end()
+            self.told.append(f"event: {[one.lineage.derived for one in queue]}")
+            queue = self.event(queue)
+            self.clock.advance(3600)
+        return self.fail("it never ends")
+
+    def deliver(self, n: int, parcel: Parcel | None) -> Message:
+        key, group = self.case.batch[n]
+        return message({"key": key}, id=f"m{n}", group=group, trail=parcel.trail if parcel else None)
+
+    def event(self, queue: list[Message]) -> list[Message]:
+        """What is in the queue after it."""
+        self.copies.parcels.clear()
+        self.ran.clear()
+        schedule = self.make(queue, self.plan, Window(self.plan, None, len(queue)))
+        try:
+            self.drive(schedule)
+        except Death:
+            self.running.clear()
+            left = queue
+        else:
+            self.check_event(schedule.items)
+            self.settled |= {
+                one.message.id for one in schedule.items if one.outcome.finished and not one.outcome.copied
+            }
+            left = [one.message for one in schedule.items if not one.outcome.finished]
+        return left + [self.deliver(int(parcel.trail.id[1:]), parcel) for parcel in self.copies.parcels]
+
+    # -- what a driver does, in any order
+
+    def drive(self, schedule: Schedule) -> None:
+        while schedule.unfinished:
+            steps = list(self.steps(schedule))
+            if self.may("dies", self.case.deaths):
+                raise Death
+            if steps:
+                steps[self.choices.pick(len(steps))]()
+            else:
+                schedule.next_suspect()
+
+    def steps(self, schedule: Schedule) -> Iterator[Callable[[], None]]:
+        if schedule.changes or schedule.sends:
+            yield lambda: self.round(schedule)
+        if schedule.ready and len(self.running) < self.case.parallel:
+            yield lambda: self.start(schedule)
+        for item in self.running:
+            yield lambda item=item: self.end(schedule, item)
+
+    def round(self, schedule: Schedule) -> None:
+        changes, schedule.changes = schedule.changes, []
+        sends, schedule.sends = schedule.sends, []
+        self.told.append(f"round: {[(change.key, change.record and change.record.state) for _, change in changes]}")
+        if len({change.key for _, change in changes}) < len(changes):
+            self.fail("two changes of a key in one call")
+        results: list[tuple[Item, Any]] = list(
+            zip((item for item, _ in changes), self.store.swap([change for _, change in changes]), strict=True)
+        )
+        if changes and self.may("the answer is lost", self.case.lost):
+            results = [(item, Answer(won=False, error=StoreError("lost"))) for item, _ in changes]
+        for item, send in sends:
+            refused = SendError("down") if self.may("refused", self.case.refused) else None
+            results.append((item, refused or next(iter(send.sender.send([send.parcel])))))
+            if refused is None and send.sender is self.copies:
+                name = send.parcel.trail.id
+                self.newest[name] = max(self.newest[name], send.parcel.trail.hop)
+        for item, result in results:
+            schedule.advance(item, result)
+
+    def start(self, schedule: Schedule) -> None:
+        item = schedule.start()
+        assert item is not None, "something was ready"
+        name = item.message.id
+        self.told.append(f"start: {item.message.lineage.derived}")
+        self.starts[name] += 1
+        self.ran.append(item)
+        if any(other.key == item.key for other in self.running):
+            self.fail("two runs of a key at once")
+        record = self.store.records.get(f"orders/{item.key}")
+        if record is not None and record.state is State.DONE:
+            self.fail("a run after a recorded success")
+        self.check_turn(schedule, item)
+        self.running.append(item)
+
+    def check_turn(self, schedule: Schedule, item: Item) -> None:
+        """All before it in its group are settled, or finished in this event without coming back."""
+        group, name = item.message.group, item.message.id
+        now = {one.message.id for one in schedule.items if one.finished and one.outcome.finished}
+        for n, (_, other) in enumerate(self.case.batch):
+            before = f"m{n}"
+            if before == name:
+                return
+            if group is not None and other == group and before not in self.settled | now:
+                self.fail("run before its turn")
+
+    def end(self, schedule: Schedule, item: Item) -> None:
+        self.running.remove(item)
+        failed = self.may("raises", self.case.failures)
+        self.told.append(f"end: {item.message.id}")
+        if not failed:
+            self.effects[item.key] += 1
+        schedule.advance(item, ValueError("no") if failed else None)
+
+    # -- laws
+
+    def check_event(self, items: Sequence[Item]) -> None:
+        if self.running:
+            self.fail("an event ended while a handler ran")
+        lettered = {parcel.trail.id for parcel in self.letters.parcels}
+        for one in items:
+            outcome, name = one.outcome, one.message.id
+            moved = self.newest[name] > one.message.lineage.hop
+            if outcome.finished and not (self.effects[one.key] or name in lettered or moved):
+                self.fail(f"{name} is lost: {outcome}")
+            record = self.store.records.get(f"orders/{one.key}")
+            held = record is not None and record.state is State.RUNNING and record.lease_until > self.clock.now()
+            if held and not self.spent["the answer is lost"] and not self.spent["dies"]:
+                self.fail(f"{name} ended as {outcome.reason} and its key is still held")
+            if outcome.reason in NOT_AN_ATTEMPT and one in self.ran:
+                self.fail(f"{name} is {outcome.reason}, and ran")
+
+    def check_end(self) -> None:
+        lettered = {parcel.trail.id for parcel in self.letters.parcels}
+        wrong = self.spent["dies"] + self.spent["the answer is lost"]
+        for name, key in self.key_of.items():
+            if not (self.effects[key] or name in lettered):
+                self.fail(f"{name} is lost")
+            if self.effects[key] > 1 + wrong:
+                self.fail(f"the effect of {key} is repeated")
+        for key, messages in Counter(self.key_of.values()).items():
+            runs = sum(self.starts[name] for name, other in self.key_of.items() if other == key)
+            if runs > QUEUE.max_attempts * messages + wrong:
+                self.fail(f"{key} ran more often than its attempts and the crashes allow")
+
+
+def explore(case: Case, make: Callable[[Sequence[Message], Plan, Window], Schedule] = Schedule) -> int:
+    """The number of ways. Raises Broken."""
+    choices, ways = Choices(), 0
+    while True:
+        Run(case, choices, make).play()
+        ways += 1
+        if not choices.next():
+            return ways

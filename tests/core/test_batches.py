@@ -1,0 +1,128 @@
+"""Batches and groups in every order, over the real schedule; and proof that the check would find its faults."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from peeklock.item import Item
+from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.plan import Delays
+from peeklock.schedule import NO_STEPS, Schedule
+from tests.core.batches import Case, explore
+from tests.core.model import Broken
+
+APART = (("a", None), ("b", None))
+TWINS = (("a", None), ("a", None))
+LINE = (("a", "g"), ("b", "g"))
+MIXED = (("a", "g"), ("b", None), ("c", "g"))
+CROSSED = (("a", "g"), ("a", "h"), ("b", "g"))
+"""One key in two groups, with one behind it."""
+
+SMALL = [
+    Case(batch=(("a", "g"),), failures=2, deaths=2, refused=1),
+    Case(batch=APART, parallel=2, failures=2, refused=1),
+    Case(batch=TWINS, parallel=2, failures=3, deaths=1),
+    Case(batch=LINE, parallel=2, failures=3, deaths=1, refused=1),
+    Case(batch=MIXED, parallel=2, failures=1, lost=1),
+    Case(batch=CROSSED, parallel=2, failures=1, deaths=1),
+    Case(batch=APART, failures=2, deaths=1, delays=Delays.COPY),
+]
+
+LARGE = [
+    Case(batch=APART, parallel=2, failures=1, deaths=1, lost=1),
+    Case(batch=TWINS, parallel=2, failures=3, deaths=1, lost=1, refused=1, delays=Delays.COPY),
+    Case(batch=LINE, parallel=2, failures=3, deaths=1, lost=1, refused=1),
+    Case(batch=MIXED, parallel=2, failures=1, deaths=1, lost=1),
+    Case(batch=CROSSED, parallel=2, failures=2, deaths=1, lost=1),
+    Case(batch=(("a", "g"), ("b", "h"), ("c", "g"), ("d", "h")), parallel=2, failures=1, deaths=1),
+    Case(batch=(*TWINS, ("a", None)), parallel=3, failures=3, deaths=1, lost=1),
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Each way logs its lost records, and there are thousands of ways."""
+    log = logging.getLogger("peeklock")
+    log.disabled = True
+    yield
+    log.disabled = False
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_the_laws_hold(case):
+    """In every way that the batch can go."""
+    assert explore(case) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_the_laws_hold_in_larger_batches(case):
+    """With more that goes wrong."""
+    assert explore(case) > 500
+
+
+class NoGate(Schedule):
+    """Groups are not kept apart from the rest."""
+
+    def _at_gate(self, item):
+        self.ready.append(item)
+        return NO_STEPS
+
+
+class GoesOn(Schedule):
+    """What follows a failure in its group runs all the same."""
+
+    def _at_gate(self, item):
+        if item.group is not None:
+            item.group.halted = False
+        return super()._at_gate(item)
+
+
+class TwinsAtOnce(Schedule):
+    """Two messages with one key claim it in one call."""
+
+    def _claim_all(self):
+        super()._claim_all()
+        for item in self.items:
+            if item.next_of_key is not None:
+                twin, item.next_of_key = item.next_of_key, None
+                self.advance(twin, None)
+
+
+class KeepsClaims(Schedule):
+    """What halts in its group is not given back."""
+
+    def _step(self, item, result):
+        if isinstance(result, Exception) and item.group is not None and item.group.halted:
+            outcome = Outcome(disposition=Disposition.ABANDON, reason=Reason.HALTED, attempt=item.attempt)
+            return self._finish(item, outcome)
+        return super()._step(item, result)
+
+
+class LosesFailures(Schedule):
+    """A message whose handler raised is completed."""
+
+    def _finish(self, item: Item, outcome: Outcome):
+        if outcome.reason is Reason.RETRY:
+            outcome = Outcome(disposition=Disposition.COMPLETE, reason=Reason.DONE, attempt=item.attempt)
+        return super()._finish(item, outcome)
+
+
+FAULTS = {
+    "a group without a gate": (NoGate, Case(batch=LINE, parallel=2), "before its turn"),
+    "a group that goes on": (GoesOn, Case(batch=LINE, failures=1), "before its turn"),
+    "twins at once": (TwinsAtOnce, Case(batch=TWINS, parallel=2), "two changes of a key"),
+    "claims kept": (KeepsClaims, Case(batch=LINE, failures=1), "still held"),
+    "failures lost": (LosesFailures, Case(batch=APART, failures=1), "is lost"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(name):
+    """Each rule of the schedule matters: without it a law breaks, and the way there is told."""
+    schedule, case, law = FAULTS[name]
+    with pytest.raises(Broken, match=law) as found:
+        explore(case, schedule)
+    assert "event: " in str(found.value)

@@ -1,0 +1,140 @@
+"""What the tests of the Cloud Tasks emulator share: a target that answers by a script, and short names for requests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from google.api_core.exceptions import GoogleAPICallError
+
+from peeklock.emulators.background import Background
+
+HERE = "projects/p/locations/l"
+ACCOUNT = "invoker@p.iam.gserviceaccount.com"
+NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
+_NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request at the target."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def url(self) -> Any:
+        return urlsplit(self.path)
+
+    def tasks(self, name: str) -> str | None:
+        """A header of Cloud Tasks, by the end of its name."""
+        return self.headers.get(f"x-cloudtasks-{name}".lower())
+
+
+HANG = -1
+"""A step that never answers."""
+
+
+class Target:
+    """An HTTP server. Each step of its script is a status, HANG, raw bytes, or a function of the request that gives one;
+    the last one goes on for ever."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.script: list[Any] = [200]
+        self.headers: dict[str, str] = {}
+        self._arrived = threading.Condition()
+        self._background = Background("target")
+        self._server = self._background.run(self._serve())
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    async def _serve(self) -> asyncio.Server:
+        return await asyncio.start_server(self._connection, "127.0.0.1", 0, limit=2**21, backlog=1024)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            step = self._step(await _read(reader))
+            if step == HANG:
+                await reader.read()
+            elif isinstance(step, bytes):
+                writer.write(step)
+            else:
+                extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+                writer.write(f"HTTP/1.1 {step} X\r\n{extra}Content-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    def _step(self, request: Seen) -> Any:
+        with self._arrived:
+            step = self.script[min(len(self.seen), len(self.script) - 1)]
+            self.seen.append(request)
+            self._arrived.notify_all()
+        return step(request) if callable(step) else step
+
+    def wait(self, count: int, timeout: float = 10) -> list[Seen]:
+        """So many requests, once they came."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.seen) >= count, timeout), f"{len(self.seen)} came"
+            return list(self.seen)
+
+    def close(self) -> None:
+        async def close() -> None:
+            self._server.close()
+
+        self._background.run(close())
+        self._background.close()
+
+
+async def _read(reader: asyncio.StreamReader) -> Seen:
+    first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")[:-4].split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    method, path, _ = first.split(" ")
+    return Seen(method, path, headers, body)
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """How a call is refused: code, text."""
+    try:
+        call()
+    except GoogleAPICallError as exc:
+        return f"{exc.grpc_status_code.name}: {exc.message}"
+    raise AssertionError("it was not refused")
+
+
+def details(call: Callable[[], Any]) -> list[Any]:
+    """The typed details of a refusal."""
+    try:
+        call()
+    except GoogleAPICallError as exc:
+        return list(exc.details)
+    raise AssertionError("it was not refused")
+
+
+def fresh(word: str = "q") -> str:
+    """A queue's name that no other test has."""
+    return f"{HERE}/queues/{word}-{next(_NUMBERS)}"
+
+
+def queue_of(client: Any, **settings: Any) -> Any:
+    """A new queue."""
+    return client.create_queue(parent=HERE, queue={"name": fresh(), **settings})
+
+
+def task_of(client: Any, queue: Any, url: str = "https://example.com/work", **fields: Any) -> Any:
+    """A new task; `http` are fields of its request."""
+    http = {"url": url, **fields.pop("http", {})}
+    view = fields.pop("view", 0)
+    request = {"parent": queue.name, "task": {"http_request": http, **fields}, "response_view": view}
+    return client.create_task(request=request)

@@ -1,0 +1,399 @@
+"""Recorded: what a task may be, and how it is stored and shown."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.cloud import tasks_v2 as v2
+
+from tests.emulators.cloudtasks.support import ACCOUNT, NO_QUEUE, fresh, queue_of, refusal, task_of
+
+TOMORROW = int(time.time()) + 86400
+LATER: dict[str, Any] = {"schedule_time": {"seconds": TOMORROW, "nanos": 123456000}}
+GONE = (
+    "NOT_FOUND: The task no longer exists, though a task with this name existed recently."
+    " The task either successfully completed or was deleted."
+)
+EXISTED = (
+    "ALREADY_EXISTS: The task cannot be created because a task with this name existed too recently."
+    " For more information about task de-duplication see"
+    " https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"
+    "#body.request_body.FIELDS.task."
+)
+NOT_FOUND = "NOT_FOUND: Requested entity was not found."
+
+
+@pytest.fixture(scope="module")
+def queue(client) -> Any:
+    """Paused: nothing is sent."""
+    queue = queue_of(client)
+    client.pause_queue(name=queue.name)
+    return queue
+
+
+def names_of(message: Any) -> set[str]:
+    return {field.name for field, _ in type(message).pb(message).ListFields()}
+
+
+def test_views(client, queue):
+    before = int(time.time())
+    sent = {"http": {"body": b"hi"}, **LATER}
+    basic = task_of(client, queue, name=f"{queue.name}/tasks/basic", **sent)
+    full = task_of(client, queue, name=f"{queue.name}/tasks/full", view="FULL", **sent)
+    stored = {"name", "http_request", "schedule_time", "create_time", "dispatch_deadline", "view"}
+    assert names_of(basic) == names_of(full) == stored
+    assert (basic.view.name, basic.http_request.body) == ("BASIC", b"")
+    assert (full.view.name, full.http_request.body) == ("FULL", b"hi")
+    assert (basic.http_request.http_method.name, dict(basic.http_request.headers)) == (
+        "POST",
+        {"User-Agent": "Google-Cloud-Tasks"},
+    )
+    assert basic.dispatch_deadline.total_seconds() == 600
+    shown = v2.Task.pb(basic)
+    assert (shown.schedule_time.seconds, shown.schedule_time.nanos) == (TOMORROW, 123456000)
+    assert (before <= shown.create_time.seconds <= time.time(), shown.create_time.nanos) == (True, 0)
+    assert client.get_task(name=basic.name) == basic
+    assert client.get_task({"name": full.name, "response_view": "FULL"}) == full
+    listed = {task.name: task for task in client.list_tasks({"parent": queue.name, "response_view": "FULL"})}
+    assert listed[full.name] == full
+
+
+def test_numbers_that_the_client_does_not_know(client):
+    queue = queue_of(client)
+    client.pause_queue(name=queue.name)
+    assert task_of(client, queue, http={"http_method": 99}).http_request.http_method.name == "POST"
+    made = task_of(client, queue, http={"body": b"hi"}, view=99)
+    got = client.get_task({"name": made.name, "response_view": 99})
+    assert (made.view, made.http_request.body) == (got.view, got.http_request.body) == (0, b"")
+    listed = client.list_tasks({"parent": queue.name, "response_view": 99})
+    assert [task.view.name for task in listed] == ["BASIC", "BASIC"]
+
+
+def test_a_made_up_id_is_a_number(client, queue):
+    assert task_of(client, queue).name.rpartition("/")[2].isdigit()
+
+
+def test_headers_that_are_dropped(client, queue):
+    kept = {
+        "Authorization": "Bearer token",
+        "Content-Type": "text/plain",
+        "Trailer": "Expires",
+        "X-CloudTasks-TaskName": "spoofed",
+        "X-Forwarded-Proto": "https",
+        "X-Goog-Custom": "value",
+    }
+    dropped = dict.fromkeys(
+        (
+            "user-agent Host Content-Length Connection Keep-Alive Proxy-Authorization Proxy-Connection TE"
+            " Transfer-Encoding Upgrade Via Accept-Encoding X-Forwarded-For From X-Google X-Google-Custom"
+            " x-appengine-custom"
+        ).split(),
+        "value",
+    )
+    made = task_of(client, queue, http={"headers": {**kept, **dropped}})
+    assert dict(made.http_request.headers) == {**kept, "User-Agent": "Google-Cloud-Tasks"}
+
+
+def test_headers_that_are_made_harmless(client, queue):
+    given = {
+        "Bad Header": "value",
+        "X\tTab": "value",
+        "X:Colon": "value",
+        "": "value",
+        "X-Ü": "value",
+        "X/Slash": "value",
+        "X-Newline": "a\nb",
+        "X-Crlf": "a\r\nb",
+        "X-Tab": "a\tb",
+        "X-Nul": "a\0b",
+        "X-Control": "a\x01b",
+        "X-Delete": "a\x7fb",
+        "X-Unicode": "ü",
+        "X-Empty": "",
+        "X-Space": " ",
+        "X-Mixed-Case": "kept",
+        "X-Kept": "v" * 8182,
+        "X-Gone": "v" * 8183,
+    }
+    assert dict(task_of(client, queue, http={"headers": given}).http_request.headers) == {
+        "X/Slash": "value",
+        "X-Newline": "a_b",
+        "X-Crlf": "a__b",
+        "X-Tab": "a\tb",
+        "X-Nul": "a",
+        "X-Space": " ",
+        "X-Mixed-Case": "kept",
+        "X-Kept": "v" * 8182,
+        "User-Agent": "Google-Cloud-Tasks",
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({}, "Task.payload_type is not set."),
+        ({"http_request": {}}, "HttpRequest.url is required."),
+        ({"http_request": {"url": "ftp://example.com"}}, "HttpTarget.url must start with 'http://' or 'https://'."),
+        ({"http_request": {"url": "example.com"}}, "HttpTarget.url must start with 'http://' or 'https://'."),
+        *(
+            (
+                {"http_request": {"url": "https://example.com", "http_method": method, "body": b"x"}},
+                "Body can only be set if the http_method is POST, PUT, or PATCH.",
+            )
+            for method in ("GET", "HEAD", "DELETE", "OPTIONS")
+        ),
+        *(
+            (
+                {"http_request": {"url": "https://example.com"}, "dispatch_deadline": {"seconds": seconds}},
+                "Task.dispatchDeadline must be between [15s, 30m].",
+            )
+            for seconds in (14, 1801)
+        ),
+        *(
+            ({"http_request": {"url": "https://example.com"}, "retry_config": retry}, said)
+            for retry, said in (
+                ({"max_attempts": -2}, "RetryConfig.maxAttempts must be greater or equal to -1."),
+                ({"max_doublings": -1}, "RetryConfig.maxDoublings cannot be negative."),
+                ({"min_backoff": {"seconds": -1}}, "RetryConfig.minBackoff cannot be negative."),
+                ({"max_backoff": {"seconds": -1}}, "RetryConfig.maxBackoff cannot be negative."),
+                (
+                    {"max_retry_duration": {"seconds": -1}},
+                    "RetryConfig.max_retry_duration.seconds cannot be negative.",
+                ),
+                (
+                    {"max_retry_duration": {"seconds": 30, "nanos": 900000000}},
+                    "RetryConfig.max_retry_duration.nanos cannot be set.",
+                ),
+                (
+                    {"min_backoff": {"seconds": 2}, "max_backoff": {"seconds": 1}},
+                    "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff.",
+                ),
+            )
+        ),
+    ],
+)
+def test_tasks_that_are_refused(client, queue, task, said):
+    assert refusal(lambda: client.create_task(parent=queue.name, task=task)) == f"INVALID_ARGUMENT: {said}"
+
+
+def test_app_engine_is_not_emulated(client, queue):
+    task = {"app_engine_http_request": {"relative_uri": "/"}}
+    said = refusal(lambda: client.create_task(parent=queue.name, task=task))
+    assert said == "UNIMPLEMENTED: This emulator sends to HTTP targets only, not to App Engine."
+
+
+def test_a_queue_that_is_not_there(client):
+    task = {"http_request": {"url": "https://example.com"}}
+    assert refusal(lambda: client.create_task(parent=fresh(), task=task)) == f"NOT_FOUND: {NO_QUEUE}"
+
+
+@pytest.mark.parametrize(
+    ("when", "shown"),
+    [
+        ({"seconds": 4_102_444_800}, "2099-12-31T16:00:00-08:00"),
+        ({"seconds": 4_118_083_200}, "2100-06-30T17:00:00-07:00"),
+        ({"seconds": 4_102_444_800, "nanos": 500_000_000}, "2099-12-31T16:00:00.5-08:00"),
+        ({"seconds": 4_102_444_800, "nanos": 1}, "2099-12-31T16:00:00.000000001-08:00"),
+    ],
+)
+def test_times_too_far_ahead(client, queue, when, shown):
+    assert refusal(lambda: task_of(client, queue, schedule_time=when)) == (
+        f"INVALID_ARGUMENT: The Task.scheduleTime, {shown}, is too far in the future."
+        " Schedule time must be no more than 720h in the future."
+    )
+
+
+def test_times_at_their_limits(client, queue):
+    task_of(client, queue, schedule_time={"seconds": int(time.time()) + 29 * 86400})
+    out_of_range = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
+    out_of_range.schedule_time.seconds = 253_402_300_800
+    request = v2.CreateTaskRequest.pb()(parent=queue.name, task=out_of_range)
+    said = refusal(lambda: client.create_task(v2.CreateTaskRequest(request)))
+    assert said == "INVALID_ARGUMENT: Request contains an invalid argument."
+
+
+@pytest.mark.parametrize("seconds", [None, 0, -1, -62_135_596_800, -62_135_596_801])
+def test_times_that_are_past_become_now(client, queue, seconds):
+    task = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
+    task.schedule_time.seconds = int(time.time()) - 3600 if seconds is None else seconds
+    made = client.create_task(v2.CreateTaskRequest(v2.CreateTaskRequest.pb()(parent=queue.name, task=task)))
+    assert 0 <= (made.schedule_time - made.create_time).total_seconds() <= 1
+    assert abs((made.schedule_time - datetime.now(UTC)).total_seconds()) < 10
+
+
+def test_deadlines_keep_milliseconds(client, queue):
+    made = task_of(client, queue, dispatch_deadline={"seconds": 20, "nanos": 123456789})
+    assert v2.Task.pb(made).dispatch_deadline.nanos == 123000000
+
+
+def test_the_size_limit_to_the_byte(client, queue):
+    """Recorded: the largest body and the length of a name two shorter are 1,047,453 together, with this header."""
+    name = f"{queue.name}/tasks/t"
+    largest = 1_047_453 - len(name)
+
+    def create(number: int, size: int) -> Any:
+        http = {"headers": {"X-Header": "h" * 1000}, "body": b"a" * size}
+        return task_of(client, queue, name=f"{name}{number:02}", http=http, **LATER)
+
+    assert create(1, largest).name
+    assert refusal(lambda: create(2, largest + 1)) == "INVALID_ARGUMENT: Task size too large"
+
+
+def test_retry_settings_of_a_task(client, queue):
+    given = {
+        "max_attempts": 3,
+        "max_retry_duration": {"seconds": 60},
+        "min_backoff": {"seconds": 2},
+        "max_backoff": {"seconds": 4},
+        "max_doublings": 1,
+    }
+    made = task_of(client, queue, retry_config=given)
+    assert client.get_task(name=made.name).retry_config == made.retry_config == v2.RetryConfig(given)
+    partial = v2.Task.pb(task_of(client, queue, retry_config={"max_attempts": 3})).retry_config
+    assert (partial.max_attempts, partial.min_backoff.nanos, partial.max_backoff.seconds, partial.max_doublings) == (
+        3,
+        100000000,
+        3600,
+        16,
+    )
+    assert not partial.HasField("max_retry_duration")
+
+
+# tokens
+
+GOOGLE = "https://example.googleapis.com/work"
+WORK = "https://example.com/work"
+NOT_GOOGLE = (
+    'INVALID_ARGUMENT: Invalid url for HttpRequest.oauth_token. The hostname in the url must end with ".googleapis.com"'
+)
+
+
+@pytest.mark.parametrize("kind", ["oidc_token", "oauth_token"])
+@pytest.mark.parametrize(
+    ("email", "said"),
+    [
+        ("", "service_account_email must be set."),
+        *((email, "Request contains an invalid argument.") for email in ("malformed", "a@", "@b", "a@b@c")),
+    ],
+)
+def test_accounts_that_are_refused(client, queue, kind, email, said):
+    http = {kind: {"service_account_email": email}}
+    assert refusal(lambda: task_of(client, queue, GOOGLE, http=http)) == f"INVALID_ARGUMENT: {said}"
+
+
+@pytest.mark.parametrize("url", [WORK, "https://googleapis.com/work"])
+def test_access_tokens_go_to_google_only(client, queue, url):
+    http = {"oauth_token": {"service_account_email": ACCOUNT}}
+    assert refusal(lambda: task_of(client, queue, url, http=http)) == NOT_GOOGLE
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "field", "given", "stored"),
+    [
+        (WORK, "oidc_token", "audience", "https://example.com/audience", "https://example.com/audience"),
+        (WORK, "oidc_token", "audience", "audience", "audience"),
+        (WORK, "oidc_token", "audience", "", WORK),
+        (GOOGLE, "oauth_token", "scope", "scope", "scope"),
+        (GOOGLE, "oauth_token", "scope", "", "https://www.googleapis.com/auth/cloud-platform"),
+    ],
+)
+def test_tokens_as_they_are_stored(client, queue, url, kind, field, given, stored):
+    """The task's own Authorization header stays stored beside it."""
+    http = {kind: {"service_account_email": ACCOUNT, field: given}, "headers": {"Authorization": "Bearer token"}}
+    made = task_of(client, queue, url, http=http).http_request
+    assert getattr(getattr(made, kind), field) == stored
+    assert made.headers["Authorization"] == "Bearer token"
+
+
+QUEUE_OIDC = {"oidc_token": {"service_account_email": ACCOUNT, "audience": "https://example.com/audience"}}
+
+
+@pytest.mark.parametrize(
+    ("target", "url", "http", "stored"),
+    [
+        (QUEUE_OIDC, WORK, {"oauth_token": {"service_account_email": ACCOUNT}}, QUEUE_OIDC),
+        (
+            {"oidc_token": {"service_account_email": ACCOUNT}},
+            f"{WORK}?query",
+            {},
+            {"oidc_token": {"service_account_email": ACCOUNT, "audience": f"{WORK}?query"}},
+        ),
+        (
+            {"oidc_token": {"service_account_email": ACCOUNT}, "uri_override": {"host": "example.net"}},
+            WORK,
+            {},
+            {"oidc_token": {"service_account_email": ACCOUNT, "audience": WORK}},
+        ),
+        (
+            {"oauth_token": {"service_account_email": ACCOUNT}},
+            GOOGLE,
+            {},
+            {
+                "oauth_token": {
+                    "service_account_email": ACCOUNT,
+                    "scope": "https://www.googleapis.com/auth/cloud-platform",
+                }
+            },
+        ),
+        ({"http_method": "PUT"}, WORK, QUEUE_OIDC, QUEUE_OIDC),
+    ],
+)
+def test_a_queues_token_comes_before_the_tasks(client, target, url, http, stored):
+    made = task_of(client, queue_of(client, http_target=target), url, http=http, **LATER).http_request
+    tokens = {name: getattr(made, name) for name in ("oidc_token", "oauth_token") if name in made}
+    assert tokens == {name: type(tokens[name])(value) for name, value in stored.items()}
+    assert (made.url, made.http_method.name) == (url, "POST")
+
+
+def test_a_queues_token_does_not_save_a_wrong_one(client):
+    queue = queue_of(client, http_target=QUEUE_OIDC)
+    said = refusal(lambda: task_of(client, queue, http={"oidc_token": {}}))
+    assert said == "INVALID_ARGUMENT: service_account_email must be set."
+    google = queue_of(client, http_target={"oauth_token": {"service_account_email": ACCOUNT}})
+    assert refusal(lambda: task_of(client, google)) == NOT_GOOGLE
+
+
+def test_a_queues_method_leaves_the_task_as_it_is(client):
+    queue = queue_of(client, http_target={"http_method": "GET"})
+    made = task_of(client, queue, http={"body": b"hi"}, view="FULL", **LATER)
+    assert (made.http_request.http_method.name, made.http_request.body) == ("POST", b"hi")
+
+
+# names that are used
+
+
+def test_a_name_is_used_once(client, queue):
+    name = f"{queue.name}/tasks/once"
+    task_of(client, queue, name=name)
+    assert refusal(lambda: task_of(client, queue, name=name)) == "ALREADY_EXISTS: Requested entity already exists"
+
+
+def test_a_deleted_tasks_name_is_blocked_for_a_day(emulator):
+    client = emulator.client()
+    queue = queue_of(client)
+    name = f"{queue.name}/tasks/t"
+    task_of(client, queue, name=name, **LATER)
+    assert client.delete_task(name=name) is None
+    assert refusal(lambda: client.get_task(name=name)) == GONE
+    assert refusal(lambda: task_of(client, queue, name=name)) == EXISTED
+    assert refusal(lambda: client.delete_task(name=name)) == NOT_FOUND
+    assert refusal(lambda: client.run_task(name=name)) == NOT_FOUND
+    emulator.advance(86400 - 60)
+    assert refusal(lambda: task_of(client, queue, name=name)) == EXISTED
+    emulator.advance(61)
+    assert refusal(lambda: client.get_task(name=name)) == NOT_FOUND
+    assert task_of(client, queue, name=name, schedule_time={"seconds": int(emulator.now) + 60}).name == name
+
+
+def test_purged_tasks_leave_their_names_blocked(client):
+    queue = queue_of(client)
+    client.pause_queue(name=queue.name)
+    name = task_of(client, queue, name=f"{queue.name}/tasks/a").name
+    client.purge_queue(name=queue.name)
+    task_of(client, queue, name=f"{queue.name}/tasks/b")
+    assert [task.name.rpartition("/")[2] for task in client.list_tasks(parent=queue.name)] == ["b"]
+    assert refusal(lambda: client.get_task(name=name)) == GONE
+    assert refusal(lambda: task_of(client, queue, name=name)) == EXISTED

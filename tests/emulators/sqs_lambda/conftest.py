@@ -1,0 +1,119 @@
+"""A moto server for the process, and for each test its own queues, function and evidence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_lambda.queue import client
+
+FUNCTIONS = Path(__file__).parent / "functions"
+REGION = "eu-west-1"
+
+
+class Lines:
+    """What functions printed, and whether they did."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._more = threading.Condition()
+
+    def __call__(self, line: str) -> None:
+        with self._more:
+            self.all.append(line)
+            self._more.notify_all()
+
+    def wait(self, line: str, times: int = 1, timeout: float = 20) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: self.all.count(line) >= times, timeout), self.all
+
+
+class World:
+    """`sqs`: a client. What is started here ends with the test."""
+
+    def __init__(self, endpoint: str, folder: Path, stack: ExitStack) -> None:
+        self.endpoint = endpoint
+        self.sqs = client(endpoint, REGION)
+        self.lines = Lines()
+        self.evidence = folder / "evidence.jsonl"
+        self._stack = stack
+        stack.callback(self.sqs.close)
+
+    def queue(self, *, fifo: bool = False, visibility: int = 1, **attributes: str) -> str:
+        name = f"q{uuid.uuid4().hex}{'.fifo' if fifo else ''}"
+        attributes["VisibilityTimeout"] = str(visibility)
+        if fifo:
+            attributes["FifoQueue"] = "true"
+        return str(self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+    def arn(self, url: str) -> str:
+        return str(self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"])
+
+    def function(self, url: str, handler: str, **options: Any) -> SqsLambda:
+        """Started."""
+        options = {"timeout": 1, "cwd": FUNCTIONS, "on_line": self.lines, **options}
+        options["environ"] = {"EVIDENCE": str(self.evidence), **options.get("environ", {})}
+        function = SqsLambda(queue_url=url, handler=handler, region=REGION, **options)
+        return self._stack.enter_context(function)
+
+    def send(self, url: str, *bodies: str, group: str | None = None, **more: Any) -> list[str]:
+        """In order; the messages' ids."""
+        ids: list[str] = []
+        for body in bodies:
+            if group is not None:
+                more |= {"MessageGroupId": group, "MessageDeduplicationId": uuid.uuid4().hex}
+            ids.append(self.sqs.send_message(QueueUrl=url, MessageBody=body, **more)["MessageId"])
+        return ids
+
+    def seen(self) -> list[dict[str, Any]]:
+        """What the handlers noted, in order."""
+        if not self.evidence.exists():
+            return []
+        return [json.loads(line) for line in self.evidence.read_text().splitlines()]
+
+    def receive(self, url: str) -> Sequence[dict[str, Any]]:
+        told = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+        )
+        messages: Sequence[dict[str, Any]] = told.get("Messages", [])
+        return messages
+
+
+def one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:
+    """moto's SQS has no lock around its list of messages: a delete at the same moment loses what is sent."""
+    lock = threading.Lock()
+
+    def serialised(*arguments: Any) -> list[bytes]:
+        with lock:
+            return list(app(*arguments))
+
+    return serialised
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Generator[str, None, None]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    moto.start()
+    inner: Any = moto._server
+    inner.app = one_at_a_time(inner.app)
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+    inner.server_close()
+
+
+@pytest.fixture
+def world(moto_endpoint: str, tmp_path: Path) -> Generator[World, None, None]:
+    with ExitStack() as stack:
+        yield World(moto_endpoint, tmp_path, stack)

@@ -1,0 +1,221 @@
+"""The function's side: real processes of the real runtime interface client."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from peeklock import ConfigError
+from peeklock.emulators.sqs_lambda import SqsLambda
+from tests.emulators.sqs_lambda.conftest import FUNCTIONS
+from tests.support import environment
+
+if TYPE_CHECKING:
+    from tests.emulators.sqs_lambda.conftest import World
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_one_process_serves_one_message_after_the_other(world: World) -> None:
+    """The first start is measured, the others are warm."""
+    url = world.queue()
+    function = world.function(url, "app.succeed")
+    for n in range(3):
+        world.send(url, str(n))
+        function.wait_idle(20)
+    assert [one["bodies"] for one in world.seen()] == [["0"], ["1"], ["2"]]
+    assert len({one["pid"] for one in world.seen()}) == 1
+    first, *others = function.invocations
+    assert first.cold_start is not None
+    assert timedelta() < first.cold_start < timedelta(seconds=10)
+    assert [one.cold_start for one in others] == [None, None]
+    assert [one.request_id for one in function.invocations] == [one["request"] for one in world.seen()]
+    assert {one.outcome for one in function.invocations} == {"success"}
+
+
+def test_the_context_and_the_environment_are_lambdas(world: World) -> None:
+    """And nothing of the user's: neither credentials nor what happens to be set on this machine."""
+    url = world.queue()
+    mine = {"AWS_ACCESS_KEY_ID": "AKIAREAL", "AWS_PROFILE": "production", "GITHUB_TOKEN": "secret"}
+    with environment(**mine):
+        function = world.function(url, "app.context", memory=512, environ={"STAGE": "test"})
+        world.send(url, "x")
+        function.wait_idle(20)
+    (seen,) = world.seen()
+    assert 500 < seen["left"] <= 1000
+    assert seen["request"] == function.invocations[0].request_id
+    assert seen["arn"] == "arn:aws:lambda:eu-west-1:123456789012:function:app-context"
+    assert (seen["name"], seen["version"], seen["memory"]) == ("app-context", "$LATEST", "512")
+    assert seen["group"] == "/aws/lambda/app-context"
+    assert seen["cwd"] == str(FUNCTIONS)
+    environ = seen["environ"]
+    assert environ["STAGE"] == "test"
+    assert environ["AWS_ENDPOINT_URL_SQS"] == world.endpoint
+    assert environ["_X_AMZN_TRACE_ID"].startswith("Root=1-")
+    assert environ["AWS_REGION"] == environ["AWS_DEFAULT_REGION"] == "eu-west-1"
+    assert environ["AWS_ACCESS_KEY_ID"] == "testing"
+    assert not {"AWS_PROFILE", "GITHUB_TOKEN", "HOME"} & set(environ)
+
+
+def test_an_exception_fails_the_batch_and_keeps_the_process(world: World) -> None:
+    url = world.queue()
+    function = world.function(url, "app.fail_once")
+    (message,) = world.send(url, "x")
+    function.wait_idle(20)
+    failed, done = function.invocations
+    assert (failed.outcome, failed.error) == ("error", "ValueError: not yet")
+    assert (failed.failed_ids, done.failed_ids) == ((message,), ())
+    assert done.outcome == "success"
+    assert [one["receives"] for one in world.seen()] == [1, 2]
+    assert len({one["pid"] for one in world.seen()}) == 1
+    world.lines.wait("[ERROR] ValueError: not yet")
+
+
+def test_a_handler_over_its_time_is_killed_with_its_children(world: World) -> None:
+    """The next delivery has a new process."""
+    url = world.queue()
+    function = world.function(url, "app.hang_once", timeout=0.4)
+    world.send(url, "x")
+    function.wait_idle(20)
+    late, done = function.invocations
+    assert (late.outcome, late.error) == ("timeout", "Task timed out after 0.40 seconds")
+    assert timedelta(seconds=0.4) <= late.duration < timedelta(seconds=2)
+    assert done.outcome == "success"
+    first, second = (one["pid"] for one in world.seen())
+    assert first != second
+    assert not alive(first)
+
+
+def test_a_process_that_ends_fails_its_batch(world: World) -> None:
+    url = world.queue()
+    function = world.function(url, "app.exit_once")
+    world.send(url, "x")
+    function.wait_idle(20)
+    assert [one.outcome for one in function.invocations] == ["exit", "success"]
+    assert function.invocations[0].error == "Runtime.ExitError: exit status 7"
+
+
+def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) -> None:
+    url = world.queue()
+    function = world.function(url, "app.die_later")
+    world.send(url, "1")
+    function.wait_idle(20)
+    deadline = time.monotonic() + 10
+    while alive(world.seen()[0]["pid"]) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    world.send(url, "2")
+    function.wait_idle(20)
+    assert [one.outcome for one in function.invocations] == ["success", "success"]
+    assert all(one.cold_start for one in function.invocations)
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [
+        ("broken.handler", "RuntimeError: no configuration"),
+        ("app.missing", "Runtime.HandlerNotFound: Handler 'missing' missing on module 'app'"),
+        ("nowhere.handler", "Runtime.ImportModuleError: Unable to import module 'nowhere'"),
+    ],
+)
+def test_a_function_that_cannot_be_loaded(world: World, handler: str, error: str) -> None:
+    """Its messages are not lost: they go where the queue's own policy sends them."""
+    letters = world.queue()
+    policy = f'{{"deadLetterTargetArn":"{world.arn(letters)}","maxReceiveCount":1}}'
+    url = world.queue(RedrivePolicy=policy)
+    function = world.function(url, handler)
+    world.send(url, "x")
+    function.wait_idle(20)
+    (invocation,) = function.invocations
+    assert invocation.outcome == "init"
+    assert str(invocation.error).startswith(error)
+    assert [one["Body"] for one in world.receive(letters)] == ["x"]
+
+
+def test_a_function_that_takes_too_long_to_load(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("peeklock.emulators.sqs_lambda.sandbox.INIT_SECONDS", 0.5)
+    url = world.queue(visibility=30)
+    told = threading.Event()
+    function = world.function(url, "slow.handler", on_invocation=lambda _: told.set())
+    world.send(url, "x")
+    assert told.wait(20)
+    assert function.invocations[0].error == "the function was not initialised: over 0.5 s"
+
+
+def test_each_line_that_it_prints_is_heard(world: World) -> None:
+    """Of both streams, in order; what is too long is cut, and the last needs no end."""
+    url = world.queue()
+    function = world.function(url, "app.speak")
+    world.send(url, "x")
+    function.wait_idle(20)
+    function.stop()
+    assert world.lines.all[:4] == ["loaded", "one", "two", "err"]
+    assert world.lines.all[4][:2] == "xx"
+    assert "".join(world.lines.all[4:-1]).count("x") >= 256 * 1024
+    assert all(len(line) <= 256 * 1024 for line in world.lines.all)
+    assert world.lines.all[-1] == "caf\u00e9, unfinished"
+
+
+@pytest.mark.parametrize(
+    ("handler", "error"),
+    [("app.too_much", "Function.ResponseSizeTooLarge"), ("app.too_much_error", "ValueError: yyy")],
+)
+def test_an_answer_that_is_too_large(world: World, handler: str, error: str) -> None:
+    """The message comes back, and is done with the next answer. A long error is an error as any other."""
+    url = world.queue(visibility=2)
+    function = world.function(url, handler, timeout=2)
+    world.send(url, "x")
+    function.wait_idle(30)
+    assert [one.outcome for one in function.invocations] == ["error", "success"]
+    assert str(function.invocations[0].error).startswith(error)
+
+
+def test_nothing_is_left_after_a_stop(world: World) -> None:
+    """Not even in mid-handler. Starting again works, and so does a second stop."""
+    before = set(threading.enumerate())
+    url = world.queue()
+    function = world.function(url, "app.hang_once")
+    world.send(url, "x")
+    world.lines.wait("hanging")
+    function.stop()
+    function.stop()
+    (first,) = world.seen()
+    assert not alive(first["pid"])
+    left = [one for one in threading.enumerate() if one not in before and "process_request_thread" not in one.name]
+    for one in left:
+        one.join(5)
+    assert not [one for one in left if one.is_alive()]
+    function.start()
+    function.wait_idle(20)
+    assert [one.outcome for one in function.invocations] == ["success"]
+
+
+def test_what_is_not_started_or_started_twice(world: World) -> None:
+    url = world.queue()
+    function = SqsLambda(queue_url=url, handler="app.succeed", region="eu-west-1", timeout=1)
+    with pytest.raises(ConfigError, match="was not started"):
+        function.wait_idle(1)
+    with function, pytest.raises(ConfigError, match="started already"):
+        function.start()
+
+
+def test_callbacks_that_fail_are_logged(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    url = world.queue()
+    function = world.function(url, "app.succeed", on_line=broken, on_invocation=broken)
+    world.send(url, "x")
+    function.wait_idle(20)
+    assert [one.outcome for one in function.invocations] == ["success"]
+    assert {"on_line failed", "on_invocation failed"} <= {one.message for one in caplog.records}

@@ -1,0 +1,298 @@
+"""The parts that decide: answers, settings, slots, turns, the size of an event, HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from peeklock import ConfigError
+from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_lambda.answers import BadAnswerError, failed_ids
+from peeklock.emulators.sqs_lambda.events import MAX_PAYLOAD, Received, delivered_again, event, fitting, received
+from peeklock.emulators.sqs_lambda.runtime import MAX_ANSWER, Offer, RuntimeApi
+from peeklock.emulators.sqs_lambda.slots import Slots
+from peeklock.emulators.sqs_lambda.turns import Turns
+
+URL = "http://127.0.0.1:1/123456789012/orders"
+ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
+
+
+# -- answers
+
+
+@pytest.mark.parametrize("answer", ["", " ", "null", "{}", '{"batchItemFailures": null}', '{"batchItemFailures": []}'])
+def test_nothing_said_is_success(answer: str) -> None:
+    assert failed_ids(answer.encode(), ["a"]) == set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{",
+        '"done"',
+        "[]",
+        "1",
+        '{"batchItemFailures": {}}',
+        '{"batchItemFailures": ["a"]}',
+        '{"batchItemFailures": [{}]}',
+        '{"batchItemFailures": [{"id": "a"}]}',
+        '{"batchItemFailures": [{"itemIdentifier": ""}]}',
+        '{"batchItemFailures": [{"itemIdentifier": null}]}',
+        '{"batchItemFailures": [{"itemIdentifier": "c"}]}',
+        '{"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "c"}]}',
+    ],
+)
+def test_what_says_nothing_reliable_is_refused(answer: str) -> None:
+    with pytest.raises(BadAnswerError):
+        failed_ids(answer.encode(), ["a", "b"])
+
+
+def test_the_failed_are_named_once_or_twice() -> None:
+    told = {"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "b", "more": 1}], "other": 1}
+    assert failed_ids(json.dumps(told).encode(), ["a", "b"]) == {"b"}
+
+
+# -- settings
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"handler": "handler"}, "module.function"),
+        ({"handler": "a..b"}, "module.function"),
+        ({"batch_size": 0}, "between 1 and 10000"),
+        ({"batch_size": 10_001, "window": 1}, "between 1 and 10000"),
+        ({"batch_size": True}, "between 1 and 10000"),
+        ({"batch_size": 11}, "window of at least 1 second"),
+        ({"window": 301}, "at most 300"),
+        ({"queue_url": f"{URL}.fifo", "batch_size": 11}, "between 1 and 10"),
+        ({"queue_url": f"{URL}.fifo", "window": 1}, "a FIFO queue takes none"),
+        ({"maximum_concurrency": 1}, "between 2 and 1000"),
+        ({"maximum_concurrency": 1001}, "between 2 and 1000"),
+        ({"timeout": 0}, "at most 900"),
+        ({"timeout": 901}, "at most 900"),
+        ({"memory": 64}, "between 128 and 10240"),
+        ({"queue_url": "orders"}, "not the URL"),
+        ({"queue_url": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"}, "is AWS itself"),
+        ({"queue_url": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders"}, "is AWS itself"),
+        ({"endpoint_url": "https://sqs.eu-west-1.api.amazonwebservices.com.amazonaws.com"}, "is AWS itself"),
+    ],
+)
+def test_what_aws_would_refuse(changed: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        SqsLambda(**{"queue_url": URL, "handler": "app.handler", "region": "eu-west-1", **changed})
+
+
+def test_an_emulator_behind_an_aws_name_is_fine() -> None:
+    """The queue's URL may say what it likes, where the endpoint is given."""
+    SqsLambda(
+        queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+        endpoint_url="http://127.0.0.1:1",
+        handler="app.handler",
+        region="eu-west-1",
+    )
+
+
+def test_a_queue_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match="Could not connect"):
+        SqsLambda(queue_url=URL, handler="app.handler", region="eu-west-1").start()
+
+
+# -- events
+
+
+def message(body: str = "x", **more: Any) -> dict[str, Any]:
+    return {"MessageId": "m", "ReceiptHandle": "r", "Body": body, "MD5OfBody": "5", **more}
+
+
+def test_attributes_that_sqs_only_sometimes_has_are_passed_on() -> None:
+    """moto has no redrive task, so it never tells this one."""
+    system = {"ApproximateReceiveCount": "1", "DeadLetterQueueSourceArn": ARN}
+    one = received(message(Attributes=system), ARN, "eu-west-1")
+    assert one.record["attributes"] == system
+    assert "md5OfMessageAttributes" not in one.record
+
+
+def test_a_duplicate_is_counted_once_more() -> None:
+    one = received(message(Attributes={"ApproximateReceiveCount": "2"}), ARN, "eu-west-1")
+    again = delivered_again(one)
+    assert (one.delivery, again.delivery) == (("x", "2"), ("x", "3"))
+    assert (one.again, again.again) == (False, True)
+
+
+def test_an_event_holds_six_megabytes() -> None:
+    """What is past that goes into the next; but a message that is too large on its own still goes."""
+    large = received(message("\u00e9" * 500_000), ARN, "eu-west-1")
+    assert fitting([large] * 10, 10) == 6
+    assert len(event([large] * 6)) <= MAX_PAYLOAD < len(event([large] * 7))
+    assert fitting([large] * 10, 4) == 4
+    huge = Received(handle="r", record={}, size=MAX_PAYLOAD)
+    assert fitting([huge, huge], 10) == 1
+    assert fitting([], 10) == 0
+
+
+def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
+    some = [received(message("\u20ac" * n), ARN, "eu-west-1") for n in range(1, 50)]
+    assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))
+
+
+# -- slots
+
+
+def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> None:
+    async def scenario() -> list[int]:
+        now = 0.0
+        slots = Slots(1000, lambda: now)
+        seen = [slots.limit()]
+        for _ in range(5):
+            await slots.take()
+        waiting = asyncio.create_task(slots.take())
+        await asyncio.sleep(0)
+        now = 2.0
+        seen.append(slots.limit())
+        await asyncio.wait_for(waiting, 5)
+        now = 10_000.0
+        seen += [slots.limit(), slots.taken]
+        slots.drained()
+        seen.append(slots.limit())
+        return seen
+
+    assert asyncio.run(scenario()) == [5, 15, 1000, 6, 5]
+
+
+def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
+    async def scenario() -> int:
+        slots = Slots(2)
+        await slots.take()
+        await slots.take()
+        waiting = asyncio.create_task(slots.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        slots.free()
+        await asyncio.wait_for(waiting, 5)
+        return slots.taken
+
+    assert asyncio.run(scenario()) == 2
+
+
+# -- turns
+
+
+def test_batches_of_a_group_go_one_at_a_time_in_their_order() -> None:
+    """Also one of several groups, before those that came after it."""
+    order: list[str] = []
+
+    async def scenario() -> None:
+        turns = Turns()
+        gates = {name: asyncio.Event() for name in "abcd"}
+
+        async def batch(name: str, *groups: str) -> None:
+            async with turns.turn(groups):
+                order.append(f"{name} begins")
+                await gates[name].wait()
+                order.append(f"{name} ends")
+
+        async with asyncio.TaskGroup() as group:
+            for name, groups in {"a": "x", "b": "xy", "c": "y", "d": "z"}.items():
+                group.create_task(batch(name, *groups))
+            for name in "cbda":
+                gates[name].set()
+                await asyncio.sleep(0.01)
+        assert not turns._last
+
+    asyncio.run(scenario())
+    assert order == ["a begins", "d begins", "d ends", "a ends", "b begins", "b ends", "c begins", "c ends"]
+
+
+def test_a_batch_that_is_cancelled_gives_its_turn_away() -> None:
+    async def scenario() -> None:
+        turns = Turns()
+
+        async def batch() -> None:
+            async with turns.turn({"x"}):
+                await asyncio.Event().wait()
+
+        first = asyncio.create_task(batch())
+        await asyncio.sleep(0)
+        first.cancel()
+        async with asyncio.timeout(5), turns.turn({"x"}):
+            return
+
+    asyncio.run(scenario())
+
+
+# -- the runtime API
+
+
+async def talk(api: RuntimeApi, *requests: bytes) -> bytes:
+    """Send these over one connection; all that comes back."""
+    host, _, port = (await api.start()).partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"".join(requests))
+    writer.write_eof()
+    try:
+        return await asyncio.wait_for(reader.read(), 10)
+    finally:
+        writer.close()
+        await api.close()
+
+
+def post(path: str, body: bytes = b"", **headers: str) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", f"Content-Length: {len(body)}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /2018-06-01/runtime/nothing HTTP/1.1\r\n\r\n", b"404"),
+        (b"PUT /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n", b"404"),
+        (post("/2018-06-01/runtime/invocation/x/response"), b"400"),
+        (b"\x16\x03\x01 rubbish\r\n\r\n", b"400"),
+        (b"GET / HTTP/2\r\n\r\n", b"400"),
+        (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+        (b"POST /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (post("/2018-06-01/runtime/init/error", b'{"errorType": "T", "errorMessage": "m"}'), b"202"),
+        (post("/2018-06-01/runtime/init/error", b"rubbish"), b"202"),
+    ],
+)
+def test_requests_are_answered_and_nothing_takes_it_down(request_: bytes, status: bytes) -> None:
+    assert asyncio.run(talk(RuntimeApi(), request_)).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("half", [b"GET /x HTT", b"POST /x HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc", b""])
+def test_a_connection_that_ends_in_the_middle(half: bytes) -> None:
+    assert asyncio.run(talk(RuntimeApi(), half)) == b""
+
+
+def test_a_head_without_end_ends_its_connection() -> None:
+    """With or without a word, since the client may still be writing."""
+    try:
+        told = asyncio.run(talk(RuntimeApi(), b"GET /" + b"x" * (5 * 1024 * 1024)))
+    except ConnectionError:
+        return
+    assert told.startswith(b"HTTP/1.1 400")
+
+
+def test_an_answer_is_taken_once_and_only_if_it_is_not_too_long() -> None:
+    async def scenario() -> tuple[list[bytes], list[str | None]]:
+        api = RuntimeApi()
+        first = api.offer(Offer(request_id="r1", event=b"{}", headers={"Lambda-Runtime-Aws-Request-Id": "r1"}))
+        path = "/2018-06-01/runtime/invocation/r1/error"
+        error = b'{"errorType": "T", "errorMessage": "m"}'
+        told = [await talk(api, b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")]
+        told.append(await talk(api, post(path, error), post(path, error)))
+        second = api.offer(Offer(request_id="r2", event=b"{}", headers={}))
+        long = b"x" * (MAX_ANSWER + 1)
+        told.append(await talk(api, post("/2018-06-01/runtime/invocation/r2/response", long)))
+        return told, [first.result().error, second.result().error]
+
+    told, errors = asyncio.run(scenario())
+    assert b"Lambda-Runtime-Aws-Request-Id: r1" in told[0]
+    assert told[0].endswith(b"\r\n\r\n{}")
+    assert [told[1].count(b"HTTP/1.1 " + status) for status in (b"202", b"400")] == [1, 1]
+    assert told[2].startswith(b"HTTP/1.1 413")
+    assert errors == ["T: m", "Function.ResponseSizeTooLarge: the answer is longer than 6 MB"]

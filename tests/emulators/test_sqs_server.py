@@ -1,0 +1,105 @@
+"""SQS on this machine, with the real client."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from peeklock.emulators.sqs_lambda.queue import client
+from peeklock.emulators.sqs_server import REGION, SqsServer
+from peeklock.errors import ConfigError
+
+
+@pytest.fixture(scope="module")
+def server():
+    with SqsServer() as running:
+        yield running
+
+
+def name() -> str:
+    return f"q-{secrets.token_hex(6)}"
+
+
+def test_nothing_is_lost_between_requests_at_once(server):
+    """Sends, receives and deletes of several clients; moto by itself loses messages here."""
+    url = server.queue(name(), VisibilityTimeout=60)
+    count, seen, full = 200, set(), threading.Event()
+
+    def produce(part: int) -> None:
+        sqs = client(server.endpoint_url, REGION)
+        for n in range(count // 2):
+            sqs.send_message(QueueUrl=url, MessageBody=f"{part}-{n}")
+        sqs.close()
+
+    def consume() -> None:
+        sqs = client(server.endpoint_url, REGION)
+        while not full.is_set():
+            told = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for one in told.get("Messages", ()):
+                seen.add(one["Body"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            if len(seen) == count:
+                full.set()
+        sqs.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        ended = [pool.submit(produce, 0), pool.submit(produce, 1), pool.submit(consume), pool.submit(consume)]
+        for one in ended:
+            one.result(60)
+    assert len(seen) == count
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+def test_a_long_poll_ends_with_a_message(server, fifo):
+    """And other requests go on while it waits."""
+    url = server.queue(name() + (".fifo" if fifo else ""))
+    more = {"MessageGroupId": "g", "MessageDeduplicationId": "d"} if fifo else {}
+    sqs = client(server.endpoint_url, REGION)
+    with ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=20)
+        server.client.send_message(QueueUrl=url, MessageBody="x", **more)
+        started = time.monotonic()
+        assert polling.result(15)["Messages"][0]["Body"] == "x"
+        assert time.monotonic() - started < 15
+    sqs.close()
+
+
+def test_a_long_poll_sees_a_lock_end(server):
+    """Which no request tells of; and one of an empty queue ends empty."""
+    url = server.queue(name(), VisibilityTimeout=1)
+    server.client.send_message(QueueUrl=url, MessageBody="x")
+    assert server.client.receive_message(QueueUrl=url)["Messages"]
+    assert server.client.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
+    assert "Messages" not in server.client.receive_message(QueueUrl=server.queue(name()), WaitTimeSeconds=1)
+
+
+def test_it_ends_and_starts_again():
+    """No thread is left, and a second stop is harmless."""
+    before = set(threading.enumerate())
+    server = SqsServer()
+    for _ in range(2):
+        with server:
+            assert server.queue(name()).startswith(server.endpoint_url)
+        server.stop()
+    assert not [one for one in set(threading.enumerate()) - before if one.name == "peeklock-sqs-server"]
+
+
+def test_attributes_are_changed(server):
+    """Of a queue that is there."""
+    same = name()
+    url = server.queue(same, VisibilityTimeout=7)
+    assert server.queue(same, VisibilityTimeout=9) == url
+    told = server.client.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    assert told["Attributes"] == {"VisibilityTimeout": "9"}
+
+
+def test_moto_is_not_installed(monkeypatch):
+    """Then the fix is named."""
+    monkeypatch.setitem(sys.modules, "moto.moto_server.werkzeug_app", None)
+    with pytest.raises(ConfigError, match=r"pip install 'peeklock\[dev\]'"):
+        SqsServer().start()
