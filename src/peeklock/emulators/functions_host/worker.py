@@ -18,7 +18,15 @@ from typing import Any
 
 from peeklock.errors import ConfigError
 
-MAIN = Path(__file__).with_name("worker_main.py")
+BOOT = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from peeklock_worker.main import main
+del sys.path[0]
+main()
+"""
+"""The app does not see where the worker came from: that folder has modules which it does not know."""
+
 HEADER = struct.Struct("!I")
 CHUNK = 65536
 MESSAGE_LENGTH = 128 * 1024 * 1024
@@ -187,13 +195,12 @@ class Worker:
 
 
 def _arguments(command: Command, descriptor: int) -> list[str]:
-    """-P: the script's own folder is none of the app's."""
     own = ["--app", str(command.app), "--channel", str(descriptor), "--parent", str(os.getpid())]
     real = ["--host", "127.0.0.1", "--workerId", str(uuid.uuid4())]
     if command.settlement_port:
         real += ["--port", str(command.settlement_port)]
     real += ["--functions-grpc-max-message-length", str(MESSAGE_LENGTH)]
-    return [sys.executable, "-P", str(MAIN), *real, *own]
+    return [sys.executable, "-P", "-c", BOOT, str(Path(__file__).parent), *real, *own]
 
 
 def _check(result: Mapping[str, Any], app: Path) -> None:
