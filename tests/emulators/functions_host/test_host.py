@@ -49,8 +49,9 @@ def test_each_invocation_is_told_once_it_is_settled(stage: Stage) -> None:
     told: list[tuple[Invocation, list[bytes]]] = []
     host.on_invocation(lambda one: told.append((one, stage.left("orders"))))
     host.on_invocation(lambda one: 1 // 0)
+    host.on_line(lambda stream, line: 1 // 0)
     with host:
-        stage.send("orders", "a")
+        stage.send("orders", "print x")
         host.wait_count(1)
     assert [one for one, _ in told] == list(host.invocations)
     assert told[0][1] == []

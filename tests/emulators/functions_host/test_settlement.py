@@ -115,7 +115,7 @@ def test_what_cannot_be_settled_is_told_by_its_status(method: str, request_: byt
     background = Background("test")
     desk = Desk()
     desk.add({"t-1": Lent(Locked(), Lane(Settled(ValueError("lost")), session=False))})
-    server = SettlementServer(background, lambda: desk, "127.0.0.1")
+    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as raised:
             channel.unary_unary(f"/Settlement/{method}")(request_)
@@ -131,7 +131,7 @@ def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
     stage.send("sessions", ServiceBusMessage("a", session_id="s"))
     background = Background("test")
     desk = Desk()
-    server = SettlementServer(background, lambda: desk, "127.0.0.1")
+    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
 
     async def talk() -> None:
         from azure.servicebus.aio import ServiceBusClient as Client

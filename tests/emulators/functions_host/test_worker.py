@@ -78,6 +78,15 @@ def test_an_app_that_does_not_import_is_refused_in_its_own_words(stage: Stage) -
     assert stage.host.functions == ()
 
 
+def test_a_worker_that_does_not_even_start_says_why(stage: Stage) -> None:
+    stage.place()
+    (stage.app / "azure_functions_runtime.py").write_text("raise ImportError('not installed, say')\n")
+    with pytest.raises(ConfigError, match=r"(?s)needs azure-functions and azure-functions-runtime.*not installed, say"):
+        stage.make("single").start()
+    with pytest.raises(ConfigError, match=r"function_app\.py is not there"):
+        FunctionsHost(stage.app.parent, servicebus=stage.bus.connection_string).start()
+
+
 def test_a_reload_takes_the_code_that_is_there(stage: Stage) -> None:
     """And a broken one is refused until it is repaired; nothing is received meanwhile."""
     host = stage.run("single")

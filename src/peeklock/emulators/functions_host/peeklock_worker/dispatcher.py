@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -64,7 +65,12 @@ class Dispatcher:
             task.add_done_callback(self._running.discard)
 
     async def _answer(self, kind: str, content: dict[str, Any]) -> None:
-        await self._answers[kind](content)
+        """What is no function's failure ends the process: the host would wait for an answer that never comes."""
+        try:
+            await self._answers[kind](content)
+        except Exception:  # noqa: BLE001 - whatever it is, it is printed
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
     async def _init(self, content: dict[str, Any]) -> None:
         library = _library()
