@@ -108,3 +108,22 @@ def test_the_same_seed_kills_the_same_functions(stage: Stage) -> None:
     host.wait_count(len(expected))
     host.wait_idle()
     assert outcomes(list(host.invocations)) == sorted(expected)
+
+
+def test_nothing_is_lost_with_all_faults_at_once(stage: Stage) -> None:
+    """Neither by the host's faults nor by the Service Bus's: each message was done, at least once, and is gone."""
+    stage.bus.add_queue("many", max_delivery_count=1000)
+    faults = Faults(seed=11, kill=0.04, drop=0.03, delay=0.1, delay_s=0.02, duplicate=0.1, lose_lock=0.05)
+    host = stage.run("single", faults=faults, environ={"QUEUE": "many"}, bus={"maxConcurrentCalls": 4})
+    names = {f"m-{n}" for n in range(60)}
+    stage.bus.faults = Faults(seed=11, duplicate=0.05, delay=0.1, delay_s=0.02, refuse=0.02, lose_lock=0.03)
+    stage.send("many", *(ServiceBusMessage(name, message_id=name) for name in sorted(names)))
+    host.wait(lambda ended: {one.message_ids[0] for one in ended if one.outcome == "ok"} == names, 60)
+    host.faults = stage.bus.faults = NO_FAULTS
+    host.wait_idle()
+    assert {one.outcome for one in host.invocations} == {"ok", "killed"}
+    assert {settled for one in host.invocations for settled in one.settled} >= {"completed", "abandoned", "none"}
+    stage.bus.advance(60)  # the locks of what could not be settled
+    host.wait_idle()
+    assert stage.left("many") == []
+    assert stage.left("many" + LETTERS) == []
