@@ -55,7 +55,8 @@ class Stage:
         if bus is not None:
             (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
         environ = {"ONLY": ",".join(only), "QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
-        self.host = FunctionsHost(self.app, environ=environ, **{"servicebus": self.bus.connection_string, **more})
+        more.setdefault("servicebus", self.bus.connection_string)
+        self.host = FunctionsHost(self.app, environ=environ, **more)
         return self.host
 
     def run(self, *only: str, **more: Any) -> FunctionsHost:

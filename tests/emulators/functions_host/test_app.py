@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def test_bindings() -> None:
         HostOptions(),
         {"Q": "a", "R": "b"},
     )
-    assert found[0] == Trigger(data_type="UNDEFINED", many=False, **{**TRIGGER, "queue": "a-b"})
+    assert found[0] == replace(trigger("UNDEFINED", many=False), queue="a-b")
     assert (found[1].topic, found[1].subscription, found[1].queue) == ("t", "a", None)
     assert (found[1].many, found[1].sessions, found[1].data_type, found[1].auto_complete) == (
         True,

@@ -99,7 +99,7 @@ def test_the_same_seed_kills_the_same_functions(stage: Stage) -> None:
     host = stage.run("single", faults=faults, bus={"maxConcurrentCalls": 1})
     names = [f"m-{n}" for n in range(6)]
     stage.send("orders", *(ServiceBusMessage("a", message_id=name) for name in names))
-    expected = []
+    expected: list[tuple[str, int, str]] = []
     for name in names:
         fates = [faults.hits("kill", "single", name, attempt, 1) for attempt in (1, 2, 3)]
         runs = fates.index(False) + 1 if False in fates else 3

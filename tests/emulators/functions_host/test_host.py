@@ -96,7 +96,10 @@ def test_a_service_bus_that_is_away_for_a_while_is_found_again(stage: Stage) -> 
 
 
 def test_message_actions_need_grpc(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def none(_: str) -> None:
+        """As if nothing were installed."""
+
+    monkeypatch.setattr(importlib.util, "find_spec", none)
     host = stage.make(app="actions", environ={"EXTENSION": "stand-in"})
     with pytest.raises(ConfigError, match="pip install grpcio"):
         host.start()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -120,7 +121,7 @@ def test_what_cannot_be_settled_is_told_by_its_status(method: str, request_: byt
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as raised:
             channel.unary_unary(f"/Settlement/{method}")(request_)
         assert raised.value.code() is code
-        assert text in raised.value.details()
+        assert text in str(raised.value.details())
     finally:
         server.stop()
         background.close()
@@ -141,10 +142,11 @@ def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
             await lane.open()
             desk.add({"t": Lent((await lane.receive(1, 5))[0], lane)})
             with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-                call = channel.unary_unary("/settlement.Settlement/GetSessionState")
+                open_call = cast("Callable[[str], Any]", channel.unary_unary)
+                call = open_call("/settlement.Settlement/GetSessionState")
                 loop = background.loop
                 assert await loop.run_in_executor(None, call, chunk(1, b"s")) == chunk(1, b"")
-                write = channel.unary_unary("/settlement.Settlement/SetSessionState")
+                write = open_call("/settlement.Settlement/SetSessionState")
                 await loop.run_in_executor(None, write, chunk(1, b"s") + chunk(2, b"x"))
                 assert fields(await loop.run_in_executor(None, call, chunk(1, b"s"))) == {1: b"x"}
             await lane.close()
