@@ -8,17 +8,24 @@ import pytest
 from azure.servicebus import ServiceBusClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import closed
+from tests.emulators.servicebus.kit import closed, last
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    yield
+    closed()
 
 
 @pytest.fixture
 def bus() -> Iterator[ServiceBusEmulator]:
-    with ServiceBusEmulator() as emulator:
-        yield emulator
+    emulator = ServiceBusEmulator().start()
+    yield emulator
+    last(emulator.stop)
 
 
 @pytest.fixture
 def client(bus: ServiceBusEmulator) -> Iterator[ServiceBusClient]:
-    with ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0) as made:
-        yield made
-        closed()
+    made = ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
+    yield made
+    last(made.close)

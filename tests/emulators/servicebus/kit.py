@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
@@ -13,21 +14,47 @@ LETTERS = "/$DeadLetterQueue"
 
 
 closing: list[threading.Thread] = []
-"""Senders that are being closed: that takes the SDK half a second, which nobody has to wait for."""
+"""What is being closed: the SDK then waits for a thread of its own that sleeps by the second, and no test has to."""
+
+
+def behind(act: Callable[[], object]) -> None:
+    """In a thread, while the test goes on."""
+    closing.append(threading.Thread(target=act))
+    closing[-1].start()
+
+
+def closed() -> None:
+    """Everything is."""
+    while closing:
+        closing.pop().join()
+
+
+def last(act: Callable[[], object]) -> None:
+    """When all else is closed; also this while the next test goes on."""
+    before = closing.copy()
+    closing.clear()
+
+    def work() -> None:
+        for thread in before:
+            thread.join()
+        act()
+
+    behind(work)
+
+
+@contextmanager
+def leaving(receiver: ServiceBusReceiver) -> Generator[ServiceBusReceiver]:
+    """Open within, and closed some time after."""
+    with ExitStack() as stack:
+        stack.callback(behind, receiver.close)
+        yield receiver.__enter__()
 
 
 def send(client: ServiceBusClient, queue: str, *bodies: str | ServiceBusMessage) -> None:
     messages = [body if isinstance(body, ServiceBusMessage) else ServiceBusMessage(body) for body in bodies]
     sender = client.get_queue_sender(queue)
     sender.send_messages(messages)
-    closing.append(threading.Thread(target=sender.close))
-    closing[-1].start()
-
-
-def closed() -> None:
-    """All senders are."""
-    while closing:
-        closing.pop().join()
+    behind(sender.close)
 
 
 def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:

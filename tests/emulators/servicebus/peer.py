@@ -6,11 +6,11 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from peeklock.emulators.servicebus import encode, frames
-from peeklock.emulators.servicebus.attach import SESSION_FILTER
-from peeklock.emulators.servicebus.connection import AMQP_HEADER
-from peeklock.emulators.servicebus.decode import Described, decode
-from peeklock.emulators.servicebus.encode import FALSE, NULL, TRUE
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.attach import SESSION_FILTER
+from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER
+from peeklock.emulators.servicebus.amqp.decode import Described, decode
+from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
 
 WINDOW = 2**31 - 1
 
@@ -86,6 +86,13 @@ class Peer:
         windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
         self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
         self.expect(frames.FLOW)
+
+    def sync_behind(self, found: list[tuple[int, bytes]]) -> None:
+        """All that was said has been heard; the deliveries that came before the answer are appended."""
+        windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
+        self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
+        while (came := self.next()) is not None and came[0] == frames.TRANSFER:
+            found.append((came[1][1], came[2]))
 
     # -- listening
 

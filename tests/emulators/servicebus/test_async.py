@@ -6,11 +6,27 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage, ServiceBusReceiveMode, ServiceBusSubQueue
+from azure.servicebus import (
+    NEXT_AVAILABLE_SESSION,
+    ServiceBusMessage,
+    ServiceBusReceivedMessage,
+    ServiceBusReceiveMode,
+    ServiceBusSubQueue,
+)
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.exceptions import MessageLockLostError, MessagingEntityNotFoundError
+from azure.servicebus.exceptions import (
+    MessageLockLostError,
+    MessageNotFoundError,
+    MessageSizeExceededError,
+    MessagingEntityNotFoundError,
+    OperationTimeoutError,
+    ServiceBusServerBusyError,
+    SessionCannotBeLockedError,
+    SessionLockLostError,
+)
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.faults import Faults
+from peeklock.emulators.servicebus import Rule, ServiceBusEmulator
 from tests.emulators.servicebus.kit import texts
 
 
@@ -18,8 +34,8 @@ def connect(bus: ServiceBusEmulator) -> ServiceBusClient:
     return ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
 
 
-async def take(receiver: ServiceBusReceiver, count: int) -> list[object]:
-    found: list[object] = []
+async def take(receiver: ServiceBusReceiver, count: int) -> list[ServiceBusReceivedMessage]:
+    found: list[ServiceBusReceivedMessage] = []
     while len(found) < count:
         more = await receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
         assert more
@@ -123,3 +139,74 @@ def test_an_unknown_entity_is_not_found(bus: ServiceBusEmulator) -> None:
 
     with pytest.raises(MessagingEntityNotFoundError):
         asyncio.run(scenario())
+
+
+def test_the_rest_of_what_an_entity_does(bus: ServiceBusEmulator) -> None:
+    """Time to live, last deliveries, repeated ids, forwarding, prefetched messages given back."""
+    bus.add_queue("orders", max_delivery_count=2, default_ttl=60, dead_letter_expired=True, duplicate_window=60)
+    bus.add_queue("gate", forward_to="orders")
+
+    async def scenario() -> None:
+        async with connect(bus) as client:
+            async with client.get_queue_sender("gate") as sender:
+                batch = await sender.create_message_batch()
+                for text in ("a", "b", "a"):
+                    batch.add_message(ServiceBusMessage(text, message_id=text))
+                await sender.send_messages(batch)
+            async with client.get_queue_receiver("orders", prefetch_count=10) as receiver:
+                for _ in range(3):  # a, b, which was fetched before, and a again
+                    (message,) = await receiver.receive_messages(1, max_wait_time=10)
+                    await receiver.abandon_message(message)
+            assert [(one.body, one.delivery_count, one.locked) for one in bus.messages("orders")] == [(b"b", 1, False)]
+            bus.advance(60)
+            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
+                reasons = {str(one): one.dead_letter_reason for one in await take(letters, 2)}
+            assert reasons == {"a": "MaxDeliveryCountExceeded", "b": "TTLExpiredException"}
+
+    asyncio.run(scenario())
+
+
+def test_topics_and_rules(bus: ServiceBusEmulator) -> None:
+    bus.add_topic("events")
+    bus.add_subscription("events", "large", rules=[Rule.sql("size > 10", action="SET sys.Label = 'large'")])
+
+    async def scenario() -> None:
+        async with connect(bus) as client:
+            async with client.get_topic_sender("events") as sender:
+                sizes = [ServiceBusMessage(str(size), application_properties={"size": size}) for size in (5, 11)]
+                await sender.send_messages(sizes)
+            async with client.get_subscription_receiver("events", "large") as receiver:
+                (message,) = await receiver.receive_messages(5, max_wait_time=10)
+                assert (str(message), message.subject) == ("11", "large")
+
+    asyncio.run(scenario())
+
+
+def test_error_conditions(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("grouped", requires_session=True, lock_duration=30)
+    bus.add_queue("orders")
+
+    async def scenario() -> None:
+        async with connect(bus) as client, client.get_queue_receiver("grouped", session_id="s") as holder:
+            with pytest.raises(SessionCannotBeLockedError):
+                async with client.get_queue_receiver("grouped", session_id="s"):
+                    pass
+            with pytest.raises(OperationTimeoutError):
+                async with client.get_queue_receiver(
+                    "grouped", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.2
+                ) as other:
+                    await other.receive_messages(1)
+            bus.advance(31)
+            with pytest.raises(SessionLockLostError):
+                await holder.session.get_state()
+            async with client.get_queue_receiver("orders") as receiver:
+                with pytest.raises(MessageNotFoundError):
+                    await receiver.receive_deferred_messages(5)
+            async with client.get_queue_sender("orders") as sender:
+                with pytest.raises(MessageSizeExceededError):
+                    await sender.send_messages(ServiceBusMessage(b"x" * 1_100_000))
+                bus.faults = Faults(refuse=1)
+                with pytest.raises(ServiceBusServerBusyError):
+                    await sender.send_messages(ServiceBusMessage("a"))
+
+    asyncio.run(scenario())

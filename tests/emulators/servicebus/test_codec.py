@@ -12,14 +12,16 @@ import pytest
 from azure.servicebus._pyamqp._decode import _DECODE_BY_CONSTRUCTOR
 from azure.servicebus._pyamqp._encode import encode_value
 from azure.servicebus._pyamqp.types import TYPE, VALUE, AMQPTypes
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp.scan import DEEPEST, fields, skip
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError
-from peeklock.emulators.servicebus.scan import DEEPEST, fields, skip
 
+UNHURRIED = settings(deadline=None)
+"""A busy machine may stop a test for longer than an example takes."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.integers(-62_135_596_800_000, 253_402_300_799_000).map(lambda ms: EPOCH + timedelta(milliseconds=ms))
 SCALARS: st.SearchStrategy[Any] = st.one_of(
@@ -39,6 +41,7 @@ VALUES = st.recursive(
 )
 
 
+@UNHURRIED
 @given(VALUES)
 def test_a_value_comes_back(value: Any) -> None:
     data = encode.value(value)
@@ -46,6 +49,7 @@ def test_a_value_comes_back(value: Any) -> None:
     assert skip(data, 0) == len(data)
 
 
+@UNHURRIED
 @given(VALUES)
 def test_the_sdk_reads_what_we_write(value: Any) -> None:
     data = memoryview(encode.value(value))
@@ -205,12 +209,14 @@ def outcome(read: Callable[[bytes], Any], data: bytes) -> str:
     return "a value"
 
 
+@UNHURRIED
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_an_amqp_error(data: bytes) -> None:
     assert outcome(decode, data) in {"a value", DECODE}
     assert outcome(lambda given: skip(given, 0), data) in {"a value", DECODE}
 
 
+@UNHURRIED
 @given(VALUES, st.data())
 def test_a_value_with_a_changed_byte_is_a_value_or_an_amqp_error(value: Any, data: st.DataObject) -> None:
     encoded = bytearray(encode.value(value))
@@ -223,6 +229,7 @@ def test_a_value_with_a_changed_byte_is_a_value_or_an_amqp_error(value: Any, dat
     assert end <= len(encoded)
 
 
+@UNHURRIED
 @given(st.integers(0, 60))
 def test_a_value_that_is_cut_off_is_an_amqp_error(cut: int) -> None:
     whole_value = encode.value({"a": [1, "two", b"three", None, 4.0], "b": {"c": uuid.UUID(int=7)}})

@@ -16,7 +16,6 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import MessagingEntityNotFoundError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.__main__ import main
 from peeklock.emulators.servicebus.configfile import Part
 from peeklock.errors import ConfigError
 from tests.emulators.servicebus.kit import LETTERS, closed, one, send
@@ -142,6 +141,7 @@ def send_to(client: ServiceBusClient, name: str) -> None:
             rule(CorrelationFilter={"Properties": {"a": [1]}}),
             "CorrelationFilter.Properties.a: [1] is no text, number or boolean",
         ),
+        (rule(CorrelationFilter={"Properties": {"a": 2**64}}), "Rules[0].Properties: the rule 'r' has a value"),
         (rule(CorrelationFilter={"Properties": 1}), "CorrelationFilter.Properties: 1 is no object"),
     ],
 )
@@ -203,6 +203,18 @@ def test_the_program_takes_a_file() -> None:
         assert program.wait(10) == 0
 
 
-def test_the_program_says_what_is_wrong_with_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--config", str(tmp_path / "missing.json")]) == 2
-    assert "missing.json cannot be read" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        (["--config", "missing.json"], "missing.json cannot be read"),
+        (["--queue", "a", "--queue", "A"], "there is a 'A' already"),
+        ([], "address already in use"),
+    ],
+)
+def test_the_program_says_why_it_cannot_start(more: list[str], error: str) -> None:
+    with ServiceBusEmulator() as bus:
+        command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", str(bus.port), *more]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert error in run.stderr
+    assert len(run.stderr.splitlines()) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, one, send
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, send
 
 TRANSFER = "/$Transfer/$DeadLetterQueue"
 
@@ -16,13 +16,13 @@ def test_messages_and_letters_are_forwarded(bus: ServiceBusEmulator, client: Ser
     bus.add_queue("letters")
     send(client, "first", "skipped", "a")
     assert bus.messages("first") == []
-    with client.get_queue_receiver("second") as receiver:
+    with leaving(client.get_queue_receiver("second")) as receiver:
         receiver.complete_message(one(receiver))
         message = one(receiver)
         assert (str(message), message.sequence_number, message.enqueued_sequence_number) == ("a", 2, 2)
         receiver.dead_letter_message(message, reason="why")
     assert bus.messages("second" + LETTERS) == []
-    with client.get_queue_receiver("letters") as receiver:
+    with leaving(client.get_queue_receiver("letters")) as receiver:
         letter = one(receiver)
     assert (str(letter), letter.dead_letter_source, letter.delivery_count) == ("a", "second", 0)
     assert letter.dead_letter_reason == "why"
@@ -45,7 +45,7 @@ def test_a_message_that_cannot_go_on_is_in_the_transfer_dead_letter_queue(
         "round": ["MaxTransferHopCountExceeded"],
     }
     transfer = ServiceBusSubQueue.TRANSFER_DEAD_LETTER
-    with client.get_queue_receiver("astray", sub_queue=transfer) as receiver:
+    with leaving(client.get_queue_receiver("astray", sub_queue=transfer)) as receiver:
         receiver.complete_message(one(receiver))
     assert bus.messages("astray" + TRANSFER) == []
 

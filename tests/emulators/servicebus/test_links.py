@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames, wire
-from peeklock.emulators.servicebus.decode import whole
-from peeklock.emulators.servicebus.encode import FALSE, NULL, TRUE
+from peeklock.emulators.servicebus import ServiceBusEmulator, wire
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.decode import whole
+from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, disposition_frame, transfer_frame
 
 ACCEPTED = frames.outcome(frames.ACCEPTED)

@@ -10,13 +10,13 @@ from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusMessag
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError, ServiceBusError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, one, receive, send, texts
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 
 def test_a_lock_ends_and_its_settlement_is_refused(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", lock_duration=30)
     send(client, "orders", "a")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         first = one(receiver)
         bus.advance(29)
         assert bus.messages("orders")[0].locked
@@ -38,7 +38,7 @@ def test_a_lock_ends_and_its_settlement_is_refused(bus: ServiceBusEmulator, clie
 def test_a_renewed_lock_ends_later(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", lock_duration=30)
     send(client, "orders", "a")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         message = one(receiver)
         bus.advance(20)
         until = receiver.renew_message_lock(message)
@@ -52,7 +52,10 @@ def test_the_sdks_renewer_keeps_a_lock(bus: ServiceBusEmulator, client: ServiceB
     """The renewer looks once a second, and says nothing when it has renewed."""
     bus.add_queue("orders", lock_duration=2)
     send(client, "orders", "a")
-    with AutoLockRenewer(max_lock_renewal_duration=30) as renewer, client.get_queue_receiver("orders") as receiver:
+    with (
+        AutoLockRenewer(max_lock_renewal_duration=30) as renewer,
+        leaving(client.get_queue_receiver("orders")) as receiver,
+    ):
         message = one(receiver)
         began = message.locked_until_utc
         renewer.register(receiver, message)
@@ -67,13 +70,13 @@ def test_the_sdks_renewer_keeps_a_lock(bus: ServiceBusEmulator, client: ServiceB
 def test_the_last_delivery_makes_a_letter(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", lock_duration=30, max_delivery_count=3)
     send(client, "orders", "a")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         receiver.abandon_message(one(receiver))
         receiver.abandon_message(one(receiver))
         assert one(receiver).delivery_count == 2
         bus.advance(30)
     assert bus.messages("orders") == []
-    with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
+    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
         for count in range(5):
             letter = one(receiver)
             assert letter.dead_letter_reason == "MaxDeliveryCountExceeded"
@@ -97,7 +100,7 @@ def test_a_message_expires(bus: ServiceBusEmulator, client: ServiceBusClient) ->
     assert letter.properties["DeadLetterReason"] == "TTLExpiredException"
     assert bus.messages("dropped") == bus.messages("dropped" + LETTERS) == []
     send(client, "dropped", "c")
-    with client.get_queue_receiver("dropped") as receiver:
+    with leaving(client.get_queue_receiver("dropped")) as receiver:
         assert one(receiver).time_to_live == timedelta(seconds=60)
 
 
@@ -106,7 +109,7 @@ def test_a_locked_message_expires_when_its_lock_ends_and_a_deferred_one_when_ask
 ) -> None:
     bus.add_queue("orders", lock_duration=300, default_ttl=60, dead_letter_expired=True)
     send(client, "orders", "a", "b", "c")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         done, abandoned, deferred = receive(receiver, 3)
         receiver.defer_message(deferred)
         bus.advance(100)
@@ -122,7 +125,7 @@ def test_a_locked_message_expires_when_its_lock_ends_and_a_deferred_one_when_ask
 def test_what_is_not_deferred_is_not_found(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", "a", "b")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         deferred = one(receiver)
         receiver.defer_message(deferred)
         number = deferred.sequence_number or 0
@@ -136,7 +139,7 @@ def test_what_is_not_deferred_is_not_found(bus: ServiceBusEmulator, client: Serv
 def test_scheduled_messages_come_when_they_are_due(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     now = datetime.now(UTC)
-    with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+    with client.get_queue_sender("orders") as sender, leaving(client.get_queue_receiver("orders")) as receiver:
         numbers = sender.schedule_messages([ServiceBusMessage("a"), ServiceBusMessage("b")], now + timedelta(minutes=5))
         sender.send_messages(ServiceBusMessage("c", scheduled_enqueue_time_utc=now + timedelta(minutes=1)))
         sender.cancel_scheduled_messages(numbers[0])

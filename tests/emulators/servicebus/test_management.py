@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.wire import request
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, transfer_frame
 
@@ -83,6 +84,9 @@ SQL = {"sql-filter": {"expression": "1=1"}}
         ),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {}}}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "", "rule-description": SQL}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r" * 51, "rule-description": SQL}, 400, ARGUMENT),
+        (SOME, "add-rule", {"rule-name": "r", "rule-description": {"correlation-filter": {"label": 1}}}, 200, None),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"sql-filter": {"expression": "a"}}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {**SQL, "sql-rule-action": {}}}, 400, ARGUMENT),
         (SOME, "add-rule", {"rule-name": "r", "rule-description": {"correlation-filter": {"odd": 1}}}, 400, ARGUMENT),

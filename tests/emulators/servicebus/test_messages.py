@@ -18,7 +18,7 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType, Amq
 from azure.servicebus.exceptions import MessageSizeExceededError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, one, receive, send, texts
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 UUID5 = uuid.UUID(int=5)
 
@@ -51,7 +51,7 @@ def test_everything_a_sender_writes_comes_out(bus: ServiceBusEmulator, client: S
             time_to_live=timedelta(hours=1),
         ),
     )
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         message = one(receiver)
         now = datetime.now(UTC)
         assert timedelta(seconds=30) < (message.locked_until_utc or now) - now < timedelta(seconds=61)
@@ -78,7 +78,7 @@ def test_bodies_of_values_and_sequences_and_a_durable_header_come_out(
         sender.send_messages(
             AmqpAnnotatedMessage(sequence_body=[[1, 2], [3]], properties=AmqpMessageProperties(message_id=UUID5))
         )
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         value, sequence = receive(receiver, 2)
     assert value.body_type is AmqpMessageBodyType.VALUE
     assert value.body == {b"a": [1, b"b"]}
@@ -97,7 +97,7 @@ def test_batches_lists_and_order(bus: ServiceBusEmulator, client: ServiceBusClie
             batch.add_message(ServiceBusMessage(f"b{n}", message_id=f"b{n}"))
         sender.send_messages(batch)
     expected = [f"a{n}" for n in range(20)] + [f"b{n}" for n in range(20)]
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         assert texts(receiver.peek_messages(max_message_count=100)) == expected
         messages = receive(receiver, 40)
         assert texts(messages) == expected
@@ -112,7 +112,7 @@ def test_a_large_message_takes_several_frames_each_way(bus: ServiceBusEmulator, 
     with client.get_queue_sender("orders") as sender:
         for body in bodies:
             sender.send_messages(ServiceBusMessage(body))
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         assert [b"".join(message.body) for message in receiver.peek_messages(3)] == bodies
         assert [b"".join(message.body) for message in receive(receiver, 3)] == bodies
 
@@ -130,7 +130,7 @@ def test_receive_and_delete(bus: ServiceBusEmulator, client: ServiceBusClient) -
     bus.add_queue("orders")
     send(client, "orders", "a", "b", "c")
     mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    with client.get_queue_receiver("orders", receive_mode=mode) as receiver:
+    with leaving(client.get_queue_receiver("orders", receive_mode=mode)) as receiver:
         messages = receive(receiver, 2)
     assert texts(messages) == ["a", "b"]
     assert messages[0].lock_token is None
@@ -141,7 +141,7 @@ def test_prefetch_and_the_iterator(bus: ServiceBusEmulator, client: ServiceBusCl
     bus.add_queue("orders")
     send(client, "orders", *[str(n) for n in range(30)])
     found: list[str] = []
-    with client.get_queue_receiver("orders", prefetch_count=10, max_wait_time=0.5) as receiver:
+    with leaving(client.get_queue_receiver("orders", prefetch_count=10, max_wait_time=0.5)) as receiver:
         for message in receiver:
             receiver.complete_message(message)
             found.append(str(message))
@@ -164,7 +164,7 @@ def test_a_closed_receiver_gives_back_what_it_prefetched_without_counting(
 def test_settlement(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", ServiceBusMessage("a", application_properties={"mine": 1}), "b", "c")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         abandoned, lettered, deferred = receive(receiver, 3)
         receiver.abandon_message(abandoned)
         receiver.dead_letter_message(lettered, reason="why", error_description="a longer why")
@@ -173,7 +173,7 @@ def test_settlement(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
         assert (str(again), again.delivery_count) == ("a", 1)
         states = {str(message): message.state.name for message in receiver.peek_messages(10, sequence_number=1)}
         assert states == {"a": "ACTIVE", "c": "DEFERRED"}
-    with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver:
+    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
         letter = one(receiver)
         assert str(letter) == "b"
         assert (letter.dead_letter_reason, letter.dead_letter_error_description) == ("why", "a longer why")
@@ -187,7 +187,7 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
 ) -> None:
     bus.add_queue("orders", max_delivery_count=3)
     send(client, "orders", "a", "b", "c", "d")
-    with client.get_queue_receiver("orders") as receiver:
+    with leaving(client.get_queue_receiver("orders")) as receiver:
         messages = receive(receiver, 4)
         for message in messages:
             receiver.defer_message(message)
@@ -202,7 +202,9 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
         (back,) = receiver.receive_deferred_messages(numbers[2])
         assert back.delivery_count == 1
         receiver.renew_message_lock(back)
-    with client.get_queue_receiver("orders", receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE) as receiver:
+    with leaving(
+        client.get_queue_receiver("orders", receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
+    ) as receiver:
         assert texts(receiver.receive_deferred_messages(numbers[3])) == ["d"]
     (letter,) = bus.messages("orders" + LETTERS)
     assert (letter.body, letter.properties["DeadLetterReason"]) == (b"b", "why")
@@ -211,12 +213,37 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
 def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", ServiceBusMessage("a", message_id="m-1"))
-    with client.get_queue_receiver("orders") as receiver, client.get_queue_sender("orders") as sender:
+    with leaving(client.get_queue_receiver("orders")) as receiver, client.get_queue_sender("orders") as sender:
         receiver.dead_letter_message(one(receiver), reason="why")
-        with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
+        with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as letters:
             letter = one(letters)
             sender.send_messages(ServiceBusMessage(b"".join(letter.body), message_id=letter.message_id))
             letters.complete_message(letter)
         message = one(receiver)
         assert (str(message), message.message_id, message.delivery_count) == ("a", "m-1", 0)
         receiver.complete_message(message)
+
+
+def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    bus.add_queue("orders")
+    odd = "z\u0000\u00e9\u4e16\U0001f600"
+    with client.get_queue_sender("orders") as sender, leaving(client.get_queue_receiver("orders")) as receiver:
+        assert receiver.peek_messages(10) == []
+        assert receiver.receive_messages(1, max_wait_time=0.2) == []
+        sender.send_messages([])
+        sender.send_messages(sender.create_message_batch())
+        assert bus.messages("orders") == []
+        sender.send_messages([ServiceBusMessage(""), ServiceBusMessage(b"")])
+        named = {"message_id": odd, "correlation_id": odd, "subject": odd, "partition_key": odd, "to": odd}
+        sender.send_messages(ServiceBusMessage(odd, application_properties={odd: odd, "": ""}, **cast("Any", named)))
+        sender.send_messages(ServiceBusMessage(bytes(range(256))))
+        messages = receive(receiver, 4)
+        assert [b"".join(message.body) for message in messages] == [b"", b"", odd.encode(), bytes(range(256))]
+        for message in messages[:3]:
+            receiver.complete_message(message)
+        receiver.dead_letter_message(messages[3], reason=odd, error_description=odd * 500)
+    found = messages[2]
+    assert [found.message_id, found.correlation_id, found.subject, found.partition_key, found.to] == [odd] * 5
+    assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
+    (letter,) = bus.messages("orders" + LETTERS)
+    assert letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}

@@ -6,14 +6,16 @@ import random
 import resource
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
-from peeklock.emulators.servicebus.connection import AMQP_HEADER, SASL_HEADER
-from peeklock.emulators.servicebus.encode import NULL, TRUE
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER, SASL_HEADER
+from peeklock.emulators.servicebus.amqp.encode import NULL, TRUE
 from tests.emulators.servicebus.peer import (
     Peer,
     attach_frame,
@@ -227,6 +229,34 @@ def test_the_silent_are_cut_off_and_those_who_beat_are_not() -> None:
         assert [beating.next() for _ in range(20)] == [None] * 20
         stop.set()
         thread.join()
+
+
+def test_a_fault_of_ours_ends_one_connection_and_is_logged(
+    bus: ServiceBusEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert bus._running is not None
+    queue = bus._running[1].broker.queue("q")
+    del queue.path
+    with Peer(bus.port).open().begin() as peer, Peer(bus.port).open().begin() as other:
+        peer.say(attach_frame("q/$management", 0, receiving=True), attach_frame("q/$management", 1, receiving=False))
+        peer.say(flow_frame(1), transfer_frame(0, request("peek-message"), handle=1))
+        peer.say(transfer_frame(1, request("get-session-state"), handle=1))  # its refusal names the path
+        assert peer.ended() == "amqp:internal-error"
+        other.sync()
+    assert works(bus)
+    assert [record.getMessage() for record in caplog.records] == ["a frame of a client could not be handled"]
+
+
+def request(operation: str) -> bytes:
+    name = encode.map_([(encode.string("operation"), encode.string(f"com.microsoft:{operation}"))])
+    return encode.described(0x74, name) + encode.described(0x77, encode.map_([]))
+
+
+def test_a_client_does_not_choose_how_fast_it_is_beaten_to(bus: ServiceBusEmulator) -> None:
+    with Peer(bus.port).open(idle=1) as peer:
+        began = time.monotonic()
+        assert [peer.next() for _ in range(10)] == [None] * 10
+        assert time.monotonic() - began > 0.08
 
 
 def test_half_open_connections_do_not_hold_up_the_stop() -> None:

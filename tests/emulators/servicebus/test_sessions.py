@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import (
 )
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, one, receive, send, texts
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 
 def grouped(*bodies: str) -> list[ServiceBusMessage]:
@@ -27,14 +27,17 @@ def grouped(*bodies: str) -> list[ServiceBusMessage]:
 def test_a_session_is_received_in_order_by_one_receiver(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True)
     send(client, "orders", *grouped("a1", "b1", "a2", "b2", "a3"))
-    with client.get_queue_receiver("orders", session_id="a") as receiver:
+    with leaving(client.get_queue_receiver("orders", session_id="a")) as receiver:
         assert receiver.session.session_id == "a"
         messages = receive(receiver, 3)
         assert texts(messages) == ["a1", "a2", "a3"]
         assert {message.session_id for message in messages} == {"a"}
-        with pytest.raises(SessionCannotBeLockedError), client.get_queue_receiver("orders", session_id="a") as other:
+        with (
+            pytest.raises(SessionCannotBeLockedError),
+            leaving(client.get_queue_receiver("orders", session_id="a")) as other,
+        ):
             receive(other)
-        with client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION) as other:
+        with leaving(client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION)) as other:
             assert other.session.session_id == "b"
             assert texts(receive(other, 2)) == ["b1", "b2"]
         receiver.complete_message(messages[0])
@@ -42,7 +45,7 @@ def test_a_session_is_received_in_order_by_one_receiver(bus: ServiceBusEmulator,
         receiver.abandon_message(messages[2])
         again = one(receiver)
         assert (str(again), again.delivery_count) == ("a3", 1)
-    with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
+    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as letters:
         letter = one(letters)
         assert (str(letter), letter.session_id) == ("a2", "a")
 
@@ -79,10 +82,10 @@ def test_state_and_renewal(bus: ServiceBusEmulator, client: ServiceBusClient) ->
 def test_a_lost_session_ends_its_receiver(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True, lock_duration=30)
     send(client, "orders", *grouped("a1", "a2"))
-    with client.get_queue_receiver("orders", session_id="a") as receiver:
+    with leaving(client.get_queue_receiver("orders", session_id="a")) as receiver:
         message = one(receiver)
         bus.advance(30)
-        with client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION) as other:
+        with leaving(client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION)) as other:
             again = one(other)
             assert (str(again), again.delivery_count) == ("a1", 1)
             with pytest.raises((SessionLockLostError, MessageLockLostError)):
@@ -93,7 +96,7 @@ def test_a_lost_session_ends_its_receiver(bus: ServiceBusEmulator, client: Servi
 
 def test_management_of_a_lost_session_is_refused(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True, lock_duration=30)
-    with client.get_queue_receiver("orders", session_id="a") as receiver:
+    with leaving(client.get_queue_receiver("orders", session_id="a")) as receiver:
         receiver.session.set_state("x")
         bus.advance(31)
         with pytest.raises(SessionLockLostError, match="session-lock-lost"):
@@ -105,7 +108,9 @@ def test_a_receiver_waits_for_the_next_session(bus: ServiceBusEmulator, client: 
     found: list[str] = []
 
     def wait() -> None:
-        with client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20) as receiver:
+        with leaving(
+            client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20)
+        ) as receiver:
             found.extend(texts(receive(receiver)))
 
     thread = threading.Thread(target=wait)
@@ -125,7 +130,7 @@ def test_no_session_in_time(bus: ServiceBusEmulator, client: ServiceBusClient) -
 def test_deferred_messages_of_a_session(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True)
     send(client, "orders", *grouped("a1"))
-    with client.get_queue_receiver("orders", session_id="a") as receiver:
+    with leaving(client.get_queue_receiver("orders", session_id="a")) as receiver:
         message = one(receiver)
         receiver.defer_message(message)
         (again,) = receiver.receive_deferred_messages(message.sequence_number or 0)
@@ -138,7 +143,7 @@ def test_sessions_are_listed(bus: ServiceBusEmulator, client: ServiceBusClient) 
     bus.add_queue("orders", requires_session=True)
     began = datetime.now(UTC) - timedelta(seconds=5)
     send(client, "orders", *grouped(*(f"{letter}1" for letter in "badc")))
-    with client.get_queue_receiver("orders", session_id="x") as receiver:
+    with leaving(client.get_queue_receiver("orders", session_id="x")) as receiver:
         receiver.session.set_state("remembered")
     assert sorted(client.list_queue_sessions("orders")) == ["a", "b", "c", "d", "x"]
     assert list(client.list_queue_sessions("orders", state_updated_after=began)) == ["x"]
@@ -154,11 +159,14 @@ def test_sessions_and_entities_have_to_fit(bus: ServiceBusEmulator, client: Serv
         with pytest.raises(ServiceBusError, match="The SessionId was not set"):
             sender.send_messages([*grouped("a1"), ServiceBusMessage("no session")])
     assert bus.messages("grouped") == []
-    with pytest.raises(ServiceBusError, match="requires sessions"), client.get_queue_receiver("grouped") as receiver:
+    with (
+        pytest.raises(ServiceBusError, match="requires sessions"),
+        leaving(client.get_queue_receiver("grouped")) as receiver,
+    ):
         receive(receiver)
     with (
         pytest.raises(ServiceBusError, match="does not require sessions"),
-        client.get_queue_receiver("plain", session_id="a") as receiver,
+        leaving(client.get_queue_receiver("plain", session_id="a")) as receiver,
     ):
         receive(receiver)
     assert bus.messages("grouped" + LETTERS) == []

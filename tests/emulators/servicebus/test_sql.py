@@ -13,18 +13,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus.decode import Described
+from peeklock.emulators.servicebus.amqp.decode import Described
 from peeklock.emulators.servicebus.sql import EvaluationError, FilterError, parse, parse_action
-from peeklock.emulators.servicebus.sql.grammar import DEEPEST
+from peeklock.emulators.servicebus.sql.cursor import DEEPEST
 from peeklock.emulators.servicebus.sql.pattern import like
 from peeklock.emulators.servicebus.sql.tokens import LONGEST
 from peeklock.emulators.servicebus.view import View
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ID = uuid.UUID(int=7)
+UNHURRIED = settings(deadline=None)
+"""A busy machine may stop a test for longer than an example takes."""
 SEEN = View(
     {"Label": "order-7", "To": "lisbon", "SessionId": "s", "SequenceNumber": 3},
     {
@@ -366,12 +368,14 @@ def quoted(text: str) -> str:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
+@UNHURRIED
 @given(TEXTS)
 def test_any_text_is_a_constant(text: str) -> None:
     assert parse(f"a = {quoted(text)}")(View({}, {"a": text}))
     assert not parse(f"a <> {quoted(text)}")(View({}, {"a": text}))
 
 
+@UNHURRIED
 @given(TEXTS.filter(lambda text: text != ""))
 def test_any_text_is_a_name(name: str) -> None:
     seen = View({}, {name: 1})
@@ -379,12 +383,14 @@ def test_any_text_is_a_name(name: str) -> None:
     assert parse('"' + name.replace('"', '""') + '" = 1')(seen)
 
 
+@UNHURRIED
 @given(st.text("ab%_", max_size=8), st.text("ab", max_size=12))
 def test_patterns_match_as_globs_do(pattern: str, text: str) -> None:
     glob = pattern.replace("%", "*").replace("_", "?")
     assert like(text, pattern, "") is fnmatch.fnmatchcase(text, glob)
 
 
+@UNHURRIED
 @given(st.text("a%_!", max_size=8))
 def test_an_escaped_text_matches_itself_only(text: str) -> None:
     escaped = "".join(f"!{one}" if one in "%_!" else one for one in text)
@@ -399,6 +405,7 @@ def test_a_pattern_of_many_wildcards_takes_no_time() -> None:
 LONGS = st.integers(-(2**63), 2**63 - 1)
 
 
+@UNHURRIED
 @given(LONGS, LONGS.filter(bool))
 def test_longs_are_divided_as_c_sharp_divides(left: int, right: int) -> None:
     seen = View({}, {"a": left, "b": right})
@@ -408,6 +415,7 @@ def test_longs_are_divided_as_c_sharp_divides(left: int, right: int) -> None:
     assert all(isinstance(found[name], int) and -(2**63) <= int(str(found[name])) < 2**63 for name in "qsm")
 
 
+@UNHURRIED
 @given(st.floats(), st.floats())
 def test_no_double_is_too_much(left: float, right: float) -> None:
     seen = View({}, {"a": left, "b": right})
@@ -423,6 +431,7 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
+@UNHURRIED
 @given(st.lists(WORDS, max_size=25).map(" ".join) | st.text(max_size=40))
 def test_any_words_are_a_filter_or_an_error_that_says_where(text: str) -> None:
     assert outcome(lambda: parse(text, {"p": 1})(SEEN), text)
@@ -461,6 +470,7 @@ def worst(parts: list[tuple[str, object]], decisive: bool) -> object:
     return decisive if decisive in found else None if None in found else not decisive
 
 
+@UNHURRIED
 @given(conditions())
 def test_conditions_of_any_depth(made: tuple[str, object]) -> None:
     text, value = made

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
-from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import LETTERS, one, receive
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 
@@ -38,12 +40,12 @@ def test_every_subscription_gets_its_own_copy(bus: ServiceBusEmulator, client: S
     bus.add_subscription("events", "second", max_delivery_count=1)
     with client.get_topic_sender("events") as sender:
         sender.send_messages([ServiceBusMessage(text, message_id=text) for text in "ab"])
-    with client.get_subscription_receiver("events", "first") as receiver:
+    with leaving(client.get_subscription_receiver("events", "first")) as receiver:
         receiver.complete_message(one(receiver))
-    with client.get_subscription_receiver("events", "second") as receiver:
+    with leaving(client.get_subscription_receiver("events", "second")) as receiver:
         receiver.abandon_message(one(receiver))
     dead = ServiceBusSubQueue.DEAD_LETTER
-    with client.get_subscription_receiver("events", "second", sub_queue=dead) as receiver:
+    with leaving(client.get_subscription_receiver("events", "second", sub_queue=dead)) as receiver:
         letter = one(receiver)
         assert (letter.message_id, letter.dead_letter_reason) == ("a", "MaxDeliveryCountExceeded")
     assert bodies(bus, "first") == bodies(bus, "second") == [b"b"]
@@ -73,7 +75,7 @@ def test_rules_choose_and_their_actions_change_a_copy_of_their_own(
         (b"50", {"size": 50, "seen": True, "RuleName": "large"}),
         (b"50", {"RuleName": "less"}),
     ]
-    with client.get_subscription_receiver("events", "marked") as receiver:
+    with leaving(client.get_subscription_receiver("events", "marked")) as receiver:
         assert [message.subject for message in receive(receiver, 4)] == [None, None, "big", None]
 
 
@@ -134,7 +136,7 @@ def test_a_message_that_a_rule_cannot_be_applied_to_is_a_letter(
     assert bodies(bus, "kept") == [b"a", b"a", b"b"]
     assert bodies(bus, "dropped") == bodies(bus, "dropped" + LETTERS) == []
     dead = ServiceBusSubQueue.DEAD_LETTER
-    with client.get_subscription_receiver("events", "kept", sub_queue=dead) as receiver:
+    with leaving(client.get_subscription_receiver("events", "kept", sub_queue=dead)) as receiver:
         first, second = receive(receiver, 2)
     assert first.dead_letter_error_description == "a number and a text cannot be compared with >"
     assert second.dead_letter_error_description == "a text and a text cannot be compared with >"
@@ -149,6 +151,16 @@ def test_what_is_no_rule_is_said_at_once(bus: ServiceBusEmulator) -> None:
         Rule.correlation(label="a", action="DROP")
     with pytest.raises(ConfigError, match="object is no AMQP type"):
         Rule.correlation(properties={"a": object()})
+    unspeakable: list[Callable[[], Rule]] = [
+        lambda: Rule.correlation(properties={"a": 2**64}),
+        lambda: Rule.correlation(label="\ud800"),
+        lambda: Rule.sql("1=1", name="\ud800"),
+    ]
+    for rule in unspeakable:
+        with pytest.raises(ConfigError, match="none of AMQP"):
+            rule()
+    with pytest.raises(ConfigError, match="the name '' of a rule is not valid"):
+        Rule.sql("1=1", name="")
     with pytest.raises(ConfigError, match=r"two rules .* '\$Default'"):
         bus.add_subscription("events", "twice", rules=[Rule.sql("1=1"), Rule.sql("1=0")])
 
@@ -201,3 +213,15 @@ def test_an_action_may_give_a_session(bus: ServiceBusEmulator) -> None:
     publish(bus, sized(5))
     (message,) = bus.messages("events/Subscriptions/grouped")
     assert (message.session_id, message.message_id, dict(message.properties)) == ("s", "m-5", {"RuleName": "$Default"})
+
+
+def test_an_action_changes_the_id_that_repeated_messages_are_known_by(bus: ServiceBusEmulator) -> None:
+    """Where they are forwarded to; in the subscription itself nothing is looked for, and the last id cannot be removed."""
+    bus.add_topic("events")
+    bus.add_queue("orders", duplicate_window=60)
+    same = Rule.sql("1=1", action="SET sys.MessageId = 'same'")
+    bus.add_subscription("events", "forwarding", forward_to="orders", rules=[same])
+    bus.add_subscription("events", "kept", rules=[Rule.sql("1=1", action="REMOVE sys.MessageId")])
+    publish(bus, sized(5), sized(6))
+    assert [(message.body, message.message_id) for message in bus.messages("orders")] == [(b"5", "same")]
+    assert [message.message_id for message in bus.messages("events/Subscriptions/kept")] == ["m-5", "m-6"]

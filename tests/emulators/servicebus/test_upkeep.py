@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, encode, frames
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.deadlines import SPARE, Deadlines
 from peeklock.emulators.timeline import Timeline
-from tests.emulators.servicebus.kit import LETTERS, one, send, wait_until
+from tests.emulators.servicebus.kit import LETTERS, leaving, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 
@@ -21,7 +22,7 @@ def test_a_letter_of_an_expired_message_is_not_delivered_from_its_queue(
     send(client, "q", ServiceBusMessage("a", time_to_live=timedelta(seconds=60)), "b")
     bus.advance(60)
     assert [message.body for message in bus.messages("q" + LETTERS)] == [b"a"]
-    with client.get_queue_receiver("q") as receiver:
+    with leaving(client.get_queue_receiver("q")) as receiver:
         assert str(one(receiver)) == "b"
     assert [(message.body, message.locked) for message in bus.messages("q" + LETTERS)] == [(b"a", False)]
 

@@ -6,6 +6,10 @@ with ServiceBusEmulator() as bus:
     ...
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
+
+What it does not have: TLS, WebSockets, transactions, partitions, JMS, quotas on entities, and the management API over
+HTTPS (entities are added here, rules also by clients). It takes any key. A message may have 1 MiB, as in the premium tier.
+Nothing is kept after `stop`.
 """
 
 from __future__ import annotations

@@ -13,15 +13,15 @@ from peeklock.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ends with 0 on SIGINT and SIGTERM, and with 2 where the configuration is wrong."""
+    """Ends with 0 on SIGINT and SIGTERM, and with 2 where the configuration is wrong or the port taken."""
     given = _parser().parse_args(arguments)
-    try:
-        emulator = _emulator(given)
-    except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # before the thread starts: it inherits this
+    try:
+        emulator = _emulator(given).start()
+    except (ConfigError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     with emulator:
         sys.stdout.write(emulator.connection_string + "\n")
         sys.stdout.flush()

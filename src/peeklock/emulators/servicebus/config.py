@@ -14,8 +14,8 @@ from typing import Any
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.configfile import Part, load
 from peeklock.emulators.servicebus.rulebook import DEFAULT, EVERYTHING, Rule
-from peeklock.emulators.servicebus.sql import FilterError
 from peeklock.emulators.servicebus.world import Settings
+from peeklock.errors import ConfigError
 
 Add = Callable[[Broker], None]
 Read = Callable[[Part], object]
@@ -122,7 +122,7 @@ def _filter(name: str, part: Part) -> Rule:
         if chosen == "Sql":
             return Rule.sql(_expression(filter_part), name=name, action=action)
         return _correlated(filter_part, name, action)
-    except FilterError as error:
+    except ConfigError as error:
         part.fail(str(error))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from peeklock.emulators.servicebus.decode import is_list, is_map
+from peeklock.emulators.servicebus.amqp.decode import is_list, is_map
 from peeklock.errors import ConfigError
 
 NO_END = 922_337_203_685

@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 from peeklock.delays import Seconds, seconds
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus.amqp.connection import IDLE
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.config import read
-from peeklock.emulators.servicebus.connection import IDLE
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule

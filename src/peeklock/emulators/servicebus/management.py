@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from peeklock.emulators.servicebus import encode, ruleforms, settlement, wire
+from peeklock.emulators.servicebus import ruleforms, settlement, wire
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import is_list, mapped
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.decode import is_list, mapped
 from peeklock.emulators.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
 from peeklock.emulators.servicebus.message import Message
 from peeklock.emulators.servicebus.queue import Queue

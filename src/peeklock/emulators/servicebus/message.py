@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from peeklock.emulators.servicebus import encode
+from peeklock.emulators.servicebus.amqp import encode
 
 ACTIVE, DEFERRED, SCHEDULED = 0, 1, 2
 """`x-opt-message-state`: https://learn.microsoft.com/azure/service-bus-messaging/message-browsing"""

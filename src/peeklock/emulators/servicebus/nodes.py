@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from peeklock.emulators.servicebus import attach
-from peeklock.emulators.servicebus.attach import Attach
+from peeklock.emulators.servicebus.amqp import attach
+from peeklock.emulators.servicebus.amqp.attach import Attach
+from peeklock.emulators.servicebus.amqp.link import ReceivingLink, SendingLink, Sink
+from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
-from peeklock.emulators.servicebus.link import ReceivingLink, SendingLink, Sink
 from peeklock.emulators.servicebus.management import Management
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.receiver import Receiver
 from peeklock.emulators.servicebus.requests import Desk, Responder, tokens
 from peeklock.emulators.servicebus.sender import Sender
-from peeklock.emulators.servicebus.session import Session
 from peeklock.emulators.servicebus.topic import Topic
 
 TOKENS = "$cbs"

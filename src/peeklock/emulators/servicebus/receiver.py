@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from peeklock.emulators.servicebus import attach, frames, settlement, wire
-from peeklock.emulators.servicebus.decode import Described, listed, mapped
+from peeklock.emulators.servicebus import settlement, wire
+from peeklock.emulators.servicebus.amqp import attach, frames
+from peeklock.emulators.servicebus.amqp.decode import Described, listed, mapped
+from peeklock.emulators.servicebus.amqp.link import SendingLink
 from peeklock.emulators.servicebus.errors import AmqpError, Refused
-from peeklock.emulators.servicebus.link import SendingLink
 from peeklock.emulators.servicebus.message import Message
 from peeklock.emulators.servicebus.queue import Queue
 

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from peeklock.emulators.servicebus import encode, wire
+from peeklock.emulators.servicebus import wire
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.link import Answer, SendingLink
+from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.errors import (
     ARGUMENT,
     BUSY,
@@ -20,9 +23,7 @@ from peeklock.emulators.servicebus.errors import (
     SESSION_LOST,
     Refused,
 )  # fmt: skip
-from peeklock.emulators.servicebus.link import Answer, SendingLink
 from peeklock.emulators.servicebus.sender import BUSY_TEXT
-from peeklock.emulators.servicebus.session import Session
 from peeklock.emulators.servicebus.wire import Request
 
 STATUSES = {

@@ -5,17 +5,20 @@ https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from peeklock.emulators.servicebus import encode
+from peeklock.emulators.servicebus.amqp import encode
 from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
 from peeklock.emulators.servicebus.view import View
 from peeklock.errors import ConfigError
 
 DEFAULT = "$Default"
 """The name of the rule that a subscription begins with."""
+LONGEST_NAME = 50
+"""Characters: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,16 @@ class Rule:
     action: SqlAction | None = None
     """What becomes of the copy that is made for this rule."""
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a name or a value that no client could be told."""
+        named = self.matches if isinstance(self.matches, CorrelationFilter) else CorrelationFilter(system={})
+        try:
+            encode.value([self.name, dict(named.system), dict(named.properties)])
+        except (TypeError, ValueError, struct.error) as exc:
+            raise ConfigError(f"the rule {self.name!r} has a value that is none of AMQP: {exc}") from exc
+        if not 0 < len(self.name) <= LONGEST_NAME:
+            raise ConfigError(f"the name {self.name!r} of a rule is not valid: it has 1 to {LONGEST_NAME} characters")
+
     @classmethod
     def sql(
         cls,
@@ -57,7 +70,7 @@ class Rule:
         parameters: Mapping[str, object] | None = None,
     ) -> Self:
         """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
-        where and what to write instead."""
+        where and what to write instead, and ConfigError for its name."""
         return cls(name=name, matches=parse(expression, parameters), action=_action(action))
 
     @classmethod
@@ -77,7 +90,7 @@ class Rule:
         action: str | None = None,
     ) -> Self:
         """For messages whose fields and application properties equal those given. Raises FilterError for the
-        action, ConfigError for a property that no message could have."""
+        action, ConfigError for what no message could have."""
         given = {
             "CorrelationId": correlation_id,
             "MessageId": message_id,
@@ -89,16 +102,8 @@ class Rule:
             "ContentType": content_type,
         }
         system = {field: value for field, value in given.items() if value is not None}
-        _check(properties or {})
         matches = CorrelationFilter(system=system, properties=dict(properties or {}))
         return cls(name=name, matches=matches, action=_action(action))
-
-
-def _check(properties: Mapping[str, object]) -> None:
-    try:
-        encode.value(dict(properties))
-    except TypeError as exc:
-        raise ConfigError(f"a correlation filter's properties: {exc}") from exc
 
 
 def _action(text: str | None) -> SqlAction | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import mapped
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import mapped
 from peeklock.emulators.servicebus.errors import ARGUMENT, Refused
 from peeklock.emulators.servicebus.rulebook import CorrelationFilter, Rule
-from peeklock.emulators.servicebus.sql import FilterError, SqlAction, SqlFilter
+from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter
 from peeklock.emulators.servicebus.view import FIELDS
+from peeklock.errors import ConfigError
 
 _DESCRIPTION, _NO_ACTION, _SQL_ACTION = 0x137_0000_0004, 0x137_0000_0005, 0x137_0000_0006
 _SQL, _TRUE, _FALSE, _CORRELATION = 0x13_7000_0006, 0x13_7000_0007, 0x13_7000_0008, 0x13_7000_0009
@@ -37,7 +38,7 @@ def read(name: str, description: Mapping[Any, Any]) -> Rule:
             return Rule.sql(_expression(description["sql-filter"]), name=name, action=changes)
         if "correlation-filter" in description:
             return _correlation(name, mapped(description["correlation-filter"]), changes)
-    except FilterError as error:
+    except ConfigError as error:
         raise Refused(ARGUMENT, str(error)) from error
     raise Refused(ARGUMENT, f"The rule '{name}' has neither an sql-filter nor a correlation-filter.")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import zlib
 
 from peeklock.emulators.servicebus import wire
-from peeklock.emulators.servicebus.connection import Connection
+from peeklock.emulators.servicebus.amqp.connection import Connection
+from peeklock.emulators.servicebus.amqp.link import Answer
 from peeklock.emulators.servicebus.errors import BUSY, Refused
-from peeklock.emulators.servicebus.link import Answer
 from peeklock.emulators.servicebus.message import Content
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.topic import Topic

@@ -7,8 +7,8 @@ import sys
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.servicebus import settlement, wire
+from peeklock.emulators.servicebus.amqp.connection import Connection
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.connection import Connection
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.nodes import Nodes
 from peeklock.emulators.servicebus.world import World

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import whole
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import whole
 from peeklock.emulators.servicebus.message import (
     CONTENT_TYPE,
     CORRELATION_ID,
@@ -68,8 +68,7 @@ def view(message: Message, ahead: float) -> View:
 
 def _field(content: Content, position: int) -> str | None:
     """AMQP's ids are of several types; to the service they are text."""
-    value = whole(content.properties[position]) if position < len(content.properties) else None
-    return None if value is None else str(value)
+    return _text(whole(content.properties[position]) if position < len(content.properties) else None)
 
 
 def changed(content: Content, before: View, after: View) -> Content:
@@ -79,16 +78,22 @@ def changed(content: Content, before: View, after: View) -> Content:
         for name, value in after.properties.items()
     }
     fields = list(content.properties) + [encode.NULL] * (REPLY_TO_GROUP_ID + 1 - len(content.properties))
-    for name, position in FIELDS.items():
-        if after.system.get(name) != before.system.get(name):
-            fields[position] = encode.value(after.system.get(name))
-    session = after.system.get("SessionId")
+    changes = {name: after.system.get(name) for name in FIELDS if after.system.get(name) != before.system.get(name)}
+    if changes.get("MessageId", "") is None:
+        del changes["MessageId"]  # a message always has one
+    for name, value in changes.items():
+        fields[FIELDS[name]] = encode.value(value)
     return replace(
         content,
         application=application,
         properties=tuple(fields),
-        session=None if session is None else str(session),
+        id=_text(changes.get("MessageId", content.id)),
+        session=_text(changes.get("SessionId", content.session)),
     )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _same(name: str, value: object, before: Mapping[str, object]) -> bool:

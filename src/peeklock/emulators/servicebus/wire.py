@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import Described, decode, whole
+from peeklock.emulators.servicebus.amqp.scan import fields, skip
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError, Refused
 from peeklock.emulators.servicebus.message import GROUP_ID, MESSAGE_ID, STATES, Content, Message, StoredMessage
-from peeklock.emulators.servicebus.scan import fields, skip
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 BATCH = 0x80013700

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from peeklock.emulators.servicebus.sql.action import Statement, statements
+from peeklock.emulators.servicebus.sql.cursor import Cursor
 from peeklock.emulators.servicebus.sql.errors import EvaluationError, FilterError
 from peeklock.emulators.servicebus.sql.grammar import Grammar
 from peeklock.emulators.servicebus.sql.nodes import Run
@@ -43,10 +44,10 @@ class SqlAction:
 
 def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter:
     """`parameters`: the values of what `sql` calls `@name`, with or without the `@`. Raises FilterError."""
-    grammar = Grammar(sql, parameters or {})
-    run = grammar.predicate().run
-    if not grammar.take(Kind.END):
-        grammar.fail(f"AND or OR is missing before {grammar.token}")
+    words = Cursor(sql)
+    run = Grammar(words, parameters or {}).predicate().run
+    if not words.take(Kind.END):
+        words.fail(f"AND or OR is missing before {words.token}")
     return SqlFilter(sql, run)
 
 

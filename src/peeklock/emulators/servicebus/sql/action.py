@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from peeklock.emulators.servicebus.sql import nodes, values
+from peeklock.emulators.servicebus.sql.cursor import Cursor
 from peeklock.emulators.servicebus.sql.grammar import Grammar
 from peeklock.emulators.servicebus.sql.nodes import Property, Run
+from peeklock.emulators.servicebus.sql.terms import property_
 from peeklock.emulators.servicebus.sql.tokens import Kind
 from peeklock.emulators.servicebus.view import FIELDS, View
 
@@ -21,38 +23,40 @@ Statement = Callable[[View], View]
 
 def statements(text: str) -> list[Statement]:
     """Raises FilterError."""
-    grammar = Grammar(text, {})
+    words = Cursor(text)
+    grammar = Grammar(words, {})
     found = [_statement(grammar)]
-    while not grammar.take(Kind.END):
+    while not words.take(Kind.END):
         if len(found) == MOST:
-            grammar.fail(f"an action has at most {MOST} statements")
+            words.fail(f"an action has at most {MOST} statements")
         found.append(_statement(grammar))
     return found
 
 
 def _statement(grammar: Grammar) -> Statement:
-    if grammar.take(Kind.KEYWORD, "SET"):
+    words = grammar.words
+    if words.take(Kind.KEYWORD, "SET"):
         statement = _setting(grammar)
-    elif grammar.take(Kind.KEYWORD, "REMOVE"):
-        statement = _removal(_changeable(grammar))
+    elif words.take(Kind.KEYWORD, "REMOVE"):
+        statement = _removal(_changeable(words))
     else:
-        grammar.fail(f"SET or REMOVE is missing before {grammar.token}")
-    grammar.take(Kind.SIGN, ";", ",")
+        words.fail(f"SET or REMOVE is missing before {words.token}")
+    words.take(Kind.SIGN, ";", ",")
     return statement
 
 
 def _setting(grammar: Grammar) -> Statement:
-    one = _changeable(grammar)
-    grammar.need(Kind.SIGN, "=")
+    one = _changeable(grammar.words)
+    grammar.words.need(Kind.SIGN, "=")
     return _assignment(one, grammar.expression().run)
 
 
-def _changeable(grammar: Grammar) -> Property:
-    at = grammar.token.at
-    one = grammar.property()
+def _changeable(words: Cursor) -> Property:
+    at = words.token.at
+    one = property_(words)
     if one.system and one.name not in FIELDS:
         names = ", ".join(f"sys.{name}" for name in FIELDS)
-        grammar.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
+        words.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
     return one
 
 

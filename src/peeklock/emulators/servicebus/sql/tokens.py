@@ -31,6 +31,9 @@ class Kind(Enum):
     END = auto()
 
 
+NAMES = (Kind.WORD, Kind.NAME)
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     kind: Kind

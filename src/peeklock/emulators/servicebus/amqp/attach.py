@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from peeklock.emulators.servicebus import encode, frames
-from peeklock.emulators.servicebus.decode import Described, listed, mapped
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.decode import Described, listed, mapped
+from peeklock.emulators.servicebus.amqp.scan import fields, skip
 from peeklock.emulators.servicebus.errors import INVALID_FIELD, AmqpError
-from peeklock.emulators.servicebus.scan import fields, skip
 
 SESSION_FILTER = "com.microsoft:session-filter"
 SESSION_UNTIL = "com.microsoft:locked-until-utc"

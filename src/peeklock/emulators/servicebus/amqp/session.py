@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from peeklock.emulators.servicebus import attach, encode, frames
+from peeklock.emulators.servicebus.amqp import attach, encode, frames
+from peeklock.emulators.servicebus.amqp.link import ReceivingLink, SendingLink, handle
 from peeklock.emulators.servicebus.errors import HANDLE_IN_USE, INVALID_FIELD, UNATTACHED, AmqpError, LinkError
-from peeklock.emulators.servicebus.link import ReceivingLink, SendingLink, handle
 
 if TYPE_CHECKING:
-    from peeklock.emulators.servicebus.connection import Connection
+    from peeklock.emulators.servicebus.amqp.connection import Connection
 
 WINDOW = 2**31 - 1
 """Transfers that a client may send: credit and the size of messages bound what it sends, so this need not."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeGuard
 
+from peeklock.emulators.servicebus.amqp.scan import DEEPEST, within
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError
-from peeklock.emulators.servicebus.scan import DEEPEST, within
 
 MOST = 65_536
 """Elements of an array whose elements take no bytes: nothing else bounds their number."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 NULL = b"\x40"
@@ -19,6 +19,7 @@ EMPTY_LIST = b"\x45"
 
 _MOST = 2**63 - 1
 """The largest long."""
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _UINT = struct.Struct(">BI")
 _ULONG = struct.Struct(">BQ")
 _LONG = struct.Struct(">Bq")
@@ -128,7 +129,7 @@ def value(thing: object) -> bytes:
 
 
 def _moment(moment: datetime) -> bytes:
-    return timestamp(moment.timestamp())
+    return _LONG.pack(0x83, (moment.astimezone(UTC) - _EPOCH) // _MILLISECOND)
 
 
 def _items(items: list[object]) -> bytes:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from peeklock.emulators.servicebus import encode
-from peeklock.emulators.servicebus.decode import Described, decode, is_list
-from peeklock.emulators.servicebus.encode import EMPTY_LIST, NULL
+from peeklock.emulators.servicebus.amqp import encode
+from peeklock.emulators.servicebus.amqp.decode import Described, decode, is_list
+from peeklock.emulators.servicebus.amqp.encode import EMPTY_LIST, NULL
+from peeklock.emulators.servicebus.amqp.scan import skip
 from peeklock.emulators.servicebus.errors import DECODE, FRAMING, AmqpError
-from peeklock.emulators.servicebus.scan import skip
 
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 MECHANISMS, SASL_INIT, _CHALLENGE, _RESPONSE, SASL_OUTCOME = range(0x40, 0x45)

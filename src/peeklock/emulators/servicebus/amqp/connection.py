@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from peeklock.emulators.servicebus import encode, frames
+from peeklock.emulators.servicebus.amqp import encode, frames
+from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.errors import FORCED, FRAMING, INTERNAL, INVALID_FIELD, NOT_ALLOWED, AmqpError
-from peeklock.emulators.servicebus.session import Session
 
 if TYPE_CHECKING:
     from peeklock.emulators.servicebus.nodes import Nodes
@@ -26,6 +26,8 @@ LARGEST = 1024 * 1024
 """Bytes of the largest message, over all its frames: the premium tier's limit for AMQP's batches."""
 IDLE = 120.0
 """Seconds of silence that a client is told of. It is cut off after twice that time, as the specification advises."""
+FASTEST = 0.01
+"""Seconds between two heartbeats, however many a client asks for."""
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 
 
@@ -60,8 +62,7 @@ class Connection(asyncio.Protocol):
     # -- of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -88,8 +89,7 @@ class Connection(asyncio.Protocol):
             session.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        self.cut = self.cut or not self._ended
-        self._ended = True
+        self.cut, self._ended = self.cut or not self._ended, True
         for timer in (self._watcher, self._beater):
             if timer is not None:
                 timer.cancel()
@@ -110,12 +110,9 @@ class Connection(asyncio.Protocol):
             self._end()
             return False
         self.send(header)
+        self._layer = frames.SASL if header == SASL_HEADER else frames.AMQP
         if header == SASL_HEADER:
-            mechanisms = encode.symbols(_MECHANISMS)
-            self.send(frames.frame(0, frames.MECHANISMS, mechanisms, kind=frames.SASL))
-            self._layer = frames.SASL
-        else:
-            self._layer = frames.AMQP
+            self.send(frames.frame(0, frames.MECHANISMS, encode.symbols(_MECHANISMS), kind=frames.SASL))
         self._next = self._frame
         return True
 
@@ -167,7 +164,7 @@ class Connection(asyncio.Protocol):
         self.payload_size = min(largest, FRAME) - frames.TRANSFER_SIZE
         self._welcome()
         if isinstance(idle, int) and idle:
-            self._beat(idle / 2000)
+            self._beat(max(idle / 2000, FASTEST))
 
     def _welcome(self) -> None:
         self._opened = True
@@ -199,6 +196,7 @@ class Connection(asyncio.Protocol):
         """An answer that a fault may hold back, or break the connection instead of. `what`: what it answers."""
         faults = self.world.faults
         if self.world.hits("drop", *what):
+            self._flush()  # what was answered before this is not dropped
             self.abort()
         elif self.world.hits("delay", *what):
             self._loop.call_later(faults.delay_s * faults.draw("delay_s", *what), self._late, answer)
@@ -220,8 +218,8 @@ class Connection(asyncio.Protocol):
         """Cut off a client that has been silent for too long; also one that never said a word."""
         silent = self._loop.time() - self._heard
         if silent >= 2 * self._idle:
-            text = f"The connection was inactive for more than the allowed {2 * self._idle:.0f} seconds."
-            self.fail(AmqpError(FORCED, text))
+            allowed = f"{2 * self._idle:.0f} seconds"
+            self.fail(AmqpError(FORCED, f"The connection was inactive for more than the allowed {allowed}."))
             self._flush()
         else:
             self._watcher = self._loop.call_later(2 * self._idle - silent, self._watch)

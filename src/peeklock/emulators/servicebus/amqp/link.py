@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from peeklock.emulators.servicebus import attach, frames
-from peeklock.emulators.servicebus.attach import Attach
+from peeklock.emulators.servicebus.amqp import attach, frames
+from peeklock.emulators.servicebus.amqp.attach import Attach
 from peeklock.emulators.servicebus.errors import INVALID_FIELD, TOO_LARGE, AmqpError, Refused
 
 if TYPE_CHECKING:
-    from peeklock.emulators.servicebus.session import Session
+    from peeklock.emulators.servicebus.amqp.session import Session
 
 CREDIT = 1000
 """Messages that a client may have under way to us."""
