@@ -76,6 +76,10 @@ class Soak:
         for letter in self.mended.values():
             self.cloud.redrive(letter)
         self._wait_for_mended()
+        self._until(lambda: not self._broken())  # the last effects may still be on the way to their records
+        return self._broken()
+
+    def _broken(self) -> list[str]:
         ledger = laws.read(self.ledger)
         dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
         return laws.broken(self.planned, ledger, self.letters, dead)

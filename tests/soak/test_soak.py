@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.soak.aws import Aws
+from tests.soak.azure import Azure
 from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
 from tests.support import ROOT
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))
 
-CLOUDS: dict[str, Any] = {"sqs": Aws}
+CLOUDS: dict[str, Any] = {"sqs": Aws, "servicebus": Azure}
 
 
 def environ(folder: Path, seed: int, bug: str, *, fifo: bool) -> dict[str, str]:
