@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Azure:
         """A batch for each group, whose messages keep their order; what was sent in vain is sent again."""
         for group, members in groupby(sorted(planned, key=lambda one: one.group or ""), lambda one: one.group):
             batch = [ServiceBusMessage(one.body, message_id=one.key, session_id=group) for one in members]
-            self._insist(lambda batch=batch: self._orders.send_messages(batch))
+            self._insist(partial(self._orders.send_messages, batch))
 
     def _insist(self, act: Callable[[], object]) -> None:
         """The client tries again by itself; with so many faults that is sometimes not enough."""
@@ -106,11 +107,12 @@ class Azure:
             session_id=letter.raw.session_id,
             content_type=letter.raw.content_type,
         )
-        self._insist(lambda: self._orders.send_messages(again))
+        self._insist(partial(self._orders.send_messages, again))
 
     def calm(self) -> None:
-        for one in (self.bus, *self.hosts):
-            one.faults = NO_FAULTS
+        self.bus.faults = NO_FAULTS
+        for host in self.hosts:
+            host.faults = NO_FAULTS
 
     def close(self) -> None:
         self._stack.close()

@@ -26,7 +26,11 @@ from peeklock.store import Answer, Change, Store
 BUG = os.environ.get("SOAK_BUG", "")
 LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 SEED = int(os.environ["SOAK_SEED"])
-OUTAGES = Faults(seed=SEED, refuse=0.01, drop=0.01)
+OUTAGES = {
+    "store": Faults(seed=SEED, refuse=0.01, drop=0.01),
+    "send": Faults(seed=SEED, refuse=0.1 if BUG == "early" else 0.01, drop=0.01),
+}
+"""That bug shows only where a send fails, which among 300 messages has to happen for certain."""
 
 _numbers = itertools.count()
 
@@ -37,10 +41,10 @@ def note(what: str, key: str, **more: object) -> None:
     os.write(LEDGER, json.dumps(line).encode() + b"\n")
 
 
-def outage(*what: object) -> str:
+def outage(what: str) -> str:
     """`before` the call is done, `after` it, or none. It depends on the process, too: an outage ends."""
-    chance = (os.getpid(), next(_numbers), *what)
-    return "before" if OUTAGES.hits("refuse", *chance) else "after" if OUTAGES.hits("drop", *chance) else ""
+    faults, chance = OUTAGES[what], (os.getpid(), next(_numbers), what)
+    return "before" if faults.hits("refuse", *chance) else "after" if faults.hits("drop", *chance) else ""
 
 
 class FaultyStore:
