@@ -64,6 +64,9 @@ class Soak:
     letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     mended: dict[str, Letter] = field(default_factory=dict)
     by_body: Mapping[bytes, Planned] = field(init=False)
+    effects: set[str] = field(default_factory=set)
+    """Keys that have had theirs, as far as the ledger was read."""
+    read: int = 0
 
     def __post_init__(self) -> None:
         self.by_body = {one.body: one for one in self.planned}
@@ -94,9 +97,18 @@ class Soak:
         return laws.broken(self.planned, ledger, self.letters, dead)
 
     def settled(self) -> set[str]:
+        self._look()
+        return self.effects | set(self.letters)
+
+    def _look(self) -> None:
+        """At what is new in the ledger, and at the letters."""
+        if self.ledger.exists():
+            with self.ledger.open("rb") as lines:
+                lines.seek(self.read)
+                whole = lines.read().rpartition(b"\n")[0]
+            self.read += len(whole) + bool(whole)
+            self.effects |= {key for key, count in laws.parse(whole).effects.items() if count}
         self._take_letters()
-        effects = laws.read(self.ledger).effects if self.ledger.exists() else {}
-        return set(effects) | set(self.letters)
 
     def _take_letters(self) -> None:
         for letter in self.cloud.letters():
@@ -123,9 +135,8 @@ class Soak:
             time.sleep(0.2)  # as above
 
     def _left(self) -> int:
-        self._take_letters()
-        effects = laws.read(self.ledger).effects
-        return sum(not effects[key] and "exhausted" not in self.letters[key] for key in self.mended)
+        self._look()
+        return sum(key not in self.effects and "exhausted" not in self.letters[key] for key in self.mended)
 
     def _progress(self, sent: int) -> None:
         if sent % 1000 == 0:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.soak.aws import Aws
+from tests.soak.azure import Azure
 from tests.soak.gcp import Gcp
 from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))
 
-CLOUDS: dict[str, Any] = {"sqs": Aws, "cloudtasks": Gcp}
+CLOUDS: dict[str, Any] = {"sqs": Aws, "servicebus": Azure, "cloudtasks": Gcp}
 
 
 def environ(folder: Path, seed: int, bug: str, *, fifo: bool) -> dict[str, str]:

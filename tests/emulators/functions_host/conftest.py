@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,25 @@ import pytest
 from tests.emulators.functions_host.kit import Stage
 
 
+@pytest.fixture(scope="session")
+def closing() -> Iterator[ThreadPoolExecutor]:
+    """The SDK takes a second to close a receiver, for which the next test does not wait. What fails, fails at the end."""
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def closed(closing: ThreadPoolExecutor) -> Iterator[list[Future[None]]]:
+    futures: list[Future[None]] = []
+    yield futures
+    for future in futures:
+        future.result(60)
+
+
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with Stage(tmp_path) as made:
-        yield made
+def stage(tmp_path: Path, closing: ThreadPoolExecutor, closed: list[Future[None]]) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    try:
+        yield made.open()
+    finally:
+        closed.append(closing.submit(made.close))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,7 +29,7 @@ class Stage:
         self.bus: ServiceBusEmulator
         self.host: FunctionsHost
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
         self.bus = self._stack.enter_context(ServiceBusEmulator())
         for name in ("orders", "texts", "batches"):
             self.bus.add_queue(name, max_delivery_count=3)
@@ -37,7 +38,7 @@ class Stage:
         self.bus.add_subscription("news", "all")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._stack.close()
 
     def place(self, name: str = "plain", **files: str) -> Path:
@@ -47,18 +48,19 @@ class Stage:
             (self.app / file.replace("__", ".")).write_text(text)
         return self.app
 
-    def make(self, app: str = "plain", *, bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
-        """Not started. `bus`: the extension's part of `host.json`."""
+    def make(self, *only: str, app: str = "plain", bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
+        """Not started. `only`: its functions. `bus`: the extension's part of `host.json`."""
         if not self.app.exists():
             self.place(app)
         if bus is not None:
             (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
-        environ = {"QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
-        self.host = FunctionsHost(self.app, servicebus=self.bus.connection_string, environ=environ, **more)
+        environ = {"ONLY": ",".join(only), "QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
+        more.setdefault("servicebus", self.bus.connection_string)
+        self.host = FunctionsHost(self.app, environ=environ, **more)
         return self.host
 
-    def run(self, app: str = "plain", **more: Any) -> FunctionsHost:
-        return self._stack.enter_context(self.make(app, **more))
+    def run(self, *only: str, **more: Any) -> FunctionsHost:
+        return self._stack.enter_context(self.make(*only, **more))
 
     def send(self, queue: str, *bodies: str | bytes | ServiceBusMessage, topic: bool = False) -> None:
         """With the real client, in one batch."""
@@ -66,6 +68,7 @@ class Stage:
         client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_total=0)
         self._stack.callback(client.close)
         sender = client.get_topic_sender(queue) if topic else client.get_queue_sender(queue)
+        self._stack.callback(sender.close)  # the client only knows those that are still referred to
         sender.send_messages(messages)
 
     def noted(self, what: str) -> Sequence[Any]:
@@ -74,6 +77,11 @@ class Stage:
             return []
         lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
         return [line for line in lines if line["what"] == what]
+
+    def until_noted(self, what: str) -> None:
+        """A function has come so far: in another process, so that only looking helps."""
+        while not self.noted(what):
+            time.sleep(0.01)
 
     def left(self, path: str) -> list[bytes]:
         return [one.body for one in self.bus.messages(path)]

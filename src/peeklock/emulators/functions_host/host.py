@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +23,11 @@ CONNECTIONS = ("AzureWebJobsServiceBus", "PEEKLOCK_SERVICEBUS")
 """The app settings by which functions find the Service Bus: the host's default, and peeklock's."""
 
 LINES = 200
-"""Of the worker, which are remembered for an error's text."""
+"""Of the worker and of the host, which are remembered."""
 
 GRACE = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class FunctionsHost:
@@ -32,12 +35,12 @@ class FunctionsHost:
 
     - `app`: the folder of `function_app.py` and `host.json`.
     - `servicebus`: the connection string for all triggers whose `connection` is not in `environ`.
-    - `environ`: app settings, over this process's own environment.
+    - `environ`: app settings, over this process's own environment; with PYTHONPATH for what the app imports from outside.
     - `faults`: `kill`, `drop`, `delay`, `duplicate` and `lose_lock` of invocations.
-    - `host`: where the settlement service listens, at a port that the worker is told.
+    - `host`, `port`: where the settlement service listens; the worker is told the port, and 0 is a free one.
     - `grace`: seconds that running invocations have when the host stops or reloads, before the worker is killed.
 
-    Needs azure-servicebus, azure-functions, azure-functions-runtime, and for message actions grpcio.
+    Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
     """
 
     def __init__(
@@ -48,13 +51,14 @@ class FunctionsHost:
         environ: Mapping[str, str] | None = None,
         faults: Faults = NO_FAULTS,
         host: str = "127.0.0.1",
+        port: int = 0,
         grace: float = GRACE,
     ) -> None:
         self._app = Path(app).resolve()
         self._servicebus = servicebus
         self._environ = dict(environ or {})
         self._faults = faults
-        self._host = host
+        self._address = f"{host}:{port}"
         self._grace = grace
         self._history = History()
         self._lines: deque[tuple[str, str]] = deque(maxlen=LINES)
@@ -73,7 +77,7 @@ class FunctionsHost:
         self._background = Background("peeklock-functions-host")
         try:
             if importlib.util.find_spec("grpc") is not None:
-                self._settlement = SettlementServer(self._background, self._desk, self._host)
+                self._settlement = SettlementServer(self._background, self._desk, self._address)
             self._begin(self._background)
         except BaseException:
             self.stop()
@@ -170,7 +174,8 @@ class FunctionsHost:
         return tuple(self._lines)
 
     def on_invocation(self, callback: Callable[[Invocation], object]) -> None:
-        """Call it with each invocation once it is settled; in the host's thread, so it should be quick."""
+        """Call it with each invocation once it is settled; in the host's thread, so it has to be quick and cannot ask the
+        host for anything."""
         self._history.subscribe(callback)
 
     def on_line(self, callback: Callable[[str, str], object]) -> None:
@@ -180,7 +185,10 @@ class FunctionsHost:
     def _heard(self, stream: str, line: str) -> None:
         self._lines.append((stream, line))
         for listener in tuple(self._listeners):
-            listener(stream, line)
+            try:
+                listener(stream, line)
+            except Exception:  # noqa: BLE001 - a display that fails must not stop the host
+                _log.exception("a callback of on_line failed")
 
     def wait(self, holds: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
         """Until it is true of the invocations that have ended. Raises TimeoutError after so many seconds."""

@@ -12,7 +12,7 @@ import contextlib
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from peeklock.emulators.functions_host import body, metadata
 from peeklock.emulators.functions_host.history import Invocation, Outcome
 from peeklock.emulators.functions_host.lent import Lent
 from peeklock.emulators.functions_host.settings import Trigger
-from peeklock.emulators.functions_host.worker import Worker, WorkerEnded
+from peeklock.emulators.functions_host.worker import Answer, Worker, WorkerEnded
 from peeklock.emulators.functions_host.world import World
 
 KILL_WITHIN = 0.2
@@ -32,6 +32,7 @@ KILL_SPREAD = 1000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
+    id: str = ""
     outcome: Outcome
     error: str
     duration: float
@@ -94,31 +95,35 @@ class Invoker:
     async def _invoke(self, content: dict[str, Any] | Ended, key: tuple[object, ...]) -> Ended:
         if isinstance(content, Ended):
             return content
-        worker = await self._world.keeper.worker()
+        worker, name = await self._world.keeper.worker(), str(uuid.uuid4())
         start = time.monotonic()
         stop = self._limit(worker)
         try:
+            asked = asyncio.ensure_future(worker.invoke(self._trigger.function, name, content))
             if self._world.hits("kill", *key):
-                await self._kill(worker, content, key)
-            error = (await worker.invoke(self._trigger.function, content)).error
+                await self._kill(worker, asked, key)
+            error = (await asked).error
             await self._answer_late(worker, key)
         except WorkerEnded as exc:
-            return Ended(outcome="killed", error=str(exc), duration=time.monotonic() - start)
+            return Ended(id=name, outcome="killed", error=str(exc), duration=time.monotonic() - start)
         finally:
             stop()
-        return Ended(outcome="failed" if error else "ok", error=error, duration=time.monotonic() - start)
+        return Ended(id=name, outcome="failed" if error else "ok", error=error, duration=time.monotonic() - start)
 
     def _limit(self, worker: Worker) -> Callable[[], None]:
         """The host's functionTimeout ends the worker; returns what calls that off."""
         seconds = self._world.options.timeout
-        return self._world.after(seconds, worker.strike) if seconds < float("inf") else lambda: None
+        return (
+            self._world.after(seconds, lambda: self._world.keeper.strike(worker))
+            if seconds < float("inf")
+            else lambda: None
+        )
 
-    async def _kill(self, worker: Worker, content: Mapping[str, Any], key: tuple[object, ...]) -> None:
+    async def _kill(self, worker: Worker, asked: asyncio.Future[Answer], key: tuple[object, ...]) -> None:
         """In the middle of the function, or at the latest when it has ended and its answer is on the way."""
-        asked = asyncio.ensure_future(worker.invoke(self._trigger.function, content))
         wait = KILL_WITHIN / KILL_SPREAD ** self._world.faults.draw("kill_at", *key)
         await asyncio.wait({asked}, timeout=wait)
-        worker.strike()
+        self._world.keeper.strike(worker)
         with contextlib.suppress(WorkerEnded):
             await asked
         raise WorkerEnded("the worker was killed on purpose")
@@ -128,7 +133,7 @@ class Invoker:
         if self._world.hits("delay", *key):
             await self._world.pause(self._world.faults.delay_s * self._world.faults.draw("delay_s", *key))
         if self._world.hits("drop", *key):
-            worker.strike()
+            self._world.keeper.strike(worker)
             raise WorkerEnded("the worker's answer was lost on purpose")
 
     # -- the queue
@@ -164,7 +169,7 @@ class Invoker:
         self._world.history.add(
             Invocation(
                 function=self._trigger.function,
-                id=str(uuid.uuid4()),
+                id=ended.id or str(uuid.uuid4()),
                 message_ids=tuple(str(lent.message.message_id or "") for lent in lents),
                 attempt=max(metadata.delivery(lent.message) for lent in lents),
                 outcome=ended.outcome,

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peeklock.emulators.functions_host.worker import Answer, Command, Heard, Worker, WorkerEnded
+from peeklock.emulators.functions_host.worker import Command, Heard, Worker
 from peeklock.errors import ConfigError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
@@ -38,21 +38,19 @@ class Keeper:
         """Once there is one."""
         return await asyncio.shield(self._worker)
 
-    async def invoke(self, function: str, content: Mapping[str, Any]) -> Answer:
-        """Raises WorkerEnded."""
-        try:
-            return await (await self.worker()).invoke(function, content)
-        except KeyError:
-            raise WorkerEnded(f"there is no function {function!r} any more; reload the host") from None
+    def strike(self, worker: Worker) -> None:
+        """Kill it. Nobody gets it any more; who waits gets the next."""
+        self._retire(worker)
+        worker.strike()
 
-    async def ready(self) -> None:
-        """Once an invocation would not have to wait."""
-        await self.worker()
+    def _retire(self, worker: Worker) -> None:
+        if self._worker.done() and self._worker.result() is worker:
+            self._worker = asyncio.get_running_loop().create_future()
 
     async def _keep(self, worker: Worker) -> None:
         while True:
             await worker.ended.wait()
-            self._worker = asyncio.get_running_loop().create_future()
+            self._retire(worker)
             await worker.kill()
             worker = await self._again()
 

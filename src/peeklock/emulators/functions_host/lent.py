@@ -24,6 +24,11 @@ class Lane:
         """The SDK's session, with its lock and its state."""
         return self.receiver.session if self._session else None
 
+    async def open(self) -> None:
+        """Connect, and where there are sessions wait for one that is free. Raises what the SDK raises."""
+        async with self._turn:
+            await self.receiver.__aenter__()
+
     async def receive(self, most: int, wait: float) -> list[Any]:
         async with self._turn:
             received: list[Any] = await self.receiver.receive_messages(max_message_count=most, max_wait_time=wait)

@@ -41,6 +41,7 @@ class Life:
         heard: Heard,
     ) -> Life:
         """Raises ConfigError."""
+        _check_script(command)
         options = host_options(command.app)
         bus = Bus(servicebus, given, options)
         keeper = Keeper(command, heard)
@@ -74,7 +75,7 @@ class Life:
 
     async def kill(self) -> None:
         worker = await self.world.keeper.worker()
-        worker.strike()
+        self.world.keeper.strike(worker)
         await worker.ended.wait()
 
     async def end(self, grace: float) -> None:
@@ -89,6 +90,13 @@ class Life:
         await winding
         self.world.timeline.close()
         await self._bus.close()
+
+
+def _check_script(command: Command) -> None:
+    """Without it the worker finds no functions, and says nothing."""
+    script = command.app / command.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
+    if not script.is_file():
+        raise ConfigError(f"{script} is not there: give the folder of a function app of the Python v2 model")
 
 
 def _check_actions(functions: Sequence[Mapping[str, Any]], command: Command) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from peeklock.emulators.functions_host.bus import Bus
 from peeklock.emulators.functions_host.invoking import Invoker
@@ -20,6 +21,14 @@ WAIT = 60.0
 PAUSE = 0.5
 """Seconds before a receiver that failed is replaced."""
 
+CONNECTING = 0.5
+"""Seconds in which a receiver connects. The SDK leaves a socket behind when it is cancelled meanwhile."""
+
+PATIENCE = 2.0
+"""Seconds in which a receiver that was cancelled closes; the SDK may also overlook it."""
+
+T = TypeVar("T")
+
 
 class Pump:
     """Of one trigger. It opens another receiver when all that it has are busy, up to its limit."""
@@ -29,8 +38,10 @@ class Pump:
         self._bus = bus
         self._trigger = trigger
         self._invoker = Invoker(world, trigger)
-        self._busy: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Task[None], float] = {}
+        """Those that may be cancelled, and from when on."""
         self._ending = False
         options = world.options
         self._limit = 1 if trigger.many else options.sessions if trigger.sessions else options.calls
@@ -54,7 +65,7 @@ class Pump:
             except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the next receiver may do better
                 await self._failed(exc)
             finally:
-                self._rest()
+                self._busy.discard(_me())
                 await self._close(lane)
 
     async def _failed(self, exc: Exception) -> None:
@@ -63,7 +74,8 @@ class Pump:
         if self._trigger.sessions and isinstance(exc, OperationTimeoutError):
             return  # no session is free
         self._world.heard("log", f"ERROR {self._trigger.function}: {type(exc).__name__}: {exc}")
-        await asyncio.sleep(PAUSE)
+        if not self._ending:
+            await self._cancellable(asyncio.sleep(PAUSE))
 
     async def _close(self, lane: Lane) -> None:
         try:
@@ -73,27 +85,38 @@ class Pump:
 
     async def _serve(self, lane: Lane) -> None:
         """Until the host ends, or the lane's session does."""
-        renewal: Renewal | None = None
+        if self._trigger.sessions:
+            await self._cancellable(lane.open(), after=CONNECTING)
+            await self._serve_session(lane)
+            return
+        await lane.open()
+        while not self._ending:
+            await self._cancellable(self._world.keeper.worker())
+            messages = await self._cancellable(lane.receive(self._most, WAIT))
+            if messages:
+                await self._invoke(lane, messages)
+                self._busy.discard(_me())
+
+    async def _serve_session(self, lane: Lane) -> None:
+        def until() -> datetime:
+            found: datetime = lane.session.locked_until_utc
+            return found
+
+        renewal = Renewal(self._world, until, lambda: lane.renew(None))
+        if not self._trigger.many:  # locks of batches are not renewed
+            renewal.start()
         try:
             while not self._ending and not lane.release:
-                await self._world.keeper.ready()
-                messages = await self._receive(lane, held=renewal is not None)
-                if not messages and lane.session is not None:
+                await self._cancellable(self._world.keeper.worker())
+                messages = await self._cancellable(self._receive_while_held(lane))
+                if not messages:
                     return
-                self._take_turn(messages)
-                if lane.session is not None and renewal is None:
-                    renewal = self._renewing_session(lane)
                 await self._invoke(lane, messages)
-                if lane.session is None:
-                    self._rest()
         finally:
-            if renewal is not None:
-                renewal.stop()
+            renewal.stop()
 
-    async def _receive(self, lane: Lane, *, held: bool) -> list[Any]:
-        """Nothing when the time is over: the host's own, where a session is held that may have no more messages."""
-        if not held:
-            return await lane.receive(self._most, WAIT)
+    async def _receive_while_held(self, lane: Lane) -> list[Any]:
+        """Nothing when the session had no message for so long, in the host's own time."""
         idle = self._world.options.session_idle
         asked = asyncio.ensure_future(lane.receive(self._most, idle))
         over = asyncio.ensure_future(self._world.pause(idle))
@@ -105,31 +128,14 @@ class Pump:
                 task.cancel()
             await asyncio.gather(asked, over, return_exceptions=True)
 
-    def _take_turn(self, messages: Sequence[Any]) -> None:
-        task = asyncio.current_task()
-        if messages and task is not None:
-            self._busy.add(task)
-            self._grow()
-
-    def _rest(self) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._busy.discard(task)
-
-    def _renewing_session(self, lane: Lane) -> Renewal:
-        def until() -> datetime:
-            found: datetime = lane.session.locked_until_utc
-            return found
-
-        renewal = Renewal(self._world, until, lambda: lane.renew(None))
-        if not self._trigger.many:  # locks of batches are not renewed
-            renewal.start()
-        return renewal
-
     async def _invoke(self, lane: Lane, messages: Sequence[Any]) -> None:
-        if not messages:
-            return
+        """A message that comes while the host ends goes back, as it does in the real one."""
         lents = [Lent(message, lane) for message in messages]
+        if self._ending:
+            await asyncio.gather(*(lent.abandon() for lent in lents))
+            return
+        self._busy.add(_me())
+        self._grow()
         if self._trigger.many:
             await self._invoker.run(lents)
         else:
@@ -153,14 +159,32 @@ class Pump:
 
     # -- the end
 
+    async def _cancellable(self, work: Awaitable[T], after: float = 0.0) -> T:
+        self._waiting[_me()] = time.monotonic() + after
+        try:
+            return await work
+        finally:
+            del self._waiting[_me()]
+
     async def wind_down(self) -> None:
         """Receive no more, and wait for the invocations that run."""
         self._ending = True
-        for task in self._tasks - self._busy:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        asked: dict[asyncio.Task[None], float] = {}
+        while self._tasks:
+            now = time.monotonic()
+            for task, since in self._waiting.items():
+                if since <= now and asked.get(task, 0.0) + PATIENCE <= now:
+                    task.cancel()
+                    asked[task] = now
+            await asyncio.wait(self._tasks, timeout=0.1)
 
     def cancel(self) -> None:
         """Give up what `wind_down` waits for."""
         for task in self._tasks:
             task.cancel()
+
+
+def _me() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

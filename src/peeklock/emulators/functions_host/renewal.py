@@ -24,12 +24,16 @@ class Renewal:
         self._stopped = False
 
     def start(self) -> None:
-        left = max((self._until() - datetime.now(UTC)).total_seconds(), 0.0)
-        due = self._world.timeline.now() + left - min(left / 2, MARGIN)
-        if due < self._over:
-            self._timer = self._world.timeline.at(due, lambda: self._world.spawn(self._go_on()))
+        self._plan(self._world.timeline.now())
 
-    async def _go_on(self) -> None:
+    def _plan(self, now: float) -> None:
+        left = max((self._until() - datetime.now(UTC)).total_seconds(), 0.0)
+        due = now + left - min(left / 2, MARGIN)
+        if due < self._over:
+            self._timer = self._world.timeline.at(due, lambda: self._world.spawn(self._go_on(due)))
+
+    async def _go_on(self, due: float) -> None:
+        """Also when the time was moved past `due`: the next one is not later for that."""
         try:
             await self._renew()
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the lock is lost, which the settling will show
@@ -37,7 +41,7 @@ class Renewal:
                 self._world.heard("log", f"WARNING a lock could not be renewed: {exc}")
             return
         if not self._stopped:
-            self.start()
+            self._plan(due)
 
     def stop(self) -> None:
         self._stopped = True

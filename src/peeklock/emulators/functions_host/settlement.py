@@ -112,7 +112,7 @@ def _timestamp(when: datetime) -> bytes:
 class SettlementServer:
     """Over gRPC, in threads of its own; what it does, it does in the host's loop."""
 
-    def __init__(self, background: Background, desk: Callable[[], Desk], host: str) -> None:
+    def __init__(self, background: Background, desk: Callable[[], Desk], address: str) -> None:
         import grpc
 
         self._background = background
@@ -123,7 +123,7 @@ class SettlementServer:
         for service in (SERVICE, OTHER_SERVICE):
             handlers = grpc.method_handlers_generic_handler(service, self._handlers())
             self._server.add_generic_rpc_handlers((handlers,))
-        self.port: int = self._server.add_insecure_port(f"{host}:0")
+        self.port: int = self._server.add_insecure_port(address)
         self._server.start()
 
     def _handlers(self) -> dict[str, Any]:

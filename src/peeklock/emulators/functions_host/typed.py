@@ -73,10 +73,10 @@ def plain(value: Any) -> object:
 
 def _plain_parts(value: Any) -> object:
     if isinstance(value, Mapping):
-        named = cast("Mapping[object, Any]", value)
+        named = cast("Mapping[object, object]", value)
         return {decoded(key): plain(one) for key, one in named.items()}
     if isinstance(value, Sequence):
-        return [plain(one) for one in cast("Sequence[Any]", value)]
+        return [plain(one) for one in cast("Sequence[object]", value)]
     return str(value)  # a UUID, for one
 
 

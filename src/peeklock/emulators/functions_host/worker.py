@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,22 @@ from typing import Any
 
 from peeklock.errors import ConfigError
 
-MAIN = Path(__file__).with_name("worker_main.py")
+BOOT = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from peeklock_worker.main import main
+del sys.path[0]
+main()
+"""
+"""The app does not see where the worker came from: that folder has modules which it does not know."""
+
 HEADER = struct.Struct("!I")
 CHUNK = 65536
 MESSAGE_LENGTH = 128 * 1024 * 1024
 """Bytes of a message between host and worker, at most; a Service Bus message has 100 MB at most."""
+
+LAST_WORDS = 30
+"""Lines that an error quotes of a worker that did not start."""
 
 GRACE = 2.0
 """Seconds that a process has to end by itself once it was asked to."""
@@ -62,6 +74,7 @@ class Worker:
         self._process = process
         self._reader, self._writer = channel
         self._heard = heard
+        self._said: deque[str] = deque(maxlen=LAST_WORDS)
         self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._ids: dict[str, str] = {}
         self._tasks = [
@@ -77,7 +90,6 @@ class Worker:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *_arguments(command, theirs.fileno()),
-                cwd=command.app,
                 env=dict(command.environ),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -88,6 +100,12 @@ class Worker:
         worker = cls(process, await asyncio.open_connection(sock=ours), heard)
         try:
             await worker._index(command.app)
+        except WorkerEnded as exc:
+            await worker.kill()
+            said = "\n".join(worker._said)
+            raise ConfigError(
+                f"the Functions worker did not start ({exc}); it needs azure-functions and azure-functions-runtime\n{said}"
+            ) from exc
         except BaseException:
             await worker.kill()
             raise
@@ -98,23 +116,19 @@ class Worker:
         return self._process.pid
 
     async def _index(self, app: Path) -> None:
-        try:
-            answer = await self._ask("workerInitRequest", {"functionAppDirectory": str(app)}, "workerInitResponse")
-            _check(answer["result"], app)
-            found = await self._ask("functionsMetadataRequest", {}, "functionMetadataResponse")
-            self.functions = found["functionMetadataResults"]
-            for one in self.functions:
-                self._ids[one["name"]] = one["functionId"]
-                load = {"functionId": one["functionId"]}
-                _check((await self._ask("functionLoadRequest", load, "functionLoadResponse"))["result"], app)
-        except WorkerEnded as exc:
-            raise ConfigError(
-                f"the Functions worker did not start ({exc}); it needs azure-functions and azure-functions-runtime"
-            ) from exc
+        answer = await self._ask("workerInitRequest", {"functionAppDirectory": str(app)}, "workerInitResponse")
+        _check(answer["result"], app)
+        found = await self._ask("functionsMetadataRequest", {}, "functionMetadataResponse")
+        self.functions = found["functionMetadataResults"]
+        for one in self.functions:
+            self._ids[one["name"]] = one["functionId"]
+            load = {"functionId": one["functionId"]}
+            _check((await self._ask("functionLoadRequest", load, "functionLoadResponse"))["result"], app)
 
-    async def invoke(self, function: str, content: Mapping[str, Any]) -> Answer:
-        """Raises WorkerEnded."""
-        key = uuid.uuid4().hex
+    async def invoke(self, function: str, key: str, content: Mapping[str, Any]) -> Answer:
+        """`key`: the invocation's id. Raises WorkerEnded."""
+        if function not in self._ids:
+            raise WorkerEnded(f"the worker has no function {function!r} any more: reload the host")
         asked = {"invocationId": key, "functionId": self._ids[function], **content}
         answer = await self._ask("invocationRequest", asked, key)
         return Answer(error=_error(answer["result"]))
@@ -158,9 +172,14 @@ class Worker:
         while chunk := await stream.read(CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._heard(name, line.decode(errors="replace"))
+                self._say(name, line)
         if rest:
-            self._heard(name, rest.decode(errors="replace"))
+            self._say(name, rest)
+
+    def _say(self, name: str, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        self._said.append(text)
+        self._heard(name, text)
 
     def strike(self) -> None:
         """SIGKILL, also to what its handlers have started."""
@@ -186,13 +205,12 @@ class Worker:
 
 
 def _arguments(command: Command, descriptor: int) -> list[str]:
-    """-P: the script's own folder is none of the app's."""
-    own = ["--channel", str(descriptor), "--parent", str(os.getpid())]
+    own = ["--app", str(command.app), "--channel", str(descriptor), "--parent", str(os.getpid())]
     real = ["--host", "127.0.0.1", "--workerId", str(uuid.uuid4())]
     if command.settlement_port:
         real += ["--port", str(command.settlement_port)]
     real += ["--functions-grpc-max-message-length", str(MESSAGE_LENGTH)]
-    return [sys.executable, "-P", str(MAIN), *real, *own]
+    return [sys.executable, "-P", "-c", BOOT, str(Path(__file__).parent), *real, *own]
 
 
 def _check(result: Mapping[str, Any], app: Path) -> None:

@@ -1,0 +1,75 @@
+"""Messages of the host, in the shape in which the worker library looks at them: as if protobuf had made them."""
+
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+from typing import Any
+
+
+class Typed:
+    """A `TypedData`: its one value under the name of its kind, as the worker library looks at it."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._kind: str | None = None
+        for kind, value in content.items():
+            self._kind = KINDS.get(kind, kind)
+            setattr(self, self._kind, _value(kind, value))
+
+    def WhichOneof(self, _: str) -> str | None:  # noqa: N802 - protobuf's name
+        return self._kind
+
+
+KINDS = {
+    "collectionBytes": "collection_bytes",
+    "collectionSint64": "collection_sint64",
+    "collectionString": "collection_string",
+}
+"""Names in JSON that are others in the message."""
+
+
+def _value(kind: str, value: Any) -> Any:
+    match kind:
+        case "bytes":
+            return base64.b64decode(value)
+        case "collectionBytes":
+            return SimpleNamespace(bytes=[base64.b64decode(one) for one in value["bytes"]])
+        case "collectionSint64":
+            return SimpleNamespace(sint64=[int(one) for one in value["sint64"]])
+        case "collectionString":
+            return SimpleNamespace(string=value["string"])
+        case _:
+            return value
+
+
+class Bound:
+    """A `ParameterBinding`."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.name: str = content["name"]
+        self.data = Typed(content["data"])
+
+    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
+        return "data"
+
+
+class Status(SimpleNamespace):
+    Failure, Success = 0, 1
+
+
+class _BindingInfo(SimpleNamespace):
+    undefined, out, inout = 0, 1, 2
+
+
+PROTOS = SimpleNamespace(
+    BindingInfo=_BindingInfo,
+    FunctionLoadResponse=SimpleNamespace,
+    FunctionMetadataResponse=SimpleNamespace,
+    InvocationResponse=SimpleNamespace,
+    RpcException=SimpleNamespace,
+    RpcFunctionMetadata=SimpleNamespace,
+    RpcRetryOptions=SimpleNamespace,
+    StatusResult=Status,
+    WorkerInitResponse=SimpleNamespace,
+    WorkerMetadata=SimpleNamespace,
+)

@@ -1,0 +1,183 @@
+"""What the host says of messages, in the form in which it says it: no worker is asked."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+
+from peeklock.emulators.functions_host import metadata, typed
+from peeklock.emulators.functions_host.lent import Lane, Lent
+from peeklock.emulators.servicebus import ServiceBusEmulator
+
+SETTING = metadata.Setting(function="orders", namespace="127.0.0.1")
+OBJECTS = {"MessageReceiver", "MessageSession", "MessageActions", "SessionActions", "ReceiveActions", "Client", "sys"}
+EVENTS = Path(__file__).parents[3] / "events" / "servicebus"
+
+
+@pytest.fixture(scope="module")
+def received() -> Iterator[Sequence[Any]]:
+    """A message with all that can be said, one with nothing, one that was a letter; as the real client gets them."""
+    full = AmqpAnnotatedMessage(
+        data_body=[b'{"a":', b"1}"],
+        properties={
+            "message_id": "order-42",
+            "content_type": "application/json",
+            "subject": "order.created",
+            "correlation_id": "trace-1",
+            "to": "to",
+            "reply_to": "answers",
+            "reply_to_group_id": "session",
+        },
+        header={"time_to_live": 14 * 24 * 3600 * 1000},
+        annotations={"x-opt-partition-key": "p"},
+        application_properties={"n": 1, "text": "ü", "yes": True, "half": 0.5, "id": uuid.UUID(int=1)},
+    )
+    bare = AmqpAnnotatedMessage(value_body="nothing")
+    with ServiceBusEmulator() as bus:
+        bus.add_queue("orders")
+        with ServiceBusClient.from_connection_string(bus.connection_string) as client:
+            with client.get_queue_sender("orders") as sender:
+                for one in (full, bare, ServiceBusMessage("letter")):
+                    sender.send_messages(one)
+            with client.get_queue_receiver("orders") as receiver:
+                found: list[Any] = []
+                while len(found) < 3:
+                    found += receiver.receive_messages(3 - len(found), max_wait_time=5)
+                receiver.dead_letter_message(found.pop(), reason="why", error_description="how")
+                with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
+                    yield [*found, *letters.receive_messages(1, max_wait_time=5)]
+
+
+def values(told: dict[str, Any]) -> dict[str, Any]:
+    """Without the envelope, and JSON as text."""
+    return {name: next(iter(value.values())) for name, value in told.items() if name not in OBJECTS}
+
+
+def test_one_message(received: Sequence[Any]) -> None:
+    message = received[0]
+    told = metadata.of_one(message, SETTING)
+    enqueued = message.enqueued_time_utc.strftime("%Y-%m-%dT%H:%M:%S")
+    properties = '{"n":1,"text":"ü","yes":true,"half":0.5,"id":"00000000-0000-0000-0000-000000000001"}'
+    found = values(told)
+    assert {name: found.pop(name)[:21] for name in ("EnqueuedTimeUtc", "EnqueuedTime")} == {
+        "EnqueuedTimeUtc": f'"{enqueued}.',
+        "EnqueuedTime": f'"{enqueued}.',
+    }
+    expires = (message.enqueued_time_utc + timedelta(days=14)).strftime("%Y-%m-%dT%H:%M:%S")
+    assert found.pop("ExpiresAtUtc").startswith(f'"{expires}.')
+    assert found.pop("ExpiresAt").endswith('+00:00"')
+    assert found == {
+        "DeliveryCount": "1",
+        "LockToken": str(message.lock_token),
+        "MessageId": "order-42",
+        "ContentType": "application/json",
+        "ReplyTo": "answers",
+        "SequenceNumber": "1",
+        "To": "to",
+        "Subject": "order.created",
+        "Label": "order.created",
+        "CorrelationId": "trace-1",
+        "ApplicationProperties": properties,
+        "UserProperties": properties,
+        "ReplyToSessionId": "session",
+        "PartitionKey": "p",
+    }
+    assert {name for name, value in told.items() if "json" in value} == OBJECTS | {
+        "DeliveryCount",
+        "SequenceNumber",
+        "ApplicationProperties",
+        "UserProperties",
+        "EnqueuedTime",
+        "EnqueuedTimeUtc",
+        "ExpiresAt",
+        "ExpiresAtUtc",
+    }
+
+
+def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
+    told = metadata.of_one(received[1], SETTING)
+    assert set(told) - OBJECTS == {
+        "DeliveryCount",
+        "LockToken",
+        "ExpiresAt",
+        "ExpiresAtUtc",
+        "EnqueuedTime",
+        "EnqueuedTimeUtc",
+        "MessageId",
+        "SequenceNumber",
+        "ApplicationProperties",
+        "UserProperties",
+    }
+    assert told["ExpiresAtUtc"] == {"json": '"9999-12-31T23:59:59.9999999"'}
+    assert told["ExpiresAt"] == {"json": '"9999-12-31T23:59:59.9999999+00:00"'}
+    assert told["UserProperties"] == {"json": "{}"}
+
+
+def test_a_letter_says_why_in_its_properties_only(received: Sequence[Any]) -> None:
+    told = metadata.of_one(received[2], SETTING)
+    assert json.loads(told["ApplicationProperties"]["json"]) == {
+        "DeadLetterReason": "why",
+        "DeadLetterErrorDescription": "how",
+    }
+    assert not {"DeadLetterReason", "DeadLetterErrorDescription"} & set(told)
+
+
+def test_a_batch_has_columns_without_their_empty_entries(received: Sequence[Any]) -> None:
+    told = metadata.of_many(received[::-1], SETTING)
+    assert told["CorrelationIdArray"] == {"collectionString": {"string": ["trace-1"]}}
+    assert told["SessionIdArray"] == {"collectionString": {"string": []}}
+    assert told["DeliveryCountArray"]["json"] in {"[1,1,1]", "[2,1,1]"}
+    assert told["SequenceNumberArray"]["collectionSint64"]["sint64"][1:] == ["2", "1"]
+    assert [len(one) for one in json.loads(told["UserPropertiesArray"]["json"])] == [2, 0, 5]
+    assert told["TransactionPartitionKeyArray"] == told["PartitionKeyArray"] == {"collectionString": {"string": ["p"]}}
+    assert {name.removesuffix("Array") for name in set(told) - OBJECTS} == set(metadata.columns(received[0]))
+
+
+@pytest.mark.parametrize("event", ["single", "batch", "session_single"])
+def test_columns_have_the_kinds_of_the_sample_events(received: Sequence[Any], event: str) -> None:
+    """Which were taken from the extension's source by somebody else."""
+    sample = json.loads((EVENTS / f"{event}.json").read_text())["triggerMetadata"]
+    told = metadata.of_many(received, SETTING) if event == "batch" else metadata.of_one(received[0], SETTING)
+    common = set(sample) & set(told)
+    assert len(common) >= 10
+    assert {name: set(told[name]) for name in common} == {name: set(sample[name]) for name in common}
+
+
+def test_a_session_tells_until_when_it_is_locked(received: Sequence[Any]) -> None:
+    until = datetime(2026, 11, 25, 1, 2, 3, 40000, UTC)
+    setting = metadata.Setting(function="f", namespace="n", locked_until=until)
+    told = metadata.of_one(received[0], setting)
+    assert told["SessionActions"] == {"json": '{"SessionLockedUntil":"2026-11-25T01:02:03.04+00:00"}'}
+    assert json.loads(told["sys"]["json"])["MethodName"] == "f"
+    assert json.loads(told["Client"]["json"])["FullyQualifiedNamespace"] == "n"
+
+
+def test_a_body_in_several_parts_is_one(received: Sequence[Any]) -> None:
+    lane = Lane(None, session=False)
+    assert [Lent(message, lane).body for message in received] == [b'{"a":1}', b"nothing", b"letter"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("nan"), '"NaN"'),
+        (float("inf"), '"Infinity"'),
+        (float("-inf"), '"-Infinity"'),
+        (1.0, "1.0"),
+        (b"text", '"text"'),
+        (b"\xff", '"/w=="'),
+        ({b"k": [b"v", None]}, '{"k":["v",null]}'),
+        (datetime(2026, 1, 2, 3, 4, 5, 120000, UTC), '"2026-01-02T03:04:05.12+00:00"'),
+        (datetime(2026, 1, 2, 3, 4, 5), '"2026-01-02T03:04:05"'),  # noqa: DTZ001 - what .NET calls unspecified
+    ],
+)
+def test_values_that_json_does_not_have(value: object, text: str) -> None:
+    assert typed.as_json(value) == {"json": text}

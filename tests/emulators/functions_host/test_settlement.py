@@ -1,0 +1,158 @@
+"""Functions that settle for themselves, over gRPC: with Microsoft's extension where it is installed, and without."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any, cast
+
+import grpc
+import pytest
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
+
+from peeklock.emulators.background import Background
+from peeklock.emulators.functions_host.lent import Desk, Lane, Lent
+from peeklock.emulators.functions_host.protobuf import chunk, fields
+from peeklock.emulators.functions_host.settlement import SettlementServer
+from tests.emulators.functions_host.kit import LETTERS, Stage
+
+
+def installed() -> bool:
+    """The real one, whose package brings uamqp along."""
+    try:
+        return importlib.util.find_spec("azurefunctions.extensions.bindings.servicebus") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+EXTENSIONS = [
+    "stand-in",
+    pytest.param("real", marks=pytest.mark.skipif(not installed(), reason="the extension is not installed")),
+]
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: str) -> None:
+    """And the host completes what is left, one by one and in a batch."""
+    bodies = ["complete", "abandon", "deadletter", "plainly", "defer", "renew", "then fail", "twice"]
+    host = stage.run(app="actions", environ={"EXTENSION": extension})
+    assert set(host.functions) == {"single", "batch", "session"}
+    stage.send("orders", *(ServiceBusMessage(body, message_id=body) for body in bodies))
+    host.wait_count(len(bodies) + 1)
+    host.wait_idle()
+    became = {(one.message_ids[0], one.attempt): (one.outcome, one.settled[0]) for one in host.invocations}
+    assert became == {
+        ("complete", 1): ("ok", "completed"),
+        ("abandon", 1): ("ok", "abandoned"),
+        ("abandon", 2): ("ok", "completed"),
+        ("deadletter", 1): ("ok", "dead-lettered"),
+        ("plainly", 1): ("ok", "dead-lettered"),
+        ("defer", 1): ("ok", "deferred"),
+        ("renew", 1): ("ok", "completed"),
+        ("then fail", 1): ("failed", "completed"),
+        ("twice", 1): ("failed", "completed"),
+    }
+    letters = {one.message_id: one.properties for one in stage.bus.messages("orders" + LETTERS)}
+    assert letters["deadletter"] == {"DeadLetterReason": "no money", "DeadLetterErrorDescription": "ü" * 200}
+    assert letters["plainly"].get("DeadLetterReason") in {None, ""}
+    assert [(one.message_id, one.state) for one in stage.bus.messages("orders")] == [("defer", "deferred")]
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_batch_is_settled_in_part(stage: Stage, extension: str) -> None:
+    host = stage.run(app="actions", environ={"EXTENSION": extension})
+    stage.send("batches", "complete", "deadletter", "else")
+    assert host.wait_count(1)[0].settled == ("completed", "dead-lettered", "completed")
+    assert stage.left("batches") == []
+
+
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_sessions_have_a_state_and_can_be_given_back(stage: Stage, extension: str) -> None:
+    host = stage.run(app="actions", environ={"EXTENSION": extension})
+    bodies = ["state", "release", "a"]
+    stage.send("sessions", *(ServiceBusMessage(body, session_id="s") for body in bodies))
+    ended = host.wait_count(3)
+    assert [(one.outcome, one.error) for one in ended] == [("ok", "")] * 3
+    assert any(line.startswith("until") for stream, line in host.lines if stream == "stdout")
+    host.stop()
+    with (
+        ServiceBusClient.from_connection_string(stage.bus.connection_string) as client,
+        client.get_queue_receiver("sessions", session_id="s") as receiver,
+    ):
+        assert receiver.session.get_state() == b"half"
+
+
+class Settled:
+    """A lane's receiver that only remembers, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.calls: list[str] = []
+
+    async def complete_message(self, _: Any) -> None:
+        self.calls.append("complete")
+        if self.error is not None:
+            raise self.error
+
+
+class Locked:
+    """A message, as far as the desk looks at it."""
+
+    lock_token = "t-1"
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "code", "text"),
+    [
+        ("Complete", chunk(1, b"other"), grpc.StatusCode.FAILED_PRECONDITION, "LockToken other not found."),
+        ("RenewSessionLock", chunk(1, b"s"), grpc.StatusCode.FAILED_PRECONDITION, "SessionId s not found."),
+        ("Abandon", chunk(1, b"t-1") + chunk(2, b"map"), grpc.StatusCode.UNIMPLEMENTED, "propertiesToModify"),
+        ("Complete", chunk(1, b"t-1"), grpc.StatusCode.UNKNOWN, "ValueError: lost"),
+        ("Complete", b"\xff", grpc.StatusCode.UNKNOWN, "within a number"),
+        ("Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, ""),
+    ],
+)
+def test_what_cannot_be_settled_is_told_by_its_status(method: str, request_: bytes, code: Any, text: str) -> None:
+    background = Background("test")
+    desk = Desk()
+    desk.add({"t-1": Lent(Locked(), Lane(Settled(ValueError("lost")), session=False))})
+    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as raised:
+            channel.unary_unary(f"/Settlement/{method}")(request_)
+        assert raised.value.code() is code
+        assert text in str(raised.value.details())
+    finally:
+        server.stop()
+        background.close()
+
+
+def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
+    """Under the name with a package, as their workers call it; the Python extension has no such method."""
+    stage.send("sessions", ServiceBusMessage("a", session_id="s"))
+    background = Background("test")
+    desk = Desk()
+    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
+
+    async def talk() -> None:
+        from azure.servicebus.aio import ServiceBusClient as Client
+
+        async with Client.from_connection_string(stage.bus.connection_string) as client:
+            lane = Lane(client.get_queue_receiver("sessions", session_id=NEXT_AVAILABLE_SESSION), session=True)
+            await lane.open()
+            desk.add({"t": Lent((await lane.receive(1, 5))[0], lane)})
+            with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                open_call = cast("Callable[[str], Any]", channel.unary_unary)
+                call = open_call("/settlement.Settlement/GetSessionState")
+                loop = background.loop
+                assert await loop.run_in_executor(None, call, chunk(1, b"s")) == chunk(1, b"")
+                write = open_call("/settlement.Settlement/SetSessionState")
+                await loop.run_in_executor(None, write, chunk(1, b"s") + chunk(2, b"x"))
+                assert fields(await loop.run_in_executor(None, call, chunk(1, b"s"))) == {1: b"x"}
+            await lane.close()
+
+    try:
+        background.run(talk())
+    finally:
+        server.stop()
+        background.close()

@@ -1,0 +1,129 @@
+"""The soak on Service Bus and the Functions host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
+from azure.servicebus.exceptions import ServiceBusError
+
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.functions_host import FunctionsHost
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from tests.soak.plan import Planned
+from tests.soak.run import APP, Letter
+
+LOCK_SECONDS = 5
+INSTANCES = 3
+"""Of the function app, as when it is scaled out: a process that dies takes some seconds to come again, and so the others
+go on meanwhile, and meet its messages."""
+
+MANY = 2000
+"""Deliveries until Service Bus itself moves a message away: peeklock counts attempts, and a busy message is none."""
+
+ADDRESSES = {
+    "PEEKLOCK_ORDERS_URL": "sb://127.0.0.1/orders",
+    "PEEKLOCK_ORDERS_DEAD_LETTER": "sb://127.0.0.1/orders-dead",
+    "PEEKLOCK_ORDERS_LOCK": str(LOCK_SECONDS),
+}
+"""The host is the connection string's."""
+
+FEW, MOST = 50, 0.2
+"""Letters that are read at once, and the seconds that may take."""
+
+PATIENCE = 60
+"""Seconds in which what the faults refuse is tried again."""
+
+
+class Azure:
+    """A queue, its letters, and the function app, each instance of which may be killed."""
+
+    groups = True
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], seed: int, *, fifo: bool) -> None:
+        self._stack = ExitStack()
+        self.bus = ServiceBusEmulator(
+            faults=Faults(seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.01, refuse=0.01, lose_lock=0.01)
+        )
+        self.bus.add_queue("orders", lock_duration=LOCK_SECONDS, max_delivery_count=MANY, requires_session=fifo)
+        self.bus.add_queue("orders-dead", lock_duration=LOCK_SECONDS, max_delivery_count=MANY)
+        self._stack.enter_context(self.bus)
+        self.hosts = [self._host(environ, seed) for _ in range(INSTANCES)]
+        client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_backoff_factor=0.05)
+        self._stack.enter_context(client)
+        self._orders = self._stack.enter_context(client.get_queue_sender("orders"))
+        self._letters = self._stack.enter_context(client.get_queue_receiver("orders-dead"))
+
+    def _host(self, environ: Mapping[str, str], seed: int) -> FunctionsHost:
+        host = FunctionsHost(
+            APP,
+            servicebus=self.bus.connection_string,
+            environ={**environ, **ADDRESSES},
+            faults=Faults(seed=seed, duplicate=0.02, delay=0.02, drop=0.01, kill=0.01, lose_lock=0.01),
+        )
+        return self._stack.enter_context(host)
+
+    def send(self, planned: Sequence[Planned]) -> None:
+        """A batch for each group, whose messages keep their order; what was sent in vain is sent again."""
+        for group, members in groupby(sorted(planned, key=lambda one: one.group or ""), lambda one: one.group):
+            batch = [ServiceBusMessage(one.body, message_id=one.key, session_id=group) for one in members]
+            self._insist(partial(self._orders.send_messages, batch))
+
+    def _insist(self, act: Callable[[], object]) -> None:
+        """The client tries again by itself; with so many faults that is sometimes not enough."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                act()
+                return
+            except ServiceBusError:
+                if time.monotonic() > end:
+                    raise
+
+    def letters(self) -> Sequence[Letter]:
+        """One whose completion fails comes again, and is told twice."""
+        taken: list[Letter] = []
+        while told := self._receive():
+            for one in told:
+                taken.append(Letter(str(properties(one)["peeklock-reason"]), b"".join(one.body), one))
+                with suppress(ServiceBusError):
+                    self._letters.complete_message(one)
+        return taken
+
+    def _receive(self) -> Sequence[ServiceBusReceivedMessage]:
+        with suppress(ServiceBusError):
+            return self._letters.receive_messages(max_message_count=FEW, max_wait_time=MOST)
+        return []
+
+    def redrive(self, letter: Letter) -> None:
+        """With an id of its own: a queue that detects duplicates would know the old one."""
+        again = ServiceBusMessage(
+            letter.body,
+            application_properties=properties(letter.raw),
+            session_id=letter.raw.session_id,
+            content_type=letter.raw.content_type,
+        )
+        self._insist(partial(self._orders.send_messages, again))
+
+    def calm(self) -> None:
+        self.bus.faults = NO_FAULTS
+        for host in self.hosts:
+            host.faults = NO_FAULTS
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def properties(message: ServiceBusReceivedMessage) -> dict[str | bytes, Any]:
+    """Names and values as they were sent: the client gives texts as bytes, which it would send again as binary ones."""
+    return {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
