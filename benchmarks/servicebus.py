@@ -41,11 +41,11 @@ def row(name: str, ours: float, theirs: float, ratio: float, target: float | Non
 
 @contextlib.contextmanager
 def program() -> Iterator[str]:
-    command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", "0", "--queue", "orders"]
+    command = [sys.executable, "-m", "peeklock.cli", "emulator", "servicebus", "--queue", "orders"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         try:
-            yield running.stdout.readline().strip()
+            yield running.stdout.readline().partition("='")[2].rstrip("'\n")
         finally:
             running.terminate()
 

@@ -74,7 +74,8 @@ def test_what_cannot_be_started(tmp_path):
             (("servicebus", "--port", port), f"port {port} of 127.0.0.1"),
             (("cloudtasks", "--queue", "orders"), "write projects/PROJECT/locations/LOCATION/queues/orders"),
             (("cloudtasks", "--config", "x"), "--config is Service Bus' own"),
-            (("servicebus", "--config", "nothing.json"), "nothing.json"),
+            (("servicebus", "--config", "nothing.json"), "nothing.json cannot be read"),
+            (("servicebus", "--queue", "a", "--queue", "A"), "there is a 'A' already"),
         ):
             ran = sample.command(tmp_path, "emulator", *words)
             assert ran.returncode == 2

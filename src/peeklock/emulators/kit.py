@@ -17,7 +17,7 @@ class Movable(Protocol):
 
 
 class Clock:
-    """Moves the emulators that were added, in that order: a service before what receives from it."""
+    """Moves the emulators that were added, the last one first: a host renews its locks before the service ends them."""
 
     def __init__(self) -> None:
         self._movable: list[Movable] = []
@@ -26,7 +26,7 @@ class Clock:
         self._movable.append(emulator)
 
     def advance(self, seconds: float) -> None:
-        for one in self._movable:
+        for one in reversed(self._movable):
             one.advance(seconds)
 
 

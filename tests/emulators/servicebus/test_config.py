@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,34 +184,3 @@ def test_durations(text: str, seconds: float) -> None:
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ConfigError):
         Part(text, "").seconds()
-
-
-def test_the_program_takes_a_file() -> None:
-    command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", "0", "--config", str(SAMPLE)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        connection_string = program.stdout.readline().strip()
-        with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client:
-            send(client, "orders", "a")
-            with client.get_queue_receiver("orders") as receiver:
-                assert str(one(receiver)) == "a"
-            closed()
-        program.send_signal(signal.SIGINT)
-        assert program.wait(10) == 0
-
-
-@pytest.mark.parametrize(
-    ("more", "error"),
-    [
-        (["--config", "missing.json"], "missing.json cannot be read"),
-        (["--queue", "a", "--queue", "A"], "there is a 'A' already"),
-        ([], "address already in use"),
-    ],
-)
-def test_the_program_says_why_it_cannot_start(more: list[str], error: str) -> None:
-    with ServiceBusEmulator() as bus:
-        command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", str(bus.port), *more]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (run.returncode, run.stdout) == (2, "")
-    assert error in run.stderr
-    assert len(run.stderr.splitlines()) == 1

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -17,7 +14,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import closed, one, send, wait_until
+from tests.emulators.servicebus.kit import wait_until
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 UUID = uuid.UUID(int=9)
@@ -125,21 +122,6 @@ def test_what_a_test_sees_of_a_message(bus: ServiceBusEmulator) -> None:
     assert first.properties == {"n": 1}
     assert second.body == encode.string("text")
     assert len(second.message_id) == 32  # it had none: it was given one
-
-
-def test_it_runs_as_a_program_until_it_is_told_to_end() -> None:
-    command = [sys.executable, "-m", "peeklock.emulators.servicebus", "--port", "0", "--queue", "orders"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
-        assert program.stdout is not None
-        connection_string = program.stdout.readline().strip()
-        with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client:
-            send(client, "orders", "a")
-            with client.get_queue_receiver("orders") as receiver:
-                receiver.complete_message(one(receiver))
-            closed()
-        program.send_signal(signal.SIGTERM)
-        assert program.wait(10) == 0
-        assert program.stdout.read() == ""
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket")  # the SDK leaves the broken line to the garbage collector
