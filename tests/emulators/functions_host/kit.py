@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +18,11 @@ from peeklock.emulators.servicebus import ServiceBusEmulator
 
 APPS = Path(__file__).with_name("apps")
 LETTERS = "/$DeadLetterQueue"
+
+
+def hosts_threads() -> set[threading.Thread]:
+    """Of all hosts, also of those of other tests that still end."""
+    return {one for one in threading.enumerate() if one.name.startswith(("peeklock-functions", "peeklock-settlement"))}
 
 
 class Stage:
