@@ -109,10 +109,12 @@ def test_a_reload_takes_the_code_that_is_there(stage: Stage) -> None:
     assert [one["seen"][0]["body"] for one in stage.noted("single")] == [b"b".hex()]
 
 
-def test_a_worker_that_ends_is_replaced_and_its_messages_come_back(stage: Stage) -> None:
+@pytest.mark.parametrize("verb", ["exit", "fork"])
+def test_a_worker_that_ends_is_replaced_and_its_messages_come_back(stage: Stage, verb: str) -> None:
+    """Also when a process that it forked lives on."""
     host = stage.run("single")
     first = host.worker_pid
-    stage.send("orders", "exit")
+    stage.send("orders", verb)
     host.wait_count(3)
     ended = host.invocations
     assert [(one.outcome, one.error, one.settled) for one in ended] == [
