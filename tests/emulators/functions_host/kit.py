@@ -89,5 +89,12 @@ class Stage:
         while not self.noted(what):
             time.sleep(0.01)
 
+    def until_empty(self, queue: str) -> None:
+        """Within a minute, however slow the machine is."""
+        end = time.monotonic() + 60
+        while self.left(queue):
+            assert time.monotonic() < end, self.bus.messages(queue)
+            time.sleep(0.05)
+
     def left(self, path: str) -> list[bytes]:
         return [one.body for one in self.bus.messages(path)]
