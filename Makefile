@@ -95,7 +95,7 @@ bench: $(VENV)/.dev peer ## Measure against the peers
 lock: ## Renew the lock files; needs uv
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group run -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group dev -c requirements/run.txt -o requirements/dev.txt
-	echo "azure-functions-runtime==1.3.0" | uv pip compile --quiet --no-deps --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --no-annotate - -o requirements/azure-worker.txt
+	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | uv pip compile --quiet --no-deps --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --no-annotate - -o requirements/azure-worker.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
