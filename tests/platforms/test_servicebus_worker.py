@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -389,12 +391,24 @@ class TestActions:
         assert shop.runs == []
 
     def test_the_class_is_found_by_itself(self):
-        """By True, from the extension, which says how to install it."""
-        try:
-            import azurefunctions.extensions.bindings.servicebus  # noqa: F401
-        except ImportError:
-            with pytest.raises(ConfigError, match="pip install azurefunctions-extensions-bindings-servicebus"):
-                servicebus.bind(Shop().sync(), app=func.FunctionApp(), actions=True)
+        """By True, from Microsoft's extension; in a process of its own, since two classes cannot have one binding."""
+        code = (
+            "import azure.functions as func\n"
+            "from peeklock import Queue, consumer, servicebus\n"
+            "from peeklock.servicebus_settle import actions_class\n"
+            "@consumer(Queue('orders'))\n"
+            "def handle(body: bytes) -> None: ...\n"
+            "entry = servicebus.bind(handle, app=func.FunctionApp(), actions=True)\n"
+            "print(actions_class(True).__name__, entry.__annotations__['actions'] is actions_class(True))\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert ran.stdout.split() == ["ServiceBusMessageActions", "True"]
+
+    def test_an_extension_that_is_not_installed(self, monkeypatch):
+        """Is named, with how to install it."""
+        monkeypatch.setitem(sys.modules, "azurefunctions.extensions.bindings.servicebus", None)
+        with pytest.raises(ConfigError, match="pip install azurefunctions-extensions-bindings-servicebus"):
+            servicebus.bind(Shop().sync(), app=func.FunctionApp(), actions=True)
 
     def test_what_is_finished_does_not_wait_for_what_comes_back(self):
         """Its lock could end meanwhile."""

@@ -15,7 +15,6 @@ from peeklock.emulators.functions_host.protobuf import chunk, fields
 from peeklock.emulators.functions_host.settlement import SettlementServer
 from tests.emulators.functions_host.kit import LETTERS, Stage
 
-
 EXTENSIONS = ["stand-in", "real"]
 """The real one of Microsoft is a preview; the other shows the same calls without it."""
 
