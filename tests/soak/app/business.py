@@ -5,6 +5,7 @@ It writes down what it does, in a file that outlives any process: the ledger, wh
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 from peeklock import Message, Queue, Retry, claims, consumer
 from peeklock.claims import Record, State
 from peeklock.emulators.faults import Faults
+from peeklock.emulators.outages import FaultySender, FaultyStore
 from peeklock.errors import SendError, StoreError
 from peeklock.parcel import Parcel, Sender
 from peeklock.registry import open_sender, open_store
@@ -26,10 +28,8 @@ from peeklock.store import Answer, Change, Store
 BUG = os.environ.get("SOAK_BUG", "")
 LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 SEED = int(os.environ["SOAK_SEED"])
-OUTAGES = {
-    "store": Faults(seed=SEED, refuse=0.01, drop=0.01),
-    "send": Faults(seed=SEED, refuse=0.1 if BUG == "early" else 0.01, drop=0.01),
-}
+STORE = Faults(seed=SEED, refuse=0.01, drop=0.01)
+QUEUES = Faults(seed=SEED, refuse=0.1 if BUG == "early" else 0.01, drop=0.01)
 """That bug shows only where a send fails, which among 300 messages has to happen for certain."""
 
 _numbers = itertools.count()
@@ -41,58 +41,53 @@ def note(what: str, key: str, **more: object) -> None:
     os.write(LEDGER, json.dumps(line).encode() + b"\n")
 
 
-def outage(what: str) -> str:
-    """`before` the call is done, `after` it, or none. It depends on the process, too: an outage ends."""
-    faults, chance = OUTAGES[what], (os.getpid(), next(_numbers), what)
-    return "before" if faults.hits("refuse", *chance) else "after" if faults.hits("drop", *chance) else ""
-
-
-class FaultyStore:
-    """Now and then it does nothing, or says nothing. A success that may not be in it is noted."""
+class Noting:
+    """Writes down which successes are recorded, and which may not be."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
-        fault = outage("store")
-        if fault:
-            for change in changes:
-                if change.record is not None and change.record.state is State.DONE:
-                    note("unsure", change.key.partition("/")[2])
-        if fault == "before":
-            raise StoreError("the soak's outage")
-        answers = [self._unfenced(change) for change in changes] if BUG == "unfenced" else self._store.swap(changes)
-        if fault == "after":
-            raise StoreError("the soak's lost answer")
-        for change, answer in zip(changes, answers, strict=True):
-            if change.record is not None and change.record.state is State.DONE and answer.won:
-                note("done", change.key.partition("/")[2], life=change.record.generation)
+        done = [one for one in changes if one.record is not None and one.record.state is State.DONE]
+        try:
+            answers = self._store.swap(changes)
+        except StoreError:
+            for one in done:
+                note("unsure", one.key.partition("/")[2])
+            raise
+        won = {change.key for change, answer in zip(changes, answers, strict=True) if answer.won}
+        for one in done:
+            if one.key in won and one.record is not None:
+                note("done", one.key.partition("/")[2], life=one.record.generation)
         return answers
 
-    def _unfenced(self, change: Change) -> Answer:
-        """The planted bug: whatever is there is overwritten."""
+
+class Unfenced:
+    """The planted bug: whatever is there is overwritten."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        return [self._force(change) for change in changes]
+
+    def _force(self, change: Change) -> Answer:
         first = self._store.swap([change])[0]
         if first.won or first.record is None:
             return first
         return self._store.swap([replace(change, expected=first.record.version)])[0]
 
 
-class FaultySender:
-    """Now and then it sends nothing, or says that it did not."""
+class Early:
+    """The planted bug: acknowledged, and published perhaps."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        fault = outage("send")
-        if fault == "before":
-            if BUG == "early":  # the planted bug: acknowledged, and never published
-                return [None] * len(parcels)
-            raise SendError("the soak's outage")
-        answers = self._sender.send(parcels)
-        if fault == "after":
-            raise SendError("the soak's lost answer")
-        return answers
+        with contextlib.suppress(SendError):
+            self._sender.send(parcels)
+        return [None] * len(parcels)
 
 
 if BUG == "generations":
@@ -152,11 +147,13 @@ def die(key: str) -> None:
 
 def options() -> dict[str, Any]:
     """For bind: all that can fail, failing."""
+    store = open_store(os.environ["PEEKLOCK_STORE"])
+    letters: Sender = FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), QUEUES)
     return {
-        "store": FaultyStore(open_store(os.environ["PEEKLOCK_STORE"])),
-        "dead_letter": FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"])),
+        "store": Noting(FaultyStore(Unfenced(store) if BUG == "unfenced" else store, STORE)),
+        "dead_letter": Early(letters) if BUG == "early" else letters,
     }
 
 
 def copies() -> dict[str, Any]:
-    return {"queue": FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_URL"]))}
+    return {"queue": FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_URL"]), QUEUES)}
