@@ -21,8 +21,8 @@ from tests.support import ROOT
 
 APP = Path(__file__).with_name("servicebus_app")
 QUEUES = ("orders", "parts", "lines")
-PARTS = [f"n{n}" for n in range(10)]
-"""Messages that take longer together than one batch may."""
+PARTS = [f"n{n}" for n in range(6)]
+"""Messages of which three take longer than a batch may: they may come in more than one."""
 
 LOCK = 3
 """Of a message, as the functions are told: half a second to run, a second to record, and time for a slow machine."""

@@ -73,7 +73,7 @@ def die_once(message: Message) -> None:
 
 
 def take(message: Message) -> None:
-    time.sleep(0.3)
+    time.sleep(0.6)
 
 
 MISDEEDS = {
