@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.exceptions import ServiceBusError
@@ -91,7 +90,7 @@ class Azure:
         taken: list[Letter] = []
         while told := self._receive():
             for one in told:
-                taken.append(Letter(str(properties(one)["peeklock-reason"]), b"".join(one.body), one))
+                taken.append(Letter(reason(one), b"".join(one.body), one))
                 with suppress(ServiceBusError):
                     self._letters.complete_message(one)
         return taken
@@ -105,7 +104,7 @@ class Azure:
         """With an id of its own: a queue that detects duplicates would know the old one."""
         again = ServiceBusMessage(
             letter.body,
-            application_properties=properties(letter.raw),
+            application_properties=letter.raw.application_properties,
             session_id=letter.raw.session_id,
             content_type=letter.raw.content_type,
         )
@@ -120,10 +119,8 @@ class Azure:
         self._stack.close()
 
 
-def properties(message: ServiceBusReceivedMessage) -> dict[str | bytes, Any]:
-    """Names and values as they were sent: the client gives texts as bytes, which it would send again as binary ones."""
-    return {_text(name): _text(value) for name, value in (message.application_properties or {}).items()}
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def reason(letter: ServiceBusReceivedMessage) -> str:
+    """The client gives texts as bytes, and sends such bytes as texts again."""
+    found = (letter.application_properties or {})[b"peeklock-reason"]
+    assert isinstance(found, bytes), found
+    return found.decode()

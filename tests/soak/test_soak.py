@@ -23,7 +23,11 @@ from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
 from tests.support import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # SDKs leave broken lines to the garbage collector
+]
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))
 

@@ -1,0 +1,107 @@
+"""A Service Bus and peeklock's handlers in the real Functions worker, for the tests that send to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
+
+from peeklock.emulators.functions_host import FunctionsHost, Invocation
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from tests.support import ROOT
+
+APP = Path(__file__).with_name("servicebus_app")
+QUEUES = ("orders", "parts", "lines")
+LOCK = 3
+"""Of a message, as the functions are told: half a second to run, a second to record, and time for a slow machine."""
+
+PATIENCE = 60
+
+
+class World:
+    """Queues, their letters, and peeklock's handlers between them."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.bus = stack.enter_context(ServiceBusEmulator())
+        self.evidence = folder / "evidence.jsonl"
+        environ = {
+            "PEEKLOCK_STORE": f"sqlite://{folder}/keys.db",
+            "EVIDENCE": str(self.evidence),
+            "PYTHONPATH": str(ROOT / "src"),
+        }
+        for name in QUEUES:
+            self.bus.add_queue(name, requires_session=name == "lines", max_delivery_count=100)
+            self.bus.add_queue(f"{name}-dead")
+            environ |= {
+                f"PEEKLOCK_{name.upper()}_URL": f"sb://127.0.0.1/{name}",
+                f"PEEKLOCK_{name.upper()}_DEAD_LETTER": f"sb://127.0.0.1/{name}-dead",
+                f"PEEKLOCK_{name.upper()}_LOCK": str(LOCK),
+            }
+        self.client = stack.enter_context(ServiceBusClient.from_connection_string(self.bus.connection_string))
+        self._senders = {name: stack.enter_context(self.client.get_queue_sender(name)) for name in QUEUES}
+        self.host = stack.enter_context(
+            FunctionsHost(APP, servicebus=self.bus.connection_string, environ=environ),
+        )
+
+    def send(self, queue: str, *messages: ServiceBusMessage) -> None:
+        """In one batch."""
+        self._senders[queue].send_messages(list(messages))
+
+    def wait_done(self, *names: str) -> None:
+        """Until invocations for these message ids have gone well."""
+        self.host.wait(
+            lambda ended: {one for done in ended if done.outcome == "ok" for one in done.message_ids} >= {*names},
+            PATIENCE,
+        )
+
+    def wait_failed(self, name: str) -> None:
+        """Until it was begun, and came back."""
+
+        def holds(ended: Sequence[Invocation]) -> bool:
+            return bool(self.runs(name)) and any(one.outcome == "failed" and name in one.message_ids for one in ended)
+
+        self.host.wait(holds, PATIENCE)
+
+    def letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
+        """By body. They are taken."""
+        with self.client.get_queue_receiver(f"{queue}-dead") as receiver:
+            found: dict[str, ServiceBusReceivedMessage] = {}
+            while len(found) < count:
+                for one in receiver.receive_messages(max_message_count=count, max_wait_time=PATIENCE):
+                    found[str(one)] = one
+                    receiver.complete_message(one)
+        return found
+
+    def scheduled(self) -> dict[str, datetime]:
+        """When copies are to appear, by body."""
+        with self.client.get_queue_receiver("orders") as receiver:
+            peeked = receiver.peek_messages(max_message_count=100)
+        return {str(one): one.scheduled_enqueue_time_utc for one in peeked if one.scheduled_enqueue_time_utc}
+
+    def runs(self, name: str, what: str = "begin") -> Sequence[Mapping[str, Any]]:
+        return [one for one in self.noted() if one["order"] == name and one["what"] == what]
+
+    def noted(self) -> Sequence[Mapping[str, Any]]:
+        return [json.loads(line) for line in self.evidence.read_text().splitlines()]
+
+    def invocations(self, name: str) -> Sequence[Invocation]:
+        return [one for one in self.host.invocations if name in one.message_ids]
+
+
+def body(name: str, do: str | None = None) -> str:
+    return json.dumps({"order_id": name, "do": do})
+
+
+def message(name: str, do: str | None = None, session: str | None = None) -> ServiceBusMessage:
+    return ServiceBusMessage(body(name, do), message_id=name, session_id=session)
+
+
+def told(letter: ServiceBusReceivedMessage, name: str) -> str:
+    value = (letter.application_properties or {})[f"peeklock-{name}".encode()]
+    assert isinstance(value, bytes), value
+    return value.decode()

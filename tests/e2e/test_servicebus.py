@@ -1,0 +1,172 @@
+"""peeklock's own handlers on Service Bus, in the real Functions worker, with the real client before and after them.
+
+The store is a file, so that it survives the worker. The time of the queues is moved; that of claims is the machine's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
+
+from tests.e2e.servicebus_world import LOCK, QUEUES, World, body, message, told
+
+PARTS = [f"n{n}" for n in range(6)]
+"""Messages of which three take longer than a batch may: they may come in more than one."""
+
+LEASE = LOCK + 5
+"""Seconds that the claim of a killed process lasts: the lock, and peeklock's allowance for clocks that differ."""
+
+DELAY = 60
+"""The longest that a copy waits."""
+
+
+class Handled:
+    """All that can become of a message, one after the other where one would disturb the other."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        first = [message(do, do) for do in ("retry once", "always fail", "decline", "refuse")]
+        invalid = ServiceBusMessage("{", message_id="invalid")
+        world.send("orders", message("plain"), message("twin"), *first, invalid)
+        self._send_lines_and_parts()
+        world.wait_done("plain", "twin", "retry once", "always fail", "decline", "refuse", "invalid")
+        self.scheduled = world.scheduled()
+        self.runs_before = [len(world.runs(name)) for name in ("retry once", "always fail")]
+        world.bus.advance(DELAY)
+        self.letters = world.letters("orders", 4)
+        self._redrive(self.letters[body("decline", "decline")])
+        world.send("orders", ServiceBusMessage(body("twin"), message_id="other"))
+        world.wait_done("retry once.0.1", "redriven", "other")
+        self._hang_and_die()
+
+    def _send_lines_and_parts(self) -> None:
+        for head, do in {"x": "retry soon", "y": "refuse"}.items():
+            misdeeds = [do, None, None]
+            self.world.send("lines", *(message(f"{head}{n}", one, head) for n, one in enumerate(misdeeds)))
+        self.world.send("parts", *(message(name, "take") for name in PARTS))
+        self.world.wait_done("x2", "y2", *PARTS)
+        self.line_letters = self.world.letters("lines", 1)
+
+    def _redrive(self, letter: ServiceBusReceivedMessage) -> None:
+        """As it is, body and properties, as tools do."""
+        properties = dict(letter.application_properties or {})  # the client changes what it is given
+        self.world.send(
+            "orders", ServiceBusMessage(str(letter), message_id="redriven", application_properties=properties)
+        )
+
+    def _hang_and_die(self) -> None:
+        """The second takes the worker along, once the first is over its time."""
+        self.world.send("orders", message("hang once", "hang once"))
+        self.world.wait_failed("hang once")
+        self.world.send("orders", message("die once", "die once"))
+        self.world.wait_done("hang once", "die once")
+
+
+@pytest.fixture(scope="module")
+def handled(tmp_path_factory: pytest.TempPathFactory) -> Generator[Handled]:
+    with ExitStack() as stack:
+        yield Handled(World(tmp_path_factory.mktemp("orders"), stack))
+
+
+@pytest.fixture
+def world(handled: Handled) -> World:
+    return handled.world
+
+
+def test_done(world: World) -> None:
+    assert [one["attempt"] for one in world.runs("plain")] == [1]
+    assert len(world.runs("plain", "end")) == 1
+    assert world.invocations("plain")[-1].settled == ("completed",)
+
+
+def test_duplicate(world: World) -> None:
+    """Two messages of one key: one run, and both are complete."""
+    assert len(world.runs("twin")) == 1
+    assert world.invocations("other")[-1].settled == ("completed",)
+
+
+def test_a_retry_waits_for_its_delay(handled: Handled) -> None:
+    """As a scheduled copy, which nobody gets before its time."""
+    first, second = handled.world.runs("retry once")
+    due = handled.scheduled[body("retry once", "retry once")]
+    assert 30 <= (due - datetime.fromtimestamp(first["at"], UTC)).total_seconds() < 40
+    assert handled.runs_before == [1, 1]
+    assert (first["attempt"], second["attempt"]) == (1, 2)
+    assert len(handled.world.runs("retry once", "end")) == 1
+
+
+def test_exhausted(handled: Handled) -> None:
+    assert [one["attempt"] for one in handled.world.runs("always fail")] == [1, 2]
+    letter = handled.letters[body("always fail", "always fail")]
+    assert (told(letter, "reason"), told(letter, "attempts")) == ("exhausted", "2")
+    assert "ValueError: no luck" in told(letter, "detail")
+
+
+def test_fatal(handled: Handled) -> None:
+    """By the declaration's class, and by the handler's word."""
+    for do, detail in {"decline": "Declined: card", "refuse": "never"}.items():
+        letter = handled.letters[body(do, do)]
+        assert told(letter, "reason") == "fatal"
+        assert detail in told(letter, "detail")
+    assert len(handled.world.runs("refuse")) == 1
+
+
+def test_invalid(handled: Handled) -> None:
+    assert told(handled.letters["{"], "reason") == "invalid"
+
+
+def test_a_redriven_letter_runs_again(world: World) -> None:
+    """It has a new life, and is done."""
+    assert [one["attempt"] for one in world.runs("decline")] == [1, 1]
+    assert len(world.runs("decline", "end")) == 1
+
+
+def test_a_message_over_its_time(world: World) -> None:
+    """Its claim is waited out, since what it began may still be going on; then it is done, as the second attempt."""
+    first, second = world.runs("hang once")
+    assert (first["attempt"], second["attempt"]) == (1, 2)
+    assert second["at"] - first["at"] > LEASE - 1
+    assert len(world.runs("hang once", "end")) == 1
+    assert world.invocations("hang once")[0].settled == ("abandoned",)
+
+
+def test_a_worker_killed_in_mid_handler(world: World) -> None:
+    """A later delivery finishes what it began, once its claim has ended."""
+    first, second = world.runs("die once")
+    assert (first["delivery"], second["delivery"] > 1) == (1, True)
+    assert first["pid"] != second["pid"]
+    assert second["at"] - first["at"] > LEASE - 1
+    assert len(world.runs("die once", "end")) == 1
+    assert world.invocations("die once")[0].outcome == "killed"
+
+
+def test_what_cannot_end_in_time_is_not_begun(world: World) -> None:
+    """Of a batch that takes longer than its lock, the rest goes back, uncounted; nothing runs twice."""
+    parts = [one for one in world.host.invocations if one.function == "part"]
+    broken_off = [one for one in parts if one.outcome == "failed"]
+    assert broken_off
+    assert all(set(one.settled) == {"abandoned"} for one in broken_off)
+    assert max(one.duration for one in parts) < LOCK
+    assert [[one["attempt"] for one in world.runs(name)] for name in PARTS] == [[1]] * len(PARTS)
+
+
+def test_a_failing_head_holds_its_session(handled: Handled) -> None:
+    """Until it is done, after its delay; and until it is a letter, after which its session goes on."""
+    begun = [one["order"] for one in handled.world.noted() if one["what"] == "begin"]
+    assert [one for one in begun if one[0] == "x"] == ["x0", "x0", "x1", "x2"]
+    assert [one for one in begun if one[0] == "y"] == ["y0", "y1", "y2"]
+    first, second = handled.world.runs("x0")
+    assert second["at"] - first["at"] >= 0.4
+    ((text, letter),) = handled.line_letters.items()
+    assert json.loads(text)["order_id"] == "y0"
+    assert (told(letter, "reason"), letter.session_id) == ("fatal", "y")
+
+
+def test_nothing_is_left(world: World) -> None:
+    """Neither messages nor other letters."""
+    assert [world.bus.messages(name) for name in (*QUEUES, *(f"{name}-dead" for name in QUEUES))] == [[]] * 6
