@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cloudtasks, imports, messages, servicebus
+from benchmarks import cloudtasks, dev, imports, messages, servicebus
 
 ROUNDS = 7
 
@@ -22,6 +22,8 @@ def main() -> None:
     results += servicebus.measure()
     print("measuring the Cloud Tasks emulator ...", file=sys.stderr)
     results += cloudtasks.measure()
+    print("measuring peeklock dev ...", file=sys.stderr)
+    results += dev.measure()
     print(f"{'':82}  {'ours':>9}  {'theirs':>9}  {'ratio':>6}  {'target':>6}")
     for one in results:
         target = "" if one["target"] is None else f"{one['target']:.2f}"
