@@ -69,11 +69,11 @@ class Window:
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
         self.clock = plan.clock
         self.keep = plan.queue.keep
-        timeout = plan.queue.timeout
-        span = timeout * (messages + 1) + RESERVE if remaining is None else remaining
-        self.limit = plan.clock.monotonic() + span.total_seconds()
+        timeout, reserve = plan.queue.timeout.total_seconds(), RESERVE.total_seconds()
+        span = timeout * (messages + 1) + reserve if remaining is None else remaining.total_seconds()
+        self.limit = plan.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
-        self.last_start = self.limit - (RESERVE + timeout).total_seconds()
+        self.last_start = self.limit - reserve - timeout
         """After this no handler can end in time, recording and settling included."""
 
     @cached_property

@@ -20,6 +20,7 @@ from peeklock.delays import ZERO
 from peeklock.errors import EventError
 from peeklock.message import TRAIL, Message
 from peeklock.observe import Settled, record
+from peeklock.outcome import DONE
 from peeklock.plan import Delays
 
 from_url = sqs_send.from_url
@@ -138,7 +139,7 @@ def _value(value: Any) -> str | bytes | None:
 
 def settle(settled: Sequence[Settled], client: Any) -> dict[str, Any]:
     """Tell Lambda which messages come back, after telling SQS when."""
-    failures = [one for one in settled if not one.outcome.finished]
+    failures = [one for one in settled if one.outcome is not DONE and not one.outcome.finished]
     delayed = [one for one in failures if one.outcome.delay is not None]
     if delayed:
         _delay(delayed, client)
