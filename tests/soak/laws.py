@@ -47,8 +47,12 @@ class Ledger:
 
 
 def read(path: Path) -> Ledger:
+    return parse(path.read_bytes())
+
+
+def parse(text: bytes) -> Ledger:
     """A line that a killed process cut short is left out."""
-    return Ledger([one for line in path.read_bytes().splitlines() if (one := _line(line)) is not None])
+    return Ledger([one for line in text.splitlines() if (one := _line(line)) is not None])
 
 
 def _line(line: bytes) -> dict[str, Any] | None:

@@ -52,6 +52,25 @@ class Cloud(Protocol):
     def close(self) -> None: ...
 
 
+class Done:
+    """The keys that have had their effect, by a ledger that grows: to read all of it each time takes a core."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._place = 0
+        self._keys: set[str] = set()
+
+    def keys(self) -> set[str]:
+        if self._ledger.exists():
+            with self._ledger.open("rb") as lines:
+                lines.seek(self._place)
+                new = lines.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self._place += len(whole)
+            self._keys |= set(laws.parse(whole).effects)
+        return self._keys
+
+
 @dataclass(slots=True)
 class Soak:
     """One run of it."""
@@ -64,8 +83,10 @@ class Soak:
     letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     mended: dict[str, Letter] = field(default_factory=dict)
     by_body: Mapping[bytes, Planned] = field(init=False)
+    done: Done = field(init=False)
 
     def __post_init__(self) -> None:
+        self.done = Done(self.ledger)
         self.by_body = {one.body: one for one in self.planned}
 
     def run(self) -> list[str]:
@@ -79,14 +100,17 @@ class Soak:
         for letter in self.mended.values():
             self.cloud.redrive(letter)
         self._wait_for_mended()
+        self._until(lambda: not self._broken())  # the last effects may still be on the way to their records
+        return self._broken()
+
+    def _broken(self) -> list[str]:
         ledger = laws.read(self.ledger)
         dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
         return laws.broken(self.planned, ledger, self.letters, dead)
 
     def settled(self) -> set[str]:
         self._take_letters()
-        effects = laws.read(self.ledger).effects if self.ledger.exists() else {}
-        return set(effects) | set(self.letters)
+        return self.done.keys() | set(self.letters)
 
     def _take_letters(self) -> None:
         for letter in self.cloud.letters():
@@ -104,18 +128,19 @@ class Soak:
 
         def over() -> bool:
             self._take_letters()
-            effects = laws.read(self.ledger).effects
-            return all(effects[key] or "exhausted" in self.letters[key] for key in self.mended)
+            done = self.done.keys()
+            return all(key in done or "exhausted" in self.letters[key] for key in self.mended)
 
         self._until(over)
 
     def _until(self, holds: Any) -> None:
-        """Returns as well when nothing has happened for long: the laws then say what is missing."""
-        size, since = -1, time.monotonic()
+        """Returns as well when no message has ended for long: the laws then say what is missing. That something goes on
+        is not enough, since a bug may have a message tried for ever."""
+        count, since = -1, time.monotonic()
         while not holds() and time.monotonic() - since < self.patience:
-            now = self.ledger.stat().st_size if self.ledger.exists() else 0
-            if now != size:
-                size, since = now, time.monotonic()
+            now = len(self.done.keys()) + sum(map(len, self.letters.values()))
+            if now != count:
+                count, since = now, time.monotonic()
             time.sleep(0.2)  # other processes work, and tell only the ledger
 
     def _progress(self, sent: int) -> None:
