@@ -123,7 +123,7 @@ def handle(order: dict, message: Message) -> None:  # type: ignore[type-arg] # t
 
 def act(order: dict[str, Any], message: Message) -> None:
     key, kind = order["key"], order["kind"]
-    first = message.attempt == 1 and message.delivery == 1  # by both, as a planted bug forgets the attempts
+    first = message.attempt == 1 and (message.delivery == 1 or BUG != "unfenced")  # which forgets the attempts
     match kind:
         case "fatal":
             raise Declined("no")
