@@ -101,8 +101,8 @@ class World:
             yield
 
     @contextmanager
-    def faults(self, **shares: float) -> Generator[None, None, None]:
-        self.emulator.faults = Faults(**shares)  # type: ignore[arg-type] # its seed is the only whole number
+    def faults(self, faults: Faults) -> Generator[None, None, None]:
+        self.emulator.faults = faults
         try:
             yield
         finally:

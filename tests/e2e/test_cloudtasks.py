@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from peeklock import Queue
+from peeklock.emulators.faults import Faults
 from peeklock.sending import send
 from tests.e2e.cloudtasks_world import QUEUE, SECONDS, World, body
 from tests.support import environment
@@ -64,7 +65,7 @@ def test_done(world: World) -> None:
 
 
 def test_a_second_delivery_while_it_runs(world: World) -> None:
-    with world.faults(duplicate=1, delay_s=LATER):
+    with world.faults(Faults(duplicate=1, delay_s=LATER)):
         task = world.send("delivered twice", "wait")
         with world.inside():
             world.emulator.advance(LATER)
@@ -75,7 +76,7 @@ def test_a_second_delivery_while_it_runs(world: World) -> None:
 
 
 def test_a_second_delivery_after_it_is_done(world: World) -> None:
-    with world.faults(duplicate=1, delay_s=LATER):
+    with world.faults(Faults(duplicate=1, delay_s=LATER)):
         task = world.send("delivered again")
         world.wait_for(task, 204)
     world.emulator.advance(LATER)

@@ -97,9 +97,7 @@ class Soak:
             self._progress(min(start + CHUNK, len(self.planned)))
         self.cloud.calm()
         self._wait(len(self.planned))
-        for letter in self.mended.values():
-            self.cloud.redrive(letter)
-        self._wait_for_mended()
+        self._redrive()
         self._until(lambda: not self._broken())  # the last effects may still be on the way to their records
         return self._broken()
 
@@ -123,11 +121,15 @@ class Soak:
     def _wait(self, count: int) -> None:
         self._until(lambda: len(self.settled()) >= count)
 
-    def _wait_for_mended(self) -> None:
-        """Each has its effect, or died too often."""
+    def _redrive(self) -> None:
+        """Each mended one, a late letter too, until it has its effect or died too often."""
+        redriven: set[str] = set()
 
         def over() -> bool:
             self._take_letters()
+            for key in self.mended.keys() - redriven:
+                self.cloud.redrive(self.mended[key])
+                redriven.add(key)
             done = self.done.keys()
             return all(key in done or "exhausted" in self.letters[key] for key in self.mended)
 

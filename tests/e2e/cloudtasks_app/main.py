@@ -13,7 +13,7 @@ from google.cloud import tasks_v2  # noqa: F401 - takes a second: once, and not 
 
 from peeklock import DeadLetter, Message, Queue, Retry, cloudtasks, consumer
 
-ORDERS = Queue("orders", max_attempts=2, timeout=1, first_delay=0, max_delay=0)
+ORDERS = Queue("orders", max_attempts=2, timeout=2, first_delay=0, max_delay=0)
 FOLDER = Path(os.environ["E2E_FOLDER"])
 
 
@@ -95,7 +95,7 @@ MISDEEDS = {
 CERTS_URL = os.environ["E2E_CERTS_URL"]
 patient = cloudtasks.bind(handle, certs_url=CERTS_URL, clock=Ahead())
 hasty = cloudtasks.bind(handle, certs_url=CERTS_URL, clock=Ahead(), lock=1)
-"""For a dispatch deadline in which no message can take its second."""
+"""For a dispatch deadline in which no message can take its two seconds."""
 
 
 def handle_http(request: Any) -> Any:
