@@ -52,6 +52,25 @@ class Cloud(Protocol):
     def close(self) -> None: ...
 
 
+class Done:
+    """The keys that have had their effect, by a ledger that grows: to read all of it each time takes a core."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._place = 0
+        self._keys: set[str] = set()
+
+    def keys(self) -> set[str]:
+        if self._ledger.exists():
+            with self._ledger.open("rb") as lines:
+                lines.seek(self._place)
+                new = lines.read()
+            whole = new[: new.rfind(b"\n") + 1]
+            self._place += len(whole)
+            self._keys |= set(laws.parse(whole).effects)
+        return self._keys
+
+
 @dataclass(slots=True)
 class Soak:
     """One run of it."""
@@ -64,11 +83,10 @@ class Soak:
     letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     mended: dict[str, Letter] = field(default_factory=dict)
     by_body: Mapping[bytes, Planned] = field(init=False)
-    effects: set[str] = field(default_factory=set)
-    """Keys that have had theirs, as far as the ledger was read."""
-    read: int = 0
+    done: Done = field(init=False)
 
     def __post_init__(self) -> None:
+        self.done = Done(self.ledger)
         self.by_body = {one.body: one for one in self.planned}
 
     def run(self) -> list[str]:
@@ -79,17 +97,9 @@ class Soak:
             self._progress(min(start + CHUNK, len(self.planned)))
         self.cloud.calm()
         self._wait(len(self.planned))
-        for letter in self.mended.values():
-            self.cloud.redrive(letter)
-        self._wait_for_mended()
-        return self._laws()
-
-    def _laws(self) -> list[str]:
-        """Those that do not hold, nor come to hold soon: the last effects may be on the way to their records."""
-        until = time.monotonic() + self.patience
-        while (broken := self._broken()) and time.monotonic() < until:
-            time.sleep(0.2)  # as above
-        return broken
+        self._redrive()
+        self._until(lambda: not self._broken())  # the last effects may still be on the way to their records
+        return self._broken()
 
     def _broken(self) -> list[str]:
         ledger = laws.read(self.ledger)
@@ -97,18 +107,8 @@ class Soak:
         return laws.broken(self.planned, ledger, self.letters, dead)
 
     def settled(self) -> set[str]:
-        self._look()
-        return self.effects | set(self.letters)
-
-    def _look(self) -> None:
-        """At what is new in the ledger, and at the letters."""
-        if self.ledger.exists():
-            with self.ledger.open("rb") as lines:
-                lines.seek(self.read)
-                whole = lines.read().rpartition(b"\n")[0]
-            self.read += len(whole) + bool(whole)
-            self.effects |= {key for key, count in laws.parse(whole).effects.items() if count}
         self._take_letters()
+        return self.done.keys() | set(self.letters)
 
     def _take_letters(self) -> None:
         for letter in self.cloud.letters():
@@ -119,24 +119,31 @@ class Soak:
                 self.mended[one.key] = letter
 
     def _wait(self, count: int) -> None:
-        """Until so many are settled; or none more has been for long: the laws then say what is missing."""
-        most, since = -1, time.monotonic()
-        while (settled := len(self.settled())) < count and time.monotonic() - since < self.patience:
-            if settled > most:
-                most, since = settled, time.monotonic()
+        self._until(lambda: len(self.settled()) >= count)
+
+    def _redrive(self) -> None:
+        """Each mended one, a late letter too, until it has its effect or died too often."""
+        redriven: set[str] = set()
+
+        def over() -> bool:
+            self._take_letters()
+            for key in self.mended.keys() - redriven:
+                self.cloud.redrive(self.mended[key])
+                redriven.add(key)
+            done = self.done.keys()
+            return all(key in done or "exhausted" in self.letters[key] for key in self.mended)
+
+        self._until(over)
+
+    def _until(self, holds: Any) -> None:
+        """Returns as well when no message has ended for long: the laws then say what is missing. That something goes on
+        is not enough, since a bug may have a message tried for ever."""
+        count, since = -1, time.monotonic()
+        while not holds() and time.monotonic() - since < self.patience:
+            now = len(self.done.keys()) + sum(map(len, self.letters.values()))
+            if now != count:
+                count, since = now, time.monotonic()
             time.sleep(0.2)  # other processes work, and tell only the ledger
-
-    def _wait_for_mended(self) -> None:
-        """Each has its effect, or died too often; or none more has for long."""
-        fewest, since = len(self.mended) + 1, time.monotonic()
-        while (left := self._left()) and time.monotonic() - since < self.patience:
-            if left < fewest:
-                fewest, since = left, time.monotonic()
-            time.sleep(0.2)  # as above
-
-    def _left(self) -> int:
-        self._look()
-        return sum(key not in self.effects and "exhausted" not in self.letters[key] for key in self.mended)
 
     def _progress(self, sent: int) -> None:
         if sent % 1000 == 0:

@@ -1,0 +1,145 @@
+"""Cloud Tasks with peeklock's handler under functions-framework behind it, each in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from peeklock.cloudtasks_send import headers_of
+from peeklock.dev.cloudtasks import Target, free_port
+from peeklock.emulators.cloudtasks import CloudTasksEmulator, Dispatch
+from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.parcel import Parcel
+from peeklock.senders import file
+from tests.support import ROOT
+
+APP = Path(__file__).parent / "cloudtasks_app"
+PLACE = "projects/p/locations/l"
+QUEUE = f"{PLACE}/queues/orders"
+TOKEN = {"service_account_email": "invoker@p.iam.gserviceaccount.com", "audience": "https://orders.example.com"}
+SECONDS = 30
+"""Of real time, for what takes milliseconds on a machine that does nothing else."""
+
+
+class World:
+    """One worker with one store: a SQLite file. It ends with the stack."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *, threads: int = 4) -> None:
+        self._folder = folder
+        self._gate = folder / "gate"
+        os.mkfifo(self._gate)
+        self._ahead(0)
+        self.emulator = stack.enter_context(CloudTasksEmulator())
+        self.client = self.emulator.client()
+        retry = {"max_attempts": -1, "min_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=0.5)}
+        self.client.create_queue(parent=PLACE, queue={"name": QUEUE, "retry_config": retry})
+        port = free_port()
+        self.target = f"http://127.0.0.1:{port}/"
+        self.lines: list[str] = []
+        """What the function printed."""
+        environ = {**os.environ, **self._variables(), "WORKERS": "1", "THREADS": str(threads)}
+        main = str(APP / "main.py")
+        function = Target(main, "handle_http", port, environ, cwd=folder, on_line=self.lines.append)
+        stack.callback(function.stop)
+        function.wait()
+
+    @property
+    def url(self) -> str:
+        account, audience = TOKEN["service_account_email"], TOKEN["audience"]
+        return f"cloudtasks://{QUEUE}?target={self.target}&service_account={account}&audience={audience}"
+
+    def _variables(self) -> Mapping[str, str]:
+        return {
+            "CLOUD_TASKS_EMULATOR_HOST": self.emulator.address,
+            "E2E_CERTS_URL": self.emulator.certs_url,
+            "E2E_FOLDER": str(self._folder),
+            "PEEKLOCK_STORE": f"sqlite://{self._folder}/keys.db",
+            "PEEKLOCK_ORDERS_URL": self.url,
+            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._folder}/letters.jsonl",
+            "PEEKLOCK_ORDERS_AUDIENCE": TOKEN["audience"],
+            "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": TOKEN["service_account_email"],
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        }
+
+    def send(self, name: str, do: str = "") -> str:
+        """Its task's name."""
+        return self.create(body(name, do), {"content-type": "application/json"})
+
+    def create(self, text: bytes, headers: Mapping[str, str], **more: Any) -> str:
+        http = {"url": self.target, "body": text, "headers": dict(headers), "oidc_token": TOKEN, **more}
+        return str(self.client.create_task(parent=QUEUE, task={"http_request": http}).name)
+
+    def redrive(self, letter: Parcel) -> str:
+        """As it is, body and headers."""
+        return self.create(letter.body, headers_of(letter))
+
+    def idle(self) -> None:
+        """What was sent, to its end."""
+        self.emulator.wait_idle(SECONDS)
+
+    def dispatches(self, task: str) -> Sequence[Dispatch]:
+        return [one for one in self.emulator.dispatches if one.task == task]
+
+    def statuses(self, task: str) -> Sequence[int]:
+        """What was answered, in order."""
+        return [one.status for one in self.dispatches(task)]
+
+    def wait_for(self, task: str, *statuses: int) -> None:
+        """Until it was answered with each of them."""
+        wanted = set(statuses)
+        self.emulator.wait_for(lambda ended: wanted <= {one.status for one in ended if one.task == task}, SECONDS)
+
+    @contextmanager
+    def inside(self) -> Generator[None, None, None]:
+        """While a handler waits at the gate."""
+        with self._gate.open("wb"):  # which waits for it
+            yield
+
+    @contextmanager
+    def faults(self, faults: Faults) -> Generator[None, None, None]:
+        self.emulator.faults = faults
+        try:
+            yield
+        finally:
+            self.emulator.faults = NO_FAULTS
+
+    @contextmanager
+    def hasty(self) -> Generator[None, None, None]:
+        """While the function is told of a dispatch deadline in which no message can be handled."""
+        mark = self._folder / "hasty"
+        mark.touch()
+        try:
+            yield
+        finally:
+            mark.unlink()
+
+    def outlive_claims(self) -> None:
+        """Move the function's clock on: what its processes have claimed so far is over."""
+        self._ahead(float((self._folder / "ahead").read_text()) + 3600)
+
+    def _ahead(self, seconds: float) -> None:
+        new = self._folder / "ahead.new"
+        new.write_text(str(seconds))
+        new.replace(self._folder / "ahead")  # never read half written
+
+    def runs(self, name: str, what: str = "begin") -> Sequence[Mapping[str, Any]]:
+        """What the handler noted, in order."""
+        path = self._folder / "runs"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [one for one in map(json.loads, lines) if one["order"] == name and one["what"] == what]
+
+    def attempts(self, name: str) -> Sequence[int]:
+        return [one["attempt"] for one in self.runs(name)]
+
+    def letters(self, text: bytes) -> Sequence[Parcel]:
+        path = self._folder / "letters.jsonl"
+        return [one for one in file.read(str(path)) if one.body == text] if path.exists() else []
+
+
+def body(name: str, do: str) -> bytes:
+    return json.dumps({"order_id": name, "do": do}).encode()
