@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +18,11 @@ from peeklock.emulators.servicebus import ServiceBusEmulator
 
 APPS = Path(__file__).with_name("apps")
 LETTERS = "/$DeadLetterQueue"
+
+
+def hosts_threads() -> set[threading.Thread]:
+    """Of all hosts, also of those of other tests that still end."""
+    return {one for one in threading.enumerate() if one.name.startswith(("peeklock-functions", "peeklock-settlement"))}
 
 
 class Stage:
@@ -82,6 +88,13 @@ class Stage:
         """A function has come so far: in another process, so that only looking helps."""
         while not self.noted(what):
             time.sleep(0.01)
+
+    def until_empty(self, queue: str) -> None:
+        """Within a minute, however slow the machine is."""
+        end = time.monotonic() + 60
+        while self.left(queue):
+            assert time.monotonic() < end, self.bus.messages(queue)
+            time.sleep(0.05)
 
     def left(self, path: str) -> list[bytes]:
         return [one.body for one in self.bus.messages(path)]

@@ -12,7 +12,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from peeklock.emulators.functions_host import FunctionsHost, Invocation
 from peeklock.emulators.functions_host.history import History
 from peeklock.errors import ConfigError
-from tests.emulators.functions_host.kit import Stage
+from tests.emulators.functions_host.kit import Stage, hosts_threads
 
 
 def invocation(name: str = "m") -> Invocation:
@@ -45,6 +45,7 @@ def test_it_is_started_and_stopped_as_often_as_one_likes(stage: Stage) -> None:
 
 
 def test_each_invocation_is_told_once_it_is_settled(stage: Stage) -> None:
+    others = hosts_threads()
     host = stage.make("single")
     told: list[tuple[Invocation, list[bytes]]] = []
     host.on_invocation(lambda one: told.append((one, stage.left("orders"))))
@@ -55,7 +56,7 @@ def test_each_invocation_is_told_once_it_is_settled(stage: Stage) -> None:
         host.wait_count(1)
     assert [one for one, _ in told] == list(host.invocations)
     assert told[0][1] == []
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("peeklock-functions")]
+    assert hosts_threads() <= others
 
 
 def test_a_function_without_a_service_bus_trigger_is_named_and_left_out(stage: Stage) -> None:

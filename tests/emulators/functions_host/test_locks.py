@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from azure.servicebus import ServiceBusMessage
 
 from tests.emulators.functions_host.kit import Stage
@@ -49,9 +51,10 @@ def test_a_sessions_lock_is_renewed_and_it_is_given_up_when_it_is_idle(stage: St
     pass_time(stage, 90)
     assert ended(stage, "sessions") == [0, 0]
     host.wait_count(1)
-    host.wait_idle()
-    host.advance(31)
-    host.wait_count(2)
+    while len(host.invocations) < 2:  # a time that is moved before the host waits for the session is moved in vain
+        host.advance(31)
+        with contextlib.suppress(TimeoutError):
+            host.wait_count(2, timeout=3)
     assert [one.settled for one in host.invocations] == [("completed",)] * 2
 
 

@@ -144,11 +144,10 @@ def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
             with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
                 open_call = cast("Callable[[str], Any]", channel.unary_unary)
                 call = open_call("/settlement.Settlement/GetSessionState")
-                loop = background.loop
-                assert await loop.run_in_executor(None, call, chunk(1, b"s")) == chunk(1, b"")
+                assert await background.loop.run_in_executor(None, call, chunk(1, b"s")) == chunk(1, b"")
                 write = open_call("/settlement.Settlement/SetSessionState")
-                await loop.run_in_executor(None, write, chunk(1, b"s") + chunk(2, b"x"))
-                assert fields(await loop.run_in_executor(None, call, chunk(1, b"s"))) == {1: b"x"}
+                await background.loop.run_in_executor(None, write, chunk(1, b"s") + chunk(2, b"x"))
+                assert fields(await background.loop.run_in_executor(None, call, chunk(1, b"s"))) == {1: b"x"}
             await lane.close()
 
     try:

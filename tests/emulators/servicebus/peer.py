@@ -82,17 +82,19 @@ class Peer:
         self.say(flow_frame(credit, count=count, drain=drain, window=window, first=first))
 
     def sync(self) -> None:
-        """All that was said before has been heard."""
-        windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
-        self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
-        self.expect(frames.FLOW)
+        """All that was said before has been heard, and no message came for it."""
+        assert self.until_echo(frames.TRANSFER) == []
 
-    def sync_behind(self, found: list[tuple[int, bytes]]) -> None:
-        """All that was said has been heard; the deliveries that came before the answer are appended."""
+    def until_echo(self, code: int) -> list[tuple[list[Any], bytes]]:
+        """The fields and payloads of all frames of a kind that come before the answer to what is asked now."""
         windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
         self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
-        while (came := self.next()) is not None and came[0] == frames.TRANSFER:
-            found.append((came[1][1], came[2]))
+        found: list[tuple[list[Any], bytes]] = []
+        while (came := self.next()) is not None and came[0] == code:
+            found.append(came[1:])
+        assert came is not None
+        assert came[0] == frames.FLOW
+        return found
 
     # -- listening
 

@@ -78,6 +78,7 @@ class Worker:
         self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._ids: dict[str, str] = {}
         self._tasks = [
+            asyncio.create_task(self._bury()),
             asyncio.create_task(self._listen()),
             asyncio.create_task(self._read("stdout", process.stdout)),
             asyncio.create_task(self._read("stderr", process.stderr)),
@@ -142,13 +143,23 @@ class Worker:
         answer: dict[str, Any] = await waiting
         return answer
 
+    async def _bury(self) -> None:
+        """What it forked has its end of the channel, too, and would keep it open."""
+        await self._gone(0.1)
+        self.strike()
+
+    async def _gone(self, every: float) -> None:
+        """The process has ended, whoever still holds its output: for that end, too, asyncio's own `wait` waits."""
+        while self._process.returncode is None:  # noqa: ASYNC110 - there is no other event
+            await asyncio.sleep(every)
+
     async def _listen(self) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 (size,) = HEADER.unpack(await self._reader.readexactly(HEADER.size))
                 ((kind, content),) = json.loads(await self._reader.readexactly(size)).items()
                 self._hear(kind, content)
-        await self._process.wait()
+        await self._gone(0.005)
         self.ended.set()
         for waiting in self._asked.values():
             if not waiting.done():
@@ -192,13 +203,16 @@ class Worker:
             data = json.dumps({"workerTerminate": {}}).encode()
             self._writer.write(HEADER.pack(len(data)) + data)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._process.wait()), GRACE)
+                await asyncio.wait_for(self._gone(0.005), GRACE)
         await self.kill()
 
     async def kill(self) -> None:
         """Until nothing of it is left."""
         self.strike()
-        await asyncio.gather(*self._tasks)
+        _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+        for task in late:  # a process that has left the group holds the worker's output open
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

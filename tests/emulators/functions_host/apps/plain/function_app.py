@@ -52,7 +52,7 @@ def note(what: str, messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP
 
 
 def act(body: bytes) -> None:
-    """`fail`, `print TEXT`, `sleep SECONDS`, `child`."""
+    """`fail`, `print TEXT`, `sleep SECONDS`, `child`, `fork`, `exit`."""
     verb, _, rest = body.decode(errors="replace").partition(" ")
     if verb == "fail":
         raise ValueError(rest or "asked to")
@@ -65,7 +65,9 @@ def act(body: bytes) -> None:
         child = subprocess.Popen(["sleep", "600"])
         print(f"child {child.pid}", flush=True)
         time.sleep(600)
-    if verb == "exit":
+    if verb == "fork" and os.fork() == 0:
+        time.sleep(600)
+    if verb in {"exit", "fork"}:
         os._exit(3)
 
 
