@@ -48,10 +48,10 @@ class Ledger:
 
 def read(path: Path) -> Ledger:
     """A line that a killed process cut short is left out."""
-    return Ledger([one for line in path.read_bytes().splitlines() if (one := _line(line)) is not None])
+    return Ledger([one for line in path.read_bytes().splitlines() if (one := parse(line)) is not None])
 
 
-def _line(line: bytes) -> dict[str, Any] | None:
+def parse(line: bytes) -> dict[str, Any] | None:
     try:
         parsed: dict[str, Any] = json.loads(line)
     except ValueError:

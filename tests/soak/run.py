@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.soak import laws
+from tests.soak.follow import Effects
 from tests.soak.plan import Planned
 
 APP = Path(__file__).parent / "app"
@@ -61,9 +62,11 @@ class Soak:
     letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     mended: dict[str, Letter] = field(default_factory=dict)
     by_body: Mapping[bytes, Planned] = field(init=False)
+    effects: Effects = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_body = {one.body: one for one in self.planned}
+        self.effects = Effects(self.ledger)
 
     def run(self) -> list[str]:
         """The laws that broke."""
@@ -86,8 +89,7 @@ class Soak:
 
     def settled(self) -> set[str]:
         self._take_letters()
-        effects = laws.read(self.ledger).effects if self.ledger.exists() else {}
-        return set(effects) | set(self.letters)
+        return self.effects.keys() | set(self.letters)
 
     def _take_letters(self) -> None:
         for letter in self.cloud.letters():
@@ -105,8 +107,8 @@ class Soak:
 
         def over() -> bool:
             self._take_letters()
-            effects = laws.read(self.ledger).effects
-            return all(effects[key] or "exhausted" in self.letters[key] for key in self.mended)
+            effects = self.effects.keys()
+            return all(key in effects or "exhausted" in self.letters[key] for key in self.mended)
 
         self._until(over)
 
