@@ -49,7 +49,7 @@ class World:
         self._stack = stack
         stack.callback(self.sqs.close)
 
-    def queue(self, *, fifo: bool = False, visibility: int = 1, **attributes: str) -> str:
+    def queue(self, *, fifo: bool = False, visibility: int = 2, **attributes: str) -> str:
         name = f"q{uuid.uuid4().hex}{'.fifo' if fifo else ''}"
         attributes["VisibilityTimeout"] = str(visibility)
         if fifo:

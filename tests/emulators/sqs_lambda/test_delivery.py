@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import threading
@@ -318,6 +319,8 @@ def test_each_delete_has_its_own_answer(world: World) -> None:
 
 def test_the_client_reads_nothing_of_the_users(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile that does not exist, a file that is none and a proxy would each be an error."""
+    with contextlib.closing(client(moto_endpoint, REGION)) as before:
+        before.list_queues()  # moto, in this process, reads the environment at its first request
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(FUNCTIONS))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")

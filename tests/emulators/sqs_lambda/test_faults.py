@@ -84,7 +84,7 @@ def test_a_delete_that_never_happens(world: World) -> None:
 
 
 def test_a_process_killed_in_mid_handler(world: World) -> None:
-    url = world.queue()
+    url = world.queue(visibility=4)
     function = world.function(url, "app.take_a_while", faults=only_first("kill", "x"))
     world.send(url, "x")
     function.wait_idle(20)
