@@ -86,7 +86,7 @@ def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str
     expected = {REASONS.get(one.kind, "")} | ({"exhausted"} if ledger.crashes[key] else set())
     for reason in set(reasons) - expected:
         yield f"{key} ({one.kind}) is lettered as {reason}"
-    if one.kind == "mended" and not effects and reasons.count("fatal") == len(reasons):
+    if one.kind == "mended" and not effects and set(reasons) == {"fatal"}:
         yield f"{key} was redriven, and did not run"
 
 
