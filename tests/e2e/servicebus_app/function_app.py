@@ -43,7 +43,7 @@ def run(order: dict[str, Any], message: Message) -> None:
 
 def retry_once(message: Message) -> None:
     if message.attempt == 1:
-        raise Retry(after=30)
+        raise Retry(after=60)
 
 
 def retry_soon(message: Message) -> None:
