@@ -100,7 +100,7 @@ class Azure:
         return []
 
     def redrive(self, letter: Letter) -> None:
-        """With an id of its own: a queue that detects duplicates would know the old one."""
+        """Without its id, for which the queue gives it another: one that detects duplicates may know the old one."""
         again = ServiceBusMessage(
             letter.body,
             application_properties=letter.raw.application_properties,
