@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -101,7 +102,7 @@ class Azure:
         return []
 
     def redrive(self, letter: Letter) -> None:
-        """With an id of its own: a queue that detects duplicates would know the old one."""
+        """Without its id, for which the queue gives it another: one that detects duplicates may know the old one."""
         again = ServiceBusMessage(
             letter.body,
             application_properties=letter.raw.application_properties,
@@ -116,7 +117,9 @@ class Azure:
             host.faults = NO_FAULTS
 
     def close(self) -> None:
+        """The client leaves broken lines to the garbage collector: it finds them now, while that is expected."""
         self._stack.close()
+        gc.collect()
 
 
 def reason(letter: ServiceBusReceivedMessage) -> str:

@@ -27,7 +27,7 @@ from tests.support import ROOT
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(3600),
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),  # SDKs leave broken lines to the garbage collector
+    pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning"),  # SDKs leave broken lines behind
 ]
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "1000"))

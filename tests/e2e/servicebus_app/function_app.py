@@ -1,5 +1,6 @@
 """Consumers of peeklock whose messages say what goes wrong, bound to a queue, to one in batches and to one of sessions."""
 
+import importlib
 import json
 import os
 import signal
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import azure.functions as func
-import azure.servicebus  # noqa: F401 - what is loaded before the first event is not on its clock
 
 from peeklock import DeadLetter, Message, Queue, Retry, consumer, servicebus
 
 ORDERS = Queue("orders", max_attempts=2, timeout=0.5, first_delay=60, max_delay=60)
 PARTS = Queue("parts", timeout=1)
 LINES = Queue("lines", timeout=0.5, fifo=True)
+
+importlib.import_module("azure.servicebus")  # what is loaded before the first event is not on its clock
 
 app = func.FunctionApp()
 
@@ -41,7 +43,7 @@ def run(order: dict[str, Any], message: Message) -> None:
 
 def retry_once(message: Message) -> None:
     if message.attempt == 1:
-        raise Retry(after=30)
+        raise Retry(after=60)
 
 
 def retry_soon(message: Message) -> None:
@@ -89,17 +91,17 @@ MISDEEDS = {
 
 
 @consumer(ORDERS, key="order_id", fatal=(Declined,))
-def order(order: dict, message: Message) -> None:  # type: ignore[type-arg] # as users write it
+def order(order: dict[str, Any], message: Message) -> None:
     run(order, message)
 
 
 @consumer(PARTS, key="order_id")
-def part(order: dict, message: Message) -> None:  # type: ignore[type-arg] # as above
+def part(order: dict[str, Any], message: Message) -> None:
     run(order, message)
 
 
 @consumer(LINES, key="order_id")
-def line(order: dict, message: Message) -> None:  # type: ignore[type-arg] # as above
+def line(order: dict[str, Any], message: Message) -> None:
     run(order, message)
 
 
