@@ -135,7 +135,7 @@ def test_fatal(world: World, do: str, detail: str) -> None:
     assert world.attempts(f"fatal {do}") == [1]
     (letter,) = world.letters(body(f"fatal {do}", do))
     assert letter.attributes["peeklock-reason"] == "fatal"
-    assert detail in letter.attributes["peeklock-detail"]
+    assert detail in str(letter.attributes["peeklock-detail"])
 
 
 def test_over_its_time_and_done_late(world: World) -> None:
