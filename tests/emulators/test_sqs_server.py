@@ -78,6 +78,16 @@ def test_a_long_poll_sees_a_lock_end(server):
     assert "Messages" not in server.client.receive_message(QueueUrl=server.queue(name()), WaitTimeSeconds=1)
 
 
+def test_a_group_whose_locks_end_together_keeps_its_order(server):
+    """Its first message comes first; from moto by itself, its last one."""
+    url = server.queue(name() + ".fifo", VisibilityTimeout=1)
+    for n in range(3):
+        server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
+    for _ in range(2):
+        told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
+        assert [one["Body"] for one in told["Messages"]] == ["0", "1", "2"]
+
+
 def test_it_ends_and_starts_again():
     """No thread is left, and a second stop is harmless."""
     before = set(threading.enumerate())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import uuid
 from collections.abc import Callable, Generator, Sequence
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.emulators.sqs_lambda.queue import client
+from peeklock.emulators.sqs_server import SqsServer
 
 FUNCTIONS = Path(__file__).parent / "functions"
 REGION = "eu-west-1"
@@ -94,28 +93,10 @@ def sets(event: threading.Event) -> Callable[[object], None]:
     return lambda _: event.set()
 
 
-def one_at_a_time(app: Callable[..., Any]) -> Callable[..., Any]:
-    """moto's SQS has no lock around its list of messages: a delete at the same moment loses what is sent."""
-    lock = threading.Lock()
-
-    def serialised(*arguments: Any) -> list[bytes]:
-        with lock:
-            return list(app(*arguments))
-
-    return serialised
-
-
 @pytest.fixture(scope="session")
 def moto_endpoint() -> Generator[str, None, None]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    moto.start()
-    inner: Any = vars(moto)["_server"]
-    inner.app = one_at_a_time(inner.app)
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-    inner.server_close()
+    with SqsServer() as server:
+        yield server.endpoint_url
 
 
 @pytest.fixture
