@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
@@ -55,10 +55,10 @@ class Azure:
         self.bus.add_queue("orders-dead", lock_duration=LOCK_SECONDS, max_delivery_count=MANY)
         self._stack.enter_context(self.bus)
         self.hosts = [self._host(environ, seed) for _ in range(INSTANCES)]
-        client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_backoff_factor=0.05)
-        self._stack.enter_context(client)
-        self._orders = self._stack.enter_context(client.get_queue_sender("orders"))
-        self._letters = self._stack.enter_context(client.get_queue_receiver("orders-dead"))
+        self._client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_backoff_factor=0.05)
+        self._stack.enter_context(self._client)
+        self._orders = self._stack.enter_context(self._client.get_queue_sender("orders"))
+        self._letters = self._listen()
 
     def _host(self, environ: Mapping[str, str], seed: int) -> FunctionsHost:
         host = FunctionsHost(
@@ -97,9 +97,18 @@ class Azure:
         return taken
 
     def _receive(self) -> Sequence[ServiceBusReceivedMessage]:
-        with suppress(ServiceBusError):
+        try:
             return self._letters.receive_messages(max_message_count=FEW, max_wait_time=MOST)
-        return []
+        except ServiceBusError:
+            self._letters.close()
+            self._letters = self._listen()
+            return []
+
+    def _listen(self) -> ServiceBusReceiver:
+        """Connected: the receiver itself would connect within the time of one read, which is too short for that."""
+        receiver = self._client.get_queue_receiver("orders-dead")
+        self._insist(receiver.__enter__)
+        return receiver
 
     def redrive(self, letter: Letter) -> None:
         """Without its id, for which the queue gives it another: one that detects duplicates may know the old one."""
