@@ -63,7 +63,7 @@ class Noting:
 
 
 class Unfenced:
-    """The planted bug: whatever is there is overwritten."""
+    """The planted bug: what runs elsewhere is overwritten, and what is done."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,7 +73,7 @@ class Unfenced:
 
     def _force(self, change: Change) -> Answer:
         first = self._store.swap([change])[0]
-        if first.won or first.record is None:
+        if first.record is None or first.record.state not in {State.RUNNING, State.DONE}:
             return first
         return self._store.swap([replace(change, expected=first.record.version)])[0]
 
