@@ -13,6 +13,8 @@ import pytest
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow  # not for its time: `make test` is for machines without node, and `make slow` installs it
+
 JS = Path(__file__).parent / "js"
 MODULES = Path(os.environ.get("PEEKLOCK_NODE_MODULES", ROOT / "build" / "js" / "node_modules"))
 
