@@ -133,7 +133,7 @@ class EventSourceMapping:
             await self._hold_back(batch)
             outcome, failed, error = self._judge(run, batch)
             undeleted = await self._settle([one for one in batch if one.id not in failed])
-        self._duplicate(batch)
+        self._duplicate([one for one in batch if not (self._settings.fifo and one.id in failed)])
         self._told(
             Invocation(
                 request_id=request_id,
@@ -202,7 +202,7 @@ class EventSourceMapping:
         return KILL_WITHIN * faults.draw("kill_at", *batch[0].delivery)
 
     def _duplicate(self, batch: Sequence[Received]) -> None:
-        """After it was settled, so also after it was completed."""
+        """After it was settled, so also after it was completed. In a group only then: what failed keeps its place."""
         faults = self._faults()
         hit = [one for one in batch if not one.again and faults.hits("duplicate", *one.delivery)]
         self._source.again([delivered_again(one) for one in hit])
