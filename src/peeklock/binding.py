@@ -147,7 +147,8 @@ class Binding:
         if delays is Delays.NONE and (store is None or queue.exact_delay):
             weaker.append("the queue's own delay is between the attempts, not first_delay")
         if weaker:
-            record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=logging.WARNING)
+            level = logging.WARNING if store is None else logging.INFO  # the platform's way, and no setting mends it
+            record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
 
     def _letters(self) -> Sender:
         given = self.options.get("dead_letter") or os.environ.get(self.queue.variable("DEAD_LETTER"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -617,6 +618,7 @@ def bare(body: bytes) -> None:
 @pytest.mark.parametrize("store", [None, MemoryStore()])
 def test_a_platform_that_never_delays_says_so(caplog, store):
     """A store does not change that, so `first_delay` is not refused for the want of one: it may be for other clouds."""
+    caplog.set_level(logging.INFO)
     delayed = consumer(Queue("orders", timeout=10, first_delay=2))(bare)
     options: Options = {"dead_letter": Outbox(), "store": store}
     Binding(delayed, "pubsub", delays=Delays.NONE, longest=timedelta(seconds=60), options=options).plan()
