@@ -102,11 +102,12 @@ def running(folder: Path) -> int | None:
 
 
 def _open(project: Project, stands: Sequence[Stand]) -> Found:
-    """The emulators, while another process looks into the code."""
-    with ThreadPoolExecutor(len(stands) + 1) as pool:
+    """The emulators, while another process looks into the code. One after the other: they import SDKs, some of which do
+    not stand it that others are imported meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
         finding = pool.submit(find, project)
-        for opening in [pool.submit(stand.open) for stand in stands]:
-            opening.result()
+        for stand in stands:
+            stand.open()
         return finding.result()
 
 
