@@ -53,11 +53,11 @@ test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) ## Run the slow tests
-	@echo "== running the slow tests (about 10 minutes)"
+	@echo "== running the slow tests (about 12 minutes)"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
 
 soak: $(VENV)/.dev ## Thousands of messages on each cloud, with all faults
-	@echo "== the soak: $(MESSAGES) messages on each cloud (about 15 minutes for 10,000)"
+	@echo "== the soak: $(MESSAGES) messages on each cloud (about an hour for 10,000)"
 	@SOAK_MESSAGES=$(MESSAGES) $(BIN)/python -m pytest tests/soak -m slow -s -p no:xdist --timeout=7200 -k nothing_is_lost $(PYTEST_ARGS)
 
 # Clients in JavaScript, a second opinion of the Service Bus emulator.
