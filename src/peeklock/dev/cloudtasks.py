@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.world import Declared, Entry, Found, World, queues_of
+from peeklock.dev.world import Entry, Found, World, queues_of
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.errors import PeeklockError
+from peeklock.queue import Queue
 
 PLACE = "projects/dev/locations/local"
 
@@ -59,7 +60,7 @@ class CloudTasks:
         for target in self._targets:
             target.wait()
 
-    def _make(self, queue: Declared, entry: Entry | None) -> None:
+    def _make(self, queue: Queue, entry: Entry | None) -> None:
         """A queue that nobody here consumes is a file: a task needs a target."""
         letters = f"file://{self._world.state}/{self.platform}-{queue.name}-dead.jsonl"
         self._addresses[queue.variable("DEAD_LETTER")] = letters

@@ -99,7 +99,6 @@ def _queue(queue: Queue) -> dict[str, Any]:
         "max_attempts": queue.max_attempts,
         "timeout": queue.timeout.total_seconds(),
         "fifo": queue.fifo,
-        "fingerprint": queue.fingerprint,
     }
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from peeklock.dev.world import Declared, Found, Trigger, World
+from peeklock.dev.world import Found, Trigger, World
 from peeklock.emulators.functions_host import FunctionsHost
 from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.queue import Queue
 
 MIN_LOCK, MAX_LOCK = 60.0, 300.0
 # Seconds: the service's default, and its most.
@@ -47,9 +48,9 @@ class ServiceBus:
         host.on_line(self._line)
         self._host = host.start()
 
-    def _make(self, queue: Declared, triggers: Sequence[Trigger]) -> None:
+    def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:
         """The queue, where its letters go, and the topics that its triggers listen to."""
-        lock = min(max(queue.timeout + SPARE_SECONDS, MIN_LOCK), MAX_LOCK)
+        lock = min(max(queue.timeout.total_seconds() + SPARE_SECONDS, MIN_LOCK), MAX_LOCK)
         names = {one.queue_name or queue.name for one in triggers if one.topic_name is None} or {queue.name}
         for name in names:
             self._queue(name, lock, sessions=queue.fifo or any(one.sessions for one in triggers))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from peeklock.dev.world import Declared, Entry, Found, World
+from peeklock.dev.world import Entry, Found, World
 from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.emulators.sqs_server import REGION, SqsServer
+from peeklock.queue import Queue
 
 MAX_FUNCTION_SECONDS = 900
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -36,14 +37,14 @@ class Sqs:
         for entry in found.sqs:
             self._functions.append(self._function(entry, found.queues[entry.queue]).start())
 
-    def _make(self, queue: Declared) -> None:
+    def _make(self, queue: Queue) -> None:
         """The queue and its dead-letter queue; their attributes as they are declared now."""
         suffix = ".fifo" if queue.fifo else ""
         visibility = round(_function_seconds(queue) + SPARE_SECONDS)
         self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
         self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
 
-    def _function(self, entry: Entry, queue: Declared) -> SqsLambda:
+    def _function(self, entry: Entry, queue: Queue) -> SqsLambda:
         return SqsLambda(
             queue_url=self._urls[queue.variable("URL")],
             endpoint_url=self._server.endpoint_url,
@@ -68,6 +69,6 @@ class Sqs:
         self._server.stop()
 
 
-def _function_seconds(queue: Declared) -> float:
+def _function_seconds(queue: Queue) -> float:
     """Room for two messages that take their whole time-out; a killed function's messages come back soon after."""
-    return min(2 * queue.timeout + SPARE_SECONDS, MAX_FUNCTION_SECONDS)
+    return min(2 * queue.timeout.total_seconds() + SPARE_SECONDS, MAX_FUNCTION_SECONDS)

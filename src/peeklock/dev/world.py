@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 
 from peeklock.dev.project import Project
 from peeklock.errors import ConfigError, PeeklockError
+from peeklock.queue import Queue
 
 FOLDER = ".peeklock"
 """In the project: stores, letters, and what `peeklock send` needs to know."""
@@ -23,21 +23,6 @@ DESCRIBE_SECONDS = 60
 
 class CodeError(PeeklockError):
     """The project's code does not load; the text is its traceback."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
-    """A queue as the code declares it."""
-
-    name: str
-    max_attempts: int
-    timeout: float
-    fifo: bool
-    fingerprint: str
-
-    def variable(self, suffix: str) -> str:
-        """As `Queue.variable`."""
-        return f"PEEKLOCK_{re.sub(r'[^A-Za-z0-9]', '_', self.name).upper()}_{suffix}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +55,7 @@ class Found:
     sqs: tuple[Entry, ...]
     cloudtasks: tuple[Entry, ...]
     servicebus: tuple[Trigger, ...]
-    queues: Mapping[str, Declared]
+    queues: Mapping[str, Queue]
 
 
 def find(project: Project) -> Found:
@@ -100,7 +85,7 @@ def _found(told: Mapping[str, Any]) -> Found:
         sqs=tuple(Entry(**one) for one in told["sqs"]),
         cloudtasks=tuple(Entry(**one) for one in told["cloudtasks"]),
         servicebus=tuple(Trigger(**one) for one in told["servicebus"]),
-        queues={one["name"]: Declared(**one) for one in told["queues"]},
+        queues={one["name"]: Queue(**one) for one in told["queues"]},
     )
 
 
@@ -165,7 +150,7 @@ class Stand(Protocol):
         ...
 
 
-def queues_of(found: Found, entries: Sequence[Entry]) -> list[tuple[Declared, Entry | None]]:
+def queues_of(found: Found, entries: Sequence[Entry]) -> list[tuple[Queue, Entry | None]]:
     """Every queue, with the entry that consumes it, where one does."""
     consumers = {entry.queue: entry for entry in entries}
     return [(queue, consumers.get(queue.name)) for queue in found.queues.values()]
