@@ -98,4 +98,4 @@ lock: ## Renew the lock files; needs uv
 	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | uv pip compile --quiet --no-deps --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --no-annotate - -o requirements/azure-worker.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .peeklock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,7 +26,8 @@ class Queue:
     - `max_attempts`: runs of the handler that count, 1-based; after the last failed one the message is dead-lettered.
     - `timeout`: how long one message may run. No message is started with less time than this left.
     - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, `first_delay` is
-      two seconds where the platform can delay; given, a platform that cannot is refused when bound.
+      two seconds where the platform can delay; given, a platform that needs a store for that is refused without one. Where
+      the platform never delays (Pub/Sub), its own setting is between the attempts.
     - `fifo`: order is kept within a group.
     - `max_age`: a message older than this is dead-lettered as `expired` instead of run.
     - `keep`: how long a finished key is remembered, hence how late a duplicate is still recognised.
