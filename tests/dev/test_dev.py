@@ -14,6 +14,8 @@ import time
 
 import pytest
 
+from peeklock.cli.screen import screen
+from peeklock.errors import ConfigError
 from tests.dev import sample
 
 
@@ -118,6 +120,14 @@ def test_a_terminal(project):
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         os.close(ours)
+
+
+def test_a_terminal_without_rich(monkeypatch):
+    """Says what to install, and how to do without."""
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(ConfigError, match=r"pip install 'peeklock\[dev\]', or say --json"):
+        screen(as_json=False)
 
 
 def read_until(fd: int, text: str) -> str:

@@ -96,6 +96,8 @@ def test_it_ends_and_starts_again():
         with server:
             assert server.queue(name()).startswith(server.endpoint_url)
         server.stop()
+        with pytest.raises(ConfigError, match=r"start\(\) it"):
+            assert server.endpoint_url
     assert not [one for one in set(threading.enumerate()) - before if one.name == "peeklock-sqs-server"]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from peeklock.cli.table import Table
 from peeklock.dev.world import Screen
+from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -142,7 +143,14 @@ def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def screen(*, as_json: bool) -> Screen:
-    """The one that suits standard output."""
+    """The one that suits standard output. Raises ConfigError where rich is missing."""
     if as_json:
         return Json()
-    return Live() if sys.stdout.isatty() else Lines()
+    if not sys.stdout.isatty():
+        return Lines()
+    try:
+        return Live()
+    except ImportError as exc:
+        raise ConfigError(
+            f"the live table needs {exc.name}: pip install 'peeklock[dev]', or say --json, or pipe it into cat"
+        ) from exc

@@ -121,6 +121,8 @@ class SqsServer:
 
     @property
     def endpoint_url(self) -> str:
+        if self._thread is None:
+            raise ConfigError("the SQS server is not running: start() it, or use it in a with")
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
