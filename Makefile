@@ -31,16 +31,17 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "peeklock needs Python 3.11 or newer, not " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV)
 
-# Two stamps in one environment: the few packages of a replay, and on top of them those of the tests.
+# Two stamps in one environment: the few packages of a replay, and on top of them those of the tests. The locks are
+# whole, so pip resolves nothing (--no-deps): left to resolve, it may want a release newer than the lock's.
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "== installing what a replay needs (about 10 seconds)"
-	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt requirements/azure-worker.txt $(VENV)/.run
 	@echo "== installing what the tests need (about 2 minutes, once)"
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
 	@$(PIP) install --require-hashes --no-deps --ignore-requires-python -r requirements/azure-worker.txt
 	@touch $@
 

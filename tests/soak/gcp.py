@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,8 @@ class Gcp:
             "rate_limits": {"max_concurrent_dispatches": WORKERS * THREADS},
             "retry_config": {"max_attempts": -1, "min_backoff": {"nanos": 10**8}, "max_backoff": {"seconds": 1}},
         }
-        self._client.create_queue(parent=PLACE, queue=settings, retry=AGAIN)
+        with suppress(AlreadyExists):  # by a call whose answer was lost
+            self._client.create_queue(parent=PLACE, queue=settings, retry=AGAIN)
 
     def _serve(self, port: int, environ: Mapping[str, str]) -> None:
         own = {
@@ -77,10 +78,8 @@ class Gcp:
             self._create(Parcel(body=one.body, trail=Trail(id=one.key), content_type="application/json"))
 
     def _create(self, parcel: Parcel) -> None:
-        try:
+        with suppress(AlreadyExists):  # by a call whose answer was lost
             self._client.create_task(parent=QUEUE, task=self._sender.task(parcel), retry=AGAIN)
-        except AlreadyExists:
-            return  # by a call whose answer was lost
 
     def letters(self) -> Sequence[Letter]:
         if not self._letters.exists():
