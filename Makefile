@@ -13,12 +13,13 @@ JS := build/js/node_modules
 PEER := build/peer/bin/cloud-tasks-emulator
 PEER_VERSION := 0.1.3
 
-.PHONY: help replay test slow soak lint coverage bench js peer lock clean
+.PHONY: help replay test slow servers redis soak lint coverage bench js peer lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
 	@echo "make slow      the tests that take minutes or need node: the large model, deep property tests, a small soak"
+	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
@@ -51,21 +52,31 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 
 test: $(VENV)/.dev ## Run the tests
 	@echo "== testing (about 4 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not servers" $(PYTEST_ARGS)
 
-slow: $(VENV)/.dev $(JS) ## Run the slow tests
+slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 	@echo "== running the slow tests (about 12 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m slow --timeout=900 $(PYTEST_ARGS)
+
+servers: $(VENV)/.dev $(JS) redis ## The stores on every server that there is
+	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "servers and not slow" $(PYTEST_ARGS)
+
+# Debian's server, where it is not installed and we may install it.
+redis:
+	@command -v redis-server >/dev/null || { echo "== installing redis-server"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >build/redis.log 2>&1; } \
+	  || { echo "redis-server is needed: install it with your system's packages"; exit 1; }
 
 soak: $(VENV)/.dev ## Thousands of messages on each cloud, with all faults
 	@echo "== the soak: $(MESSAGES) messages on each cloud (about an hour for 10,000)"
 	@SOAK_MESSAGES=$(MESSAGES) $(BIN)/python -m pytest tests/soak -m slow -s -p no:xdist --timeout=7200 -k nothing_is_lost $(PYTEST_ARGS)
 
-# Clients in JavaScript, a second opinion of the Service Bus emulator.
-js: $(JS) ## Install the JavaScript clients; needs node and npm
+# Clients of the Service Bus emulator and servers of stores, each a second opinion.
+js: $(JS) ## Install the clients and servers in JavaScript; needs node and npm
 
-$(JS): tests/emulators/servicebus/js/package.json tests/emulators/servicebus/js/package-lock.json
-	@echo "== installing the JavaScript clients"
+$(JS): tests/js/package.json tests/js/package-lock.json
+	@echo "== installing clients and servers in JavaScript"
 	@mkdir -p build/js && cp $^ build/js/ && cd build/js && npm ci --silent --no-audit --no-fund && touch node_modules
 
 # The Rust crate that the Cloud Tasks emulator is measured against; nothing, where there is no cargo.
@@ -82,10 +93,10 @@ lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== pyright (needs node)"; PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log; exit 1; }
 
-coverage: $(VENV)/.dev ## Run the tests with branch coverage
+coverage: $(VENV)/.dev $(JS) redis ## Run the tests with branch coverage
 	@echo "== testing with branch coverage (about 6 minutes)"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
 bench: $(VENV)/.dev peer ## Measure against the peers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
+from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
 from peeklock.registry import missing
 
@@ -27,7 +27,7 @@ MAX_DELAY = timedelta(days=30)
 _ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target=https://HOST/PATH"
 
 
-@functools.cache
+@once
 def client(emulator: str | None) -> Any:
     """The process's client; at an emulator when `CLOUD_TASKS_EMULATOR_HOST` names one. Raises ConfigError."""
     try:

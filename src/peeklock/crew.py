@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import functools
-import os
 import signal
 import sys
 import threading
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from peeklock.call import Errors, call, call_one
 from peeklock.item import Item, TimedOut
+from peeklock.once import once
 from peeklock.plan import Plan
 from peeklock.schedule import Schedule
 
@@ -35,16 +34,12 @@ set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "si
 # a small event.
 
 
-@functools.cache
+@once
 def pool() -> ThreadPoolExecutor:
     """The threads of the process, started as they are needed."""
     from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(MOST_THREADS, "peeklock")
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork, gunicorn's for one
 
 
 class Crew(Protocol):

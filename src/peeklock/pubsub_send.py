@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL
+from peeklock.once import once
 from peeklock.parcel import Parcel
 from peeklock.registry import missing
 
@@ -22,7 +22,7 @@ BINARY = "peeklock-base64."
 """Before the name of an attribute whose value is bytes: Pub/Sub's are text only."""
 
 
-@functools.cache
+@once
 def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
     """The process's publisher; the SDK finds an emulator by `PUBSUB_EMULATOR_HOST`. Raises ConfigError."""
     try:

@@ -25,6 +25,11 @@ PLATFORMS: dict[str, str] = {
 STORES: dict[str, str] = {
     "memory": "peeklock.stores.memory:from_url",
     "sqlite": "peeklock.stores.sqlite:from_url",
+    "dynamodb": "peeklock.stores.dynamodb:from_url",
+    "tables": "peeklock.stores.tables:from_url",
+    "firestore": "peeklock.stores.firestore:from_url",
+    "redis": "peeklock.stores.redis:from_url",
+    "rediss": "peeklock.stores.redis:from_url",
 }
 
 SENDERS: dict[str, str] = {

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL
+from peeklock.once import once
 from peeklock.parcel import Parcel
 from peeklock.registry import missing
 
@@ -36,7 +37,7 @@ RESENDS = 1
 Client = Callable[[], Any]
 
 
-@functools.cache
+@once
 def client(namespace: str) -> Any:
     """The process's client. Raises ConfigError where the SDK is missing, or the connection string is none."""
     patience: dict[str, Any] = {"retry_total": RESENDS, "try_timeout": TRY_SECONDS}

@@ -7,7 +7,6 @@ the attribute `peeklock` says so: the body itself is never guessed at.
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
 import math
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL, Message, Trail
+from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
 
 MAX_BATCH_BYTES = 1024 * 1024
@@ -37,7 +37,7 @@ _NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
 _TOKEN = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
 
-@functools.cache
+@once
 def client(region: str | None = None, endpoint: str | None = None) -> Any:
     """The process's client. Raises ConfigError where boto3 is missing."""
     try:

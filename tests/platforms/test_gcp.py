@@ -488,7 +488,7 @@ def tasks() -> Iterator[list[Any]]:
         tasks_v2.CreateTaskRequest.deserialize,
         tasks_v2.Task.serialize,
     )
-    cloudtasks_send.client.cache_clear()
+    cloudtasks_send.client.forget()
     with environment(CLOUD_TASKS_EMULATOR_HOST=address):
         yield created
     server.stop(None).wait()
@@ -545,10 +545,10 @@ def topic() -> Iterator[list[Any]]:
         types.PublishRequest.deserialize,
         types.PublishResponse.serialize,
     )
-    pubsub_send.client.cache_clear()
+    pubsub_send.client.forget()
     with environment(PUBSUB_EMULATOR_HOST=address):
         yield published
-    pubsub_send.client.cache_clear()
+    pubsub_send.client.forget()
     server.stop(None).wait()
 
 

@@ -398,13 +398,13 @@ def test_addresses_and_clients():
     with pytest.raises(ConfigError, match="no Service Bus address"):
         servicebus.from_url("sb://contoso.servicebus.windows.net/")
     text = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=s;UseDevelopmentEmulator=true;"
-    servicebus_send.client.cache_clear()
+    servicebus_send.client.forget()
     with environment(PEEKLOCK_SERVICEBUS=text):
         assert servicebus.from_url("sb://127.0.0.1/orders").client().fully_qualified_namespace.startswith("127.0.0.1")
-    servicebus_send.client.cache_clear()
+    servicebus_send.client.forget()
     with environment(
         PEEKLOCK_SERVICEBUS=None, PEEKLOCK_SERVICEBUS__fullyQualifiedNamespace="contoso.servicebus.windows.net"
     ):
         client = servicebus.from_url("sb://other.servicebus.windows.net/orders").client()
         assert client.fully_qualified_namespace == "contoso.servicebus.windows.net"
-    servicebus_send.client.cache_clear()
+    servicebus_send.client.forget()

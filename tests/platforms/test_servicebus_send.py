@@ -244,9 +244,9 @@ def test_what_is_no_address(url):
 @pytest.fixture
 def fresh():
     """The client is the process's, so a test of how it is made begins and ends without one."""
-    servicebus_send.client.cache_clear()
+    servicebus_send.client.forget()
     yield servicebus_send.client
-    servicebus_send.client.cache_clear()
+    servicebus_send.client.forget()
 
 
 EMULATOR = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=s;UseDevelopmentEmulator=true;"

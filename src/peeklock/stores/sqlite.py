@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -12,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
-from peeklock.claims import Record, State
 from peeklock.errors import ConfigError, StoreError
 from peeklock.store import Answer, Change, decide
+from peeklock.stores.record_json import dump, load, text_of
 
 BUSY_SECONDS = 10.0
 """How long a process waits for another's transaction, which takes milliseconds."""
@@ -111,14 +110,13 @@ def _transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> Sequ
 def _swap(connection: sqlite3.Connection, change: Change) -> Answer:
     row = connection.execute("SELECT record FROM records WHERE key = ?", (change.key,)).fetchone()
     try:
-        current = None if row is None else load(row[0])
-    except (ValueError, TypeError, KeyError) as exc:  # such as a newer version's: no other key has to suffer for it
-        return Answer(won=False, error=StoreError(f"a record that cannot be read: {type(exc).__name__}"))
-    answer = decide(current, change)
+        answer = decide(None if row is None else load(row[0]), change)
+    except StoreError as exc:
+        return Answer(won=False, error=exc)
     if answer.won and change.record is None:
         connection.execute("DELETE FROM records WHERE key = ?", (change.key,))
     elif answer.won and change.record is not None:
-        row = (change.key, _text(change.record.expires_at), dump(change.record))
+        row = (change.key, text_of(change.record.expires_at), dump(change.record))
         connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", row)
     return answer
 
@@ -127,27 +125,8 @@ def _purge(connection: sqlite3.Connection, most: int) -> None:
     """An expired record counts as absent anyway; this only keeps the file small."""
     connection.execute(
         "DELETE FROM records WHERE key IN (SELECT key FROM records WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-        (_text(datetime.now(UTC)), most),
+        (text_of(datetime.now(UTC)), most),
     )
-
-
-def dump(record: Record) -> str:
-    """A record as JSON, with times in UTC."""
-    fields = {name: getattr(record, name) for name in Record.__slots__}
-    fields["lease_until"], fields["expires_at"] = _text(record.lease_until), _text(record.expires_at)
-    return json.dumps(fields, separators=(",", ":"))
-
-
-def load(text: str) -> Record:
-    fields = json.loads(text)
-    for name in ("lease_until", "expires_at"):
-        fields[name] = datetime.fromisoformat(fields[name])
-    return Record(**{**fields, "state": State(fields["state"])})
-
-
-def _text(moment: datetime) -> str:
-    """Of constant width, so that texts sort as times do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def from_url(url: str) -> SQLiteStore:

@@ -1,0 +1,38 @@
+"""Changes side by side, for databases whose calls take one each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from peeklock.errors import StoreError, because
+from peeklock.once import once
+from peeklock.store import Answer
+
+T = TypeVar("T")
+
+CONNECTIONS = 32
+"""Calls that a process has under way at once: a client's pool of connections should hold as many."""
+
+
+@once
+def pool() -> ThreadPoolExecutor:
+    """Its own, and not that of the handlers: a call that waits for its parts must not take the threads they need."""
+    return ThreadPoolExecutor(CONNECTIONS, "peeklock-store")
+
+
+def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
+    """The answer to each, in order. What `ask` raises is its own change's error and nobody else's."""
+
+    def answer(change: T) -> Answer:
+        try:
+            return ask(change)
+        except StoreError as exc:
+            return Answer(won=False, error=exc)
+        except Exception as exc:  # noqa: BLE001 - whatever an SDK raises: not known whether it was made
+            return Answer(won=False, error=because(StoreError(f"{type(exc).__name__}: {exc}"), exc))
+
+    if len(changes) == 1:
+        return [answer(changes[0])]
+    return list(pool().map(answer, changes))

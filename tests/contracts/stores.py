@@ -1,0 +1,66 @@
+"""The stores that the contract suites run over, and the records that they are asked to keep.
+
+A store is a context manager here: what it needs (a file, a server) is there inside of it. A server's own start is in
+`tests/stores/servers.py`, one a test process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peeklock.claims import Record, State
+from peeklock.store import Change, Store
+from peeklock.stores.memory import MemoryStore
+from peeklock.stores.sqlite import SQLiteStore
+
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def record(version: int = 1, **changes: Any) -> Record:
+    basic: dict[str, Any] = {
+        "state": State.RUNNING,
+        "owner": "w",
+        "message": "m",
+        "expires_at": LATER,
+        "lease_until": LATER,
+    }
+    return Record(version=version, **{**basic, **changes})
+
+
+def change(key: str, expected: int | None, new: Record | None) -> Change:
+    return Change(key=key, expected=expected, record=new)
+
+
+@contextmanager
+def memory(folder: Path) -> Iterator[Store]:
+    yield MemoryStore()
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[Store]:
+    store = SQLiteStore(str(folder / "keys.db"))
+    yield store
+    store.close()
+
+
+Open = Callable[[Path], AbstractContextManager[Store]]
+
+STORES: dict[str, Open] = {"memory": memory, "sqlite": sqlite}
+"""Those that need a server are marked, by `params`."""
+
+SERVERS: frozenset[str] = frozenset()
+"""Names of the stores whose server needs node or java, or comes from the system's packages: not in `make test`."""
+
+
+def params() -> list[Any]:
+    """For `pytest.mark.parametrize` and fixtures: each store's name. Tests of one server stay in one process."""
+    marks = {
+        name: [pytest.mark.xdist_group(name), *([pytest.mark.servers] if name in SERVERS else [])] for name in STORES
+    }
+    return [pytest.param(name, marks=marks[name] if name not in ("memory", "sqlite") else []) for name in STORES]

@@ -1,0 +1,59 @@
+"""One value a process, and another in its children."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from peeklock.once import once
+
+
+def test_threads_that_ask_at_once_get_the_same():
+    """The first makes it, the others wait."""
+    made: list[str] = []
+
+    @once
+    def client(name: str) -> list[str]:
+        time.sleep(0.01)
+        made.append(name)
+        return [name]
+
+    found: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: found.append(client("a"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert made == ["a"]
+    assert all(one is found[0] for one in found)
+    assert client("b") == ["b"]
+    client.forget()
+    assert client("a") is not found[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_makes_its_own():
+    """Even when a thread of its parent was making one at the moment of the fork."""
+    begun, go = threading.Event(), threading.Event()
+
+    @once
+    def slow() -> int:
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            go.wait(10)
+        return os.getpid()
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    begun.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if slow() == os.getpid() else 1)
+    go.set()
+    thread.join(10)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert slow() == os.getpid()
