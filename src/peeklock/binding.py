@@ -106,6 +106,8 @@ class Binding:
             unwrap=options.get("unwrap"),
             decode=self.consumer.decode,
             key=self.consumer.key,
+            check_body=declared.check_body,
+            results=self.consumer.results,
             fatal=declared.fatal,
             on_error=declared.on_error,
             store=store,
@@ -132,8 +134,9 @@ class Binding:
 
     def _check_store(self, store: Store | None, delays: Delays) -> None:
         queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
-        if store is None and self.consumer.key is not None:
-            raise ConfigError(f"{self.consumer.name}: key= needs a store that remembers keys; {fix}")
+        for asked, what in ((self.consumer.key, "key="), (self.consumer.results, "keep_result=True")):
+            if store is None and asked is not None:
+                raise ConfigError(f"{self.consumer.name}: {what} needs a store that remembers keys; {fix}")
         if queue.exact_delay and delays is not self.delays:
             raise ConfigError(
                 f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"

@@ -69,7 +69,10 @@ def call_one(plan: Plan, item: Item) -> BaseException | None:
         raise
     except BaseException as exc:  # noqa: BLE001 - as in `call`
         return exc
-    return None if returned is None else _unstarted(returned)
+    if returned is None:
+        return None
+    item.returned = returned
+    return _unstarted(returned)
 
 
 def _arguments(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
@@ -95,6 +98,7 @@ def _read(plan: Plan, items: Sequence[Item], returned: object, duration: float) 
         return errors
     unstarted = _unstarted(returned)
     if unstarted is not None or not plan.handler.batch:
+        items[0].returned = returned
         return [unstarted] * len(items)
     if not isinstance(returned, Mapping):
         problem = TypeError(

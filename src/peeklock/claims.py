@@ -60,6 +60,10 @@ class Record:
     """The verdict of a condemned or dead record."""
     detail: str = ""
     """What was wrong, for the letter of a condemned record that another process has to publish."""
+    body: str = ""
+    """Hash of the body that the key stands for; empty where the consumer does not check it."""
+    result: str = ""
+    """What the handler returned, as JSON, on the record of a success; empty where it is not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ class Stamp:
     now: datetime
     lease_until: datetime
     keep: timedelta
+    body: str = ""
 
 
 class Do(StrEnum):
@@ -98,6 +103,12 @@ class Verdict:
 
     reason: Reason
     detail: str = ""
+
+
+def contradicts(record: Record, body: str, now: datetime) -> bool:
+    """Whether the key already stands for another body. Once its message is dead-lettered, it stands for none: the same
+    order, mended, may be sent again."""
+    return record.body not in ("", body) and record.expires_at > now and record.state is not State.DEAD
 
 
 def next_version(after: int, now: datetime, nonce: int) -> int:
@@ -192,6 +203,7 @@ def _claim(  # the six facts of a claim; a class for them would only rename them
         counted=suspect,
         reason=verdict.reason if verdict else "",
         detail=verdict.detail if verdict else "",
+        body=stamp.body,
     )
     if verdict is not None:
         return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=record)

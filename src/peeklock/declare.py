@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.handler import Handler, OnError
+from peeklock.kept import Results, results_of
 from peeklock.message import Message, is_text
 from peeklock.queue import Queue
 
@@ -25,6 +27,8 @@ class Declaration:
 
     queue: Queue
     key: str | Callable[[Any], Any] | None
+    check_body: bool
+    keep_result: bool
     decode: Callable[[bytes], Any] | None
     fatal: tuple[type[BaseException], ...]
     on_error: OnError | None
@@ -34,6 +38,8 @@ def consumer(
     queue: Queue,
     *,
     key: str | Callable[[Any], Any] | None = None,
+    check_body: bool = False,
+    keep_result: bool = False,
     decode: Callable[[bytes], Any] | None = None,
     fatal: tuple[type[BaseException], ...] = (),
     on_error: OnError | None = None,
@@ -43,6 +49,10 @@ def consumer(
     - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
       two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
       may well be two orders. Needs a store.
+    - `check_body`: a message whose key was used with another body is dead-lettered as `invalid`, instead of completed as
+      a duplicate of what it is not. Bodies of JSON are compared by what they say, others byte by byte, by their hash.
+    - `keep_result`: the record keeps what the function returns, as JSON of at most 24 KiB by its annotation, and the
+      `Outcome` of a duplicate has it in `result`. A larger one is left out of the record, with a warning.
     - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
       `invalid`.
     - `fatal`: exceptions that no later attempt could avoid.
@@ -52,7 +62,15 @@ def consumer(
     """
     if not isinstance(queue, Queue):
         raise ConfigError(f"consumer() takes the Queue first: @consumer(ORDERS), not {queue!r}")
-    declared = Declaration(queue=queue, key=key, decode=decode, fatal=_fatal(fatal), on_error=on_error)
+    declared = Declaration(
+        queue=queue,
+        key=key,
+        check_body=check_body,
+        keep_result=keep_result,
+        decode=decode,
+        fatal=_fatal(fatal),
+        on_error=on_error,
+    )
 
     def mark(function: F) -> F:
         try:
@@ -83,6 +101,7 @@ class Consumer:
     handler: Handler
     decode: Decode
     key: Callable[[Any], str] | None
+    results: Results | None
 
     @property
     def queue(self) -> Queue:
@@ -119,7 +138,8 @@ def resolve(function: Callable[..., Any]) -> Consumer:
         declared=declared,
         handler=Handler(call=function, wants_message=wants_message, batch=batch, is_async=_is_async(function, target)),
         decode=_decode(declared, inner, f"{name}: parameter {payload!r}"),
-        key=_key(declared.key, inner, name) if declared.key is not None else None,
+        key=_key(declared, inner, name),
+        results=_results(declared, hints, name, batch=batch),
     )
 
 
@@ -164,7 +184,26 @@ def _decode(declared: Declaration, hint: Any, where: str) -> Decode:
     return decoder(hint, where)
 
 
-def _key(key: str | Callable[[Any], Any], hint: Any, name: str) -> Callable[[Any], str]:
+def _results(declared: Declaration, hints: dict[str, Any], name: str, *, batch: bool) -> Results | None:
+    if not declared.keep_result:
+        return None
+    if batch:
+        raise ConfigError(
+            f"{name}: keep_result=True, but a batch handler returns who failed; take one message at a time"
+        )
+    if hints.get("return", NoneType) is NoneType:
+        raise ConfigError(
+            f"{name}: keep_result=True, but it is not annotated to return anything: `-> Receipt`, or dict"
+        )
+    return results_of(hints["return"], name)
+
+
+def _key(declared: Declaration, hint: Any, name: str) -> Callable[[Any], str] | None:
+    key = declared.key
+    if key is None and declared.check_body:
+        raise ConfigError(f"{name}: check_body=True compares bodies that share a key; say which with key=")
+    if key is None:
+        return None
     if callable(key):
         return _keyed_by(key, getattr(key, "__name__", "key"))
     path = key.split(".")

@@ -7,6 +7,7 @@ Without a store there is nothing to write, and the platform's own count stands i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
 from peeklock.errors import DeadLetter, Retry, SendError
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
+from peeklock.kept import is_too_large
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, copy_of, letter_of
@@ -28,11 +30,27 @@ def succeed(item: Item, plan: Plan, window: Window, claim: Record) -> Life:
     """The handler returned: complete, recorded or not, for its effect has happened."""
     outcome = done(item)
     # Known even if it cannot be written: another message with this key, in this event, must not do it again.
-    finished = item.known = claims.finish(claim, window.stamp(claim), State.DONE)
+    finished = item.known = finish(item, plan, window, claim)
     if not (yield from _write(item, plan, finished)):
         fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
         record("peeklock.unrecorded %s", fields)
-    return outcome
+    return outcome if plan.results is None else replace(outcome, result=item.returned)
+
+
+def finish(item: Item, plan: Plan, window: Window, claim: Record) -> Record:
+    """The record of a success, with its result where that is kept and can be: the effect has happened either way."""
+    finished = claims.finish(claim, window.stamp(claim), State.DONE)
+    if plan.results is None:
+        return finished
+    try:
+        result = plan.results.dump(item.returned)
+        problem = "too large to be kept" if is_too_large(result) else ""
+    except Exception as exc:  # noqa: BLE001 - the user's value: whatever its way into JSON raises
+        result, problem = "", f"not what it is annotated to be: {type(exc).__name__}"
+    if problem:
+        told = {"queue": plan.queue.name, "message_id": item.message.id, "detail": problem}
+        record("peeklock.result_dropped %s", told, level=logging.WARNING)
+    return replace(finished, result="" if problem else result)
 
 
 def done(item: Item) -> Outcome:

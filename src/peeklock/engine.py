@@ -9,9 +9,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from peeklock import claims
-from peeklock.claims import State
 from peeklock.crew import Alarm, Inline, Threads, can_interrupt
 from peeklock.drive import Thread
+from peeklock.ending import finish
 from peeklock.item import Item
 from peeklock.message import Message
 from peeklock.observe import Settled, record
@@ -84,8 +84,7 @@ def _late(plan: Plan, window: Window, items: Sequence[Item], future: Any) -> Non
     for item, error in zip(items, errors, strict=True):
         claim = item.claim
         assert claim is not None, "with a store, only a claimed message runs"
-        stamp = window.stamp(claim)
-        ended = claims.finish(claim, stamp, State.DONE) if error is None else claims.let_go(claim, stamp)
+        ended = finish(item, plan, window, claim) if error is None else claims.let_go(claim, window.stamp(claim))
         changes.append(Change(key=item.record_key, expected=claim.version, record=ended))
     assert plan.store is not None, "watched only with a store"
     try:

@@ -60,6 +60,10 @@ class Item:
     duration = 0.0
     finished = False
     payload: Any = None
+    body = ""
+    """Hash of the body, where that is checked."""
+    returned: Any = None
+    """What the handler returned, where that is kept."""
     verdict: Verdict | None = None
     """Set when no attempt could ever succeed."""
     record_key = ""

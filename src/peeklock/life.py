@@ -6,6 +6,7 @@ returns the Outcome. Thus one flow serves threads and event loops alike, and a t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,9 @@ from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
 from peeklock.ending import abandoned, bury, fail, move, succeed
-from peeklock.item import ALONE, RUN, Effect, Item, Life
+from peeklock.item import ALONE, RUN, Effect, Item, Life, record_key
+from peeklock.kept import hash_of
+from peeklock.observe import record
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
 from peeklock.store import Change
@@ -25,10 +28,12 @@ MAX_CONTENTION = 5
 
 def live(item: Item, plan: Plan, window: Window) -> Life:
     """From arrival to outcome, with a store."""
-    verdict = item.verdict
-    if verdict is None and not window.has_room():
-        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
-    decision = yield from _claim(item, plan, window, verdict)
+    if item.verdict is None:
+        if not window.has_room():
+            return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
+        if plan.check_body:
+            item.body = hash_of(item.message.body)
+    decision = yield from _claim(item, plan, window)
     if isinstance(decision, Outcome):
         return decision
     claim = item.claim = decision.record
@@ -51,18 +56,16 @@ def refuse(item: Item, plan: Plan, window: Window) -> Life:
     return (yield from bury(item, plan, window, ran=None))
 
 
-def _claim(
-    item: Item, plan: Plan, window: Window, verdict: Verdict | None
-) -> Generator[Effect, Any, Decision | Outcome]:
+def _claim(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Decision | Outcome]:
     """First as if there were no record, which saves a read; then by the record that is there."""
     current = item.known
-    trail, most = item.message.lineage, plan.queue.max_attempts
     for _ in range(MAX_CONTENTION):
-        decision = claims.arrive(current, trail, window.stamp(current), most, verdict)
+        current = _checked(item, plan, window, current)
+        decision = _arrive(item, plan, window, current)
         if decision.suspect:
             if not (yield ALONE):
                 return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to run it alone")
-            decision = claims.arrive(current, trail, window.stamp(current), most, verdict)
+            decision = _arrive(item, plan, window, current)
         if decision.record is None:
             return _settled_already(item, plan, window, decision, current)
         expected = None if current is None else current.version
@@ -73,6 +76,21 @@ def _claim(
             return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=answer.error)
         current = answer.record
     return abandoned(item, plan, Reason.BUSY, delay=plan.queue.first_delay)
+
+
+def _arrive(item: Item, plan: Plan, window: Window, current: Record | None) -> Decision:
+    stamp = window.stamp(current, item.body)
+    return claims.arrive(current, item.message.lineage, stamp, plan.queue.max_attempts, item.verdict)
+
+
+def _checked(item: Item, plan: Plan, window: Window, current: Record | None) -> Record | None:
+    """The record, unless it stands for another body: then this message is invalid, and like any that is, its letter is
+    recorded under its own id."""
+    if current is None or not item.body or not claims.contradicts(current, item.body, window.clock.now()):
+        return current
+    item.verdict = Verdict(reason=Reason.INVALID, detail="its key was used before with another body")
+    item.record_key, item.body = record_key(item, plan), ""
+    return None
 
 
 def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision, current: Record | None) -> Outcome:
@@ -86,7 +104,20 @@ def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision,
         reason=decision.reason,
         attempt=max(current.attempts, 1),
         detail=current.detail,
+        result=_replayed(item, plan, current),
     )
+
+
+def _replayed(item: Item, plan: Plan, current: Record) -> Any:
+    """The result of the first run, for whoever can receive it."""
+    if plan.results is None or not current.result:
+        return None
+    try:
+        return plan.results.load(current.result)
+    except Exception as exc:  # noqa: BLE001 - of another release, with another type
+        told = {"queue": plan.queue.name, "message_id": item.message.id, "detail": type(exc).__name__}
+        record("peeklock.result_unreadable %s", told, level=logging.WARNING)
+        return None
 
 
 def _publish_again(item: Item, plan: Plan, window: Window) -> Life:

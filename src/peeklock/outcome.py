@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 
 class Disposition(StrEnum):
@@ -57,6 +58,8 @@ class Outcome:
     """What is wrong and where, never a value of the body."""
     error: BaseException | None = None
     """What the handler raised, if it did."""
+    result: Any = field(default=None, repr=False)
+    """With `keep_result=True`, what the handler returned; for a duplicate, what its first run did."""
 
     @property
     def finished(self) -> bool:

@@ -14,6 +14,7 @@ from peeklock.claims import Record, Stamp, next_version
 from peeklock.clock import Clock
 from peeklock.delays import Random
 from peeklock.handler import Handler, OnError
+from peeklock.kept import Results
 from peeklock.message import Message
 from peeklock.observe import Observer
 from peeklock.parcel import Sender
@@ -49,6 +50,9 @@ class Plan:
     unwrap: Callable[[Message], Message] | None = None
     decode: Callable[[Message], Any]
     key: Callable[[Any], str] | None
+    check_body: bool
+    results: Results | None
+    """How results are kept; None where they are not."""
     fatal: tuple[type[BaseException], ...]
     on_error: OnError | None
     store: Store | None
@@ -89,9 +93,11 @@ class Window:
         """Whether a handler started now may take its whole time-out."""
         return self.clock.monotonic() <= self.last_start
 
-    def stamp(self, after: Record | None) -> Stamp:
-        """For a write that follows `after`."""
+    def stamp(self, after: Record | None, body: str = "") -> Stamp:
+        """For a write that follows `after`; a claim says the hash of the body that it is for."""
         now = self.clock.now()
         nonce = int.from_bytes(os.urandom(3), "big")
         version = next_version(0 if after is None else after.version, now, nonce)
-        return Stamp(version=version, owner=self.owner, now=now, lease_until=self.lease_until, keep=self.keep)
+        return Stamp(
+            version=version, owner=self.owner, now=now, lease_until=self.lease_until, keep=self.keep, body=body
+        )

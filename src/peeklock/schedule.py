@@ -136,7 +136,7 @@ class Schedule:
             return NO_STEPS
         steps: Steps = []
         if twin is not None:
-            twin.known = item.known
+            twin.known = item.known if item.record_key == twin.record_key else None
             steps.append((twin, None))
         follower = None if group is None else group.next()
         if follower is not None:

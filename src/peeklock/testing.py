@@ -124,6 +124,8 @@ def plan_for(
         handler=consumer.handler,
         decode=consumer.decode,
         key=consumer.key,
+        check_body=consumer.declared.check_body,
+        results=consumer.results,
         fatal=consumer.declared.fatal,
         on_error=consumer.declared.on_error,
         store=store,

@@ -1,0 +1,62 @@
+"""What a record keeps of a message: its handler's result, and a hash of its body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from peeklock.errors import ConfigError
+
+MAX_RESULT = 24 * 1024
+"""Characters of a kept result, as JSON inside the record's JSON. The smallest of the databases takes 32 Ki characters in
+one property, the rest of the record included; the same bound everywhere, so that a handler behaves the same everywhere.
+https://learn.microsoft.com/azure/storage/tables/scalability-targets"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """How a handler's result becomes text, and a result again."""
+
+    dump: Callable[[Any], str]
+    load: Callable[[str], Any]
+
+
+def results_of(hint: Any, where: str) -> Results:
+    """For what the handler is annotated to return. Raises ConfigError for what no JSON can hold."""
+    if hint in (Any, object, dict, list, str, int, float, bool):
+        return Results(dump=_dump, load=json.loads)
+    try:
+        from pydantic import TypeAdapter
+    except ImportError as exc:
+        raise ConfigError(
+            f"{where}: keep_result=True of {hint!r} needs pydantic: pip install 'peeklock[pydantic]'"
+        ) from exc
+    try:
+        adapter = TypeAdapter(hint)
+    except Exception as exc:
+        raise ConfigError(
+            f"{where}: keep_result=True needs a result that JSON can hold, not {hint!r} ({str(exc).splitlines()[0]})"
+        ) from exc
+    return Results(dump=lambda value: adapter.dump_json(value, warnings="error").decode(), load=adapter.validate_json)
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def is_too_large(result: str) -> bool:
+    """Measured as it is stored: inside another JSON text, where a quotation mark takes two characters, and one beyond
+    ASCII six or twelve."""
+    return len(result) > MAX_RESULT or len(json.dumps(result)) > MAX_RESULT
+
+
+def hash_of(body: bytes) -> str:
+    """The same for bodies that say the same: in JSON, neither white space nor the order of names means anything."""
+    import hashlib
+
+    with suppress(ValueError, RecursionError):  # no JSON: each byte counts
+        body = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(body).hexdigest()[:32]
