@@ -88,6 +88,21 @@ def test_a_group_whose_locks_end_together_keeps_its_order(server):
         assert [one["Body"] for one in told["Messages"]] == ["0", "1", "2"]
 
 
+def test_a_lock_that_was_ended_and_set_anew_holds_its_group(server):
+    """As when a function that has lost the lock of a group's first message asks for its delay; moto by itself lends the
+    second."""
+    url = server.queue(name() + ".fifo", VisibilityTimeout=30)
+    for n in range(2):
+        server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
+    told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    for n, seconds in ((0, 0), (0, 1), (1, 0)):
+        handle = told[n]["ReceiptHandle"]
+        server.client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=seconds)
+    assert "Messages" not in server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
+    assert [one["Body"] for one in told] == ["0", "1"]
+
+
 def test_it_ends_and_starts_again():
     """No thread is left, and a second stop is harmless."""
     before = set(threading.enumerate())

@@ -226,6 +226,16 @@ def test_a_failing_head_holds_its_group_and_no_other(world: World) -> None:
     assert order.index("b1") < 2
 
 
+def test_a_receive_of_two_batches_keeps_its_order_when_the_first_fails(world: World) -> None:
+    """Too large for one event: the rest goes back to the queue, unseen, behind what failed."""
+    url = world.queue(fifo=True, visibility=2)
+    world.send(url, *(str(n) * 700_000 for n in range(10)), group="g")
+    function = world.function(url, "app.answer", environ={"ANSWER": '"done"'}, batch_size=10)
+    function.wait_idle(30)
+    batches = ["".join(body[0] for body in one["bodies"]) for one in world.seen()]
+    assert (batches[0], "".join(batches[1:])) == ("01234567", "0123456789")
+
+
 def test_a_group_whose_locks_a_function_ends_waits_for_that_function(world: World) -> None:
     """SQS hands it out again at once; the second batch begins when the first is over."""
     url = world.queue(fifo=True, visibility=30)

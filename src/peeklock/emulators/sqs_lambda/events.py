@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAX_PAYLOAD = 6 * 1024 * 1024
@@ -29,6 +30,8 @@ class Received:
     """Bytes it adds to an event."""
     again: bool = False
     """Delivered a second time by a fault: SQS knows nothing of it."""
+    at: float = field(default_factory=time.monotonic)
+    """When it was received, in monotonic seconds."""
 
     @property
     def id(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class EventSourceMapping:
         self._slots = Slots(settings.concurrency)
         self._source = Source(queue, settings, faults, self._slots.drained)
         self._turns = Turns()
+        self._broken: dict[str, float] = {}
+        """By group: when a batch of it failed last, in monotonic seconds."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._begun = 0
         self._polling = asyncio.create_task(self._poll())
@@ -127,12 +130,16 @@ class EventSourceMapping:
 
     async def _deliver(self, batch: Sequence[Received]) -> None:
         async with self._turns.turn(self._groups(batch)):
+            batch = await self._in_order(batch)
+            if not batch:
+                return
             await self._lose_locks(batch)
             request_id, started = str(uuid.uuid4()), datetime.now(UTC)
             run, cold = await self._fleet.invoke(request_id, event(batch), self._kill_after(batch))
             await self._hold_back(batch)
             outcome, failed, error = self._judge(run, batch)
             undeleted = await self._settle([one for one in batch if one.id not in failed])
+            self._broken |= dict.fromkeys(self._groups([one for one in batch if one.id in failed]), time.monotonic())
         self._duplicate([one for one in batch if not (self._settings.fifo and one.id in failed)])
         self._told(
             Invocation(
@@ -151,6 +158,14 @@ class EventSourceMapping:
     def _groups(self, batch: Sequence[Received]) -> set[str]:
         """On a standard queue a group asks for fairness, and nothing waits."""
         return {one.group for one in batch if one.group is not None} if self._settings.fifo else set()
+
+    async def _in_order(self, batch: Sequence[Received]) -> Sequence[Received]:
+        """Without those of a group that came from the queue before an earlier batch of it failed: they go back, behind
+        what failed. So it is when one receive is more than a batch."""
+        passed = [one for one in batch if not one.again and one.at < self._broken.get(one.group or "", 0)]
+        for one in passed:
+            await self._release(one)
+        return [one for one in batch if one not in passed]
 
     def _judge(self, run: Run, batch: Sequence[Received]) -> tuple[InvocationOutcome, set[str], str | None]:
         ids = [one.id for one in batch]
@@ -187,7 +202,7 @@ class EventSourceMapping:
         try:
             await self._queue.release(one)
         except QueueError as exc:
-            logger.info("a lock was over before a fault could end it: %s", exc)
+            logger.info("a lock was over before it could be ended: %s", exc)
 
     async def _hold_back(self, batch: Sequence[Received]) -> None:
         """The answer reaches the mapping late."""
