@@ -52,6 +52,7 @@ class Sqs:
             handler=f"{entry.module}.{entry.name}",
             cwd=self._world.project.root,
             timeout=_function_seconds(queue),
+            provisioned=1,  # somebody waits for the first message
             environ={**self._world.variables(self.platform), **self._urls},
             on_line=partial(self._world.on_line, self.platform),
         )

@@ -48,6 +48,17 @@ def test_one_process_serves_one_message_after_the_other(world: World) -> None:
     assert {one.outcome for one in function.invocations} == {"success"}
 
 
+def test_environments_that_start_beforehand(world: World) -> None:
+    """Before there is any message, which then meets no cold start."""
+    url = world.queue()
+    function = world.function(url, "app.succeed", provisioned=2)
+    world.lines.wait("loaded", times=2)
+    world.send(url, "x")
+    function.wait_idle(20)
+    assert [one.cold_start for one in function.invocations] == [None]
+    assert world.lines.all.count("loaded") == 2
+
+
 def test_the_context_and_the_environment_are_lambdas(world: World) -> None:
     """And nothing of the user's: neither credentials nor what happens to be set on this machine."""
     url = world.queue()
@@ -124,6 +135,7 @@ def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) 
     assert all(one.cold_start for one in function.invocations)
 
 
+@pytest.mark.parametrize("provisioned", [0, 1])
 @pytest.mark.parametrize(
     ("handler", "error"),
     [
@@ -132,12 +144,12 @@ def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) 
         ("nowhere.handler", "Runtime.ImportModuleError: Unable to import module 'nowhere'"),
     ],
 )
-def test_a_function_that_cannot_be_loaded(world: World, handler: str, error: str) -> None:
+def test_a_function_that_cannot_be_loaded(world: World, handler: str, error: str, provisioned: int) -> None:
     """Its messages are not lost: they go where the queue's own policy sends them."""
     letters = world.queue()
     policy = f'{{"deadLetterTargetArn":"{world.arn(letters)}","maxReceiveCount":1}}'
     url = world.queue(RedrivePolicy=policy)
-    function = world.function(url, handler)
+    function = world.function(url, handler, provisioned=provisioned)
     world.send(url, "x")
     function.wait_idle(20)
     (invocation,) = function.invocations

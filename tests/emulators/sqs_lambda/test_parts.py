@@ -72,6 +72,7 @@ def test_the_failed_are_named_once_or_twice() -> None:
         ({"queue_url": f"{URL}.fifo", "window": 1}, "a FIFO queue takes none"),
         ({"maximum_concurrency": 1}, "between 2 and 1000"),
         ({"maximum_concurrency": 1001}, "between 2 and 1000"),
+        ({"maximum_concurrency": 3, "provisioned": 4}, "provisioned=4: between 0 and 3"),
         ({"timeout": 0}, "at most 900"),
         ({"timeout": 901}, "at most 900"),
         ({"cwd": __file__}, "is no folder"),

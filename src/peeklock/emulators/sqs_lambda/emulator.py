@@ -71,7 +71,7 @@ class SqsLambda:
         return tuple(self._invocations)
 
     def start(self) -> Self:
-        """Begin to poll. The first process is started for the first message.
+        """Begin to poll. Processes start with the messages, but for those that are `provisioned`.
 
         Raises ConfigError where the queue does not fit, or is not there.
         """
@@ -123,6 +123,7 @@ class SqsLambda:
             )
         arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
         fleet = Fleet(lambda: Sandbox(mine, arn, self._heard))
+        fleet.provision(mine.provisioned)
         self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
 
     async def _shut(self) -> None:

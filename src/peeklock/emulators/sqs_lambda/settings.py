@@ -47,6 +47,8 @@ class Options(TypedDict, total=False):
     """MB, 128 unless given. Told to the function, and not enforced."""
     maximum_concurrency: int | None
     """Invocations at once: 2 to 1000."""
+    provisioned: int
+    """Environments that start beforehand, as AWS's provisioned concurrency has them; 0 unless given."""
     report_failures: bool
     """The mapping's ReportBatchItemFailures: whether the function's `batchItemFailures` are listened to. True."""
     filters: Sequence[str | Mapping[str, Any]]
@@ -70,6 +72,7 @@ class Settings:
     timeout: timedelta
     memory: int
     maximum_concurrency: int | None
+    provisioned: int
     report_failures: bool
     filters: Filters
     environ: Mapping[str, str] = field(repr=False)  # it may hold what is not for a log
@@ -83,6 +86,7 @@ class Settings:
         _within("memory", self.memory, MIN_MEMORY, MAX_MEMORY)
         if self.maximum_concurrency is not None:
             _within("maximum_concurrency", self.maximum_concurrency, MIN_CONCURRENCY, MAX_CONCURRENCY)
+        _within("provisioned", self.provisioned, 0, self.concurrency)
         if not ZERO < self.timeout <= MAX_TIMEOUT:
             raise ConfigError(f"timeout={self.timeout.total_seconds():g}: more than 0 and at most 900 seconds")
         self._check_batching()
@@ -122,6 +126,7 @@ def settings(queue_url: str, handler: str, region: str, options: Options) -> Set
         timeout=seconds(options.get("timeout", 30), "timeout="),
         memory=options.get("memory", MIN_MEMORY),
         maximum_concurrency=options.get("maximum_concurrency"),
+        provisioned=options.get("provisioned", 0),
         report_failures=options.get("report_failures", True),
         filters=Filters(options.get("filters", ())),
         environ=dict(options.get("environ", {})),
