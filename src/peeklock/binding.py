@@ -88,9 +88,11 @@ class Binding:
 
     def plan(self) -> Plan:
         """The plan, made at the first call. Raises ConfigError where environment and declaration do not fit."""
+        plan = self._plan
+        if plan is not None:
+            return plan
         with self._lock:
-            if self._plan is None:
-                self._plan = self._make()
+            self._plan = self._plan or self._make()
             return self._plan
 
     def _make(self) -> Plan:

@@ -42,6 +42,10 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MOST_THREADS, "peeklock")
 
 
+HAS_TIMER = hasattr(signal, "setitimer")
+"""Windows has none."""
+
+
 class Crew(Protocol):
     """Runs handlers, and advances the schedule by what they raise."""
 
@@ -92,8 +96,8 @@ class Alarm:
 def can_interrupt() -> bool:
     """Whether this thread gets the alarm, and nobody else waits for one."""
     return (
-        threading.get_ident() == threading.main_thread().ident
-        and hasattr(signal, "setitimer")
+        threading.current_thread() is threading.main_thread()
+        and HAS_TIMER
         and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     )
 

@@ -38,7 +38,7 @@ def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None 
     schedule = Schedule(messages, plan, window)
     inbox: SimpleQueue[object] = SimpleQueue()
     if plan.parallel == 1 and can_interrupt():
-        with Alarm(plan.queue.timeout.total_seconds()) as alarm:
+        with Alarm(window.timeout) as alarm:
             Thread(schedule, plan, window, Inline(plan, alarm), inbox).drive()
     else:
         crew = Threads(plan, inbox)

@@ -24,6 +24,8 @@ from peeklock.store import Store
 RESERVE = timedelta(seconds=1)
 """Kept back before the limit, for recording and settling."""
 
+RESERVE_SECONDS = RESERVE.total_seconds()
+
 SKEW = timedelta(seconds=5)
 """How far the clocks of two machines may differ. Cloud hosts are kept within milliseconds by their provider's time
 service; five seconds also cover a process that is killed late."""
@@ -73,11 +75,11 @@ class Window:
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
         self.clock = plan.clock
         self.keep = plan.queue.keep
-        timeout, reserve = plan.queue.timeout.total_seconds(), RESERVE.total_seconds()
-        span = timeout * (messages + 1) + reserve if remaining is None else remaining.total_seconds()
+        timeout = self.timeout = plan.queue.timeout.total_seconds()
+        span = timeout * (messages + 1) + RESERVE_SECONDS if remaining is None else remaining.total_seconds()
         self.limit = plan.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
-        self.last_start = self.limit - reserve - timeout
+        self.last_start = self.limit - RESERVE_SECONDS - timeout
         """After this no handler can end in time, recording and settling included."""
 
     @cached_property

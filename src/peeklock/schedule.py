@@ -35,6 +35,7 @@ class Schedule:
         self.unfinished = len(messages)
         self._messages = iter(messages)
         self._monotonic, self._last_start = window.clock.monotonic, window.last_start
+        self._most_attempts = plan.queue.max_attempts
         self._groups: dict[str, Group] = {}
         self.ready: deque[Item] = deque()
         self.changes: list[tuple[Item, Change]] = []
@@ -56,18 +57,17 @@ class Schedule:
 
     def _begin_next(self) -> bool:
         """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
-        message = next(self._messages, None)
-        if message is None:
-            return False
-        item = self._admit(message)
-        if item.verdict is not None or message.attempt > self.plan.queue.max_attempts:
-            item.life = refuse(item, self.plan, self.window)
-            self.advance(item, None)
-        elif item.group is None:
-            self.ready.append(item)
-        else:
-            self._follow(self._at_gate(item))
-        return True
+        for message in self._messages:
+            item = self._admit(message)
+            if item.verdict is not None or message.attempt > self._most_attempts:
+                item.life = refuse(item, self.plan, self.window)
+                self.advance(item, None)
+            elif message.group is None:
+                self.ready.append(item)
+            else:
+                self._follow(self._at_gate(item))
+            return True
+        return False
 
     def _admit(self, message: Message) -> Item:
         item = Item(message)
@@ -78,8 +78,12 @@ class Schedule:
         return item
 
     def advance(self, item: Item, result: Any) -> None:
-        """Give a life the result that it waits for, and follow what comes of it."""
-        steps = self._step(item, result)
+        """Give a life the result that it waits for, and follow what comes of it. One that never began, since without a
+        store a success needs none, is over."""
+        if result is None and item.life is None:
+            steps = self._finish(item, DONE if item.message.attempt == 1 else done(item))
+        else:
+            steps = self._step(item, result)
         if steps:
             self._follow(steps)
 
@@ -92,8 +96,6 @@ class Schedule:
     def _step(self, item: Item, result: Any) -> Steps:
         """The steps of other lives that one step of this life allows."""
         if item.life is None:
-            if result is None:
-                return self._finish(item, DONE if item.message.attempt == 1 else done(item))
             item.life, result = fail(item, self.plan, self.window, result), None
         return self._resume(item, item.life, result)
 
