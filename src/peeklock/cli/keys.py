@@ -1,0 +1,214 @@
+"""`peeklock keys`: look at the record that a store holds of a key, or forget it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from peeklock.claims import Record, State
+from peeklock.cli.sight import Sight, facts, moment, tell
+from peeklock.errors import ConfigError, StoreError
+from peeklock.message import is_text
+from peeklock.queue import Queue
+from peeklock.registry import open_store
+from peeklock.store import Answer, Change, Store
+
+HELP = "show what a store holds of a key, or forget it"
+
+FORM = """\
+KEY is the name of a record in the store:
+  orders/order-7     the queue's declared name, a slash, the business key: of a consumer with key=
+  orders#059f36b4    the queue's declared name, a number sign, the message's id (message_id in the logs): of a consumer
+                     without key=, and of any message whose body was invalid
+"""
+
+SHOW = f"""\
+{FORM}
+Looking costs one conditional write, which never succeeds: a store cannot be asked in another way. Whether a time is over
+is judged by this machine's clock.
+
+examples:
+  peeklock keys show orders/order-7 --store dynamodb://orders-leases
+  peeklock keys show orders#059f36b4 --json | jq .state
+
+exit codes:
+  0  there is a record
+  1  there is none, or one that has expired and counts as none
+  2  the store does not answer, or KEY names no record
+"""
+
+FORGET = f"""\
+{FORM}
+The record is shown, what will happen is said, and you are asked. What a process holds is never forgotten, since that
+would allow two runs at once; nor is a record that changes while you read.
+
+examples:
+  peeklock keys forget orders/order-7
+  peeklock keys forget orders/order-7 --yes --json
+
+exit codes:
+  0  it is forgotten
+  1  it is not: no record, a process holds it, it has changed meanwhile, or the answer was no
+  2  the store does not answer, KEY names no record, or there is no terminal to ask on and no --yes
+"""
+
+LOSSES = {
+    State.RUNNING: "the run that did not come back is no longer counted",
+    State.MOVING: "the message and its delayed copy may both run",
+    State.MOVED: "an older delivery of the message would run beside its copy",
+    State.CONDEMNED: "its letter may not be published",
+    State.DEAD: "its verdict is lost; a redriven letter runs without being forgotten first",
+}
+
+SAID = {
+    "": "forgotten: its next delivery is the first",
+    "absent": "nothing to forget",
+    "held": "not forgotten: a process may be at work on it, and a second run would begin beside it; try again after {}",
+    "refused": "not forgotten",
+    "changed": "not forgotten: it has changed since it was shown, and is now:\n",
+}
+"""Why a key was not forgotten; `held` has a time in it."""
+
+
+def add_to(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser("keys", help=HELP, description=HELP)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = "show what a store holds of a key, and what the next delivery will do"
+    _action(actions, "show", shown, SHOW).set_defaults(run=show)
+    forgotten = "remove the record of a key, so that its next delivery is the first"
+    action = _action(actions, "forget", forgotten, FORGET)
+    action.add_argument("--yes", action="store_true", help="do not ask")
+    action.set_defaults(run=forget)
+
+
+def _action(actions: Any, name: str, text: str, epilog: str) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(
+        name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    action.add_argument("key", metavar="KEY", help="queue/business-key or queue#message-id, see below")
+    action.add_argument("--store", metavar="URL", help="default: $PEEKLOCK_STORE")
+    action.add_argument("--json", action="store_true", help="one JSON object")
+    return action
+
+
+def show(given: argparse.Namespace) -> int:
+    """Tell what is there, and return the exit code."""
+    sight = look(_store(given.store), _key(given.key))
+    if given.json:
+        _print(facts(sight))
+    else:
+        tell(sight)
+    return int(sight.live is None)
+
+
+def forget(given: argparse.Namespace) -> int:
+    """Remove the record that was shown, once that was agreed to, and return the exit code."""
+    store, key = _store(given.store), _key(given.key)
+    if not given.yes and not sys.stdin.isatty():
+        raise ConfigError(
+            "forgetting asks first, and there is no terminal to ask on: look with `peeklock keys show`, then add --yes"
+        )
+    sight = look(store, key)
+    if not given.json:
+        tell(sight)
+    why, found = _forget(store, sight, asks=not given.yes)
+    if given.json:
+        _print({**facts(found), "forgotten": not why, "why": why or None})
+    else:
+        print("\n" + SAID[why].format(moment(sight.record.lease_until) if sight.record else ""))
+        if why == "changed":
+            tell(found)
+    return int(bool(why))
+
+
+def _forget(store: Store, sight: Sight, *, asks: bool) -> tuple[str, Sight]:
+    """Why it was not forgotten, if so, and what was seen last."""
+    record = sight.live
+    if record is None:
+        return "absent", sight
+    if sight.held:
+        return "held", sight
+    if asks and not _agreed(record):
+        return "refused", sight
+    try:
+        answer = _swap(store, Change(key=sight.key, expected=record.version, record=None))
+    except StoreError as exc:
+        raise StoreError(f"{exc}; whether it is forgotten is not known: `peeklock keys show` tells") from exc
+    if answer.won:
+        return "", sight
+    return "changed", Sight(key=sight.key, record=answer.record, now=datetime.now(UTC))
+
+
+def _agreed(record: Record) -> bool:
+    what = ["a delivery of this key runs the handler again; its effect may happen twice"]
+    if record.attempts:
+        what.append("its attempts are counted from 1 again")
+    if record.state in LOSSES:
+        what.append(LOSSES[record.state])
+    sys.stdout.flush()
+    print("\nif it is forgotten:", *what, sep="\n- ", file=sys.stderr)
+    print("forget it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _key(text: str) -> str:
+    """Raises ConfigError, which teaches the form, for what names no record."""
+    parts = re.fullmatch(r"([^/#]+)[/#].+", text, re.DOTALL)
+    if parts is None or not is_text(text):
+        raise ConfigError(f"KEY {text!r} names no record\n\n{FORM.rstrip()}")
+    Queue(parts[1])  # no queue has another name
+    return text
+
+
+def _store(given: str | None) -> Store:
+    url = given or os.environ.get("PEEKLOCK_STORE")
+    if not url:
+        raise ConfigError("no store: pass --store URL, or set PEEKLOCK_STORE, as the function's environment has it")
+    scheme = url.partition(":")[0].lower()
+    if scheme == "memory":
+        raise ConfigError(f"{url!r} is the memory of the process that runs the handler: no other can look into it")
+    if scheme == "sqlite":
+        _check_file(url)
+    return open_store(url)
+
+
+def _check_file(url: str) -> None:
+    """SQLite would make a file that is not there, and then truly say that it holds no record."""
+    from peeklock.stores.sqlite import from_url
+
+    path = from_url(url).path
+    if not Path(path).is_file():
+        raise ConfigError(f"{url!r}: there is no file {path}; an absolute path has a third slash")
+
+
+def look(store: Store, key: str) -> Sight:
+    return Sight(key=key, record=read(store, key), now=datetime.now(UTC))
+
+
+def read(store: Store, key: str) -> Record | None:
+    """What a store holds of a key. It can only swap, so this is a swap that changes nothing: no record has the version
+    -1, so none is removed, and the removal of one that is not there has won already. It costs one conditional write.
+    Raises StoreError."""
+    return _swap(store, Change(key=key, expected=-1, record=None)).record
+
+
+def _swap(store: Store, change: Change) -> Answer:
+    try:
+        (answer,) = store.swap([change])
+    except StoreError:
+        raise
+    except Exception as exc:  # any failure of a store means the same: unknown whether it was made
+        raise StoreError(f"{type(exc).__name__}: {exc}") from exc
+    if answer.error is not None:
+        raise answer.error
+    return answer
+
+
+def _print(told: dict[str, Any]) -> None:
+    print(json.dumps(told, ensure_ascii=True))

@@ -1,0 +1,237 @@
+"""A store's record of a key in words, for a person, and as facts, for a machine: what it is, and what comes next."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peeklock import claims
+from peeklock.claims import Decision, Do, Record, Stamp, State
+from peeklock.cli.table import Table
+from peeklock.delays import ZERO
+from peeklock.message import Trail
+from peeklock.outcome import Reason
+
+STATES = {
+    State.RUNNING: "its last run did not come back; the process is gone",
+    State.WAITING: "it failed or was given back, and waits for its next delivery",
+    State.MOVING: "its delayed copy is about to be published, or a process died before it said so",
+    State.MOVED: "its delayed copy is published, and carries on",
+    State.CONDEMNED: "its verdict stands; the letter may not be published yet",
+    State.DEAD: "its letter is published",
+    State.DONE: "the handler has succeeded",
+}
+
+COLOURS = {State.DONE: "complete", State.DEAD: "dead_letter", State.CONDEMNED: "dead_letter"}
+
+UNKNOWN_MOST = sys.maxsize
+# Only the code knows a queue's max_attempts, so no delivery is exhausted here; the words say where it would be.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What a store held of a key at a moment."""
+
+    key: str
+    record: Record | None
+    now: datetime
+
+    @property
+    def live(self) -> Record | None:
+        """The record, unless it has expired and counts as absent."""
+        return None if self.record is None or self.record.expires_at <= self.now else self.record
+
+    @property
+    def held(self) -> bool:
+        """Whether a process may be at work on it: whether the message itself, delivered now, would be sent away."""
+        _, mine = next(self.arrivals())
+        return self.decide(mine).do is Do.ABANDON
+
+    def arrivals(self) -> Iterator[tuple[str, Trail]]:
+        """The deliveries that may come next, and the trail that each would have."""
+        record = self.record
+        if record is None:
+            yield "any message", Trail(id="any")
+            return
+        carried = record.attempts if record.hop else 0
+        mine = Trail(id=record.message, generation=record.generation, hop=record.hop, attempts=carried)
+        yield ("its newest copy" if record.hop else "the message"), mine
+        if record.hop:
+            yield "an older copy", replace(mine, hop=record.hop - 1)
+        if record.state in (State.CONDEMNED, State.DEAD):
+            yield "its letter, redriven", mine.letter()
+        if "#" not in self.key.partition("/")[0]:  # by the message's id, only the message itself has this key
+            yield "another message", Trail(id="")
+
+    def decide(self, trail: Trail) -> Decision:
+        """What the claim protocol decides on a delivery, now."""
+        version = claims.next_version(0, self.now, 0)
+        stamp = Stamp(version=version, owner="", now=self.now, lease_until=self.now, keep=ZERO)
+        return claims.arrive(self.record, trail, stamp, UNKNOWN_MOST)
+
+
+def facts(sight: Sight) -> dict[str, Any]:
+    """For a machine. Times are ISO 8601, in UTC; `attempts` are counted starts; `owner` is the event that wrote it."""
+    record = sight.record
+    coming = [{"delivery": name, **_coming(sight, trail)} for name, trail in sight.arrivals()]
+    if record is None:
+        return {"key": sight.key, "found": False, "next": coming}
+    return {
+        "key": sight.key,
+        "found": sight.live is not None,
+        "expired": sight.live is None,
+        "state": record.state.value,
+        "held": sight.held,
+        "since": _iso(written_at(record, sight.now)),
+        "lease_until": _iso(record.lease_until),
+        "expires_at": _iso(record.expires_at),
+        "attempts": record.attempts,
+        "message_id": record.message,
+        "generation": record.generation,
+        "hop": record.hop,
+        "reason": record.reason or None,
+        "detail": record.detail or None,
+        "fence": record.version,
+        "owner": record.owner,
+        "next": coming,
+    }
+
+
+def _coming(sight: Sight, trail: Trail) -> dict[str, Any]:
+    decision = sight.decide(trail)
+    runs = decision.do is Do.RUN
+    return {
+        "do": decision.do.value,
+        "reason": None if runs else decision.reason.value,
+        "attempt": claims.counted(decision.record) if runs and decision.record is not None else None,
+        "text": words(sight, decision),
+    }
+
+
+def written_at(record: Record, now: datetime) -> datetime:
+    """When it was written, by its writer's clock: a version is that time, each millisecond so many steps."""
+    millisecond = timedelta(milliseconds=1)
+    latest = claims.next_version(0, now, 0)
+    steps = latest - claims.next_version(0, now - millisecond, 0)
+    return now - (latest - record.version) // steps * millisecond
+
+
+def tell(sight: Sight) -> None:
+    """For a person, on standard output."""
+    table, record = Table(name=22, value=0), sight.record
+    table.headed = True  # each row names itself
+    table.row("key", sight.key)
+    if record is None:
+        table.row("state", "no record: never claimed, or forgotten; mind the spelling")
+    else:
+        colour = COLOURS.get(record.state, "abandon") if sight.live else ""
+        table.row("state", _state(sight, record), colour=colour)
+        for name, value in _about(sight, record):
+            table.row(name, value)
+    table.line("\nwhat the next delivery does:")
+    for name, trail in sight.arrivals():
+        table.row(name, words(sight, sight.decide(trail)))
+
+
+def _state(sight: Sight, record: Record) -> str:
+    if sight.live is None:
+        return f"expired, so it counts as absent; it was {record.state}"
+    return f"{record.state}: {f'a process {_doing(record)}' if sight.held else STATES[record.state]}"
+
+
+def _doing(record: Record) -> str:
+    return "runs it" if record.state is State.RUNNING else "publishes its letter"
+
+
+def _about(sight: Sight, record: Record) -> Iterator[tuple[str, str]]:
+    now = sight.now
+    yield "since", when(written_at(record, now), now)
+    if record.state in (State.RUNNING, State.CONDEMNED):
+        yield "held until", when(record.lease_until, now)
+    yield "remembered until", when(record.expires_at, now)
+    yield "attempts", _attempts(record)
+    yield "message", record.message
+    yield "life", _life(record)
+    if record.reason:
+        yield "verdict", record.reason
+    if record.detail:
+        yield "detail", record.detail
+    yield "fence", f"{record.version}, written by event {record.owner}"
+
+
+def _attempts(record: Record) -> str:
+    if record.state is State.RUNNING:
+        return f"{claims.started(record)} counted before this one"
+    if record.state is State.DONE:
+        return f"it succeeded at attempt {claims.counted(record)}"
+    return f"{record.attempts} counted"
+
+
+def _life(record: Record) -> str:
+    again = f"its letter was redriven, {record.generation}x" if record.generation else "never redriven"
+    copies = f"this is delayed copy {record.hop}" if record.hop else "no delayed copy"
+    return f"generation {record.generation} ({again}), hop {record.hop} ({copies})"
+
+
+def words(sight: Sight, decision: Decision) -> str:
+    """A decision of the claim protocol."""
+    match decision.do:
+        case Do.RUN:
+            return _runs(decision)
+        case Do.DEAD_LETTER:
+            return f"publishes its letter ({decision.reason}); the handler does not run"
+        case Do.PUBLISH:
+            return "publishes the delayed copy again; the handler does not run"
+        case Do.COMPLETE:
+            return _completes(decision)
+        case Do.ABANDON:
+            return _waits(sight)
+
+
+def _runs(decision: Decision) -> str:
+    assert decision.record is not None, "a run has claimed its key"
+    attempt = claims.counted(decision.record)
+    text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.suspect else ''}"
+    return text if attempt == 1 else f"{text}; publishes its letter instead where max_attempts is under {attempt}"
+
+
+def _completes(decision: Decision) -> str:
+    if decision.reason is Reason.DUPLICATE:
+        return "completes as a duplicate"
+    if decision.reason is Reason.MOVED:
+        return "completes as moved: a later copy carries on"
+    return f"completes with its verdict ({decision.reason})"
+
+
+def _waits(sight: Sight) -> str:
+    record = sight.record
+    assert record is not None, "nobody waits for what is absent"
+    if not sight.held:
+        return f"waits: the letter of message {record.message} comes first"
+    return f"waits: another process {_doing(record)} until {when(record.lease_until, sight.now)}"
+
+
+def moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def when(at: datetime, now: datetime) -> str:
+    """A moment, and how far from now it is."""
+    span = _span(abs(at - now))
+    return f"{moment(at)} ({f'for another {span}' if at > now else f'{span} ago'})"
+
+
+def _span(span: timedelta) -> str:
+    """In the largest unit of which there are two."""
+    seconds = span.total_seconds()
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")

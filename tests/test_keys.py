@@ -1,0 +1,573 @@
+"""`peeklock keys`, as the person on call uses it: on records that the engine wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peeklock import DeadLetter, Queue, consumer
+from peeklock.claims import State
+from peeklock.cli import main
+from peeklock.cli.keys import _forget, look, read
+from peeklock.cli.sight import Sight, when, written_at
+from peeklock.engine import handle
+from peeklock.errors import StoreError
+from peeklock.message import Trail
+from peeklock.plan import Delays
+from peeklock.store import Answer
+from peeklock.stores.memory import MemoryStore
+from peeklock.stores.sqlite import SQLiteStore
+from peeklock.testing import FakeClock, Outbox, deliver, plan_for
+from tests.contracts.stores import STORES, change, params, record
+from tests.core.world import Crash, FlakySender, FlakyStore, Script, message
+from tests.support import environment
+
+ORDERS = Queue("orders", max_attempts=5)
+KEY = "orders/order-7"
+ORDER = {"id": "order-7"}
+
+
+def by_key(do: Callable[[dict[str, Any]], object], *, key: str | None = "id") -> Callable[[dict[str, Any]], None]:
+    @consumer(ORDERS, key=key)
+    def handler(order: dict[str, Any]) -> None:
+        do(order)
+
+    return handler
+
+
+def unreachable() -> FlakySender:
+    """A queue that does not take the first parcel."""
+    return FlakySender(Outbox(), Script({1: "before"}))
+
+
+def nothing(_: object) -> None:
+    return None
+
+
+def fail(_: object) -> None:
+    raise ValueError("gateway busy")
+
+
+def condemn(_: object) -> None:
+    raise DeadLetter("card declined")
+
+
+class World:
+    """A store in a file, and the address that the command gets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = SQLiteStore(str(folder / "keys.db"))
+        self.url = f"sqlite://{folder}/keys.db"
+        self.ago = FakeClock(datetime.now(UTC) - timedelta(hours=3))
+
+    def crash(self, clock: FakeClock | None = None) -> None:
+        """A process claims the key and dies before it writes anything more."""
+        dying: Any = FlakyStore(self.store, Script({2: "crash_before"}))  # type: ignore[arg-type] # any store will do
+        with pytest.raises(Crash):
+            deliver(by_key(nothing), ORDER, store=dying, clock=clock, id="m-1")
+
+    def expire(self) -> None:
+        """Time passes, by the field that decides; the file's own column would have it removed."""
+        connection = sqlite3.connect(self.store.path)
+        with contextlib.closing(connection), connection:
+            connection.execute(
+                "UPDATE records SET record = json_set(record, '$.expires_at', '2026-01-01T00:00:00+00:00')"
+            )
+
+    def copied(self, copies: Any, times: int = 1) -> None:
+        """The handler fails, and each failure asks for a delayed copy."""
+        plan = plan_for(by_key(fail), store=self.store, delays=Delays.COPY, copies=copies)
+        for hop in range(times):
+            handle(plan, [message(ORDER, trail=Trail(id="m-1", hop=hop))])
+
+
+@pytest.fixture
+def world(tmp_path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def keys(world, capsys) -> Callable[..., tuple[int, str, str]]:
+    """The command: its exit code, and what it printed."""
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["keys", *argv, "--store", world.url])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def told(keys) -> Callable[..., dict[str, Any]]:
+    """What a machine is told, with the next deliveries by their names."""
+
+    def run(*argv: str) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(keys(*(argv or ("show", KEY)), "--json")[1])
+        return {**facts, "next": {one.pop("delivery"): one for one in facts["next"]}}
+
+    return run
+
+
+def test_done(world, keys, told):
+    """Who succeeded and when; what comes is a duplicate."""
+    deliver(by_key(nothing), ORDER, store=world.store, id="m-1", attempt=3)
+    code, out, _ = keys("show", KEY)
+    assert code == 0
+    rows = dict(line.split(None, 1) for line in out.splitlines() if line and not line.startswith("what"))
+    assert rows["state"] == "done: the handler has succeeded"
+    assert rows["attempts"] == "it succeeded at attempt 3"
+    assert rows["message"] == "m-1"
+    assert rows["remembered"].endswith("UTC (for another 7 days)")
+    assert "the message             completes as a duplicate\n" in out
+    assert "another message         completes as a duplicate\n" in out
+    facts = told()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(facts["since"])) < timedelta(minutes=1)
+    assert (facts["found"], facts["expired"], facts["held"], facts["state"]) == (True, False, False, "done")
+    assert {one["reason"] for one in facts["next"].values()} == {"duplicate"}
+
+
+def test_while_it_runs(world, keys, told):
+    """Asked from within the handler: until when it is held, and by whom."""
+    seen: list[Any] = []
+    deliver(
+        by_key(lambda _: seen.extend([keys("show", KEY), told(), keys("forget", KEY, "--yes")])),
+        ORDER,
+        store=world.store,
+    )
+    (code, out, _), facts, (refused, why, _) = seen
+    assert code == 0
+    assert "running: a process runs it" in out
+    assert "held until" in out
+    assert "waits: another process runs it until 20" in out
+    assert (facts["held"], facts["next"]["the message"]["reason"]) == (True, "busy")
+    assert facts["next"]["another message"]["do"] == "abandon"
+    assert refused == 1
+    assert "a second run would begin beside it; try again after 20" in why
+    assert told()["state"] == "done", "the run was not disturbed"
+
+
+def test_its_process_died(world, keys, told):
+    """The lease is over: the next run counts before it starts."""
+    world.crash(world.ago)
+    code, out, _ = keys("show", KEY)
+    assert code == 0
+    assert "running: its last run did not come back; the process is gone" in out
+    assert "0 counted before this one" in out
+    assert "(3 h ago)" in out
+    coming = told()["next"]["the message"]
+    assert (coming["do"], coming["attempt"]) == ("run", 1)
+    assert "last and alone in its batch" in coming["text"]
+
+
+def test_a_failure_waits(world, told):
+    """With its attempts, and what it raised; the number of the next is told."""
+    for _ in range(2):
+        deliver(by_key(fail), ORDER, store=world.store)
+    facts = told()
+    assert (facts["state"], facts["attempts"], facts["detail"]) == ("waiting", 2, "ValueError: gateway busy")
+    coming = facts["next"]["the message"]
+    assert (coming["attempt"], coming["text"]) == (
+        3,
+        "runs the handler, attempt 3; publishes its letter instead where max_attempts is under 3",
+    )
+
+
+LEAVE: dict[str, Callable[[World], object]] = {
+    "nothing": lambda world: None,
+    "a success": lambda world: deliver(by_key(nothing), ORDER, store=world.store, id="m-1"),
+    "a failure": lambda world: deliver(by_key(fail), ORDER, store=world.store, id="m-1"),
+    "a crash": lambda world: world.crash(world.ago),
+    "a crash just now": lambda world: world.crash(),
+    "a letter": lambda world: deliver(by_key(condemn), ORDER, store=world.store, id="m-1"),
+    "no letter": lambda world: deliver(by_key(condemn), ORDER, store=world.store, id="m-1", letters=unreachable()),
+    "a copy": lambda world: world.copied(Outbox(), times=2),
+    "no copy": lambda world: world.copied(unreachable()),
+}
+
+
+def trails(facts: dict[str, Any]) -> dict[str, Trail]:
+    """The deliveries that the words mean."""
+    hop, generation = facts.get("hop", 0), facts.get("generation", 0)
+    return {
+        "any message": Trail(id="m-1"),
+        "the message": Trail(id="m-1", generation=generation),
+        "its newest copy": Trail(id="m-1", hop=hop),
+        "an older copy": Trail(id="m-1", hop=hop - 1),
+        "its letter, redriven": Trail(id="m-1", generation=generation + 1),
+        "another message": Trail(id="m-2"),
+    }
+
+
+@pytest.mark.parametrize("left", LEAVE)
+def test_what_is_told_is_what_happens(world, told, left):
+    """After anything that the engine leaves, each delivery that is spoken of ends as was said."""
+    for name in trails({"hop": 1}):
+        store = world.store
+        store.swap([change(KEY, getattr(read(store, KEY), "version", None), None)])
+        LEAVE[left](world)
+        facts = told()
+        if name not in facts["next"]:
+            continue
+        said = facts["next"][name]
+        plan = plan_for(by_key(nothing), store=store, delays=Delays.COPY, copies=Outbox())
+        (settled,) = handle(plan, [message(ORDER, trail=trails(facts)[name])])
+        reason = said["reason"] or "done"
+        assert settled.outcome.reason == ("moved" if said["do"] == "publish" else reason)
+        assert settled.outcome.attempt == (said["attempt"] or settled.outcome.attempt)
+
+
+def test_a_letter_that_was_not_published(world, keys, told):
+    """Condemned: the next delivery publishes it, and another message has to wait for that."""
+    deliver(by_key(condemn), ORDER, store=world.store, letters=unreachable())
+    facts = told()
+    assert (facts["state"], facts["reason"]) == ("condemned", "fatal")
+    assert facts["detail"] == "DeadLetter: card declined"
+    assert facts["next"]["the message"]["text"] == "publishes its letter (fatal); the handler does not run"
+    assert facts["next"]["another message"]["text"] == "waits: the letter of message test-1 comes first"
+    assert "verdict                 fatal\n" in keys("show", KEY)[1]
+    assert deliver(by_key(fail), ORDER, store=world.store, id="other").reason == "busy"
+    assert deliver(by_key(fail), ORDER, store=world.store).reason == "fatal"
+
+
+def test_while_its_letter_is_published(world, keys):
+    """It is held by the process that publishes, and not forgotten."""
+    seen: list[Any] = []
+
+    class Asking(Outbox):
+        def send(self, parcels: Any, /) -> Any:
+            seen.extend([keys("show", KEY)[1], keys("forget", KEY, "--yes")])
+            return super().send(parcels)
+
+    deliver(by_key(condemn), ORDER, store=world.store, letters=Asking())
+    assert "condemned: a process publishes its letter" in seen[0]
+    assert "waits: another process publishes its letter until 20" in seen[0]
+    assert seen[1][0] == 1
+
+
+def test_a_copy_that_was_not_published(world, told):
+    """Moving: an older delivery publishes it again."""
+    world.copied(unreachable())
+    facts = told()
+    assert (facts["state"], facts["hop"]) == ("moving", 1)
+    assert facts["next"]["an older copy"]["do"] == "publish"
+    assert facts["next"]["its newest copy"]["attempt"] == 2
+
+
+def test_a_copy_carries_on(world, keys, told):
+    """Moved: an older one is over."""
+    world.copied(Outbox(), times=2)
+    facts = told()
+    assert (facts["state"], facts["hop"], facts["attempts"]) == ("moved", 2, 2)
+    assert facts["next"]["an older copy"]["text"] == "completes as moved: a later copy carries on"
+    assert "hop 2 (this is delayed copy 2)" in keys("show", KEY)[1]
+
+
+def test_an_expired_record_counts_as_absent(world, keys, told):
+    """It says so, and what it was; there is nothing to forget."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    world.expire()
+    code, out, _ = keys("show", KEY)
+    assert (code, "expired, so it counts as absent; it was done" in out) == (1, True)
+    assert "the message             runs the handler, attempt 1\n" in out
+    for argv in (("show", KEY), ("forget", KEY, "--yes")):
+        facts = told(*argv)
+        assert (facts["found"], facts["expired"], facts["state"]) == (False, True, "done")
+    assert facts["why"] == "absent"
+    assert keys("forget", KEY, "--yes")[1].endswith("\nnothing to forget\n")
+
+
+def test_no_record(world, keys, told):
+    """Exit code 1, and a word about spelling; forgetting it is no success either."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    code, out, _ = keys("show", "orders/order-8")
+    assert (code, "no record" in out, "runs the handler, attempt 1" in out) == (1, True, True)
+    assert told("show", "orders/order-8") == {
+        "key": "orders/order-8",
+        "found": False,
+        "next": {"any message": {"do": "run", "reason": None, "attempt": 1, "text": "runs the handler, attempt 1"}},
+    }
+    assert told("forget", "orders/order-8", "--yes")["why"] == "absent"
+    assert "nothing to forget" in keys("forget", "orders/order-8", "--yes")[1]
+
+
+def test_by_the_message_id(world, told):
+    """Of a consumer without a key: no other message has that record."""
+    deliver(by_key(nothing, key=None), ORDER, store=world.store, id="a/b")
+    facts = told("show", "orders#a/b")
+    assert (facts["state"], list(facts["next"])) == ("done", ["the message"])
+
+
+def test_any_script_and_no_control(world, keys, told):
+    """What a producer put into a key or an id cannot move the cursor."""
+    for key in ("注文-7", "é#/ü", "\x1b[2J"):
+        deliver(by_key(nothing), {"id": key}, store=world.store, id="\x1b[2J")
+        code, out, _ = keys("show", f"orders/{key}")
+        assert (code, "\x1b" in out, "?[2J" in out) == (0, False, True)
+        assert told("show", f"orders/{key}")["key"] == f"orders/{key}"
+
+
+def test_forgotten(world, keys, told):
+    """Its next delivery is the first."""
+    deliver(by_key(nothing), ORDER, store=world.store, attempt=2)
+    code, out, _ = keys("forget", KEY, "--yes")
+    assert code == 0
+    assert "state                   done" in out
+    assert out.endswith("\nforgotten: its next delivery is the first\n")
+    assert told()["found"] is False
+    assert deliver(by_key(nothing), ORDER, store=world.store).reason == "done"
+    facts = told("forget", KEY, "--yes")
+    assert (facts["forgotten"], facts["why"], facts["state"]) == (True, None, "done")
+
+
+@pytest.mark.parametrize("argv", [(), ("--json",)])
+def test_without_a_terminal_it_wants_yes(world, keys, told, argv):
+    """Exit code 2, and nothing is done."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    code, _, err = keys("forget", KEY, *argv)
+    assert (code, "add --yes" in err) == (2, True)
+    assert told()["state"] == "done"
+
+
+def command(*argv: str, **options: Any) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "peeklock.cli", "keys", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@contextlib.contextmanager
+def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[str], int]]]:
+    """The command, and how to type; its question has been asked."""
+    ours, theirs = pty.openpty()
+    try:
+        with command(*argv, stdin=theirs) as process:
+            assert process.stderr is not None
+            asked = ""
+            while not asked.endswith("[y/N] "):
+                got = process.stderr.read(1)
+                assert got, f"it ended without a question: {asked}"
+                asked += got
+            assert "its effect may happen twice" in asked
+            yield process, lambda text: os.write(ours, text.encode())
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "text"), [("y\n", 0, "forgotten: "), ("\n", 1, "not forgotten\n"), ("\x04", 1, "not forgotten\n")]
+)
+def test_it_asks(world, told, typed, code, text):
+    """Only a yes is one."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    with at_a_terminal("forget", KEY, "--store", world.url) as (process, answer):
+        answer(typed)
+        out, _ = process.communicate(timeout=30)
+    assert (process.returncode, text in out) == (code, True)
+    assert told()["found"] is bool(code)
+
+
+@pytest.mark.parametrize(
+    ("do", "loss"), [(fail, "attempts are counted from 1 again"), (condemn, "its verdict is lost")]
+)
+def test_it_says_what_is_lost(world, do, loss, capsys):
+    """Beside the effect that may happen twice."""
+    deliver(by_key(do), ORDER, store=world.store)
+    ours, theirs = pty.openpty()
+    os.write(ours, b"n\n")
+    with command("forget", KEY, "--store", world.url, stdin=theirs) as process:
+        out, err = process.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert loss in err
+    assert "not forgotten" in out
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_it_has_changed_meanwhile(world, told, as_json):
+    """What was agreed to was another record: it is shown again, and kept."""
+    deliver(by_key(fail), ORDER, store=world.store)
+    argv = ("forget", KEY, "--store", world.url, *(["--json"] if as_json else []))
+    with at_a_terminal(*argv) as (process, answer):
+        deliver(by_key(nothing), ORDER, store=world.store)
+        answer("y\n")
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    if as_json:
+        facts = json.loads(out)
+        assert (facts["forgotten"], facts["why"], facts["state"]) == (False, "changed", "done")
+    else:
+        assert "it has changed since it was shown" in out
+        assert out.index("waiting: ") < out.index("it has changed") < out.index("done: ")
+    assert told()["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("key", "fix"),
+    [
+        ("orders", "orders/order-7     the queue's declared name"),
+        ("order-7", "orders#059f36b4"),
+        ("orders/", "names no record"),
+        ("/order-7", "names no record"),
+        ("orders/\udc80", "names no record"),
+        ("orders.fifo/order-7", "no '.fifo'"),
+    ],
+)
+def test_a_key_that_names_no_record(keys, world, key, fix):
+    """Exit code 2, and the form is taught."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    for action in (("show",), ("forget", "--yes")):
+        code, out, err = keys(action[0], key, *action[1:])
+        assert (code, out, fix in err) == (2, "", True), err
+
+
+@pytest.mark.parametrize(
+    ("url", "fix"),
+    [
+        (None, "pass --store URL, or set PEEKLOCK_STORE"),
+        ("memory://", "the memory of the process"),
+        ("sqlite://nowhere/keys.db", "there is no file nowhere/keys.db; an absolute path has a third slash"),
+        ("sqllite:///keys.db", "did you mean 'sqlite'?"),
+    ],
+)
+def test_a_store_that_cannot_be(capsys, url, fix):
+    """Exit code 2, and the fix."""
+    with environment(PEEKLOCK_STORE=url):
+        assert main(["keys", "show", KEY]) == 2
+    assert fix in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer(tmp_path, keys, world):
+    """Exit code 2, and the reason."""
+    (tmp_path / "keys.db").write_bytes(b"not a database" * 100)
+    for argv in (("show", KEY), ("forget", KEY, "--yes")):
+        code, out, err = keys(*argv)
+        assert (code, out, "file is not a database" in err) == (2, "", True)
+
+
+def test_as_a_command(world):
+    """Found by the environment's store; its help teaches the form of a key."""
+    deliver(by_key(nothing), ORDER, store=world.store)
+    with environment(PEEKLOCK_STORE=world.url), command("show", KEY) as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert "done: the handler has succeeded" in out
+    for action in ("show", "forget"):
+        with command(action, "--help") as process:
+            text, _ = process.communicate(timeout=30)
+        assert "orders/order-7     the queue's declared name, a slash, the business key" in text
+        assert "exit codes:" in text
+
+
+@pytest.mark.parametrize("name", params())
+def test_reading_changes_nothing(name, tmp_path):
+    """In any store: of a record, and of none."""
+    with STORES[name](tmp_path) as store:
+        assert read(store, "k") is None
+        assert read(store, "k") is None
+        assert store.swap([change("k", None, record(2**62))])[0].won, "there is still none"
+        assert read(store, "k") == record(2**62)
+        assert read(store, "k") == record(2**62)
+        assert store.swap([change("k", 2**62, None)])[0].won
+
+
+class Broken:
+    """A store that answers in another way than it should."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def swap(self, _: Any, /) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer", [StoreError("down"), RuntimeError("down"), [Answer(won=False, error=StoreError("down"))], []]
+)
+def test_a_store_that_fails_is_a_store_error(answer):
+    """However it does."""
+    with pytest.raises(StoreError, match=r"down|values to unpack"):
+        read(Broken(answer), "k")
+
+
+def test_a_lost_answer_to_the_removal():
+    """May mean that it is forgotten: that is said, and how to find out."""
+    store = MemoryStore()
+    deliver(by_key(nothing), ORDER, store=store)
+    sight = look(store, KEY)
+    with pytest.raises(
+        StoreError, match="response was lost; whether it is forgotten is not known: `peeklock keys show`"
+    ):
+        _forget(FlakyStore(store, Script({1: "after"})), sight, asks=False)
+    assert _forget(store, sight, asks=False) == ("", sight), "again is no harm"
+
+
+def test_when_it_was_written():
+    """To the millisecond, from the version that the engine chose."""
+    store, clock = MemoryStore(), FakeClock(datetime(2026, 5, 1, 12, 30, 15, 250_000, tzinfo=UTC))
+    deliver(by_key(nothing), ORDER, store=store, clock=clock)
+    written = written_at(store.records[KEY], datetime.now(UTC))
+    assert timedelta() <= written - clock.now() < timedelta(milliseconds=3), (
+        "each write of a record is a millisecond later"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s ago"),
+        (119, "for another 119 s"),
+        (120, "for another 2 min"),
+        (-7_300, "2 h ago"),
+        (-2e6, "23 days ago"),
+    ],
+)
+def test_how_far_from_now(seconds, text):
+    """In a unit that says enough."""
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    assert when(now + timedelta(seconds=seconds), now).endswith(f"UTC ({text})")
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_its_words(state, capsys):
+    """Alive, held and expired, for a person and for a machine."""
+    from peeklock.cli.sight import facts, tell
+
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    for lease, expiry in ((1, 2), (-1, 2), (-2, -1)):
+        held = record(
+            7,
+            state=state,
+            reason="fatal" if state in (State.CONDEMNED, State.DEAD) else "",
+            generation=1,
+            hop=1,
+            lease_until=now + timedelta(hours=lease),
+            expires_at=now + timedelta(hours=expiry),
+        )
+        sight = Sight(key=KEY, record=held, now=now)
+        tell(sight)
+        assert f"{state}" in capsys.readouterr().out
+        assert json.loads(json.dumps(facts(sight)))["held"] is (
+            lease == 1 and state in (State.RUNNING, State.CONDEMNED)
+        )
