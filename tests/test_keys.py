@@ -312,6 +312,30 @@ def test_by_the_message_id(world, told):
     assert (facts["state"], list(facts["next"])) == ("done", ["the message"])
 
 
+def checking(result: str) -> Callable[[dict[str, Any]], str]:
+    @consumer(ORDERS, key="id", check_body=True, keep_result=True)
+    def handler(order: dict[str, Any]) -> str:
+        return result
+
+    return handler
+
+
+def test_what_a_record_keeps(world, keys, told):
+    """Its result, cut for a person; and that another body is refused, which it then is."""
+    handler = checking("r" * 300)
+    deliver(handler, ORDER, store=world.store)
+    out = keys("show", KEY)[1]
+    assert f'result                  "{"r" * 199}… (302 characters; --json has them all)\n' in out
+    assert "any with another body   publishes its letter (invalid); the handler does not run\n" in out
+    facts = told()
+    assert json.loads(facts["result"]) == "r" * 300
+    assert f"hash {facts['body']} is refused" in out
+    assert deliver(handler, {**ORDER, "cents": 1}, store=world.store, id="m-2").reason == "invalid"
+    assert told("show", "orders#m-2")["reason"] == "invalid"
+    deliver(checking("short"), {"id": "order-8"}, store=world.store)
+    assert 'result                  "short"\n' in keys("show", "orders/order-8")[1]
+
+
 def test_any_script_and_no_control(world, keys, told):
     """What a producer put into a key or an id cannot move the cursor."""
     for key in ("注文-7", "é#/ü", "\x1b[2J"):
@@ -355,8 +379,8 @@ def command(*argv: str, **options: Any) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[str], int]]]:
-    """The command, and how to type; its question has been asked."""
+def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[str], int], str]]:
+    """The command, how to type, and what it has asked."""
     ours, theirs = pty.openpty()
     try:
         with command(*argv, stdin=theirs) as process:
@@ -367,7 +391,7 @@ def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[
                 assert got, f"it ended without a question: {asked}"
                 asked += got
             assert "its effect may happen twice" in asked
-            yield process, lambda text: os.write(ours, text.encode())
+            yield process, lambda text: os.write(ours, text.encode()), asked
     finally:
         os.close(ours)
         os.close(theirs)
@@ -379,7 +403,7 @@ def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[
 def test_it_asks(world, told, typed, code, text):
     """Only a yes is one."""
     deliver(by_key(nothing), ORDER, store=world.store)
-    with at_a_terminal("forget", KEY, "--store", world.url) as (process, answer):
+    with at_a_terminal("forget", KEY, "--store", world.url) as (process, answer, _):
         answer(typed)
         out, _ = process.communicate(timeout=30)
     assert (process.returncode, text in out) == (code, True)
@@ -387,19 +411,20 @@ def test_it_asks(world, told, typed, code, text):
 
 
 @pytest.mark.parametrize(
-    ("do", "loss"), [(fail, "attempts are counted from 1 again"), (condemn, "its verdict is lost")]
+    ("handler", "loss"),
+    [
+        (by_key(fail), "its attempts are counted from 1 again"),
+        (by_key(condemn), "its verdict is lost"),
+        (checking("r"), "the result that was kept for duplicates is lost"),
+    ],
 )
-def test_it_says_what_is_lost(world, do, loss, capsys):
+def test_it_says_what_is_lost(world, handler, loss):
     """Beside the effect that may happen twice."""
-    deliver(by_key(do), ORDER, store=world.store)
-    ours, theirs = pty.openpty()
-    os.write(ours, b"n\n")
-    with command("forget", KEY, "--store", world.url, stdin=theirs) as process:
-        out, err = process.communicate(timeout=30)
-    os.close(ours)
-    os.close(theirs)
-    assert loss in err
-    assert "not forgotten" in out
+    deliver(handler, ORDER, store=world.store)
+    with at_a_terminal("forget", KEY, "--store", world.url) as (process, answer, asked):
+        answer("n\n")
+        process.communicate(timeout=30)
+    assert f"- {loss}" in asked
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -407,7 +432,7 @@ def test_it_has_changed_meanwhile(world, told, as_json):
     """What was agreed to was another record: it is shown again, and kept."""
     deliver(by_key(fail), ORDER, store=world.store)
     argv = ("forget", KEY, "--store", world.url, *(["--json"] if as_json else []))
-    with at_a_terminal(*argv) as (process, answer):
+    with at_a_terminal(*argv) as (process, answer, _):
         deliver(by_key(nothing), ORDER, store=world.store)
         answer("y\n")
         out, _ = process.communicate(timeout=30)

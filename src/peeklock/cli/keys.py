@@ -149,6 +149,8 @@ def _agreed(record: Record) -> bool:
     what = ["a delivery of this key runs the handler again; its effect may happen twice"]
     if record.attempts:
         what.append("its attempts are counted from 1 again")
+    if record.result:
+        what.append("the result that was kept for duplicates is lost")
     if record.state in LOSSES:
         what.append(LOSSES[record.state])
     sys.stdout.flush()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from peeklock import claims
-from peeklock.claims import Decision, Do, Record, Stamp, State
+from peeklock.claims import Decision, Do, Record, Stamp, State, Verdict
 from peeklock.cli.table import Table
 from peeklock.delays import ZERO
 from peeklock.message import Trail
@@ -29,6 +29,10 @@ COLOURS = {State.DONE: "complete", State.DEAD: "dead_letter", State.CONDEMNED: "
 
 UNKNOWN_MOST = sys.maxsize
 # Only the code knows a queue's max_attempts, so no delivery is exhausted here; the words say where it would be.
+
+
+MOST_SHOWN = 200
+"""Characters of a result on a person's screen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +72,26 @@ class Sight:
 
     def decide(self, trail: Trail) -> Decision:
         """What the claim protocol decides on a delivery, now."""
+        return claims.arrive(self.record, trail, self._stamp(), UNKNOWN_MOST)
+
+    def coming(self) -> Iterator[tuple[str, Decision]]:
+        """What may come next, and what is decided on each."""
+        for name, trail in self.arrivals():
+            yield name, self.decide(trail)
+        if self.record is not None and claims.contradicts(self.record, "another", self.now):
+            invalid = Verdict(reason=Reason.INVALID)
+            yield "any with another body", claims.arrive(None, Trail(id=""), self._stamp(), UNKNOWN_MOST, invalid)
+
+    def _stamp(self) -> Stamp:
         version = claims.next_version(0, self.now, 0)
-        stamp = Stamp(version=version, owner="", now=self.now, lease_until=self.now, keep=ZERO)
-        return claims.arrive(self.record, trail, stamp, UNKNOWN_MOST)
+        return Stamp(version=version, owner="", now=self.now, lease_until=self.now, keep=ZERO)
 
 
 def facts(sight: Sight) -> dict[str, Any]:
-    """For a machine. Times are ISO 8601, in UTC; `attempts` are counted starts; `owner` is the event that wrote it."""
+    """For a machine. Times are ISO 8601, in UTC; `attempts` are counted starts; `body` is a hash; `result` is JSON in a
+    text; `owner` is the event that wrote it."""
     record = sight.record
-    coming = [{"delivery": name, **_coming(sight, trail)} for name, trail in sight.arrivals()]
+    coming = [{"delivery": name, **_coming(sight, decision)} for name, decision in sight.coming()]
     if record is None:
         return {"key": sight.key, "found": False, "next": coming}
     return {
@@ -94,14 +109,15 @@ def facts(sight: Sight) -> dict[str, Any]:
         "hop": record.hop,
         "reason": record.reason or None,
         "detail": record.detail or None,
+        "body": record.body or None,
+        "result": record.result or None,
         "fence": record.version,
         "owner": record.owner,
         "next": coming,
     }
 
 
-def _coming(sight: Sight, trail: Trail) -> dict[str, Any]:
-    decision = sight.decide(trail)
+def _coming(sight: Sight, decision: Decision) -> dict[str, Any]:
     runs = decision.do is Do.RUN
     return {
         "do": decision.do.value,
@@ -132,8 +148,8 @@ def tell(sight: Sight) -> None:
         for name, value in _about(sight, record):
             table.row(name, value)
     table.line("\nwhat the next delivery does:")
-    for name, trail in sight.arrivals():
-        table.row(name, words(sight, sight.decide(trail)))
+    for name, decision in sight.coming():
+        table.row(name, words(sight, decision))
 
 
 def _state(sight: Sight, record: Record) -> str:
@@ -159,7 +175,16 @@ def _about(sight: Sight, record: Record) -> Iterator[tuple[str, str]]:
         yield "verdict", record.reason
     if record.detail:
         yield "detail", record.detail
+    if record.body:
+        yield "body", f"another than that of hash {record.body} is refused"
+    if record.result:
+        yield "result", _cut(record.result)
     yield "fence", f"{record.version}, written by event {record.owner}"
+
+
+def _cut(result: str) -> str:
+    more = len(result) > MOST_SHOWN
+    return f"{result[:MOST_SHOWN]}… ({len(result)} characters; --json has them all)" if more else result
 
 
 def _attempts(record: Record) -> str:
