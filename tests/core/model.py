@@ -1,7 +1,8 @@
 """An explicit-state model check of the claim protocol: every interleaving of workers that may die between any two steps.
 
 The rules come as a table, so that a test can plant a fault and see that it is found. Versions only matter by being equal
-or not, and leases by their owner being alive or not; so both are renamed, and the states are finite.
+or not, and leases by their owner being alive or not; so both are renamed, and the states are finite. A real store can
+take the place of the rule of `swap`: each step then asks it, with the world's record under a key that is new to it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Stamp, State
 from peeklock.message import Trail
-from peeklock.store import Change, decide
+from peeklock.store import Answer, Change, Store, decide
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2099, 1, 1, tzinfo=UTC)
+"""Far away: a real store must not find the records expired."""
 ALIVE, OVER = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
 KEEP = timedelta(days=7)
 
@@ -89,10 +91,12 @@ def by_name(trails: tuple[Trail, ...]) -> tuple[Trail, ...]:
 class Explorer:
     """Walks all states of a case under some rules."""
 
-    def __init__(self, case: Case, rules: Rules) -> None:
+    def __init__(self, case: Case, rules: Rules, store: Store | None = None) -> None:
         self.case = case
         self.rules = rules
-        self.version = 1
+        self.store = store
+        self.version = 1000  # above every name that a version gets
+        self.keys = 0
 
     def stamp(self) -> Stamp:
         self.version += 1
@@ -199,13 +203,25 @@ class Explorer:
     def swap(self, world: World, n: int, expected: Record | None, record: Record) -> Iterator[tuple[bool, str, World]]:
         """The store's answers: won or lost; or lost on the way and asked for again, which must win."""
         change = Change(key="k", expected=expected.version if expected else None, record=record)
-        answer = decide(world.record, change)
+        answer, held = self.ask(world.record, change)
         won = answer.won
-        after = replace(world, record=record, owner=n) if won else world
+        after = replace(world, record=held, owner=n) if won else replace(world, record=held)
         yield won, "", after
         if won and world.budget[LOST]:
-            again = decide(after.record, change).won
-            yield again, " (answer lost, asked again)", spend(after, LOST)
+            again, held = self.ask(held, change)
+            yield again.won, " (answer lost, asked again)", spend(replace(after, record=held), LOST)
+
+    def ask(self, held: Record | None, change: Change) -> tuple[Answer, Record | None]:
+        """The answer to a change where this record is held, and what is held afterwards."""
+        if self.store is None:
+            answer = decide(held, change)
+            return answer, change.record if answer.won else held
+        self.keys += 1
+        key = f"k-{self.keys}"
+        if held is not None:
+            self.store.swap([Change(key=key, expected=None, record=held)])
+        (answer,) = self.store.swap([replace(change, key=key)])
+        return answer, look(self.store, key, change.record if answer.won else answer.record)
 
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         held = world.record
@@ -314,6 +330,13 @@ class Explorer:
     def do_leave(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.trail is not None
         yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.trail.id}), n)
+
+
+def look(store: Store, key: str, believed: Record | None) -> Record | None:
+    """What a store holds, by the only thing that it does: writing what is there already changes nothing, and any other
+    write from an impossible version is told what is there."""
+    (answer,) = store.swap([Change(key=key, expected=-1, record=believed)])
+    return believed if answer.won else answer.record
 
 
 def put(world: World, n: int, worker: Worker) -> World:

@@ -9,7 +9,9 @@ import pytest
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, State
 from peeklock.outcome import Reason
+from tests.contracts.stores import STORES, params
 from tests.core.model import OVER, Broken, Case, Explorer, Rules
+from tests.stores import faulty
 
 SMALL = [
     Case(deaths=2),
@@ -109,4 +111,41 @@ def test_a_planted_fault_is_found(name):
     rules, case, law = FAULTS[name]
     with pytest.raises(Broken, match=law) as found:
         Explorer(case, rules).explore()
+    assert "w0 receives" in str(found.value)
+
+
+ON_A_STORE = Case(deaths=1, lost_answers=1)
+
+
+@pytest.mark.parametrize("name", params())
+def test_the_laws_hold_on_a_real_store(name, tmp_path):
+    """As many states as with the rule alone: the store does what the rule says, wherever the protocol leads it."""
+    with STORES[name](tmp_path) as store:
+        assert Explorer(ON_A_STORE, Rules(), store).explore() == Explorer(ON_A_STORE, Rules()).explore()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [case for case in SMALL if case.copies], ids=str)
+@pytest.mark.parametrize("name", ["memory", "sqlite", "valkey"])
+def test_the_laws_hold_in_larger_worlds_on_a_real_store(name, case, tmp_path):
+    """With copies, which need more states."""
+    with STORES[name](tmp_path) as store:
+        assert Explorer(case, Rules(), store).explore() > 1000
+
+
+STORE_FAULTS = {
+    "expected ignored": (faulty.ignore_expected, Case(), "two runs"),
+    "claims overwrite": (faulty.overwrite_on_claim, Case(), "two runs"),
+    "late writes taken": (faulty.forget_fences, Case(), "two runs"),
+    "nothing written": (faulty.write_nothing, Case(), "two runs"),
+    "the same again loses": (faulty.refuse_what_is_there, Case(lost_answers=1), "lost"),
+}
+
+
+@pytest.mark.parametrize("name", STORE_FAULTS)
+def test_a_fault_of_a_store_is_found(name):
+    """The protocol's laws need each of the store's."""
+    fault, case, law = STORE_FAULTS[name]
+    with pytest.raises(Broken, match=law) as found:
+        Explorer(case, Rules(), faulty.Faulty(fault)).explore()
     assert "w0 receives" in str(found.value)

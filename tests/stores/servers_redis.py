@@ -53,10 +53,11 @@ class Server:
                 assert time.monotonic() < end, (self.folder / "log").read_text()
                 if self.process is not None:
                     self.port = free_port()
-                self._spawn()
+                self.spawn()
             time.sleep(0.01)
 
-    def _spawn(self) -> None:
+    def spawn(self) -> None:
+        """Start it and wait for nothing."""
         common = f"--bind 127.0.0.1 --port {self.port} --dir {self.folder} --daemonize no".split()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -121,6 +122,10 @@ class Cluster:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", n * 5462, min((n + 1) * 5462, 16384) - 1)
                 for other in self.nodes[:n]:
                     client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until each node takes the cluster for whole."""
         end = time.monotonic() + READY_SECONDS
         while not all(map(self._agrees, self.nodes)):
             assert time.monotonic() < end, "the nodes of the cluster do not find each other"
@@ -160,12 +165,8 @@ def store_on(url: str) -> Iterator[RedisStore]:
     try:
         yield store
     finally:
-        close(store)
-
-
-def close(store: RedisStore) -> None:
-    with_client: Any = connect(store.url, cluster=store.cluster)
-    with_client.close()
+        connect(store.url, cluster=store.cluster).close()
+        connect.forget()  # a cluster's client is of no use once it is closed
 
 
 @contextmanager
