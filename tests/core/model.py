@@ -200,16 +200,17 @@ class Explorer:
         """The worker is free, or dead and replaced: either way its lease is over."""
         return put(replace(world, owner=-1 if world.owner == n else world.owner), n, Worker())
 
-    def swap(self, world: World, n: int, expected: Record | None, record: Record) -> Iterator[tuple[bool, str, World]]:
+    def swap(
+        self, world: World, n: int, expected: Record | None, record: Record
+    ) -> Iterator[tuple[Answer, str, World]]:
         """The store's answers: won or lost; or lost on the way and asked for again, which must win."""
         change = Change(key="k", expected=expected.version if expected else None, record=record)
         answer, held = self.ask(world.record, change)
-        won = answer.won
-        after = replace(world, record=held, owner=n) if won else replace(world, record=held)
-        yield won, "", after
-        if won and world.budget[LOST]:
+        after = replace(world, record=held, owner=n if answer.won else world.owner)
+        yield answer, "", after
+        if answer.won and world.budget[LOST]:
             again, held = self.ask(held, change)
-            yield again.won, " (answer lost, asked again)", spend(replace(after, record=held), LOST)
+            yield again, " (answer lost, asked again)", spend(replace(after, record=held), LOST)
 
     def ask(self, held: Record | None, change: Change) -> tuple[Answer, Record | None]:
         """The answer to a change where this record is held, and what is held afterwards."""
@@ -224,16 +225,16 @@ class Explorer:
         return answer, look(self.store, key, change.record if answer.won else answer.record)
 
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        held = world.record
-        if held is not None:
-            held = replace(held, lease_until=OVER if world.owner == -1 else ALIVE)
-        decision = self.rules.arrive(held, worker.trail, self.stamp(), self.case.max_attempts)
+        """First as if there were no record, then by the one that it was told of; others may act in between."""
+        decision = self.rules.arrive(worker.record, worker.trail, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
             return
-        for won, how, after in self.swap(world, n, world.record, decision.record):
-            if not won:
-                yield f"w{n} loses its claim{how}", self.back(after, n, worker)
+        for answer, how, after in self.swap(world, n, worker.record, decision.record):
+            if not answer.won:
+                lease = OVER if after.owner == -1 else ALIVE
+                told = answer.record and replace(answer.record, lease_until=lease)
+                yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told))
                 continue
             step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
             started = replace(after, starts=after.starts + (step == "run"))
@@ -279,8 +280,8 @@ class Explorer:
         self, world: World, n: int, worker: Worker, record: Record, what: str, step: str
     ) -> Iterator[tuple[str, World]]:
         """Follow the claim with another record, or find that somebody else has."""
-        for won, how, after in self.swap(world, n, worker.record, record):
-            if won:
+        for answer, how, after in self.swap(world, n, worker.record, record):
+            if answer.won:
                 yield f"w{n} {what}{how}", put(after, n, Worker(step, worker.trail, record))
             else:
                 yield f"w{n} {what}, fenced out", self.back(after, n, worker)
@@ -361,6 +362,11 @@ def canonical(world: World) -> World:
         name = names.setdefault(record.version, len(names))
         return replace(record, version=name, lease_until=ALIVE, expires_at=ALIVE)
 
+    def renamed(worker: Worker) -> Worker:
+        if worker.step == "arrived" and worker.record is not None:  # it decides by the lease that it was told of
+            return replace(worker, record=replace(rename(worker.record), lease_until=worker.record.lease_until))
+        return replace(worker, record=rename(worker.record))
+
     record = rename(world.record)
-    workers = tuple(replace(worker, record=rename(worker.record)) for worker in world.workers)
+    workers = tuple(renamed(worker) for worker in world.workers)
     return replace(world, record=record, workers=workers)
