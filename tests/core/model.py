@@ -53,6 +53,8 @@ class Case:
     timeouts: int = 0
     waits: int = 0
     """Claims that are given back unused."""
+    apart: bool = True
+    """Whether others act between what a claim was told and its next try: as it is, and three times the states."""
 
 
 @dataclass(frozen=True)
@@ -226,15 +228,14 @@ class Explorer:
 
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         """First as if there were no record, then by the one that it was told of; others may act in between."""
-        decision = self.rules.arrive(worker.record, worker.trail, self.stamp(), self.case.max_attempts)
+        known = worker.record if self.case.apart else told(world.record, world)
+        decision = self.rules.arrive(known, worker.trail, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
             return
-        for answer, how, after in self.swap(world, n, worker.record, decision.record):
+        for answer, how, after in self.swap(world, n, known, decision.record):
             if not answer.won:
-                lease = OVER if after.owner == -1 else ALIVE
-                told = answer.record and replace(answer.record, lease_until=lease)
-                yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told))
+                yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told(answer.record, after)))
                 continue
             step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
             started = replace(after, starts=after.starts + (step == "run"))
@@ -331,6 +332,11 @@ class Explorer:
     def do_leave(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.trail is not None
         yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.trail.id}), n)
+
+
+def told(record: Record | None, world: World) -> Record | None:
+    """What a worker hears of the record that is held: its lease is over when its owner is gone."""
+    return record and replace(record, lease_until=OVER if world.owner == -1 else ALIVE)
 
 
 def look(store: Store, key: str, believed: Record | None) -> Record | None:

@@ -32,12 +32,12 @@ LARGE = [
     Case(deaths=1, duplicates=1, copies=True),
     Case(deaths=3, copies=True),
     Case(deaths=2, lost_answers=2, copies=True),
-    Case(deaths=2, max_attempts=3, workers=3, copies=True),
-    Case(deaths=1, duplicates=2, copies=True),
-    Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True),
-    Case(deaths=2, timeouts=2, waits=1, copies=True),
+    Case(deaths=2, max_attempts=3, workers=3, copies=True, apart=False),
+    Case(deaths=1, duplicates=2, copies=True, apart=False),
+    Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True, apart=False),
+    Case(deaths=2, timeouts=2, waits=1, copies=True, apart=False),
     Case(messages=2, redrives=0, deaths=2),
-    Case(messages=2, redrives=0, deaths=1, copies=True),
+    Case(messages=2, redrives=0, deaths=1, copies=True, apart=False),
 ]
 
 
