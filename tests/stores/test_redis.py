@@ -303,12 +303,14 @@ def run_for_ever(server: Server) -> None:
 def test_a_password(server):
     """In the address, with its special characters as %XX; without it each change is refused."""
     with server.client() as client:
-        client.acl_setuser("peeklock", enabled=True, passwords=["+p@ss/w:rd"], keys=["peeklock:*"], commands=["+@all"])
+        needed = ["+evalsha", "+eval", "+get", "+set", "+del", "+pexpireat"]
+        client.acl_setuser("peeklock", enabled=True, passwords=["+p@ss/w:rd"], keys=["peeklock:*"], commands=needed)
         client.config_set("requirepass", "secret")
     host = server.url.removeprefix("redis://")
     for user in ("peeklock:p%40ss%2Fw%3Ard@", ":secret@"):
         with store_on(f"redis://{user}{host}") as store:
-            assert store.swap([change(user, None, record(1))]) == [WON]
+            for old, new in ((None, record(1)), (1, record(2)), (2, None)):
+                assert store.swap([change(user, old, new)]) == [WON]
     for user in ("peeklock:wrong@", ""):
         with store_on(f"redis://{user}{host}") as store:
             (refused,) = store.swap([change("k", None, record(1))])
