@@ -585,20 +585,30 @@ def test_a_node_that_does_not_answer(cluster, signals):
 
 @in_a_cluster
 def test_a_cluster_with_a_gap(cluster):
-    """Each change says that it is down; a new process's store says so of all."""
-    with store_on(cluster.url) as store:
-        assert store.swap([change("k", None, record(1))]) == [WON]
-        holder = cluster.nodes[2]
-        try:
-            with holder.client() as client:
-                client.execute_command("CLUSTER", "DELSLOTS", 16383)
-                while client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
-                    pass
-            mine = keys_by_node(store, 30)[holder.port]
-            assert errors(store.swap([change(mine[0], None, record(1))])) == ["ClusterDownError"]
-            with pytest.raises(StoreError, match="RedisClusterException: All slots are not covered"):
-                from_url(holder.url + "?cluster=true").swap([change("k", None, record(1))])
-        finally:
-            with holder.client() as client:
-                client.execute_command("CLUSTER", "ADDSLOTS", 16383)
-            cluster.wait()
+    """Each change says so, also in a process that has seen it in no other state."""
+    holder = cluster.nodes[2]
+    slot = 16383
+    try:
+        with holder.client() as client, store_on(cluster.url) as store:
+            mapped: Any = connect(store.url, cluster=True)
+            gap = next(f"k-{n}" for n in range(10**6) if mapped.keyslot(f"peeklock:k-{n}") == slot)
+            assert store.swap([change(gap, None, record(1))]) == [WON]
+            client.execute_command("CLUSTER", "DELSLOTS", slot)
+            while client.execute_command("CLUSTER INFO")["cluster_state"] == "ok":
+                pass
+            assert errors(store.swap([change(gap, None, record(1))])) == ["ClusterDownError"]
+        with store_on(holder.url + "?cluster=true") as store:
+            mine = keys_by_node(store, 30)[holder.port][0]
+            answers = store.swap([change(gap, None, record(1)), change(mine, None, record(1))])
+            assert errors(answers) == ["SlotNotCoveredError", "ClusterDownError"]
+    finally:
+        with holder.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTS", slot)
+        cluster.wait()
+
+
+def test_a_cluster_that_nobody_is_in():
+    """Nothing is known of any change."""
+    store = from_url(f"redis://127.0.0.1:{servers.free_port()}?cluster=true")
+    with pytest.raises(StoreError, match=r"RedisClusterException: .* cannot be connected"):
+        store.swap([change("k", None, record(1))])

@@ -88,12 +88,14 @@ def connect(url: str, *, cluster: bool) -> Any:
     from redis.cluster import RedisCluster
     from redis.retry import Retry
 
-    return (RedisCluster if cluster else Redis).from_url(
+    kind, more = (RedisCluster, {"require_full_coverage": False}) if cluster else (Redis, {})
+    return kind.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         socket_timeout=WAIT_SECONDS,
         socket_connect_timeout=WAIT_SECONDS,
+        **more,  # the server says which slots it serves while some have no node, and redis-py 5 has this by default
     )
 
 
