@@ -51,6 +51,7 @@ _EXTRAS = {
     "flask": "cloudtasks",
     "functions_framework": "cloudtasks",
     "aws_lambda_powertools": "powertools",
+    "redis": "redis",
 }
 
 

@@ -18,6 +18,7 @@ from peeklock.claims import Record, State
 from peeklock.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
+from tests.stores import servers_redis
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
@@ -51,10 +52,16 @@ def sqlite(folder: Path) -> Iterator[Store]:
 
 Open = Callable[[Path], AbstractContextManager[Store]]
 
-STORES: dict[str, Open] = {"memory": memory, "sqlite": sqlite}
+STORES: dict[str, Open] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "valkey": servers_redis.valkey,
+    "redis": servers_redis.debian,
+    "redis-cluster": servers_redis.clustered,
+}
 """Those that need a server are marked, by `params`."""
 
-SERVERS: frozenset[str] = frozenset()
+SERVERS: frozenset[str] = frozenset({"redis", "redis-cluster"})
 """Names of the stores whose server needs node or java, or comes from the system's packages: not in `make test`."""
 
 

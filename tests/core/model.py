@@ -1,7 +1,8 @@
 """An explicit-state model check of the claim protocol: every interleaving of workers that may die between any two steps.
 
 The rules come as a table, so that a test can plant a fault and see that it is found. Versions only matter by being equal
-or not, and leases by their owner being alive or not; so both are renamed, and the states are finite.
+or not, and leases by their owner being alive or not; so both are renamed, and the states are finite. A real store can
+take the place of the rule of `swap`: each step then asks it, with the world's record under a key that is new to it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Stamp, State
 from peeklock.message import Trail
-from peeklock.store import Change, decide
+from peeklock.store import Answer, Change, Store, decide
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2099, 1, 1, tzinfo=UTC)
+"""Far away: a real store must not find the records expired."""
 ALIVE, OVER = NOW + timedelta(minutes=1), NOW - timedelta(minutes=1)
 KEEP = timedelta(days=7)
 
@@ -51,6 +53,8 @@ class Case:
     timeouts: int = 0
     waits: int = 0
     """Claims that are given back unused."""
+    apart: bool = True
+    """Whether others act between what a claim was told and its next try: as it is, and three times the states."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,12 @@ def by_name(trails: tuple[Trail, ...]) -> tuple[Trail, ...]:
 class Explorer:
     """Walks all states of a case under some rules."""
 
-    def __init__(self, case: Case, rules: Rules) -> None:
+    def __init__(self, case: Case, rules: Rules, store: Store | None = None) -> None:
         self.case = case
         self.rules = rules
-        self.version = 1
+        self.store = store
+        self.version = 1000  # above every name that a version gets
+        self.keys = 0
 
     def stamp(self) -> Stamp:
         self.version += 1
@@ -196,28 +202,40 @@ class Explorer:
         """The worker is free, or dead and replaced: either way its lease is over."""
         return put(replace(world, owner=-1 if world.owner == n else world.owner), n, Worker())
 
-    def swap(self, world: World, n: int, expected: Record | None, record: Record) -> Iterator[tuple[bool, str, World]]:
+    def swap(
+        self, world: World, n: int, expected: Record | None, record: Record
+    ) -> Iterator[tuple[Answer, str, World]]:
         """The store's answers: won or lost; or lost on the way and asked for again, which must win."""
         change = Change(key="k", expected=expected.version if expected else None, record=record)
-        answer = decide(world.record, change)
-        won = answer.won
-        after = replace(world, record=record, owner=n) if won else world
-        yield won, "", after
-        if won and world.budget[LOST]:
-            again = decide(after.record, change).won
-            yield again, " (answer lost, asked again)", spend(after, LOST)
+        answer, held = self.ask(world.record, change)
+        after = replace(world, record=held, owner=n if answer.won else world.owner)
+        yield answer, "", after
+        if answer.won and world.budget[LOST]:
+            again, held = self.ask(held, change)
+            yield again, " (answer lost, asked again)", spend(replace(after, record=held), LOST)
+
+    def ask(self, held: Record | None, change: Change) -> tuple[Answer, Record | None]:
+        """The answer to a change where this record is held, and what is held afterwards."""
+        if self.store is None:
+            answer = decide(held, change)
+            return answer, change.record if answer.won else held
+        self.keys += 1
+        key = f"k-{self.keys}"
+        if held is not None:
+            self.store.swap([Change(key=key, expected=None, record=held)])
+        (answer,) = self.store.swap([replace(change, key=key)])
+        return answer, look(self.store, key, change.record if answer.won else answer.record)
 
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        held = world.record
-        if held is not None:
-            held = replace(held, lease_until=OVER if world.owner == -1 else ALIVE)
-        decision = self.rules.arrive(held, worker.trail, self.stamp(), self.case.max_attempts)
+        """First as if there were no record, then by the one that it was told of; others may act in between."""
+        known = worker.record if self.case.apart else told(world.record, world)
+        decision = self.rules.arrive(known, worker.trail, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
             return
-        for won, how, after in self.swap(world, n, world.record, decision.record):
-            if not won:
-                yield f"w{n} loses its claim{how}", self.back(after, n, worker)
+        for answer, how, after in self.swap(world, n, known, decision.record):
+            if not answer.won:
+                yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told(answer.record, after)))
                 continue
             step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
             started = replace(after, starts=after.starts + (step == "run"))
@@ -263,8 +281,8 @@ class Explorer:
         self, world: World, n: int, worker: Worker, record: Record, what: str, step: str
     ) -> Iterator[tuple[str, World]]:
         """Follow the claim with another record, or find that somebody else has."""
-        for won, how, after in self.swap(world, n, worker.record, record):
-            if won:
+        for answer, how, after in self.swap(world, n, worker.record, record):
+            if answer.won:
                 yield f"w{n} {what}{how}", put(after, n, Worker(step, worker.trail, record))
             else:
                 yield f"w{n} {what}, fenced out", self.back(after, n, worker)
@@ -316,6 +334,18 @@ class Explorer:
         yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.trail.id}), n)
 
 
+def told(record: Record | None, world: World) -> Record | None:
+    """What a worker hears of the record that is held: its lease is over when its owner is gone."""
+    return record and replace(record, lease_until=OVER if world.owner == -1 else ALIVE)
+
+
+def look(store: Store, key: str, believed: Record | None) -> Record | None:
+    """What a store holds, by the only thing that it does: writing what is there already changes nothing, and any other
+    write from an impossible version is told what is there."""
+    (answer,) = store.swap([Change(key=key, expected=-1, record=believed)])
+    return believed if answer.won else answer.record
+
+
 def put(world: World, n: int, worker: Worker) -> World:
     workers = list(world.workers)
     workers[n] = worker
@@ -338,6 +368,11 @@ def canonical(world: World) -> World:
         name = names.setdefault(record.version, len(names))
         return replace(record, version=name, lease_until=ALIVE, expires_at=ALIVE)
 
+    def renamed(worker: Worker) -> Worker:
+        if worker.step == "arrived" and worker.record is not None:  # it decides by the lease that it was told of
+            return replace(worker, record=replace(rename(worker.record), lease_until=worker.record.lease_until))
+        return replace(worker, record=rename(worker.record))
+
     record = rename(world.record)
-    workers = tuple(replace(worker, record=rename(worker.record)) for worker in world.workers)
+    workers = tuple(renamed(worker) for worker in world.workers)
     return replace(world, record=record, workers=workers)

@@ -9,14 +9,18 @@ import pytest
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, State
 from peeklock.outcome import Reason
+from tests.contracts.stores import STORES, params
 from tests.core.model import OVER, Broken, Case, Explorer, Rules
+from tests.stores import faulty
+
+IN_PROCESS = ("memory", "sqlite", "valkey")
 
 SMALL = [
     Case(deaths=2),
-    Case(deaths=2, copies=True),
+    Case(copies=True),
     Case(deaths=1, lost_answers=1),
     Case(deaths=1, lost_answers=1, copies=True),
-    Case(deaths=1, duplicates=1, copies=True),
+    Case(deaths=0, duplicates=1, copies=True),
     Case(deaths=1, timeouts=1, waits=1),
     Case(deaths=0, timeouts=1, waits=1, copies=True),
     Case(messages=2, redrives=0, deaths=1),
@@ -24,14 +28,16 @@ SMALL = [
 ]
 
 LARGE = [
+    Case(deaths=2, copies=True),
+    Case(deaths=1, duplicates=1, copies=True),
     Case(deaths=3, copies=True),
     Case(deaths=2, lost_answers=2, copies=True),
-    Case(deaths=2, max_attempts=3, workers=3, copies=True),
-    Case(deaths=1, duplicates=2, copies=True),
-    Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True),
-    Case(deaths=2, timeouts=2, waits=1, copies=True),
+    Case(deaths=2, max_attempts=3, workers=3, copies=True, apart=False),
+    Case(deaths=1, duplicates=2, copies=True, apart=False),
+    Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True, apart=False),
+    Case(deaths=2, timeouts=2, waits=1, copies=True, apart=False),
     Case(messages=2, redrives=0, deaths=2),
-    Case(messages=2, redrives=0, deaths=1, copies=True),
+    Case(messages=2, redrives=0, deaths=1, copies=True, apart=False),
 ]
 
 
@@ -109,4 +115,49 @@ def test_a_planted_fault_is_found(name):
     rules, case, law = FAULTS[name]
     with pytest.raises(Broken, match=law) as found:
         Explorer(case, rules).explore()
+    assert "w0 receives" in str(found.value)
+
+
+ON_A_STORE = [Case(lost_answers=1, redrives=0), Case(deaths=0, lost_answers=1, redrives=0, copies=True)]
+
+
+@pytest.mark.parametrize("case", ON_A_STORE, ids=str)
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_the_laws_hold_on_a_real_store(name, case, tmp_path):
+    """In as many states as with the rule alone: the store does what the rule says, wherever the protocol leads it."""
+    with STORES[name](tmp_path) as store:
+        assert Explorer(case, Rules(), store).explore() == Explorer(case, Rules()).explore()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", params())
+def test_the_laws_hold_on_every_store(name, tmp_path):
+    """Wherever it is."""
+    with STORES[name](tmp_path) as store:
+        assert Explorer(ON_A_STORE[0], Rules(), store).explore() > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SMALL[2:4], ids=str)
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_the_laws_hold_in_larger_worlds_on_a_real_store(name, case, tmp_path):
+    """With letters that are redriven, and with copies."""
+    with STORES[name](tmp_path) as store:
+        assert Explorer(case, Rules(), store).explore() > 1000
+
+
+STORE_FAULTS = {
+    "expected ignored": (faulty.ignore_expected, "a run after a recorded success"),
+    "claims overwrite": (faulty.overwrite_on_claim, "a run after a recorded success"),
+    "late writes taken": (faulty.forget_fences, "more runs than attempts"),
+    "nothing written": (faulty.write_nothing, "quiet, but not settled"),
+}
+
+
+@pytest.mark.parametrize("name", STORE_FAULTS)
+def test_a_fault_of_a_store_is_found(name):
+    """The protocol's laws need each of the store's, and the way there is told."""
+    fault, law = STORE_FAULTS[name]
+    with pytest.raises(Broken, match=law) as found:
+        Explorer(Case(), Rules(), faulty.Faulty(fault)).explore()
     assert "w0 receives" in str(found.value)

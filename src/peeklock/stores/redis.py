@@ -1,0 +1,219 @@
+"""A store in Redis or Valkey: a script on one key for each change, and all changes of a call in one trip.
+
+In a cluster it is one trip to each node that holds a key of the call. What the server must be set to, and what a
+failover may forget, is in docs/stores-redis.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from peeklock.errors import ConfigError, StoreError, because
+from peeklock.once import once
+from peeklock.registry import missing
+from peeklock.store import WON, Answer, Change
+from peeklock.stores.record_json import dump, load
+from peeklock.stores.together import pool
+
+WAIT_SECONDS = 3.0
+"""For a connection, and for the next bytes of an answer. A server nearby takes milliseconds, and a longer wait would use
+up the time in which the desk asks again. `socket_timeout` and `socket_connect_timeout` in the URL are stronger."""
+
+GARBAGE_AFTER = timedelta(days=1)
+"""From `expires_at` to the server's own removal: a process whose clock is slow still has to find the record."""
+
+PREFIX = "peeklock:"
+
+SCRIPT = """
+local held = redis.call('GET', KEYS[1]) or ''
+if held == ARGV[2] then return false end
+local version = held == '' and '' or string.match(held, '^(%d+) ') or 'unreadable'
+if version ~= ARGV[1] then return held end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('PEXPIREAT', KEYS[1], ARGV[3])
+end
+return false
+"""
+"""A value is the version, a space and the record's text. Answers nothing when the change has won, else the value that is
+there, '' for none. Versions are compared as texts: a number of Lua's is exact to 53 bits only."""
+
+_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHAPE = "redis://[user:password@]host[:port][/database][?cluster=true]"
+
+Call = tuple[str, str, str, int]
+"""The script's key, expected version, new value and time of removal (milliseconds since 1970)."""
+
+
+class RedisStore:
+    """Compare-and-swap by a script, which the server runs as a whole. A node that fails, fails its own changes only.
+    https://redis.io/docs/latest/develop/programmability/eval-intro/"""
+
+    def __init__(self, url: str, *, cluster: bool = False) -> None:
+        self.url = url
+        self.cluster = cluster
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError
+
+        try:
+            client = connect(self.url, cluster=self.cluster)
+        except (RedisError, RedisClusterException) as exc:  # a cluster's map is read when its client is made
+            raise StoreError(f"{type(exc).__name__}: {exc}") from exc
+        ask = _ask_cluster if self.cluster else _ask
+        calls = [_call(change) for change in changes]
+        replies = ask(client, calls, ("EVALSHA", _SHA))
+        again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError | MovedError)]
+        if again:  # a server that was started anew, or a slot that has moved: with its text, the script is kept
+            for n, reply in zip(again, ask(client, [calls[n] for n in again], ("EVAL", SCRIPT)), strict=True):
+                replies[n] = reply
+        return [_answer(reply) for reply in replies]
+
+
+@once
+def connect(url: str, *, cluster: bool) -> Any:
+    """The process's client. It never asks again by itself, since the desk does and knows until when; and it replaces a
+    connection that the server has closed before it uses it. RESP2 is what every version of redis-py and every server has."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.cluster import RedisCluster
+    from redis.retry import Retry
+
+    kind, more = (RedisCluster, {"require_full_coverage": False}) if cluster else (Redis, {})
+    return kind.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        socket_timeout=WAIT_SECONDS,
+        socket_connect_timeout=WAIT_SECONDS,
+        **more,  # the server says which slots it serves while some have no node, and redis-py 5 has this by default
+    )
+
+
+def _call(change: Change) -> Call:
+    expected = "" if change.expected is None else str(change.expected)
+    if change.record is None:
+        return PREFIX + change.key, expected, "", 0
+    until = (change.record.expires_at + GARBAGE_AFTER - _EPOCH) // timedelta(milliseconds=1)
+    return PREFIX + change.key, expected, f"{change.record.version} {dump(change.record)}", until
+
+
+def _ask(node: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
+    """One trip: each call's reply, or what went wrong with it."""
+    from redis.exceptions import RedisError
+
+    try:
+        with node.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(*script, 1, *call)
+            return list(pipe.execute(raise_on_error=False))
+    except RedisError as exc:
+        return [exc] * len(calls)
+
+
+def _ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
+    """One trip to each node, all at once. redis-py's own pipeline would go on to ask for each change of a node that does
+    not answer, one after the other, and wait each time."""
+    from redis.exceptions import AskError, SlotNotCoveredError
+
+    replies: list[Any] = [None] * len(calls)
+    by_node: dict[str, tuple[Any, list[int]]] = {}
+    for n, call in enumerate(calls):
+        try:
+            node: Any = client.get_node_from_key(call[0])
+        except SlotNotCoveredError as exc:
+            replies[n] = exc
+        else:
+            by_node.setdefault(node.name, (client.get_redis_connection(node), []))[1].append(n)
+
+    def visit(connection: Any, numbers: list[int]) -> None:
+        for n, reply in zip(numbers, _ask(connection, [calls[n] for n in numbers], script), strict=True):
+            replies[n] = reply
+
+    list(pool().map(visit, *zip(*by_node.values(), strict=True)))
+    for n, reply in enumerate(replies):
+        if type(reply) is AskError:  # its slot is on the way to another node, which is asked once
+            replies[n] = _ask_alone(client, calls[n])
+    _look_again(client, replies)
+    return replies
+
+
+def _ask_alone(client: Any, call: Call) -> Any:
+    from redis.exceptions import RedisClusterException, RedisError
+
+    try:
+        return client.execute_command("EVAL", SCRIPT, 1, *call)
+    except (RedisError, RedisClusterException) as exc:
+        return exc
+
+
+def _look_again(client: Any, replies: Sequence[Any]) -> None:
+    """After what a failover or a move of slots may have caused, read the cluster's map for whoever asks next."""
+    from redis import exceptions as e
+
+    signs = (e.ClusterDownError, e.ConnectionError, e.MovedError, e.RedisClusterException, e.TimeoutError)
+    if any(isinstance(reply, signs) for reply in replies):
+        with suppress(e.RedisError, e.RedisClusterException):
+            client.nodes_manager.initialize()
+
+
+def _answer(reply: Any) -> Answer:
+    if reply is None:
+        return WON
+    if isinstance(reply, Exception):
+        return Answer(won=False, error=because(StoreError(f"{type(reply).__name__}: {reply}"), reply))
+    if not reply:
+        return Answer(won=False)
+    try:
+        return Answer(won=False, record=load(reply.decode("utf-8", "replace").partition(" ")[2]))
+    except StoreError as exc:
+        return Answer(won=False, error=exc)
+
+
+def from_url(url: str) -> RedisStore:
+    """`redis://user:password@host:6379/2`; `rediss://` with TLS; `?cluster=true` for a cluster. Further parameters are those
+    of a connection of redis-py. Raises ConfigError for any other.
+    https://redis.readthedocs.io/en/stable/connections.html#redis.connection.ConnectionPool.from_url"""
+    parts, host = _split(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    cluster = query.pop("cluster", "false")
+    if cluster not in ("true", "false"):
+        raise ConfigError(f"the store on {host}: cluster={cluster!r} is neither true nor false")
+    if not re.fullmatch("(/0?)?" if cluster == "true" else r"(/\d*)?", parts.path):
+        raise ConfigError(f"the store on {host}: a database is a number, as in /2, and a cluster has only /0: {_SHAPE}")
+    plain = parts._replace(query=urlencode(query)).geturl()
+    _check(plain, host)
+    return RedisStore(plain, cluster=cluster == "true")
+
+
+def _split(url: str) -> tuple[SplitResult, str]:
+    """Its parts and its host. The error shows nothing of the address, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = SplitResult("", "", "", "", ""), None
+    if not host:
+        raise ConfigError(f"the store's address must be {_SHAPE}, with special characters of a password as %XX")
+    return parts, host
+
+
+def _check(url: str, host: str) -> None:
+    """Make a connection's object, which connects to nothing, so that a wrong parameter is found now."""
+    try:
+        from redis import ConnectionPool, RedisError
+    except ImportError as exc:
+        raise missing(exc) from exc
+    try:
+        ConnectionPool.from_url(url).make_connection()
+    except (TypeError, ValueError, RedisError) as exc:
+        raise ConfigError(f"the store on {host}: {exc}") from exc
