@@ -47,8 +47,8 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 @once
 def client() -> Any:
-    """The process's client; region, endpoint and credentials are boto3's business. No retrying here, and no validation
-    of parameters, which the service does anyway. Raises ConfigError without boto3 or a region.
+    """The process's client; region, endpoint and credentials are boto3's business. Raises ConfigError without boto3 or a
+    region. Parameters are not validated, which the service does anyway, and nothing is retried, which the desk does.
     https://docs.aws.amazon.com/botocore/latest/reference/config.html"""
     try:
         import boto3
@@ -150,8 +150,7 @@ class DynamoStore:
         from botocore.exceptions import HTTPClientError
 
         if isinstance(exc, HTTPClientError):
-            # Its connection was dead, and so may be all that were idle as long: the next try has a new one.
-            self._client().close()
+            self._client().close()  # only the idle connections, which may be as dead as this one: the next try has new ones
         return because(StoreError(f"DynamoDB table {self.table!r}: {type(exc).__name__}: {exc}"), exc)
 
 
