@@ -19,7 +19,7 @@ RESET = struct.pack("ii", 1, 0)
 
 class Relay(ThreadingHTTPServer):
     """`fault` is what becomes of each request: `lose` makes it and hangs up, `hang` never answers, a pair of a status and
-    the name of an error answers that. Whatever it is, `asked` holds the names of the operations."""
+    the name of an error answers that. Whatever it is, `asked` holds the names of the operations, and `opened` counts the connections."""
 
     daemon_threads = True
 
@@ -28,6 +28,7 @@ class Relay(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.fault: Any = None
         self.asked: list[str] = []
+        self.opened = 0
         self.released = threading.Event()
         self.connections: set[Handler] = set()
 
@@ -56,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         self.forgotten = False
         self.gone = threading.Event()
+        self.server.opened += 1
         self.server.connections.add(self)
 
     def finish(self) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -29,7 +32,7 @@ from peeklock.testing import deliver, deliver_all
 from tests.contracts.stores import change, record
 from tests.stores.relay_dynamodb import Relay, relay
 from tests.stores.servers_dynamodb import HERE, connect, dynalite, make_table, moto, opened, shared
-from tests.support import environment
+from tests.support import ROOT, environment
 from tests.test_architecture import SDKS, loaded_by
 
 pytestmark = pytest.mark.xdist_group("dynamodb")
@@ -152,6 +155,54 @@ def test_no_region(tmp_path):
         with pytest.raises(ConfigError, match="set AWS_DEFAULT_REGION"):
             open_store("dynamodb://keys-of-nowhere")
     dynamodb.client.forget()
+
+
+def run_program(text: str, *arguments: str, **variables: str | None) -> str:
+    with environment(**HERE, **variables):
+        command = [sys.executable, "-c", text, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT).stdout
+
+
+WITHOUT_BOTO3 = """
+import sys
+sys.modules["boto3"] = None
+from peeklock import ConfigError
+from peeklock.registry import open_store
+try:
+    open_store("dynamodb://orders-leases")
+except ConfigError as exc:
+    print(exc)
+"""
+
+
+def test_no_boto3():
+    """Is told with what installs it."""
+    assert run_program(WITHOUT_BOTO3) == "boto3 is not installed: pip install 'peeklock[dynamodb]'\n"
+
+
+FORKING = """
+import os, sys
+from peeklock.registry import open_store
+from tests.contracts.stores import change, record
+store = open_store(f"dynamodb://{sys.argv[1]}")
+store.swap([change("before", None, record(1))])
+child = os.fork()
+name = "parent" if child else "child"
+won = [store.swap([change(f"{name}-{n}", None, record(n + 1, owner=name))])[0].won for n in range(60)]
+told = [store.swap([change(f"{name}-{n}", None, record(99))])[0].record for n in range(60)]
+right = all(won) and told == [record(n + 1, owner=name) for n in range(60)]
+if not child:
+    os._exit(0 if right else 1)
+print(right, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_has_its_own_connections(far):
+    """On a shared one, each would get the other's answers."""
+    name = make_table(shared(moto()))
+    assert run_program(FORKING, name, AWS_ENDPOINT_URL_DYNAMODB=far.url) == "True 0\n"
+    assert far.opened == 2
 
 
 def test_an_item(store):
