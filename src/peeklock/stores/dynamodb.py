@@ -29,10 +29,7 @@ MAX_TRANSACTION_BYTES = 4_000_000
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 ITEM_OVERHEAD = 4096
-"""Bytes of an item beside the texts of its record: its key, names, numbers and times."""
-
-CHARACTER = 12
-"""Bytes that a character takes at most in a record's JSON, which is ASCII."""
+"""Bytes of an item beside its record, at most: its key, a name, two numbers."""
 
 TRIPS = 3
 """Of one transaction: with all its changes, without those that lost, and once more where others were quicker."""
@@ -40,9 +37,10 @@ TRIPS = 3
 GARBAGE = timedelta(days=1)
 """Past its expiry an item may be removed by DynamoDB: long after any clock could take the record for a live one."""
 
-
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+
+Asked = Sequence[tuple[Change, dict[str, Any]]]
 
 
 @once
@@ -82,7 +80,7 @@ class DynamoStore:
         if not self.transact or len(changes) < 2:  # noqa: PLR2004 - one by itself costs half of a transaction
             return together(self._write, changes)
         answers: dict[str, Answer] = {}
-        chunks = list(_chunks(changes))
+        chunks = list(_chunks([(change, _action(self.table, change)) for change in changes]))
         for told in map(self._chunk, chunks) if len(chunks) == 1 else pool().map(self._chunk, chunks):
             answers.update(told)
         return [answers[change.key] for change in changes]
@@ -101,7 +99,7 @@ class DynamoStore:
             raise self._failure(exc) from exc
         return WON
 
-    def _chunk(self, chunk: Sequence[Change]) -> Mapping[str, Answer]:
+    def _chunk(self, chunk: Asked) -> Mapping[str, Answer]:
         """What is not known in the end is an error: the desk asks again, after a pause."""
         answers: dict[str, Answer] = {}
         failure = StoreError(f"DynamoDB table {self.table!r}: others of the transaction failed, {TRIPS} times")
@@ -113,22 +111,22 @@ class DynamoStore:
                     break
         except Exception as exc:  # noqa: BLE001 - whatever an SDK raises: not known whether it was made
             failure = self._failure(exc)
-        return {change.key: Answer(won=False, error=failure) for change in rest} | answers
+        return {change.key: Answer(won=False, error=failure) for change, _ in rest} | answers
 
-    def _transact(self, changes: Sequence[Change], answers: dict[str, Answer]) -> Sequence[Change]:
-        """Those of the changes that have no answer yet: nothing was wrong with them but with others."""
-        if len(changes) == 1:
-            answers[changes[0].key] = together(self._write, changes)[0]
+    def _transact(self, asked: Asked, answers: dict[str, Answer]) -> Asked:
+        """What has no answer yet: nothing was wrong with it but with others."""
+        if len(asked) == 1:
+            change, _ = asked[0]
+            answers[change.key] = together(self._write, [change])[0]
             return ()
         dynamodb = self._client()
-        actions = [{_kind(change): _action(self.table, change)} for change in changes]
         try:
-            dynamodb.transact_write_items(TransactItems=actions)
+            dynamodb.transact_write_items(TransactItems=[{_kind(change): action} for change, action in asked])
         except dynamodb.exceptions.TransactionCanceledException as exc:
-            told = list(zip(changes, exc.response["CancellationReasons"], strict=True))
-            answers.update({change.key: self._judge(change, why) for change, why in told if why["Code"] != "None"})
-            return [change for change, why in told if why["Code"] == "None"]
-        answers.update(dict.fromkeys((change.key for change in changes), WON))
+            told = list(zip(asked, exc.response["CancellationReasons"], strict=True))
+            answers.update({one.key: self._judge(one, why) for (one, _), why in told if why["Code"] != "None"})
+            return [one for one, why in told if why["Code"] == "None"]
+        answers.update(dict.fromkeys((change.key for change, _ in asked), WON))
         return ()
 
     def _judge(self, change: Change, why: Mapping[str, Any]) -> Answer:
@@ -154,22 +152,17 @@ class DynamoStore:
         return because(StoreError(f"DynamoDB table {self.table!r}: {type(exc).__name__}: {exc}"), exc)
 
 
-def _chunks(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    chunk: list[Change] = []
+def _chunks(asked: Asked) -> Iterator[Asked]:
+    chunk: list[tuple[Change, dict[str, Any]]] = []
     size = 0
-    for change in changes:
-        weight = _weight(change)
+    for change, action in asked:
+        weight = ITEM_OVERHEAD + (len(action["Item"]["r"]["S"]) if "Item" in action else 0)
         if chunk and (len(chunk) == MAX_TRANSACTION or size + weight > MAX_TRANSACTION_BYTES):
             yield chunk
             chunk, size = [], 0
-        chunk.append(change)
+        chunk.append((change, action))
         size += weight
     yield chunk
-
-
-def _weight(change: Change) -> int:
-    record = change.record
-    return ITEM_OVERHEAD + (0 if record is None else CHARACTER * len(record.message + record.owner + record.detail))
 
 
 def _kind(change: Change) -> str:
