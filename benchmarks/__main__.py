@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cloudtasks, defects, dev, imports, messages, servicebus
+from benchmarks import cloudtasks, defects, dev, imports, messages, servicebus, stores
 
 ROUNDS = 7
 
@@ -18,6 +18,8 @@ def main() -> None:
     results: list[dict[str, Any]] = imports.measure(ROUNDS)
     print("measuring messages ...", file=sys.stderr)
     results += messages.measure(ROUNDS)
+    print("measuring stores ...", file=sys.stderr)
+    results += stores.measure(ROUNDS)
     print("measuring the Service Bus emulator ...", file=sys.stderr)
     results += servicebus.measure()
     print("measuring the Cloud Tasks emulator ...", file=sys.stderr)

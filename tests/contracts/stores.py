@@ -18,7 +18,7 @@ from peeklock.claims import Record, State
 from peeklock.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
-from tests.stores import servers_redis
+from tests.stores import servers_dynamodb, servers_redis
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
@@ -55,14 +55,23 @@ Open = Callable[[Path], AbstractContextManager[Store]]
 STORES: dict[str, Open] = {
     "memory": memory,
     "sqlite": sqlite,
+    "dynamodb": servers_dynamodb.on_moto,
+    "dynamodb-transact": servers_dynamodb.on_moto_by_transactions,
+    "dynamodb-dynalite": servers_dynamodb.on_dynalite,
     "valkey": servers_redis.valkey,
     "redis": servers_redis.debian,
     "redis-cluster": servers_redis.clustered,
 }
 """Those that need a server are marked, by `params`."""
 
-SERVERS: frozenset[str] = frozenset({"redis", "redis-cluster"})
+SERVERS: frozenset[str] = frozenset({"dynamodb-dynalite", "redis", "redis-cluster"})
 """Names of the stores whose server needs node or java, or comes from the system's packages: not in `make test`."""
+
+KEYS: dict[str, int] = {"dynamodb": 1_000, "dynamodb-transact": 150, "dynamodb-dynalite": 1_000}
+"""Keys of the largest call, where a server takes more than ten seconds for 10,000."""
+
+SLOWEST: frozenset[str] = frozenset({"dynamodb-transact"})
+"""Those that never get there: moto copies the whole table for each change of a transaction."""
 
 
 def params() -> list[Any]:

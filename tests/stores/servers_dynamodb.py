@@ -1,0 +1,124 @@
+"""DynamoDB on this machine, twice: moto in this process and dynalite in node, each started once, when first asked for."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import logging
+import secrets
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from peeklock.emulators.sqs_server import Serial
+from peeklock.store import Store
+from peeklock.stores import dynamodb
+from peeklock.stores.dynamodb import DynamoStore
+from tests.support import ROOT, environment
+
+HERE = {
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_SESSION_TOKEN": None,
+}
+
+DYNALITE = """
+const server = require('dynalite')({createTableMs: 0, deleteTableMs: 0})
+server.listen(0, '127.0.0.1', () => console.log(server.address().port))
+process.stdin.on('close', () => process.exit(0)).resume()
+"""
+
+
+@functools.cache
+def moto() -> str:
+    """The URL of moto's DynamoDB. One request at a time: a transaction of moto's copies the whole table, and puts the copy
+    back when it is cancelled, with all that others wrote meanwhile undone."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    application = Serial(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    atexit.register(stop)
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@functools.cache
+def dynalite() -> str:
+    """The URL of dynalite's. It ends with its input, so also when this process is killed."""
+    command = ["node", "-e", DYNALITE]
+    running = subprocess.Popen(
+        command, cwd=ROOT / "build" / "js", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert running.stdout is not None
+    port = int(running.stdout.readline())
+    atexit.register(running.communicate)
+    return f"http://127.0.0.1:{port}"
+
+
+def connect(url: str) -> Any:
+    """A client as the product makes it, by nothing but the environment."""
+    with environment(AWS_ENDPOINT_URL_DYNAMODB=url, **HERE):
+        dynamodb.client.forget()
+        made = dynamodb.client()
+        dynamodb.client.forget()
+    return made
+
+
+@functools.cache
+def shared(url: str) -> Any:
+    """One client a server, for tests that do nothing to it."""
+    made = connect(url)
+    atexit.register(made.close)
+    return made
+
+
+def make_table(client: Any) -> str:
+    """A new table, as docs/stores.md says."""
+    name = f"keys-{secrets.token_hex(6)}"
+    client.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    while client.describe_table(TableName=name)["Table"]["TableStatus"] != "ACTIVE":
+        pass
+    return name
+
+
+@contextlib.contextmanager
+def opened(url: str, *, transact: bool = False) -> Iterator[DynamoStore]:
+    """A store in a table of its own."""
+    client = shared(url)
+    name = make_table(client)
+    try:
+        yield DynamoStore(name, transact=transact, dynamodb=client)
+    finally:
+        client.delete_table(TableName=name)
+
+
+def on_moto(_: Path) -> AbstractContextManager[Store]:
+    return opened(moto())
+
+
+def on_moto_by_transactions(_: Path) -> AbstractContextManager[Store]:
+    return opened(moto(), transact=True)
+
+
+def on_dynalite(_: Path) -> AbstractContextManager[Store]:
+    """Without transactions, which dynalite does not have. Nor does it answer a lost change with the item: the store reads it."""
+    return opened(dynalite())
