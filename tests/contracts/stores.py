@@ -18,6 +18,7 @@ from peeklock.claims import Record, State
 from peeklock.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
+from tests.stores import servers_cloud
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
@@ -51,11 +52,20 @@ def sqlite(folder: Path) -> Iterator[Store]:
 
 Open = Callable[[Path], AbstractContextManager[Store]]
 
-STORES: dict[str, Open] = {"memory": memory, "sqlite": sqlite}
+STORES: dict[str, Open] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "tagged": servers_cloud.on_rows,
+    "tables": servers_cloud.on_azurite,
+    "firestore": servers_cloud.on_emulator,
+}
 """Those that need a server are marked, by `params`."""
 
-SERVERS: frozenset[str] = frozenset()
+SERVERS: frozenset[str] = frozenset({"tables", "firestore"})
 """Names of the stores whose server needs node or java, or comes from the system's packages: not in `make test`."""
+
+KEYS: dict[str, int] = {"tables": 1_000}
+"""Keys of the largest call, where a server takes more than ten seconds for 10,000."""
 
 
 def params() -> list[Any]:
