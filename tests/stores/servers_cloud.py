@@ -101,7 +101,20 @@ def emulator() -> int:
             " components install cloud-firestore-emulator; and java 17; or set FIRESTORE_EMULATOR_HOST=127.0.0.1:PORT"
         )
     listen = ("start", "--host=127.0.0.1", "--port=PORT")
-    return start("firestore", "java", "-Xmx512m", "-cp", str(found[0]), MAIN, *listen)
+    port = start("firestore", "java", "-Xmx512m", "-cp", str(found[0]), MAIN, *listen)
+    with firestore_at(port, "first") as store:
+        _warm(store.database.client())
+    return port
+
+
+def _warm(client: Any) -> None:
+    """The first calls load the emulator's classes and take seconds, which the store would not wait."""
+    database = f"projects/{PROJECT}/databases/(default)"
+    patient: dict[str, Any] = {"retry": None, "timeout": READY_SECONDS, "metadata": firestore.AS_OWNER}
+    name = f"{database}/documents/first/none"
+    for _ in range(20):
+        client.batch_write(request={"database": database, "writes": [{"delete": name}]}, **patient)
+        list(client.batch_get_documents(request={"database": database, "documents": [name]}, **patient))
 
 
 def _sdk_folders() -> Iterator[Path]:
@@ -146,11 +159,12 @@ def on_azurite(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def firestore_at(port: int, collection: str) -> Iterator[TaggedStore]:
-    """By nothing but the environment; with a channel of its own, closed afterwards."""
+    """With a channel of its own, closed afterwards."""
     with environment(**{firestore.EMULATOR: f"127.0.0.1:{port}"}):
-        yield firestore.from_url(f"firestore://{PROJECT}/{collection}")
-        firestore.client(f"127.0.0.1:{port}").transport.close()
+        client = firestore.client(f"127.0.0.1:{port}")
         firestore.client.forget()
+        yield firestore.from_url(f"firestore://{PROJECT}/{collection}", lambda: client)
+        client.transport.close()
 
 
 @contextmanager

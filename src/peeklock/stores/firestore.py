@@ -21,7 +21,7 @@ EMULATOR = "FIRESTORE_EMULATOR_HOST"
 AS_OWNER = (("authorization", "Bearer owner"),)
 """What the emulator wants to hear: it takes a BatchWrite from an administrator only, who sends this word."""
 
-SECONDS = 5.0
+SECONDS = 3.0
 """How long a try may take: the desk asks again, and knows how long there is time; the SDK would go on for a minute."""
 
 AT_ONCE = 100
@@ -137,7 +137,7 @@ def from_url(url: str, connect: Client | None = None) -> TaggedStore:
     """`firestore://contoso-prod/leases`: the project, and a collection in its default database; in another one,
     `firestore://contoso-prod/orders/leases`. `connect`: gives the `FirestoreClient`."""
     parts = urlsplit(url)
-    words = [parts.netloc, *parts.path.strip("/").split("/")]
+    words = [parts.netloc, *parts.path[1:].rstrip("/").split("/")]
     if len(words) == 2:  # noqa: PLR2004 - project and collection
         words.insert(1, "(default)")
     if len(words) != 3 or not all(words):  # noqa: PLR2004 - those, and the database
