@@ -126,8 +126,8 @@ def http_front(port: int) -> Iterator[Front]:
 
 
 @contextmanager
-def grpc_front(port: int) -> Iterator[Front]:
-    """Before the Firestore emulator."""
+def grpc_front(port: int, listen: int = 0) -> Iterator[Front]:
+    """Before the Firestore emulator; on a port that is free, unless one is named."""
     import grpc
 
     front = Front(port)
@@ -141,7 +141,7 @@ def grpc_front(port: int) -> Iterator[Front]:
     )
     server = grpc.server(ThreadPoolExecutor(8))
     server.add_generic_rpc_handlers((handler,))
-    front.port = server.add_insecure_port("127.0.0.1:0")
+    front.port = server.add_insecure_port(f"127.0.0.1:{listen}")
     server.start()
     try:
         yield front

@@ -49,7 +49,7 @@ Client = Callable[[], Any]
 
 @once
 def client(emulator: str | None) -> Any:
-    """The process's client: Google's generated one, as its layer above has no write with a status of each. Raises
+    """The process's client: Google's generated one, as the layer above it replaces no document on condition. Raises
     ConfigError where it is missing."""
     try:
         import grpc
