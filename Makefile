@@ -52,15 +52,15 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 
 test: $(VENV)/.dev ## Run the tests
 	@echo "== testing (about 4 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not servers" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not servers" $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 	@echo "== running the slow tests (about 12 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m slow --timeout=900 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
 
 servers: $(VENV)/.dev $(JS) redis ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "servers and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "servers and not slow" $(PYTEST_ARGS)
 
 # Debian's server, where it is not installed and we may install it.
 redis:
@@ -96,7 +96,7 @@ lint: $(VENV)/.dev ## Check style, types and imports
 coverage: $(VENV)/.dev $(JS) redis ## Run the tests with branch coverage
 	@echo "== testing with branch coverage (about 6 minutes)"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
 bench: $(VENV)/.dev peer ## Measure against the peers

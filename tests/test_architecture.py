@@ -62,6 +62,8 @@ def test_the_core_is_the_standard_library():
         "pubsub",
         "stores.sqlite",
         "stores.memory",
+        "stores.tables",
+        "stores.firestore",
         "senders.file",
         "observers.powertools",
         "testing",

@@ -55,10 +55,12 @@ _EXTRAS = {
 }
 
 
-def missing(exc: ImportError) -> ConfigError:
-    """The error for an SDK that is not installed, with the command that installs it."""
+def missing(exc: ImportError, extra: str = "") -> ConfigError:
+    """The error for an SDK that is not installed, with the command that installs it. `extra`: where the module's name
+    does not tell, as several of our extras have SDKs of the same cloud."""
     module = (exc.name or "").split(".")
-    extra = "pubsub" if module[:3] == ["google", "cloud", "pubsub_v1"] else _EXTRAS.get(module[0], "")
+    known = "pubsub" if module[:3] == ["google", "cloud", "pubsub_v1"] else _EXTRAS.get(module[0], "")
+    extra = extra or known
     fix = f"pip install 'peeklock[{extra}]'" if extra else f"pip install {module[0]}"
     return ConfigError(f"{exc.name or exc} is not installed: {fix}")
 

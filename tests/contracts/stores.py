@@ -18,7 +18,7 @@ from peeklock.claims import Record, State
 from peeklock.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
-from tests.stores import servers_dynamodb, servers_redis
+from tests.stores import servers_cloud, servers_dynamodb, servers_redis
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
@@ -58,16 +58,19 @@ STORES: dict[str, Open] = {
     "dynamodb": servers_dynamodb.on_moto,
     "dynamodb-transact": servers_dynamodb.on_moto_by_transactions,
     "dynamodb-dynalite": servers_dynamodb.on_dynalite,
+    "tagged": servers_cloud.on_rows,
+    "tables": servers_cloud.on_azurite,
+    "firestore": servers_cloud.on_emulator,
     "valkey": servers_redis.valkey,
     "redis": servers_redis.debian,
     "redis-cluster": servers_redis.clustered,
 }
 """Those that need a server are marked, by `params`."""
 
-SERVERS: frozenset[str] = frozenset({"dynamodb-dynalite", "redis", "redis-cluster"})
+SERVERS: frozenset[str] = frozenset({"dynamodb-dynalite", "tables", "firestore", "redis", "redis-cluster"})
 """Names of the stores whose server needs node or java, or comes from the system's packages: not in `make test`."""
 
-KEYS: dict[str, int] = {"dynamodb": 1_000, "dynamodb-transact": 150, "dynamodb-dynalite": 1_000}
+KEYS: dict[str, int] = {"dynamodb": 1_000, "dynamodb-transact": 150, "dynamodb-dynalite": 1_000, "tables": 1_000}
 """Keys of the largest call, where a server takes more than ten seconds for 10,000."""
 
 SLOWEST: frozenset[str] = frozenset({"dynamodb-transact"})
@@ -75,8 +78,5 @@ SLOWEST: frozenset[str] = frozenset({"dynamodb-transact"})
 
 
 def params() -> list[Any]:
-    """For `pytest.mark.parametrize` and fixtures: each store's name. Tests of one server stay in one process."""
-    marks = {
-        name: [pytest.mark.xdist_group(name), *([pytest.mark.servers] if name in SERVERS else [])] for name in STORES
-    }
-    return [pytest.param(name, marks=marks[name] if name not in ("memory", "sqlite") else []) for name in STORES]
+    """For `pytest.mark.parametrize` and fixtures: each store's name."""
+    return [pytest.param(name, marks=[pytest.mark.servers] if name in SERVERS else []) for name in STORES]

@@ -119,7 +119,8 @@ def race(store: Store, racers: int, expected: int | None) -> int:
 
     def run(n: int) -> None:
         start.wait(20)
-        if store.swap([change("k", expected, record((expected or 0) + 100 + n, owner=str(n)))])[0].won:
+        version = (expected or 0) + 100 + n  # not one that is there already, as that would have won
+        if store.swap([change("k", expected, record(version, owner=str(n)))])[0].won:
             wins.append(n)
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(racers)]
