@@ -25,7 +25,7 @@ QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
 PATIENCE = {"tables": tables.READ_SECONDS, "firestore": firestore.SECONDS}
 
 pytestmark = pytest.mark.servers
-CLOUDS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("tables", "firestore")]
+CLOUDS = ("tables", "firestore")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ from tests.stores.servers_dynamodb import HERE, connect, dynalite, make_table, m
 from tests.support import ROOT, environment
 from tests.test_architecture import SDKS, loaded_by
 
-pytestmark = pytest.mark.xdist_group("dynamodb")
-
 
 class Raw(io.BytesIO):
     """A response's body, as urllib3 gives it."""
@@ -558,7 +556,6 @@ def test_answers_are_lost_at_every_step(distant, far):
 
 
 @pytest.mark.servers
-@pytest.mark.xdist_group("dynamodb-dynalite")
 def test_dynalite_has_no_transactions():
     """Which is why they are tried on moto only."""
     with opened(dynalite(), transact=True) as store:

@@ -20,7 +20,7 @@ from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, grpc_front
 from tests.support import ROOT, environment
 
-on_emulator = [pytest.mark.servers, pytest.mark.xdist_group("firestore")]
+on_emulator = pytest.mark.servers
 
 LEASES = "projects/contoso-prod/databases/(default)/documents/leases"
 

@@ -32,12 +32,6 @@ from tests.stores.servers_redis import Server, store_on
 from tests.support import ROOT
 from tests.test_architecture import SDKS, loaded_by
 
-
-def in_a_cluster(test: Any) -> Any:
-    """Where the one cluster is started."""
-    return pytest.mark.servers(pytest.mark.xdist_group("redis-cluster")(test))
-
-
 BRIEFLY = "?socket_timeout=0.3&socket_connect_timeout=0.3"
 
 
@@ -531,7 +525,7 @@ def keys_by_node(store: RedisStore, count: int) -> dict[int, list[str]]:
     return found
 
 
-@in_a_cluster
+@pytest.mark.servers
 def test_a_slot_that_moves(cluster):
     """While it does, and after it has: asked where it went, within the call."""
     with store_on(cluster.url) as store:
@@ -555,7 +549,7 @@ def test_a_slot_that_moves(cluster):
                 client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[0])
 
 
-@in_a_cluster
+@pytest.mark.servers
 @pytest.mark.parametrize("signals", [(signal.SIGSTOP, signal.SIGCONT), (signal.SIGKILL, None)])
 def test_a_node_that_does_not_answer(cluster, signals):
     """Fails its own changes, all in one time-out; those of the others are made."""
@@ -583,7 +577,7 @@ def test_a_node_that_does_not_answer(cluster, signals):
             assert time.monotonic() < end
 
 
-@in_a_cluster
+@pytest.mark.servers
 def test_a_cluster_with_a_gap(cluster):
     """Each change says so, also in a process that has seen it in no other state."""
     holder = cluster.nodes[2]

@@ -25,7 +25,7 @@ from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, http_front
 from tests.support import ROOT, environment
 
-on_azurite = [pytest.mark.servers, pytest.mark.xdist_group("tables")]
+on_azurite = pytest.mark.servers
 
 
 @pytest.fixture
