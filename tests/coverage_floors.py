@@ -22,6 +22,8 @@ ADAPTERS = (
     "cli",
     "dev",
     "emulators",
+    "infra",
+    "bundle",
     "pytest_plugin",
 )
 FLOORS = {"core": 100, "adapters": 90}
