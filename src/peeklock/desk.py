@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from peeklock.errors import SendError, StoreError, because
 from peeklock.item import Item, Send
@@ -13,19 +14,22 @@ from peeklock.schedule import Schedule
 from peeklock.store import Answer, Change
 
 PAUSES = (0.05, 0.2)
-"""Seconds before the second and the third try of a change that the store did not answer."""
+"""Seconds, give or take a half, before the second and the third try of a change that the store did not answer."""
 
 Results = list[tuple[Item, Any]]
 
+T = TypeVar("T")
+
 
 def take_round(schedule: Schedule, plan: Plan, window: Window) -> Callable[[], Results] | None:
-    """All I/O that waits now, as one call that may run in another thread; None when none waits."""
-    changes, sends = schedule.changes, schedule.sends
-    if not changes and not sends:
+    """All I/O that waits, as one call that may run in another thread; None when none waits. What waits is looked at when
+    that begins, so what came up on the way there goes out with it: quick handlers share one trip, and slow ones do not
+    wait for each other."""
+    if not schedule.changes and not schedule.sends:
         return None
-    schedule.changes, schedule.sends = [], []
 
     def perform() -> Results:
+        changes, sends = _taken(schedule.changes), _taken(schedule.sends)
         results: Results = []
         if changes:
             answers = _swap(plan, window, [change for _, change in changes])
@@ -36,6 +40,11 @@ def take_round(schedule: Schedule, plan: Plan, window: Window) -> Callable[[], R
     return perform
 
 
+def _taken(waiting: deque[T]) -> list[T]:
+    """One by one, since the other thread may be adding to it."""
+    return [waiting.popleft() for _ in range(len(waiting))]
+
+
 def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]:
     """Ask again for what was not answered, while there is time: a change that is there already wins."""
     answers = _swap_once(plan, changes)
@@ -43,7 +52,9 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
         unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
         if not unanswered or window.clock.monotonic() + pause >= window.limit:
             break
-        time.sleep(pause)
+        time.sleep(
+            plan.random.uniform(pause / 2, pause * 1.5)
+        )  # two that stood in each other's way must not meet again
         for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers

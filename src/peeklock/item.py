@@ -13,7 +13,7 @@ from peeklock.claims import Record, Verdict
 from peeklock.errors import InvalidMessage, PeeklockError
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.parcel import Parcel, Sender
+from peeklock.parcel import MAX_DETAIL, Parcel, Sender
 from peeklock.plan import Plan
 from peeklock.store import Change
 
@@ -126,7 +126,7 @@ def prepare(item: Item, plan: Plan) -> None:
         if plan.key is not None:
             item.key = plan.key(item.payload)
     except InvalidMessage as exc:
-        item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc))
+        item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
     except Exception as exc:  # noqa: BLE001 - the user's decoder or key: whatever it raises, this body is at fault
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
 

@@ -38,8 +38,8 @@ class Schedule:
         self._most_attempts = plan.queue.max_attempts
         self._groups: dict[str, Group] = {}
         self.ready: deque[Item] = deque()
-        self.changes: list[tuple[Item, Change]] = []
-        self.sends: list[tuple[Item, Send]] = []
+        self.changes: deque[tuple[Item, Change]] = deque()
+        self.sends: deque[tuple[Item, Send]] = deque()
         self.suspects: deque[Item] = deque()
         if plan.store is not None:
             self._claim_all()

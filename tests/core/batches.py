@@ -6,7 +6,7 @@ the last of them that has another way, until none has.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,8 +183,8 @@ class Run:
             yield lambda item=item: self.end(schedule, item)
 
     def round(self, schedule: Schedule) -> None:
-        changes, schedule.changes = schedule.changes, []
-        sends, schedule.sends = schedule.sends, []
+        changes, schedule.changes = schedule.changes, deque()
+        sends, schedule.sends = schedule.sends, deque()
         self.told.append(f"round: {[(change.key, change.record and change.record.state) for _, change in changes]}")
         if len({change.key for _, change in changes}) < len(changes):
             self.fail("two changes of a key in one call")

@@ -6,6 +6,7 @@ SOAK_SEED=7 ...  the same faults again
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -59,6 +60,7 @@ def soak(
     with closing(CLOUDS[name](folder, environ(folder, seed, bug, fifo=fifo), seed, fifo=fifo)) as cloud:
         one = Soak(cloud, folder / "ledger", draw(messages, seed, fifo=fifo), patience)
         broken = one.run()
+    gc.collect()  # what an SDK leaves behind is found here, where it is expected
     counts = summary(one, time.monotonic() - started, seed)
     print(json.dumps(counts), flush=True)
     return broken

@@ -35,4 +35,13 @@ def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answe
 
     if len(changes) == 1:
         return [answer(changes[0])]
-    return list(pool().map(answer, changes))
+    numbered = enumerate(changes)
+    answers: dict[int, Answer] = {}
+
+    def work() -> None:
+        for n, change in numbered:
+            answers[n] = answer(change)
+
+    for worker in [pool().submit(work) for _ in range(min(CONNECTIONS, len(changes)))]:
+        worker.result()
+    return [answers[n] for n in range(len(changes))]
