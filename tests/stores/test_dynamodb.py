@@ -27,6 +27,7 @@ from peeklock.registry import open_store
 from peeklock.store import WON, Answer, Change, Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
+from peeklock.stores.dynamodb_table import READ_SECONDS
 from peeklock.stores.record_json import load
 from peeklock.testing import deliver, deliver_all
 from tests.contracts.stores import change, record
@@ -81,7 +82,7 @@ def store(request):
 
 @pytest.fixture
 def wire(store):
-    return Wire(store._dynamodb)
+    return Wire(store.table.client())
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def claims_of(count: int, prefix: str = "k") -> list[Change]:
 
 
 def items_of(store: DynamoStore) -> list[dict[str, Any]]:
-    return list(shared(moto()).scan(TableName=store.table, ConsistentRead=True)["Items"])
+    return list(shared(moto()).scan(TableName=store.table.name, ConsistentRead=True)["Items"])
 
 
 def won(answers: Any) -> list[bool]:
@@ -361,7 +362,7 @@ def test_one_that_takes_its_transaction_with_it(store, wire, code):
     first, second, third = store.swap(claims_of(3))
     assert [first, third] == [WON, WON]
     assert (second.won, second.record) == (False, None)
-    assert str(second.error) == f"DynamoDB table {store.table!r}: {code}: busy"
+    assert str(second.error) == f"DynamoDB table {store.table.name!r}: {code}: busy"
     assert wire.asked == ["TransactWriteItems"] * 2
     assert store.swap(claims_of(3)) == [WON] * 3
 
@@ -430,7 +431,7 @@ def test_no_answer_in_time(distant, far):
     far.fault = "hang"
     started = time.monotonic()
     answers = distant.swap(claims_of(2))
-    assert dynamodb.READ_SECONDS <= time.monotonic() - started < dynamodb.READ_SECONDS + 5
+    assert READ_SECONDS <= time.monotonic() - started < READ_SECONDS + 5
     assert [type(one.error and one.error.__cause__) for one in answers] == [ReadTimeoutError] * 2
 
 
@@ -447,7 +448,7 @@ def test_nobody_there(distant, far):
 
 def test_no_such_table(store):
     """Is told as DynamoDB says it."""
-    elsewhere = DynamoStore("not-made", transact=store.transact, dynamodb=store._dynamodb)
+    elsewhere = DynamoStore("not-made", transact=store.transact, dynamodb=store.table.client())
     for one in elsewhere.swap(claims_of(2)):
         assert "'not-made'" in str(one.error)
         assert "ResourceNotFound" in str(one.error)
@@ -455,7 +456,7 @@ def test_no_such_table(store):
 
 def warmed(store: DynamoStore, far: Relay, count: int) -> None:
     """With that many connections in the client's pool."""
-    writes = DynamoStore(store.table, dynamodb=store._dynamodb)
+    writes = DynamoStore(store.table.name, dynamodb=store.table.client())
     while len(far.connections) < count:
         writes.swap(claims_of(count, f"warm-{len(far.asked)}"))
 
@@ -489,8 +490,8 @@ def test_a_refusal_without_its_item(store, wire):
 
 def test_a_record_that_cannot_be_read(store):
     """Fails its own key only."""
-    shared(moto()).put_item(TableName=store.table, Item={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}})
-    shared(moto()).put_item(TableName=store.table, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
+    shared(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}})
+    shared(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
     answers = store.swap(claims_of(4))
     assert won(answers) == [False, False, True, True]
     assert [isinstance(one.error, StoreError) for one in answers] == [True, True, False, False]
@@ -540,7 +541,7 @@ def test_the_store_goes_down_while_handlers_run(distant, far, caplog):
 def test_answers_are_lost_at_every_step(distant, far):
     """The desk asks again and finds its own record: the message runs once, and is done."""
     handler, runs = counted()
-    wire = Wire(distant._dynamodb)
+    wire = Wire(distant.table.client())
 
     def lose_every_second(operation: str, request: Any) -> None:
         far.fault = "lose" if len(wire.asked) % 2 else None

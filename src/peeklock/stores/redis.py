@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -19,7 +18,6 @@ from peeklock.once import once
 from peeklock.registry import missing
 from peeklock.store import WON, Answer, Change
 from peeklock.stores.record_json import dump, load
-from peeklock.stores.together import pool
 
 WAIT_SECONDS = 3.0
 """For a connection, and for the next bytes of an answer. A server nearby takes milliseconds, and a longer wait would use
@@ -69,7 +67,9 @@ class RedisStore:
             client = connect(self.url, cluster=self.cluster)
         except (RedisError, RedisClusterException) as exc:  # a cluster's map is read when its client is made
             raise StoreError(f"{type(exc).__name__}: {exc}") from exc
-        ask = _ask_cluster if self.cluster else _ask
+        ask = ask_node
+        if self.cluster:
+            from peeklock.stores.redis_cluster import ask_cluster as ask
         calls = [_call(change) for change in changes]
         replies = ask(client, calls, ("EVALSHA", _SHA))
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError | MovedError)]
@@ -107,63 +107,17 @@ def _call(change: Change) -> Call:
     return PREFIX + change.key, expected, f"{change.record.version} {dump(change.record)}", until
 
 
-def _ask(node: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
+def ask_node(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
     """One trip: each call's reply, or what went wrong with it."""
     from redis.exceptions import RedisError
 
     try:
-        with node.pipeline(transaction=False) as pipe:
+        with client.pipeline(transaction=False) as pipe:
             for call in calls:
                 pipe.execute_command(*script, 1, *call)
             return list(pipe.execute(raise_on_error=False))
     except RedisError as exc:
         return [exc] * len(calls)
-
-
-def _ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
-    """One trip to each node, all at once. redis-py's own pipeline would go on to ask for each change of a node that does
-    not answer, one after the other, and wait each time."""
-    from redis.exceptions import AskError, SlotNotCoveredError
-
-    replies: list[Any] = [None] * len(calls)
-    by_node: dict[str, tuple[Any, list[int]]] = {}
-    for n, call in enumerate(calls):
-        try:
-            node: Any = client.get_node_from_key(call[0])
-        except SlotNotCoveredError as exc:
-            replies[n] = exc
-        else:
-            by_node.setdefault(node.name, (client.get_redis_connection(node), []))[1].append(n)
-
-    def visit(connection: Any, numbers: list[int]) -> None:
-        for n, reply in zip(numbers, _ask(connection, [calls[n] for n in numbers], script), strict=True):
-            replies[n] = reply
-
-    list(pool().map(visit, *zip(*by_node.values(), strict=True)))
-    for n, reply in enumerate(replies):
-        if type(reply) is AskError:  # its slot is on the way to another node, which is asked once
-            replies[n] = _ask_alone(client, calls[n])
-    _look_again(client, replies)
-    return replies
-
-
-def _ask_alone(client: Any, call: Call) -> Any:
-    from redis.exceptions import RedisClusterException, RedisError
-
-    try:
-        return client.execute_command("EVAL", SCRIPT, 1, *call)
-    except (RedisError, RedisClusterException) as exc:
-        return exc
-
-
-def _look_again(client: Any, replies: Sequence[Any]) -> None:
-    """After what a failover or a move of slots may have caused, read the cluster's map for whoever asks next."""
-    from redis import exceptions as e
-
-    signs = (e.ClusterDownError, e.ConnectionError, e.MovedError, e.RedisClusterException, e.TimeoutError)
-    if any(isinstance(reply, signs) for reply in replies):
-        with suppress(e.RedisError, e.RedisClusterException):
-            client.nodes_manager.initialize()
 
 
 def _answer(reply: Any) -> Answer:
