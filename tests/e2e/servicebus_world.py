@@ -54,7 +54,7 @@ class World:
 
     def wait_done(self, *names: str) -> None:
         """Until invocations for these message ids have gone well."""
-        self.host.wait(
+        self.host.wait_for(
             lambda ended: {one for done in ended if done.outcome == "ok" for one in done.message_ids} >= {*names},
             PATIENCE,
         )
@@ -65,7 +65,7 @@ class World:
         def holds(ended: Sequence[Invocation]) -> bool:
             return bool(self.runs(name)) and any(one.outcome == "failed" and name in one.message_ids for one in ended)
 
-        self.host.wait(holds, PATIENCE)
+        self.host.wait_for(holds, PATIENCE)
 
     def letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
         """By body. They are taken."""

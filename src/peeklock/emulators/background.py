@@ -33,7 +33,10 @@ class Background:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """In the loop's thread; its result, here."""
+        """In the loop's thread; its result, here. From that thread itself too, as where a condition that is waited for
+        there looks at the emulator."""
+        if threading.current_thread() is self._thread:
+            return function(*arguments)
 
         async def work() -> T:
             return function(*arguments)

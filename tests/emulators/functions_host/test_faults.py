@@ -16,7 +16,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_function(stage: Stage) -> None:
     stage.send("orders", "sleep 0.4")
     killed = host.wait_count(1)[0]
     host.faults = NO_FAULTS
-    ended = host.wait(lambda all_: all_[-1].outcome == "ok")
+    ended = host.wait_for(lambda all_: all_[-1].outcome == "ok")
     assert (killed.outcome, killed.error, killed.settled) == (
         "killed",
         "the worker was killed on purpose",
@@ -72,7 +72,9 @@ def test_a_lock_that_is_lost_lets_the_message_run_twice_at_once(stage: Stage) ->
     assert lost
     assert kept
     stage.send("orders", *(ServiceBusMessage("sleep 0.05", message_id=name) for name in (lost[0], kept[0])))
-    host.wait(lambda ended: {one.message_ids[0] for one in ended if "completed" in one.settled} == {lost[0], kept[0]})
+    host.wait_for(
+        lambda ended: {one.message_ids[0] for one in ended if "completed" in one.settled} == {lost[0], kept[0]}
+    )
     first = next(one for one in host.invocations if one.message_ids == (lost[0],) and one.attempt == 1)
     assert (first.outcome, first.settled) == ("ok", ("lost",))
     assert len([one for one in host.invocations if one.message_ids == (kept[0],)]) == 1
@@ -84,7 +86,7 @@ def test_a_session_that_is_lost_is_served_again(stage: Stage) -> None:
     stage.send("sessions", ServiceBusMessage("a", session_id="s"))
     host.wait_count(1)
     host.faults = NO_FAULTS
-    ended = host.wait(lambda all_: "completed" in all_[-1].settled)
+    ended = host.wait_for(lambda all_: "completed" in all_[-1].settled)
     assert ended[0].settled == ("lost",)
     assert stage.left("sessions") == []
 
@@ -118,7 +120,7 @@ def test_nothing_is_lost_with_all_faults_at_once(stage: Stage) -> None:
     names = {f"m-{n}" for n in range(60)}
     stage.bus.faults = Faults(seed=11, duplicate=0.05, delay=0.1, delay_s=0.02, refuse=0.02, lose_lock=0.03)
     stage.send("many", *(ServiceBusMessage(name, message_id=name) for name in sorted(names)))
-    host.wait(lambda ended: {one.message_ids[0] for one in ended if one.outcome == "ok"} == names, 60)
+    host.wait_for(lambda ended: {one.message_ids[0] for one in ended if one.outcome == "ok"} == names, 60)
     host.faults = stage.bus.faults = NO_FAULTS
     assert {one.outcome for one in host.invocations} == {"ok", "killed"}
     assert {settled for one in host.invocations for settled in one.settled} >= {"completed", "abandoned", "none"}

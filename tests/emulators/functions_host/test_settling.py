@@ -42,7 +42,7 @@ def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
     """One failure brings all of it back, also what was done."""
     host = stage.run("batch", bus={"maxMessageBatchSize": 3})
     stage.send("batches", "a", "fail", "b", "c")
-    host.wait(lambda ended: any(one.outcome == "ok" for one in ended) and len(ended) >= 4)
+    host.wait_for(lambda ended: any(one.outcome == "ok" for one in ended) and len(ended) >= 4)
     host.wait_idle()
     failed = [one for one in host.invocations if one.outcome == "failed"]
     assert [(one.attempt, one.settled) for one in failed] == [(n, ("abandoned",) * 3) for n in (1, 2, 3)]

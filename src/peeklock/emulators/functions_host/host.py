@@ -190,14 +190,14 @@ class FunctionsHost:
             except Exception:  # noqa: BLE001 - a display that fails must not stop the host
                 _log.exception("a callback of on_line failed")
 
-    def wait(self, holds: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
+    def wait_for(self, condition: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
         """Until it is true of the invocations that have ended. Raises TimeoutError after so many seconds."""
-        self._history.wait(holds, timeout)
+        self._history.wait(condition, timeout)
         return self.invocations
 
     def wait_count(self, count: int, timeout: float = 30) -> Sequence[Invocation]:
         """Until at least so many have ended. Raises TimeoutError."""
-        return self.wait(lambda ended: len(ended) >= count, timeout)
+        return self.wait_for(lambda ended: len(ended) >= count, timeout)
 
     def wait_idle(self, timeout: float = 30) -> None:
         """Until nothing runs, and nothing has come for 0.3 s: the host cannot know what a queue will deliver. Raises
