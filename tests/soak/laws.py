@@ -13,6 +13,10 @@ from typing import Any
 
 from tests.soak.plan import REASONS, Planned
 
+RECORDED_WITHIN = 15 * 10**9
+"""Nanoseconds from an effect to its record, at most: no event lasts longer, and a process that wrote something after that
+did not die in between."""
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -24,6 +28,8 @@ class Ledger:
     """Runs that did not end: the process died in them."""
     unsure: Counter[str] = field(init=False)
     """Successes whose record the store may not have."""
+    last: dict[int, int] = field(init=False)
+    """By process: when it wrote its last line."""
     runs: dict[str, list[tuple[int, int | None]]] = field(init=False)
     """By key: when each began and ended, in nanoseconds."""
 
@@ -41,6 +47,7 @@ class Ledger:
         for name, at in began.items():
             self.runs[name[0]].append((at, ended.get(name)))
         self.crashes = Counter(name[0] for name in began if name not in ended)
+        self.last = {one["pid"]: one["at"] for one in self.lines}
 
     def processes(self) -> set[int]:
         return {one["pid"] for one in self.lines}
@@ -74,7 +81,7 @@ def broken(
     for one in planned:
         told += _ended(one, ledger, letters.get(one.key, ()))
         told += _twice(one, ledger)
-        told += _unrecorded(one, lines[one.key], dead)
+        told += _unrecorded(one, lines[one.key], ledger, dead)
     return told + list(_out_of_order(planned, ledger))
 
 
@@ -97,11 +104,11 @@ def _twice(one: Planned, ledger: Ledger) -> Iterator[str]:
             yield f"{one.key} ({one.kind}) ran twice at once"
 
 
-def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], dead: AbstractSet[int]) -> Iterator[str]:
-    """No run after a recorded success of its life; and an effect without a record only where the process died between
-    the two, or the store did not answer. So each effect but one has its own crash or outage."""
+def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, dead: AbstractSet[int]) -> Iterator[str]:
+    """No run after a recorded success of its life; and an effect without a record only where the process died soon after
+    it, or the store did not answer. So each effect but one has its own crash or outage."""
     recorded: set[int] = set()
-    pending: Counter[int] = Counter()
+    pending: dict[int, list[int]] = defaultdict(list)
     unsure: set[int] = set()
     for line in lines:
         pid = line["pid"]
@@ -109,14 +116,15 @@ def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], dead: AbstractSet
             case "start" if line["life"] in recorded:
                 yield f"{one.key} ({one.kind}) ran after its recorded success"
             case "effect":
-                pending[pid] += 1
+                pending[pid].append(line["at"])
             case "unsure":
                 unsure.add(pid)
             case "done":
-                pending[pid] -= 1
+                pending[pid] = pending[pid][1:]
                 recorded.add(line["life"])
-    for pid in +pending:
-        if pid not in dead and pid not in unsure:
+    for pid, effects in pending.items():
+        died = pid in dead and all(ledger.last[pid] - at < RECORDED_WITHIN for at in effects)
+        if effects and not died and pid not in unsure:
             yield f"{one.key} ({one.kind}) has an effect without a record, and nothing went wrong"
 
 

@@ -75,6 +75,13 @@ def test_what_is_found(kind: str, lines: Sequence[dict[str, Any]], letters: Sequ
     assert broken(kind, lines, *letters) == [law]
 
 
+def test_a_process_that_went_on_has_no_excuse() -> None:
+    """It died, but long after the record should have been there."""
+    later = {**line("start", DEAD, life=0), "key": "other", "at": 10**12}
+    assert "an effect without a record" in "".join(broken("ok", [*CRASH, *DONE, later]))
+    assert not broken("ok", [*CRASH, *DONE, {**later, "at": 10**10}])
+
+
 def test_a_group_keeps_its_order() -> None:
     """Nothing runs before the one before it is done; after one that never is, it may."""
     first, second = Planned("a", "ok", "g", 1), Planned("b", "ok", "g", 2)
