@@ -77,7 +77,9 @@ def measure(rounds: int) -> list[dict[str, object]]:
     for size in SIZES:
         mine: list[float] = []
         others: list[float] = []
-        for _ in range(max(3 * rounds, 2_000 * rounds // size)):  # a full garbage collection hits every third of the largest
+        for _ in range(
+            max(3 * rounds, 2_000 * rounds // size)
+        ):  # a full garbage collection hits every third of the largest
             others.append(timed(peer, size))
             mine.append(timed(lambda made: entry(made, None), size))
         best, best_peer = min(mine), min(others)
