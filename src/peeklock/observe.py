@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -44,6 +45,9 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
         "reason": outcome.reason.value,
         "duration_ms": round(settled.duration * 1000, 3),
     }
+    latency = latency_ms(message)
+    if latency is not None:
+        told["latency_ms"] = latency
     if message.group is not None:
         told["group"] = message.group
     if outcome.delay is not None:
@@ -51,6 +55,13 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
     if outcome.detail:
         told["detail"] = outcome.detail
     return told
+
+
+def latency_ms(message: Message) -> int | None:
+    """Milliseconds since the producer sent it, delays and attempts before this one included; None where the platform does
+    not say when that was."""
+    sent_at = message.sent_at
+    return None if sent_at is None else max(int(time.time() * 1000 - sent_at.timestamp() * 1000), 0)
 
 
 class Observer(Protocol):

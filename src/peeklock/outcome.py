@@ -42,6 +42,10 @@ NOT_AN_ATTEMPT = frozenset({Reason.BUSY, Reason.HALTED, Reason.THROTTLED, Reason
 """Reasons of deliveries that never ran a handler and are never counted."""
 
 
+FAILED = frozenset({Reason.RETRY, Reason.TIMEOUT, Reason.INVALID, Reason.FATAL, Reason.EXHAUSTED, Reason.EXPIRED})
+"""Reasons of deliveries that count as failures in metrics and alarms."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The end of one delivery of one message."""

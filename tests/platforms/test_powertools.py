@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 
 from aws_lambda_powertools import Logger, Metrics
 
@@ -24,28 +25,38 @@ def handler(payload: dict) -> None:
 
 
 def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
-    """Structured, with the fields of the settlement; counted, with the latencies of the runs."""
+    """Structured, with the fields of the settlement; counted, with the time since each was sent."""
     told = io.StringIO()
     observer = PowertoolsObserver(
         logger=Logger(service="orders", stream=told), metrics=Metrics(namespace="Orders", service="orders")
     )
-    records = [record("{}", messageId="a"), record('{"fail":1}', messageId="b"), record("{", messageId="c")]
+    sent = {"attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000) - 5000)}}
+    records = [
+        record("{}", messageId="a", **sent),
+        record('{"fail":1}', messageId="b", **sent),
+        record("{", messageId="c"),
+        record("{}", messageId="d", **sent),
+    ]
     sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
     lines = [json.loads(line) for line in told.getvalue().splitlines()]
     assert [(line["message"], line["message_id"], line["reason"], line["level"]) for line in lines] == [
         ("peeklock.settled", "a", "done", "INFO"),
         ("peeklock.settled", "b", "retry", "WARNING"),
         ("peeklock.settled", "c", "invalid", "ERROR"),
+        ("peeklock.settled", "d", "done", "INFO"),
     ]
+    assert ["latency_ms" in line for line in lines] == [True, True, False, True]
     (line,) = capsys.readouterr().out.splitlines()
     metrics = json.loads(line)
     assert (metrics["Settled"], metrics["Failed"], metrics["queue"], metrics["platform"]) == (
-        [2.0],
+        [4.0],
         [2.0],
         "orders",
         "sqs",
     )
-    assert len(metrics["LatencyMs"]) == 2
+    assert len(metrics["DurationMs"]) == 3
+    assert all(5000 <= one < 60_000 for one in metrics["LatencyMs"])
+    assert len(metrics["LatencyMs"]) == 2, "of the finished ones: what comes back is not there yet"
 
 
 class Provider:

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from peeklock.message import Message
-from peeklock.observe import Settled, fields
-from peeklock.outcome import Disposition
+from peeklock.observe import Settled, fields, latency_ms
+from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Disposition
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class PowertoolsObserver:
     """One structured record a settlement, one set of metrics an event, one subsegment a run.
 
-    Metrics: `Settled` and `Failed` count the messages of an event that were finished and that were not (a dead letter is
-    both finished and failed), `LatencyMs` has the duration of each run. Dimensions: `queue`, `platform`.
+    Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those of them
+    that end as retry, timeout, invalid, fatal, exhausted or expired; `LatencyMs` is the time from a message's sending to
+    its settlement, `DurationMs` that of a run. Dimensions: `queue`, `platform`.
     """
 
     def __init__(
@@ -51,12 +52,15 @@ class PowertoolsObserver:
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
         from aws_lambda_powertools.metrics import MetricUnit
 
-        failed = sum(one.outcome.disposition is not Disposition.COMPLETE for one in settled)
         metrics.add_dimension("queue", settled[0].message.queue)
         metrics.add_dimension("platform", platform)
-        metrics.add_metric("Settled", MetricUnit.Count, sum(one.outcome.finished for one in settled))
-        metrics.add_metric("Failed", MetricUnit.Count, failed)
+        reasons = [one.outcome.reason for one in settled]
+        metrics.add_metric("Settled", MetricUnit.Count, sum(reason not in NOT_AN_ATTEMPT for reason in reasons))
+        metrics.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
         for one in settled:
+            latency = latency_ms(one.message)
+            if latency is not None and one.outcome.finished:
+                metrics.add_metric("LatencyMs", MetricUnit.Milliseconds, latency)
             if one.duration:
-                metrics.add_metric("LatencyMs", MetricUnit.Milliseconds, one.duration * 1000)
+                metrics.add_metric("DurationMs", MetricUnit.Milliseconds, one.duration * 1000)
         metrics.flush_metrics()
