@@ -39,7 +39,8 @@ class Relay(ThreadingHTTPServer):
     def hang_up(self) -> None:
         """Close all connections that are open, so that their clients can know."""
         for one in list(self.connections):
-            one.connection.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                one.connection.shutdown(socket.SHUT_RDWR)
             one.gone.wait(10)
 
     def forget(self) -> None:
