@@ -28,27 +28,38 @@ def state(type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, Output
     Outputs that are not text are left out where no rule below has them. Raises schema.UnknownType.
     """
     package = type_.split(":", maxsplit=1)[0]
-    physical = str(inputs.get("name") or inputs.get(_named_by(type_), name))
+    physical = str(inputs.get(named_by(type_)) or name)
     said = _CLOUDS[package](type_, physical, inputs) if package in _CLOUDS else {"id": physical}
-    texts = {key: f"{name}-{key}" for key, kind in schema.outputs(type_).items() if kind is str}
+    texts = {
+        key: f"{name}-{key}"
+        for key, kind in schema.outputs(type_).items()
+        if kind is str and key not in schema.inputs(type_)
+    }
     made = {**texts, "name": physical, **inputs, **said}
     known = set(schema.outputs(type_))
     return str(made.pop("id", physical)), {key: value for key, value in made.items() if key in known or key in inputs}
 
 
-def _named_by(type_: str) -> str:
-    """The input that names a resource whose SDK calls it otherwise, as `queueName`."""
+def named_by(type_: str) -> str:
+    """The input that holds the name of a resource in its cloud: `name`, or on Azure what its SDK calls it, as `queueName`."""
     last = type_.rsplit(":", 1)[1]
-    return _NAMED_BY.get(type_, last[0].lower() + last[1:] + "Name")
+    otherwise = last[0].lower() + last[1:] + "Name" if type_.startswith("azure-native:") else "name"
+    return _NAMED_BY.get(type_, otherwise)
 
 
 _NAMED_BY = {
+    "aws:cloudwatch/dashboard:Dashboard": "dashboardName",
     "gcp:serviceaccount/account:Account": "accountId",
     "azure-native:web:WebApp": "name",
     "azure-native:managedidentity:UserAssignedIdentity": "resourceName",
     "azure-native:storage:StorageAccount": "accountName",
     "azure-native:operationalinsights:Workspace": "workspaceName",
     "azure-native:applicationinsights:Component": "resourceName",
+    "azure-native:monitor:DiagnosticSetting": "name",
+    "azure-native:monitor:MetricAlert": "ruleName",
+    "azure-native:monitor:ScheduledQueryRule": "ruleName",
+    "azure-native:storage:BlobContainer": "containerName",
+    "azure-native:web:AppServicePlan": "name",
 }
 
 

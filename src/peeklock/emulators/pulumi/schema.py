@@ -61,6 +61,11 @@ def args_class(token: str) -> Any:
     return getattr(importlib.import_module(resource.__module__), resource.__name__ + "Args")
 
 
+def inputs(token: str) -> frozenset[str]:
+    """Names of the inputs, as on the wire."""
+    return frozenset(_properties(args_class(token))[0])
+
+
 @functools.cache
 def outputs(token: str) -> dict[str, Any]:
     """Output names, as on the wire, and their types."""
