@@ -36,6 +36,7 @@ from pulumi.runtime.settings import Settings
 from pulumi.runtime.stack import run_in_stack
 
 from peeklock.emulators.pulumi import invented
+from peeklock.emulators.pulumi.kinds import unknown_beyond
 from peeklock.emulators.pulumi.wire import plain, readable, struct
 
 STACK = "pulumi:pulumi:Stack"
@@ -170,9 +171,12 @@ class Monitor:
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs = readable(plain(request.object))
         self._keep(_registration(request, urn, inputs))
-        if not request.custom or self.preview:
+        if not request.custom:
             return resource_pb2.RegisterResourceResponse(urn=urn, object=request.object)
         id_, state = self._state(request, request.object)
+        if self.preview:
+            state = unknown_beyond(plain(request.object), state)
+            return resource_pb2.RegisterResourceResponse(urn=urn, object=struct(state))
         return resource_pb2.RegisterResourceResponse(urn=urn, id=id_, object=struct(state))
 
     def ReadResource(self, request):  # noqa: N802

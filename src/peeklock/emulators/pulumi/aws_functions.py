@@ -86,9 +86,11 @@ class _Functions:
         }
 
     def update(self, id_: str, olds: Values, news: Values) -> Values:
-        if olds.get("code") != news.get("code"):
-            self._lambda.update_function_code(FunctionName=id_, **self._code(news))
-        self._lambda.update_function_configuration(FunctionName=id_, **_settings(news))
+        if olds.get("code") != news.get("code") or olds.get("architectures") != news.get("architectures"):
+            kind = chosen(news, {"architectures": "Architectures"})
+            self._lambda.update_function_code(FunctionName=id_, **self._code(news), **kind)
+        changed = {name: value for name, value in _settings(news).items() if name != "Architectures"}
+        self._lambda.update_function_configuration(FunctionName=id_, **changed)
         self._reserve(news)
         return {}
 

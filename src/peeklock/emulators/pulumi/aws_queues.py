@@ -1,10 +1,12 @@
 """Queues of SQS and their documents, applied to moto.
 
-moto keeps no redrive-allow policy: it takes one and forgets it (5.2.5), so that what is known of one is what was said.
+moto (5.2.5) keeps no redrive-allow policy: it takes one and forgets it, so that what is known of one is what was said. And
+it forgets a queue's policy with each other attribute that is set, so that the policy is said again each time.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,6 +76,16 @@ def _value(name: str, text: str) -> Any:
     return int(text) if name in _NUMBERS else text
 
 
+_setting = threading.Lock()
+
+
+def _set(sqs: Any, url: str, changed: Mapping[str, str]) -> None:
+    """One at a time, since several resources are attributes of one queue."""
+    with _setting:
+        kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={**kept, **changed})
+
+
 def _create(sqs: Any, inputs: Values) -> tuple[str, Values]:
     attributes = {theirs: _text(inputs[ours]) for ours, theirs in ATTRIBUTES.items() if ours in inputs}
     tags = {key: str(value) for key, value in (inputs.get("tags") or {}).items()}
@@ -105,7 +117,7 @@ def _update(sqs: Any, url: str, olds: Values, news: Values) -> Values:
         if olds.get(ours) != news.get(ours) and ours != "fifoQueue":
             changed[theirs] = _text(news[ours]) if ours in news else _DEFAULTS.get(theirs, "")
     if changed:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=changed)
+        _set(sqs, url, changed)
     before, now = olds.get("tags") or {}, news.get("tags") or {}
     if gone := sorted(set(before) - set(now)):
         sqs.untag_queue(QueueUrl=url, TagKeys=gone)
@@ -124,7 +136,7 @@ def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
     """A resource that is one attribute of a queue."""
 
     def put(url: str, text: str) -> None:
-        aws["sqs"].set_queue_attributes(QueueUrl=url, Attributes={ATTRIBUTES[name]: text})
+        _set(aws["sqs"], url, {ATTRIBUTES[name]: text})
 
     def create(inputs: Values) -> tuple[str, Values]:
         put(inputs["queueUrl"], inputs[name])

@@ -68,9 +68,7 @@ class Ran:
 
     output: str
     steps: tuple[Step, ...]
-    """Those that change something, by URN."""
-    seen: int
-    """Resources that the engine looked at, the stack and its components among them."""
+    """Those that change something, by URN; without the stack itself and the providers."""
 
     def of(self, op: str) -> list[str]:
         """Names of the resources with this step."""
@@ -191,16 +189,31 @@ class Engine:
         log.unlink(missing_ok=True)
         file = self._copies(stack) / f"Pulumi.{stack}.yaml"
         output = self.command(
-            verb, "--stack", stack, "--config-file", str(file), "--event-log", str(log), "--suppress-permalink", *options
+            verb,
+            "--stack",
+            stack,
+            "--config-file",
+            str(file),
+            "--event-log",
+            str(log),
+            "--suppress-permalink=true",
+            *options,
         )
         return _ran(output, log.read_text(encoding="utf-8"))
 
 
 def _ran(output: str, log: str) -> Ran:
-    events = [json.loads(line) for line in log.splitlines() if line]
-    metadata = [one["resourcePreEvent"]["metadata"] for one in events if "resourcePreEvent" in one]
-    steps = [_step(one) for one in metadata if one["op"] not in QUIET]
-    return Ran(output=output, steps=tuple(sorted(steps, key=lambda one: (one.urn, one.op))), seen=len(metadata))
+    """What is to be done is said before it; what a refresh found is said after it, of the same resource."""
+    said: dict[tuple[str, str], Step] = {}
+    for line in log.splitlines():
+        event = json.loads(line)
+        before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
+        metadata = (before or after or {}).get("metadata")
+        if metadata and not metadata["type"].startswith("pulumi:"):
+            step = _step(metadata)
+            said.setdefault((step.urn, step.op), step)
+    steps = [one for _, one in sorted(said.items()) if one.op not in QUIET]
+    return Ran(output=output, steps=tuple(steps))
 
 
 def _step(metadata: Mapping[str, Any]) -> Step:

@@ -13,6 +13,7 @@ from peeklock.emulators.pulumi.kinds import Cloud, Kind, Values
 SETTINGS = ("httpTarget", "rateLimits", "retryConfig", "stackdriverLoggingConfig")
 PAUSED = "PAUSED"
 OUTPUT_ONLY = ("maxBurstSize",)
+NOTHING = ("", "0s", 0, False)
 
 RECORDED = frozenset(
     {
@@ -115,7 +116,7 @@ def _live(queue: Any, known: Values) -> dict[str, Any]:
 
 
 def _as_said(known: Any, live: Any) -> Any:
-    """The live value in the shape of the known one: JSON leaves out what is 0 or empty."""
+    """The live value in the shape of the known one: the service leaves out what is 0 or empty."""
     if isinstance(known, Mapping) and isinstance(live, Mapping):
         return {key: one if key in OUTPUT_ONLY else _as_said(one, live.get(key)) for key, one in known.items()}
-    return type(known)() if live is None else live
+    return known if live is None and known in NOTHING else live

@@ -35,9 +35,9 @@ def state(type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, Output
         for key, kind in schema.outputs(type_).items()
         if kind is str and key not in schema.inputs(type_)
     }
-    made = {**texts, "name": physical, **inputs, **said}
-    known = set(schema.outputs(type_))
-    return str(made.pop("id", physical)), {key: value for key, value in made.items() if key in known or key in inputs}
+    made = {**texts, "name": physical, **schema.as_outputs(type_, inputs), **said}
+    id_ = str(made.pop("id", physical))
+    return id_, {key: value for key, value in made.items() if key in schema.outputs(type_)}
 
 
 def named_by(type_: str) -> str:

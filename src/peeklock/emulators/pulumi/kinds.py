@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peeklock.emulators.pulumi import invented, schema
+from peeklock.emulators.pulumi.wire import UNKNOWN
 
 Values = Mapping[str, Any]
 
@@ -96,6 +97,16 @@ def _read(value: Any) -> Any:
 def refreshed(known: Values, live: Values) -> dict[str, Any]:
     """What was known, with what is there now; where both mean the same, as it was written."""
     return {name: value if name not in live or same(value, live[name]) else live[name] for name, value in known.items()}
+
+
+def unknown_beyond(inputs: Values, state: Values) -> dict[str, Any]:
+    """The state, with UNKNOWN for whatever the inputs do not say, at all depths."""
+    known: dict[str, Any] = {}
+    for name, value in state.items():
+        said = inputs.get(name)
+        both = isinstance(said, dict) and isinstance(value, dict)
+        known[name] = UNKNOWN if said is None else unknown_beyond(said, value) if both else value
+    return known
 
 
 def named(type_: str, name: str, seed: bytes, news: Values, olds: Values) -> dict[str, Any]:

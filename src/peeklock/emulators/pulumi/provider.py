@@ -18,7 +18,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from peeklock.emulators.pulumi import invented, schema
-from peeklock.emulators.pulumi.kinds import Cloud, differences, named, refreshed
+from peeklock.emulators.pulumi.kinds import Cloud, differences, named, refreshed, unknown_beyond
 from peeklock.emulators.pulumi.wire import UNKNOWN, plain, struct
 
 LARGEST = 400 << 20
@@ -103,23 +103,26 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     @_told
     def Create(self, request: Any) -> Any:  # noqa: N802
         inputs = plain(request.properties)
+        id_, state = invented.state(request.type, request.name, inputs)
         if request.preview:
             unknown = dict.fromkeys(set(schema.outputs(request.type)) - {"id", "urn"}, UNKNOWN)
-            return pb.CreateResponse(properties=struct({**unknown, **inputs}))
-        kind = self._cloud.applied.get(request.type)
-        id_, state = invented.state(request.type, request.name, inputs)
-        if kind is not None:
+            return pb.CreateResponse(properties=struct({**unknown, **unknown_beyond(inputs, state)}))
+        if kind := self._cloud.applied.get(request.type):
             id_, made = kind.create(inputs)
-            state = {**state, **made}
-        return pb.CreateResponse(id=id_, properties=struct({**state, **inputs}))
+            state = {**state, **made, **inputs}
+        return pb.CreateResponse(id=id_, properties=struct(state))
 
     @_told
     def Update(self, request: Any) -> Any:  # noqa: N802
         olds, news = plain(request.olds), plain(request.news)
-        kept = {name: value for name, value in olds.items() if name not in plain(request.old_inputs)}
         kind = self._cloud.applied.get(request.type)
-        changed = kind.update(request.id, olds, news) if kind is not None and not request.preview else {}
-        return pb.UpdateResponse(properties=struct({**kept, **news, **changed}))
+        if kind is None:
+            state = invented.state(request.type, request.name, news)[1]
+        else:
+            kept = {name: value for name, value in olds.items() if name not in plain(request.old_inputs)}
+            changed = {} if request.preview else kind.update(request.id, olds, news)
+            state = {**kept, **changed, **news}
+        return pb.UpdateResponse(properties=struct(state))
 
     @_told
     def Read(self, request: Any) -> Any:  # noqa: N802

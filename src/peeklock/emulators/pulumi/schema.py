@@ -56,9 +56,10 @@ def _attribute(module: str, name: str) -> Any:
 
 @functools.cache
 def args_class(token: str) -> Any:
-    """The class of a type's arguments."""
+    """The class of a type's arguments: `QueueArgs`, or `QueueInitArgs` where another type has taken that name."""
     resource = resource_class(token)
-    return getattr(importlib.import_module(resource.__module__), resource.__name__ + "Args")
+    module = importlib.import_module(resource.__module__)
+    return getattr(module, resource.__name__ + "InitArgs", None) or getattr(module, resource.__name__ + "Args")
 
 
 def inputs(token: str) -> frozenset[str]:
@@ -70,6 +71,37 @@ def inputs(token: str) -> frozenset[str]:
 def outputs(token: str) -> dict[str, Any]:
     """Output names, as on the wire, and their types."""
     return dict(_types.resource_types(resource_class(token)))
+
+
+MISFIT = object()
+
+
+def as_output(wanted: Any, value: Any) -> Any:
+    """An input as the output of the same name shows it; without what the output has no place for, and MISFIT where that is
+    all of it. Some differ: the identities of an app on Azure are a list going in, and a map coming out."""
+    if value in (UNKNOWN, None) or is_asset(value):
+        return value
+    (kind, *_) = _alternatives(wanted) or (wanted,)
+    if isinstance(kind, type) and _types.is_output_type(kind):
+        return _fitting(value, _types.output_type_types(kind)) if isinstance(value, dict) else MISFIT
+    origin = typing.get_origin(kind)
+    if origin is None:
+        return MISFIT if isinstance(value, dict | list) and kind in _SCALARS else value
+    item = typing.get_args(kind)[-1]
+    if issubclass(origin, Mapping):
+        pairs = {one: {} for one in value} if isinstance(value, list) else value
+        return _fitting(pairs, dict.fromkeys(pairs, item)) if isinstance(pairs, dict) else MISFIT
+    return [as_output(item, one) for one in value] if isinstance(value, list) else MISFIT
+
+
+def _fitting(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: as_output(kinds[name], value) for name, value in values.items() if name in kinds}
+    return {name: value for name, value in shown.items() if value is not MISFIT}
+
+
+def as_outputs(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's inputs as its outputs show them."""
+    return _fitting(inputs, outputs(token))
 
 
 @functools.cache

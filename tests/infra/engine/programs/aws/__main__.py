@@ -114,9 +114,7 @@ aws.cloudwatch.MetricAlarm(
     ],
     opts=own,
 )
-aws.cloudwatch.Dashboard(
-    f"{name}-dashboard", dashboard_name=name, dashboard_body=json.dumps({"widgets": []}), opts=own
-)
+aws.cloudwatch.Dashboard(f"{name}-dashboard", dashboard_name=name, dashboard_body=json.dumps({"widgets": []}), opts=own)
 pulumi.export("queue", queue.url)
 pulumi.export("letters", letters.url)
 pulumi.export("account", aws.get_caller_identity().account_id)

@@ -1,1 +1,2 @@
-def handler(event, context): return {"batchItemFailures": []}
+def handler(event, context):
+    return {"batchItemFailures": []}
