@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 VERSION = "3.274.1"
@@ -62,7 +63,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         self.close()
-        return language_pb2.CancelResponse()
+        return empty_pb2.Empty()
 
     def close(self) -> None:
         """End the programs that still run."""

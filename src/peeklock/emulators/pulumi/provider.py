@@ -130,12 +130,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         known, inputs = plain(request.properties), plain(request.inputs)
         if refusal := self._cloud.refusal(request.type):
             raise LookupError(refusal)
-        if not known:
-            known = invented.state(request.type, request.id.rsplit("/", 1)[-1], {})[1]
         kind = self._cloud.applied.get(request.type)
         live = {} if kind is None else kind.read(request.id, known)
         if live is None:
             return pb.ReadResponse(id="")
+        if not inputs:
+            found = invented.state(request.type, request.id.rsplit("/", 1)[-1], known)[1]
+            return pb.ReadResponse(id=request.id, properties=struct({**found, **live}), inputs=struct(known))
         return pb.ReadResponse(
             id=request.id, properties=struct(refreshed(known, live)), inputs=struct(refreshed(inputs, live))
         )
