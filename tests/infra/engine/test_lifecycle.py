@@ -20,8 +20,7 @@ TIMEOUT = {"dev": 30, "prod": 60}
 class Aws:
     """What moto has, and how the world changes behind the engine's back."""
 
-    updates = {"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}
-    drifted = "orders-queue"
+    updates = tuple({"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}.items())
     made = 17
 
     def __init__(self, server):
@@ -51,8 +50,7 @@ class Aws:
 
 
 class Azure:
-    updates = {"orders-queue": ("lockDuration",)}
-    drifted = "orders-queue"
+    updates = tuple({"orders-queue": ("lockDuration",)}.items())
     made = 15
 
     def __init__(self, server):
@@ -76,8 +74,7 @@ class Azure:
 
 
 class Gcp:
-    updates = {"orders-function": ("serviceConfig",), "orders-queue": ("retryConfig",)}
-    drifted = "orders-queue"
+    updates = tuple({"orders-function": ("serviceConfig",), "orders-queue": ("retryConfig",)}.items())
     made = 14
 
     def __init__(self, server):
@@ -111,32 +108,44 @@ def test_from_init_to_destroy(clouds, cloud, stack):
     before = world.left()
 
     engine.init(stack)
-    preview = engine.preview(stack)
-    assert len(preview.of("create")) == world.made == len(preview.steps)
-    assert "[unknown]" in preview.output
-    assert world.left() == before
-
-    assert engine.up(stack).of("create") == preview.of("create")
-    assert world.seconds() == TIMEOUT[stack]
-    assert engine.up(stack).steps == ()
-    assert engine.refresh(stack).steps == ()
-
-    changed = engine.up(stack, "--config", "timeout=45")
-    assert {one.name: one.changed for one in changed.steps} == world.updates
-    assert {one.op for one in changed.steps} == {"update"}
-    assert world.seconds() == 45
-
-    world.drift()
-    assert [(one.op, one.name) for one in engine.refresh(stack).steps] == [("update", world.drifted)]
-    assert engine.up(stack).of("update") == [world.drifted]
-    assert world.seconds() == 45
-    assert engine.refresh(stack).steps == ()
-
+    is_made(engine, world, stack, before)
+    is_changed(engine, world, stack)
+    is_repaired(engine, world, stack)
     assert len(engine.destroy(stack).of("delete")) == world.made
     assert world.left() == before
     assert engine.resources(stack) == []
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
     assert engine.reached_for == ()
+
+
+def is_made(engine, world, stack, before):
+    """What the preview said, which itself makes nothing; after that nothing is left to do."""
+    preview = engine.preview(stack)
+    assert len(preview.of("create")) == world.made == len(preview.steps)
+    assert "[unknown]" in preview.output
+    assert world.left() == before
+    assert engine.up(stack).of("create") == preview.of("create")
+    assert world.seconds() == TIMEOUT[stack]
+    assert engine.up(stack).steps == ()
+    assert engine.refresh(stack).steps == ()
+
+
+def is_changed(engine, world, stack):
+    """One number, and exactly what follows from it."""
+    for run in (engine.preview, engine.up):
+        steps = run(stack, "--config", "timeout=45").steps
+        assert {one.name: one.changed for one in steps} == dict(world.updates)
+        assert {one.op for one in steps} == {"update"}
+    assert world.seconds() == 45
+
+
+def is_repaired(engine, world, stack):
+    """A change behind the engine's back is found by `refresh`, and undone by `up`."""
+    world.drift()
+    assert [(one.op, one.name) for one in engine.refresh(stack).steps] == [("update", "orders-queue")]
+    assert engine.up(stack).of("update") == ["orders-queue"]
+    assert world.seconds() == 45
+    assert engine.refresh(stack).steps == ()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +164,9 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
         "a.servicebus.Queue('q', resource_group_name='g', namespace_name='n', queue_name=NAME)",
         "gcp": "import pulumi_gcp as a\na.serviceaccount.Account('q', account_id=NAME)",
     }[cloud]
-    folder = written(f"import pulumi\nNAME = pulumi.Config().require('name')\n{main}\n", config="config:\n  name: orders\n")
+    folder = written(
+        f"import pulumi\nNAME = pulumi.Config().require('name')\n{main}\n", config="config:\n  name: orders\n"
+    )
     engine = clouds.engine(cloud, folder)
     engine.init("dev")
     engine.up("dev")
@@ -233,7 +244,7 @@ def test_a_secret_stays_one(clouds, written):
     """The engine hides it in its state and in what it prints; the function gets it."""
     main = (
         "import pulumi\nimport pulumi_aws as aws\nword = pulumi.Output.secret('open sesame')\n"
-        "role = aws.iam.Role('r', assume_role_policy='{\"Version\": \"2012-10-17\", \"Statement\": []}')\n"
+        'role = aws.iam.Role(\'r\', assume_role_policy=\'{"Version": "2012-10-17", "Statement": []}\')\n'
         "aws.lambda_.Function('f', name='with-a-secret', role=role.arn, runtime='python3.12',\n"
         "    handler='a.b', code=pulumi.AssetArchive({'a.py': pulumi.StringAsset('x = 1')}),\n"
         "    environment={'variables': {'WORD': word}})\npulumi.export('word', word)\n"

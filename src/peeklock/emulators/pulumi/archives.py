@@ -16,7 +16,7 @@ def zipped(value: Mapping[str, Any], folder: Path) -> bytes:
     """A zip file. Relative paths are the program's, from `folder`. Raises OSError for a file that is not there."""
     path = value.get("path")
     if path and (folder / path).is_file():
-        return (folder / path).read_bytes()
+        return Path(folder, path).read_bytes()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(_files(value, folder)):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from peeklock.emulators.pulumi.invented import REGION
 from peeklock.emulators.pulumi.kinds import Values
+from peeklock.emulators.sqs_lambda import queue
 
 MISSING = frozenset(
     {
@@ -28,17 +28,7 @@ class Clients:
     """boto3's, at one address, for many threads. They read neither files nor variables of this machine's user."""
 
     def __init__(self, endpoint_url: str) -> None:
-        import boto3
-        import botocore.session
-
-        fixed = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
-        core = botocore.session.Session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
-        sdk: Any = boto3
-        self._session = sdk.Session(
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",  # noqa: S106 (good for nothing but an emulator)
-            botocore_session=core,
-        )
+        self._session = queue._session()  # noqa: SLF001 (it has no public name yet)
         self._endpoint = endpoint_url
         # One client of each service, made one at a time: a session is for one thread.
         # https://docs.aws.amazon.com/boto3/latest/guide/session.html
@@ -47,10 +37,9 @@ class Clients:
         }
 
     def _make(self, service: str) -> Any:
-        from botocore.config import Config
-
-        config = Config(proxies={}, retries={"total_max_attempts": 2})
-        return self._session.client(service, endpoint_url=self._endpoint, region_name=REGION, config=config)
+        config = queue._config(connect_timeout=queue.CONNECT_SECONDS, read_timeout=60.0)  # noqa: SLF001
+        with queue._making:  # noqa: SLF001
+            return self._session.client(service, endpoint_url=self._endpoint, region_name=REGION, config=config)
 
     def __getitem__(self, service: str) -> Any:
         return self._made[service]
@@ -61,12 +50,11 @@ class Clients:
 
 
 def or_none(call: Callable[..., Any], **arguments: Any) -> Any:
-    """What a call answers, or None where what it is about is not there."""
-    from botocore.exceptions import ClientError
-
+    """What a client's method answers, or None where what it is about is not there."""
+    client: Any = getattr(call, "__self__")  # noqa: B009 (mypy knows none of a callable)
     try:
         return call(**arguments)
-    except ClientError as exc:
+    except client.exceptions.ClientError as exc:
         if exc.response["Error"]["Code"] in MISSING:
             return None
         raise

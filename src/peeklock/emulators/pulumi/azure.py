@@ -17,7 +17,6 @@ RECORDED = frozenset(
         "applicationinsights:Component",
         "applicationinsights:Workbook",
         "authorization:RoleAssignment",
-        "insights:ScheduledQueryRule",
         "managedidentity:UserAssignedIdentity",
         "monitor:ActionGroup",
         "monitor:DiagnosticSetting",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.config import read
+from peeklock.emulators.servicebus.topic import Topic
 from peeklock.emulators.servicebus.world import Settings, World
 
 T = TypeVar("T")
@@ -68,8 +69,9 @@ class Bus:
                 del broker._entities[one]  # noqa: SLF001
                 broker._subscriptions.pop(one, None)  # noqa: SLF001
             topic, _, name = below.partition(SUBSCRIPTIONS.lower())
-            if name and topic in broker._entities:  # noqa: SLF001
-                broker._entities[topic].subscriptions.pop(name, None)  # noqa: SLF001
+            parent = broker._entities.get(topic)  # noqa: SLF001
+            if isinstance(parent, Topic):
+                parent.subscriptions.pop(name, None)
 
         self._in_broker(drop)
 

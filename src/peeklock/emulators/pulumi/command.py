@@ -19,6 +19,6 @@ def find(*, path: str | None = None, root: Path | None = None) -> Path:
     if built.is_file():
         return built
     raise ConfigError(
-        "there is no `pulumi`: install it (https://www.pulumi.com/docs/iac/download-install/), or have Go 1.25 or newer and"
+        "there is no `pulumi`: install it (https://www.pulumi.com/docs/iac/download-install/), or have Go 1.26 or newer and"
         f" run `make pulumi`, which builds {BUILT}"
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format
-
 from peeklock.emulators.pulumi import invented
 from peeklock.emulators.pulumi.kinds import Cloud, Kind, Values
+from peeklock.emulators.pulumi.wire import parsed, shown
 
 SETTINGS = ("httpTarget", "rateLimits", "retryConfig", "stackdriverLoggingConfig")
 PAUSED = "PAUSED"
@@ -95,7 +94,7 @@ def _message(name: str, inputs: Values) -> Any:
     from google.cloud import tasks_v2
 
     given = {key: inputs[key] for key in SETTINGS if inputs.get(key)}
-    return tasks_v2.Queue(json_format.ParseDict({"name": name, **given}, tasks_v2.Queue.pb()()))
+    return tasks_v2.Queue(parsed({"name": name, **given}, tasks_v2.Queue.pb()()))
 
 
 def _pause(client: Any, name: str, olds: Values, news: Values) -> None:
@@ -108,7 +107,7 @@ def _live(queue: Any, known: Values) -> dict[str, Any]:
     """Only what was said: the service fills the rest with its defaults."""
     from google.cloud import tasks_v2
 
-    said = json_format.MessageToDict(tasks_v2.Queue.pb(queue))
+    said = shown(tasks_v2.Queue.pb(queue))
     live = {key: _as_said(known[key], said.get(key, {})) for key in SETTINGS if key in known}
     state = PAUSED if queue.state == tasks_v2.Queue.State.PAUSED else "RUNNING"
     wanted = {"desiredState": state} if "desiredState" in known else {}

@@ -66,10 +66,14 @@ _NAMED_BY = {
 def _aws(type_: str, name: str, _: Mapping[str, Any]) -> Outputs:
     module = type_.split(":")[1].split("/", maxsplit=1)[0]
     where = f"arn:aws:{module}:{REGION}:{ACCOUNT}:"
-    arn = _AWS_ARNS.get(type_, lambda where, name: f"{where}{name}")(where, name)
+    arn = _AWS_ARNS.get(type_, _plain_arn)(where, name)
     url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
     extra: Outputs = {"url": url, "id": url} if type_ == "aws:sqs/queue:Queue" else {}
     return {"arn": arn, "region": REGION, **extra}
+
+
+def _plain_arn(where: str, name: str) -> str:
+    return where + name
 
 
 _AWS_ARNS: Mapping[str, Callable[[str, str], str]] = {
@@ -97,7 +101,7 @@ def _azure(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
         f"/{key.removesuffix('Name')}s/{inputs[key]}" for key in _PARENTS if key in inputs and inputs[key] != name
     )
     scope = inputs.get("scope", group)
-    extra = _AZURE.get(type_, lambda _: {})(name)
+    extra = _AZURE[type_](name) if type_ in _AZURE else {}
     return {"id": f"{scope}/providers/Microsoft.{module.capitalize()}{parents}/{plural}/{name}", **extra}
 
 
@@ -124,7 +128,7 @@ def _gcp(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     place = {"project": project, **({"location": inputs["location"]} if "location" in inputs else {})}
     kind = re.split("[/:]", type_)[2]
     where = f"projects/{project}/" + (f"locations/{inputs['location']}/" if "location" in inputs else "")
-    said = _GCP.get(type_, lambda where, name, _: {"id": f"{where}{kind}s/{name}"})(where, name, inputs)
+    said = _GCP[type_](where, name, inputs) if type_ in _GCP else {"id": f"{where}{kind}s/{name}"}
     return {**place, **said}
 
 

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from peeklock.emulators.pulumi.wire import empty
 
 VERSION = "3.274.1"
 """Of the language host that the engine wants: its own."""
@@ -63,7 +64,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         self.close()
-        return empty_pb2.Empty()
+        return empty()
 
     def close(self) -> None:
         """End the programs that still run."""

@@ -13,13 +13,12 @@ from concurrent import futures
 from typing import Any
 
 import grpc
-from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from peeklock.emulators.pulumi import invented, schema
 from peeklock.emulators.pulumi.kinds import Cloud, differences, named, refreshed, unknown_beyond
-from peeklock.emulators.pulumi.wire import UNKNOWN, plain, struct
+from peeklock.emulators.pulumi.wire import UNKNOWN, empty, plain, struct
 
 LARGEST = 400 << 20
 """Bytes of a message, as the engine has it."""
@@ -57,11 +56,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     def Attach(self, request: Any) -> Any:  # noqa: N802, ARG002
-        return empty_pb2.Empty()
+        return empty()
 
     @_told
     def Cancel(self, request: Any) -> Any:  # noqa: N802, ARG002
-        return empty_pb2.Empty()
+        return empty()
 
     @_told
     def CheckConfig(self, request: Any) -> Any:  # noqa: N802
@@ -146,7 +145,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         kind = self._cloud.applied.get(request.type)
         if kind is not None:
             kind.delete(request.id, plain(request.properties))
-        return empty_pb2.Empty()
+        return empty()
 
     @_told
     def Invoke(self, request: Any) -> Any:  # noqa: N802

@@ -180,7 +180,8 @@ def _container(wanted: Any, value: Any, path: str) -> Iterator[str]:
         yield f"{path}: {value!r} is no {'map' if is_map else 'list'}"
         return
     item = typing.get_args(wanted)[-1]
-    for key, one in value.items() if is_map else enumerate(value):
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, one in pairs:
         yield from _value(item, one, f"{path}[{key!r}]")
 
 

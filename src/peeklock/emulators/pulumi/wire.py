@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import rpc
 
 UNKNOWN: str = rpc.UNKNOWN
@@ -22,17 +22,32 @@ _ASSET: str = rpc._special_asset_sig  # noqa: SLF001
 _ARCHIVE: str = rpc._special_archive_sig  # noqa: SLF001
 
 
-def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
+def plain(struct: Any) -> dict[str, Any]:
     """As Python's own values: whole numbers as int, secrets opened, assets and unknowns as they are."""
     opened = _opened(json_format.MessageToDict(struct))
     return opened if isinstance(opened, dict) else {}
 
 
-def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
+def struct(values: Mapping[str, Any]) -> Any:
     """The opposite of `plain`."""
     made = struct_pb2.Struct()
     json_format.ParseDict(dict(values), made)
     return made
+
+
+def parsed(values: Mapping[str, Any], message: Any) -> Any:
+    """A protobuf message, filled from its JSON form. Raises ParseError for what it does not have."""
+    return json_format.ParseDict(dict(values), message)
+
+
+def shown(message: Any) -> dict[str, Any]:
+    """The JSON form of a protobuf message: what is 0 or empty is left out."""
+    return dict(json_format.MessageToDict(message))
+
+
+def empty() -> Any:
+    """The answer that says nothing."""
+    return empty_pb2.Empty()
 
 
 def has_unknown(value: Any) -> bool:
