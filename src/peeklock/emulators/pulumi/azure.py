@@ -36,6 +36,9 @@ RECORDED = frozenset(
         "web:AppServicePlan",
         "web:WebApp",
         "web:WebAppApplicationSettings",
+        "web:WebAppDiagnosticLogsConfiguration",
+        "web:WebAppFtpAllowed",
+        "web:WebAppScmAllowed",
     )
 )
 
