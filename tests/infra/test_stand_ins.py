@@ -11,12 +11,14 @@ import pytest
 
 from peeklock import ConfigError
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.pulumi import gcp, kinds, schema
+from peeklock.emulators.pulumi import aws, azure, gcp, kinds, schema
 from peeklock.emulators.pulumi.archives import zipped
 from peeklock.emulators.pulumi.command import find
 from peeklock.emulators.pulumi.environment import PASSED_ON, hermetic
 from peeklock.emulators.pulumi.trap import Trap
 from peeklock.emulators.pulumi.wire import SIGNATURE, UNKNOWN, has_unknown, plain, readable, struct
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from tests.support import ROOT
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,24 @@ def test_a_type_is_applied_recorded_or_refused():
         assert cloud.refusal("gcp:cloudtasks/queue:Queue") is cloud.refusal("gcp:pubsub/topic:Topic") is None
         assert "peeklock.emulators.pulumi.gcp" in cloud.refusal("gcp:compute/instance:Instance")
         assert cloud.replaces("gcp:pubsub/topic:Topic") >= {"name", "project"}
+
+
+def table(clouds):
+    """As docs/infra-engine.md has it."""
+    kinds_of = {f"{cloud.package}:": (cloud.applied, cloud.recorded) for cloud in clouds}
+    rows = [
+        (package, what, ", ".join(f"`{one.removeprefix(package)}`" for one in sorted(types)))
+        for package, both in kinds_of.items()
+        for what, types in zip(("applied", "recorded"), both, strict=True)
+    ]
+    return "\n".join(["| package | | types |", "|---|---|---|", *(f"| `{a}` | {b} | {c} |" for a, b, c in rows)])
+
+
+def test_the_manual_has_the_types():
+    """All of them, and no other."""
+    with CloudTasksEmulator() as tasks:
+        clouds = [aws.cloud("http://127.0.0.1:1", ROOT), azure.cloud(ServiceBusEmulator()), gcp.cloud(tasks)]
+        assert table(clouds) in (ROOT / "docs" / "infra-engine.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("module", ["aws", "azure", "gcp"])
