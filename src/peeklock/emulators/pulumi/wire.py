@@ -50,15 +50,6 @@ def empty() -> Any:
     return empty_pb2.Empty()
 
 
-def has_unknown(value: Any) -> bool:
-    """Whether any part of it is not known before a real run."""
-    if isinstance(value, dict):
-        return any(has_unknown(one) for one in value.values())
-    if isinstance(value, list):
-        return any(has_unknown(one) for one in value)
-    return bool(value == UNKNOWN)
-
-
 def is_asset(value: Any) -> bool:
     """Whether it is a file, a text or an archive to upload, on the wire or as `readable` says it."""
     if not isinstance(value, dict):
