@@ -12,14 +12,17 @@ MESSAGES ?= 10000
 JS := build/js/node_modules
 PEER := build/peer/bin/cloud-tasks-emulator
 PEER_VERSION := 0.1.3
+PULUMI := build/pulumi/pulumi
+PULUMI_VERSION := 3.274.1
 
-.PHONY: help replay test slow servers redis soak lint coverage bench js peer lock clean
+.PHONY: help replay test slow servers redis soak lint coverage bench js peer pulumi infra-test lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
 	@echo "make slow      the tests that take minutes or need node: the large model, deep property tests, a small soak"
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
+	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
@@ -85,6 +88,20 @@ peer: ## Build the peer of the Cloud Tasks benchmark, where cargo is
 	  echo "== building the Rust peer (about 5 minutes, once)"; \
 	  mkdir -p build && $$cargo install --quiet --locked --root build/peer cloud-tasks-emulator --version $(PEER_VERSION) >build/peer.log 2>&1 \
 	  || { tail -5 build/peer.log; echo "the peer does not build here: measured without it"; }; }
+
+# The one on PATH, or one built from its Go module: about 5 minutes, once. What Go keeps for that is in build/go.
+pulumi: ## Have the Pulumi CLI; needs pulumi or Go
+	@command -v pulumi >/dev/null || test -x $(PULUMI) || { \
+	  command -v go >/dev/null || { echo "pulumi or Go is needed: https://www.pulumi.com/docs/iac/download-install/ or https://go.dev/dl/"; exit 1; }; \
+	  echo "== building pulumi $(PULUMI_VERSION) (about 5 minutes, once)"; mkdir -p build/pulumi; \
+	  root=$$PWD; cd tools/pulumi && GOCACHE=$$root/build/go/cache GOMODCACHE=$$root/build/go/mod GOFLAGS=-modcacherw \
+	  go build -trimpath -tags osusergo,grpcnotrace -o $$root/$(PULUMI) \
+	    -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)" \
+	    github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }
+
+infra-test: $(VENV)/.dev pulumi ## The infrastructure, on the real Pulumi engine too
+	@echo "== the infrastructure, on the real Pulumi engine too (about 2 minutes)"
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/infra $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -1,0 +1,89 @@
+"""What the tables of AWS share: clients of the local server, and names as its API has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from peeklock.emulators.pulumi.invented import REGION
+from peeklock.emulators.pulumi.kinds import Values
+from peeklock.emulators.sqs_lambda import queue
+
+MISSING = frozenset(
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchEntity",
+        "NotFound",
+        "NotFoundException",
+        "QueueDoesNotExist",
+        "ResourceNotFound",
+        "ResourceNotFoundException",
+        "404",
+    }
+)
+"""Error codes of what is not there."""
+
+
+class Clients:
+    """boto3's, at one address, for many threads. They read neither files nor variables of this machine's user."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._session = queue._session()  # noqa: SLF001 (it has no public name yet)
+        self._endpoint = endpoint_url
+        # One client of each service, made one at a time: a session is for one thread.
+        # https://docs.aws.amazon.com/boto3/latest/guide/session.html
+        self._made = {
+            name: self._make(name) for name in ("sqs", "lambda", "iam", "dynamodb", "cloudwatch", "logs", "sns")
+        }
+
+    def _make(self, service: str) -> Any:
+        config = queue._config(connect_timeout=queue.CONNECT_SECONDS, read_timeout=60.0)  # noqa: SLF001
+        with queue._making:  # noqa: SLF001
+            return self._session.client(service, endpoint_url=self._endpoint, region_name=REGION, config=config)
+
+    def __getitem__(self, service: str) -> Any:
+        return self._made[service]
+
+    def close(self) -> None:
+        for client in self._made.values():
+            client.close()
+
+
+def or_none(call: Callable[..., Any], **arguments: Any) -> Any:
+    """What a client's method answers, or None where what it is about is not there."""
+    client: Any = getattr(call, "__self__")  # noqa: B009 (mypy knows none of a callable)
+    try:
+        return call(**arguments)
+    except client.exceptions.ClientError as exc:
+        if exc.response["Error"]["Code"] in MISSING:
+            return None
+        raise
+
+
+def pascal(value: Any) -> Any:
+    """Keys as AWS's API has them: `maximumConcurrency` is `MaximumConcurrency`, at all depths."""
+    if isinstance(value, dict):
+        return {name[0].upper() + name[1:]: pascal(one) for name, one in value.items()}
+    return [pascal(one) for one in value] if isinstance(value, list) else value
+
+
+def camel(value: Any) -> Any:
+    """The opposite of `pascal`."""
+    if isinstance(value, dict):
+        return {name[0].lower() + name[1:]: camel(one) for name, one in value.items()}
+    return [camel(one) for one in value] if isinstance(value, list) else value
+
+
+def chosen(values: Values, names: Mapping[str, str]) -> dict[str, Any]:
+    """Those that are there, under the API's names."""
+    return {theirs: pascal(values[ours]) for ours, theirs in names.items() if ours in values}
+
+
+def found(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The opposite of `chosen`."""
+    return {ours: camel(answer[theirs]) for ours, theirs in names.items() if theirs in answer}
+
+
+def nothing(*_: Any) -> dict[str, Any]:
+    """For what has nothing to do or to say."""
+    return {}

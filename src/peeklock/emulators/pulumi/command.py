@@ -1,0 +1,24 @@
+"""The `pulumi` command: the one on PATH, or the one that `make pulumi` built."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from peeklock.errors import ConfigError
+
+BUILT = Path("build") / "pulumi" / "pulumi"
+
+
+def find(*, path: str | None = None, root: Path | None = None) -> Path:
+    """`path` is a search path, PATH's where left out; `root` is the folder of the Makefile, the current one where left out.
+    Raises ConfigError with what to do where there is none."""
+    built = (root or Path.cwd()) / BUILT
+    if on_path := shutil.which("pulumi", path=path):
+        return Path(on_path)
+    if built.is_file():
+        return built
+    raise ConfigError(
+        "there is no `pulumi`: install it (https://www.pulumi.com/docs/iac/download-install/), or have Go 1.26 or newer and"
+        f" run `make pulumi`, which builds {BUILT}"
+    )

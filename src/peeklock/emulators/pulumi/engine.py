@@ -1,0 +1,221 @@
+"""The unmodified `pulumi` command on a program's folder, with stand-ins for the clouds, and no way to reach one.
+
+    with Engine(ROOT / "infra" / "aws", [aws.cloud(sqs.endpoint_url, ROOT / "infra" / "aws")]) as engine:
+        engine.init("dev")
+        engine.up("dev").steps              # {"create": [...]}
+        engine.outputs("dev")
+
+The folder is only read: a stack's file is copied, since the command writes its salt into it. State and settings are in a
+folder of their own, which is gone in the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
+
+from peeklock.emulators.pulumi import command
+from peeklock.emulators.pulumi.environment import hermetic
+from peeklock.emulators.pulumi.kinds import Cloud
+from peeklock.emulators.pulumi.language import Host
+from peeklock.emulators.pulumi.provider import Provider, serve
+from peeklock.emulators.pulumi.trap import Trap
+from peeklock.errors import PeeklockError
+
+LONGEST = 300.0
+"""Seconds of one command."""
+
+QUIET = frozenset({"same", "read", "refresh"})
+"""Steps that change nothing."""
+
+
+class EngineError(PeeklockError):
+    """The command failed; its text is what it printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What the engine did, or in a preview would do, to one resource."""
+
+    op: str
+    """As the engine calls it: create, update, delete, replace, create-replacement, delete-replaced, ..."""
+    urn: str
+    changed: tuple[str, ...]
+    """Names of the inputs that differ."""
+
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", 1)[1]
+
+    @property
+    def type(self) -> str:
+        return self.urn.split("::")[2].rsplit("$", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One run of the command."""
+
+    output: str
+    steps: tuple[Step, ...]
+    """Those that change something, by URN; without the stack itself and the providers."""
+
+    def of(self, op: str) -> list[str]:
+        """Names of the resources with this step."""
+        return [one.name for one in self.steps if one.op == op]
+
+
+class Engine:
+    """Within a `with`. `given` is the environment of which little is passed on (environment.PASSED_ON)."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clouds: Iterable[Cloud],
+        *,
+        pulumi: Path | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> None:
+        self._folder = folder.resolve()
+        self._clouds = tuple(clouds)
+        self._given = dict(os.environ if given is None else given)
+        self._pulumi = pulumi or command.find(path=self._given.get("PATH"))
+        self._stack = ExitStack()
+        self._trap = Trap()
+        self._environment: dict[str, str] = {}
+        self._home = Path()
+
+    def __enter__(self) -> Self:
+        """Raises whatever keeps a server from starting."""
+        with ExitStack() as stack:
+            self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peeklock-pulumi-")))
+            (self._home / "state").mkdir()
+            stack.enter_context(self._trap)
+            ports = {one.package: self._serve(stack, one) for one in self._clouds}
+            host = Host(lambda: self._for_programs)
+            server, port = serve(lambda made: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, made))
+            stack.callback(lambda: server.stop(None).wait())
+            stack.callback(host.close)
+            self._environment = hermetic(
+                self._given, home=self._home, providers=ports, language=port, trap=self._trap.port
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def _serve(stack: ExitStack, cloud: Cloud) -> int:
+        stack.callback(cloud.close)
+        server, port = serve(
+            lambda made: provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(cloud), made)
+        )
+        stack.callback(lambda: server.stop(None).wait())
+        return port
+
+    @property
+    def reached_for(self) -> tuple[str, ...]:
+        """What something under this engine tried to reach outside of this machine, in vain."""
+        return self._trap.reached_for
+
+    @property
+    def _for_programs(self) -> dict[str, str]:
+        """Without the ports of the stand-ins, which are the engine's."""
+        return {name: value for name, value in self._environment.items() if not name.startswith("PULUMI_DEBUG_")}
+
+    # -- commands
+
+    def init(self, stack: str) -> None:
+        """`pulumi stack init`, on a copy of the stack's file."""
+        copies = self._copies(stack)
+        copies.mkdir()
+        for name in ("Pulumi.yaml", f"Pulumi.{stack}.yaml"):
+            if (self._folder / name).is_file():
+                shutil.copyfile(self._folder / name, copies / name)
+        self.command("stack", "init", stack, "--no-select", cwd=copies)
+
+    def preview(self, stack: str, *options: str) -> Ran:
+        return self._run("preview", stack, *options)
+
+    def up(self, stack: str, *options: str) -> Ran:
+        return self._run("up", stack, "--yes", "--skip-preview", *options)
+
+    def refresh(self, stack: str, *options: str) -> Ran:
+        return self._run("refresh", stack, "--yes", "--skip-preview", *options)
+
+    def destroy(self, stack: str, *options: str) -> Ran:
+        return self._run("destroy", stack, "--yes", "--skip-preview", *options)
+
+    def outputs(self, stack: str) -> Any:
+        """What the program exported."""
+        return json.loads(self.command("stack", "output", "--json", "--stack", stack))
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """The state's, in the engine's own form (`pulumi stack export`)."""
+        exported = json.loads(self.command("stack", "export", "--stack", stack))
+        return list(exported["deployment"].get("resources", []))
+
+    def command(self, *arguments: str, cwd: Path | None = None) -> str:
+        """Any command; returns what it printed. Raises EngineError when it fails."""
+        ran = subprocess.run(  # noqa: S603 (the command that was found)
+            [str(self._pulumi), *arguments, "--non-interactive", "--color", "never", "-C", str(cwd or self._folder)],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise EngineError(f"pulumi {' '.join(arguments)}:\n{ran.stdout}{ran.stderr}")
+        return ran.stdout
+
+    def _copies(self, stack: str) -> Path:
+        return self._home / f"of-{stack}"
+
+    def _run(self, verb: str, stack: str, *options: str) -> Ran:
+        log = self._home / "events.json"
+        log.unlink(missing_ok=True)
+        file = self._copies(stack) / f"Pulumi.{stack}.yaml"
+        output = self.command(
+            verb,
+            "--stack",
+            stack,
+            "--config-file",
+            str(file),
+            "--event-log",
+            str(log),
+            "--suppress-permalink=true",
+            *options,
+        )
+        return _ran(output, log.read_text(encoding="utf-8"))
+
+
+def _ran(output: str, log: str) -> Ran:
+    """What is to be done is said before it; what a refresh found is said after it, of the same resource."""
+    said: dict[tuple[str, str], Step] = {}
+    for line in log.splitlines():
+        event = json.loads(line)
+        before, after = event.get("resourcePreEvent"), event.get("resOutputsEvent")
+        metadata = (before or after or {}).get("metadata")
+        if metadata and not metadata["type"].startswith("pulumi:"):
+            step = _step(metadata)
+            said.setdefault((step.urn, step.op), step)
+    steps = [one for _, one in sorted(said.items()) if one.op not in QUIET]
+    return Ran(output=output, steps=tuple(steps))
+
+
+def _step(metadata: Mapping[str, Any]) -> Step:
+    changed = metadata.get("diffs") or metadata.get("detailedDiff") or ()
+    return Step(op=metadata["op"], urn=metadata["urn"], changed=tuple(sorted(changed)))

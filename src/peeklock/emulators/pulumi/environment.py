@@ -1,0 +1,75 @@
+"""The environment of `pulumi` on this machine: what it needs, and nothing that leads to a cloud.
+
+Only the variables listed here are passed on, so that credentials, profiles and endpoints of the user are left out
+whatever they are called. Files of credentials are looked for in an empty home; metadata services are switched off; and
+the proxy of all that goes further than this machine is a trap (`trap.Trap`).
+https://www.pulumi.com/docs/iac/cli/environment-variables/
+https://boto3.amazonaws.com/v1/documentation/api/latest/guide/configuration.html#using-environment-variables
+https://cloud.google.com/python/docs/reference/google-auth/latest (GCE_METADATA_*, NO_GCE_CHECK)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+PASSED_ON = frozenset(
+    {
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "PYTHONPATH",
+        "VIRTUAL_ENV",
+        "SYSTEMROOT",
+        "COVERAGE_PROCESS_CONFIG",
+        "COVERAGE_PROCESS_START",
+    }
+)
+
+LOCAL = "127.0.0.1,localhost,::1"
+
+
+def hermetic(
+    given: Mapping[str, str], *, home: Path, providers: Mapping[str, int], language: int, trap: int
+) -> dict[str, str]:
+    """For the command and all that it starts.
+
+    `home` has the state and the settings of this run, and is the user's home too; `providers` are the ports of the
+    stand-ins by package, `language` is the language host's, `trap` the proxy's. PULUMI_DEBUG_PROVIDERS is for this
+    environment only: where it is exported, an ordinary `pulumi up` writes invented ids into a real state.
+    """
+    nowhere = str(home / "nowhere")
+    return {
+        **{name: given[name] for name in sorted(PASSED_ON & set(given))},
+        **_pulumi(home),
+        "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in sorted(providers.items())),
+        "PULUMI_DEBUG_LANGUAGES": f"python:{language}",
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), nowhere),
+        **dict.fromkeys(("AZURE_CONFIG_DIR", "CLOUDSDK_CONFIG"), nowhere),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_GCE_CHECK": "true",
+        **dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), f"127.0.0.1:{trap}"),
+        **_proxies(f"http://127.0.0.1:{trap}"),
+    }
+
+
+def _pulumi(home: Path) -> dict[str, str]:
+    return {
+        "PULUMI_HOME": str(home / "pulumi"),
+        "PULUMI_BACKEND_URL": (home / "state").as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
+        "PULUMI_DEBUG_COMMANDS": "true",  # for --event-log
+    }
+
+
+def _proxies(url: str) -> dict[str, str]:
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    both = [*names, *(name.lower() for name in names)]
+    return {**dict.fromkeys(both, url), "NO_PROXY": LOCAL, "no_proxy": LOCAL}

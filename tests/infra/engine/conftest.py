@@ -1,0 +1,67 @@
+"""The engine on a program's folder, with each cloud's emulator beside it. Without the command these tests fail."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from peeklock.emulators.pulumi import aws, azure, command, gcp
+from peeklock.emulators.pulumi.engine import Engine
+from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.sqs_server import SqsServer
+from tests.support import ROOT
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+class Clouds:
+    """Starts an emulator with its first use."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.server: Any = None
+
+    def aws(self, folder: Path) -> Any:
+        """With an empty moto: what it holds is the process's."""
+        self.server = self._stack.enter_context(SqsServer())
+        urllib.request.urlopen(f"{self.server.endpoint_url}/moto-api/reset", b"", timeout=10).close()
+        return aws.cloud(self.server.endpoint_url, folder)
+
+    def azure(self, folder: Path) -> Any:
+        self.server = self._stack.enter_context(ServiceBusEmulator())
+        return azure.cloud(self.server)
+
+    def gcp(self, folder: Path) -> Any:
+        self.server = self._stack.enter_context(CloudTasksEmulator())
+        return gcp.cloud(self.server)
+
+    def engine(self, name: str, folder: Path, **options: Any) -> Engine:
+        cloud = getattr(self, name)(folder)
+        return self._stack.enter_context(Engine(folder, [cloud], pulumi=command.find(root=ROOT), **options))
+
+
+@pytest.fixture
+def clouds() -> Iterator[Clouds]:
+    with ExitStack() as stack:
+        yield Clouds(stack)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """A program of the text, in a folder of its own."""
+
+    def write(main: str, *, project: str = "name: shop\nruntime: python\n", config: str = "config: {}\n") -> Path:
+        folder = tmp_path / "program"
+        folder.mkdir(exist_ok=True)
+        (folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+        (folder / "Pulumi.dev.yaml").write_text(config, encoding="utf-8")
+        (folder / "__main__.py").write_text(main, encoding="utf-8")
+        return folder
+
+    return write

@@ -1,0 +1,258 @@
+"""The unmodified `pulumi` command, from `stack init` to `destroy`, read back from the emulators with the real SDKs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from peeklock.emulators.pulumi.aws_api import Clients
+from peeklock.emulators.pulumi.bus import Bus
+from tests.infra.engine.conftest import PROGRAMS
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
+
+TIMEOUT = {"dev": 30, "prod": 60}
+
+
+class Aws:
+    """What moto has, and how the world changes behind the engine's back."""
+
+    updates = tuple({"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}.items())
+    made = 17
+
+    def __init__(self, server):
+        self.clients = Clients(server.endpoint_url)
+
+    def seconds(self):
+        url = self.clients["sqs"].get_queue_url(QueueName="orders")["QueueUrl"]
+        said = self.clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+        return int(said["Attributes"]["VisibilityTimeout"]) / 6
+
+    def drift(self):
+        url = self.clients["sqs"].get_queue_url(QueueName="orders")["QueueUrl"]
+        policy = self.clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]
+        self.clients["sqs"].set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "5", **policy})
+
+    def left(self):
+        return [
+            *self.clients["sqs"].list_queues().get("QueueUrls", []),
+            *self.clients["lambda"].list_functions()["Functions"],
+            *self.clients["lambda"].list_event_source_mappings()["EventSourceMappings"],
+            *self.clients["iam"].list_roles()["Roles"],
+            *self.clients["dynamodb"].list_tables()["TableNames"],
+            *self.clients["cloudwatch"].describe_alarms()["MetricAlarms"],
+            *self.clients["logs"].describe_log_groups()["logGroups"],
+            *self.clients["sns"].list_topics()["Topics"],
+        ]
+
+
+class Azure:
+    updates = tuple({"orders-queue": ("lockDuration",)}.items())
+    made = 15
+
+    def __init__(self, server):
+        self.server, self.bus = server, Bus(server)
+
+    def seconds(self):
+        with ServiceBusClient.from_connection_string(self.server.connection_string) as client:
+            with client.get_queue_sender("orders") as sender:
+                sender.send_messages(ServiceBusMessage(b"one"))
+            with client.get_queue_receiver("orders") as receiver:
+                (message,) = receiver.receive_messages(max_wait_time=10)
+                locked = message.locked_until_utc - datetime.now(UTC)
+                receiver.complete_message(message)
+        return round(locked.total_seconds() / 5) * 5
+
+    def drift(self):
+        self.bus.change("Queue", "orders", {"LockDuration": "PT5S"})
+
+    def left(self):
+        return [path for path in ("orders", "orders-events", "bills", "bills-events") if self.bus.settings(path)]
+
+
+class Gcp:
+    updates = tuple({"orders-function": ("serviceConfig",), "orders-queue": ("retryConfig",)}.items())
+    made = 14
+
+    def __init__(self, server):
+        self.client = server.client()
+        self.parent = "projects/example-project/locations/europe-west1"
+
+    def seconds(self):
+        (queue,) = self.client.list_queues(parent=self.parent)
+        return queue.retry_config.max_backoff.total_seconds() / 30
+
+    def drift(self):
+        (queue,) = self.client.list_queues(parent=self.parent)
+        queue.retry_config.max_attempts = 3
+        self.client.update_queue(queue=queue)
+
+    def left(self):
+        return list(self.client.list_queues(parent=self.parent))
+
+
+WORLDS = {"aws": Aws, "azure": Azure, "gcp": Gcp}
+
+
+@pytest.mark.parametrize("stack", TIMEOUT)
+@pytest.mark.parametrize("cloud", WORLDS)
+def test_from_init_to_destroy(clouds, cloud, stack):
+    """Each command changes what it says and nothing else, and the project's files not at all."""
+    folder = PROGRAMS / cloud
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    engine = clouds.engine(cloud, folder)
+    world = WORLDS[cloud](clouds.server)
+    before = world.left()
+
+    engine.init(stack)
+    is_made(engine, world, stack, before)
+    is_changed(engine, world, stack)
+    is_repaired(engine, world, stack)
+    assert len(engine.destroy(stack).of("delete")) == world.made
+    assert world.left() == before
+    assert engine.resources(stack) == []
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == files
+    assert engine.reached_for == ()
+
+
+def is_made(engine, world, stack, before):
+    """What the preview said, which itself makes nothing; after that nothing is left to do."""
+    preview = engine.preview(stack)
+    assert len(preview.of("create")) == world.made == len(preview.steps)
+    assert "[unknown]" in preview.output
+    assert world.left() == before
+    assert engine.up(stack).of("create") == preview.of("create")
+    assert world.seconds() == TIMEOUT[stack]
+    assert engine.up(stack).steps == ()
+    assert engine.refresh(stack).steps == ()
+
+
+def is_changed(engine, world, stack):
+    """One number, and exactly what follows from it."""
+    for run in (engine.preview, engine.up):
+        steps = run(stack, "--config", "timeout=45").steps
+        assert {one.name: one.changed for one in steps} == dict(world.updates)
+        assert {one.op for one in steps} == {"update"}
+    assert world.seconds() == 45
+
+
+def is_repaired(engine, world, stack):
+    """A change behind the engine's back is found by `refresh`, and undone by `up`."""
+    world.drift()
+    assert [(one.op, one.name) for one in engine.refresh(stack).steps] == [("update", "orders-queue")]
+    assert engine.up(stack).of("update") == ["orders-queue"]
+    assert world.seconds() == 45
+    assert engine.refresh(stack).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("cloud", "type_"),
+    [
+        ("aws", "aws:sqs/queue:Queue"),
+        ("azure", "azure-native:servicebus:Queue"),
+        ("gcp", "gcp:serviceaccount/account:Account"),
+    ],
+)
+def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
+    """And the old one goes after that; what depends on it follows."""
+    main = {
+        "aws": "import pulumi_aws as a\na.sqs.Queue('q', name=NAME)",
+        "azure": "import pulumi_azure_native as a\n"
+        "a.servicebus.Queue('q', resource_group_name='g', namespace_name='n', queue_name=NAME)",
+        "gcp": "import pulumi_gcp as a\na.serviceaccount.Account('q', account_id=NAME)",
+    }[cloud]
+    folder = written(
+        f"import pulumi\nNAME = pulumi.Config().require('name')\n{main}\n", config="config:\n  name: orders\n"
+    )
+    engine = clouds.engine(cloud, folder)
+    engine.init("dev")
+    engine.up("dev")
+    again = engine.up("dev", "--config", "name=bills")
+    assert [one.op for one in again.steps] == ["create-replacement", "delete-replaced", "replace"]
+    assert {one.type for one in again.steps} == {type_}
+    assert len([one for one in engine.resources("dev") if one["type"] == type_]) == 1
+
+
+def test_what_is_protected_stays(clouds, written):
+    """Neither `destroy` nor a replacement gets past it, and the emulator keeps it."""
+    main = (
+        "import pulumi\nimport pulumi_aws as aws\n"
+        "aws.sqs.Queue('q', name=pulumi.Config().require('name'), opts=pulumi.ResourceOptions(protect=True))\n"
+    )
+    engine = clouds.engine("aws", written(main, config="config:\n  name: kept-orders\n"))
+    engine.init("dev")
+    engine.up("dev")
+    for command in (lambda: engine.destroy("dev"), lambda: engine.up("dev", "--config", "name=kept-bills")):
+        with pytest.raises(Exception, match="protect"):
+            command()
+    assert Clients(clouds.server.endpoint_url)["sqs"].get_queue_url(QueueName="kept-orders")
+
+
+def test_a_function_as_it_was_made(clouds):
+    """Its mapping is disabled in moto, which would run it itself, and enabled by what the engine knows."""
+    engine = clouds.engine("aws", PROGRAMS / "aws")
+    engine.init("dev")
+    engine.up("dev")
+    aws = Clients(clouds.server.endpoint_url)
+    outputs = engine.outputs("dev")
+    (mapping,) = [
+        one
+        for one in aws["lambda"].list_event_source_mappings()["EventSourceMappings"]
+        if one["EventSourceArn"].endswith(":orders")
+    ]
+    assert (mapping["State"], mapping["BatchSize"]) == ("Disabled", 10)
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+    (known,) = [one for one in engine.resources("dev") if one["type"].endswith(":EventSourceMapping")]
+    assert known["outputs"]["state"] == "Enabled"
+    function = aws["lambda"].get_function(FunctionName=mapping["FunctionArn"].rsplit(":", 1)[1])["Configuration"]
+    assert (function["Timeout"], function["MemorySize"], function["Architectures"]) == (30, 512, ["arm64"])
+    assert function["Environment"]["Variables"]["PEEKLOCK_STORE"].startswith("dynamodb://orders-store-")
+    aws["sqs"].send_message(QueueUrl=outputs["queue"], MessageBody="one")
+    (message,) = aws["sqs"].receive_message(
+        QueueUrl=outputs["queue"], AttributeNames=["ApproximateReceiveCount"], WaitTimeSeconds=0
+    )["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+    attributes = aws["sqs"].get_queue_attributes(QueueUrl=outputs["queue"], AttributeNames=["All"])["Attributes"]
+    assert json.loads(attributes["RedrivePolicy"])["maxReceiveCount"] == 1000
+    assert "sqs:*" in attributes["Policy"]
+    engine.destroy("dev")
+
+
+def test_ones_own_queue_is_read_only(clouds, written):
+    """Looked up by its address or its name; neither `up` nor `destroy` touches it. One that is not there is an error."""
+    main = (
+        "import pulumi\nimport pulumi_aws as aws\nurl = pulumi.Config().require('url')\n"
+        "theirs = aws.sqs.Queue.get('theirs', url)\n"
+        "pulumi.export('seen', [theirs.arn, theirs.visibility_timeout_seconds, aws.sqs.get_queue(name='theirs').arn])\n"
+    )
+    engine = clouds.engine("aws", written(main))
+    url = clouds.server.queue("theirs", VisibilityTimeout=77)
+    engine.init("dev")
+    assert engine.up("dev", "--config", f"url={url}").steps == ()
+    arn = "arn:aws:sqs:eu-west-1:123456789012:theirs"
+    assert engine.outputs("dev")["seen"] == [arn, 77, arn]
+    engine.destroy("dev")
+    assert clouds.server.client.get_queue_url(QueueName="theirs")["QueueUrl"] == url
+    with pytest.raises(Exception, match="does not exist"):
+        engine.up("dev", "--config", f"url={url}-not")
+
+
+def test_a_secret_stays_one(clouds, written):
+    """The engine hides it in its state and in what it prints; the function gets it."""
+    main = (
+        "import pulumi\nimport pulumi_aws as aws\nword = pulumi.Output.secret('open sesame')\n"
+        'role = aws.iam.Role(\'r\', assume_role_policy=\'{"Version": "2012-10-17", "Statement": []}\')\n'
+        "aws.lambda_.Function('f', name='with-a-secret', role=role.arn, runtime='python3.12',\n"
+        "    handler='a.b', code=pulumi.AssetArchive({'a.py': pulumi.StringAsset('x = 1')}),\n"
+        "    environment={'variables': {'WORD': word}})\npulumi.export('word', word)\n"
+    )
+    engine = clouds.engine("aws", written(main))
+    engine.init("dev")
+    output = engine.up("dev").output
+    assert "[secret]" in output
+    assert "open sesame" not in output + json.dumps(engine.resources("dev"))
+    function = Clients(clouds.server.endpoint_url)["lambda"].get_function(FunctionName="with-a-secret")
+    assert function["Configuration"]["Environment"]["Variables"] == {"WORD": "open sesame"}
