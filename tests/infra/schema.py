@@ -1,0 +1,17 @@
+"""Every registration against the installed SDK's own types.
+
+The rules are `peeklock.emulators.pulumi.schema`, which the stand-in providers use too: take that package along.
+"""
+
+from __future__ import annotations
+
+from peeklock.emulators.pulumi import schema
+from tests.infra.recording import Registration
+
+
+def problems(registration: Registration) -> list[str]:
+    """What the SDK's types say against it, each as `type name: where: what`. Components have no types and no problems."""
+    if not registration.custom or registration.read or registration.type.startswith("pulumi:"):
+        return []
+    found = schema.problems(registration.type, registration.inputs)
+    return [f"{registration.type} {registration.name}: {one}" for one in found]
