@@ -26,7 +26,9 @@ def bundled(path: Path) -> Path:
 def program(tmp_path: Path, stack: str, **options: Any) -> Recorded:
     """infra/azure, run for a stack in a copy of its folder that has a bundle where the program looks for one."""
     folder = tmp_path / "infra" / "azure"
-    shutil.copytree(ROOT / "infra" / "azure", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "infra" / "azure", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".venv")
+    )
     bundled(tmp_path / "build" / "bundle" / "azure.zip")
     return recording.run_program(folder, stack, **options)
 
