@@ -1,0 +1,62 @@
+"""The dashboard, as data: a row a consumer, with its queue, its letters, its work and where the alarms are.
+
+https://learn.microsoft.com/azure/azure-portal/azure-portal-dashboards-structure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+CHART = "Extension/HubsExtension/PartType/MonitorChartPart"
+MARKDOWN = "Extension/HubsExtension/PartType/MarkdownPart"
+WIDTH, HEIGHT = 6, 4
+"""Of a chart, in the grid's cells."""
+
+MEAN, TOTAL, MOST = 4, 1, 3
+"""The portal's numbers for the aggregations average, total and maximum."""
+
+
+def parts(name: str, namespace: str, consumers: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """The tiles, as the SDK takes them. `namespace`: its resource's id. `consumers`: the names of each one's queue and of its letters."""
+    tiles = [_tile(0, 0, _markdown(name), height=1, width=3 * WIDTH)]
+    for row, (queue, letters) in enumerate(consumers):
+        charts = (
+            _chart(f"{queue}: messages", namespace, queue, (("ActiveMessages", MEAN), ("ScheduledMessages", MEAN))),
+            _chart(f"{queue}: in and out", namespace, queue, (("IncomingMessages", TOTAL), ("CompleteMessage", TOTAL))),
+            _chart(f"{queue}: letters", namespace, letters, (("ActiveMessages", MOST),)),
+        )
+        tiles += [_tile(n * WIDTH, 1 + row * HEIGHT, chart) for n, chart in enumerate(charts)]
+    return tiles
+
+
+def _tile(x: int, y: int, metadata: dict[str, Any], *, height: int = HEIGHT, width: int = WIDTH) -> dict[str, Any]:
+    return {"position": {"x": x, "y": y, "col_span": width, "row_span": height}, "metadata": metadata}
+
+
+def _markdown(name: str) -> dict[str, Any]:
+    text = "Failures, latency and utilisation are asked of the logs by the alarms; docs/infra-azure.md has the queries."
+    return {
+        "type": MARKDOWN,
+        "inputs": [],
+        "settings": {"content": {"settings": {"title": name, "subtitle": "", "content": text}}},
+    }
+
+
+def _chart(title: str, namespace: str, entity: str, metrics: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    shown = [
+        {
+            "resourceMetadata": {"id": namespace},
+            "name": metric,
+            "aggregationType": kind,
+            "namespace": "microsoft.servicebus/namespaces",
+        }
+        for metric, kind in metrics
+    ]
+    entities = {"filters": [{"key": "EntityName", "operator": 0, "values": [entity]}]}
+    chart = {"title": title, "metrics": shown, "filterCollection": entities, "visualization": {"chartType": 2}}
+    return {
+        "type": CHART,
+        "inputs": [],
+        "settings": {"content": {"options": {"chart": chart}}},
+    }

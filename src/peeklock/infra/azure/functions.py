@@ -1,0 +1,160 @@
+"""A consumer's function app on Flex Consumption, and its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi_azure_native import resources, storage, web
+
+from peeklock.infra.azure import naming
+from peeklock.infra.azure.package import PACKAGE
+from peeklock.infra.azure.shared import Shared
+from peeklock.infra.settings.azure import Settings
+
+PYTHON = "3.12"
+"""The newest that azure-functions 1.x runs on, as the bundle is built for.
+https://learn.microsoft.com/azure/azure-functions/supported-languages"""
+
+
+def function_app(
+    shared: Shared,
+    name: str,
+    settings: Settings,
+    *,
+    identity: Any,
+    environment: Any,
+    tags: Mapping[str, str],
+    parent: pulumi.Resource,
+    after: Sequence[pulumi.Resource],
+) -> Any:
+    """The app, alone on its plan, as Flex Consumption wants it; made after what it may do was granted."""
+    base = naming.function_app(shared.app, name)
+    plan, container = _plan(shared, base, tags, parent), _container(shared, name, base, parent)
+    return web.WebApp(
+        base,
+        resource_group_name=shared.group,
+        kind="functionapp,linux",
+        reserved=True,
+        server_farm_id=plan.id,
+        https_only=True,
+        identity={
+            "type": web.ManagedServiceIdentityType.USER_ASSIGNED,
+            "user_assigned_identities": [identity.id],
+        },
+        key_vault_reference_identity=identity.id,
+        virtual_network_subnet_id=shared.subnet,
+        function_app_config=_config(shared, settings, container, identity),
+        site_config={
+            "min_tls_version": web.SupportedTlsVersions.SUPPORTED_TLS_VERSIONS_1_2,
+            "app_settings": environment.apply(lambda told: [{"name": key, "value": told[key]} for key in sorted(told)]),
+        },
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
+    )
+
+
+def _plan(shared: Shared, base: str, tags: Mapping[str, str], parent: pulumi.Resource) -> Any:
+    return web.AppServicePlan(
+        base,
+        resource_group_name=shared.group,
+        kind="functionapp",
+        reserved=True,
+        sku={"name": "FC1", "tier": "FlexConsumption"},
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def _container(shared: Shared, name: str, base: str, parent: pulumi.Resource) -> Any:
+    """Where the platform keeps what it has deployed."""
+    return storage.BlobContainer(
+        f"{base}-code",
+        account_name=shared.host.name,
+        resource_group_name=shared.group,
+        container_name=f"code-{naming.host_id(shared.app, name, pulumi.get_stack())}",
+        public_access=storage.PublicAccess.NONE,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def _config(shared: Shared, settings: Settings, container: Any, identity: Any) -> dict[str, Any]:
+    where = pulumi.Output.all(shared.host.name, container.name).apply(
+        lambda made: f"https://{made[0]}.blob.core.windows.net/{made[1]}"
+    )
+    return {
+        "deployment": {
+            "storage": {
+                "type": web.FunctionsDeploymentStorageType.BLOB_CONTAINER,
+                "value": where,
+                "authentication": {
+                    "type": web.AuthenticationType.USER_ASSIGNED_IDENTITY,
+                    "user_assigned_identity_resource_id": identity.id,
+                },
+            }
+        },
+        "runtime": {"name": web.RuntimeName.PYTHON, "version": PYTHON},
+        "scale_and_concurrency": {
+            "instance_memory_mb": settings.memory,
+            "maximum_instance_count": settings.instances,
+        },
+    }
+
+
+def no_passwords(shared: Shared, name: str, app: Any, parent: pulumi.Resource) -> None:
+    """Publishing by user name and password is off, over FTP and over the deployment site."""
+    for kind, resource in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
+        resource(
+            f"{naming.function_app(shared.app, name)}-{kind}",
+            name=app.name,
+            resource_group_name=shared.group,
+            allow=False,
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+
+
+def deployed(shared: Shared, name: str, app: Any, package: tuple[Path, str], parent: pulumi.Resource) -> None:
+    """Upload the package under its digest, and have the platform deploy it: other contents are another address, and only
+    that deploys anew. https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#deployment-package"""
+    path, digest = package
+    base = naming.function_app(shared.app, name)
+    blob = storage.Blob(
+        f"{base}-package",
+        account_name=shared.code.name,
+        container_name=shared.packages.name,
+        resource_group_name=shared.group,
+        blob_name=f"{name}/{digest}/{PACKAGE}",
+        source=pulumi.FileAsset(str(path)),
+        type=storage.BlobType.BLOCK,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    uri = pulumi.Output.all(shared.code.name, shared.packages.name, blob.name).apply(
+        lambda made: f"https://{made[0]}.blob.core.windows.net/{made[1]}/{made[2]}"
+    )
+    resources.Deployment(
+        f"{base}-deploy",
+        resource_group_name=shared.group,
+        properties={
+            "mode": resources.DeploymentMode.INCREMENTAL,
+            "template": pulumi.Output.all(app.name, uri).apply(lambda made: one_deploy(*made)),
+        },
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[app, blob]),
+    )
+
+
+def one_deploy(app: str, uri: str) -> dict[str, Any]:
+    """The template: the SDK has no class for this resource, which can be put and not read."""
+    return {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0",
+        "resources": [
+            {
+                "type": "Microsoft.Web/sites/extensions",
+                "apiVersion": "2022-09-01",
+                "name": f"{app}/onedeploy",
+                "properties": {"packageUri": uri, "remoteBuild": False},
+            }
+        ],
+    }

@@ -1,0 +1,71 @@
+"""What a consumer's identity may do, computed from what the consumer does. Nothing else is granted, and no key is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from peeklock.queue import Queue
+
+ROLES = "https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"
+
+
+class Role(Enum):
+    """Built-in roles by their ids, which are the same in every tenant. See ROLES."""
+
+    SERVICE_BUS_DATA_RECEIVER = "4f6d3b9b-027b-4f4c-9142-0e5a2a2247e0"
+    SERVICE_BUS_DATA_SENDER = "69a216fc-b8fb-44d8-bc22-1f3c2cd27a39"
+    STORAGE_BLOB_DATA_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"
+    STORAGE_BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"
+    STORAGE_TABLE_DATA_CONTRIBUTOR = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
+    MONITORING_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"
+
+    def definition(self, scope: str) -> str:
+        """The role's id as the platform returns it: in the subscription of what it is granted on."""
+        subscription = "/".join(scope.split("/")[:3]) if scope.startswith("/subscriptions/") else ""
+        return f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One role on one thing."""
+
+    name: str
+    """Unique within the consumer; names the resource."""
+    role: Role
+    on: str
+    """`queue`, `letters`, `table`, `host`, `packages` or `telemetry`; or `queue:<name>` of another consumer."""
+    why: str
+
+
+def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
+    """The grants of a consumer of `queue` that sends to `uses`.
+
+    The receiver's role may not read the queue's length; the platform then scales by what it has peeked.
+    """
+    return (
+        Grant(name="receive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="queue", why="takes messages and settles them"),
+        *_copies(queue),
+        Grant(name="letter", role=Role.SERVICE_BUS_DATA_SENDER, on="letters", why="dead-letters with a reason"),
+        *(
+            Grant(name=f"send-{one.name}", role=Role.SERVICE_BUS_DATA_SENDER, on=f"queue:{one.name}", why="sends to it")
+            for one in uses
+            if one.name != queue.name or queue.fifo
+        ),
+        Grant(
+            name="remember", role=Role.STORAGE_TABLE_DATA_CONTRIBUTOR, on="table", why="claims keys and records results"
+        ),
+        Grant(
+            name="host", role=Role.STORAGE_BLOB_DATA_OWNER, on="host", why="the host's leases, and its code's container"
+        ),
+        Grant(name="code", role=Role.STORAGE_BLOB_DATA_READER, on="packages", why="deployment fetches the package"),
+        Grant(name="tell", role=Role.MONITORING_METRICS_PUBLISHER, on="telemetry", why="logs without a key"),
+    )
+
+
+def _copies(queue: Queue) -> tuple[Grant, ...]:
+    """A message of a session is never copied: its delay is waited out under the lock."""
+    if queue.fifo:
+        return ()
+    return (Grant(name="delay", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="publishes delayed copies"),)

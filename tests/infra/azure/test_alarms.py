@@ -1,0 +1,144 @@
+"""The six alarms: which metric, which statistic, and queries that read the record that is written."""
+
+from __future__ import annotations
+
+import logging
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from handlers.orders.queue import ORDERS
+from peeklock import ConfigError, Message, Queue
+from peeklock.infra.azure.alarms import FAILED, MetricAlarm, QueryAlarm, alarms, period
+from peeklock.infra.options import Capacity, Thresholds
+from peeklock.infra.settings.azure import of
+from peeklock.observe import fields, record
+from peeklock.outcome import Disposition, Outcome, Reason
+
+
+def made(thresholds=None, *, queue=ORDERS, capacity=None):
+    settings = of(queue, capacity or Capacity(batch=1))
+    found = alarms(queue, settings, thresholds or Thresholds(), app="shop-orders", letters="orders-letters")
+    return {one.name: one for one in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "entity", "metric", "statistic", "threshold", "window", "every"),
+    [
+        ("length", "high", "orders", "Messages", "Average", 10_000, 300, 60),
+        ("letters", "high", "orders-letters", "ActiveMessages", "Maximum", 0, 300, 60),
+        ("age", "medium", "orders", "ActiveMessages", "Minimum", 0, 3600, 300),
+    ],
+)
+def test_metrics(name, severity, entity, metric, statistic, threshold, window, every):
+    """Of one entity of the namespace."""
+    says = made()[name].says
+    assert made()[name] == MetricAlarm(
+        name=name,
+        severity=severity,
+        says=says,
+        entity=entity,
+        metric=metric,
+        statistic=statistic,
+        threshold=threshold,
+        window=window,
+        every=every,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "column", "threshold", "failing", "periods", "window"),
+    [
+        ("failures", "medium", "failures", 5.0, 2, 3, 300),
+        ("latency", "medium", "latency", 60.0, 1, 1, 300),
+        ("utilisation", "low", "utilisation", 90.0, 1, 1, 900),
+    ],
+)
+def test_queries(name, severity, column, threshold, failing, periods, window):
+    """Each ends in the column that is compared."""
+    one = made()[name]
+    assert isinstance(one, QueryAlarm)
+    assert (one.severity, one.column, one.threshold) == (severity, column, threshold)
+    assert (one.failing, one.periods, one.window) == (failing, periods, window)
+    assert f"{column} = " in one.query
+
+
+@pytest.mark.parametrize(("age", "window"), [(60, 60), (61, 300), (900, 900), (3601, 21_600), (86_400, 86_400)])
+def test_the_window_of_age(age, window):
+    """The shortest that an alert offers and that is long enough."""
+    assert made(Thresholds(age=age))["age"].window == window
+
+
+def test_an_age_that_no_alert_covers():
+    """Says the longest."""
+    with pytest.raises(ConfigError, match="age=86401, but an alert looks back at most 86400 s; lower age"):
+        made(Thresholds(age=86_401))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60, "PT1M"), (3600, "PT1H"), (86_400, "PT24H")])
+def test_periods(seconds, text):
+    """A day is written in hours."""
+    assert period(seconds) == text
+
+
+def settled(reason, disposition, queue="orders"):
+    message = Message(id="m-1", body=b"", queue=queue, delivery=1, attributes={}, raw=None)
+    outcome = Outcome(disposition=disposition, reason=reason, attempt=1, detail="queue=other reason=done")
+    return SimpleNamespace(message=message, outcome=outcome, key="m-1", duration=0.5)
+
+
+def line(one, caplog) -> str:
+    with caplog.at_level(logging.INFO, "peeklock"):
+        record("peeklock.settled %s", fields("servicebus", one), level=logging.INFO)
+    return caplog.records[-1].getMessage()
+
+
+def extracts(query: str) -> dict[str, str]:
+    """The query's columns and the patterns that fill them. KQL's RE2 reads these as `re` does."""
+    return dict(re.findall(r'(\w+) = (?:todouble\()?extract\(@"([^"]+)", 1, Message\)', query))
+
+
+@pytest.mark.parametrize("reason", FAILED)
+def test_a_failure_is_read_as_one(reason, caplog):
+    """From the text that is really logged, whatever its details say further on."""
+    text = line(settled(reason, Disposition.DEAD_LETTER), caplog)
+    query = made()["failures"].query
+    assert text.startswith("peeklock.settled ")
+    assert re.search(extracts(query)["queue"], text)[1] == "orders"
+    assert f'"{re.search(extracts(query)["reason"], text)[1]}"' in query
+
+
+def test_a_success_is_none(caplog):
+    """Nor is a message that comes back without an attempt."""
+    query = made()["failures"].query
+    for reason in (Reason.DONE, Reason.BUSY, Reason.HALTED, Reason.DUPLICATE):
+        text = line(settled(reason, Disposition.COMPLETE), caplog)
+        assert f'"{re.search(extracts(query)["reason"], text)[1]}"' not in query
+
+
+def test_latency_is_told(caplog):
+    """The record has the number that the query reads."""
+    text = line(settled(Reason.DONE, Disposition.COMPLETE), caplog)
+    assert re.search(extracts(made()["latency"].query)["latency_ms"], text)
+
+
+def test_utilisation_is_of_all_slots():
+    """Instances times calls; and over a window that has long events in it."""
+    query = made(capacity=Capacity(batch=1, parallel=4, instances=50))["utilisation"].query
+    assert "busy_ms / (200 * 900 * 1000.0)" in query
+    slow = made(queue=Queue("orders", timeout=1800), capacity=Capacity(batch=1))["utilisation"]
+    assert slow.window == 21_600
+
+
+def test_thresholds_are_the_stacks():
+    """Each where it belongs."""
+    found = made(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
+    assert {name: one.threshold for name, one in found.items()} == {
+        "length": 7,
+        "letters": 0,
+        "age": 0,
+        "failures": 1,
+        "latency": 2,
+        "utilisation": 3,
+    }
