@@ -83,7 +83,7 @@ def test_periods(seconds, text):
 
 
 def settled(reason, disposition, queue="orders"):
-    message = Message(id="m-1", body=b"", queue=queue, delivery=1, attributes={}, raw=None)
+    message = Message(id="m-1", body=b"", queue=queue, delivery=1, sent_ms=1_700_000_000_000)
     outcome = Outcome(disposition=disposition, reason=reason, attempt=1, detail="queue=other reason=done")
     return SimpleNamespace(message=message, outcome=outcome, key="m-1", duration=0.5)
 
