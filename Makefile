@@ -61,7 +61,7 @@ slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 	@echo "== running the slow tests (about 12 minutes)"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
 
-servers: $(VENV)/.dev $(JS) redis ## The stores on every server that there is
+servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "servers and not slow" $(PYTEST_ARGS)
 
@@ -110,7 +110,7 @@ lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== pyright (needs node)"; PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
 	@echo "== import-linter"; $(BIN)/lint-imports --no-cache >build/imports.log 2>&1 || { cat build/imports.log; exit 1; }
 
-coverage: $(VENV)/.dev $(JS) redis ## Run the tests with branch coverage
+coverage: $(VENV)/.dev $(JS) redis pulumi ## Run the tests with branch coverage
 	@echo "== testing with branch coverage (about 6 minutes)"
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
