@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from peeklock.store import Store
-from peeklock.stores import firestore, tables
+from peeklock.stores import firestore, tables, tables_client
 from peeklock.stores.tagged import TaggedStore
 from tests.stores.rows import MemoryRows
 from tests.support import ROOT, environment
@@ -135,9 +135,9 @@ def connection(port: int) -> str:
 @contextmanager
 def table_client(port: int, name: str) -> Iterator[Any]:
     """A client as the product makes it, and none of its connections afterwards."""
-    with environment(**{tables.CONNECTION: connection(port)}):
-        client = tables.client(ACCOUNT, name)
-        tables.client.forget()
+    with environment(**{tables_client.CONNECTION: connection(port)}):
+        client = tables_client.client(ACCOUNT, name)
+        tables_client.client.forget()
     with client:
         yield client
 

@@ -14,7 +14,7 @@ from peeklock import Queue, consumer
 from peeklock.claims import Record, State
 from peeklock.outcome import Disposition, Reason
 from peeklock.store import WON
-from peeklock.stores import firestore, tables
+from peeklock.stores import firestore, tables, tables_client
 from peeklock.stores.tagged import TaggedStore
 from peeklock.testing import deliver
 from tests.contracts.stores import change, record
@@ -22,7 +22,7 @@ from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, Front, grpc_front, http_front
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
-PATIENCE = {"tables": tables.READ_SECONDS, "firestore": firestore.SECONDS}
+PATIENCE = {"tables": tables_client.READ_SECONDS, "firestore": firestore.SECONDS}
 
 pytestmark = pytest.mark.servers
 CLOUDS = ("tables", "firestore")

@@ -27,7 +27,7 @@ from peeklock.registry import open_store
 from peeklock.store import WON, Answer, Change, Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
-from peeklock.stores.dynamodb_table import READ_SECONDS
+from peeklock.stores.dynamodb_client import READ_SECONDS
 from peeklock.stores.record_json import load
 from peeklock.testing import deliver, deliver_all
 from tests.contracts.stores import change, record

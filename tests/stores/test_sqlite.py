@@ -19,7 +19,7 @@ import pytest
 
 from peeklock import ConfigError, StoreError
 from peeklock.store import WON
-from peeklock.stores import sqlite
+from peeklock.stores import sqlite, sqlite_file
 from peeklock.stores.sqlite import SQLiteStore
 from tests.contracts.stores import change, record
 from tests.support import ROOT
@@ -84,11 +84,11 @@ class Reluctant:
 def test_the_switch_to_write_ahead_is_tried_again():
     """While others are in its way; any other failure is one."""
     connection: Any = Reluctant(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY)
-    sqlite._write_ahead(connection)
+    sqlite_file._write_ahead(connection)
     assert connection.codes == []
     connection = Reluctant(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY)
     with pytest.raises(sqlite3.OperationalError):
-        sqlite._write_ahead(connection)
+        sqlite_file._write_ahead(connection)
     assert connection.codes == [sqlite3.SQLITE_BUSY]
 
 

@@ -16,7 +16,7 @@ from peeklock.claims import State
 from peeklock.kept import MAX_RESULT
 from peeklock.parcel import MAX_DETAIL
 from peeklock.store import WON
-from peeklock.stores import tables
+from peeklock.stores import tables, tables_client
 from peeklock.stores.record_json import dump
 from peeklock.stores.tagged import Write
 from peeklock.stores.together import CONNECTIONS
@@ -85,8 +85,8 @@ def test_the_largest_record_fits():
 def test_the_function_s_identity():
     """Without a connection string, and the one that is named where there are several."""
     with environment(PEEKLOCK_TABLES=None, PEEKLOCK_TABLES__clientId="11111111-2222-3333-4444-555555555555"):
-        client = tables.client("contosoorders", "leases")
-        tables.client.forget()
+        client = tables_client.client("contosoorders", "leases")
+        tables_client.client.forget()
     with client:
         assert client.url == "https://contosoorders.table.core.windows.net"
         assert client.table_name == "leases"
@@ -98,12 +98,12 @@ def test_a_connection_string_goes_first():
     with servers.table_client(10002, "leases") as client:
         assert client.url == "http://127.0.0.1:10002/devstoreaccount1"
     with environment(PEEKLOCK_TABLES="nonsense"), pytest.raises(ConfigError, match="PEEKLOCK_TABLES is not a conn"):
-        tables.client("contosoorders", "leases")
+        tables_client.client("contosoorders", "leases")
 
 
 def test_the_client_is_patient_for_seconds():
     """And has as many connections as calls go out at once."""
-    transport = tables.settings()["transport"]
+    transport = tables_client.settings()["transport"]
     assert (transport.connection_config.timeout, transport.connection_config.read_timeout) == (2.0, 3.0)
     adapter = transport.session.get_adapter("https://contosoorders.table.core.windows.net")
     assert adapter._pool_maxsize == CONNECTIONS
@@ -113,7 +113,7 @@ def test_the_client_is_patient_for_seconds():
 WITHOUT = """
 import sys
 sys.modules["azure.data.tables"] = None
-from peeklock.stores import tables
+from peeklock.stores import tables, tables_client
 tables.from_url("tables://contosoorders/leases").database.client()
 """
 
@@ -139,8 +139,8 @@ class TestOnAzurite:
         """Is refused by the service, whose reason is told."""
         wrong = servers.connection(servers.azurite()).replace(servers.KEY, "d3Jvbmc=")
         with environment(PEEKLOCK_TABLES=wrong):
-            client = tables.client("devstoreaccount1", table.table_name)
-            tables.client.forget()
+            client = tables_client.client("devstoreaccount1", table.table_name)
+            tables_client.client.forget()
         with client:
             (answer,) = store_of(client).swap([change("k", None, record(1))])
         assert "AuthorizationFailure" in str(answer.error)

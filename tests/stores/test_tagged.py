@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from peeklock.errors import StoreError
 from peeklock.store import WON
 from peeklock.stores.memory import MemoryStore
-from peeklock.stores.tagged import TAGS, TRIES, Row, TaggedStore
+from peeklock.stores.tagged import TRIES, Row, TaggedStore
+from peeklock.stores.tags import TAGS
 from tests.contracts.stores import change, record
 from tests.stores.rows import MemoryRows
 from tests.support import ROOT

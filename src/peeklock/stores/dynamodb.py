@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError
 from peeklock.store import Answer, Change
-from peeklock.stores.dynamodb_table import Table, client
+from peeklock.stores.dynamodb_client import client
+from peeklock.stores.dynamodb_table import Table
 from peeklock.stores.together import together
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")

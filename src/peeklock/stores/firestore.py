@@ -10,13 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
-from peeklock.once import once
-from peeklock.registry import missing
+from peeklock.stores.firestore_client import EMULATOR, client
 from peeklock.stores.record_json import dump
 from peeklock.stores.tagged import Row, TaggedStore, Write
-
-EMULATOR = "FIRESTORE_EMULATOR_HOST"
-"""As for Google's own client: where an emulator listens."""
 
 AS_OWNER = (("authorization", "Bearer owner"),)
 """What the emulator wants to hear: it takes a BatchWrite from an administrator only, who sends this word."""
@@ -34,10 +30,6 @@ GARBAGE = timedelta(days=1)
 MAX_KEY = 1024
 """Characters of a key that a document shows to people."""
 
-CHANNEL = {"grpc.keepalive_time_ms": 30_000, "grpc.max_reconnect_backoff_ms": 5_000}
-"""Alive is what Google's own client keeps its channel by, too: an instance of Cloud Run without a request stands still,
-and the connection may be gone when it wakes up. A store that was down for long is found again within 5 seconds, and not
-after up to 2 minutes. https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
 
 _ADDRESS = "firestore://PROJECT/COLLECTION or firestore://PROJECT/DATABASE/COLLECTION"
 
@@ -45,24 +37,6 @@ OK, NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION = 0, 5, 6, 9
 # https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 
 Client = Callable[[], Any]
-
-
-@once
-def client(emulator: str | None) -> Any:
-    """The process's client: Google's generated one, as the layer above it replaces no document on condition. Raises
-    ConfigError where it is missing."""
-    try:
-        import grpc
-        from google.cloud.firestore_v1.services.firestore import FirestoreClient
-        from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
-    except ImportError as exc:
-        raise missing(exc, "firestore") from exc
-    options = list(CHANNEL.items())
-    if emulator:
-        channel = grpc.insecure_channel(emulator, options=options)
-    else:
-        channel = FirestoreGrpcTransport.create_channel(options=options)
-    return FirestoreClient(transport=FirestoreGrpcTransport(channel=channel))
 
 
 class Collection:

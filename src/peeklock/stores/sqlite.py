@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,17 +13,11 @@ from urllib.parse import unquote
 from peeklock.errors import ConfigError, StoreError
 from peeklock.store import Answer, Change, decide
 from peeklock.stores.record_json import dump, load, text_of
-
-BUSY_SECONDS = 10.0
-"""How long a process waits for another's transaction, which takes milliseconds."""
+from peeklock.stores.sqlite_file import open_file
 
 PURGE = 100
 """Expired records removed with a call, over the number that it may have added: so the file stays bounded."""
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, expires_at TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at);
-"""
 
 _lock = threading.Lock()
 """Held for each call, by all stores of the process: a file has one writer at a time anyway."""
@@ -51,12 +44,8 @@ class SQLiteStore:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._connection = connection
+            self._connection = open_file(self.path)
             _connected.add(self)
-            _write_ahead(connection)
-            connection.execute("PRAGMA synchronous = FULL")  # a record must be on disk before its message is completed
-            connection.executescript(_TABLE)
         return self._connection
 
     def close(self) -> None:
@@ -79,20 +68,6 @@ def _before_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(before=_before_fork, after_in_parent=_lock.release, after_in_child=_lock.release)
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Processes that make a file at the same moment stand in each other's way here, where SQLite does not wait."""
-    end = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 def _transact(connection: sqlite3.Connection, changes: Sequence[Change]) -> Sequence[Answer]:

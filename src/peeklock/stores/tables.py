@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
-import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
-from peeklock.once import once
-from peeklock.registry import missing
 from peeklock.stores.record_json import dump
+from peeklock.stores.tables_client import client
 from peeklock.stores.tagged import Row, TaggedStore, Write
-from peeklock.stores.together import CONNECTIONS
-
-CONNECTION = "PEEKLOCK_TABLES"
-"""The app setting with a connection string, for accounts with keys and for Azurite; or, with `__clientId` after its
-name, which of several identities. Without it, the function's own identity is used."""
-
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 3.0
-"""How long a try may take: the desk asks again, and knows how long there is time; the SDK would go on for minutes. The
-service answers in milliseconds, and ends its own work on a single entity after 2 seconds:
-https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations"""
 
 ROW = "record"
 """The only row of a partition. A partition a key: a partition bears 2,000 entities a second, an account 20,000.
@@ -39,42 +25,6 @@ NAMES = "an account has lower-case letters and digits, a table letters and digit
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#table-names
 
 Client = Callable[[], Any]
-
-
-@once
-def client(account: str, table: str) -> Any:
-    """The process's client of a table. Raises ConfigError where an SDK is missing, or the connection string is none."""
-    try:
-        from azure.data.tables import TableClient
-
-        text = os.environ.get(CONNECTION)
-        if text:
-            return TableClient.from_connection_string(text, table, **settings())
-        from azure.identity import DefaultAzureCredential
-    except ImportError as exc:
-        raise missing(exc, "tables") from exc
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of a storage account: {exc}") from None
-    identity = os.environ.get(f"{CONNECTION}__clientId")
-    chosen = {"managed_identity_client_id": identity} if identity else {}
-    endpoint = f"https://{account}.table.core.windows.net"
-    return TableClient(endpoint, table, credential=DefaultAzureCredential(**chosen), **settings())
-
-
-def settings() -> dict[str, Any]:
-    """For a client of the SDK: so many connections and no more, short time-outs, no second try, and nothing in the log for
-    each request: at INFO, which a function app passes on, the SDK tells its headers."""
-    import requests
-    from azure.core.pipeline.transport import RequestsTransport
-    from requests.adapters import HTTPAdapter
-
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS, pool_block=True))
-    quiet = logging.getLogger(__name__)
-    quiet.setLevel(logging.WARNING)
-    transport = RequestsTransport(session=session, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
-    return {"transport": transport, "retry_total": 0, "logger": quiet, "logging_enable": False}
 
 
 class Table:

@@ -8,8 +8,6 @@ again with the tag read.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -19,10 +17,8 @@ from peeklock.errors import StoreError, because
 from peeklock.once import once
 from peeklock.store import WON, Answer, Change, decide
 from peeklock.stores.record_json import load
+from peeklock.stores.tags import Tags
 from peeklock.stores.together import pool
-
-TAGS = 4096
-"""Rows whose tags are remembered, about a megabyte: those of the messages under way, many times over."""
 
 TRIES = 3
 """Writes of one change. The second is for a tag that was not the row's last; to lose it as well takes another writer
@@ -72,7 +68,7 @@ class TaggedStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._tags = once(_Tags)  # anew in a forked child, where a thread of the parent may have held its lock
+        self._tags = once(Tags)  # anew in a forked child, where a thread of the parent may have held its lock
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         size = self.database.at_once
@@ -127,27 +123,6 @@ class TaggedStore:
             return Write(key=change.key, record=change.record, tag=row.tag)
         self._tags().put(change.key, current, row.tag)
         return answer
-
-
-class _Tags:
-    """The tags of the rows written or read last, each for one version of its record."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[int, Any]] = OrderedDict()
-
-    def get(self, key: str, version: int) -> Any:
-        with self._lock:
-            known, tag = self._kept.get(key, (None, None))
-        return tag if known == version else None
-
-    def put(self, key: str, record: Record | None, tag: Any) -> None:
-        with self._lock:
-            self._kept.pop(key, None)
-            if record is not None:
-                self._kept[key] = (record.version, tag)
-            if len(self._kept) > TAGS:
-                self._kept.popitem(last=False)
 
 
 def _ask(call: Callable[[Sequence[Asked]], Sequence[Told]], asked: Sequence[Asked]) -> Sequence[Told | Row]:

@@ -1,0 +1,76 @@
+"""The client of Redis or Valkey, and its address."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+
+from peeklock.errors import ConfigError
+from peeklock.once import once
+from peeklock.registry import missing
+
+WAIT_SECONDS = 3.0
+"""For a connection, and for the next bytes of an answer. A server nearby takes milliseconds, and a longer wait would use
+up the time in which the desk asks again. `socket_timeout` and `socket_connect_timeout` in the URL are stronger."""
+
+
+_SHAPE = "redis://[user:password@]host[:port][/database][?cluster=true]"
+
+
+@once
+def connect(url: str, *, cluster: bool) -> Any:
+    """The process's client. It never asks again by itself, since the desk does and knows until when; and it replaces a
+    connection that the server has closed before it uses it. RESP2 is what every version of redis-py and every server has."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.cluster import RedisCluster
+    from redis.retry import Retry
+
+    kind, more = (RedisCluster, {"require_full_coverage": False}) if cluster else (Redis, {})
+    return kind.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        socket_timeout=WAIT_SECONDS,
+        socket_connect_timeout=WAIT_SECONDS,
+        **more,  # the server says which slots it serves while some have no node, and redis-py 5 has this by default
+    )
+
+
+def address(url: str) -> tuple[str, bool]:
+    """The address as redis-py takes it, and whether it is a cluster's. Raises ConfigError."""
+    parts, host = _split(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    cluster = query.pop("cluster", "false")
+    if cluster not in ("true", "false"):
+        raise ConfigError(f"the store on {host}: cluster={cluster!r} is neither true nor false")
+    if not re.fullmatch("(/0?)?" if cluster == "true" else r"(/\d*)?", parts.path):
+        raise ConfigError(f"the store on {host}: a database is a number, as in /2, and a cluster has only /0: {_SHAPE}")
+    plain = parts._replace(query=urlencode(query)).geturl()
+    _check(plain, host)
+    return plain, cluster == "true"
+
+
+def _split(url: str) -> tuple[SplitResult, str]:
+    """Its parts and its host. The error shows nothing of the address, which may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = SplitResult("", "", "", "", ""), None
+    if not host:
+        raise ConfigError(f"the store's address must be {_SHAPE}, with special characters of a password as %XX")
+    return parts, host
+
+
+def _check(url: str, host: str) -> None:
+    """Make a connection's object, which connects to nothing, so that a wrong parameter is found now."""
+    try:
+        from redis import ConnectionPool, RedisError
+    except ImportError as exc:
+        raise missing(exc) from exc
+    try:
+        ConnectionPool.from_url(url).make_connection()
+    except (TypeError, ValueError, RedisError) as exc:
+        raise ConfigError(f"the store on {host}: {exc}") from exc
