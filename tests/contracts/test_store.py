@@ -17,6 +17,9 @@ from peeklock.store import WON, Store
 from tests.contracts.stores import KEYS, SLOWEST, STORES, change, params, record
 
 
+TRIES = 3
+
+
 @pytest.fixture(params=params())
 def store(request, tmp_path):
     with STORES[request.param](tmp_path) as opened:
@@ -74,7 +77,14 @@ def test_ten_thousand_keys_in_a_call_of_a_slow_server(name, tmp_path):
 
 def many_keys_in_a_call(store: Store, count: int) -> None:
     changes = [change(f"k-{n}", None, record(n + 1)) for n in range(count)]
-    assert all(answer.won for answer in store.swap(changes))
+    waiting = changes
+    for _ in range(
+        TRIES
+    ):  # a server on a busy machine may not answer all of them in time: then the desk asks again, too
+        answers = store.swap(waiting)
+        assert all(answer.won or answer.error for answer in answers)
+        waiting = [one for one, answer in zip(waiting, answers, strict=True) if not answer.won]
+    assert not waiting
     lost = store.swap([change(f"k-{count - 1}", None, record(5))])[0]
     assert lost.record == record(count)
 
