@@ -16,8 +16,8 @@ from peeklock.registry import open_store
 from peeklock.store import WON, Store
 from tests.contracts.stores import KEYS, SLOWEST, STORES, change, params, record
 
-
 TRIES = 3
+"""A server on a busy machine may not answer all of thousands in time: then the desk asks again, too."""
 
 
 @pytest.fixture(params=params())
@@ -78,9 +78,7 @@ def test_ten_thousand_keys_in_a_call_of_a_slow_server(name, tmp_path):
 def many_keys_in_a_call(store: Store, count: int) -> None:
     changes = [change(f"k-{n}", None, record(n + 1)) for n in range(count)]
     waiting = changes
-    for _ in range(
-        TRIES
-    ):  # a server on a busy machine may not answer all of them in time: then the desk asks again, too
+    for _ in range(TRIES):
         answers = store.swap(waiting)
         assert all(answer.won or answer.error for answer in answers)
         waiting = [one for one, answer in zip(waiting, answers, strict=True) if not answer.won]
