@@ -35,9 +35,9 @@ class Given:
     def __post_init__(self) -> None:
         for what, url in (("queue_url", self.queue_url), ("letters_url", self.letters_url)):
             if url is not None and (url.endswith(".fifo") != self.queue.fifo or not url.startswith("https://")):
-                kind = "a FIFO queue's, ending in .fifo" if self.queue.fifo else "a standard queue's"
+                kind, end = ("FIFO", " and ending in .fifo") if self.queue.fifo else ("standard", "")
                 raise ConfigError(
-                    f"queue {self.queue.name!r}: {what}={url!r}, but it is {kind} URL, beginning with https://"
+                    f"queue {self.queue.name!r}: {what}={url!r}; give a {kind} queue's URL, beginning with https://{end}"
                 )
         if self.handler.count(".") == 0:
             raise ConfigError(
