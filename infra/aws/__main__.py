@@ -1,4 +1,4 @@
-"""Orders and receipts on AWS. Build the bundle first: `peeklock bundle aws`."""  # noqa: INP001 - a project, no package
+"""Orders and receipts on AWS. Build the bundle first: `peeklock bundle aws`."""
 
 import sys
 from pathlib import Path

@@ -250,7 +250,11 @@ def test_options_of_a_consumer(bundle):
         ([(ORDERS, {"uses": [RECEIPTS]})], {}, "uses queue 'receipts', which has no consumer in this app"),
         ([(ORDERS, {"handler": "charge"})], {}, "name it as Lambda does, by module and function"),
         ([(ORDERS, {"queue_url": f"{BASE}/q.fifo"})], {}, "give a standard queue's URL, beginning with https://"),
-        ([(FIFO, {"letters_url": f"{BASE}/q"})], {}, "give a FIFO queue's URL, beginning with https:// and ending in .fifo"),
+        (
+            [(FIFO, {"letters_url": f"{BASE}/q"})],
+            {},
+            "give a FIFO queue's URL, beginning with https:// and ending in .fifo",
+        ),
         ([(ORDERS, {"queue_url": "orders"})], {}, "beginning with https://"),
         ([(ORDERS, {"capacity": Capacity(instances=1)})], {}, "use instances=2"),
         ([(ORDERS, {"window": 301})], {}, "use window=300"),

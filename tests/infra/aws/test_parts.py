@@ -115,7 +115,12 @@ def test_where_the_metrics_are():
     """Statistics, periods in seconds, and whole sets of dimensions."""
     found = {metric.name: metric for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for metric in one.metrics}
     age, failed, busy = (found[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions"))
-    assert (age.namespace, age.statistic, age.period, age.dimensions) == ("AWS/SQS", "Maximum", 60, {"QueueName": "q-1"})
+    assert (age.namespace, age.statistic, age.period, age.dimensions) == (
+        "AWS/SQS",
+        "Maximum",
+        60,
+        {"QueueName": "q-1"},
+    )
     assert (failed.namespace, failed.statistic, failed.period) == ("Peeklock", "Sum", 300)
     assert failed.dimensions == {"service": "shop", "queue": "orders", "platform": "sqs"}
     assert (busy.namespace, busy.statistic, busy.dimensions) == ("AWS/Lambda", "Maximum", {"FunctionName": "f-1"})
@@ -213,7 +218,9 @@ def test_a_queue_that_is_brought_holds_long_enough(seconds, fits):
     if fits:
         check_visibility(ORDERS, SETTINGS, seconds)
         return
-    with pytest.raises(ConfigError, match="is 304 s, and the function takes up to 305 s; set it to 1830, or lower batch"):
+    with pytest.raises(
+        ConfigError, match="is 304 s, and the function takes up to 305 s; set it to 1830, or lower batch"
+    ):
         check_visibility(ORDERS, SETTINGS, seconds)
 
 
