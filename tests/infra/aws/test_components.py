@@ -209,19 +209,24 @@ def test_a_large_bundle_goes_through_a_bucket(tmp_path):
     assert recorded.depends(bundle, recorded.named("shop-code-versions"))
 
 
-def test_a_producer_is_granted_to_send(bundle):
-    """On the queue alone."""
+def test_a_producer_and_an_operator_are_granted(bundle):
+    """To send to the queue alone; to move from the letters to the queue."""
 
     def made():
         app = App("shop", bundle=bundle, stage=DEV)
-        app.consumer(ORDERS, handler="a.b").grant_send("web", "web-role")
+        one = app.consumer(ORDERS, handler="a.b")
+        one.grant_send("web", "web-role")
+        one.grant_redrive("oncall", "oncall-role")
         app.all()
 
     recorded = run(made)
-    grant = recorded.named("shop-orders-send-from-web")
-    assert grant.inputs["role"] == "web-role"
-    (one,) = statements(recorded, grant.name).values()
+    assert recorded.named("shop-orders-send-from-web").inputs["role"] == "web-role"
+    (one,) = statements(recorded, "shop-orders-send-from-web").values()
     assert (one["Action"], one["Resource"].rpartition(":")[2]) == (["sqs:SendMessage"], "shop-orders")
+    assert recorded.named("shop-orders-redrive-by-oncall").inputs["role"] == "oncall-role"
+    moves = statements(recorded, "shop-orders-redrive-by-oncall")
+    assert moves["Redrive"]["Resource"].endswith(":shop-orders-letters")
+    assert moves["Send"]["Resource"].endswith(":shop-orders")
 
 
 def test_a_transform_has_the_last_word(bundle):

@@ -71,6 +71,9 @@ def test_a_mapping_comes_after_what_permits_it(recorded):
         assert recorded.depends(mapping, recorded.named(f"shop-{name}", QUEUE))
         assert may.urn in function.dependencies
         assert recorded.depends(function, logs)
+        assert recorded.depends(function, recorded.named(f"shop-{name}", QUEUE)), (
+            "a longer lock comes before a longer run"
+        )
         assert function.inputs["loggingConfig"]["logGroup"] == logs.name
 
 

@@ -176,12 +176,20 @@ class Consumer(pulumi.ComponentResource):
     def grant_send(self, name: str, role: pulumi.Input[str]) -> Any:
         """Let a producer's role send to the queue. `name`: of the producer, unique for this consumer; `role`: its name."""
         key = self._shared.own.key
-        return iam.RolePolicy(
-            f"{self._named}-send-from-{name}",
-            role=role,
-            policy=self.arn.apply(lambda arn: identity.document(identity.send_grants(arn, key))),
-            opts=pulumi.ResourceOptions(parent=self),
+        policy = self.arn.apply(lambda arn: identity.document(identity.send_grants(arn, key)))
+        return self._grant(f"send-from-{name}", role, policy)
+
+    def grant_redrive(self, name: str, role: pulumi.Input[str]) -> Any:
+        """Let an operator's role put letters back. Arguments as of `grant_send`."""
+        key = self._shared.own.key
+        policy = pulumi.Output.all(self.arn, self._pair.letters.arn).apply(
+            lambda arns: identity.document(identity.redrive_grants(arns[0], arns[1], key))
         )
+        return self._grant(f"redrive-by-{name}", role, policy)
+
+    def _grant(self, name: str, role: pulumi.Input[str], policy: Any) -> Any:
+        opts = pulumi.ResourceOptions(parent=self)
+        return iam.RolePolicy(f"{self._named}-{name}", role=role, policy=policy, opts=opts)
 
     def told(self) -> dict[str, Any]:
         """The consumer's outputs, for the stack's."""
