@@ -77,6 +77,18 @@ def test_a_mapping_comes_after_what_permits_it(recorded):
         assert function.inputs["loggingConfig"]["logGroup"] == logs.name
 
 
+def test_what_every_function_and_mapping_has(recorded):
+    """Partial failures are reported, events are counted, logs are JSON and traces are on."""
+    for name in CONSUMERS:
+        mapping = recorded.named(f"shop-{name}-mapping").inputs
+        assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["metricsConfig"] == {"metrics": ["EventCount"]}
+        function = recorded.named(f"shop-{name}", FUNCTION).inputs
+        assert function["architectures"] == ["arm64"]
+        assert function["loggingConfig"]["logFormat"] == "JSON"
+        assert function["tracingConfig"] == {"mode": "Active"}
+
+
 def test_a_queue_has_its_letters(recorded):
     """Which take from no other, and both refuse what is not encrypted on its way."""
     for name in CONSUMERS:
