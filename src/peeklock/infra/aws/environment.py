@@ -1,0 +1,77 @@
+"""What a function and a producer are told, and where a person looks: texts made of names and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from peeklock.errors import ConfigError
+from peeklock.queue import Queue
+
+NAMESPACE = "Peeklock"
+"""Of the metrics that PowertoolsObserver writes, where `Metrics()` is given neither namespace nor service."""
+
+LONGEST = {"queue": 80, "function": 64}
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html,
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+
+DIGITS = 8
+"""Characters that Pulumi adds to a name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
+
+
+def check_names(app: str, queue: Queue) -> None:
+    """Raises ConfigError where a name made of both would be too long for AWS."""
+    name = f"{app}-{queue.name}"
+    fifo = len(".fifo") if queue.fifo else 0
+    spare = min(LONGEST["queue"] - len("-letters") - DIGITS - fifo, LONGEST["function"] - DIGITS)
+    if len(name) > spare:
+        raise ConfigError(
+            f"app {app!r} and queue {queue.name!r} make names of {len(name)} characters, and {spare} fit; shorten either by"
+            f" {len(name) - spare}"
+        )
+
+
+def environment(
+    app: str, queue: Queue, *, url: str, letters: str, table: str, uses: Mapping[str, str]
+) -> dict[str, str]:
+    """A function's. `uses`: the URLs of the queues it sends to, by the variable that says so."""
+    return {
+        **uses,
+        "PEEKLOCK_STORE": store_address(table),
+        queue.variable("URL"): url,
+        queue.variable("DEAD_LETTER"): letters,
+        queue.variable("FINGERPRINT"): queue.fingerprint,
+        "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
+        "POWERTOOLS_SERVICE_NAME": app,
+    }
+
+
+def store_address(table: str) -> str:
+    """As PEEKLOCK_STORE has it."""
+    return f"dynamodb://{table}"
+
+
+def region_of(arn: str) -> str:
+    """The region in an ARN."""
+    return arn.split(":")[3]
+
+
+def links(region: str, *, queue: str, letters: str, function: str, logs: str) -> dict[str, str]:
+    """Pages of the console, of a queue and of its letters by their URLs, of the others by their names."""
+    console = f"https://{region}.console.aws.amazon.com"
+    return {
+        "queue": f"{console}/sqs/v3/home?region={region}#/queues/{quote(queue, safe='')}",
+        "letters": f"{console}/sqs/v3/home?region={region}#/queues/{quote(letters, safe='')}",
+        "function": f"{console}/lambda/home?region={region}#/functions/{function}",
+        "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{_twice(logs)}",
+    }
+
+
+def dashboard_link(region: str, name: str) -> str:
+    """The page of a dashboard."""
+    return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{name}"
+
+
+def _twice(text: str) -> str:
+    """The console reads its fragment twice, with `$` for the inner `%`."""
+    return quote(text, safe="").replace("%", "$25")

@@ -1,0 +1,107 @@
+"""A queue and its letters, made or read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_aws import sqs
+
+from peeklock.errors import ConfigError
+from peeklock.infra.aws import identity
+from peeklock.infra.aws.shared import Shared
+from peeklock.infra.settings.aws import Settings
+from peeklock.infra.settings.aws.described import LONG_POLL
+from peeklock.queue import Queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """What the rest of a consumer needs of its queues."""
+
+    queue: Any
+    letters: Any
+
+
+def pair(
+    shared: Shared,
+    queue: Queue,
+    settings: Settings,
+    parent: pulumi.Resource,
+    *,
+    tags: Mapping[str, str],
+    queue_url: str | None,
+    letters_url: str | None,
+) -> Pair:
+    """The queue and its letters. What is read keeps its own policies; redrive follows the queue, and the permission for it
+    the letters."""
+    name = f"{shared.app}-{queue.name}"
+    common = _common(shared, settings, tags)
+    letters = _read(f"{name}-letters", letters_url, parent) or sqs.Queue(
+        f"{name}-letters", message_retention_seconds=settings.letters_retention, **common, opts=shared.keep(parent)
+    )
+    main = _read(name, queue_url, parent) or sqs.Queue(
+        name,
+        visibility_timeout_seconds=settings.visibility,
+        message_retention_seconds=settings.retention,
+        receive_wait_time_seconds=LONG_POLL,
+        **common,
+        opts=shared.keep(parent),
+    )
+    if queue_url is None:
+        _policies_of_queue(name, main, letters, settings, parent)
+    else:
+        main.visibility_timeout_seconds.apply(lambda seconds: check_visibility(queue, settings, seconds))
+    if letters_url is None:
+        _policies_of_letters(name, main, letters, parent)
+    return Pair(queue=main, letters=letters)
+
+
+def check_visibility(queue: Queue, settings: Settings, seconds: float | None) -> None:
+    """Of a queue that was brought along. Raises ConfigError where it is shorter than the function's timeout, which Lambda
+    refuses. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+    if seconds is not None and seconds < settings.timeout:
+        raise ConfigError(
+            f"queue {queue.name!r}: its visibility timeout is {seconds:g} s, and the function takes up to {settings.timeout} s;"
+            f" set it to {settings.visibility}, or lower batch"
+        )
+
+
+def _read(name: str, url: str | None, parent: pulumi.Resource) -> Any:
+    return None if url is None else sqs.Queue.get(name, url, opts=pulumi.ResourceOptions(parent=parent))
+
+
+def _common(shared: Shared, settings: Settings, tags: Mapping[str, str]) -> dict[str, Any]:
+    """Letters of a FIFO queue are FIFO too. Our sender gives the ids, so that SQS derives none from bodies: two equal ones
+    may be two orders."""
+    key = shared.own.key
+    encrypted = {"sqs_managed_sse_enabled": True} if key is None else {"kms_master_key_id": key}
+    if not settings.fifo:
+        return {**encrypted, "tags": tags}
+    fast = {"deduplication_scope": "messageGroup", "fifo_throughput_limit": "perMessageGroupId"}
+    return {**encrypted, "tags": tags, "fifo_queue": True, "content_based_deduplication": False, **fast}
+
+
+def _policies_of_queue(name: str, queue: Any, letters: Any, settings: Settings, parent: pulumi.Resource) -> None:
+    """Resources of their own, since queue and letters name each other."""
+    opts = pulumi.ResourceOptions(parent=parent)
+    sqs.RedrivePolicy(
+        f"{name}-redrive",
+        queue_url=queue.id,
+        redrive_policy=letters.arn.apply(lambda arn: identity.redrive(arn, settings.receives)),
+        opts=opts,
+    )
+    sqs.QueuePolicy(f"{name}-tls", queue_url=queue.id, policy=queue.arn.apply(identity.tls_only), opts=opts)
+
+
+def _policies_of_letters(name: str, queue: Any, letters: Any, parent: pulumi.Resource) -> None:
+    opts = pulumi.ResourceOptions(parent=parent)
+    sqs.RedriveAllowPolicy(
+        f"{name}-redrive-allow",
+        queue_url=letters.id,
+        redrive_allow_policy=queue.arn.apply(identity.redrive_allow),
+        opts=opts,
+    )
+    sqs.QueuePolicy(f"{name}-letters-tls", queue_url=letters.id, policy=letters.arn.apply(identity.tls_only), opts=opts)

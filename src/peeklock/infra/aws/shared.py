@@ -1,0 +1,145 @@
+"""What the consumers of an app share: the store, whom the alarms tell, and where large bundles are put."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi_aws import dynamodb, s3, sns
+
+from peeklock.errors import ConfigError
+from peeklock.infra.options import Stage
+from peeklock.infra.settings.aws import check_log_days
+
+SEVERITIES = ("high", "medium", "low")
+
+MOST_DIRECT = 50 * 1024 * 1024
+"""Bytes of a bundle that Lambda takes directly; a larger one goes through a bucket.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What was there before. Read, and never modified."""
+
+    store: str | None = None
+    """The name of a DynamoDB table."""
+    key: str | None = None
+    """The ARN of a KMS key for the queues. SQS's own, free of charge, otherwise."""
+    subnets: Sequence[str] = ()
+    security_groups: Sequence[str] = ()
+    topics: Mapping[str, str] = field(default_factory=dict)
+    """ARNs of SNS topics, by severity."""
+
+    def __post_init__(self) -> None:
+        if bool(self.subnets) != bool(self.security_groups):
+            raise ConfigError("a function in a VPC has subnets= and security_groups=; give both, or neither")
+        if unknown := set(self.topics) - set(SEVERITIES):
+            raise ConfigError(f"topics= has {sorted(unknown)}; severities are {', '.join(SEVERITIES)}")
+        if self.key is not None and not self.key.startswith("arn:"):
+            raise ConfigError(f"key={self.key!r}: give the key's ARN, which the roles are granted to use")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The shared resources."""
+
+    app: str
+    stage: Stage
+    tags: Mapping[str, str]
+    own: Own
+    table: Any
+    topics: Mapping[str, Any]
+    """ARNs by severity."""
+    code: Mapping[str, Any]
+    """Where the functions' code is, as arguments of a function."""
+    notes: str
+
+    def keep(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Options of what holds data."""
+        return kept(self.stage, parent)
+
+
+def kept(stage: Stage, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    """A protected stack neither replaces nor deletes it, and when destroyed leaves it."""
+    return pulumi.ResourceOptions(parent=parent, protect=stage.protect, retain_on_delete=stage.protect)
+
+
+def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: Own, bundle: Path) -> Shared:
+    """Make, or read, all of it. Raises ConfigError for a bundle that is not there, and a retention that CloudWatch has not."""
+    check_log_days(stage.log_days)
+    return Shared(
+        app=app,
+        stage=stage,
+        tags=tags,
+        own=own,
+        table=_table(parent, app, stage, tags, own.store),
+        topics={one: own.topics.get(one) or _topic(parent, app, one, stage, tags) for one in SEVERITIES},
+        code=_code(parent, app, tags, bundle),
+        notes=f"{app}, stack {pulumi.get_stack()}",
+    )
+
+
+def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: str | None) -> Any:
+    """As docs/stores-dynamodb.md asks for. A protected one can also be put back to any second of the last 35 days."""
+    name = f"{app}-store"
+    if own is not None:
+        return dynamodb.Table.get(name, own, opts=pulumi.ResourceOptions(parent=parent))
+    return dynamodb.Table(
+        name,
+        attributes=[{"name": "key", "type": "S"}],
+        hash_key="key",
+        billing_mode="PAY_PER_REQUEST",
+        ttl={"attribute_name": "ttl", "enabled": True},
+        point_in_time_recovery={"enabled": stage.protect},
+        deletion_protection_enabled=stage.protect,
+        tags=tags,
+        opts=kept(stage, parent),
+    )
+
+
+def _topic(parent: pulumi.Resource, app: str, severity: str, stage: Stage, tags: Mapping[str, str]) -> Any:
+    """Not encrypted: CloudWatch may not use the key that SNS would take. An alarm's text is no secret.
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services"""
+    opts = pulumi.ResourceOptions(parent=parent)
+    topic = sns.Topic(f"{app}-{severity}", tags=tags, opts=opts)
+    if address := stage.notify.get(severity):
+        sns.TopicSubscription(f"{app}-{severity}-mail", topic=topic.arn, protocol="email", endpoint=address, opts=opts)
+    return topic.arn
+
+
+def _code(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Mapping[str, Any]:
+    if not bundle.is_file():
+        raise ConfigError(f"bundle={str(bundle)!r} is not there; make it first: peeklock bundle aws")
+    if bundle.stat().st_size <= MOST_DIRECT:
+        return {"code": pulumi.FileArchive(str(bundle))}
+    stored = _uploaded(parent, app, tags, bundle)
+    return {"s3_bucket": stored.bucket, "s3_key": stored.key, "s3_object_version": stored.version_id}
+
+
+def _uploaded(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Any:
+    """Versioned, so that a function's code is one object and a new bundle is a new one."""
+    opts = pulumi.ResourceOptions(parent=parent)
+    bucket = s3.Bucket(f"{app}-code", tags=tags, force_destroy=True, opts=opts)
+    closed = s3.BucketPublicAccessBlock(
+        f"{app}-code-closed",
+        bucket=bucket.id,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=opts,
+    )
+    versioned = s3.BucketVersioning(
+        f"{app}-code-versions", bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=opts
+    )
+    return s3.BucketObjectv2(
+        f"{app}-bundle",
+        bucket=bucket.id,
+        key="bundle.zip",
+        source=pulumi.FileAsset(str(bundle)),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[closed, versioned]),
+    )

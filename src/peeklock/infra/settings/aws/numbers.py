@@ -1,0 +1,223 @@
+"""SQS and Lambda: each number from the queue and the capacity.
+
+The deadline of an event comes from Lambda's context, and the visibility timeout is six times as long: the function needs no
+`PEEKLOCK_<QUEUE>_LOCK`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peeklock.delays import MAX_EXPONENT
+from peeklock.errors import ConfigError
+from peeklock.infra.options import Capacity, seconds_of
+from peeklock.queue import Queue
+
+LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
+MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"
+CONFIGURE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
+SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
+VISIBILITY = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"
+QUEUES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html"
+LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
+FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
+
+LONGEST_FUNCTION = 900
+"""Seconds. See LAMBDA."""
+
+MARGIN = 5
+"""Seconds for claiming, recording and settling around the runs of an event."""
+
+TIMES = 6
+"""Function timeouts within a visibility timeout, so that a throttled event is tried again under the same lock. See CONFIGURE."""
+
+LONGEST_VISIBILITY = 43_200
+"""Seconds from a message's receipt, delays included. See VISIBILITY."""
+
+SETTLING = 60
+"""Seconds of it that the binding always leaves (sqs.MAX_VISIBILITY)."""
+
+MOST_RECEIVES = 1000
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+
+SPARE_RECEIVES = 5
+"""Deliveries that are no attempts (busy, halted, a store that is down) and that the backstop must leave room for."""
+
+DAY = 86_400
+RETENTION = 7 * DAY
+LETTERS_RETENTION = 14 * DAY
+"""Seconds; SQS's longest. Longer than the queue's, since a letter of a standard queue keeps its first time of sending. See LETTERS."""
+
+MOST_BATCH, MOST_BATCH_FIFO, MOST_BATCH_AT_ONCE = 10_000, 10, 10
+"""Messages; beyond the last a batch needs a window of a second. See MAPPING."""
+
+LONGEST_WINDOW = 300
+LEAST_CONCURRENCY, MOST_CONCURRENCY = 2, 1000
+"""See SCALING."""
+
+LEAST_MEMORY, MOST_MEMORY = 128, 10_240
+
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+"""https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a queue, its letters, its function and the mapping between them are given. Seconds are whole; counts are counts."""
+
+    batch: int
+    """Messages in one event, at most."""
+    window: int
+    """Seconds that an event may wait to be filled; 0 on a FIFO queue, which has none."""
+    timeout: int
+    """Seconds of the function."""
+    visibility: int
+    """Seconds that a message is lent for."""
+    receives: int
+    """Deliveries after which SQS itself moves a message to the letters: the backstop."""
+    retention: int
+    letters_retention: int
+    concurrency: int
+    """Events at once, hence instances of the function."""
+    memory: int
+    fifo: bool
+
+
+def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settings:
+    """The settings.
+
+    `window`: seconds that an event may wait to be filled; left out, as short as the batch allows. Raises ConfigError, with the
+    number to change, for what SQS or Lambda cannot do.
+    """
+    _check_capacity(capacity)
+    _check_batch(queue, capacity)
+    window = _window(queue, capacity, window)
+    timeout = _timeout(queue, capacity)
+    visibility = TIMES * timeout + window
+    receives = min(MOST_RECEIVES, RETENTION // (2 * visibility))
+    _check_attempts(queue, receives)
+    _check_delays(queue, timeout)
+    _check_age(queue)
+    return Settings(
+        batch=capacity.batch,
+        window=window,
+        timeout=timeout,
+        visibility=visibility,
+        receives=receives,
+        retention=RETENTION,
+        letters_retention=LETTERS_RETENTION,
+        concurrency=capacity.instances,
+        memory=capacity.memory,
+        fifo=queue.fifo,
+    )
+
+
+def check_log_days(days: int) -> int:
+    """The days, where CloudWatch keeps logs for so long. Raises ConfigError with the next number of days that it offers."""
+    if days not in LOG_DAYS:
+        near = next((one for one in LOG_DAYS if one > days), LOG_DAYS[-1])
+        raise ConfigError(
+            f"stage: log_days={days}, but CloudWatch keeps logs for certain numbers of days only; use {near}"
+        )
+    return days
+
+
+def _check_capacity(capacity: Capacity) -> None:
+    if not LEAST_CONCURRENCY <= capacity.instances <= MOST_CONCURRENCY:
+        near = min(max(capacity.instances, LEAST_CONCURRENCY), MOST_CONCURRENCY)
+        raise ConfigError(
+            f"capacity: instances={capacity.instances}, but a mapping's maximum concurrency is {LEAST_CONCURRENCY} to"
+            f" {MOST_CONCURRENCY}; use instances={near}"
+        )
+    if not LEAST_MEMORY <= capacity.memory <= MOST_MEMORY:
+        near = min(max(capacity.memory, LEAST_MEMORY), MOST_MEMORY)
+        raise ConfigError(
+            f"capacity: memory={capacity.memory}, but a function has {LEAST_MEMORY} to {MOST_MEMORY} MB; use memory={near}"
+        )
+
+
+def _check_batch(queue: Queue, capacity: Capacity) -> None:
+    most = MOST_BATCH_FIFO if queue.fifo else MOST_BATCH
+    if capacity.batch > most:
+        kind = "a FIFO queue" if queue.fifo else "SQS"
+        raise ConfigError(
+            f"queue {queue.name!r}: batch={capacity.batch}, but {kind} gives at most {most} messages an event; use batch={most}"
+        )
+
+
+def _window(queue: Queue, capacity: Capacity, given: int | None) -> int:
+    least = 1 if capacity.batch > MOST_BATCH_AT_ONCE else 0
+    window = least if given is None else given
+    if queue.fifo and window:
+        raise ConfigError(
+            f"queue {queue.name!r}: window={window}, but a FIFO queue has no batching window; leave it out"
+        )
+    if not least <= window <= LONGEST_WINDOW:
+        near = min(max(window, least), LONGEST_WINDOW)
+        raise ConfigError(
+            f"queue {queue.name!r}: window={window} s with batch={capacity.batch}, but it is {least} to {LONGEST_WINDOW} s;"
+            f" use window={near}"
+        )
+    return window
+
+
+def _timeout(queue: Queue, capacity: Capacity) -> int:
+    """Seconds for one event: its runs, one after the other as far as they are not parallel, and a margin."""
+    one = seconds_of(queue.timeout)
+    timeout = -(-capacity.batch // capacity.parallel) * one + MARGIN
+    if timeout <= LONGEST_FUNCTION:
+        return timeout
+    waves = (LONGEST_FUNCTION - MARGIN) // one
+    fix = (
+        f"lower batch to {waves * capacity.parallel}, or raise parallel to {-(-capacity.batch // waves)}"
+        if waves
+        else f"lower timeout to {LONGEST_FUNCTION - MARGIN}, or start a job and poll it"
+    )
+    raise ConfigError(
+        f"queue {queue.name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {one} s each take {timeout} s, and"
+        f" Lambda ends an event after {LONGEST_FUNCTION} s; {fix}"
+    )
+
+
+def _check_attempts(queue: Queue, receives: int) -> None:
+    if receives < queue.max_attempts + SPARE_RECEIVES:
+        raise ConfigError(
+            f"queue {queue.name!r}: max_attempts={queue.max_attempts}, but a message is delivered at most {receives} times"
+            f" before SQS gives it up, {SPARE_RECEIVES} of them spare; use at most max_attempts={receives - SPARE_RECEIVES},"
+            " or lower batch, which shortens the visibility timeout"
+        )
+
+
+def _check_delays(queue: Queue, timeout: int) -> None:
+    longest = LONGEST_VISIBILITY - max(timeout, SETTLING)
+    if seconds_of(queue.max_delay) > longest:
+        raise ConfigError(
+            f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"
+            f" all, a run included; use at most max_delay={longest}"
+        )
+    total, half = _all_delays(queue), RETENTION // 2
+    if total > half:
+        raise ConfigError(
+            f"queue {queue.name!r}: the delays of {queue.max_attempts} attempts are up to {total:g} s, and SQS deletes a"
+            f" message after {RETENTION} s, half of which are for waiting; lower max_delay to {_delay_that_fits(queue, half)},"
+            " or max_attempts"
+        )
+
+
+def _all_delays(queue: Queue) -> float:
+    """Seconds between the first and the last attempt, at most."""
+    first, most = queue.first_delay.total_seconds(), queue.max_delay.total_seconds()
+    return sum(min(first * 2.0 ** min(n, MAX_EXPONENT), most) for n in range(queue.max_attempts - 1))
+
+
+def _delay_that_fits(queue: Queue, total: int) -> int:
+    return total // (queue.max_attempts - 1)
+
+
+def _check_age(queue: Queue) -> None:
+    """What SQS deletes is told to nobody, so a message must expire before."""
+    if queue.max_age is not None and seconds_of(queue.max_age) > RETENTION - DAY:
+        raise ConfigError(
+            f"queue {queue.name!r}: max_age={queue.max_age.total_seconds():g} s, but SQS deletes a message after {RETENTION} s,"
+            f" without a letter; use at most max_age={RETENTION - DAY}"
+        )

@@ -1,0 +1,283 @@
+"""App and Consumer: what can be brought, left out, paused and granted."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pulumi
+import pytest
+
+from handlers.orders.queue import ORDERS, RECEIPTS
+from peeklock import ConfigError, Queue
+from peeklock.infra.aws import App
+from peeklock.infra.aws.shared import MOST_DIRECT
+from peeklock.infra.options import Capacity, Stage, Thresholds
+from tests.infra.aws.running import bundled, run
+from tests.infra.schema import problems
+
+BASE = "https://sqs.eu-west-1.amazonaws.com/123456789012"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:oncall"
+FIFO = Queue("ordered", fifo=True)
+DEV = Stage(protect=False)
+
+QUEUE, FUNCTION, ROLE = "aws:sqs/queue:Queue", "aws:lambda/function:Function", "aws:iam/role:Role"
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return str(bundled(tmp_path / "aws.zip"))
+
+
+def app_with(bundle, *consumers, config=None, **options):
+    """A program with these consumers; `orders` where none is given."""
+
+    def made():
+        app = App("shop", bundle=bundle, **options)
+        for queue, more in consumers or [(ORDERS, {})]:
+            app.consumer(queue, **{"handler": "a.b", **more})
+        app.all()
+
+    recorded = run(made, config)
+    assert [said for one in recorded.registrations for said in problems(one)] == []
+    return recorded
+
+
+def environment(recorded, name="shop-orders"):
+    return recorded.named(name, FUNCTION).inputs["environment"]["variables"]
+
+
+def statements(recorded, name="shop-orders-may"):
+    policy = json.loads(recorded.named(name).inputs["policy"])
+    return {one["Sid"]: one for one in policy["Statement"]}
+
+
+def inputs_by_urn(recorded):
+    """Flat: one entry an input, documents opened."""
+    return {
+        (one.urn.rpartition("::")[2], one.type.rpartition(":")[2], key): value
+        for one in recorded.registrations
+        for key, value in one.inputs.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (
+            {"timeout": 60},
+            {
+                ("shop-orders", "Queue", "visibilityTimeoutSeconds"),
+                ("shop-orders", "Function", "timeout"),
+                ("shop-orders-redrive", "RedrivePolicy", "redrivePolicy"),
+            },
+        ),
+        ({"max_attempts": 6}, set()),
+        ({"max_delay": 60}, set()),
+        ({"keep": timedelta(days=8)}, set()),
+    ],
+)
+def test_one_number_changes_these_inputs_and_the_fingerprint(bundle, change, changed):
+    """The fingerprint in the environment and in the tags, and nothing else."""
+    before, after = (inputs_by_urn(app_with(bundle, (one, {}))) for one in (Queue("orders"), Queue("orders", **change)))
+    assert set(before) == set(after)
+    different = {key for key in before if before[key] != after[key] and key[2] != "tags"}
+    assert different == changed | {("shop-orders", "Function", "environment")}
+
+
+def test_fifo_is_a_fifo_queue_with_fifo_letters(bundle):
+    """Fast, and without a window."""
+    recorded = app_with(bundle, (FIFO, {}))
+    for name in ("shop-ordered", "shop-ordered-letters"):
+        inputs = recorded.named(name, QUEUE).inputs
+        assert inputs["fifoQueue"] is True
+        assert inputs["contentBasedDeduplication"] is False
+        assert (inputs["deduplicationScope"], inputs["fifoThroughputLimit"]) == ("messageGroup", "perMessageGroupId")
+    assert "maximumBatchingWindowInSeconds" not in recorded.named("shop-ordered-mapping").inputs
+
+
+def test_the_order_of_declarations_is_the_users(bundle):
+    """A function waits for the queues that it sends to."""
+    first = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {}))
+    second = app_with(bundle, (RECEIPTS, {}), (ORDERS, {"uses": [RECEIPTS]}))
+    same = [[one for one in each.registrations if one.name != "shop-dashboard"] for each in (first, second)]
+    assert same[0] == same[1], "all but the dashboard, which has its rows in the user's order"
+    assert statements(first)["Send"]["Resource"] == [
+        "arn:aws:sqs:eu-west-1:123456789012:shop-orders-letters",
+        "arn:aws:sqs:eu-west-1:123456789012:shop-receipts",
+    ]
+    assert environment(first)["PEEKLOCK_RECEIPTS_URL"] == f"{BASE}/shop-receipts"
+    assert statements(first, "shop-receipts-may")["Send"]["Resource"].endswith(":shop-receipts-letters")
+
+
+def test_queues_may_send_to_each_other_and_to_themselves(bundle):
+    """Each is granted."""
+    recorded = app_with(bundle, (ORDERS, {"uses": [RECEIPTS, ORDERS]}), (RECEIPTS, {"uses": [ORDERS]}))
+    for name, others in (("orders", ["receipts", "orders"]), ("receipts", ["orders"])):
+        sends = statements(recorded, f"shop-{name}-may")["Send"]["Resource"]
+        assert [one.rpartition(":")[2] for one in sends] == [f"shop-{name}-letters", *(f"shop-{one}" for one in others)]
+
+
+def test_a_paused_consumer_only_stops(bundle):
+    """One input differs."""
+    running, paused = (inputs_by_urn(app_with(bundle, (ORDERS, {"consuming": on}))) for on in (True, False))
+    assert {key: paused[key] for key in paused if paused[key] != running[key]} == {
+        ("shop-orders-mapping", "EventSourceMapping", "enabled"): False
+    }
+
+
+def test_the_stacks_numbers(bundle):
+    """From its configuration; a capacity in the program wins."""
+    config = {
+        "capacity": {"orders": {"batch": 5, "instances": 7}, "receipts": {"memory": 1024}},
+        "stage": {"protect": False, "log_days": 14, "thresholds": {"length": 77}},
+    }
+    own = {"capacity": Capacity(memory=2048)}
+    recorded = app_with(bundle, (ORDERS, {}), (RECEIPTS, own), config=config)
+    mapping = recorded.named("shop-orders-mapping").inputs
+    assert (mapping["batchSize"], mapping["scalingConfig"]) == (5, {"maximumConcurrency": 7})
+    assert recorded.named("shop-receipts", FUNCTION).inputs["memorySize"] == 2048
+    assert recorded.named("shop-orders-logs").inputs["retentionInDays"] == 14
+    assert recorded.named("shop-orders-alarm-length").inputs["threshold"] == 77
+    assert not recorded.named("shop-orders", QUEUE).protect
+
+
+def test_window_and_patterns(bundle):
+    """As the mapping takes them."""
+    only = [{"body": {"kind": ["order"]}}, {"body": {"kind": ["refund"]}}]
+    inputs = app_with(bundle, (ORDERS, {"window": 20, "only": only})).named("shop-orders-mapping").inputs
+    assert inputs["maximumBatchingWindowInSeconds"] == 20
+    assert [json.loads(one["pattern"]) for one in inputs["filterCriteria"]["filters"]] == only
+
+
+def test_what_is_brought_is_read_and_never_made(bundle):
+    """Table, queue, letters, role and topic."""
+    more = {"queue_url": f"{BASE}/theirs", "letters_url": f"{BASE}/dead", "role": "theirs"}
+    recorded = app_with(bundle, (ORDERS, more), store="leases", topics={"high": TOPIC})
+    read = {(one.type.rpartition(":")[2], one.inputs["id"]) for one in recorded.registrations if one.read}
+    assert read == {("Table", "leases"), ("Queue", f"{BASE}/theirs"), ("Queue", f"{BASE}/dead"), ("Role", "theirs")}
+    made = {one.type.rpartition(":")[2] for one in recorded.registrations if one.custom and not one.read}
+    assert not made & {"Table", "Queue", "QueuePolicy", "RedrivePolicy", "RedriveAllowPolicy", "Role", "RolePolicy"}
+    assert {one.name for one in recorded.of("aws:sns/topic:Topic")} == {"shop-low", "shop-medium"}
+    assert recorded.named("shop-orders-alarm-letters").inputs["alarmActions"] == [TOPIC]
+    variables = environment(recorded)
+    assert variables["PEEKLOCK_ORDERS_URL"] == f"{BASE}/theirs"
+    assert variables["PEEKLOCK_ORDERS_DEAD_LETTER"] == f"{BASE}/dead"
+
+
+def test_a_queue_that_is_brought_alone(bundle):
+    """Its letters are ours and let it redrive; its own policies are whose it is."""
+    recorded = app_with(bundle, (ORDERS, {"queue_url": f"{BASE}/theirs"}))
+    assert recorded.named("shop-orders-redrive-allow")
+    assert not recorded.of("aws:sqs/redrivePolicy:RedrivePolicy")
+    assert [one.name for one in recorded.of("aws:sqs/queuePolicy:QueuePolicy")] == ["shop-orders-letters-tls"]
+
+
+def test_a_key_of_your_own(bundle):
+    """Encrypts both queues instead of SQS's own, and may be used by the role."""
+    recorded = app_with(bundle, key=KEY)
+    for one in recorded.of(QUEUE):
+        assert one.inputs["kmsMasterKeyId"] == KEY
+        assert "sqsManagedSseEnabled" not in one.inputs
+    assert statements(recorded)["Key"]["Resource"] == KEY
+    assert all(one.inputs["sqsManagedSseEnabled"] is True for one in app_with(bundle).of(QUEUE))
+
+
+def test_a_network_of_your_own(bundle):
+    """Subnets and groups of the function, and what it needs to join them."""
+    recorded = app_with(bundle, subnets=["subnet-1"], security_groups=["sg-1"])
+    assert recorded.named("shop-orders", FUNCTION).inputs["vpcConfig"] == {
+        "subnetIds": ["subnet-1"],
+        "securityGroupIds": ["sg-1"],
+    }
+    assert "Network" in statements(recorded)
+    assert "Network" not in statements(app_with(bundle))
+
+
+def test_a_large_bundle_goes_through_a_bucket(tmp_path):
+    """Closed to the public, and versioned."""
+    large = bundled(tmp_path / "aws.zip")
+    with large.open("ab") as file:
+        file.truncate(MOST_DIRECT + 1)
+    recorded = app_with(str(large))
+    function, bundle = recorded.named("shop-orders", FUNCTION), recorded.named("shop-bundle")
+    assert {"s3Bucket", "s3Key", "s3ObjectVersion"} <= set(function.inputs)
+    assert "code" not in function.inputs
+    assert recorded.depends(function, bundle)
+    assert recorded.depends(bundle, recorded.named("shop-code-closed"))
+    assert recorded.depends(bundle, recorded.named("shop-code-versions"))
+
+
+def test_a_producer_and_an_operator_are_granted(bundle):
+    """To send to the queue alone; to move from the letters to the queue."""
+
+    def made():
+        app = App("shop", bundle=bundle, stage=DEV)
+        one = app.consumer(ORDERS, handler="a.b")
+        one.grant_send("web", "web-role")
+        one.grant_redrive("oncall", "oncall-role")
+        app.all()
+
+    recorded = run(made)
+    assert recorded.named("shop-orders-send-from-web").inputs["role"] == "web-role"
+    (one,) = statements(recorded, "shop-orders-send-from-web").values()
+    assert (one["Action"], one["Resource"].rpartition(":")[2]) == (["sqs:SendMessage"], "shop-orders")
+    assert recorded.named("shop-orders-redrive-by-oncall").inputs["role"] == "oncall-role"
+    moves = statements(recorded, "shop-orders-redrive-by-oncall")
+    assert moves["Redrive"]["Resource"].endswith(":shop-orders-letters")
+    assert moves["Send"]["Resource"].endswith(":shop-orders")
+
+
+def test_a_transform_has_the_last_word(bundle):
+    """On every resource below the app."""
+
+    def longer(given):
+        if given.type_ == QUEUE:
+            return pulumi.ResourceTransformationResult({**given.props, "max_message_size": 1024}, given.opts)
+        return None
+
+    assert {one.inputs["maxMessageSize"] for one in app_with(bundle, transform=longer).of(QUEUE)} == {1024}
+
+
+def test_options_of_a_consumer(bundle):
+    """Merged with ours: it stays a child of the app."""
+    opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
+    one = app_with(bundle, (ORDERS, {"opts": opts})).named("shop-orders", "peeklock:aws:Consumer")
+    assert one.aliases
+    assert one.parent.endswith("peeklock:aws:App::shop")
+
+
+@pytest.mark.parametrize(
+    ("consumers", "options", "fix"),
+    [
+        ([(ORDERS, {}), (ORDERS, {})], {}, "has a consumer in app 'shop' already"),
+        ([(ORDERS, {"uses": [RECEIPTS]})], {}, "uses queue 'receipts', which has no consumer in this app"),
+        ([(ORDERS, {"handler": "charge"})], {}, "name it as Lambda does, by module and function"),
+        ([(ORDERS, {"queue_url": f"{BASE}/q.fifo"})], {}, "give a standard queue's URL, beginning with https://"),
+        (
+            [(FIFO, {"letters_url": f"{BASE}/q"})],
+            {},
+            "give a FIFO queue's URL, beginning with https:// and ending in .fifo",
+        ),
+        ([(ORDERS, {"queue_url": "orders"})], {}, "beginning with https://"),
+        ([(ORDERS, {"capacity": Capacity(instances=1)})], {}, "use instances=2"),
+        ([(ORDERS, {"window": 301})], {}, "use window=300"),
+        ([(Queue("q" * 60), {})], {}, "shorten either by 9"),
+        ([(ORDERS, {})], {"stage": Stage(log_days=8)}, "log_days=8.*use 14"),
+        ([(ORDERS, {})], {"stage": Stage(thresholds=Thresholds(failures=100))}, "use at most failures=99"),
+        ([(ORDERS, {})], {"subnets": ["subnet-1"]}, "give both, or neither"),
+        ([(ORDERS, {})], {"topics": {"urgent": TOPIC}}, "severities are high, medium, low"),
+        ([(ORDERS, {})], {"key": "alias/mine"}, "give the key's ARN"),
+    ],
+)
+def test_what_cannot_be_is_refused(bundle, consumers, options, fix):
+    """With what to change."""
+    with pytest.raises(ConfigError, match=fix):
+        app_with(bundle, *consumers, **options)
+
+
+def test_a_bundle_that_is_not_there(tmp_path):
+    """The command that makes it is named."""
+    with pytest.raises(ConfigError, match="make it first: peeklock bundle aws"):
+        app_with(str(tmp_path / "none.zip"))

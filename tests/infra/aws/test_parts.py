@@ -1,0 +1,243 @@
+"""Policies, alarms, environment and dashboard, as data."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handlers.orders.queue import ORDERS
+from peeklock import ConfigError, Queue
+from peeklock.infra.aws import dashboard, identity
+from peeklock.infra.aws.alarms import Names, alarms
+from peeklock.infra.aws.environment import check_names, dashboard_link, environment, links
+from peeklock.infra.aws.queues import check_visibility
+from peeklock.infra.options import Capacity, Thresholds
+from peeklock.infra.settings.aws import of
+
+SETTINGS = of(ORDERS, Capacity(instances=50))
+NAMES = Names(app="shop", queue="q-1", letters="l-1", function="f-1")
+KEY = "arn:aws:kms:eu-west-1:1:key/k"
+
+
+def places(**more):
+    return identity.Places(**{"queue": "Q", "letters": "L", "table": "T", "logs": "G", **more})
+
+
+@pytest.mark.parametrize(
+    ("more", "granted"),
+    [
+        ({}, {"Consume": "Q", "Send": "L", "Remember": "T", "Log": "G:*", "Trace": "*"}),
+        (
+            {"sends": ("R", "S", "R")},
+            {"Consume": "Q", "Send": ["L", "R", "S"], "Remember": "T", "Log": "G:*", "Trace": "*"},
+        ),
+        ({"key": KEY}, {"Consume": "Q", "Send": "L", "Remember": "T", "Log": "G:*", "Trace": "*", "Key": KEY}),
+        ({"network": True}, {"Consume": "Q", "Send": "L", "Remember": "T", "Log": "G:*", "Trace": "*", "Network": "*"}),
+    ],
+)
+def test_a_consumer_may_what_it_does(more, granted):
+    """Each on one thing, or on the queues that it sends to."""
+    policy = json.loads(identity.document(identity.grants(places(**more))))
+    assert {one["Sid"]: one["Resource"] for one in policy["Statement"]} == granted
+    assert {one["Effect"] for one in policy["Statement"]} == {"Allow"}
+
+
+def test_no_wildcard_but_the_listed_ones():
+    """X-Ray and network interfaces have no resource to name; no action is a pattern."""
+    for one in identity.grants(places(sends=("R",), key=KEY, network=True)):
+        assert not any("*" in action for action in one.actions)
+        assert ("*" in one.on) == (set(one.actions) <= identity.ANYWHERE)
+
+
+def test_a_producer_may_send():
+    """And encrypt, where the queue has a key."""
+    assert [one.actions for one in identity.send_grants("Q")] == [("sqs:SendMessage",)]
+    assert [one.on for one in identity.send_grants("Q", KEY)] == [("Q",), (KEY,)]
+
+
+def test_a_person_may_redrive():
+    """From the letters to the queue."""
+    take, put, *none = identity.redrive_grants("Q", "L")
+    assert (take.on, put.on, none) == (("L",), ("Q",), [])
+    assert {"sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"} <= set(take.actions)
+    assert identity.redrive_grants("Q", "L", KEY)[2].on == (KEY,)
+
+
+def test_the_documents_of_queues():
+    """Read as SQS reads them."""
+    (only,) = json.loads(identity.tls_only("Q"))["Statement"]
+    assert (only["Effect"], only["Action"], only["Resource"]) == ("Deny", "sqs:*", "Q")
+    assert only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert json.loads(identity.redrive("L", 7)) == {"deadLetterTargetArn": "L", "maxReceiveCount": 7}
+    assert json.loads(identity.redrive_allow("Q")) == {"redrivePermission": "byQueue", "sourceQueueArns": ["Q"]}
+    (assumed,) = json.loads(identity.assumed_by_lambda())["Statement"]
+    assert assumed["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("name", "severity", "expression", "threshold", "metrics", "failing", "periods"),
+    [
+        (
+            "length",
+            "high",
+            "visible + notvisible + delayed",
+            10_000,
+            ["Visible", "NotVisible", "Delayed"],
+            1,
+            1,
+        ),
+        ("letters", "high", "visible + notvisible", 0, ["Visible", "NotVisible"], 1, 1),
+        ("age", "medium", "", 3600, ["ApproximateAgeOfOldestMessage"], 1, 1),
+        (
+            "failures",
+            "medium",
+            "IF(settled >= 20, 100 * failed / settled, 0)",
+            5,
+            ["Settled", "Failed"],
+            2,
+            3,
+        ),
+        ("latency", "medium", "", 60_000, ["LatencyMs"], 2, 3),
+        ("errors", "medium", "100 * errors / invocations", 5, ["Errors", "Invocations"], 2, 3),
+        ("utilisation", "low", "", 45, ["ConcurrentExecutions"], 3, 3),
+    ],
+)
+def test_an_alarm(name, severity, expression, threshold, metrics, failing, periods):
+    """What is measured, and from when on it rings."""
+    (one,) = [each for each in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if each.name == name]
+    assert (one.severity, one.expression, one.threshold) == (severity, expression, threshold)
+    assert [each.name.removeprefix("ApproximateNumberOfMessages") for each in one.metrics] == metrics
+    assert (one.failing, one.periods) == (failing, periods)
+
+
+def test_where_the_metrics_are():
+    """Statistics, periods in seconds, and whole sets of dimensions."""
+    found = {metric.name: metric for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for metric in one.metrics}
+    age, failed, busy = (found[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions"))
+    assert (age.namespace, age.statistic, age.period, age.dimensions) == (
+        "AWS/SQS",
+        "Maximum",
+        60,
+        {"QueueName": "q-1"},
+    )
+    assert (failed.namespace, failed.statistic, failed.period) == ("Peeklock", "Sum", 300)
+    assert failed.dimensions == {"service": "shop", "queue": "orders", "platform": "sqs"}
+    assert (busy.namespace, busy.statistic, busy.dimensions) == ("AWS/Lambda", "Maximum", {"FunctionName": "f-1"})
+    letters = [one for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if one.name == "letters"]
+    assert {metric.dimensions["QueueName"] for metric in letters[0].metrics} == {"l-1"}
+
+
+def test_every_name_in_an_expression_is_a_metric():
+    """And lower case, as CloudWatch wants it."""
+    import re
+
+    for one in alarms(ORDERS, SETTINGS, Thresholds(length=10**6), NAMES):
+        used = set(re.findall(r"[a-z]\w*", one.expression))
+        assert used in (set(), {metric.id for metric in one.metrics})
+        assert len(one.metrics) == 1 or one.expression
+        assert len({metric.period for metric in one.metrics}) == 1
+
+
+@pytest.mark.parametrize(("length", "there"), [(96_000, False), (96_001, True)])
+def test_a_long_queue_has_a_seventh(length, there):
+    """Where its length would tell too late that SQS gives out no more."""
+    found = {one.name: one.threshold for one in alarms(ORDERS, SETTINGS, Thresholds(length=length), NAMES)}
+    assert ("inflight" in found) is there
+    assert found.get("inflight", 96_000) == 96_000
+
+
+def test_two_instances_can_be_busy_enough():
+    """All of them are the threshold or more, whatever the share."""
+    for share in (90, 100):
+        found = alarms(ORDERS, of(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
+        (busy,) = [one for one in found if one.name == "utilisation"]
+        assert busy.or_equal
+        assert busy.threshold <= 2
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "fix"),
+    [
+        (Thresholds(failures=100), "use at most failures=99"),
+        (Thresholds(utilisation=101), "use at most utilisation=100"),
+        (Thresholds(age=604_800), "use at most age=604799"),
+    ],
+)
+def test_an_alarm_that_could_never_ring(thresholds, fix):
+    """Is refused."""
+    with pytest.raises(ConfigError, match=fix):
+        alarms(ORDERS, SETTINGS, thresholds, NAMES)
+
+
+def test_the_environment_of_a_function():
+    """All that the binding reads, and what Powertools does."""
+    made = environment("shop", ORDERS, url="u", letters="l", table="t", uses={"PEEKLOCK_RECEIPTS_URL": "r"})
+    assert made == {
+        "PEEKLOCK_STORE": "dynamodb://t",
+        "PEEKLOCK_ORDERS_URL": "u",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": "l",
+        "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
+        "PEEKLOCK_RECEIPTS_URL": "r",
+        "POWERTOOLS_METRICS_NAMESPACE": "Peeklock",
+        "POWERTOOLS_SERVICE_NAME": "shop",
+    }
+
+
+def test_links():
+    """The console reads the name of a log group twice."""
+    made = links("eu-west-1", queue="https://q/1", letters="https://q/2", function="f", logs="/a b")
+    assert made["queue"].endswith("/sqs/v3/home?region=eu-west-1#/queues/https%3A%2F%2Fq%2F1")
+    assert made["letters"].endswith("#/queues/https%3A%2F%2Fq%2F2")
+    assert made["function"].endswith("/lambda/home?region=eu-west-1#/functions/f")
+    assert made["logs"].endswith("#logsV2:log-groups/log-group/$252Fa$2520b")
+    assert dashboard_link("eu-west-1", "shop-dev").endswith("#dashboards/dashboard/shop-dev")
+
+
+@pytest.mark.parametrize(
+    ("queue", "fits"),
+    [
+        (Queue("q" * 51), True),
+        (Queue("q" * 52), False),
+        (Queue("q" * 51, fifo=True), True),
+        (Queue("q" * 52, fifo=True), False),
+    ],
+)
+def test_names_fit(queue, fits):
+    """A function's name is the shortest: 64 characters, eight of them Pulumi's."""
+    if fits:
+        check_names("shop", queue)
+        return
+    with pytest.raises(ConfigError, match="57 characters, and 56 fit; shorten either by 1"):
+        check_names("shop", queue)
+
+
+@pytest.mark.parametrize(("seconds", "fits"), [(None, True), (305, True), (304, False)])
+def test_a_queue_that_is_brought_holds_long_enough(seconds, fits):
+    """As far as it is known."""
+    if fits:
+        check_visibility(ORDERS, SETTINGS, seconds)
+        return
+    with pytest.raises(
+        ConfigError, match="is 304 s, and the function takes up to 305 s; set it to 1830, or lower batch"
+    ):
+        check_visibility(ORDERS, SETTINGS, seconds)
+
+
+def test_the_dashboard_draws_what_rings():
+    """Four rows of six charts at most fit on a screen: one row a consumer, without overlap."""
+    rows = {name: alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for name in ("orders", "receipts")}
+    widgets = dashboard.body("eu-west-1", rows)["widgets"]
+    corners = {(one["x"], one["y"]) for one in widgets}
+    assert len(corners) == len(widgets) == 12
+    assert max(one["x"] + one["width"] for one in widgets) == 24
+    assert widgets[0]["properties"]["title"] == "orders: messages and letters"
+    assert widgets[0]["properties"]["metrics"][0] == [
+        "AWS/SQS",
+        "ApproximateNumberOfMessagesVisible",
+        "QueueName",
+        "q-1",
+        {"stat": "Maximum", "period": 60},
+    ]
+    drawn = {line[1] for one in widgets for line in one["properties"]["metrics"]}
+    assert drawn == {metric.name for one in rows["orders"] for metric in one.metrics}

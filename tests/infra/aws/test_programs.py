@@ -1,0 +1,223 @@
+"""infra/aws for each stack, as the engine would be told."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from handlers.orders.queue import ORDERS
+from tests.infra.aws.cfn import findings
+from tests.infra.aws.running import STACKS, program
+from tests.infra.schema import problems
+from tests.support import ROOT
+
+GOLDEN = ROOT / "tests" / "infra" / "aws" / "golden"
+RENEW = "PEEKLOCK_RENEW_GOLDEN"
+"""Set it to 1 and run these tests to write the snapshots anew; then read the difference."""
+
+DATA = {"aws:sqs/queue:Queue", "aws:dynamodb/table:Table", "aws:cloudwatch/logGroup:LogGroup"}
+CONSUMERS = ("orders", "receipts")
+
+QUEUE, FUNCTION = "aws:sqs/queue:Queue", "aws:lambda/function:Function"
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def recorded(stack, tmp_path_factory):
+    return program(tmp_path_factory.mktemp(stack), stack)
+
+
+def test_the_sdk_knows_every_key_and_type(recorded):
+    """Nested ones included."""
+    assert [said for one in recorded.registrations for said in problems(one)] == []
+
+
+def test_aws_would_take_it(recorded):
+    """By its own schemas."""
+    assert findings(recorded) == []
+
+
+def test_everything_is_a_child_of_its_component(recorded):
+    """Consumers of the app, and resources of either."""
+    components = {one.urn for one in recorded.registrations if not one.custom}
+    for one in recorded.registrations:
+        assert one.parent in components or one.type == "peeklock:aws:App", one.name
+        assert one.name.startswith("shop")
+
+
+def test_what_holds_data_is_kept(recorded, stack):
+    """Protected, and left when the stack is destroyed; in dev neither."""
+    keeps = stack != "dev"
+    for one in recorded.registrations:
+        expected = (True, True) if keeps and one.type in DATA else (False, False)
+        assert (one.protect, one.retain_on_delete) == expected, one.name
+    table = recorded.named("shop-store").inputs
+    assert table["deletionProtectionEnabled"] is keeps
+    assert table["pointInTimeRecovery"] == {"enabled": keeps}
+
+
+def test_a_mapping_comes_after_what_permits_it(recorded):
+    """And a function after its log group, whose retention would otherwise be for ever."""
+    for name in CONSUMERS:
+        mapping, function = recorded.named(f"shop-{name}-mapping"), recorded.named(f"shop-{name}", FUNCTION)
+        may, logs = recorded.named(f"shop-{name}-may"), recorded.named(f"shop-{name}-logs")
+        assert may.urn in mapping.dependencies
+        assert recorded.depends(mapping, recorded.named(f"shop-{name}", QUEUE))
+        assert may.urn in function.dependencies
+        assert recorded.depends(function, logs)
+        assert recorded.depends(function, recorded.named(f"shop-{name}", QUEUE)), (
+            "a longer lock comes before a longer run"
+        )
+        assert function.inputs["loggingConfig"]["logGroup"] == logs.name
+
+
+def test_what_every_function_and_mapping_has(recorded):
+    """Partial failures are reported, events are counted, logs are JSON and traces are on."""
+    for name in CONSUMERS:
+        mapping = recorded.named(f"shop-{name}-mapping").inputs
+        assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["metricsConfig"] == {"metrics": ["EventCount"]}
+        function = recorded.named(f"shop-{name}", FUNCTION).inputs
+        assert function["architectures"] == ["arm64"]
+        assert function["loggingConfig"]["logFormat"] == "JSON"
+        assert function["tracingConfig"] == {"mode": "Active"}
+
+
+def test_a_queue_has_its_letters(recorded):
+    """Which take from no other, and both refuse what is not encrypted on its way."""
+    for name in CONSUMERS:
+        letters, queue = f"shop-{name}-letters", f"shop-{name}"
+        redrive = json.loads(recorded.named(f"{queue}-redrive").inputs["redrivePolicy"])
+        assert redrive["deadLetterTargetArn"].endswith(f":{letters}")
+        allow = recorded.named(f"{queue}-redrive-allow").inputs
+        assert json.loads(allow["redriveAllowPolicy"])["sourceQueueArns"] == [
+            f"arn:aws:sqs:eu-west-1:123456789012:{queue}"
+        ]
+        assert allow["queueUrl"].endswith(f"/{letters}")
+        for policy, on in ((f"{queue}-tls", queue), (f"{letters}-tls", letters)):
+            inputs = recorded.named(policy).inputs
+            assert inputs["queueUrl"].endswith(f"/{on}")
+            assert json.loads(inputs["policy"])["Statement"][0]["Resource"].endswith(f":{on}")
+
+
+def test_every_consumer_has_its_alarms(recorded):
+    """The six and the function's own errors; each tells the topic of its severity, also when it is over."""
+    for name in CONSUMERS:
+        alarms = [one for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in one.name]
+        assert {one.name.rpartition("-")[2] for one in alarms} == {
+            *("length", "failures", "latency", "utilisation", "letters", "age"),
+            "errors",
+        }
+        for one in alarms:
+            severity = one.inputs["tags"]["severity"]
+            assert one.inputs["alarmActions"] == one.inputs["okActions"]
+            assert one.inputs["alarmActions"][0].endswith(f":shop-{severity}")
+            assert one.inputs["treatMissingData"] == "notBreaching"
+
+
+def test_alarms_watch_what_is_there(recorded):
+    """Every dimension is the name of a queue, of letters or of a function of the stack, or is the app's own."""
+    for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        consumer = one.name.split("-")[1]
+        watched = [query["metric"] for query in one.inputs.get("metricQueries", ()) if "metric" in query]
+        for metric in watched or [one.inputs]:
+            dimensions = metric["dimensions"]
+            names = {recorded.named(f"shop-{consumer}", QUEUE).name, f"shop-{consumer}-letters"}
+            assert dimensions.get("QueueName", f"shop-{consumer}") in names
+            assert dimensions.get("FunctionName", f"shop-{consumer}") == f"shop-{consumer}"
+            assert dimensions.get("queue", consumer) == consumer
+
+
+def test_everything_that_takes_tags_has_them(recorded):
+    """With the contract's fingerprint, where a consumer is behind it."""
+    for one in recorded.registrations:
+        if "tags" in one.inputs:
+            tags = one.inputs["tags"]
+            assert (tags["app"], tags["stack"]) == ("shop", one.urn.split(":")[2])
+            assert ("fingerprint" in tags) == ("$peeklock:aws:Consumer$" in one.urn)
+    assert recorded.named("shop-orders", FUNCTION).inputs["tags"]["fingerprint"] == ORDERS.fingerprint
+
+
+def test_the_environment(recorded):
+    """Of the function of orders, which sends receipts, and of a producer."""
+    base = "https://sqs.eu-west-1.amazonaws.com/123456789012/"
+    variables = recorded.named("shop-orders", FUNCTION).inputs["environment"]["variables"]
+    urls = {"PEEKLOCK_ORDERS_URL": f"{base}shop-orders", "PEEKLOCK_RECEIPTS_URL": f"{base}shop-receipts"}
+    assert variables == {
+        **urls,
+        "PEEKLOCK_STORE": "dynamodb://shop-store",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"{base}shop-orders-letters",
+        "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
+        "POWERTOOLS_METRICS_NAMESPACE": "Peeklock",
+        "POWERTOOLS_SERVICE_NAME": "shop",
+    }
+    assert recorded.outputs["environment"] == urls
+
+
+def test_outputs(recorded):
+    """An object a consumer, what producers need, and the dashboard's page."""
+    assert set(recorded.outputs) == {"orders", "receipts", "environment", "dashboard"}
+    told = recorded.outputs["orders"]
+    assert set(told) == {"queue", "letters", "function", "identity", "store", "alarms", "links", "environment"}
+    assert (told["function"], told["store"]) == ("shop-orders", "dynamodb://shop-store")
+    assert told["identity"] == "arn:aws:iam::123456789012:role/shop-orders-role"
+
+
+def test_who_is_told(recorded, stack):
+    """By e-mail in prod; elsewhere the alarms only show."""
+    mails = {one.name: one.inputs["endpoint"] for one in recorded.of("aws:sns/topicSubscription:TopicSubscription")}
+    assert mails.get("shop-high-mail") == ("oncall@example.com" if stack == "prod" else None)
+    assert len(mails) == (3 if stack == "prod" else 0)
+
+
+def snapshot(recorded) -> str:
+    """For people: by URN, in the order of the alphabet; documents opened, archives by their name."""
+    shown = {
+        one.urn: {
+            "inputs": {key: opened(value) for key, value in one.inputs.items()},
+            "parent": one.parent.rpartition("::")[2],
+            "protect": one.protect,
+            "retainOnDelete": one.retain_on_delete,
+            "dependencies": [urn.split("::", 2)[2].rpartition("$")[2] for urn in one.dependencies],
+        }
+        for one in recorded.registrations
+    }
+    return json.dumps({"resources": shown, "outputs": recorded.outputs}, indent=1, sort_keys=True, default=str) + "\n"
+
+
+def opened(value):
+    return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+
+
+def test_the_snapshot_is_as_it_was(recorded, stack):
+    """A changed URN or type is a replacement for whoever has deployed it: it needs an alias."""
+    file = GOLDEN / f"{stack}.json"
+    now = snapshot(recorded)
+    if os.environ.get(RENEW):
+        file.write_text(now, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == now, f"renew with {RENEW}=1, and read the difference"
+
+
+def test_a_first_preview_knows_nothing_and_runs(stack, tmp_path):
+    """Outputs are unknown then, and the same resources are asked for."""
+    previewed = program(tmp_path, stack, preview=True)
+    known = json.loads((GOLDEN / f"{stack}.json").read_text(encoding="utf-8"))["resources"]
+    assert {one.urn for one in previewed.registrations} == set(known)
+
+
+def test_no_stack_file_holds_a_secret():
+    """Nor a ciphertext."""
+    for file in (ROOT / "infra" / "aws").glob("Pulumi*.yaml"):
+        text = file.read_text(encoding="utf-8")
+        assert not any(word in text for word in ("secure:", "encryption", "AKIA"))
+
+
+def test_the_program_is_short():
+    """A user reads it in a minute."""
+    assert len((ROOT / "infra" / "aws" / "__main__.py").read_text(encoding="utf-8").splitlines()) <= 40

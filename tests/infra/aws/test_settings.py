@@ -1,0 +1,188 @@
+"""SQS and Lambda: the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peeklock import ConfigError, Queue
+from peeklock.infra.options import Capacity
+from peeklock.infra.settings.aws import check_log_days, described, of
+from peeklock.plan import RESERVE, SKEW
+from peeklock.sqs import LONGEST, MAX_VISIBILITY
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("timeout", "capacity", "window", "function", "visibility", "receives"),
+    [
+        (30, Capacity(batch=1), 0, 35, 210, 1000),
+        (30, Capacity(batch=10), 0, 305, 1830, 165),
+        (30, Capacity(batch=10, parallel=4), 0, 95, 570, 530),
+        (10, Capacity(batch=50), 1, 505, 3031, 99),
+        (0.5, Capacity(batch=1), 0, 6, 36, 1000),
+        (1.2, Capacity(batch=3), 0, 11, 66, 1000),
+        (895, Capacity(batch=1), 0, 900, 5400, 56),
+        (1, Capacity(batch=10_000, parallel=20), 1, 505, 3031, 99),
+    ],
+)
+def test_the_table(timeout, capacity, window, function, visibility, receives):
+    """Function timeout, then visibility, then how often a message may come."""
+    settings = of(Queue("orders", timeout=timeout), capacity)
+    assert (settings.window, settings.timeout) == (window, function)
+    assert (settings.visibility, settings.receives) == (visibility, receives)
+    assert (settings.retention, settings.letters_retention) == (7 * DAY, 14 * DAY)
+
+
+REFUSED = [
+    (Queue("q", timeout=90), Capacity(batch=10), None, r"take 905 s.*lower batch to 9, or raise parallel to 2"),
+    (Queue("q", timeout=896), Capacity(batch=1), None, r"lower timeout to 895"),
+    (Queue("q"), Capacity(instances=1), None, "use instances=2"),
+    (Queue("q"), Capacity(instances=1001), None, "use instances=1000"),
+    (Queue("q"), Capacity(memory=64), None, "use memory=128"),
+    (Queue("q"), Capacity(memory=20_000), None, "use memory=10240"),
+    (Queue("q", timeout=0.01), Capacity(batch=10_001, parallel=1000), None, "use batch=10000"),
+    (Queue("q", fifo=True), Capacity(batch=11), None, "a FIFO queue gives at most 10 messages an event; use batch=10"),
+    (Queue("q", fifo=True), Capacity(batch=10), 1, "a FIFO queue has no batching window; leave it out"),
+    (Queue("q", timeout=1), Capacity(batch=11), 0, "window=0 s with batch=11.*use window=1"),
+    (Queue("q"), Capacity(), 301, "use window=300"),
+    (Queue("q"), Capacity(), -1, "use window=0"),
+    (Queue("q", max_attempts=161), Capacity(batch=10), None, "at most max_attempts=160, or lower batch"),
+    (Queue("q", max_delay=12 * 3600), Capacity(batch=1), None, "use at most max_delay=43140"),
+    (Queue("q", max_delay=43_000), Capacity(batch=10), None, "use at most max_delay=42895"),
+    (
+        Queue("q", max_attempts=20, first_delay=3600, max_delay=40_000),
+        Capacity(batch=1),
+        None,
+        "up to 654000 s.*lower max_delay to 15915, or max_attempts",
+    ),
+    (Queue("q", max_age=timedelta(days=7)), Capacity(), None, "use at most max_age=518400"),
+]
+
+
+@pytest.mark.parametrize(("queue", "capacity", "window", "fix"), REFUSED)
+def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
+    """And what to change it to."""
+    with pytest.raises(ConfigError, match=fix):
+        of(queue, capacity, window=window)
+
+
+@pytest.mark.parametrize(
+    ("queue", "capacity", "window"),
+    [
+        (Queue("q", timeout=90), Capacity(batch=9), None),
+        (Queue("q", timeout=90), Capacity(batch=10, parallel=2), None),
+        (Queue("q", timeout=895), Capacity(batch=1), None),
+        (Queue("q"), Capacity(instances=2, memory=128), 300),
+        (Queue("q"), Capacity(instances=1000, memory=10_240), None),
+        (Queue("q", timeout=0.01), Capacity(batch=10_000, parallel=1000), None),
+        (Queue("q", timeout=1), Capacity(batch=11), 1),
+        (Queue("q", max_attempts=160), Capacity(batch=10), None),
+        (Queue("q", max_delay=43_140), Capacity(batch=1), None),
+        (Queue("q", max_delay=42_895), Capacity(batch=10), None),
+        (Queue("q", max_attempts=20, first_delay=3600, max_delay=15_915), Capacity(batch=1), None),
+        (Queue("q", max_age=518_400), Capacity(), None),
+    ],
+)
+def test_each_fix_that_is_named_is_one(queue, capacity, window):
+    """Of the refusals above."""
+    of(queue, capacity, window=window)
+
+
+queues = st.builds(
+    Queue,
+    st.just("orders"),
+    max_attempts=st.integers(1, 1100),
+    timeout=st.floats(0.001, 1800),
+    first_delay=st.floats(0, 60),
+    max_delay=st.floats(60, 50_000),
+    fifo=st.booleans(),
+    max_age=st.none() | st.integers(1, 10 * DAY),
+)
+capacities = st.builds(
+    Capacity,
+    batch=st.integers(1, 12_000),
+    parallel=st.integers(1, 200),
+    instances=st.integers(1, 1200),
+    memory=st.integers(64, 11_000),
+)
+
+
+@given(queue=queues, capacity=capacities, window=st.none() | st.integers(0, 400))
+def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
+    """The platform's documented ones, and those of our own binding."""
+    try:
+        settings = of(queue, capacity, window=window)
+    except ConfigError:
+        return
+    waves = -(-settings.batch // capacity.parallel)
+    assert waves * queue.timeout + RESERVE <= timedelta(seconds=settings.timeout) <= LONGEST
+    assert settings.timeout + SKEW.total_seconds() < settings.visibility <= 43_200, "the lease ends within the lock"
+    assert settings.visibility >= 6 * settings.timeout + settings.window
+    assert settings.batch <= (10 if queue.fifo else 10_000)
+    assert settings.batch <= 10 or settings.window >= 1
+    assert settings.window <= (0 if queue.fifo else 300)
+    assert queue.max_attempts + 5 <= settings.receives <= 1000
+    assert settings.receives * settings.visibility <= settings.retention / 2
+    assert 2 <= settings.concurrency <= 1000
+    assert 128 <= settings.memory <= 10_240
+    longest = queue.max_delay.total_seconds()
+    assert longest <= MAX_VISIBILITY
+    assert longest + settings.timeout <= 43_200
+    assert queue.max_age is None or queue.max_age <= timedelta(seconds=settings.retention) - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"timeout": 60}, {"timeout", "visibility", "receives"}),
+        ({"timeout": 29.5}, set()),
+        ({"fifo": True}, {"fifo"}),
+        ({"max_attempts": 9}, set()),
+        ({"max_delay": 60}, set()),
+        ({"keep": 60}, set()),
+    ],
+)
+def test_one_number_of_the_queue_changes_what_follows_from_it(change, changed):
+    """And nothing else."""
+    assert different(of(Queue("orders"), Capacity()), of(Queue("orders", **change), Capacity())) == changed
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"batch": 5}, {"batch", "timeout", "visibility", "receives"}),
+        ({"parallel": 2}, {"timeout", "visibility", "receives"}),
+        ({"instances": 3}, {"concurrency"}),
+        ({"memory": 1024}, {"memory"}),
+    ],
+)
+def test_one_number_of_the_capacity_changes_what_follows_from_it(change, changed):
+    """And nothing else."""
+    assert different(of(Queue("orders"), Capacity()), of(Queue("orders"), Capacity(**change))) == changed
+
+
+def different(before, after):
+    names = [field.name for field in dataclasses.fields(before)]
+    return {name for name in names if getattr(before, name) != getattr(after, name)}
+
+
+@pytest.mark.parametrize(("days", "near"), [(2, 3), (31, 60), (5000, 3653)])
+def test_days_that_logs_are_not_kept_for(days, near):
+    """The next number of them is named, and is one."""
+    with pytest.raises(ConfigError, match=f"log_days={days}.*use {near}"):
+        check_log_days(days)
+    assert check_log_days(near) == near
+
+
+def test_every_row_has_its_source():
+    """For docs/settings.md."""
+    rows = described(of(Queue("orders", fifo=True), Capacity()))
+    assert len({row.name for row in rows}) == len(rows) == 14
+    assert all(row.source.startswith("https://docs.aws.amazon.com/") for row in rows)
+    assert all(row.formula and row.why for row in rows)
