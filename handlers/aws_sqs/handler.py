@@ -7,11 +7,8 @@ from handlers.orders.receipts import write_receipts
 from peeklock import sqs
 from peeklock.observers.powertools import PowertoolsObserver
 
-observer = PowertoolsObserver(
-    logger=Logger(service="orders"),
-    metrics=Metrics(namespace="Orders", service="orders"),
-    tracer=Tracer(service="orders"),
-)
+# The service's name comes from the environment; the alarms of infra/aws watch this namespace.
+observer = PowertoolsObserver(logger=Logger(), metrics=Metrics(namespace="Peeklock"), tracer=Tracer())
 
 handler = sqs.bind(charge, observer=observer)
 receipts_handler = sqs.bind(write_receipts, observer=observer)
