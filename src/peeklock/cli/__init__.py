@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from peeklock.cli import dev, emulator, keys, replay, send
+from peeklock.cli import bundle, dev, emulator, keys, replay, send
 from peeklock.errors import PeeklockError
 
 DESCRIPTION = "One contract for queue-triggered functions, on every cloud."
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="peeklock", description=DESCRIPTION)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (dev, replay, send, keys, emulator):
+    for command in (dev, replay, send, keys, bundle, emulator):
         command.add_to(commands)
     given = parser.parse_args(argv)
     try:

@@ -1,0 +1,144 @@
+"""Build a bundle, and judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from peeklock.bundle import archive, contents, elf, packages, queues, site
+from peeklock.bundle.contents import Entries, Entry
+from peeklock.bundle.project import Wanted
+from peeklock.bundle.targets import MB, Target
+
+MANIFEST = "peeklock_bundle.json"
+"""In the bundle's root: what it is. A program compares `queues` with what it deploys for."""
+
+LIMITS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A distribution, peeklock, or a folder of the project. Sizes are bytes."""
+
+    name: str
+    version: str
+    files: int
+    unzipped: int
+    zipped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A zip file, its parts from the largest on, and why it must not be deployed, if it must not."""
+
+    data: bytes
+    target: Target
+    queues: Mapping[str, str]
+    parts: tuple[Part, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def files(self) -> int:
+        return sum(part.files for part in self.parts)
+
+    @property
+    def unzipped(self) -> int:
+        return sum(part.unzipped for part in self.parts)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
+    """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
+    versions = packages.pinned(wanted.lock, target)
+    own = contents.merged(contents.library(), contents.own(wanted.folder, wanted.sources, wanted.root))
+    declared = queues.fingerprints(own, wanted.queues)
+    entries = contents.merged(own, _third_party(wanted, target, installer, tell), _manifest(target, declared, versions))
+    tell(f"packing {len(entries)} files")
+    data = archive.zipped(entries)
+    parts = _parts(entries, data)
+    total = sum(part.unzipped for part in parts)
+    return Bundle(
+        data=data,
+        target=target,
+        queues=declared,
+        parts=parts,
+        problems=(*elf.problems(entries, target), *_too_large(total, target), *_over(total, wanted.budget, target)),
+        notes=_notes(len(data), target),
+    )
+
+
+def _third_party(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
+    """Where the platform looks for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        packages.fetch(installer, wanted.lock, target, Path(folder), tell)
+        there = site.wheels(Path(folder)) if target.wheels else site.only(site.read(Path(folder)), wanted.only)
+    placed = {f"{target.packages}/{path}".lstrip("/"): entry for path, entry in there.items()}
+    if target.wheels:
+        placed["requirements.txt"] = Entry(part="requirements.txt", data=wanted.lock.read_bytes())
+    return placed
+
+
+def _manifest(target: Target, declared: Mapping[str, str], versions: Mapping[str, str]) -> Entries:
+    from importlib.metadata import version
+
+    told = {
+        "platform": target.platform,
+        "python": target.python,
+        "arch": target.arch,
+        "peeklock": version("peeklock"),
+        "queues": declared,
+        "packages": versions,
+    }
+    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+    return {MANIFEST: Entry(part=MANIFEST, data=text.encode())}
+
+
+def _parts(entries: Entries, data: bytes) -> tuple[Part, ...]:
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for path, size in archive.sizes(data).items():
+        found.setdefault((entries[path].part, entries[path].version), []).append(size)
+    parts = (
+        Part(
+            name=name,
+            version=version,
+            files=len(each),
+            unzipped=sum(one for one, _ in each),
+            zipped=sum(one for _, one in each),
+        )
+        for (name, version), each in found.items()
+    )
+    return tuple(sorted(parts, key=lambda part: (-part.unzipped, part.name)))
+
+
+def megabytes(size: float) -> str:
+    return f"{size / MB:.1f} MB"
+
+
+def _too_large(total: int, target: Target) -> list[str]:
+    if target.most is None or total <= target.most:
+        return []
+    over = megabytes(total - target.most)
+    return [f"{megabytes(total)} unzipped, and Lambda takes {megabytes(target.most)}: leave out {over} ({LIMITS})"]
+
+
+def _over(total: int, budget: float | None, target: Target) -> list[str]:
+    if budget is None or total <= budget * MB:
+        return []
+    over, table = megabytes(total - budget * MB), f"[tool.peeklock.bundle.{target.platform}]"
+    told = f"{megabytes(total)} unzipped is {over} over the budget of {budget:g} MB"
+    return [f"{told}: make the largest parts smaller, or raise budget in {table}"]
+
+
+def _notes(size: int, target: Target) -> tuple[str, ...]:
+    if target.direct is None or size <= target.direct:
+        return ()
+    told = f"{megabytes(size)} zipped is over the {megabytes(target.direct)} that Lambda takes directly"
+    return (f"{told}: peeklock.infra.aws uploads it to a bucket ({LIMITS})",)

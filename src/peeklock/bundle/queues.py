@@ -1,0 +1,49 @@
+"""The declarations in a bundle, as the bundle itself has them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from peeklock.bundle.contents import Entries
+from peeklock.errors import ConfigError
+
+_ASK = """\
+import importlib, json, sys
+folder, *modules = sys.argv[1:]
+sys.path.insert(0, folder)
+from peeklock import Queue
+found = {}
+for module in modules:
+    for value in vars(importlib.import_module(module)).values():
+        if isinstance(value, Queue):
+            found[value.name] = value.fingerprint
+print(json.dumps(found))
+"""
+
+
+def fingerprints(entries: Entries, modules: Sequence[str]) -> dict[str, str]:
+    """Of each queue that the modules declare, by name. They are imported in a process of their own and from the bundle's
+    files, so nothing else of the project is asked. Raises ConfigError for a module that cannot be, or without a queue."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path, entry in entries.items():
+            place = Path(folder, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(entry.data)
+        ran = subprocess.run(  # noqa: S603 - our own Python, with a text of ours
+            [sys.executable, "-I", "-B", "-c", _ASK, folder, *modules], capture_output=True, text=True, check=False
+        )
+    if ran.returncode:
+        why = (ran.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise ConfigError(
+            f"queues = {list(modules)} cannot be imported from the bundle: {why}; a module of declarations imports"
+            " peeklock and the standard library only, and lies in sources"
+        )
+    found: dict[str, str] = json.loads(ran.stdout.splitlines()[-1])
+    if not found:
+        raise ConfigError(f"queues = {list(modules)}: no Queue is declared there; name the modules that declare them")
+    return dict(sorted(found.items()))
