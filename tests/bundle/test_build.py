@@ -1,0 +1,271 @@
+"""Whole bundles from planted wheels, by the real installers and without a network."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from peeklock.bundle.build import MANIFEST, Bundle, build
+from peeklock.bundle.project import load
+from peeklock.bundle.targets import MB, TARGETS, Target
+from peeklock.cli import main
+from peeklock.errors import ConfigError
+from tests.bundle import kit
+
+ARM = "cp313-cp313-manylinux_2_28_aarch64"
+INTEL = "cp313-cp313-manylinux_2_17_x86_64"
+UV = shutil.which("uv")
+
+INSTALLERS = ["pip", pytest.param(UV, id="uv", marks=pytest.mark.skipif(UV is None, reason="uv is not there"))]
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory) -> Path:
+    """One package for each of several machines, and one for all."""
+    folder = tmp_path_factory.mktemp("wheels")
+    code = {"planted/__init__.py": b"import importlib.metadata\n", "planted/tests/test_it.py": b""}
+    for tag, machine in ((ARM, "aarch64"), (INTEL, "x86_64"), ("cp313-cp313-musllinux_1_2_aarch64", "aarch64")):
+        kit.wheel(folder, "planted", {**code, "planted/x.so": kit.elf(machine)}, tag=tag)
+    kit.wheel(folder, "planted", {"planted/__init__.py": b""}, tag="cp313-cp313-win_amd64")
+    kit.wheel(folder, "everywhere", {"everywhere/data/a/x": b"a" * 1000, "everywhere/data/b/x": b"b" * 2000})
+    kit.wheel(folder, "mislabelled", {"mislabelled/x.so": kit.elf("x86_64")})
+    return folder
+
+
+def lock(wheels: Path, *names: str) -> str:
+    """Of every wheel with one of these names."""
+    named = sorted(path for path in wheels.iterdir() if path.name.partition("-")[0] in names)
+    pins: dict[str, list[str]] = {}
+    for text in (kit.pin(path) for path in named):
+        head, digest = text.rstrip().split(" \\\n")
+        pins.setdefault(head, []).append(digest)
+    return "".join(" \\\n".join([head, *digests]) + "\n" for head, digests in pins.items())
+
+
+@pytest.fixture
+def bundled(tmp_path, wheels) -> Callable[..., Bundle]:
+    """Build a small project's bundle."""
+
+    def bundled(
+        *names: str, platform: str = "aws", installer: str = "pip", more: str = "", where: str = "p", **changes
+    ) -> Bundle:
+        folder = kit.project(tmp_path / where, platform, more, lock(wheels, *(names or ("planted", "everywhere"))))
+        chosen: Target = replace(TARGETS[platform], **changes)
+        with kit.offline(wheels):
+            return build(load(folder, platform), chosen, installer, lambda _: None)
+
+    return bundled
+
+
+def inside(bundle: Bundle) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(bundle.data))
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+@pytest.mark.parametrize(("machine", "number"), [("aarch64", 183), ("x86_64", 62)])
+def test_packages_are_the_targets_and_not_this_machines(bundled, installer, machine, number):
+    """The wheel for its processor and C library; whatever runs this test, one of the two is foreign."""
+    made = bundled(installer=installer, machine=machine)
+    with inside(made) as files:
+        assert files.read("planted/x.so")[18] == number
+        names = set(files.namelist())
+    assert made.problems == ()
+    own = {name for name in names if not name.startswith("peeklock/")}
+    assert own == {
+        "app/__init__.py",
+        "app/queues.py",
+        "app/work.py",
+        "everywhere-1.0.dist-info/METADATA",
+        "everywhere-1.0.dist-info/entry_points.txt",
+        "everywhere/data/a/x",
+        "everywhere/data/b/x",
+        "main.py",
+        "peeklock_bundle.json",
+        "planted-1.0.dist-info/METADATA",
+        "planted-1.0.dist-info/entry_points.txt",
+        "planted/__init__.py",
+        "planted/x.so",
+    }
+
+
+@pytest.mark.parametrize("platform", ["aws", "azure", "gcp"])
+def test_the_same_bytes_each_time(bundled, tmp_path, platform):
+    """In another folder, at another time, in another time zone, with other modes and times of the files."""
+    changes = {"python": "3.13"}
+    one = bundled(platform=platform, where="one", **changes)
+    for path in (tmp_path / "one").rglob("*"):
+        os.utime(path, (10**9, 10**9))
+        path.chmod(0o700)
+    before, os.environ["TZ"] = os.environ.get("TZ"), "Pacific/Kiritimati"
+    time.tzset()
+    try:
+        other = bundled(platform=platform, where="a much longer/name", **changes)
+    finally:
+        os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
+        time.tzset()
+    assert one.data == other.data
+    assert one.digest == other.digest
+
+
+@pytest.mark.skipif(UV is None, reason="uv is not there")
+def test_the_same_bytes_by_either_installer(bundled):
+    """What they leave beside the packages is left out."""
+    assert bundled(installer="pip", where="1").data == bundled(installer=UV, where="2").data
+
+
+def test_a_changed_line_changes_the_bytes(bundled, tmp_path, wheels):
+    """The same project with another number in a queue."""
+    one = bundled()
+    queues = tmp_path / "p" / "app" / "queues.py"
+    queues.write_text(queues.read_text().replace("max_attempts=5", "max_attempts=6"))
+    with kit.offline(wheels):
+        other = build(load(tmp_path / "p", "aws"), TARGETS["aws"], "pip", lambda _: None)
+    assert one.digest != other.digest
+    assert {name for name in one.queues if one.queues[name] != other.queues[name]} == {"orders"}
+
+
+def test_what_it_is_stands_in_it(bundled):
+    """Platform, Python, processor, versions and the queues' fingerprints; nothing of this machine or of today."""
+    made = bundled()
+    with inside(made) as files:
+        told = json.loads(files.read(MANIFEST))
+    assert told.pop("peeklock")
+    assert told == {
+        "platform": "aws",
+        "python": "3.13",
+        "arch": "arm64",
+        "queues": dict(made.queues),
+        "packages": {"everywhere": "1.0", "planted": "1.0"},
+    }
+
+
+def test_azure_finds_packages_where_it_looks(bundled):
+    """Below .python_packages, with the function app's files at the root."""
+    with inside(bundled(platform="azure", python="3.13")) as files:
+        names = set(files.namelist())
+    assert {"main.py", "app/work.py", "peeklock/servicebus.py"} < names
+    assert ".python_packages/lib/site-packages/planted/x.so" in names
+
+
+def test_google_installs_from_the_bundle(bundled):
+    """Wheels as they are, beside a list with their hashes; sizes are as installed."""
+    made = bundled(platform="gcp")
+    with inside(made) as files:
+        names = [name for name in files.namelist() if not name.startswith(("peeklock", "app/"))]
+        listed = files.read("requirements.txt").decode()
+    vendored = ["vendor/everywhere-1.0-py3-none-any.whl", f"vendor/planted-1.0-{INTEL}.whl"]
+    assert names == ["main.py", "requirements.txt", *vendored]
+    assert "planted==1.0" in listed
+    assert "--hash=sha256:" in listed
+    assert next(part.unzipped for part in made.parts if part.name == "everywhere") > 3000
+
+
+@pytest.mark.parametrize(
+    ("platform", "path"),
+    [("aws", "mislabelled/x.so"), ("gcp", "vendor/mislabelled-1.0-py3-none-any.whl/mislabelled/x.so")],
+)
+def test_a_shared_object_for_another_machine(bundled, platform, path):
+    """Named, though its wheel claims to be for all."""
+    made = bundled("mislabelled", platform=platform, machine="aarch64")
+    assert made.problems == (f"{path}: made for x86_64; the bundle is for Linux on aarch64",)
+
+
+def test_the_budget(bundled):
+    """Over it, by how much; under it, nothing."""
+    more, budget = "budget = {}", bundled(where="1").unzipped / MB
+    assert bundled(more=more.format(budget), where="2").problems == ()
+    (problem,) = bundled(more=more.format(0.1), where="3").problems
+    assert problem.startswith(f"{budget:.1f} MB unzipped is {budget - 0.1:.1f} MB over the budget of 0.1 MB: make")
+    assert problem.endswith("[tool.peeklock.bundle.aws]")
+
+
+def test_limits_of_the_cloud(bundled):
+    """What Lambda does not take is refused; what goes through a bucket is said."""
+    made = bundled(most=1000, direct=1000)
+    assert "and Lambda takes 0.0 MB: leave out" in made.problems[0]
+    assert "uploads it to a bucket" in made.notes[0]
+    assert bundled(where="2").notes == ()
+
+
+def test_only_some_folders(bundled):
+    """Of a package's data."""
+    with inside(bundled(more='only = { "everywhere/data" = ["a"] }')) as files:
+        assert [name for name in files.namelist() if name.startswith("everywhere/")] == ["everywhere/data/a/x"]
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_no_wheel_for_the_target(bundled, installer):
+    """Said with the installer's words and what to do."""
+    with pytest.raises(ConfigError, match=r"(?s)for arm64 and Python 3.11:\n\n.*pin a version that has one"):
+        bundled("planted", installer=installer, python="3.11")
+
+
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_a_hash_that_differs(tmp_path, wheels, installer):
+    """Nothing is taken that the lock does not name."""
+    wrong = "everywhere==1.0 \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    folder = kit.project(tmp_path / "p", lock=wrong)
+    with kit.offline(wheels), pytest.raises(ConfigError, match="If hashes differ, renew the lock"):
+        build(load(folder, "aws"), TARGETS["aws"], installer, lambda _: None)
+
+
+def run(folder: Path, wheels: Path, capsys, *arguments: str) -> tuple[int, str, str]:
+    """The command, in a project's folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with kit.offline(wheels):
+            code = main(["bundle", *arguments])
+    finally:
+        os.chdir(before)
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_a_person_sees_the_largest_parts(tmp_path, wheels, capsys):
+    """The file, its size, what it is for; progress beside it; twice the same bytes."""
+    folder = kit.project(tmp_path / "p", "gcp", "budget = 40\n", lock(wheels, "planted", "everywhere"))
+    code, out, err = run(folder, wheels, capsys, "gcp")
+    first = (folder / "build" / "bundle" / "gcp.zip").read_bytes()
+    assert code == 0
+    assert out.splitlines()[0].split() == ["part", "version", "files", "unzipped", "zipped"]
+    assert out.splitlines()[1].startswith("peeklock ")
+    assert "build/bundle/gcp.zip written:" in out
+    assert "MB unzipped of 40 MB allowed" in out
+    assert "for gcp, Python 3.13, x86_64; queues orders " in out
+    assert err.startswith("== having the packages of lock.txt for x86_64, Python 3.13, by pip\n== packing ")
+    assert run(folder, wheels, capsys, "gcp", "--out", "other/x.zip")[0] == 0
+    assert (folder / "other" / "x.zip").read_bytes() == first
+    assert [path.name for path in (folder / "other").iterdir()] == ["x.zip"]
+
+
+def test_a_machine_sees_one_object(tmp_path, wheels, capsys):
+    """And what is not fit is not written, with exit code 1; the rest of the parts is one line."""
+    folder = kit.project(tmp_path / "p", "gcp", "budget = 0.01\n", lock(wheels, "planted", "everywhere"))
+    code, out, err = run(folder, wheels, capsys, "gcp", "--json")
+    told = json.loads(out)
+    assert (code, told["written"], told["platform"]) == (1, False, "gcp")
+    assert told["problems"][0] in err
+    assert sum(part["files"] for part in told["parts"]) == told["files"]
+    assert not (folder / "build").exists()
+    code, out, _ = run(folder, wheels, capsys, "gcp")
+    assert (code, "not written" in out) == (1, True)
+
+
+def test_what_cannot_be_built_is_2(tmp_path, wheels, capsys):
+    """With one line that says why."""
+    folder = kit.project(tmp_path / "p", "gcp", "", lock(wheels, "everywhere"))
+    code, _, err = run(folder, wheels, capsys, "aws")
+    assert (code, "does not say what is in a bundle for aws" in err) == (2, True)
+    (folder / "taken").write_text("")
+    code, _, err = run(folder, wheels, capsys, "gcp", "--out", "taken/x.zip")
+    assert (code, "--out taken/x.zip: " in err) == (2, True)
