@@ -25,6 +25,8 @@ ARM = "cp313-cp313-manylinux_2_28_aarch64"
 INTEL = "cp313-cp313-manylinux_2_17_x86_64"
 UV = shutil.which("uv")
 
+SMALL = ("small1", "small2", "small3")
+
 INSTALLERS = ["pip", pytest.param(UV, id="uv", marks=pytest.mark.skipif(UV is None, reason="uv is not there"))]
 
 
@@ -37,6 +39,8 @@ def wheels(tmp_path_factory) -> Path:
         kit.wheel(folder, "planted", {**code, "planted/x.so": kit.elf(machine)}, tag=tag)
     kit.wheel(folder, "planted", {"planted/__init__.py": b""}, tag="cp313-cp313-win_amd64")
     kit.wheel(folder, "everywhere", {"everywhere/data/a/x": b"a" * 1000, "everywhere/data/b/x": b"b" * 2000})
+    for name in SMALL:
+        kit.wheel(folder, name, {f"{name}/__init__.py": b""})
     kit.wheel(folder, "mislabelled", {"mislabelled/x.so": kit.elf("x86_64")})
     return folder
 
@@ -233,12 +237,13 @@ def run(folder: Path, wheels: Path, capsys, *arguments: str) -> tuple[int, str, 
 
 def test_a_person_sees_the_largest_parts(tmp_path, wheels, capsys):
     """The file, its size, what it is for; progress beside it; twice the same bytes."""
-    folder = kit.project(tmp_path / "p", "gcp", "budget = 40\n", lock(wheels, "planted", "everywhere"))
+    folder = kit.project(tmp_path / "p", "gcp", "budget = 40\n", lock(wheels, "planted", "everywhere", *SMALL))
     code, out, err = run(folder, wheels, capsys, "gcp")
     first = (folder / "build" / "bundle" / "gcp.zip").read_bytes()
     assert code == 0
     assert out.splitlines()[0].split() == ["part", "version", "files", "unzipped", "zipped"]
     assert out.splitlines()[1].startswith("peeklock ")
+    assert out.splitlines()[9].startswith("2 others ")
     assert "build/bundle/gcp.zip written:" in out
     assert "MB unzipped of 40 MB allowed" in out
     assert "for gcp, Python 3.13, x86_64; queues orders " in out

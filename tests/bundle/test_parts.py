@@ -292,6 +292,23 @@ def test_command_lines():
         assert words[words.index("--python-version") + 1] == python
 
 
+@pytest.mark.parametrize(
+    ("uv", "pip", "aws", "gcp"),
+    [("/bin/uv", True, "/bin/uv", "pip"), ("/bin/uv", False, "/bin/uv", "uvx"), (None, True, "pip", "pip")],
+)
+def test_which_installer(uv, pip, aws, gcp):
+    """uv where it can; wheels are downloaded by pip, however it is had."""
+    assert packages.chosen(uv, TARGETS["aws"], pip=pip) == aws
+    assert packages.chosen(uv, TARGETS["gcp"], pip=pip) == gcp
+
+
+def test_no_installer():
+    """Said, with where to have one."""
+    with pytest.raises(ConfigError, match="neither uv nor pip is there"):
+        packages.chosen(None, TARGETS["aws"], pip=False)
+    assert packages.tool(TARGETS["gcp"]) in {"pip", "uvx"}
+
+
 def test_locks_that_cannot_be(tmp_path):
     """None, and one with peeklock in it."""
     lock = tmp_path / "lock.txt"

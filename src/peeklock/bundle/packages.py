@@ -39,11 +39,15 @@ def _remedy(lock: Path, target: Target) -> str:
 
 
 def tool(target: Target) -> str:
-    """Which installer. uv has no `download`, so wheels are pip's. Raises ConfigError where there is neither."""
-    uv = shutil.which("uv")
+    """Which installer there is for a target. Raises ConfigError where there is none."""
+    return chosen(shutil.which("uv"), target, pip=importlib.util.find_spec("pip") is not None)
+
+
+def chosen(uv: str | None, target: Target, *, pip: bool) -> str:
+    """uv, but for wheels, since it cannot download them: then pip, and pip by way of uv where that is all there is."""
     if uv and not target.wheels:
         return uv
-    if importlib.util.find_spec("pip"):
+    if pip:
         return "pip"
     if uv:
         return "uvx"
