@@ -198,6 +198,16 @@ def test_fingerprints_are_those_of_the_bundled_declarations(tmp_path):
     assert list(asked[30]) == ["orders", "receipts"]
 
 
+def test_fingerprints_are_those_of_the_bundled_library(tmp_path):
+    """And not of the one that is installed here."""
+    every = contents.merged(contents.library(), contents.own(kit.project(tmp_path / "p"), ["app"], None))
+    queue = every["peeklock/queue.py"]
+    every["peeklock/queue.py"] = Entry(
+        part="peeklock", data=queue.data.replace(b".hexdigest()[:12]", b".hexdigest()[:7]")
+    )
+    assert [len(one) for one in queues.fingerprints(every, ["app.queues"]).values()] == [7, 7]
+
+
 @pytest.mark.parametrize(
     ("module", "fix"),
     [
