@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -276,7 +277,7 @@ def test_targets():
 )
 def test_what_is_deployed_to(cloud, told):
     """Named again by the cloud's component, since neither may import the other."""
-    component = pytest.importorskip(f"peeklock.infra.{cloud}.functions")
+    component = importlib.import_module(f"peeklock.infra.{cloud}.functions")
     assert told(component) == (TARGETS[cloud].python, TARGETS[cloud].arch)
 
 
