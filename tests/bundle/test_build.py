@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uv
 
 from peeklock.bundle.build import MANIFEST, Bundle, build
 from peeklock.bundle.project import load
@@ -23,11 +23,11 @@ from tests.bundle import kit
 
 ARM = "cp313-cp313-manylinux_2_28_aarch64"
 INTEL = "cp313-cp313-manylinux_2_17_x86_64"
-UV = shutil.which("uv")
+UV = uv.find_uv_bin()
 
 SMALL = ("small1", "small2", "small3")
 
-INSTALLERS = ["pip", pytest.param(UV, id="uv", marks=pytest.mark.skipif(UV is None, reason="uv is not there"))]
+INSTALLERS = ["pip", pytest.param(UV, id="uv")]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,6 @@ def test_the_same_bytes_each_time(bundled, tmp_path, platform):
     assert one.digest == other.digest
 
 
-@pytest.mark.skipif(UV is None, reason="uv is not there")
 def test_the_same_bytes_by_either_installer(bundled):
     """What they leave beside the packages is left out."""
     assert bundled(installer="pip", where="1").data == bundled(installer=UV, where="2").data
