@@ -1,0 +1,112 @@
+"""The function, who it runs as, and who may call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+from pulumi_gcp import cloudfunctionsv2, cloudrunv2, serviceaccount
+
+from peeklock.errors import ConfigError
+from peeklock.infra.gcp.identity import Role
+from peeklock.infra.gcp.shared import Shared
+from peeklock.infra.settings.gcp import Settings
+
+RUNTIME = "python313"
+VENDOR = {"GOOGLE_VENDOR_PIP_DEPENDENCIES": "vendor"}
+"""For the build: packages come from the bundle alone.
+https://cloud.google.com/functions/docs/writing/specifying-dependencies-python#vendored_dependencies"""
+
+
+def entry_point(handler: str) -> str:
+    """The function in main.py. Raises ConfigError for a handler that is elsewhere."""
+    module, _, name = handler.rpartition(".")
+    if module != "main" or not name.isidentifier():
+        raise ConfigError(
+            f"handler={handler!r}: the build looks in main.py at the bundle's root; name it as 'main.<function>'"
+        )
+    return name
+
+
+def account(shared: Shared, name: str, account_id: str, says: str, parent: pulumi.Resource) -> Any:
+    """A service account of the consumer's own."""
+    return serviceaccount.Account(
+        name,
+        account_id=account_id,
+        project=shared.place.project,
+        display_name=says[:100],
+        opts=shared.after_apis(parent),
+    )
+
+
+def function(
+    shared: Shared,
+    name: str,
+    settings: Settings,
+    parent: pulumi.Resource,
+    *,
+    service: str,
+    entry: str,
+    identity: str,
+    environment: Mapping[str, str],
+    labels: Mapping[str, str],
+    after: Sequence[Any],
+) -> Any:
+    """`identity`: the address of the account it runs as. `after`: what it needs from its first request on."""
+    return cloudfunctionsv2.Function(
+        name,
+        name=service,
+        project=shared.place.project,
+        location=shared.place.region,
+        build_config={
+            "runtime": RUNTIME,
+            "entry_point": entry,
+            "environment_variables": VENDOR,
+            "service_account": shared.builder.name,
+            "source": {"storage_source": {"bucket": shared.source.bucket, "object": shared.source.name}},
+        },
+        service_config={**_service(settings, identity, environment), **_network(shared.own.subnet)},
+        labels=labels,
+        opts=shared.after_apis(parent, shared.built, *shared.stored, *after),
+    )
+
+
+def _service(settings: Settings, identity: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Reachable from everywhere and callable by one account: whether a region's address counts as internal is written
+    nowhere that we have found."""
+    return {
+        "available_cpu": str(settings.cpus),
+        "available_memory": f"{settings.memory}Mi",
+        "environment_variables": dict(environment),
+        "ingress_settings": "ALLOW_ALL",
+        "all_traffic_on_latest_revision": True,
+        "max_instance_count": settings.instances,
+        "max_instance_request_concurrency": settings.parallel,
+        "service_account_email": identity,
+        "timeout_seconds": settings.limit,
+    }
+
+
+def _network(subnet: str | None) -> dict[str, Any]:
+    """Private addresses through the subnet, the rest as before.
+    https://cloud.google.com/run/docs/configuring/vpc-direct-vpc"""
+    if subnet is None:
+        return {}
+    return {
+        "direct_vpc_egress": "VPC_EGRESS_PRIVATE_RANGES_ONLY",
+        "direct_vpc_network_interfaces": [{"subnetwork": subnet}],
+    }
+
+
+def callable_by(shared: Shared, name: str, made: Any, member: Any, parent: pulumi.Resource) -> Any:
+    """Let the caller call the function's service, and nobody else."""
+    return cloudrunv2.ServiceIamMember(
+        name,
+        project=shared.place.project,
+        location=shared.place.region,
+        name=made.name,
+        role=Role.INVOKER.value,
+        member=member,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

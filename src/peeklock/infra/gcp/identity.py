@@ -1,0 +1,69 @@
+"""What a consumer's service accounts may do, computed from what the consumer does. Nothing else is granted.
+
+Roles: https://cloud.google.com/iam/docs/understanding-roles
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from peeklock.queue import Queue
+
+
+class Role(StrEnum):
+    """Predefined roles."""
+
+    ENQUEUER = "roles/cloudtasks.enqueuer"
+    ACT_AS = "roles/iam.serviceAccountUser"
+    PUBLISHER = "roles/pubsub.publisher"
+    SUBSCRIBER = "roles/pubsub.subscriber"
+    DATASTORE = "roles/datastore.user"
+    INVOKER = "roles/run.invoker"
+    BUILDER = "roles/cloudbuild.builds.builder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One role on one thing."""
+
+    name: str
+    """Unique within the consumer; names the resource."""
+    role: Role
+    on: str
+    """`queue`, `caller` (the account that the queue's tasks are dispatched as), `letters` or `store`."""
+    why: str
+    queue: str | None = None
+    """The name of another consumer's queue, whose it is."""
+
+
+def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
+    """The grants of a consumer of `queue` that sends to `uses`."""
+    others = [one for one in uses if one.name != queue.name]
+    return (
+        *send_grants("delay", "publishes delayed copies"),
+        Grant(name="letter", role=Role.PUBLISHER, on="letters", why="dead-letters with a reason"),
+        Grant(name="remember", role=Role.DATASTORE, on="store", why="claims keys and records results"),
+        *(grant for one in others for grant in send_grants(f"send-{one.name}", "sends to it", one.name)),
+    )
+
+
+def send_grants(name: str, why: str, queue: str | None = None) -> tuple[Grant, ...]:
+    """A task carries the account that Cloud Tasks calls the function as, and who creates it must be allowed to say so.
+    https://cloud.google.com/tasks/docs/creating-http-target-tasks#sa"""
+    return (
+        Grant(name=name, role=Role.ENQUEUER, on="queue", why=why, queue=queue),
+        Grant(name=f"{name}-as", role=Role.ACT_AS, on="caller", why=f"{why}, with the caller's token", queue=queue),
+    )
+
+
+def only(database: str) -> dict[str, str]:
+    """The condition that keeps a role on the project to one database; its whole name.
+    https://cloud.google.com/firestore/docs/manage-databases#configure_per-database_access_permissions"""
+    return {"title": "one-database", "expression": f'resource.name == "{database}"'}
+
+
+def member(identity: str) -> str:
+    """As policies name a service account, given its address; what has a kind already stays."""
+    return identity if ":" in identity else f"serviceAccount:{identity}"

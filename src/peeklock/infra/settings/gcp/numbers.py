@@ -1,0 +1,151 @@
+"""Cloud Tasks and Cloud Run functions: each number from the queue and the capacity.
+
+A task is one message, so `Capacity.batch` means nothing here; `parallel` is how many requests an instance takes at once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from peeklock.cloudtasks import DISPATCH_DEADLINE
+from peeklock.cloudtasks_send import MAX_DELAY
+from peeklock.errors import ConfigError
+from peeklock.infra.options import Capacity, seconds_of
+from peeklock.queue import Queue
+
+QUEUES = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
+TASKS = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks"
+QUOTAS = "https://cloud.google.com/tasks/docs/quotas"
+CONCURRENCY = "https://cloud.google.com/run/docs/about-concurrency"
+INSTANCES = "https://cloud.google.com/run/quotas"
+MEMORY = "https://cloud.google.com/run/docs/configuring/services/memory-limits"
+
+MARGIN = 5
+"""Seconds around a run for claiming, recording and settling: the function's time-out is that much longer."""
+
+ANSWER = 5
+"""Seconds more until Cloud Tasks stops waiting: a function that runs out of time is told of by its own answer.
+"At most a few seconds more than the timeout": see TASKS, dispatchDeadline."""
+
+DEADLINE = seconds_of(DISPATCH_DEADLINE)
+"""Seconds that Cloud Tasks waits for an answer: the default, as the deadline is a task's own and not its queue's, and
+whoever creates it may leave it out, as `peeklock.send` does."""
+
+FOR_EVER = -1
+"""Attempts. Cloud Tasks deletes a task that has no more: `max_attempts` is counted by peeklock. See QUEUES."""
+
+MOST_PER_SECOND, MOST_AT_ONCE = 500, 5000
+"""Dispatches of a queue. See QUOTAS."""
+
+MOST_REQUESTS = 1000
+"""At once in an instance. See CONCURRENCY."""
+
+MOST_INSTANCES = 1000
+"""A region may allow fewer until asked for more. See INSTANCES."""
+
+LONGEST_BACKOFF = 3600
+"""Seconds: the platform's default. See QUEUES, retryConfig."""
+
+DOUBLINGS = 16
+"""The platform's default: the delay doubles until it is the longest."""
+
+TASK_LIFE = timedelta(days=31)
+"""A task is deleted then, whatever became of it. See QUOTAS."""
+
+LETTERS_LIFE = 31 * 86_400
+"""Seconds that Pub/Sub keeps a letter, at most.
+https://cloud.google.com/pubsub/docs/subscription-properties#message_retention"""
+
+CPUS = ((4096, 1), (8192, 2), (16_384, 4), (24_576, 6), (32_768, 8))
+"""Megabytes up to which so many vCPUs suffice. One at least: with less, an instance takes one request at a time.
+See MEMORY and CONCURRENCY."""
+
+LEAST_MEMORY = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a queue and its function are given. Seconds are whole; counts are counts."""
+
+    limit: int
+    """Seconds that the function has for a request, and so the lock."""
+    parallel: int
+    """Requests at once in an instance."""
+    instances: int
+    memory: int
+    """Megabytes."""
+    cpus: int
+    first_backoff: int
+    """Seconds until a task is dispatched again that was answered without success: busy, halted, or without a store."""
+    longest_backoff: int
+
+    @property
+    def at_once(self) -> int:
+        """Dispatches under way: what the instances can take. More would be answered with 429, which slows the queue."""
+        return self.instances * self.parallel
+
+
+def of(queue: Queue, capacity: Capacity) -> Settings:
+    """The settings. Raises ConfigError, with the number to change, for what Cloud Tasks or Cloud Run cannot do."""
+    _check_queue(queue)
+    _check_capacity(capacity)
+    first = max(seconds_of(queue.first_delay), 1)
+    return Settings(
+        limit=seconds_of(queue.timeout) + MARGIN,
+        parallel=capacity.parallel,
+        instances=capacity.instances,
+        memory=capacity.memory,
+        cpus=next(cpus for most, cpus in CPUS if capacity.memory <= most),
+        first_backoff=min(first, LONGEST_BACKOFF),
+        longest_backoff=min(max(seconds_of(queue.max_delay), first), LONGEST_BACKOFF),
+    )
+
+
+def _check_queue(queue: Queue) -> None:
+    if queue.fifo:
+        raise ConfigError(
+            f"queue {queue.name!r} is fifo, and Cloud Tasks keeps no order; drop fifo=True, or receive from Pub/Sub with"
+            " an ordering key"
+        )
+    if not re.fullmatch(r".*[A-Za-z0-9]", queue.name):
+        raise ConfigError(
+            f"queue name {queue.name!r}: on Google Cloud it ends with a letter or digit; rename the queue"
+        )
+    most = DEADLINE - MARGIN - ANSWER
+    if seconds_of(queue.timeout) > most:
+        raise ConfigError(
+            f"queue {queue.name!r}: timeout={queue.timeout.total_seconds():g} s, but Cloud Tasks waits {DEADLINE} s for an"
+            f" answer unless each task says otherwise, and {MARGIN + ANSWER} s of it are spare; use at most timeout={most}"
+        )
+    for name, value, longest in (("max_delay", queue.max_delay, MAX_DELAY), ("max_age", queue.max_age, TASK_LIFE)):
+        if value is not None and value > longest:
+            raise ConfigError(
+                f"queue {queue.name!r}: {name} is {value.total_seconds() / 86_400:g} days, but a task waits at most"
+                f" {MAX_DELAY.days} days and is deleted after {TASK_LIFE.days}; use at most"
+                f" {name}=timedelta(days={longest.days})"
+            )
+
+
+def _check_capacity(capacity: Capacity) -> None:
+    for name, least, most in (
+        ("parallel", 1, MOST_REQUESTS),
+        ("instances", 1, MOST_INSTANCES),
+        ("memory", LEAST_MEMORY, CPUS[-1][0]),
+    ):
+        value = getattr(capacity, name)
+        if not least <= value <= most:
+            raise ConfigError(
+                f"capacity: {name}={value}, but Cloud Run takes {least} to {most}; use {most if value > most else least}"
+            )
+    if capacity.instances * capacity.parallel > MOST_AT_ONCE:
+        raise ConfigError(
+            f"capacity: {capacity.instances} instances of {capacity.parallel} requests each, but a queue dispatches"
+            f" {MOST_AT_ONCE} tasks at once; lower instances to {MOST_AT_ONCE // capacity.parallel}"
+        )
+
+
+def duration(seconds: int) -> str:
+    """As Google's APIs write one."""
+    return f"{seconds}s"

@@ -1,0 +1,38 @@
+"""The program and its components under the recording monitor, with a bundle of one file."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.infra import recording
+from tests.infra.recording import Recorded
+from tests.support import ROOT
+
+STACKS = ("dev", "staging", "prod")
+
+
+def bundled(path: Path) -> Path:
+    """A bundle with one file, so that its digest is the same on every machine."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr(zipfile.ZipInfo("handlers/__init__.py"), "")
+    return path
+
+
+def program(tmp_path: Path, stack: str, **options: Any) -> Recorded:
+    """infra/gcp, run for a stack in a copy of its folder that has a bundle where the program looks for one."""
+    folder = tmp_path / "infra" / "gcp"
+    shutil.copytree(
+        ROOT / "infra" / "gcp", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".venv")
+    )
+    bundled(tmp_path / "build" / "bundle" / "gcp.zip")
+    return recording.run_program(folder, stack, **options)
+
+
+def run(made: Callable[[], Any], config: Mapping[str, Any] | None = None, *, preview: bool = False) -> Recorded:
+    """A program that is a function."""
+    return recording.run_function(made, config=config, preview=preview)
