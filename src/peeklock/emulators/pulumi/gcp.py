@@ -27,6 +27,7 @@ RECORDED = frozenset(
         "gcp:firestore/index:Index",
         "gcp:logging/metric:Metric",
         "gcp:logging/projectBucketConfig:ProjectBucketConfig",
+        "gcp:logging/projectSink:ProjectSink",
         "gcp:monitoring/alertPolicy:AlertPolicy",
         "gcp:monitoring/dashboard:Dashboard",
         "gcp:monitoring/notificationChannel:NotificationChannel",
