@@ -155,10 +155,12 @@ def _grown(series: str, window: int = 300) -> str:
 
 def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
     """The platform tells no task's age. What it tells is how late attempts are; and a queue that was never empty for as
-    long as a task may wait, delays included, and had no attempt, stands still."""
+    long as a task may wait, delays included, and had no attempt, stands still. Never: in half of the minutes at least,
+    so that one full minute is no proof where a queue tells nothing while it is empty."""
     window = min(math.ceil(thresholds.age) + seconds_of(queue.max_delay), LONGEST_LOOK)
     late = f"sum by (le) (increase({_tasks('task_attempt_delays_bucket', names)}[300s]))"
-    waiting = f"sum(min_over_time({_tasks('depth', names)}[{window}s])) > 0"
+    depth = f"{_tasks('depth', names)}[{window}s]"
+    waiting = f"sum(min_over_time({depth}) and count_over_time({depth}) >= {window // 120}) > 0"
     return QueryAlarm(
         name="age",
         severity="medium",
@@ -166,6 +168,7 @@ def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
         shown=f"histogram_quantile(0.99, {late}) / 1000",
         threshold=thresholds.age,
         when=f" or ({waiting} unless {_grown(_tasks('task_attempt_count', names), window)} > 0)",
+        lasting=300,
     )
 
 

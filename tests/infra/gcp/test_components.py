@@ -1,0 +1,287 @@
+"""App and Consumer: what can be brought, left out, paused and granted."""
+
+from __future__ import annotations
+
+import pulumi
+import pytest
+
+from handlers.orders.queue import ORDERS, RECEIPTS
+from peeklock import ConfigError, Queue
+from peeklock.infra.gcp import App
+from peeklock.infra.options import Capacity, Stage
+from tests.infra.gcp.running import bundled, run
+
+CONFIG = {"gcp:project": "contoso", "gcp:region": "europe-west1"}
+QUEUE, FUNCTION = "gcp:cloudtasks/queue:Queue", "gcp:cloudfunctionsv2/function:Function"
+OWN_QUEUE = "projects/other/locations/europe-west3/queues/mine"
+OWN_LETTERS = ("projects/other/topics/dead", "projects/other/subscriptions/dead-all")
+OWN_STORE = "projects/other/databases/keys/collectionGroups/mine"
+OWN_KEY = "projects/other/locations/europe-west1/keyRings/r/cryptoKeys/k"
+OWN_SUBNET = "projects/net/regions/europe-west1/subnetworks/functions"
+CHANNEL = "projects/contoso/notificationChannels/1"
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return str(bundled(tmp_path / "gcp.zip"))
+
+
+def app_with(bundle, *consumers, config=None, **options):
+    """A program with these consumers; `orders` where none is given."""
+
+    def made():
+        app = App("shop", bundle=bundle, **options)
+        for queue, more in consumers or [(ORDERS, {})]:
+            app.consumer(queue, **{"handler": "main.f", **more})
+        app.all()
+
+    return run(made, {**CONFIG, **(config or {})})
+
+
+def environment(recorded, name="shop-orders"):
+    return recorded.named(name, FUNCTION).inputs["serviceConfig"]["environmentVariables"]
+
+
+def flat(value, path=""):
+    """A resource's inputs, one line a number."""
+    if isinstance(value, dict):
+        return {key: one for name, inner in value.items() for key, one in flat(inner, f"{path}.{name}").items()}
+    return {path.removeprefix("."): str(value)}
+
+
+def differences(before, after):
+    """By resource, the inputs that differ."""
+    told = {}
+    for one in after.registrations:
+        old, new = flat(dict(before.named(one.name, one.type).inputs)), flat(dict(one.inputs))
+        if changed := {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}:
+            told[one.type.rpartition(":")[2], one.name] = changed
+    return told
+
+
+FINGERPRINT = {"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_FINGERPRINT", "labels.fingerprint"}
+LABELLED = {("Topic", "shop-orders-letters"), ("Subscription", "shop-orders-letters")}
+
+
+@pytest.mark.parametrize(
+    ("change", "queue", "function", "alarms"),
+    [
+        ({"max_attempts": 6}, set(), set(), set()),
+        ({"keep": 60}, set(), set(), set()),
+        (
+            {"timeout": 60},
+            set(),
+            {"serviceConfig.timeoutSeconds", "serviceConfig.environmentVariables.PEEKLOCK_ORDERS_LOCK"},
+            set(),
+        ),
+        ({"first_delay": 5}, {"retryConfig.minBackoff"}, set(), set()),
+        ({"max_delay": 60}, {"retryConfig.maxBackoff"}, set(), {"age"}),
+    ],
+)
+def test_one_number_changes_what_follows_from_it(bundle, change, queue, function, alarms):
+    """These inputs, the fingerprint wherever it is told, and nothing else."""
+    before = app_with(bundle, (Queue("orders"), {}))
+    found = differences(before, app_with(bundle, (Queue("orders", **change), {})))
+    assert found.pop(("Queue", "shop-orders"), set()) == queue
+    assert found.pop(("Function", "shop-orders")) == function | FINGERPRINT
+    assert {found.pop(one) and one for one in LABELLED} == LABELLED
+    policies = {name.rpartition("-")[2]: one for (kind, name), one in found.items() if kind == "AlertPolicy"}
+    assert {name for name, one in policies.items() if one != {"userLabels.fingerprint"}} == alarms
+    assert {kind for kind, _ in found} - {"AlertPolicy"} <= {"Dashboard"}
+
+
+def test_tasks_are_never_given_up(bundle):
+    """A task out of attempts would be deleted."""
+    retries = app_with(bundle).named("shop-orders", QUEUE).inputs["retryConfig"]
+    assert (retries["maxAttempts"], retries["maxRetryDuration"]) == (-1, "0s")
+
+
+def test_a_queue_sends_to_its_function_only(bundle):
+    """With the caller's token for it, whatever the task says; the token's audience is what the code checks."""
+    recorded = app_with(bundle)
+    target = recorded.named("shop-orders", QUEUE).inputs["httpTarget"]
+    uri = target["uriOverride"]
+    url = f"https://{uri['host']}{uri['pathOverride']['path']}"
+    told = environment(recorded)
+    assert uri["uriOverrideEnforceMode"] == "ALWAYS"
+    assert url == target["oidcToken"]["audience"] == told["PEEKLOCK_ORDERS_AUDIENCE"]
+    assert target["oidcToken"]["serviceAccountEmail"] == told["PEEKLOCK_ORDERS_SERVICE_ACCOUNT"]
+    invoker = recorded.named("shop-orders-may-be-called").inputs
+    assert invoker["member"] == f"serviceAccount:{told['PEEKLOCK_ORDERS_SERVICE_ACCOUNT']}"
+    assert invoker["name"] == recorded.named("shop-orders", FUNCTION).inputs["name"]
+
+
+def test_letters_are_kept_for_ever(bundle):
+    """As far as there is one: a subscription that never expires, and 31 days of letters."""
+    inputs = app_with(bundle).named("shop-orders-letters", "gcp:pubsub/subscription:Subscription").inputs
+    assert (inputs["expirationPolicy"], inputs["messageRetentionDuration"]) == ({"ttl": ""}, "2678400s")
+
+
+def test_the_store_is_as_its_manual_says(bundle):
+    """The TTL on `expires_at`, and no index at all."""
+    fields = {one.inputs["field"]: one.inputs for one in app_with(bundle).of("gcp:firestore/field:Field")}
+    assert set(fields) == {"expires_at", "key", "r"}
+    assert [name for name, one in fields.items() if "ttlConfig" in one] == ["expires_at"]
+    assert all(one["indexConfig"] == {} and one["collection"] == "leases" for one in fields.values())
+
+
+def test_the_order_of_declarations_is_the_users(bundle):
+    """A function waits until the queues that it uses are declared."""
+    first = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {}))
+    second = app_with(bundle, (RECEIPTS, {}), (ORDERS, {"uses": [RECEIPTS]}))
+    assert [one.urn for one in first.registrations] == [one.urn for one in second.registrations]
+    assert first.named("shop-orders-may-send-receipts").inputs["name"] == "shop-receipts-dev"
+    account = first.named("shop-orders-may-send-receipts-as").inputs["serviceAccountId"]
+    assert account.endswith("/shop-receipts-call-dev@contoso.iam.gserviceaccount.com")
+    assert environment(first)["PEEKLOCK_RECEIPTS_URL"] == first.outputs["receipts"]["queue"]
+
+
+def test_two_queues_may_send_to_each_other(bundle):
+    """Each is granted once."""
+    recorded = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {"uses": [ORDERS]}))
+    assert recorded.named("shop-orders-may-send-receipts")
+    assert recorded.named("shop-receipts-may-send-orders")
+
+
+def test_a_paused_consumer_only_stops(bundle):
+    """Its queue goes on taking tasks; one input differs."""
+    running, paused = (app_with(bundle, (ORDERS, {"consuming": on})) for on in (True, False))
+    assert differences(running, paused) == {("Queue", "shop-orders"): {"desiredState"}}
+    assert paused.named("shop-orders", QUEUE).inputs["desiredState"] == "PAUSED"
+
+
+def test_what_is_brought_is_read_and_never_made(bundle):
+    """Queue, letters, identity, store, key, subnet and channels."""
+    more = {"queue_name": OWN_QUEUE, "letters_names": OWN_LETTERS, "identity": "me@other.iam.gserviceaccount.com"}
+    recorded = app_with(
+        bundle, (ORDERS, more), store=OWN_STORE, key=OWN_KEY, subnet=OWN_SUBNET, channels={"high": CHANNEL}
+    )
+    read = {one.inputs["id"] for one in recorded.registrations if one.read}
+    assert read == {OWN_QUEUE, *OWN_LETTERS, "projects/other/databases/keys"}
+    made = {one.type for one in recorded.registrations if one.custom and not one.read}
+    assert not made & {
+        QUEUE,
+        "gcp:pubsub/topic:Topic",
+        "gcp:pubsub/subscription:Subscription",
+        "gcp:firestore/database:Database",
+        "gcp:firestore/field:Field",
+        "gcp:cloudtasks/queueIamMember:QueueIamMember",
+        "gcp:monitoring/notificationChannel:NotificationChannel",
+    }
+    told = environment(recorded)
+    assert told["PEEKLOCK_STORE"] == "firestore://other/keys/mine"
+    assert told["PEEKLOCK_ORDERS_URL"].startswith(f"cloudtasks://{OWN_QUEUE}?")
+    assert told["PEEKLOCK_ORDERS_DEAD_LETTER"] == "pubsub://projects/other/topics/dead"
+    service = recorded.named("shop-orders", FUNCTION).inputs["serviceConfig"]
+    assert service["serviceAccountEmail"] == recorded.outputs["orders"]["identity"] == more["identity"]
+    assert service["directVpcNetworkInterfaces"] == [{"subnetwork": OWN_SUBNET}]
+    letters = recorded.named("shop-orders-alarm-letters").inputs
+    assert '"dead-all"' in letters["conditions"][0]["conditionThreshold"]["filter"]
+    assert letters["notificationChannels"] == [CHANNEL]
+
+
+def test_a_key_is_the_letters_and_the_stores(bundle):
+    """Which both take only when they are made."""
+    recorded = app_with(bundle, key=OWN_KEY)
+    assert recorded.named("shop-orders-letters", "gcp:pubsub/topic:Topic").inputs["kmsKeyName"] == OWN_KEY
+    assert recorded.named("shop-store").inputs["cmekConfig"] == {"kmsKeyName": OWN_KEY}
+
+
+def test_producers_and_operators_are_granted(bundle):
+    """A producer on the queue and its caller; an operator also on the letters."""
+
+    def made():
+        app = App("shop", bundle=bundle)
+        orders = app.consumer(ORDERS, handler="main.f")
+        orders.grant_send("web", "web@contoso.iam.gserviceaccount.com")
+        orders.grant_redrive("ada", "user:ada@example.com")
+        app.all()
+
+    recorded = run(made, CONFIG)
+    web = recorded.named("shop-orders-may-send-from-web").inputs
+    assert (web["member"], web["role"]) == (
+        "serviceAccount:web@contoso.iam.gserviceaccount.com",
+        "roles/cloudtasks.enqueuer",
+    )
+    assert recorded.named("shop-orders-may-send-from-web-as").inputs["role"] == "roles/iam.serviceAccountUser"
+    ada = recorded.named("shop-orders-may-redrive-by-ada").inputs
+    assert (ada["role"], ada["member"], ada["subscription"]) == (
+        "roles/pubsub.subscriber",
+        "user:ada@example.com",
+        "shop-orders-letters-dev",
+    )
+    assert recorded.named("shop-orders-may-send-from-redrive-by-ada")
+
+
+def test_a_transform_has_the_last_word(bundle):
+    """On every resource below the app."""
+
+    def slower(given):
+        if given.type_ == QUEUE:
+            given.props["rate_limits"]["max_dispatches_per_second"] = 5
+        return pulumi.ResourceTransformationResult(given.props, given.opts)
+
+    limits = app_with(bundle, transform=slower).named("shop-orders", QUEUE).inputs["rateLimits"]
+    assert limits["maxDispatchesPerSecond"] == 5
+
+
+def test_stage_and_capacity_are_the_stacks(bundle):
+    """Where the program says nothing."""
+    config = {"stage": {"log_days": 90, "protect": False}, "capacity": {"orders": {"parallel": 2, "instances": 7}}}
+    recorded = app_with(bundle, config=config)
+    assert recorded.named("shop-orders", QUEUE).inputs["rateLimits"]["maxConcurrentDispatches"] == 14
+    assert recorded.named("shop-logs").inputs["retentionDays"] == 90
+    assert not recorded.named("shop-logs").protect
+
+
+def test_short_retention_needs_no_bucket(bundle):
+    """The project keeps logs 30 days anyway."""
+    recorded = app_with(bundle, stage=Stage(log_days=30))
+    assert not recorded.of("gcp:logging/projectBucketConfig:ProjectBucketConfig")
+    assert not recorded.of("gcp:logging/projectSink:ProjectSink")
+
+
+def test_who_is_told(bundle):
+    """A mail for each severity that has an address; the others only show."""
+    recorded = app_with(bundle, stage=Stage(notify={"high": "oncall@example.com"}))
+    (channel,) = recorded.of("gcp:monitoring/notificationChannel:NotificationChannel")
+    assert channel.inputs["labels"] == {"email_address": "oncall@example.com"}
+    assert len(recorded.named("shop-orders-alarm-length").inputs["notificationChannels"]) == 1
+    assert recorded.named("shop-orders-alarm-age").inputs["notificationChannels"] == []
+
+
+@pytest.mark.parametrize(
+    ("consumers", "options", "fix"),
+    [
+        ([(ORDERS, {}), (ORDERS, {})], {}, "has a consumer in app 'shop' already"),
+        ([(ORDERS, {"uses": [RECEIPTS]})], {}, "uses queue 'receipts', which has no consumer in this app"),
+        ([(ORDERS, {"queue_name": OWN_QUEUE, "consuming": False})], {}, "was brought along, and is never modified"),
+        ([(ORDERS, {"handler": "charge"})], {}, "name it as 'main.<function>'"),
+        ([(ORDERS, {"capacity": Capacity(memory=1)})], {}, "use 128"),
+        ([(ORDERS, {})], {"channels": {"urgent": CHANNEL}}, "severities are high, medium, low"),
+        ([(ORDERS, {})], {"store": "firestore://p/leases"}, "is no whole name of the form projects"),
+        ([(ORDERS, {})], {"stage": Stage(log_days=5000)}, "at most 3650 days; lower it"),
+        ([(ORDERS, {})], {"config": {"gcp:region": ""}}, "the stack has no gcp:region; set it: pulumi config set"),
+    ],
+)
+def test_what_cannot_work_is_refused(bundle, consumers, options, fix):
+    """With the fix."""
+    with pytest.raises(ConfigError, match=fix):
+        app_with(bundle, *consumers, **options)
+
+
+def test_a_bundle_that_is_missing_is_said(tmp_path):
+    """With the command that makes it."""
+    with pytest.raises(ConfigError, match="make it first: peeklock bundle gcp"):
+        app_with(str(tmp_path / "none.zip"))
+
+
+def test_another_bundle_is_another_object(tmp_path):
+    """So that the functions are built anew."""
+    one, other = bundled(tmp_path / "one.zip"), tmp_path / "other.zip"
+    other.write_bytes(one.read_bytes() + b"x")
+    found = differences(app_with(str(one)), app_with(str(other)))
+    assert found == {
+        ("BucketObject", "shop-bundle"): {"name", "source.$asset"},
+        ("Function", "shop-orders"): {"buildConfig.source.storageSource.object"},
+    }

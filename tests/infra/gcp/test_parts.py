@@ -1,0 +1,161 @@
+"""Names, roles and environments: what the components hand to resources."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers.orders.queue import ORDERS, RECEIPTS
+from peeklock import ConfigError, Queue
+from peeklock.cloudtasks_send import from_url
+from peeklock.infra.gcp import functions, identity, queues
+from peeklock.infra.gcp.environment import address, environment, letters_address, links
+from peeklock.infra.gcp.identity import Role, grants, member
+from peeklock.infra.gcp.naming import Place, label, parts, slug
+from peeklock.infra.options import Capacity
+from peeklock.infra.settings.gcp import of
+from peeklock.oidc import Verifier, verifier
+from peeklock.pubsub_send import from_url as letters_from_url
+from peeklock.registry import open_store
+
+PLACE = Place(project="contoso", region="europe-west1", app="shop", stack="dev")
+QUEUE = "projects/contoso/locations/europe-west1/queues/shop-orders-dev"
+TARGET = "https://europe-west1-contoso.cloudfunctions.net/shop-orders-dev"
+CALLER = "shop-orders-call-dev@contoso.iam.gserviceaccount.com"
+
+
+def test_names():
+    """With app, queue and stack in them, as Google takes them."""
+    assert PLACE.service(ORDERS) == "shop-orders-dev"
+    assert PLACE.service(Queue("Orders_EU")) == "shop-orders-eu-dev"
+    assert PLACE.queue("shop-orders-dev") == QUEUE
+    assert PLACE.url("shop-orders-dev") == TARGET
+    assert PLACE.email(PLACE.account("orders", "call")) == CALLER
+    assert (slug("A__b-"), label("Team/Prod")) == ("a-b", "team-prod")
+
+
+def test_a_long_account_is_cut():
+    """To 30 characters, and two that begin alike stay two."""
+    names = {PLACE.account("a-queue-with-a-long-name", role) for role in ("run", "call")}
+    assert len(names) == 2
+    assert all(len(name) <= 30 for name in names)
+
+
+def test_a_service_is_never_cut():
+    """Its name is in addresses that people read."""
+    with pytest.raises(ConfigError, match=r"has 84 characters, .* at most 49; shorten app 'shop', .* by 35"):
+        PLACE.service(Queue("q" * 75))
+
+
+def test_an_app_begins_with_a_letter():
+    """As all names made of it do."""
+    with pytest.raises(ConfigError, match="use small letters, digits and '-', beginning with a letter"):
+        Place(project="p", region="r", app="2shop", stack="dev")
+
+
+@pytest.mark.parametrize("name", ["topics/t", "projects/p/topics", "projects//topics/t", "projects/p/queues/t", "t"])
+def test_another_form_of_a_name_is_refused(name):
+    """With the form that is wanted."""
+    with pytest.raises(ConfigError, match=r"is no whole name of the form projects/\.\.\./topics/\.\.\."):
+        parts(name, "projects", "topics")
+
+
+def test_the_address_is_our_senders():
+    """What a function is told is what `peeklock.send` takes, and the token is for the function."""
+    sender = from_url(address(QUEUE, TARGET, CALLER))
+    assert (sender.queue, sender.target, sender.service_account, sender.audience) == (QUEUE, TARGET, CALLER, None)
+    assert letters_from_url(letters_address("projects/contoso/topics/dead")).topic == "projects/contoso/topics/dead"
+
+
+def told(queue=ORDERS, **uses):
+    return environment(
+        queue,
+        of(queue, Capacity(parallel=3)),
+        address="cloudtasks://a",
+        letters="pubsub://b",
+        store="firestore://contoso/shop-dev/leases",
+        target=TARGET,
+        caller=CALLER,
+        uses=uses,
+    )
+
+
+def test_the_environment_of_the_code():
+    """Addresses, the contract's fingerprint, the lock, and who may call."""
+    assert told(PEEKLOCK_RECEIPTS_URL="cloudtasks://c") == {
+        "THREADS": "3",
+        "PEEKLOCK_STORE": "firestore://contoso/shop-dev/leases",
+        "PEEKLOCK_ORDERS_URL": "cloudtasks://a",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": "pubsub://b",
+        "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
+        "PEEKLOCK_ORDERS_LOCK": "35",
+        "PEEKLOCK_ORDERS_AUDIENCE": TARGET,
+        "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER,
+        "PEEKLOCK_RECEIPTS_URL": "cloudtasks://c",
+    }
+
+
+def test_the_code_reads_it(monkeypatch):
+    """The token's check is on, with the audience of the queue's tokens; the store opens."""
+    for name, value in told().items():
+        monkeypatch.setenv(name, value)
+    check = verifier(ORDERS, None, None)
+    assert isinstance(check, Verifier)
+    assert (check.audience, check.service_account) == (TARGET, CALLER)
+    assert open_store(told()["PEEKLOCK_STORE"])
+
+
+def on(queue, uses=()):
+    return {(one.name, one.role, one.on, one.queue) for one in grants(queue, uses)}
+
+
+def test_a_consumer_is_granted_what_it_does():
+    """Copies to its queue, letters, its store."""
+    assert on(ORDERS) == {
+        ("delay", Role.ENQUEUER, "queue", None),
+        ("delay-as", Role.ACT_AS, "caller", None),
+        ("letter", Role.PUBLISHER, "letters", None),
+        ("remember", Role.DATASTORE, "store", None),
+    }
+
+
+def test_each_queue_that_it_sends_to_is_two_more():
+    """Its own is granted already, as it copies to it."""
+    assert on(ORDERS, [RECEIPTS, ORDERS]) - on(ORDERS) == {
+        ("send-receipts", Role.ENQUEUER, "queue", "receipts"),
+        ("send-receipts-as", Role.ACT_AS, "caller", "receipts"),
+    }
+
+
+def test_members_and_conditions():
+    """A service account by its address, anybody else by its kind; one database."""
+    assert member(CALLER) == f"serviceAccount:{CALLER}"
+    assert member("user:ada@example.com") == "user:ada@example.com"
+    assert identity.only("projects/p/databases/d")["expression"] == 'resource.name == "projects/p/databases/d"'
+
+
+@pytest.mark.parametrize("handler", ["charge_http", "main:charge_http", "handlers.main.charge_http", "main.", ""])
+def test_a_handler_is_in_main(handler):
+    """Where the build looks."""
+    with pytest.raises(ConfigError, match=r"name it as 'main\.<function>'"):
+        functions.entry_point(handler)
+
+
+def test_a_handler_is_the_function():
+    """Its name alone."""
+    assert functions.entry_point("main.charge_http") == "charge_http"
+
+
+def test_what_is_brought_has_its_form():
+    """Before anything is made."""
+    assert queues.check_queue(QUEUE) == QUEUE
+    with pytest.raises(ConfigError, match=r"form projects/\.\.\./locations/\.\.\./queues"):
+        queues.check_queue("orders")
+    with pytest.raises(ConfigError, match=r"form projects/\.\.\./subscriptions"):
+        queues.check_letters("projects/p/topics/t", "projects/p/topics/t")
+
+
+def test_pages_of_the_console():
+    """One for each question."""
+    pages = links("contoso", "europe-west1", queue="q", service="s", subscription="l")
+    assert set(pages) == {"queue", "letters", "function", "logs"}
+    assert all(page.endswith("?project=contoso") for page in pages.values())
