@@ -6,6 +6,7 @@ import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
+from peeklock.bundle.targets import TARGETS
 from peeklock.cloudtasks_send import from_url
 from peeklock.infra.gcp import functions, identity, queues
 from peeklock.infra.gcp.environment import address, environment, letters_address, links
@@ -159,3 +160,10 @@ def test_pages_of_the_console():
     pages = links("contoso", "europe-west1", queue="q", service="s", subscription="l")
     assert set(pages) == {"queue", "letters", "function", "logs"}
     assert all(page.endswith("?project=contoso") for page in pages.values())
+
+
+def test_what_is_bundled_is_what_is_deployed():
+    """The Python and the folder of wheels, named again here, since neither may import the other."""
+    target = TARGETS["gcp"]
+    assert functions.RUNTIME == f"python{target.python.replace('.', '')}"
+    assert functions.VENDOR == {"GOOGLE_VENDOR_PIP_DEPENDENCIES": target.packages}
