@@ -165,5 +165,5 @@ def test_pages_of_the_console():
 def test_what_is_bundled_is_what_is_deployed():
     """The Python and the folder of wheels, named again here, since neither may import the other."""
     target = TARGETS["gcp"]
-    assert functions.RUNTIME == f"python{target.python.replace('.', '')}"
-    assert functions.VENDOR == {"GOOGLE_VENDOR_PIP_DEPENDENCIES": target.packages}
+    assert f"python{target.python.replace('.', '')}" == functions.RUNTIME
+    assert {"GOOGLE_VENDOR_PIP_DEPENDENCIES": target.packages} == functions.VENDOR

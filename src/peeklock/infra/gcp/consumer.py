@@ -81,7 +81,7 @@ class Consumer(pulumi.ComponentResource):
             consuming=given.consuming,
             own=given.own_queue,
         )
-        self._runner = None if given.identity is not None else self._account("run", "Runs the function")
+        self._runner: Any = None if given.identity is not None else self._account("run", "Runs the function")
         self._started = False
 
     def _named(self, suffix: str = "") -> str:
