@@ -273,6 +273,7 @@ def test_targets():
     [
         ("aws", lambda module: (module.RUNTIME.removeprefix("python"), module.ARCHITECTURE)),
         ("azure", lambda module: (module.PYTHON, "x86_64")),
+        ("gcp", lambda module: (f"3.{module.RUNTIME.removeprefix('python3')}", "x86_64")),
     ],
 )
 def test_what_is_deployed_to(cloud, told):
