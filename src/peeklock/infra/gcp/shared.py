@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_gcp import firestore, logging, monitoring, projects, serviceaccount, storage
+from pulumi_gcp import logging, monitoring, projects, serviceaccount, storage
 
 from peeklock.errors import ConfigError
+from peeklock.infra.gcp import database
 from peeklock.infra.gcp.alarms import SEVERITIES
 from peeklock.infra.gcp.identity import Role
 from peeklock.infra.gcp.naming import Place, label, parts, slug
@@ -30,8 +31,6 @@ APIS = (
     "run",
     "storage",
 )
-
-COLLECTION = "leases"
 
 KEPT_ANYWAY = 30
 """Days that a project's own log bucket keeps entries. Longer needs a bucket of the app's; shorter would change the
@@ -115,7 +114,7 @@ def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle
     apis = _apis(parent, place)
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(apis))
     keep = kept(stage, parent, apis)
-    store, database, stored = _store(place, stage, own, keep, opts)
+    address, whole, stored = database.store(place, stage, own.store, own.key, keep, opts)
     builder, built = _builder(place, opts)
     if stage.log_days > KEPT_ANYWAY:
         _logs(place, stage, keep, opts)
@@ -128,8 +127,8 @@ def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle
         source=_source(place, labels, bundle, opts),
         builder=builder,
         built=built,
-        store=store,
-        database=database,
+        store=address,
+        database=whole,
         stored=stored,
         channels={**_mails(place, stage, own, labels, opts), **own.channels},
     )
@@ -146,52 +145,6 @@ def _apis(parent: pulumi.Resource, place: Place) -> tuple[Any, ...]:
             opts=pulumi.ResourceOptions(parent=parent),
         )
         for api in APIS
-    )
-
-
-def _store(
-    place: Place, stage: Stage, own: Own, keep: pulumi.ResourceOptions, opts: pulumi.ResourceOptions
-) -> tuple[str, str, list[Any]]:
-    """Address, whole name, and what has to be made first. A database of its own: its TTL and its end are the stack's."""
-    name = f"{place.app}-store"
-    if own.store is not None:
-        project, database, collection = parts(own.store, "projects", "databases", "collectionGroups")
-        whole = f"projects/{project}/databases/{database}"
-        read = firestore.Database.get(name, whole, opts=pulumi.ResourceOptions(parent=opts.parent))
-        return f"firestore://{project}/{database}/{collection}", whole, [read]
-    database = place.named()
-    made = firestore.Database(
-        name,
-        name=database,
-        project=place.project,
-        location_id=place.region,
-        type="FIRESTORE_NATIVE",
-        delete_protection_state=f"DELETE_PROTECTION_{'ENABLED' if stage.protect else 'DISABLED'}",
-        point_in_time_recovery_enablement=f"POINT_IN_TIME_RECOVERY_{'ENABLED' if stage.protect else 'DISABLED'}",
-        deletion_policy="ABANDON" if stage.protect else "DELETE",
-        cmek_config=None if own.key is None else {"kms_key_name": own.key},
-        opts=keep,
-    )
-    fields = [_field(place, made, one, opts) for one in ("expires_at", "key", "r")]
-    return (
-        f"firestore://{place.project}/{database}/{COLLECTION}",
-        f"projects/{place.project}/databases/{database}",
-        [made, *fields],
-    )
-
-
-def _field(place: Place, database: Any, name: str, opts: pulumi.ResourceOptions) -> Any:
-    """Without an index, since nothing is ever queried by it and indexes limit the writes; `expires_at` with the TTL."""
-    ttl: dict[str, Any] = {"ttl_config": {}} if name == "expires_at" else {}
-    return firestore.Field(
-        f"{place.app}-store-{name.replace('_', '-')}",
-        project=place.project,
-        database=database.name,
-        collection=COLLECTION,
-        field=name,
-        index_config={},
-        opts=opts,
-        **ttl,
     )
 
 
