@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from peeklock.errors import SendError, StoreError, because
+from peeklock.errors import SendError, StoreError, because, store_error
 from peeklock.item import Item, Send
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -52,9 +52,7 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
         unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
         if not unanswered or window.clock.monotonic() + pause >= window.limit:
             break
-        time.sleep(
-            plan.random.uniform(pause / 2, pause * 1.5)
-        )  # two that stood in each other's way must not meet again
+        time.sleep(plan.random.uniform(pause / 2, pause * 1.5))  # two in each other's way must not meet again
         for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers
@@ -64,11 +62,8 @@ def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:
     assert plan.store is not None, "without a store no life asks for a change"
     try:
         answers = list(plan.store.swap(changes))
-    except StoreError as exc:
-        return [Answer(won=False, error=exc)] * len(changes)
     except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
-        failure = because(StoreError(f"{type(exc).__name__}: {exc}"), exc)
-        return [Answer(won=False, error=failure)] * len(changes)
+        return [Answer(won=False, error=store_error(exc))] * len(changes)
     missing = len(changes) - len(answers)
     return answers[: len(changes)] + [Answer(won=False, error=StoreError("the store gave no answer"))] * missing
 

@@ -56,6 +56,11 @@ def because(failure: E, cause: BaseException) -> E:
     return failure
 
 
+def store_error(exc: Exception) -> StoreError:
+    """What a store raised, as the one error that says all: not known whether the change was made."""
+    return exc if isinstance(exc, StoreError) else because(StoreError(f"{type(exc).__name__}: {exc}"), exc)
+
+
 class Redeliver(PeeklockError):
     """Raised to the platform, never by a handler: some message has to come back."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from peeklock.errors import ConfigError
 from peeklock.once import once
+from peeklock.registry import missing
 from peeklock.stores.together import CONNECTIONS
 
 CONNECT_SECONDS = 2
@@ -25,7 +26,7 @@ def client() -> Any:
         from botocore.config import Config
         from botocore.exceptions import NoRegionError
     except ImportError as exc:
-        raise ConfigError("boto3 is not installed: pip install 'peeklock[dynamodb]'") from exc
+        raise missing(exc, "dynamodb") from exc
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock.errors import StoreError, because
+from peeklock.errors import StoreError, store_error
 from peeklock.store import WON, Answer, Change
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.redis_client import address, connect
@@ -96,7 +96,7 @@ def _answer(reply: Any) -> Answer:
     if reply is None:
         return WON
     if isinstance(reply, Exception):
-        return Answer(won=False, error=because(StoreError(f"{type(reply).__name__}: {reply}"), reply))
+        return Answer(won=False, error=store_error(reply))
     if not reply:
         return Answer(won=False)
     try:

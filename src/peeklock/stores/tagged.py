@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from peeklock.claims import Record
-from peeklock.errors import StoreError, because
+from peeklock.errors import StoreError, store_error
 from peeklock.once import once
 from peeklock.store import WON, Answer, Change, decide
 from peeklock.stores.record_json import load
@@ -131,7 +131,5 @@ def _ask(call: Callable[[Sequence[Asked]], Sequence[Told]], asked: Sequence[Aske
         return []
     try:
         return call(asked)
-    except StoreError as exc:
-        return [Row(error=exc)] * len(asked)
-    except Exception as exc:  # noqa: BLE001 - whatever an SDK raises: not known whether it was made
-        return [Row(error=because(StoreError(f"{type(exc).__name__}: {exc}"), exc))] * len(asked)
+    except Exception as exc:  # noqa: BLE001 - whatever an SDK raises means the same
+        return [Row(error=store_error(exc))] * len(asked)

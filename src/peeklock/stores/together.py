@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from peeklock.errors import StoreError, because
+from peeklock.errors import store_error
 from peeklock.once import once
 from peeklock.store import Answer
 
@@ -28,10 +28,8 @@ def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answe
     def answer(change: T) -> Answer:
         try:
             return ask(change)
-        except StoreError as exc:
-            return Answer(won=False, error=exc)
-        except Exception as exc:  # noqa: BLE001 - whatever an SDK raises: not known whether it was made
-            return Answer(won=False, error=because(StoreError(f"{type(exc).__name__}: {exc}"), exc))
+        except Exception as exc:  # noqa: BLE001 - whatever an SDK raises means the same
+            return Answer(won=False, error=store_error(exc))
 
     if len(changes) == 1:
         return [answer(changes[0])]

@@ -10,7 +10,7 @@ from peeklock import Queue
 from peeklock.infra.aws import App
 from peeklock.infra.options import Capacity, Stage
 from tests.infra.aws.cfn import findings
-from tests.infra.aws.running import bundled, run
+from tests.infra.running import bundled, run
 
 PLANTED = {
     "aws:sqs/queue:Queue": {

@@ -13,7 +13,7 @@ from peeklock import ConfigError, Queue
 from peeklock.infra.aws import App
 from peeklock.infra.aws.shared import MOST_DIRECT
 from peeklock.infra.options import Capacity, Stage, Thresholds
-from tests.infra.aws.running import bundled, run
+from tests.infra.running import bundled, run
 from tests.infra.schema import problems
 
 BASE = "https://sqs.eu-west-1.amazonaws.com/123456789012"

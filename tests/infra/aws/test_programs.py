@@ -9,7 +9,7 @@ import pytest
 
 from handlers.orders.queue import ORDERS
 from tests.infra.aws.cfn import findings
-from tests.infra.aws.running import STACKS, program
+from tests.infra.running import STACKS, program
 from tests.infra.schema import problems
 from tests.support import ROOT
 
@@ -30,7 +30,7 @@ def stack(request):
 
 @pytest.fixture(scope="module")
 def recorded(stack, tmp_path_factory):
-    return program(tmp_path_factory.mktemp(stack), stack)
+    return program("aws", tmp_path_factory.mktemp(stack), stack)
 
 
 def test_the_sdk_knows_every_key_and_type(recorded):
@@ -206,7 +206,7 @@ def test_the_snapshot_is_as_it_was(recorded, stack):
 
 def test_a_first_preview_knows_nothing_and_runs(stack, tmp_path):
     """Outputs are unknown then, and the same resources are asked for."""
-    previewed = program(tmp_path, stack, preview=True)
+    previewed = program("aws", tmp_path, stack, preview=True)
     known = json.loads((GOLDEN / f"{stack}.json").read_text(encoding="utf-8"))["resources"]
     assert {one.urn for one in previewed.registrations} == set(known)
 

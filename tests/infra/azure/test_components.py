@@ -9,7 +9,7 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.infra.azure import App
 from peeklock.infra.options import Capacity, Stage
-from tests.infra.azure.running import bundled, run
+from tests.infra.running import bundled, run
 
 BUS = "/subscriptions/s/resourceGroups/net/providers/Microsoft.ServiceBus/namespaces/company"
 STORE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Storage/storageAccounts/keep/tableServices/default/tables/mine"

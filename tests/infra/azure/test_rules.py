@@ -10,7 +10,7 @@ import pytest
 from handlers.orders.queue import ORDERS
 from peeklock.infra.azure import App
 from tests.infra.azure.rules import broken, seconds
-from tests.infra.azure.running import bundled, run
+from tests.infra.running import bundled, run
 
 
 @pytest.fixture(scope="module")

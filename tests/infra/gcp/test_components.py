@@ -9,7 +9,7 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.infra.gcp import App
 from peeklock.infra.options import Capacity, Stage
-from tests.infra.gcp.running import bundled, run
+from tests.infra.running import bundled, run
 
 CONFIG = {"gcp:project": "contoso", "gcp:region": "europe-west1"}
 QUEUE, FUNCTION = "gcp:cloudtasks/queue:Queue", "gcp:cloudfunctionsv2/function:Function"

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.infra.gcp.rules import broken
-from tests.infra.gcp.running import STACKS, program
+from tests.infra.running import STACKS, program
 from tests.infra.schema import problems
 from tests.support import ROOT
 
@@ -34,7 +34,7 @@ def stack(request):
 
 @pytest.fixture(scope="module")
 def recorded(stack, tmp_path_factory):
-    return program(tmp_path_factory.mktemp(stack), stack)
+    return program("gcp", tmp_path_factory.mktemp(stack), stack)
 
 
 def test_the_sdk_knows_every_key_and_type(recorded):
@@ -180,7 +180,7 @@ def test_the_snapshot_is_as_it_was(recorded, stack):
 
 def test_a_first_preview_knows_nothing_and_runs(stack, tmp_path):
     """Outputs are unknown then; names are not, as the program gives them."""
-    previewed = program(tmp_path, stack, preview=True)
+    previewed = program("gcp", tmp_path, stack, preview=True)
     assert previewed.named("shop-orders", FUNCTION).inputs["serviceConfig"]["environmentVariables"]
 
 

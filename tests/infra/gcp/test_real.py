@@ -14,7 +14,7 @@ from peeklock import send
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.emulators.pulumi import gcp
 from peeklock.registry import open_sender
-from tests.infra.gcp.running import program
+from tests.infra.running import program
 
 MAIN = """
 import os
@@ -35,7 +35,7 @@ handler = cloudtasks.bind(charge, certs_url=os.environ["CERTS_URL"])
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return program(tmp_path_factory.mktemp("dev"), "dev")
+    return program("gcp", tmp_path_factory.mktemp("dev"), "dev")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from handlers.orders.queue import ORDERS
 from peeklock.infra.gcp import App
 from peeklock.infra.options import Stage
 from tests.infra.gcp.rules import RULES, broken
-from tests.infra.gcp.running import bundled, run
+from tests.infra.running import bundled, run
 from tests.infra.schema import problems
 
 MAIL = {"high": "oncall@example.com"}

@@ -1,4 +1,4 @@
-"""The program and its components under the recording monitor, with a bundle of one file."""
+"""A cloud's program and its components under the recording monitor, with a bundle of one file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ STACKS = ("dev", "staging", "prod")
 
 
 def bundled(path: Path) -> Path:
-    """A bundle with one file."""
+    """A bundle with one file, so that its digest is the same on every machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as made:
         made.writestr(zipfile.ZipInfo("handlers/__init__.py"), "")
     return path
 
 
-def program(tmp_path: Path, stack: str, **options: Any) -> Recorded:
-    """infra/aws, run for a stack in a copy of its folder that has a bundle where the program looks for one."""
-    folder = tmp_path / "infra" / "aws"
+def program(cloud: str, tmp_path: Path, stack: str, **options: Any) -> Recorded:
+    """infra/<cloud>, run for a stack in a copy of its folder that has a bundle where the program looks for one."""
+    folder = tmp_path / "infra" / cloud
     shutil.copytree(
-        ROOT / "infra" / "aws", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".venv")
+        ROOT / "infra" / cloud, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".venv")
     )
-    bundled(tmp_path / "build" / "bundle" / "aws.zip")
+    bundled(tmp_path / "build" / "bundle" / f"{cloud}.zip")
     return recording.run_program(folder, stack, **options)
 
 
