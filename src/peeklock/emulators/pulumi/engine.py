@@ -25,7 +25,7 @@ from typing import Any, Self
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
 from peeklock.emulators.pulumi import command
-from peeklock.emulators.pulumi.environment import hermetic
+from peeklock.emulators.pulumi.environment import for_functions, hermetic
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.pulumi.language import Host
 from peeklock.emulators.pulumi.provider import Provider, serve
@@ -130,6 +130,11 @@ class Engine:
         return self._trap.reached_for
 
     @property
+    def for_functions(self) -> dict[str, str]:
+        """The environment of a process that runs what was deployed: as little of the user's, and as far from a cloud."""
+        return for_functions(self._given, home=self._home, trap=self._trap.port)
+
+    @property
     def _for_programs(self) -> dict[str, str]:
         """Without the ports of the stand-ins, which are the engine's."""
         return {name: value for name, value in self._environment.items() if not name.startswith("PULUMI_DEBUG_")}
@@ -162,8 +167,8 @@ class Engine:
         return json.loads(self.command("stack", "output", "--json", "--stack", stack))
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
-        """The state's, in the engine's own form (`pulumi stack export`)."""
-        exported = json.loads(self.command("stack", "export", "--stack", stack))
+        """The state's, in the engine's own form (`pulumi stack export`), secrets in plain text: they are this machine's."""
+        exported = json.loads(self.command("stack", "export", "--show-secrets", "--stack", stack))
         return list(exported["deployment"].get("resources", []))
 
     def command(self, *arguments: str, cwd: Path | None = None) -> str:

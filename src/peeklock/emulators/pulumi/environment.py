@@ -40,12 +40,19 @@ def hermetic(
     stand-ins by package, `language` is the language host's, `trap` the proxy's. PULUMI_DEBUG_PROVIDERS is for this
     environment only: where it is exported, an ordinary `pulumi up` writes invented ids into a real state.
     """
-    nowhere = str(home / "nowhere")
     return {
-        **{name: given[name] for name in sorted(PASSED_ON & set(given))},
+        **for_functions(given, home=home, trap=trap),
         **_pulumi(home),
         "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in sorted(providers.items())),
         "PULUMI_DEBUG_LANGUAGES": f"python:{language}",
+    }
+
+
+def for_functions(given: Mapping[str, str], *, home: Path, trap: int) -> dict[str, str]:
+    """For a process that is to reach nothing but this machine, and needs none of Pulumi's."""
+    nowhere = str(home / "nowhere")
+    return {
+        **{name: given[name] for name in sorted(PASSED_ON & set(given))},
         "HOME": str(home),
         "USERPROFILE": str(home),
         **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), nowhere),
