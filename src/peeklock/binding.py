@@ -37,7 +37,8 @@ class Options(TypedDict, total=False):
     queue: Sender | str
     """Where delayed copies go, on platforms that need them; else `PEEKLOCK_<QUEUE>_URL`."""
     parallel: int
-    """Handlers that run at once within one event; 1 unless given, since few sessions are safe to share."""
+    """Handlers that run at once within one event; else `PEEKLOCK_<QUEUE>_PARALLEL`; else 1, since few sessions are safe
+    to share."""
     lock: Seconds
     """How long this event may take, as for a rehearsal; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds, the queue's lock."""
     unwrap: Unwrap
@@ -116,11 +117,26 @@ class Binding:
             letters=self._letters(),
             copies=self._copies() if delays is Delays.COPY else None,
             delays=delays,
-            parallel=options.get("parallel", 1),
+            parallel=self._parallel(),
             observer=self._observer(),
             clock=options.get("clock") or SystemClock(),
             random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
         )
+
+    def _parallel(self) -> int:
+        """The function's time-out was computed for what the infrastructure says: fewer at once would not end in it."""
+        given, variable = self.options.get("parallel"), self.queue.variable("PARALLEL")
+        told = os.environ.get(variable)
+        if told is None:
+            return 1 if given is None else given
+        if not told.isdecimal() or int(told) < 1:
+            raise ConfigError(f"{variable}={told!r} is not the number of handlers that may run at once, 1 or more")
+        if given not in (None, int(told)):
+            raise ConfigError(
+                f"queue {self.queue.name!r}: bind(parallel={given}), but the infrastructure was made for {variable}={told};"
+                " leave parallel= out, or change the capacity"
+            )
+        return int(told)
 
     def _observer(self) -> Observer:
         observer = self.options.get("observer") or LogObserver()

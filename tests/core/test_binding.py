@@ -10,6 +10,7 @@ import pytest
 from peeklock import ConfigError, Queue, consumer
 from peeklock.binding import Binding
 from peeklock.plan import Delays
+from peeklock.testing import Outbox
 from tests.support import environment
 
 
@@ -32,6 +33,27 @@ def test_handlers_at_once_are_a_number(parallel):
     """From one."""
     with pytest.raises(ConfigError, match="give the number of handlers"):
         bound(Queue("orders"), parallel=parallel)
+
+
+def test_handlers_at_once_by_the_environment():
+    """Infrastructure computed a time-out for this number, so another one is refused, before any message is touched."""
+    letters = {"dead_letter": Outbox()}
+    with environment(PEEKLOCK_ORDERS_PARALLEL=None):
+        assert bound(Queue("orders"), **letters).plan().parallel == 1
+        assert bound(Queue("orders"), parallel=3, **letters).plan().parallel == 3
+    with environment(PEEKLOCK_ORDERS_PARALLEL="4"):
+        assert bound(Queue("orders"), **letters).plan().parallel == 4
+        assert bound(Queue("orders"), parallel=4, **letters).plan().parallel == 4
+        with pytest.raises(
+            ConfigError, match=r"bind\(parallel=3\), but .* PEEKLOCK_ORDERS_PARALLEL=4; leave parallel= out"
+        ):
+            bound(Queue("orders"), parallel=3, **letters).plan()
+    for wrong in ("0", "-1", "four", "", "1.5"):
+        with (
+            environment(PEEKLOCK_ORDERS_PARALLEL=wrong),
+            pytest.raises(ConfigError, match=r"PARALLEL='.*' is not the number"),
+        ):
+            bound(Queue("orders"), **letters).plan()
 
 
 @pytest.mark.parametrize("lock", ["nan", "inf", "-1", "", "1e20"])

@@ -18,7 +18,7 @@ class Capacity:
     """How much of a queue is worked on at once.
 
     - `batch`: messages in one event, at most. Where each event is one message (Cloud Tasks), it means nothing.
-    - `parallel`: handlers that run at once within one instance of the function, as `bind(parallel=...)` is told.
+    - `parallel`: handlers that run at once within one instance of the function, which `bind` is told by the environment.
     - `instances`: instances of the function, at most: the cap on scaling.
     - `memory`: megabytes of an instance.
     """

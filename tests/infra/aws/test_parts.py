@@ -172,12 +172,13 @@ def test_an_alarm_that_could_never_ring(thresholds, fix):
 
 def test_the_environment_of_a_function():
     """All that the binding reads, and what Powertools does."""
-    made = environment("shop", ORDERS, url="u", letters="l", table="t", uses={"PEEKLOCK_RECEIPTS_URL": "r"})
+    made = environment("shop", ORDERS, url="u", letters="l", table="t", parallel=4, uses={"PEEKLOCK_RECEIPTS_URL": "r"})
     assert made == {
         "PEEKLOCK_STORE": "dynamodb://t",
         "PEEKLOCK_ORDERS_URL": "u",
         "PEEKLOCK_ORDERS_DEAD_LETTER": "l",
         "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
+        "PEEKLOCK_ORDERS_PARALLEL": "4",
         "PEEKLOCK_RECEIPTS_URL": "r",
         "POWERTOOLS_METRICS_NAMESPACE": "Peeklock",
         "POWERTOOLS_SERVICE_NAME": "shop",

@@ -154,6 +154,7 @@ def test_the_environment(recorded):
         "PEEKLOCK_STORE": "dynamodb://shop-store",
         "PEEKLOCK_ORDERS_DEAD_LETTER": f"{base}shop-orders-letters",
         "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
+        "PEEKLOCK_ORDERS_PARALLEL": "1",
         "POWERTOOLS_METRICS_NAMESPACE": "Peeklock",
         "POWERTOOLS_SERVICE_NAME": "shop",
     }

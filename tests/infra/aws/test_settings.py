@@ -157,7 +157,7 @@ def test_one_number_of_the_queue_changes_what_follows_from_it(change, changed):
     ("change", "changed"),
     [
         ({"batch": 5}, {"batch", "timeout", "visibility", "receives"}),
-        ({"parallel": 2}, {"timeout", "visibility", "receives"}),
+        ({"parallel": 2}, {"parallel", "timeout", "visibility", "receives"}),
         ({"instances": 3}, {"concurrency"}),
         ({"memory": 1024}, {"memory"}),
     ],
@@ -183,6 +183,6 @@ def test_days_that_logs_are_not_kept_for(days, near):
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     rows = described(of(Queue("orders", fifo=True), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 14
+    assert len({row.name for row in rows}) == len(rows) == 15
     assert all(row.source.startswith("https://docs.aws.amazon.com/") for row in rows)
     assert all(row.formula and row.why for row in rows)

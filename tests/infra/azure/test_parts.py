@@ -210,15 +210,6 @@ def test_a_package_is_the_same_on_any_day():
     assert package.digest(one) != package.digest(package.contents(bundle(a="1", b="2"), {"c": "4"}))
 
 
-def test_a_bundle_that_is_missing_or_broken_is_said(tmp_path):
-    """With the command that makes it."""
-    with pytest.raises(ConfigError, match=r"there is no bundle .*; make it with `peeklock bundle azure`"):
-        package.written(tmp_path / "azure.zip", ORDERS, {})
-    (tmp_path / "azure.zip").write_text("no zip")
-    with pytest.raises(ConfigError, match="is no zip file; make it anew"):
-        package.written(tmp_path / "azure.zip", ORDERS, {})
-
-
 def test_a_package_lies_beside_the_bundle(tmp_path):
     """Under the queue's name, and its digest follows the contents."""
     (tmp_path / "azure.zip").write_bytes(bundle(a="1"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi_aws import cloudwatch
 
 from peeklock.errors import ConfigError
+from peeklock.infra import bundles
 from peeklock.infra.aws import dashboard
 from peeklock.infra.aws.alarms import Names
 from peeklock.infra.aws.consumer import Consumer, Given
@@ -52,7 +52,8 @@ class App(pulumi.ComponentResource):
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         self.tags = {"app": name, "stack": pulumi.get_stack()}
         own = Own(store=store, key=key, subnets=subnets, security_groups=security_groups, topics=topics or {})
-        self.shared = shared(self, name, self.stage, self.tags, own, Path(bundle))
+        self.bundle = bundles.find(bundle, "aws")
+        self.shared = shared(self, name, self.stage, self.tags, own, self.bundle)
         self.consumers: dict[str, Consumer] = {}
 
     def consumer(
@@ -86,6 +87,7 @@ class App(pulumi.ComponentResource):
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
         check_names(self._name, queue)
+        bundles.check(self.bundle, "aws", queue)
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,

@@ -32,15 +32,16 @@ def check_names(app: str, queue: Queue) -> None:
 
 
 def environment(
-    app: str, queue: Queue, *, url: str, letters: str, table: str, uses: Mapping[str, str]
+    app: str, queue: Queue, *, url: str, letters: str, table: str, parallel: int, uses: Mapping[str, str]
 ) -> dict[str, str]:
-    """A function's. `uses`: the URLs of the queues it sends to, by the variable that says so."""
+    """A function's. `parallel`: handlers at once, for which its time-out was computed; `uses`: the URLs of the queues it sends to, by the variable that says so."""
     return {
         **uses,
         "PEEKLOCK_STORE": store_address(table),
         queue.variable("URL"): url,
         queue.variable("DEAD_LETTER"): letters,
         queue.variable("FINGERPRINT"): queue.fingerprint,
+        queue.variable("PARALLEL"): str(parallel),
         "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
         "POWERTOOLS_SERVICE_NAME": app,
     }

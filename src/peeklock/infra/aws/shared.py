@@ -69,7 +69,7 @@ def kept(stage: Stage, parent: pulumi.Resource) -> pulumi.ResourceOptions:
 
 
 def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: Own, bundle: Path) -> Shared:
-    """Make, or read, all of it. Raises ConfigError for a bundle that is not there, and a retention that CloudWatch has not."""
+    """Make, or read, all of it. Raises ConfigError for a retention that CloudWatch has not."""
     check_log_days(stage.log_days)
     return Shared(
         app=app,
@@ -112,8 +112,6 @@ def _topic(parent: pulumi.Resource, app: str, severity: str, stage: Stage, tags:
 
 
 def _code(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Mapping[str, Any]:
-    if not bundle.is_file():
-        raise ConfigError(f"bundle={str(bundle)!r} is not there; make it first: peeklock bundle aws")
     if bundle.stat().st_size <= MOST_DIRECT:
         return {"code": pulumi.FileArchive(str(bundle))}
     stored = _uploaded(parent, app, tags, bundle)

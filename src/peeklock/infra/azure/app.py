@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi_azure_native import portal
 
 from peeklock.errors import ConfigError
+from peeklock.infra import bundles
 from peeklock.infra.azure import dashboard
 from peeklock.infra.azure.consumer import Consumer, Given
 from peeklock.infra.azure.shared import Own, shared
@@ -44,7 +44,7 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:azure:App", name, None, pulumi.ResourceOptions.merge(opts, last))
-        self.bundle = Path(bundle)
+        self.bundle = bundles.find(bundle, "azure")
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         self.tags = {"app": name, "stack": pulumi.get_stack()}
         own = Own(resource_group=resource_group, namespace=namespace, store=store, subnet=subnet)
@@ -79,6 +79,7 @@ class App(pulumi.ComponentResource):
         """
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
+        bundles.check(self.bundle, "azure", queue)
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,

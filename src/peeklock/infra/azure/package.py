@@ -95,13 +95,8 @@ def zipped(files: Mapping[str, tuple[int, bytes]]) -> bytes:
 
 
 def written(bundle: Path, queue: Queue, files: Mapping[str, str]) -> tuple[Path, str]:
-    """Write the package beside the bundle; its path, and the digest of its contents. Raises ConfigError without a bundle."""
-    try:
-        packed = contents(bundle.read_bytes(), files)
-    except FileNotFoundError as exc:
-        raise ConfigError(f"there is no bundle {bundle}; make it with `peeklock bundle azure`") from exc
-    except zipfile.BadZipFile as exc:
-        raise ConfigError(f"bundle {bundle} is no zip file; make it anew with `peeklock bundle azure`") from exc
+    """Write the package beside the bundle; its path, and the digest of its contents."""
+    packed = contents(bundle.read_bytes(), files)
     path = bundle.with_name(f"{bundle.stem}-{queue.name}.zip")
     scratch = path.with_suffix(f".{os.getpid()}")
     scratch.write_bytes(zipped(packed))

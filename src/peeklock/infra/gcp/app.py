@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi_gcp import monitoring
 
 from peeklock.errors import ConfigError
+from peeklock.infra import bundles
 from peeklock.infra.gcp import dashboard, functions, queues
 from peeklock.infra.gcp.consumer import Consumer, Given
 from peeklock.infra.gcp.naming import Place
@@ -51,7 +51,8 @@ class App(pulumi.ComponentResource):
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         place = Place(project=_configured("project"), region=_configured("region"), app=name, stack=pulumi.get_stack())
         own = Own(store=store, key=key, subnet=subnet, channels=channels or {})
-        self.shared = shared(self, place, self.stage, own, Path(bundle))
+        self.bundle = bundles.find(bundle, "gcp")
+        self.shared = shared(self, place, self.stage, own, self.bundle)
         self.consumers: dict[str, Consumer] = {}
 
     def consumer(
@@ -80,6 +81,7 @@ class App(pulumi.ComponentResource):
         """
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
+        bundles.check(self.bundle, "gcp", queue)
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,

@@ -107,7 +107,7 @@ def kept(stage: Stage, parent: pulumi.Resource, after: Any) -> pulumi.ResourceOp
 
 
 def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle: Path) -> Shared:
-    """Make, or read, all of it. Raises ConfigError for a bundle that is not there, and a retention that there is not."""
+    """Make, or read, all of it. Raises ConfigError for a retention that there is not."""
     if stage.log_days > MOST_LOG_DAYS:
         raise ConfigError(f"stage: log_days={stage.log_days}, but logs are kept at most {MOST_LOG_DAYS} days; lower it")
     labels = {"app": label(place.app), "stack": label(place.stack)}
@@ -150,8 +150,6 @@ def _apis(parent: pulumi.Resource, place: Place) -> tuple[Any, ...]:
 
 def _source(place: Place, labels: Mapping[str, str], bundle: Path, opts: pulumi.ResourceOptions) -> Any:
     """By its digest, so that another bundle is another object, and the functions are built anew."""
-    if not bundle.is_file():
-        raise ConfigError(f"bundle={str(bundle)!r} is not there; make it first: peeklock bundle gcp")
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
     bucket = storage.Bucket(
         f"{place.app}-code",

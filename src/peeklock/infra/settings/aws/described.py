@@ -85,6 +85,13 @@ def _of_function(settings: Settings) -> list[Setting]:
             "every message of an event may take its whole timeout, and five seconds claim, record and settle",
             LAMBDA,
         ),
+        _row(
+            "PEEKLOCK_<QUEUE>_PARALLEL",
+            settings.parallel,
+            "parallel",
+            "the timeout is computed for it; a handler bound with another number refuses to start",
+            LAMBDA,
+        ),
         _row("MemorySize", settings.memory, "memory", "128 to 10240 MB; processors come with it", LAMBDA),
     ]
 

@@ -67,6 +67,8 @@ class Settings:
 
     batch: int
     """Messages in one event, at most."""
+    parallel: int
+    """Handlers at once within one event."""
     window: int
     """Seconds that an event may wait to be filled; 0 on a FIFO queue, which has none."""
     timeout: int
@@ -100,6 +102,7 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
     _check_age(queue)
     return Settings(
         batch=capacity.batch,
+        parallel=capacity.parallel,
         window=window,
         timeout=timeout,
         visibility=visibility,
