@@ -135,10 +135,9 @@ class Consumer(pulumi.ComponentResource):
     def _function(self, others: Mapping[str, Consumer], after: Sequence[Any]) -> Any:
         given, shared = self._given, self._shared
         uses = {one.variable("URL"): others[one.name].queue for one in given.uses}
-        numbers = {"parallel": given.settings.parallel}
         known = {"url": self.queue, "letters": self.letters, "table": shared.table.name}
         variables = pulumi.Output.all(**known, uses=pulumi.Output.from_input(uses)).apply(
-            lambda at: environment(shared.app, given.queue, **at, **numbers)
+            lambda at: environment(shared.app, given.queue, parallel=given.settings.parallel, **at)
         )
         return functions.function(
             shared,
