@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +24,20 @@ from typing import Any, Self
 
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
-from peeklock.emulators.pulumi import command
+from peeklock.emulators.pulumi import command, stackfile
 from peeklock.emulators.pulumi.environment import for_functions, hermetic
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.pulumi.language import Host
+from peeklock.emulators.pulumi.program import FILES
 from peeklock.emulators.pulumi.provider import Provider, serve
 from peeklock.emulators.pulumi.trap import Trap
 from peeklock.errors import PeeklockError
 
 LONGEST = 300.0
 """Seconds of one command."""
+
+LOADED = "loaded.txt"
+"""In the engine's own folder: the program's files."""
 
 QUIET = frozenset({"same", "read", "refresh"})
 """Steps that change nothing."""
@@ -76,7 +80,8 @@ class Ran:
 
 
 class Engine:
-    """Within a `with`. `given` is the environment of which little is passed on (environment.PASSED_ON)."""
+    """Within a `with`. `given` is the environment of which little is passed on (environment.PASSED_ON); `programs` are
+    variables for the program besides; `reached` hears, in a thread, of each attempt to reach outside of this machine."""
 
     def __init__(
         self,
@@ -85,14 +90,19 @@ class Engine:
         *,
         pulumi: Path | None = None,
         given: Mapping[str, str] | None = None,
+        programs: Mapping[str, str] | None = None,
+        reached: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder.resolve()
         self._clouds = tuple(clouds)
         self._given = dict(os.environ if given is None else given)
         self._pulumi = pulumi or command.find(path=self._given.get("PATH"))
+        self._programs = dict(programs or {})
         self._stack = ExitStack()
-        self._trap = Trap()
+        self._trap = Trap(reached)
+        self._providers: dict[str, Provider] = {}
         self._environment: dict[str, str] = {}
+        self._salts: dict[str, str] = {}
         self._home = Path()
 
     def __enter__(self) -> Self:
@@ -115,12 +125,10 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @staticmethod
-    def _serve(stack: ExitStack, cloud: Cloud) -> int:
+    def _serve(self, stack: ExitStack, cloud: Cloud) -> int:
         stack.callback(cloud.close)
-        server, port = serve(
-            lambda made: provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(cloud), made)
-        )
+        provider = self._providers[cloud.package] = Provider(cloud)
+        server, port = serve(lambda made: provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, made))
         stack.callback(lambda: server.stop(None).wait())
         return port
 
@@ -130,6 +138,17 @@ class Engine:
         return self._trap.reached_for
 
     @property
+    def types(self) -> dict[str, str]:
+        """What became of each type that the program asked for: applied, recorded or refused."""
+        return dict(sorted((type_, how) for one in self._providers.values() for type_, how in one.types.items()))
+
+    @property
+    def files(self) -> frozenset[Path]:
+        """The program's own: what its last run loaded, but for the packages that are installed."""
+        told = self._home / LOADED
+        return frozenset(map(Path, told.read_text(encoding="utf-8").splitlines())) if told.is_file() else frozenset()
+
+    @property
     def for_functions(self) -> dict[str, str]:
         """The environment of a process that runs what was deployed: as little of the user's, and as far from a cloud."""
         return for_functions(self._given, home=self._home, trap=self._trap.port)
@@ -137,18 +156,25 @@ class Engine:
     @property
     def _for_programs(self) -> dict[str, str]:
         """Without the ports of the stand-ins, which are the engine's."""
-        return {name: value for name, value in self._environment.items() if not name.startswith("PULUMI_DEBUG_")}
+        mine = {name: value for name, value in self._environment.items() if not name.startswith("PULUMI_DEBUG_")}
+        return {**mine, **self._programs, FILES: str(self._home / LOADED)}
 
     # -- commands
 
     def init(self, stack: str) -> None:
-        """`pulumi stack init`, on a copy of the stack's file."""
+        """`pulumi stack init`, on a copy of the stack's file. Raises ConfigError for a file that cannot be read here."""
         copies = self._copies(stack)
         copies.mkdir()
-        for name in ("Pulumi.yaml", f"Pulumi.{stack}.yaml"):
-            if (self._folder / name).is_file():
-                shutil.copyfile(self._folder / name, copies / name)
+        if (self._folder / "Pulumi.yaml").is_file():
+            shutil.copyfile(self._folder / "Pulumi.yaml", copies / "Pulumi.yaml")
+        if (self._folder / f"Pulumi.{stack}.yaml").is_file():
+            (copies / f"Pulumi.{stack}.yaml").write_text(self._settings(stack), encoding="utf-8")
         self.command("stack", "init", stack, "--no-select", cwd=copies)
+        self._salts[stack] = stackfile.salt((copies / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+
+    def _settings(self, stack: str) -> str:
+        """Of the stack's file, as it is now."""
+        return stackfile.readable(self._folder / f"Pulumi.{stack}.yaml")
 
     def preview(self, stack: str, *options: str) -> Ran:
         return self._run("preview", stack, *options)
@@ -193,6 +219,7 @@ class Engine:
         log = self._home / "events.json"
         log.unlink(missing_ok=True)
         file = self._copies(stack) / f"Pulumi.{stack}.yaml"
+        file.write_text(self._settings(stack) + self._salts[stack], encoding="utf-8")
         output = self.command(
             verb,
             "--stack",

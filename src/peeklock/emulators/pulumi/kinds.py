@@ -50,6 +50,10 @@ class Cloud:
             f" {', '.join(sorted(self.applied))}; it records {', '.join(sorted(self.recorded))}."
         )
 
+    def how(self, type_: str) -> str:
+        """Of a type that is taken."""
+        return "applied" if type_ in self.applied else "recorded"
+
     def replaces(self, type_: str) -> frozenset[str]:
         """Of a recorded type: what says which one it is."""
         return self.applied[type_].replaces if type_ in self.applied else IDENTITY | {invented.named_by(type_)}

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import runpy
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from pulumi.runtime import reset_options, run_in_stack, set_all_config
+
+FILES = "PEEKLOCK_PROGRAM_FILES"
+"""The variable with the path of a file that is to name what the program has loaded, a line each."""
+
+INSTALLED = tuple({Path(one).resolve() for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
 
 
 def main(told: dict[str, Any]) -> None:
@@ -33,7 +40,25 @@ def main(told: dict[str, Any]) -> None:
 
 
 def _program(folder: str) -> None:
-    runpy.run_path(folder, run_name="__main__")
+    try:
+        runpy.run_path(folder, run_name="__main__")
+    finally:
+        _tell_files(folder)
+
+
+def _tell_files(folder: str) -> None:
+    """Whichever of them changes, the program is another one."""
+    if told := os.environ.get(FILES):
+        files = {
+            Path(folder, "__main__.py").resolve(),
+            *map(Path, filter(None, map(_file, list(sys.modules.values())))),
+        }
+        own = sorted(str(one) for one in files if not any(one.is_relative_to(each) for each in INSTALLED))
+        Path(told).write_text("\n".join(own), encoding="utf-8")
+
+
+def _file(module: Any) -> str | None:
+    return getattr(module, "__file__", None)
 
 
 if __name__ == "__main__":

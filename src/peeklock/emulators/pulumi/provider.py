@@ -42,6 +42,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self.types: dict[str, str] = {}
+        """Those that were asked for: applied, recorded or refused."""
 
     # -- its own life
 
@@ -78,7 +80,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     def Check(self, request: Any) -> Any:  # noqa: N802
-        if refusal := self._cloud.refusal(request.type):
+        refusal = self._cloud.refusal(request.type)
+        self.types[request.type] = "refused" if refusal else self._cloud.how(request.type)
+        if refusal:
             return pb.CheckResponse(inputs=request.news, failures=[pb.CheckFailure(reason=refusal)])
         news = named(request.type, request.name, request.randomSeed, plain(request.news), plain(request.olds))
         failures = [
