@@ -121,7 +121,7 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
 
 def _running(platform: str | None, root: Path) -> dict[str, str] | None:
     """The variables of the `peeklock dev` in this folder; None when none runs."""
-    from peeklock.dev.run import TOLD, running
+    from peeklock.dev.state import TOLD, running
     from peeklock.dev.world import FOLDER
 
     if running(root / FOLDER) is None:
