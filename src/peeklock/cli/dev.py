@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from peeklock.errors import ConfigError
 
 HELP = "run the project's handlers on local emulators, and follow each message"
 
@@ -19,9 +23,14 @@ What runs is said in pyproject.toml:
 The queues are made from the declarations in the code. Nothing leaves this machine, no credential is asked for, and
 nothing is kept: stores and letters are in .peeklock/, which is emptied at the start.
 
+With --infra, your Pulumi program says it all: the real engine applies it to the emulators, and each function starts with
+the environment, time-out, batch size and concurrency that the program gives it. What must differ here is printed. It
+needs `pulumi` on PATH (or `make pulumi`), no account and no bundle, and cannot reach a cloud.
+
 examples:
   peeklock dev                             everything
   peeklock dev sqs                         one platform
+  peeklock dev --infra infra/aws --stack dev
   peeklock send orders order.json          in another terminal, while it runs
   peeklock dev --json | jq .settled        for a machine
 
@@ -38,6 +47,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "platforms", nargs="*", metavar="PLATFORM", help="sqs, servicebus or cloudtasks; all that the project has"
     )
+    parser.add_argument(
+        "--infra", metavar="FOLDER", type=Path, help="of a Pulumi program, which is applied to the emulators"
+    )
+    parser.add_argument("--stack", metavar="NAME", help="of the program; default: dev")
     parser.add_argument("--no-reload", action="store_true", help="do not restart the functions when code changes")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
@@ -46,13 +59,30 @@ def add_to(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     from peeklock.cli.screen import screen
-    from peeklock.dev.project import load
-    from peeklock.dev.run import run as serve
 
-    project = load(Path.cwd()).only(given.platforms)
+    serve = _of_project(given) if given.infra is None else _of_program(given)
     shown = screen(as_json=given.json)
     try:
-        serve(project, shown, reload=not given.no_reload)
+        serve(shown, reload=not given.no_reload)
     finally:
         shown.close()
     return 0
+
+
+def _of_project(given: argparse.Namespace) -> Callable[..., None]:
+    from peeklock.dev.project import load
+    from peeklock.dev.run import run as serve
+
+    if given.stack is not None:
+        raise ConfigError("--stack is of a Pulumi program: name its folder with --infra")
+    return partial(serve, load(Path.cwd()).only(given.platforms))
+
+
+def _of_program(given: argparse.Namespace) -> Callable[..., None]:
+    if given.platforms:
+        raise ConfigError(f"--infra runs what the program makes: leave {' '.join(given.platforms)} out")
+    try:
+        from peeklock.dev.deployed.run import run as serve
+    except ImportError as exc:
+        raise ConfigError(f"--infra needs {exc.name}: pip install 'peeklock[dev,infra]'") from exc
+    return partial(serve, Path.cwd(), given.infra, given.stack or "dev")

@@ -29,6 +29,14 @@ class Bell:
     def wait(self) -> bytes:
         return self._out.recv(1)
 
+    def stopping(self) -> bool:
+        """Whether a signal came that nobody waited for yet."""
+        try:
+            come = self._out.recv(1024, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        return bool(come.strip(CHANGED))
+
     def close(self) -> None:
         self._in.close()
         self._out.close()
