@@ -508,7 +508,19 @@ def test_a_task_is_created(tasks):
     assert made.http_request.headers["x-peeklock"] == '{"id":"a","hop":1}'
     assert made.http_request.oidc_token.audience == "https://orders.example/run"
     assert timedelta(seconds=80) < made.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
+    assert not made.dispatch_deadline, "Cloud Tasks has its own"
     assert "30 days at most" in str(sender.send([Parcel(body=b"", trail=Trail(id="c"), delay=timedelta(days=31))])[0])
+
+
+def test_how_long_an_answer_is_waited_for(tasks):
+    """Each task says it, as the queue's address does."""
+    cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([Parcel(body=b"{}", trail=Trail(id="a"))])
+    assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
+    for wrong in ("14", "1801", "60s", "-15", ""):
+        with pytest.raises(
+            ConfigError, match=f"deadline={wrong} is not the seconds that Cloud Tasks waits, 15 to 1800"
+        ):
+            cloudtasks.from_url(f"{ADDRESS}&deadline={wrong}")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ LABELLED = {("Topic", "shop-orders-letters"), ("Subscription", "shop-orders-lett
         (
             {"timeout": 60},
             set(),
-            {"serviceConfig.timeoutSeconds", "serviceConfig.environmentVariables.PEEKLOCK_ORDERS_LOCK"},
+            {"serviceConfig.timeoutSeconds"}
+            | {f"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_{one}" for one in ("LOCK", "URL")},
             set(),
         ),
         ({"first_delay": 5}, {"retryConfig.minBackoff"}, set(), set()),

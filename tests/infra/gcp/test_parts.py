@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
@@ -62,7 +64,8 @@ def test_another_form_of_a_name_is_refused(name):
 
 def test_the_address_is_our_senders():
     """What a function is told is what `peeklock.send` takes, and the token is for the function."""
-    sender = from_url(address(QUEUE, TARGET, CALLER))
+    sender = from_url(address(QUEUE, TARGET, CALLER, 40))
+    assert sender.deadline == timedelta(seconds=40)
     assert (sender.queue, sender.target, sender.service_account, sender.audience) == (QUEUE, TARGET, CALLER, None)
     assert letters_from_url(letters_address("projects/contoso/topics/dead")).topic == "projects/contoso/topics/dead"
 

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
-from peeklock.cloudtasks import DISPATCH_DEADLINE
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import described, duration, of
 from peeklock.plan import RESERVE
@@ -22,7 +21,7 @@ from peeklock.plan import RESERVE
     [
         (Queue("q"), Capacity(), 35, 10, 1, (2, 900)),
         (Queue("q", timeout=0.5), Capacity(instances=50, parallel=4), 6, 200, 1, (2, 900)),
-        (Queue("q", timeout=590), Capacity(instances=1), 595, 1, 1, (2, 900)),
+        (Queue("q", timeout=1790), Capacity(instances=1), 1795, 1, 1, (2, 900)),
         (Queue("q", first_delay=0), Capacity(memory=4096), 35, 10, 1, (1, 900)),
         (Queue("q", first_delay=0, max_delay=0), Capacity(memory=4097), 35, 10, 2, (1, 1)),
         (Queue("q", first_delay=60, max_delay=86_400), Capacity(memory=16_384), 35, 10, 4, (60, 3600)),
@@ -35,6 +34,7 @@ def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
     settings = of(queue, capacity)
     assert (settings.limit, settings.at_once, settings.cpus) == (limit, at_once, cpus)
     assert (settings.first_backoff, settings.longest_backoff) == backoff
+    assert settings.deadline == max(limit + 5, 15)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
     [
         (Queue("q", fifo=True), Capacity(), r"keeps no order; drop fifo=True"),
         (Queue("q-"), Capacity(), "ends with a letter or digit; rename the queue"),
-        (Queue("q", timeout=591), Capacity(), "waits 600 s.*use at most timeout=590"),
+        (Queue("q", timeout=1791), Capacity(), "waits at most 1800 s.*use at most timeout=1790"),
         (Queue("q", max_delay=timedelta(days=31)), Capacity(), r"use at most max_delay=timedelta\(days=30\)"),
         (Queue("q", max_age=timedelta(days=32)), Capacity(), r"use at most max_age=timedelta\(days=31\)"),
         (Queue("q"), Capacity(parallel=1001), "parallel=1001, but Cloud Run takes 1 to 1000; use 1000"),
@@ -61,7 +61,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, fix):
 @pytest.mark.parametrize(
     ("queue", "capacity"),
     [
-        (Queue("q", timeout=590), Capacity()),
+        (Queue("q", timeout=1790), Capacity()),
         (Queue("q", max_delay=timedelta(days=30), max_age=timedelta(days=31)), Capacity()),
         (Queue("q"), Capacity(instances=833, parallel=6, memory=128)),
     ],
@@ -96,7 +96,8 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
     except ConfigError:
         return
     limit = timedelta(seconds=settings.limit)
-    assert queue.timeout + RESERVE <= limit < DISPATCH_DEADLINE, "an answer is waited for"
+    assert queue.timeout + RESERVE <= limit < timedelta(seconds=settings.deadline), "an answer is waited for"
+    assert 15 <= settings.deadline <= 1800
     assert 1 <= settings.first_backoff <= settings.longest_backoff <= 3600
     assert settings.at_once <= 5000
     assert max(settings.parallel, settings.instances) <= 1000
@@ -107,7 +108,7 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"timeout": 60}, {"limit"}),
+        ({"timeout": 60}, {"limit", "deadline"}),
         ({"first_delay": 5}, {"first_backoff"}),
         ({"max_delay": 60}, {"longest_backoff"}),
         ({"max_attempts": 9}, set()),
@@ -135,6 +136,6 @@ def test_durations():
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     rows = described(of(Queue("orders"), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 16
+    assert len({row.name for row in rows}) == len(rows) == 17
     assert all(re.match(r"https://(cloud\.google\.com|github\.com/GoogleCloudPlatform)/", row.source) for row in rows)
     assert all(row.formula and row.why for row in rows)

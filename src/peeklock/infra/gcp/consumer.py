@@ -103,7 +103,8 @@ class Consumer(pulumi.ComponentResource):
     def address(self) -> str:
         """The queue's, known before it is made."""
         place = self._shared.place
-        return address(self.whole_name, place.url(self.service), place.email(self._account_id("call")))
+        caller = place.email(self._account_id("call"))
+        return address(self.whole_name, place.url(self.service), caller, self._given.settings.deadline)
 
     def _who(self) -> str:
         return self._given.identity or self._shared.place.email(self._account_id("run"))

@@ -9,10 +9,11 @@ from peeklock.infra.settings.gcp import Settings
 from peeklock.queue import Queue
 
 
-def address(queue: str, target: str, caller: str) -> str:
+def address(queue: str, target: str, caller: str, deadline: int) -> str:
     """A queue's, as `peeklock.send` takes it. `queue`: its whole name. `target`: the function's URL. `caller`: whom Cloud
-    Tasks calls it as."""
-    return f"cloudtasks://{queue}?{urlencode({'target': target, 'service_account': caller})}"
+    Tasks calls it as. `deadline`: seconds that it waits for an answer."""
+    asked = {"target": target, "service_account": caller, "deadline": deadline}
+    return f"cloudtasks://{queue}?{urlencode(asked)}"
 
 
 def letters_address(topic: str) -> str:

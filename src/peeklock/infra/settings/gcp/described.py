@@ -60,7 +60,7 @@ def _of_function(settings: Settings) -> list[Setting]:
         _row(
             "timeoutSeconds",
             settings.limit,
-            "timeout + 5 s, so that 5 s more are within the 10 min that Cloud Tasks waits",
+            "timeout + 5 s",
             "one run, and what is around it",
             TIMEOUT,
         ),
@@ -69,6 +69,13 @@ def _of_function(settings: Settings) -> list[Setting]:
             settings.limit,
             "timeoutSeconds",
             "no run starts that cannot end before it; the dispatch deadline is later",
+            TASKS,
+        ),
+        _row(
+            "deadline of PEEKLOCK_<QUEUE>_URL",
+            settings.deadline,
+            "timeout + 10 s, 15 s to 30 min",
+            "a function that runs out of time is told of by its own answer; a task without one has 10 min",
             TASKS,
         ),
         _row(

@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from peeklock.cloudtasks import DISPATCH_DEADLINE
-from peeklock.cloudtasks_send import MAX_DELAY
+from peeklock.cloudtasks_send import DEADLINES, MAX_DELAY
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
@@ -29,9 +28,9 @@ ANSWER = 5
 """Seconds more until Cloud Tasks stops waiting: a function that runs out of time is told of by its own answer.
 "At most a few seconds more than the timeout": see TASKS, dispatchDeadline."""
 
-DEADLINE = seconds_of(DISPATCH_DEADLINE)
-"""Seconds that Cloud Tasks waits for an answer: the default, as the deadline is a task's own and not its queue's, and
-whoever creates it may leave it out, as `peeklock.send` does."""
+LEAST_DEADLINE, DEADLINE = (seconds_of(one) for one in DEADLINES)
+"""Seconds that Cloud Tasks waits for an answer, at least and at most. It is a task's own and not its queue's: `peeklock.send`
+takes it from the queue's address, and whoever creates a task otherwise says it, or has 10 minutes. See TASKS."""
 
 FOR_EVER = -1
 """Attempts. Cloud Tasks deletes a task that has no more: `max_attempts` is counted by peeklock. See QUEUES."""
@@ -80,6 +79,8 @@ class Settings:
     first_backoff: int
     """Seconds until a task is dispatched again that was answered without success: busy, halted, or without a store."""
     longest_backoff: int
+    deadline: int
+    """Seconds that Cloud Tasks waits for an answer."""
 
     @property
     def at_once(self) -> int:
@@ -92,14 +93,16 @@ def of(queue: Queue, capacity: Capacity) -> Settings:
     _check_queue(queue)
     _check_capacity(capacity)
     first = max(seconds_of(queue.first_delay), 1)
+    limit = seconds_of(queue.timeout) + MARGIN
     return Settings(
-        limit=seconds_of(queue.timeout) + MARGIN,
+        limit=limit,
         parallel=capacity.parallel,
         instances=capacity.instances,
         memory=capacity.memory,
         cpus=next(cpus for most, cpus in CPUS if capacity.memory <= most),
         first_backoff=min(first, LONGEST_BACKOFF),
         longest_backoff=min(max(seconds_of(queue.max_delay), first), LONGEST_BACKOFF),
+        deadline=max(limit + ANSWER, LEAST_DEADLINE),
     )
 
 
@@ -116,8 +119,8 @@ def _check_queue(queue: Queue) -> None:
     most = DEADLINE - MARGIN - ANSWER
     if seconds_of(queue.timeout) > most:
         raise ConfigError(
-            f"queue {queue.name!r}: timeout={queue.timeout.total_seconds():g} s, but Cloud Tasks waits {DEADLINE} s for an"
-            f" answer unless each task says otherwise, and {MARGIN + ANSWER} s of it are spare; use at most timeout={most}"
+            f"queue {queue.name!r}: timeout={queue.timeout.total_seconds():g} s, but Cloud Tasks waits at most {DEADLINE} s"
+            f" for an answer, and {MARGIN + ANSWER} s of it are spare; use at most timeout={most}"
         )
     for name, value, longest in (("max_delay", queue.max_delay, MAX_DELAY), ("max_age", queue.max_age, TASK_LIFE)):
         if value is not None and value > longest:
