@@ -10,11 +10,11 @@ import pytest
 
 from handlers.orders.queue import ORDERS
 from peeklock import ConfigError, Message, Queue
-from peeklock.infra.azure.alarms import FAILED, MetricAlarm, QueryAlarm, alarms, period
+from peeklock.infra.azure.alarms import MetricAlarm, QueryAlarm, alarms, period
 from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.azure import of
 from peeklock.observe import fields, record
-from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.outcome import FAILED, Disposition, Outcome, Reason
 
 
 def made(thresholds=None, *, queue=ORDERS, capacity=None):
@@ -99,7 +99,7 @@ def extracts(query: str) -> dict[str, str]:
     return dict(re.findall(r'(\w+) = (?:todouble\()?extract\(@"([^"]+)", 1, Message\)', query))
 
 
-@pytest.mark.parametrize("reason", FAILED)
+@pytest.mark.parametrize("reason", sorted(FAILED))
 def test_a_failure_is_read_as_one(reason, caplog):
     """From the text that is really logged, whatever its details say further on."""
     text = line(settled(reason, Disposition.DEAD_LETTER), caplog)

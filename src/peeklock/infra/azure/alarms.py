@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Thresholds
 from peeklock.infra.settings.azure import Settings, iso
-from peeklock.outcome import Reason
+from peeklock.outcome import FAILED
 from peeklock.queue import Queue
 
 SEVERITIES = {"high": 1, "medium": 2, "low": 3}
 """Azure's numbers: 1 error, 2 warning, 3 informational; 0 is left to people."""
 
-FAILED = (Reason.RETRY, Reason.TIMEOUT, Reason.FATAL, Reason.INVALID, Reason.EXHAUSTED)
 ENOUGH = 20
 """Settlements below which a share of failures means nothing."""
 
@@ -148,7 +147,7 @@ def settlements(queue: Queue) -> str:
 
 
 def _failures(queue: Queue, thresholds: Thresholds) -> QueryAlarm:
-    failed = ", ".join(f'"{reason.value}"' for reason in FAILED)
+    failed = ", ".join(sorted(f'"{reason.value}"' for reason in FAILED))
     return QueryAlarm(
         name="failures",
         severity="medium",
