@@ -27,7 +27,7 @@ help: ## Say what each target does
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
 	@echo "make bench     side by side with the peers; writes build/bench.json"
-	@echo "make lock      renew requirements/*.txt"
+	@echo "make lock      renew the lock files; LOCK_ARGS=--upgrade for newer releases"
 	@echo "make clean     remove what the others made"
 
 $(BIN)/python:
@@ -121,10 +121,19 @@ bench: $(VENV)/.dev peer ## Measure against the peers
 	@echo "== benchmarks, side by side in one run (about 5 minutes)"
 	@test ! -x $(PEER) || export PEEKLOCK_CT_PEER=$(PEER); $(BIN)/python -m benchmarks
 
-lock: ## Renew the lock files; needs uv
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group run -o requirements/run.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --group dev -c requirements/run.txt -o requirements/dev.txt
-	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | uv pip compile --quiet --no-deps --python-version 3.13 --generate-hashes --no-header --no-emit-index-url --no-annotate - -o requirements/azure-worker.txt
+UV := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate
+# Of one Python and platform each, as pip judges markers by the machine that it runs on; see docs/bundle.md.
+LOCK_aws := --extra pydantic --extra sqs --extra dynamodb --extra powertools --python-version 3.13 --python-platform aarch64-manylinux_2_28
+LOCK_azure := --extra pydantic --extra servicebus --extra tables --python-version 3.12 --python-platform x86_64-manylinux_2_28
+LOCK_gcp := --extra pydantic --extra cloudtasks --extra pubsub --extra firestore --python-version 3.13 --python-platform x86_64-manylinux_2_28
+
+lock: $(VENV)/.dev ## Renew the lock files; LOCK_ARGS=--upgrade for newer releases
+	$(UV) --universal --python-version 3.11 --group run $(LOCK_ARGS) -o requirements/run.txt
+	$(UV) --universal --python-version 3.11 --group dev -c requirements/run.txt $(LOCK_ARGS) -o requirements/dev.txt
+	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | $(UV) --no-deps --python-version 3.13 $(LOCK_ARGS) -o requirements/azure-worker.txt -
+	$(UV) pyproject.toml $(LOCK_aws) $(LOCK_ARGS) -o handlers/aws_sqs/requirements-lock.txt
+	$(UV) pyproject.toml $(LOCK_azure) $(LOCK_ARGS) -o handlers/azure_servicebus/requirements-lock.txt
+	$(UV) pyproject.toml $(LOCK_gcp) $(LOCK_ARGS) -o handlers/gcp_cloudtasks/requirements-lock.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .peeklock .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
