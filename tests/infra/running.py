@@ -36,3 +36,26 @@ def program(cloud: str, tmp_path: Path, stack: str, **options: Any) -> Recorded:
 def run(made: Callable[[], Any], config: Mapping[str, Any] | None = None, *, preview: bool = False) -> Recorded:
     """A program that is a function."""
     return recording.run_function(made, config=config, preview=preview)
+
+
+def differences(before: Recorded, after: Recorded) -> dict[tuple[str, str], set[str]]:
+    """By type and name of a resource, its inputs that differ, nested ones by their path."""
+    told = {}
+    for one in after.registrations:
+        old, new = _flat(before.named(one.name, one.type).inputs), _flat(one.inputs)
+        if changed := {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}:
+            told[one.type.rpartition(":")[2], one.name] = changed
+    return told
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    """Lists of names and values, as Azure has them, are as good as a mapping."""
+    if (
+        isinstance(value, list)
+        and value
+        and all(isinstance(one, Mapping) and set(one) == {"name", "value"} for one in value)
+    ):
+        value = {one["name"]: one["value"] for one in value}
+    if isinstance(value, Mapping):
+        return {key: one for name, inner in value.items() for key, one in _flat(inner, f"{path}.{name}").items()}
+    return {path.removeprefix("."): str(value)}

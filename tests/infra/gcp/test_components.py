@@ -9,7 +9,7 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.infra.gcp import App
 from peeklock.infra.options import Capacity, Stage
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, differences, run
 
 CONFIG = {"gcp:project": "contoso", "gcp:region": "europe-west1"}
 QUEUE, FUNCTION = "gcp:cloudtasks/queue:Queue", "gcp:cloudfunctionsv2/function:Function"
@@ -40,23 +40,6 @@ def app_with(bundle, *consumers, config=None, **options):
 
 def environment(recorded, name="shop-orders"):
     return recorded.named(name, FUNCTION).inputs["serviceConfig"]["environmentVariables"]
-
-
-def flat(value, path=""):
-    """A resource's inputs, one line a number."""
-    if isinstance(value, dict):
-        return {key: one for name, inner in value.items() for key, one in flat(inner, f"{path}.{name}").items()}
-    return {path.removeprefix("."): str(value)}
-
-
-def differences(before, after):
-    """By resource, the inputs that differ."""
-    told = {}
-    for one in after.registrations:
-        old, new = flat(dict(before.named(one.name, one.type).inputs)), flat(dict(one.inputs))
-        if changed := {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}:
-            told[one.type.rpartition(":")[2], one.name] = changed
-    return told
 
 
 FINGERPRINT = {"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_FINGERPRINT", "labels.fingerprint"}
