@@ -61,11 +61,12 @@ def write(root: Path, **changed: str) -> Path:
     return root
 
 
-def command(root: Path, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """`peeklock WORDS` in a folder."""
+def command(root: Path, *words: str, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """`peeklock WORDS` in a folder. `variables` are added to the environment."""
     return subprocess.run(
         [sys.executable, "-m", "peeklock.cli", *words],
         cwd=root,
+        env={**os.environ, **variables},
         input=stdin,
         capture_output=True,
         timeout=SECONDS,
@@ -111,13 +112,13 @@ class Running:
 
 
 @contextmanager
-def dev(root: Path, *words: str) -> Iterator[Running]:
-    """Killed at the end, where a test did not end it."""
+def dev(root: Path, *words: str, **variables: str) -> Iterator[Running]:
+    """Killed at the end, where a test did not end it. `variables` are added to the environment."""
     process = subprocess.Popen(
         [sys.executable, "-m", "peeklock.cli", "dev", "--json", *words],
         cwd=root,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": ""},
+        env={**os.environ, "PYTHONPATH": "", **variables},
     )
     running = Running(process)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,8 @@ def run(given: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     from peeklock.cli.screen import screen
 
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # moto looks into it, and fails where it is not there
+        os.environ.pop(name, None)
     serve = _of_project(given) if given.infra is None else _of_program(given)
     shown = screen(as_json=given.json)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,10 @@ class Here:
     """A folder for stores, letters and what is rendered."""
     on_line: Callable[[str, str], None]
     """Hears each line that a function prints: its platform, and the line. Called in any thread."""
+
+    def path(self, base: Mapping[str, str]) -> str:
+        """PYTHONPATH: the code before what was there."""
+        return os.pathsep.join(filter(None, (str(self.code), base.get("PYTHONPATH"))))
 
 
 class Deployed(Protocol):

@@ -1,0 +1,133 @@
+"""AWS: moto, which the program is applied to, and functions of Lambda fed from its queues by our own event source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peeklock.dev.deployed.place import Function, Here, Resource
+from peeklock.emulators.pulumi import aws
+from peeklock.emulators.pulumi.kinds import Cloud
+from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_server import REGION, SqsServer
+from peeklock.errors import ConfigError, PeeklockError
+
+FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
+QUEUE = "aws:sqs/queue:Queue"
+
+BATCH, TIMEOUT, MEMORY = 10, 3, 128
+"""AWS's own, where a program says nothing; the timeout in seconds, the memory in MB.
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html,
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+
+UNLIMITED = 1000
+"""Events at once where a mapping has no maximum concurrency: an account's default quota of functions.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+class AwsDeployed:
+    """A function for each event source mapping."""
+
+    platform = "sqs"
+
+    def __init__(self, here: Here, folder: Path) -> None:
+        self._here, self._folder = here, folder
+        self._server = SqsServer()
+        self._running: list[SqsLambda] = []
+
+    def open(self) -> Cloud:
+        return aws.cloud(self._server.start().endpoint_url, self._folder)
+
+    def functions(self, resources: Sequence[Resource]) -> list[Function]:
+        return [self._function(one, mapping) for one, mapping in _mapped(resources)]
+
+    def _function(self, function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Function:
+        concurrency = mapping.get("scalingConfig", {}).get("maximumConcurrency", UNLIMITED)
+        return Function(
+            name=function["name"],
+            entry=function["handler"],
+            environment=function.get("environment", {}).get("variables", {}),
+            timeout=function.get("timeout", TIMEOUT),
+            batch=mapping.get("batchSize", BATCH),
+            concurrency=concurrency,
+            consuming=mapping.get("enabled", True),
+            changed={"AWS_ENDPOINT_URL": self._server.endpoint_url},
+        )
+
+    def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
+        self._stop()
+        queues = {one["outputs"]["arn"]: one["outputs"]["url"] for one in resources if one["type"] == QUEUE}
+        try:
+            for function, mapping in _mapped(resources):
+                if mapping.get("enabled", True):
+                    self._start(function, mapping, queues, base)
+        except PeeklockError:
+            self._stop()
+            raise
+
+    def _start(
+        self, inputs: Mapping[str, Any], mapping: Mapping[str, Any], queues: Mapping[str, str], base: Mapping[str, str]
+    ) -> None:
+        wanted = self._function(inputs, mapping)
+        one = SqsLambda(
+            queue_url=_queue(mapping["eventSourceArn"], queues),
+            endpoint_url=self._server.endpoint_url,
+            region=REGION,
+            handler=wanted.entry,
+            cwd=self._here.code,
+            timeout=wanted.timeout,
+            memory=inputs.get("memorySize", MEMORY),
+            batch_size=wanted.batch,
+            window=mapping.get("maximumBatchingWindowInSeconds", 0),
+            maximum_concurrency=mapping.get("scalingConfig", {}).get("maximumConcurrency"),
+            report_failures="ReportBatchItemFailures" in mapping.get("functionResponseTypes", ()),
+            filters=[each["pattern"] for each in mapping.get("filterCriteria", {}).get("filters", ())],
+            provisioned=1,  # somebody waits for the first message
+            environ={**base, "PYTHONPATH": self._here.path(base), **wanted.environment, **wanted.changed},
+            on_line=partial(self._here.on_line, self.platform),
+        )
+        self._running.append(one)
+        one.start()
+
+    def variables(self) -> Mapping[str, str]:
+        credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
+        return {"AWS_ENDPOINT_URL": self._server.endpoint_url, **credentials}
+
+    def _stop(self) -> None:
+        while self._running:
+            self._running.pop().stop()
+
+    def close(self) -> None:
+        self._stop()
+        self._server.stop()
+
+
+def _mapped(resources: Sequence[Resource]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Functions with their mappings, by the functions' names. Raises ConfigError for what does not run here."""
+    functions = {one["inputs"]["name"]: one["inputs"] for one in resources if one["type"] == FUNCTION}
+    mappings = [one["inputs"] for one in resources if one["type"] == MAPPING]
+    for mapping in sorted(mappings, key=lambda one: (str(one["functionName"]), str(one.get("eventSourceArn")))):
+        name = mapping["functionName"].rpartition(":function:")[2].partition(":")[0]
+        if not str(mapping.get("eventSourceArn")).startswith("arn:aws:sqs:"):
+            raise ConfigError(
+                f"function {name}: on this machine only queues of SQS invoke one; leave it out of this stack"
+            )
+        if name not in functions:
+            raise ConfigError(
+                f"function {name} is mapped to a queue, but the program does not make it: make it in this stack"
+            )
+        if "handler" not in functions[name]:
+            raise ConfigError(
+                f"function {name} is an image, and those do not run here; make it of a bundle in this stack"
+            )
+        yield functions[name], mapping
+
+
+def _queue(arn: str, queues: Mapping[str, str]) -> str:
+    if arn not in queues:
+        raise ConfigError(
+            f"queue {arn} is not there: a queue that is brought along is not on this machine; make it in this stack"
+        )
+    return queues[arn]

@@ -1,0 +1,282 @@
+"""`peeklock dev --infra`, as a user runs it: the program says what runs."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from peeklock.dev.deployed import clouds, told
+from peeklock.dev.deployed.place import Function
+from peeklock.emulators.pulumi import command
+from peeklock.emulators.pulumi.engine import Step
+from peeklock.errors import ConfigError
+from tests.dev import sample
+from tests.support import ROOT
+
+PROGRAM = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from app.orders import ORDERS
+from peeklock.infra.aws import App
+
+app = App("shop", bundle="none.zip")
+app.consumer(ORDERS, handler="app.aws.handler")
+app.all()
+"""
+
+STACK = """
+config:
+  aws:region: eu-west-1
+  shop:stage: {protect: false, log_days: 7}
+  shop:capacity:
+    orders: {batch: 10, parallel: 1, instances: 2}
+"""
+
+REACHING = """
+import json
+import os
+import urllib.request
+
+import boto3
+
+from peeklock import Queue, consumer
+
+ORDERS = Queue("orders", max_attempts=2, timeout=20, first_delay=1, max_delay=1)
+
+
+def attempt(act):
+    try:
+        return f"REACHED {act()}"
+    except Exception as exc:
+        return type(exc).__name__
+
+
+@consumer(ORDERS, key="id")
+def handle(order: dict) -> None:
+    keys = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "example", "endpoint_url": "https://sts.amazonaws.com"}
+    told = {
+        "environment": dict(os.environ),
+        "https": attempt(lambda: urllib.request.urlopen("https://sts.amazonaws.com/", timeout=5).status),
+        "metadata": attempt(lambda: urllib.request.urlopen("http://169.254.169.254/latest/meta-data/", timeout=5).status),
+        "sts": boto3.client("sts").get_caller_identity()["Account"],
+        "own keys": attempt(lambda: boto3.client("sts", **keys).get_caller_identity()),
+    }
+    print("told", json.dumps(told))
+"""
+
+CANARIES = {
+    "AWS_SECRET_ACCESS_KEY": "canary-1",
+    "AWS_PROFILE": "canary-2",
+    "AZURE_CLIENT_SECRET": "canary-3",
+    "GOOGLE_APPLICATION_CREDENTIALS": "canary-4",
+    "PULUMI_ACCESS_TOKEN": "canary-5",
+    "MY_OWN_SECRET": "canary-6",
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    sample.write(tmp_path)
+    folder = tmp_path / "infra/aws"
+    folder.mkdir(parents=True)
+    (folder / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    (folder / "Pulumi.dev.yaml").write_text(STACK)
+    (folder / "__main__.py").write_text(PROGRAM)
+    return tmp_path
+
+
+def pulumi() -> dict[str, str]:
+    """A PATH with the command on it."""
+    return {"PATH": f"{command.find(root=ROOT).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def send(project, name: str) -> None:
+    ran = sample.command(project, "send", "orders", "-", stdin=json.dumps({"id": name}).encode())
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_a_program_that_changes(project):
+    """Its functions have the numbers that it gave them; when it changes it is applied anew, and while that fails, what runs
+    serves on. The files of the project stay as they are."""
+    stack = project / "infra/aws/Pulumi.dev.yaml"
+    files = {file: file.read_bytes() for file in (project / "infra").rglob("*") if file.is_file()}
+    with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:
+        said = "\n".join(str(one.get("say")) for one in running.said)
+        assert "applied (made in an emulator)\n  aws:cloudwatch/dashboard:Dashboard" in said
+        assert "timeout 55 s, batch 10, at once 2" in said
+        assert "AWS_ENDPOINT_URL=http://127.0.0.1:" in said
+        send(project, "a")
+        running.until("settled", queue="orders", reason="done")
+        stack.write_text(STACK.replace("batch: 10", "batch: 5"))
+        running.until(
+            "say", text="update shop-orders-mapping (aws:lambda/eventSourceMapping:EventSourceMapping): batchSize"
+        )
+        running.until("say", text="timeout 30 s, batch 5, at once 2")
+        running.until("say", text="reloaded the program")
+        send(project, "b")
+        running.until("settled", queue="orders", reason="done")
+        stack.write_text(STACK.replace("instances: 2", "instances: 1"))
+        running.until("say", text="maximum concurrency is 2 to 1000; use instances=2")
+        send(project, "c")
+        running.until("line", text="handling c")
+        assert running.end() == 0
+    assert not sample.processes(project)
+    stack.write_text(STACK)
+    assert {file: file.read_bytes() for file in files} == files, "the command writes a salt into a stack's file"
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_code_that_changes(project):
+    """Where the program imports it, it is applied anew; else the functions start again, and nothing else."""
+    code, entry = project / "app/orders.py", project / "app/aws.py"
+    with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:
+        text = code.read_text()
+        code.write_text(text.replace("timeout=5", "timeout=6"))  # the program imports the declaration
+        running.until("say", text="timeout 65 s, batch 10")
+        running.until("say", text="reloaded the program")
+        entry.write_text(f"{entry.read_text()}\nprint('started anew')\n")
+        running.until("line", text="started anew")
+        running.until("say", text="reloaded the functions")
+        code.write_text(code.read_text() + "\nno python\n")
+        running.until("say", text="not reloaded")
+        send(project, "d")
+        running.until("line", text="handling d")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(120)
+def test_nothing_reaches_a_cloud(project):
+    """However hard a function tries: it has none of the user's variables, and what leaves this machine is refused."""
+    (project / "app/orders.py").write_text(REACHING)
+    with sample.dev(project, "--infra", "infra/aws", "--no-reload", **pulumi(), **CANARIES) as running:
+        send(project, "a")
+        line = running.until("line", text="told {")["text"]
+        seen = json.loads(line.partition("told ")[2])
+        refused = [one["say"] for one in running.said if one.get("say", "").startswith("refused: ")]
+        assert running.end() == 0
+    assert refused[0] == "refused: something here asked for sts.amazonaws.com:443, which is not on this machine"
+    environment = seen.pop("environment")
+    assert not [name for name, value in environment.items() if "canary" in value]
+    assert environment["PEEKLOCK_ORDERS_URL"].startswith("http://127.0.0.1:")
+    assert environment["PEEKLOCK_STORE"].startswith("dynamodb://shop-store-")
+    assert seen == {
+        "https": "URLError",
+        "metadata": "HTTPError",
+        "sts": "123456789012",
+        "own keys": "ProxyConnectionError",
+    }
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(120)
+def test_a_type_that_is_refused(project):
+    """It is said in the table, and nothing starts."""
+    program = project / "infra/aws/__main__.py"
+    program.write_text(
+        f"{PROGRAM}\nimport pulumi_aws\npulumi_aws.ec2.Instance('web', ami='ami-1', instance_type='t4g.nano')\n"
+    )
+    ran = sample.command(project, "dev", "--infra", "infra/aws", **pulumi())
+    assert ran.returncode == 2, ran.stdout
+    assert b"\nrefused (unknown here: the program is not applied)\n  aws:ec2/instance:Instance" in ran.stdout
+    assert b"aws:ec2/instance:Instance is neither applied nor recorded" in ran.stderr
+    assert not sample.processes(project)
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        (("--infra", "none"), "no folder with Pulumi.yaml and __main__.py"),
+        (("--infra", "empty"), "it imports none of peeklock.infra.aws"),
+        (("--infra", "broken"), "broken/__main__.py: "),
+        (("--infra", "infra/aws", "sqs"), "--infra runs what the program makes: leave sqs out"),
+        (("--stack", "dev"), "name its folder with --infra"),
+    ],
+)
+def test_what_cannot_be_started(project, words, fix):
+    """With the fix, before anything is started."""
+    for name, text in (("empty", "import pulumi\n"), ("broken", "from peeklock import (\n")):
+        (project / name).mkdir()
+        (project / name / "Pulumi.yaml").write_text("name: x\nruntime: python\n")
+        (project / name / "__main__.py").write_text(text)
+    ran = sample.command(project, "dev", *words)
+    assert ran.returncode == 2
+    assert fix in ran.stderr.decode()
+
+
+def test_without_the_command(project):
+    """It says where to get it."""
+    ran = sample.command(project, "dev", "--infra", "infra/aws", PATH="/nowhere")
+    assert ran.returncode == 2
+    assert b"there is no `pulumi`: install it" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from peeklock.infra.gcp import App", ["gcp"]),
+        ("from peeklock.infra import azure", ["azure"]),
+        ("import pulumi_aws as aws, pulumi_gcp.storage", ["aws", "gcp"]),
+        ("def main():\n    from pulumi_azure_native import web", ["azure"]),
+    ],
+)
+def test_the_clouds_of_a_program(tmp_path, text, found):
+    """By what any of its files imports; those of its environment are not its own."""
+    (tmp_path / "Pulumi.yaml").touch()
+    (tmp_path / "__main__.py").write_text("import helper\n")
+    (tmp_path / "helper.py").write_text(text)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/other.py").write_text("import pulumi_aws, pulumi_gcp, pulumi_azure_native")
+    assert clouds.named(tmp_path) == found
+
+
+def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
+    """It says what to install."""
+    monkeypatch.setitem(clouds.CLOUDS, "aws", "peeklock_none.aws:Deployed")
+    with pytest.raises(
+        ConfigError, match=r"aws on this machine needs peeklock_none: pip install 'peeklock\[dev,infra\]'"
+    ):
+        clouds.made("aws", None, tmp_path)
+
+
+def test_what_is_said_of_functions():
+    """What is the program's by name, and what is only here with its value."""
+    one = Function(
+        name="f",
+        entry="m.f",
+        environment={"A": "cloud", "B": "b"},
+        timeout=1.5,
+        batch=10,
+        concurrency=2,
+        consuming=False,
+        changed={"A": "local", "C": "c"},
+    )
+    assert list(told.functions([one])) == [
+        "\nfunction f: m.f (consuming off: it gets no messages)",
+        "  timeout 1.5 s, batch 10, at once 2",
+        "  as the program says: B",
+        "  A=local  (here, instead of cloud)",
+        "  C=c  (only here)",
+    ]
+
+
+def test_what_is_said_of_steps():
+    """New ones are counted, and the rest named."""
+    step = Step(op="update", urn="urn:pulumi:dev::shop::aws:sqs/queue:Queue::q", changed=("delaySeconds",))
+    assert list(told.steps([step, Step(op="create", urn="urn:pulumi:dev::shop::a:b/c:D::d", changed=())])) == [
+        "\npulumi up: 1 create, 1 update",
+        "  update q (aws:sqs/queue:Queue): delaySeconds",
+    ]
+    assert list(told.steps([])) == ["\npulumi up: nothing to change"]
+
+
+def test_an_environment_that_a_program_does_not_export():
+    """Is empty."""
+    assert told.environment({}) == told.environment({"environment": "no"}) == {}
