@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 from peeklock.emulators.background import Background
 from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
+from peeklock.emulators.cloudtasks.outgoing import Route
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
 from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
 from peeklock.emulators.faults import NO_FAULTS, Faults
@@ -123,6 +124,16 @@ class CloudTasksEmulator:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._running.dispatcher.faults = faults
+
+    @property
+    def route(self) -> Route | None:
+        """Where targets really are: host and port for a URL, or None for one that is not to be reached. Without one, where
+        the URL says. May be replaced while it runs."""
+        return self._running.dispatcher.route
+
+    @route.setter
+    def route(self, route: Route | None) -> None:
+        self._running.dispatcher.route = route
 
     @property
     def dispatches(self) -> tuple[Dispatch, ...]:
