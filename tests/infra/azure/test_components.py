@@ -150,11 +150,11 @@ def test_a_producer_is_granted_to_send(bundle):
 
 
 def test_an_operator_is_granted_to_redrive(bundle):
-    """On the letters and the queue; a person or a group, which the platform tells by itself."""
+    """On the letters and the queue."""
 
     def made():
         app = App("shop", bundle=bundle)
-        app.consumer(ORDERS, handler="a.b", capacity=ONE).grant_redrive("oncall", "group-1")
+        app.consumer(ORDERS, handler="a.b", capacity=ONE).grant_redrive("oncall", "group-1", kind="Group")
         app.all()
 
     recorded = run(made)
@@ -163,7 +163,7 @@ def test_an_operator_is_granted_to_redrive(bundle):
     assert taken["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_RECEIVER.value)
     assert back["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_SENDER.value)
     assert {one["principalId"] for one in (taken, back)} == {"group-1"}
-    assert not any("principalType" in one for one in (taken, back))
+    assert {one["principalType"] for one in (taken, back)} == {"Group"}
 
 
 def test_a_transform_has_the_last_word(bundle):

@@ -158,11 +158,12 @@ class Consumer(pulumi.ComponentResource):
         (one,) = send_grants()
         return self._assign(f"{one.name}-from-{name}", one.role, self._queue.id, principal_id)
 
-    def grant_redrive(self, name: str, principal_id: pulumi.Input[str]) -> tuple[Any, ...]:
-        """Let an operator, person or group, take letters out and put them back. Arguments as of `grant_send`."""
+    def grant_redrive(self, name: str, principal_id: pulumi.Input[str], *, kind: str = "User") -> tuple[Any, ...]:
+        """Let an operator take letters out and put them back. `name`: of the operator, unique for this consumer; `kind`:
+        User, Group or ServicePrincipal."""
         places = {"letters": self._letters.id, "queue": self._queue.id}
         return tuple(
-            self._assign(f"{one.name}-by-{name}", one.role, places[one.on], principal_id, None)
+            self._assign(f"{one.name}-by-{name}", one.role, places[one.on], principal_id, kind)
             for one in redrive_grants()
         )
 
