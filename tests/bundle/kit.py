@@ -1,17 +1,25 @@
-"""Planted wheels, locks, shared objects and projects, so that the real pip runs without a network."""
+"""Planted wheels, locks, shared objects and projects, so that the real pip runs without a network; and the examples' own
+bundles, from the real packages."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import platform
 import struct
+import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
+from peeklock.bundle.build import build
 from peeklock.bundle.contents import Entries, Entry
-from tests.support import environment
+from peeklock.bundle.packages import tool
+from peeklock.bundle.project import load
+from peeklock.bundle.targets import MACHINES, TARGETS
+from tests.support import ROOT, environment
 
 NUMBERS = {"x86_64": 62, "aarch64": 183, "i386": 3}
 MUSL = "libc.musl-x86_64.so.1"
@@ -101,3 +109,15 @@ def offline(wheels: Path) -> AbstractContextManager[None]:
 def entries(**files: bytes) -> Entries:
     """Files by path; two underscores for a slash, one at the end for the dot of `.so`."""
     return {path.replace("__", "/"): Entry(part="planted", data=data) for path, data in files.items()}
+
+
+THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def packed(cloud: str, python: str = THIS_PYTHON) -> bytes:
+    """The examples' bundle for a cloud, as a zip file; for a version of Python, and for this machine's processor."""
+    machine = MACHINES.get(platform.machine(), platform.machine())
+    chosen = replace(TARGETS[cloud], python=python, machine=machine)
+    made = build(load(ROOT, cloud), chosen, tool(chosen), lambda _: None)
+    assert made.problems == ()
+    return made.data

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-import platform
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ import pytest
 from peeklock.bundle.build import build
 from peeklock.bundle.packages import tool
 from peeklock.bundle.project import load
-from peeklock.bundle.targets import MACHINES, MB, TARGETS
+from peeklock.bundle.targets import MB, TARGETS
+from tests.bundle.kit import packed
 from tests.support import ROOT, on_this_machine
 
 pytestmark = [
@@ -84,11 +83,7 @@ def python_for(wanted: str) -> tuple[str, str]:
 def unzipped(cloud: str, into: Path) -> str:
     """The cloud's bundle, for this machine; returns the interpreter for it."""
     interpreter, version = python_for(TARGETS[cloud].python)
-    machine = MACHINES.get(platform.machine(), platform.machine())
-    chosen = replace(TARGETS[cloud], python=version, machine=machine)
-    made = build(load(ROOT, cloud), chosen, tool(chosen), lambda _: None)
-    assert made.problems == ()
-    with zipfile.ZipFile(io.BytesIO(made.data)) as files:
+    with zipfile.ZipFile(io.BytesIO(packed(cloud, version))) as files:
         files.extractall(into)
     return interpreter
 
