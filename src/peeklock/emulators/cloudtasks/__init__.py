@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 from peeklock.emulators.background import Background
 from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
+from peeklock.emulators.cloudtasks.outgoing import Route
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
 from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
 from peeklock.emulators.faults import NO_FAULTS, Faults
@@ -32,16 +33,24 @@ T = TypeVar("T")
 class CloudTasksEmulator:
     """Runs from `start` to `stop`, or as a context manager.
 
-    `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one.
+    `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one. `route` says where a request
+    for a URL is really sent, so that a queue may name the address that its target has in the cloud; called in a thread.
     """
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, http_port: int = 0, faults: Faults = NO_FAULTS
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        http_port: int = 0,
+        faults: Faults = NO_FAULTS,
+        route: Route = str,
     ) -> None:
         self._host = host
         self._port = port
         self._http_port = http_port
         self._faults = faults
+        self._route = route
         self._background: Background | None = None
         self._emulation: Emulation | None = None
         self._clients: list[Any] = []
@@ -54,7 +63,9 @@ class CloudTasksEmulator:
         grpc()
         background = Background("peeklock-cloudtasks")
         try:
-            self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
+            self._emulation = background.run(
+                Emulation.open(self._host, self._port, self._http_port, self._faults, self._route)
+            )
         except BaseException:
             background.close()
             raise

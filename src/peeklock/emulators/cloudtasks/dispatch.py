@@ -12,7 +12,7 @@ from peeklock.emulators.cloudtasks import attempts, outgoing, requests
 from peeklock.emulators.cloudtasks.alarm import Alarm, Deadlines
 from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.book import Held, Line
-from peeklock.emulators.cloudtasks.outgoing import Answer, Outgoing
+from peeklock.emulators.cloudtasks.outgoing import Answer, Outgoing, Route
 from peeklock.emulators.cloudtasks.sdk import seconds_of, stamp
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.timeline import Timeline
@@ -36,6 +36,7 @@ class Dispatcher:
         self._promised = 0
         self._running: set[asyncio.Task[None]] = set()
         self.faults = Faults()
+        self.route: Route = str
         self.dispatches: deque[Dispatch] = deque(maxlen=REMEMBERED)
 
     @property
@@ -158,7 +159,7 @@ class Dispatcher:
     async def _exchange(self, task: Held, attempt: int, request: Outgoing | None) -> Answer:
         if request is None:
             return Answer(status=attempts.NO_ANSWER)
-        work = asyncio.ensure_future(outgoing.send(request))
+        work = asyncio.ensure_future(outgoing.send(request, self.route))
         deadline = self._deadlines.add(self._patience(task, attempt), work.cancel)
         try:
             answer = await work

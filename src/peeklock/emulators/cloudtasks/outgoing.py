@@ -7,7 +7,7 @@ import contextlib
 import functools
 import ssl
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urljoin, urlsplit
@@ -18,6 +18,10 @@ MAX_REDIRECTS = 10
 _SEE_OTHER = frozenset([301, 302, 303])
 _SAME_AGAIN = frozenset([307, 308])
 _SAFE = "/%:@!$&'()*+,;=-._~?[]"
+
+
+Route = Callable[[str], str]
+"""Where a request for a URL is really sent: another URL, or nothing for one that is not to be reached."""
 
 
 class Unreachable(Exception):
@@ -44,14 +48,14 @@ class Answer:
     """Seconds that it asks to wait; 0: it does not."""
 
 
-async def send(request: Outgoing) -> Answer:
-    """The answer at the end of all redirects. Raises Unreachable."""
-    answer = await _once(request)
+async def send(request: Outgoing, route: Route) -> Answer:
+    """The answer at the end of all redirects, each of them routed. Raises Unreachable."""
+    answer = await _once(request, route(request.url))
     for _ in range(MAX_REDIRECTS):
         onward = _redirected(request, answer)
         if onward is None:
             break
-        request, answer = onward, await _once(onward)
+        request, answer = onward, await _once(onward, route(onward.url))
     return answer
 
 
@@ -82,10 +86,11 @@ def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() != name}
 
 
-async def _once(request: Outgoing) -> Answer:
+async def _once(request: Outgoing, url: str) -> Answer:
+    """Sent to the URL, whose host is still told the request's own."""
     try:
-        async with _connection(request.url) as (reader, writer):
-            writer.write(_bytes_of(request))
+        async with _connection(url) as (reader, writer):
+            writer.write(_bytes_of(request, url))
             await writer.drain()
             return await _answer(reader, request.method)
     except (OSError, EOFError, ValueError, http1.Malformed) as exc:
@@ -113,10 +118,10 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _bytes_of(request: Outgoing) -> bytes:
-    parts = urlsplit(request.url)
+def _bytes_of(request: Outgoing, url: str) -> bytes:
+    parts = urlsplit(url)
     target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-    host = parts.netloc.rpartition("@")[2].encode("idna").decode("ascii")
+    host = urlsplit(request.url).netloc.rpartition("@")[2].encode("idna").decode("ascii")
     headers = {"Host": host, **request.headers}
     if request.body or request.method in targets.WITH_BODY:
         headers["Content-Length"] = str(len(request.body))
