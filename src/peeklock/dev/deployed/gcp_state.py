@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from peeklock.dev.deployed.place import Resource
+from peeklock.emulators.pulumi.wire import exported
 from peeklock.errors import ConfigError
 
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
@@ -52,7 +53,7 @@ def _made(resources: Sequence[Resource], type_: str) -> Iterator[Mapping[str, An
     """Inputs and outputs of those that the program made: neither looked up nor about to be deleted."""
     for one in resources:
         if one["type"] == type_ and not one.get("external") and not one.get("delete"):
-            yield {"id": one["id"], **one["inputs"], **one["outputs"]}
+            yield {"id": one["id"], **exported(one["inputs"]), **exported(one["outputs"])}
 
 
 def _service(told: Mapping[str, Any]) -> Service:
@@ -127,4 +128,5 @@ def _is_here(address: str, made: Collection[str]) -> bool:
 def _file(folder: Path, address: str) -> str:
     """One for each address, which several functions may share; as an address has it."""
     parts = urlsplit(address)
-    return quote(str(folder / re.sub(r"[^A-Za-z0-9]+", "-", f"{parts.netloc}{parts.path}").strip("-")))
+    place = parts.netloc.rpartition("@")[2] + parts.path  # without a password
+    return quote(str(folder / re.sub(r"[^A-Za-z0-9]+", "-", place).strip("-")))
