@@ -147,6 +147,7 @@ def test_what_is_changed(deployed, here, state):
     ("name", "value", "here"),
     [
         ("PEEKLOCK_STORE", "redis://10.0.0.3:6379/0", "sqlite:///s/10-0-0-3-6379-0.db"),
+        ("PEEKLOCK_STORE", "rediss://user:secret@h/0", "sqlite:///s/h-0.db"),
         ("PEEKLOCK_STORE", "sqlite:///tmp/keys.db", None),
         ("PEEKLOCK_STORE", "memory://", None),
         ("PEEKLOCK_A_B_URL", "pubsub://projects/p/topics/t", "file:///s/projects-p-topics-t.jsonl"),
@@ -176,6 +177,14 @@ def test_what_the_platform_says_where_the_program_does_not(deployed, state):
     one = deployed.functions([function])[0]
     assert (one.timeout, one.concurrency, one.environment) == (60, 100, {})
     assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST_WORKERS))
+
+
+def test_a_secret_is_said_in_plain_text(deployed, state):
+    """As the platform says it to the function. The engine exports it wrapped, also where all of a setting is one."""
+    signature, secret = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+    wrapped = {signature: secret, "plaintext": json.dumps({"KEY": {signature: secret, "plaintext": '"hunter2"'}})}
+    put(resource(state, gcp_state.FUNCTION), "serviceConfig", "environmentVariables", value=wrapped)
+    assert deployed.functions(state)[0].environment == {"KEY": "hunter2"}
 
 
 @pytest.mark.parametrize(
