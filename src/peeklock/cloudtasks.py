@@ -15,7 +15,7 @@ from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import ATTRIBUTES, TRAIL_HEADER
 from peeklock.errors import EventError
 from peeklock.message import Message, Trail
-from peeklock.oidc import CERTS_URL, verifier
+from peeklock.oidc import verifier
 from peeklock.plan import Delays
 
 from_url = cloudtasks_send.from_url
@@ -55,7 +55,7 @@ def bind(
     *,
     audience: str | None = None,
     service_account: str | None = None,
-    certs_url: str = CERTS_URL,
+    certs_url: str | None = None,
     **options: Unpack[Options],
 ) -> Callable[[Any], Any]:
     """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`

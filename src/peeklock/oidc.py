@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.queue import Queue
@@ -44,9 +45,10 @@ class Unavailable(PeeklockError):
 
 
 def verifier(
-    queue: Queue, audience: str | None, service_account: str | None, certs_url: str = CERTS_URL
+    queue: Queue, audience: str | None, service_account: str | None, certs_url: str | None = None
 ) -> Verify | None:
-    """What checks the `Authorization` header; None without an audience, here or in `PEEKLOCK_<QUEUE>_AUDIENCE`.
+    """What checks the `Authorization` header; None without an audience, here or in `PEEKLOCK_<QUEUE>_AUDIENCE`. The keys are
+    Google's, unless `certs_url` or, of an emulator on this machine, `PEEKLOCK_CERTS_URL` says otherwise.
 
     Raises ConfigError for an audience without the service account: anybody with a Google account can obtain a token
     for any audience.
@@ -59,7 +61,15 @@ def verifier(
         raise ConfigError(
             f"an audience alone admits every Google account: pass service_account=, or set {queue.variable('SERVICE_ACCOUNT')}"
         )
-    return Verifier(audience=audience, service_account=account, certs=Certificates(certs_url))
+    return Verifier(audience=audience, service_account=account, certs=Certificates(certs_url or _certs_url()))
+
+
+def _certs_url() -> str:
+    """Raises ConfigError for a variable that names another machine: whose keys are trusted is not a setting."""
+    told = os.environ.get("PEEKLOCK_CERTS_URL")
+    if told and urlsplit(told).hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ConfigError(f"PEEKLOCK_CERTS_URL={told!r} is for an emulator on this machine; leave it out elsewhere")
+    return told or CERTS_URL
 
 
 class Certificates:

@@ -16,7 +16,7 @@ from peeklock import pubsub_send, push
 from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
 from peeklock.message import TRAIL, Message, Trail
-from peeklock.oidc import CERTS_URL, verifier
+from peeklock.oidc import verifier
 from peeklock.plan import Delays
 
 from_url = pubsub_send.from_url
@@ -34,7 +34,7 @@ def bind(
     *,
     audience: str | None = None,
     service_account: str | None = None,
-    certs_url: str = CERTS_URL,
+    certs_url: str | None = None,
     **options: Unpack[Options],
 ) -> Callable[[Any], Any]:
     """As `cloudtasks.bind`, for a push subscription, with or without the wrapper around its messages.

@@ -456,6 +456,22 @@ def test_an_audience_alone_is_refused():
     assert (verify.audience, verify.service_account) == ("a", "s")
 
 
+def test_keys_of_an_emulator(certs):
+    """By a variable, which may name this machine only: whose keys are trusted is no setting elsewhere."""
+    known = {"PEEKLOCK_ORDERS_AUDIENCE": "https://orders", "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": "caller@demo"}
+    with environment(PEEKLOCK_CERTS_URL=certs.url, **known):
+        entry = cloudtasks.bind(handle, **world())
+    assert answer(entry, task(Authorization=f"Bearer {certs.token()}")) == 204
+    for url in ("https://keys.example.com/", "https://127.0.0.1.example.com/", "certs", "http://[::2]/"):
+        with (
+            environment(PEEKLOCK_CERTS_URL=url, **known),
+            pytest.raises(ConfigError, match="is for an emulator on this machine; leave it out elsewhere"),
+        ):
+            cloudtasks.bind(handle)
+    with environment(PEEKLOCK_CERTS_URL="", **known):
+        assert oidc.verifier(QUEUE, None, None).certs.url == oidc.CERTS_URL
+
+
 # -- sending, by the real clients to servers that speak their protocols
 
 

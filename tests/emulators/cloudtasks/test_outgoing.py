@@ -47,6 +47,30 @@ def location(url: str) -> bytes:
     return f"HTTP/1.1 307 X\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
+def test_a_route_of_ones_own(emulator: CloudTasksEmulator, target: Target) -> None:
+    """Targets keep their addresses, and are elsewhere: redirects too. What has no route is not asked for at all."""
+    client = emulator.client()
+    queue = queue_of(client, retry_config={"max_attempts": 1})
+    asked: list[str] = []
+
+    def route(url: str) -> tuple[str, int] | None:
+        asked.append(url)
+        return ("127.0.0.1", target.port) if url.startswith("https://orders.example.com/") else None
+
+    assert emulator.route is None
+    emulator.route = route
+    target.script = [lambda _: location("https://orders.example.com/second"), 200]
+    task_of(client, queue, "https://orders.example.com/first")
+    emulator.wait_idle()
+    first, second = target.wait(2)
+    assert (first.path, second.path) == ("/first", "/second")
+    assert first.headers["host"] == "orders.example.com"
+    task_of(client, queue, "https://elsewhere.example.com/")
+    emulator.wait_idle()
+    assert [one.status for one in emulator.dispatches] == [200, 0]
+    assert asked[-1] == "https://elsewhere.example.com/"
+
+
 @pytest.mark.parametrize("where", ["", "ftp://example.com/", "mailto:x"])
 def test_redirects_to_nowhere_are_answers(emulator: CloudTasksEmulator, target: Target, where: Any) -> None:
     client = emulator.client()

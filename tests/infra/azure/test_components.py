@@ -8,6 +8,7 @@ import pytest
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.infra.azure import App
+from peeklock.infra.azure.identity import Role
 from peeklock.infra.options import Capacity, Stage
 from tests.infra.running import bundled, run
 
@@ -146,6 +147,23 @@ def test_a_producer_is_granted_to_send(bundle):
 
     grant = run(made).named("shop-orders-may-send-from-web").inputs
     assert (grant["principalId"], grant["scope"].rpartition("/")[2]) == ("principal-1", "orders")
+
+
+def test_an_operator_is_granted_to_redrive(bundle):
+    """On the letters and the queue."""
+
+    def made():
+        app = App("shop", bundle=bundle)
+        app.consumer(ORDERS, handler="a.b", capacity=ONE).grant_redrive("oncall", "group-1", kind="Group")
+        app.all()
+
+    recorded = run(made)
+    taken, back = (recorded.named(f"shop-orders-may-{one}-by-oncall").inputs for one in ("redrive", "put-back"))
+    assert [one["scope"].rpartition("/")[2] for one in (taken, back)] == ["orders-letters", "orders"]
+    assert taken["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_RECEIVER.value)
+    assert back["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_SENDER.value)
+    assert {one["principalId"] for one in (taken, back)} == {"group-1"}
+    assert {one["principalType"] for one in (taken, back)} == {"Group"}
 
 
 def test_a_transform_has_the_last_word(bundle):

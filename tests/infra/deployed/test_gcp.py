@@ -7,15 +7,11 @@ Firestore is a SQLite database. Time is the Cloud Tasks emulator's, which is mov
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import shutil
 import subprocess
 import sys
-import threading
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -36,13 +32,10 @@ from peeklock.emulators.pulumi import command
 from peeklock.emulators.pulumi.engine import Engine
 from peeklock.parcel import Parcel
 from peeklock.senders import file
-from tests.bundle.kit import packed
+from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT, environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
-
-SECONDS = 60
-"""Of real time, for what takes milliseconds on a machine that does nothing else."""
 
 NAME_IS_FREE = timedelta(days=7).total_seconds() + 1
 """After a queue was deleted.
@@ -56,49 +49,19 @@ CANARIES = {
 }
 
 
-class Heard:
-    """What the functions tell of each run and each settlement."""
-
-    def __init__(self) -> None:
-        self._all: list[Mapping[str, Any]] = []
-        self._came = threading.Condition()
-
-    def tell(self, what: str, fields: Mapping[str, Any]) -> None:
-        with self._came:
-            self._all.append({"what": what, **fields})
-            self._came.notify_all()
-
-    def every(self, what: str, message_id: str) -> list[Mapping[str, Any]]:
-        with self._came:
-            return [one for one in self._all if (one["what"], one["message_id"]) == (what, message_id)]
-
-    def until(self, what: str, message_id: str, **fields: Any) -> Mapping[str, Any]:
-        """The first that was told of with these fields, once it is."""
-
-        def found() -> Mapping[str, Any] | None:
-            return next((one for one in self.every(what, message_id) if fields.items() <= one.items()), None)
-
-        with self._came:
-            one = self._came.wait_for(found, SECONDS)
-        assert one is not None, f"{what} {message_id} {fields} is not in {self._all[-10:]}"
-        return one
-
-
 class World:
     """One stack, `dev`; it ends with the `ExitStack`."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self.code, self.installed = folder / "code", folder / "installed"
-        bundle = packed("gcp")
-        program = copied(folder, bundle)
-        unpacked(bundle, self.code, self.installed)
+        program, self.code = copied("gcp", folder)
+        self.installed = installed(self.code, folder / "installed")
         self.state = folder / "state"
         self.state.mkdir()
         self.heard, self.lines = Heard(), list[str]()
         here = Here(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
         self.deployed = GcpDeployed(here, program)
         stack.callback(self.deployed.close)
-        ear = Ear(self.heard.tell)
+        ear = Ear(self.heard.hear)
         stack.callback(ear.close)
         with environment(**CANARIES):
             self.engine = stack.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
@@ -154,22 +117,11 @@ class World:
         self.up()
 
 
-def copied(folder: Path, bundle: bytes) -> Path:
-    """The repository as the program sees it."""
-    program = folder / "infra" / "gcp"
-    shutil.copytree(ROOT / "infra" / "gcp", program, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    (folder / "handlers").symlink_to(ROOT / "handlers")
-    (folder / "build" / "bundle").mkdir(parents=True)
-    (folder / "build" / "bundle" / "gcp.zip").write_bytes(bundle)
-    return program
-
-
-def unpacked(bundle: bytes, code: Path, installed: Path) -> None:
-    """As the platform's build does it: packages from the bundle alone."""
-    with zipfile.ZipFile(io.BytesIO(bundle)) as files:
-        files.extractall(code)
-    options = ["--requirement", "requirements.txt", "--no-index", "--find-links", "vendor", "--target", str(installed)]
+def installed(code: Path, packages: Path) -> Path:
+    """As the platform's build does it: from the bundle alone."""
+    options = ["--requirement", "requirements.txt", "--no-index", "--find-links", "vendor", "--target", str(packages)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options], cwd=code, check=True, capture_output=True)
+    return packages
 
 
 @pytest.fixture(scope="module")
@@ -181,10 +133,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_done(world: World) -> None:
     """Sent to the address in the program's output and charged; its receipt goes to the other queue and is written there."""
     world.send("o-done")
-    charged = world.heard.until("settled", "o-done", reason="done")
-    written = world.heard.until("settled", "receipt-o-done", reason="done")
+    charged = world.heard.until(what="settled", message_id="o-done", reason="done")
+    written = world.heard.until(what="settled", message_id="receipt-o-done", reason="done")
     assert (charged["queue"], written["queue"]) == ("orders", "receipts")
-    world.tasks.wait_idle(SECONDS)
+    world.tasks.wait_idle(PATIENCE)
     for queue, message_id in ((world.orders, "o-done"), (world.receipts, "receipt-o-done")):
         task = f"{queue}/tasks/{task_id(message_id)}"
         assert [one.status for one in world.tasks.dispatches if one.task == task] == [204]
@@ -193,14 +145,15 @@ def test_done(world: World) -> None:
 def test_retried(world: World) -> None:
     """It fails while the receipts' queue is gone, and succeeds when it is there again."""
     world.client.delete_queue(name=world.receipts)
-    world.send("o-retried")
-    failed = world.heard.until("settled", "o-retried", reason="retry")
     world.client.pause_queue(name=world.orders)  # or it is out of attempts before all is mended; `up` resumes it
+    world.send("o-retried")
+    world.client.run_task(name=f"{world.orders}/tasks/{task_id('o-retried')}")
+    failed = world.heard.until(what="settled", message_id="o-retried", reason="retry")
     world.mend()
-    world.tasks.drain(SECONDS)
-    done = world.heard.until("settled", "o-retried", reason="done")
-    assert (failed["attempt"], done["attempt"] > 1) == (1, True)
-    assert world.heard.until("settled", "receipt-o-retried", reason="done")
+    world.tasks.drain(PATIENCE)
+    done = world.heard.until(what="settled", message_id="o-retried", reason="done")
+    assert (failed["attempt"], done["attempt"]) == (1, 2)
+    assert world.heard.until(what="settled", message_id="receipt-o-retried", reason="done")
     assert not world.letters("o-retried")
 
 
@@ -208,23 +161,25 @@ def test_dead_lettered_and_redriven(world: World) -> None:
     """Out of attempts it becomes a letter, which says why; put back once its cause is mended, it runs again and is done."""
     world.client.delete_queue(name=world.receipts)
     world.send("o-poison")
-    world.tasks.drain(SECONDS)
-    assert world.heard.until("settled", "o-poison", reason="exhausted")["attempt"] == ORDERS.max_attempts
+    world.tasks.drain(PATIENCE)
+    assert (
+        world.heard.until(what="settled", message_id="o-poison", reason="exhausted")["attempt"] == ORDERS.max_attempts
+    )
     (letter,) = world.letters("o-poison")
     assert letter.attributes["peeklock-reason"] == "exhausted"
     assert "NotFound" in str(letter.attributes["peeklock-detail"])
     world.mend()
     world.redrive(letter)
-    world.tasks.drain(SECONDS)
-    assert world.heard.until("settled", "o-poison", reason="done")["attempt"] == 1
-    assert world.heard.until("settled", "receipt-o-poison", reason="done")
+    world.tasks.drain(PATIENCE)
+    assert world.heard.until(what="settled", message_id="o-poison", reason="done")["attempt"] == 1
+    assert world.heard.until(what="settled", message_id="receipt-o-poison", reason="done")
     assert len(world.letters("o-poison")) == 1
 
 
 def test_dead_lettered_at_once(world: World) -> None:
     """What can never succeed has one attempt."""
     world.send("o-declined", "tok_declined")
-    world.heard.until("settled", "o-declined", reason="fatal")
+    world.heard.until(what="settled", message_id="o-declined", reason="fatal")
     (letter,) = world.letters("o-declined")
     about = letter.attributes
     assert (about["peeklock-reason"], about["peeklock-detail"]) == ("fatal", "CardDeclined: insufficient funds")
@@ -234,7 +189,7 @@ def test_dead_lettered_at_once(world: World) -> None:
 def test_it_is_the_bundles_code(world: World) -> None:
     """The interpreter says so: handlers and peeklock are the bundle's, packages those that it brought along."""
     world.send("o-code")
-    world.heard.until("settled", "o-code", reason="done")
+    world.heard.until(what="settled", message_id="o-code", reason="done")
     said = (re.match(r"# (?:code object from '|.* matches )(/[^']+\.py)\b", line) for line in world.lines)
     files = {Path(found[1]) for found in said if found}
     for module, folder in {
@@ -252,7 +207,7 @@ def test_it_is_the_bundles_code(world: World) -> None:
 def test_the_environment_is_the_programs(world: World) -> None:
     """With what differs on this machine, and nothing of the user's."""
     world.send("o-environment")
-    pid = world.heard.until("started", "o-environment")["pid"]
+    pid = world.heard.until(what="started", message_id="o-environment")["pid"]
     said = Path(f"/proc/{pid}/environ").read_text().strip("\0").split("\0")
     function = world.functions()["shop-orders-dev"]
     assert dict(one.split("=", 1) for one in said) == {
@@ -272,13 +227,13 @@ def test_only_the_queues_own_token_is_let_in(world: World) -> None:
     forged = [None, oidc.sign("ada@example.com", audience), oidc.sign(caller, "https://example.com")]
     for token in forged:
         headers = {"X-CloudTasks-TaskName": "o-forged"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        assert requests.post(url, json={}, headers=headers, timeout=SECONDS).status_code == 401
+        assert requests.post(url, json={}, headers=headers, timeout=PATIENCE).status_code == 401
 
 
 def test_nothing_was_reached_for_and_nothing_drifts(world: World) -> None:
     """No request left this machine, and the emulator has what the program asked for, though tasks go elsewhere."""
     world.send("o-calm")
-    world.heard.until("settled", "o-calm", reason="done")
+    world.heard.until(what="settled", message_id="o-calm", reason="done")
     assert world.engine.refresh("dev").steps == ()
     assert world.engine.up("dev").steps == ()
     assert world.engine.reached_for == ()

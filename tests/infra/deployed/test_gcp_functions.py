@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from peeklock.dev.deployed import certificate, gcp_state, told
+from peeklock.dev.deployed import gcp_state, told
 from peeklock.dev.deployed.clouds import made
-from peeklock.dev.deployed.gcp import MOST_WORKERS, GcpDeployed
-from peeklock.dev.deployed.gcp_keys import Keys
+from peeklock.dev.deployed.gcp import MOST, GcpDeployed
 from peeklock.dev.deployed.place import Here
-from peeklock.emulators.cloudtasks import oidc
 from peeklock.emulators.pulumi.environment import for_functions
-from peeklock.emulators.pulumi.trap import Trap
 from peeklock.errors import ConfigError, PeeklockError
 from tests.support import environment
 
@@ -32,18 +29,10 @@ ADDED = {"LC_CTYPE", "SERVER_SOFTWARE", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_T
 """By Python, gunicorn and the framework in the process itself."""
 
 TELLING = """
-import json, os, sys
-import requests
+import json, os
 {first}
 
 def charge_http(request):
-    if request.path == "/keys":
-        return requests.get("https://www.googleapis.com/oauth2/v1/certs", timeout=10).json()
-    if request.path == "/out":
-        try:
-            requests.get(request.args["url"], timeout=10)
-        except requests.RequestException as exc:
-            return type(exc).__name__
     return json.dumps({{"environment": dict(os.environ), "cwd": os.getcwd()}})
 
 receipts_http = charge_http
@@ -97,14 +86,8 @@ def deployed(here: Here) -> Iterator[GcpDeployed]:
 
 
 @pytest.fixture
-def trap() -> Iterator[Trap]:
-    with Trap() as one:
-        yield one
-
-
-@pytest.fixture
-def base(tmp_path: Path, trap: Trap) -> dict[str, str]:
-    return for_functions({}, home=tmp_path, trap=trap.port)
+def base(tmp_path: Path) -> dict[str, str]:
+    return for_functions({}, home=tmp_path, trap=1)
 
 
 def test_numbers_and_environment_are_the_programs(deployed, state):
@@ -112,7 +95,7 @@ def test_numbers_and_environment_are_the_programs(deployed, state):
     orders, receipts = deployed.functions(state)
     assert (orders.name, receipts.name) == ("shop-orders-dev", "shop-receipts-dev")
     config = resource(state, gcp_state.FUNCTION)["inputs"]["serviceConfig"]
-    assert (orders.entry, orders.timeout, orders.batch, orders.concurrency) == ("charge_http", 35, 1, 2)
+    assert (orders.entry, orders.timeout, orders.batch, orders.concurrency) == ("main.charge_http", 35, 1, 2)
     assert orders.environment == config["environmentVariables"]
     assert orders.consuming
     assert receipts.timeout == 15
@@ -126,16 +109,13 @@ def test_numbers_and_environment_are_the_programs(deployed, state):
 def test_what_is_changed(deployed, here, state):
     """Store and letters are files; queues of the stack are where they were; each function has its own workers."""
     orders, receipts = deployed.functions(state)
-    proxy = orders.changed["https_proxy"]
     assert orders.changed == {
         "PEEKLOCK_STORE": f"sqlite://{here.state}/contoso-dev-shop-dev-leases.db",
         "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{here.state}/projects-contoso-dev-topics-shop-orders-letters-dev.jsonl",
         "CLOUD_TASKS_EMULATOR_HOST": deployed.variables()["CLOUD_TASKS_EMULATOR_HOST"],
         "CLOUD_RUN_TIMEOUT_SECONDS": "35",
         "WORKERS": "2",
-        "HTTPS_PROXY": proxy,
-        "https_proxy": proxy,
-        "REQUESTS_CA_BUNDLE": f"{here.state}/googleapis.pem",
+        "PEEKLOCK_CERTS_URL": deployed._tasks.certs_url,
     }
     assert orders.changed["PEEKLOCK_STORE"] == receipts.changed["PEEKLOCK_STORE"]
     said = "\n".join(told.functions([orders]))
@@ -176,7 +156,7 @@ def test_what_the_platform_says_where_the_program_does_not(deployed, state):
     put(function, "serviceConfig", value={})
     one = deployed.functions([function])[0]
     assert (one.timeout, one.concurrency, one.environment) == (60, 100, {})
-    assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST_WORKERS))
+    assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST))
 
 
 def test_a_secret_is_said_in_plain_text(deployed, state):
@@ -254,70 +234,6 @@ def test_a_process_sees_nothing_of_the_users(deployed, here, state, base):
     assert seen == {**base, **own, **one.environment, **one.changed}
 
 
-def test_googles_keys_are_the_emulators_and_nothing_else_is_there(deployed, state, base, trap):
-    """A function that checks a token asks Google as ever; whatever else it asks for is refused, and told."""
-    deployed.serve(state, base)
-    url = url_of(deployed, state)
-    assert requests.get(f"{url}/keys", timeout=30).json() == oidc.certificates()
-    for wanted in ("https://example.com/", "http://example.com/", "https://www.googleapis.com/drive"):
-        requests.get(f"{url}/out", params={"url": wanted}, timeout=30).raise_for_status()
-    assert trap.reached_for == ("example.com:443", "http://example.com/", "/drive")
-
-
-def test_a_proxy_of_the_programs_own_is_no_way_out(deployed, state):
-    """Nor is a list of hosts that need none."""
-    own = {"http_proxy": "http://10.0.0.1:3128", "NO_PROXY": "*"}
-    put(resource(state, gcp_state.FUNCTION), "serviceConfig", "environmentVariables", value=own)
-    changed = deployed.functions(state)[0].changed
-    assert changed["http_proxy"] == changed["https_proxy"]
-    assert changed["NO_PROXY"] == "127.0.0.1,localhost,::1"
-
-
-def test_keys_without_anyone_to_tell(tmp_path):
-    """What is asked for is refused all the same; closed before it was started it says nothing."""
-    keys = Keys(tmp_path)
-    keys.onward("http://127.0.0.1:1")
-    keys.close()
-    keys.start()
-    for onward in (None, "http://127.0.0.1:1"):
-        keys.onward(onward)
-        proxies = {"http": keys.variables({})["HTTPS_PROXY"]}
-        assert requests.get("http://example.com/", proxies=proxies, timeout=10).status_code == 403
-    keys.close()
-
-
-def test_the_certificate_is_taken_where_openssl_is_strict(tmp_path):
-    """As it is for Python 3.13, by its own default."""
-    keys = Keys(tmp_path)
-    keys.start()
-    try:
-        context = ssl.create_default_context(cafile=str(tmp_path / "googleapis.pem"))
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        session = requests.Session()
-        session.mount("https://", Strict(context))
-        proxies = {"https": keys.variables({})["HTTPS_PROXY"]}
-        answer = session.get("https://www.googleapis.com/oauth2/v3/certs", proxies=proxies, timeout=10)
-        assert answer.json() == oidc.key_set()
-        session.close()
-    finally:
-        keys.close()
-
-
-class Strict(requests.adapters.HTTPAdapter):
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__()
-
-    def proxy_manager_for(self, proxy, **options):
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
-
-
-def test_without_cryptography(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "cryptography.hazmat.primitives", None)
-    with pytest.raises(ConfigError, match="pip install cryptography"):
-        certificate.certified("example.com")
-
-
 def test_a_projects_main_is_in_its_folder(deployed, here, state, base):
     """The one that `peeklock bundle gcp` would put at the root."""
     (here.code / "entry").mkdir()
@@ -354,11 +270,11 @@ def test_nothing_to_serve(deployed, base):
 def test_where_tasks_go(deployed, here, state, base):
     """To a function by any of its addresses, to this machine, and nowhere else."""
     deployed.serve(state, base)
-    url = url_of(deployed, state)
+    port = urlsplit(url_of(deployed, state)).port
     known = "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev"
-    leads = deployed._route
-    assert [leads(one) for one in (known, f"{known}/a?b=1", f"{known}?b=1")] == [url, f"{url}/a?b=1", f"{url}?b=1"]
-    assert leads("https://shop-orders-dev-example-project.a.run.app/") == f"{url}/"
-    assert leads("http://localhost:8080/x") == "http://localhost:8080/x"
-    assert not leads(f"{known}2")
+    for url in (known, f"{known}/a?b=1", f"{known}?b=1", "https://shop-orders-dev-example-project.a.run.app/"):
+        assert deployed._route(url) == ("127.0.0.1", port)
+    assert deployed._route("http://localhost:8080/x") == ("localhost", 8080)
+    assert deployed._route("http://127.0.0.1/") == ("127.0.0.1", 80)
+    assert deployed._route(f"{known}2") is None
     assert f"refused: a task is for {known}2" in (here.state.parent / "lines").read_text()

@@ -1,4 +1,8 @@
-"""Google Cloud: the Cloud Tasks emulator, which the program is applied to, and functions-framework for each function."""
+"""Google Cloud: the Cloud Tasks emulator, which the program is applied to, and functions-framework for each function.
+
+Queues and tasks keep the addresses that the program gave them: the emulator connects to this machine for those of the
+program's functions, and to nothing else. So hosts, audiences and tokens are the program's own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from urllib.parse import urlsplit
 from peeklock.bundle.project import load
 from peeklock.dev.cloudtasks import Target, free_port
 from peeklock.dev.deployed import gcp_state
-from peeklock.dev.deployed.gcp_keys import Keys
 from peeklock.dev.deployed.gcp_state import Service
 from peeklock.dev.deployed.place import Function, Here, Resource
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
@@ -21,29 +24,30 @@ from peeklock.errors import ConfigError, PeeklockError
 MAIN = "main.py"
 """At the bundle's root. https://cloud.google.com/functions/docs/writing#directory-structure-python"""
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK, HTTP = frozenset({"127.0.0.1", "localhost", "::1"}), 80
 
-MOST_WORKERS = 32
-"""Processes of a function: a program may ask for a thousand instances, and this is one machine."""
+MOST = 4
+"""Processes of a function: a laptop's share of what the platform would start. Requests beyond them wait their turn."""
 
 
 class GcpDeployed:
-    """A function's instances are the framework's processes. Its queue keeps the address that the program gave it, and the
-    emulator sends to this machine what is sent there: so what `pulumi refresh` finds is what was made."""
+    """A framework for each function, with a process for each instance that it may have, up to `MOST`. Where an instance
+    takes one request at a time, it is killed at the function's time-out; else the dispatch deadline, a little later, is
+    what ends the wait for an answer."""
 
     platform = "cloudtasks"
 
     def __init__(self, here: Here, _folder: Path) -> None:
         self._here = here
-        self._tasks = CloudTasksEmulator(route=self._route)
-        self._keys = Keys(here.state)
+        self._tasks = CloudTasksEmulator()
         self._ports: dict[str, int] = {}
-        self._routes: Mapping[str, str] = {}
+        """By a function's name, for as long as this runs."""
+        self._routes: Mapping[str, int] = {}
         self._targets: list[Target] = []
 
     def open(self) -> Cloud:
-        self._keys.start()
-        return gcp.cloud(self._tasks.start())
+        self._tasks.start().route = self._route
+        return gcp.cloud(self._tasks)
 
     def functions(self, resources: Sequence[Resource]) -> list[Function]:
         made = gcp_state.queues(resources)
@@ -56,7 +60,7 @@ class GcpDeployed:
         """A task is a request, and one message."""
         return Function(
             name=service.name,
-            entry=service.entry,
+            entry=f"main.{service.entry}",
             environment=service.environment,
             timeout=service.timeout,
             batch=1,
@@ -64,50 +68,52 @@ class GcpDeployed:
             consuming=consuming,
             changed={
                 **gcp_state.moved(service.environment, self._here.state, made),
-                **self._keys.variables(service.environment),
                 **_served(service),
                 "CLOUD_TASKS_EMULATOR_HOST": self._tasks.address,
+                "PEEKLOCK_CERTS_URL": self._tasks.certs_url,
             },
-            reached=dict.fromkeys(service.urls, self._url(service.name)),
+            reached=dict.fromkeys(service.urls, f"http://127.0.0.1:{self._port(service.name)}"),
         )
 
-    def _url(self, name: str) -> str:
-        """Of a function, the same for as long as this runs."""
-        return f"http://127.0.0.1:{self._ports.setdefault(name, free_port())}"
+    def _port(self, name: str) -> int:
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
-        wanted = self.functions(resources)
-        self._routes = {url: here for one in wanted for url, here in one.reached.items()}
-        self._keys.onward(base.get("HTTPS_PROXY"))
+        services, functions = gcp_state.services(resources), self.functions(resources)
+        self._routes = {url: self._port(one.name) for one in services for url in one.urls}
         try:
-            main = _main(self._here.code) if wanted else ""
-            self._targets.extend(self._target(one, main, base) for one in wanted)
+            for service, function in zip(services, functions, strict=True):
+                self._targets.append(self._target(service.entry, function, base))
             for target in self._targets:
                 target.wait()
         except PeeklockError:
             self._stop()
             raise
 
-    def _target(self, one: Function, main: str, base: Mapping[str, str]) -> Target:
+    def _target(self, entry: str, one: Function, base: Mapping[str, str]) -> Target:
         return Target(
-            main,
-            one.entry,
-            self._ports[one.name],
+            _main(self._here.code),
+            entry,
+            self._port(one.name),
             {**base, "PYTHONPATH": self._here.path(base), **one.environment, **one.changed},
             cwd=self._here.code,
             on_line=partial(self._here.on_line, self.platform),
         )
 
-    def _route(self, url: str) -> str:
-        """Where a task's URL leads: called in the emulator's thread."""
-        for known, here in self._routes.items():
-            if url == known or url.startswith((f"{known}/", f"{known}?")):
-                return here + url.removeprefix(known)
-        if urlsplit(url).hostname in LOOPBACK:
-            return url
+    def _route(self, url: str) -> tuple[str, int] | None:
+        """To the function whose address it is, or to what is on this machine anyway. Called in the emulator's thread."""
+        parts = urlsplit(url)
+        for known, port in self._routes.items():
+            at = urlsplit(known)
+            if parts.hostname == at.hostname and f"{parts.path}/".startswith(f"{at.path.rstrip('/')}/"):
+                return "127.0.0.1", port
+        if parts.hostname in LOOPBACK:
+            return parts.hostname, parts.port or HTTP
         self._here.on_line(self.platform, f"refused: a task is for {url}, which is no function of this stack")
-        return ""
+        return None
 
     def variables(self) -> Mapping[str, str]:
         return {"CLOUD_TASKS_EMULATOR_HOST": self._tasks.address}
@@ -119,7 +125,6 @@ class GcpDeployed:
     def close(self) -> None:
         self._stop()
         self._tasks.stop()
-        self._keys.close()
 
 
 def _served(service: Service) -> dict[str, str]:
@@ -128,7 +133,7 @@ def _served(service: Service) -> dict[str, str]:
     threads = {} if "THREADS" in service.environment else {"THREADS": str(service.parallel)}
     return {
         **threads,
-        "WORKERS": str(min(service.instances, MOST_WORKERS)),
+        "WORKERS": str(min(service.instances, MOST)),
         "CLOUD_RUN_TIMEOUT_SECONDS": str(service.timeout),
     }
 

@@ -33,24 +33,16 @@ T = TypeVar("T")
 class CloudTasksEmulator:
     """Runs from `start` to `stop`, or as a context manager.
 
-    `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one. `route` says where a request
-    for a URL is really sent, so that a queue may name the address that its target has in the cloud; called in a thread.
+    `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one.
     """
 
     def __init__(
-        self,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        http_port: int = 0,
-        faults: Faults = NO_FAULTS,
-        route: Route = str,
+        self, *, host: str = "127.0.0.1", port: int = 0, http_port: int = 0, faults: Faults = NO_FAULTS
     ) -> None:
         self._host = host
         self._port = port
         self._http_port = http_port
         self._faults = faults
-        self._route = route
         self._background: Background | None = None
         self._emulation: Emulation | None = None
         self._clients: list[Any] = []
@@ -63,9 +55,7 @@ class CloudTasksEmulator:
         grpc()
         background = Background("peeklock-cloudtasks")
         try:
-            self._emulation = background.run(
-                Emulation.open(self._host, self._port, self._http_port, self._faults, self._route)
-            )
+            self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
         except BaseException:
             background.close()
             raise
@@ -134,6 +124,16 @@ class CloudTasksEmulator:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         self._running.dispatcher.faults = faults
+
+    @property
+    def route(self) -> Route | None:
+        """Where targets really are: host and port for a URL, or None for one that is not to be reached. Without one, where
+        the URL says. May be replaced while it runs."""
+        return self._running.dispatcher.route
+
+    @route.setter
+    def route(self, route: Route | None) -> None:
+        self._running.dispatcher.route = route
 
     @property
     def dispatches(self) -> tuple[Dispatch, ...]:

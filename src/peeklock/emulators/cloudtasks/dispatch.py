@@ -12,7 +12,7 @@ from peeklock.emulators.cloudtasks import attempts, outgoing, requests
 from peeklock.emulators.cloudtasks.alarm import Alarm, Deadlines
 from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.book import Held, Line
-from peeklock.emulators.cloudtasks.outgoing import Answer, Outgoing, Route
+from peeklock.emulators.cloudtasks.outgoing import Answer, Outgoing
 from peeklock.emulators.cloudtasks.sdk import seconds_of, stamp
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.timeline import Timeline
@@ -36,7 +36,7 @@ class Dispatcher:
         self._promised = 0
         self._running: set[asyncio.Task[None]] = set()
         self.faults = Faults()
-        self.route: Route = str
+        self.route: outgoing.Route | None = None
         self.dispatches: deque[Dispatch] = deque(maxlen=REMEMBERED)
 
     @property

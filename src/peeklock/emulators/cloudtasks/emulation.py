@@ -10,7 +10,6 @@ from peeklock.emulators.cloudtasks import oidc, server
 from peeklock.emulators.cloudtasks.book import Book
 from peeklock.emulators.cloudtasks.dispatch import Dispatcher
 from peeklock.emulators.cloudtasks.operations import Batches
-from peeklock.emulators.cloudtasks.outgoing import Route
 from peeklock.emulators.cloudtasks.rest import Rest
 from peeklock.emulators.cloudtasks.service import Service
 from peeklock.emulators.faults import Faults
@@ -20,14 +19,13 @@ from peeklock.emulators.timeline import Timeline
 class Emulation:
     """All but its making is called in the loop's thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, faults: Faults, route: Route) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
         self._loop = loop
         self._waiters: set[asyncio.Future[None]] = set()
         self.timeline = Timeline(loop)
         self.book = Book(self.timeline.now)
         self.dispatcher = Dispatcher(self.timeline, oidc.sign, self._changed)
         self.dispatcher.faults = faults
-        self.dispatcher.route = route
         service = Service(self.book, self.dispatcher, self.timeline.now)
         self._rest = Rest(self.book, service.create_task)
         batches = Batches(self.book, self.timeline.now, service.create_task, service.remove_task)
@@ -38,9 +36,9 @@ class Emulation:
         self.port = self.http_port = 0
 
     @classmethod
-    async def open(cls, host: str, port: int, http_port: int, faults: Faults, route: Route) -> Self:
+    async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
         """Serving on both ports. Raises OSError for one that is taken."""
-        self = cls(asyncio.get_running_loop(), faults, route)
+        self = cls(asyncio.get_running_loop(), faults)
         self._http = await self._rest.serve(host, http_port)
         self.http_port = self._http.sockets[0].getsockname()[1]
         try:

@@ -20,10 +20,6 @@ _SAME_AGAIN = frozenset([307, 308])
 _SAFE = "/%:@!$&'()*+,;=-._~?[]"
 
 
-Route = Callable[[str], str]
-"""Where a request for a URL is really sent: another URL, or nothing for one that is not to be reached."""
-
-
 class Unreachable(Exception):
     """No answer came: no connection, a broken one, or what is no HTTP."""
 
@@ -48,14 +44,19 @@ class Answer:
     """Seconds that it asks to wait; 0: it does not."""
 
 
-async def send(request: Outgoing, route: Route) -> Answer:
-    """The answer at the end of all redirects, each of them routed. Raises Unreachable."""
-    answer = await _once(request, route(request.url))
+Route = Callable[[str], tuple[str, int] | None]
+"""Where to connect for a URL, host and port, as a name server of one's own; None for one that is not reachable."""
+
+
+async def send(request: Outgoing, route: Route | None = None) -> Answer:
+    """The answer at the end of all redirects. With a `route`, in plain HTTP whatever the URL says, and as its host. Raises
+    Unreachable."""
+    answer = await _once(request, route)
     for _ in range(MAX_REDIRECTS):
         onward = _redirected(request, answer)
         if onward is None:
             break
-        request, answer = onward, await _once(onward, route(onward.url))
+        request, answer = onward, await _once(onward, route)
     return answer
 
 
@@ -86,11 +87,10 @@ def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() != name}
 
 
-async def _once(request: Outgoing, url: str) -> Answer:
-    """Sent to the URL, whose host is still told the request's own."""
+async def _once(request: Outgoing, route: Route | None) -> Answer:
     try:
-        async with _connection(url) as (reader, writer):
-            writer.write(_bytes_of(request, url))
+        async with _connection(request.url, route) as (reader, writer):
+            writer.write(_bytes_of(request))
             await writer.drain()
             return await _answer(reader, request.method)
     except (OSError, EOFError, ValueError, http1.Malformed) as exc:
@@ -98,19 +98,31 @@ async def _once(request: Outgoing, url: str) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def _connection(url: str) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+async def _connection(
+    url: str, route: Route | None
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
     """A new one for each request: a kept one may be closed at the other end just when it is used."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError("no host")
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    tls = _tls() if secure else None
-    reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=tls, limit=http1.MAX_HEAD)
+    host, port, tls = _own_route(url) if route is None else (*_routed(url, route), None)
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=http1.MAX_HEAD)
     try:
         yield reader, writer
     finally:
         writer.transport.abort()
+
+
+def _own_route(url: str) -> tuple[str, int, ssl.SSLContext | None]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("no host")
+    secure = parts.scheme == "https"
+    return parts.hostname, parts.port or (443 if secure else 80), _tls() if secure else None
+
+
+def _routed(url: str, route: Route) -> tuple[str, int]:
+    found = route(url)
+    if found is None:
+        raise ValueError("no route")
+    return found
 
 
 @functools.cache
@@ -118,10 +130,10 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _bytes_of(request: Outgoing, url: str) -> bytes:
-    parts = urlsplit(url)
+def _bytes_of(request: Outgoing) -> bytes:
+    parts = urlsplit(request.url)
     target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
-    host = urlsplit(request.url).netloc.rpartition("@")[2].encode("idna").decode("ascii")
+    host = parts.netloc.rpartition("@")[2].encode("idna").decode("ascii")
     headers = {"Host": host, **request.headers}
     if request.body or request.method in targets.WITH_BODY:
         headers["Content-Length"] = str(len(request.body))

@@ -14,7 +14,7 @@ from peeklock.errors import ConfigError
 from peeklock.infra.azure import alerts, bus, functions, naming, package
 from peeklock.infra.azure.alarms import alarms
 from peeklock.infra.azure.environment import Places, address, environment, for_producers
-from peeklock.infra.azure.identity import Grant, Role, grants
+from peeklock.infra.azure.identity import Grant, Role, grants, redrive_grants, send_grants
 from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings
 from peeklock.queue import Queue
@@ -136,19 +136,36 @@ class Consumer(pulumi.ComponentResource):
             grant.name, grant.role, scope if scope is not None else places[grant.on], self._identity.principal_id
         )
 
-    def _assign(self, name: str, role: Role, scope: Any, principal: Any) -> Any:
+    def _assign(
+        self,
+        name: str,
+        role: Role,
+        scope: Any,
+        principal: Any,
+        kind: Any = authorization.PrincipalType.SERVICE_PRINCIPAL,
+    ) -> Any:
         return authorization.RoleAssignment(
             self._named(f"-may-{name}"),
             scope=scope,
             role_definition_id=pulumi.Output.from_input(scope).apply(role.definition),
             principal_id=principal,
-            principal_type=authorization.PrincipalType.SERVICE_PRINCIPAL,
+            principal_type=kind,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
     def grant_send(self, name: str, principal_id: pulumi.Input[str]) -> Any:
         """Let a producer's identity send to the queue. `name`: of the producer, unique for this consumer."""
-        return self._assign(f"send-from-{name}", Role.SERVICE_BUS_DATA_SENDER, self._queue.id, principal_id)
+        (one,) = send_grants()
+        return self._assign(f"{one.name}-from-{name}", one.role, self._queue.id, principal_id)
+
+    def grant_redrive(self, name: str, principal_id: pulumi.Input[str], *, kind: str = "User") -> tuple[Any, ...]:
+        """Let an operator take letters out and put them back. `name`: of the operator, unique for this consumer; `kind`:
+        User, Group or ServicePrincipal."""
+        places = {"letters": self._letters.id, "queue": self._queue.id}
+        return tuple(
+            self._assign(f"{one.name}-by-{name}", one.role, places[one.on], principal_id, kind)
+            for one in redrive_grants()
+        )
 
     def _app(self, granted: list[Any]) -> Any:
         given, shared = self._given, self._shared

@@ -69,3 +69,16 @@ def _copies(queue: Queue) -> tuple[Grant, ...]:
     if queue.fifo:
         return ()
     return (Grant(name="delay", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="publishes delayed copies"),)
+
+
+def send_grants() -> tuple[Grant, ...]:
+    """A producer's."""
+    return (Grant(name="send", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="sends to the queue"),)
+
+
+def redrive_grants() -> tuple[Grant, ...]:
+    """An operator's."""
+    return (
+        Grant(name="redrive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="letters", why="takes letters out"),
+        Grant(name="put-back", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="puts them back"),
+    )

@@ -12,7 +12,7 @@ from peeklock.errors import ConfigError
 from peeklock.infra.gcp import alerts, functions, granting, queues
 from peeklock.infra.gcp.alarms import Alarm, Names, alarms
 from peeklock.infra.gcp.environment import address, environment, letters_address, links
-from peeklock.infra.gcp.identity import Grant, Role, grants, member, send_grants
+from peeklock.infra.gcp.identity import TAKER, Grant, Role, grants, member, send_grants
 from peeklock.infra.gcp.naming import label
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings
@@ -163,7 +163,7 @@ class Consumer(pulumi.ComponentResource):
     def grant_redrive(self, name: str, identity: pulumi.Input[str]) -> tuple[Any, ...]:
         """Let an operator take letters out and put them back. Arguments as of `grant_send`."""
         who = pulumi.Output.from_input(identity).apply(member)
-        taken = self._granted(f"may-redrive-by-{name}", Role.SUBSCRIBER, who, self)
+        taken = self._granted(f"may-{TAKER.name}-by-{name}", TAKER.role, who, self)
         return (taken, *self.grant_send(f"redrive-by-{name}", identity))
 
     def _function(self, uses: Mapping[Queue, str], granted: list[Any]) -> Any:

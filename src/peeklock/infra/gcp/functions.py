@@ -9,7 +9,7 @@ import pulumi
 from pulumi_gcp import cloudfunctionsv2, cloudrunv2, serviceaccount
 
 from peeklock.errors import ConfigError
-from peeklock.infra.gcp.identity import Role
+from peeklock.infra.gcp.identity import CALLER
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings
 
@@ -106,7 +106,7 @@ def callable_by(shared: Shared, name: str, made: Any, member: Any, parent: pulum
         project=shared.place.project,
         location=shared.place.region,
         name=made.name,
-        role=Role.INVOKER.value,
+        role=CALLER.role.value,
         member=member,
         opts=pulumi.ResourceOptions(parent=parent),
     )

@@ -58,6 +58,20 @@ def send_grants(name: str, why: str, queue: str | None = None) -> tuple[Grant, .
     )
 
 
+CALLER = Grant(name="be-called", role=Role.INVOKER, on="function", why="calls the function, and nobody else may")
+"""Of the account that the queue calls as."""
+
+BUILDER = Grant(name="build", role=Role.BUILDER, on="project", why="builds the functions from the bundle")
+"""Of the account that builds."""
+
+TAKER = Grant(name="redrive", role=Role.SUBSCRIBER, on="letters", why="takes letters out")
+
+
+def redrive_grants() -> tuple[Grant, ...]:
+    """An operator's."""
+    return (TAKER, *send_grants("put-back", "puts them back"))
+
+
 def only(database: str) -> dict[str, str]:
     """The condition that keeps a role on the project to one database; its whole name.
     https://cloud.google.com/firestore/docs/manage-databases#configure_per-database_access_permissions"""

@@ -14,7 +14,7 @@ from pulumi_gcp import logging, monitoring, projects, serviceaccount, storage
 from peeklock.errors import ConfigError
 from peeklock.infra.gcp import database
 from peeklock.infra.gcp.alarms import SEVERITIES
-from peeklock.infra.gcp.identity import Role
+from peeklock.infra.gcp.identity import BUILDER
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Stage
 
@@ -184,7 +184,7 @@ def _builder(place: Place, opts: pulumi.ResourceOptions) -> tuple[Any, Any]:
     granted = projects.IAMMember(
         f"{place.app}-builder-may-build",
         project=place.project,
-        role=Role.BUILDER.value,
+        role=BUILDER.role.value,
         member=account.member,
         opts=pulumi.ResourceOptions(parent=opts.parent),
     )

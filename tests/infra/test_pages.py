@@ -1,0 +1,59 @@
+"""docs/settings.md, docs/iam.md and docs/cost.md say what the code does."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from peeklock.infra.azure.identity import Role as AzureRole
+from tests.infra.pages import cost, iam, settings
+from tests.infra.running import STACKS, program
+from tests.support import ROOT
+
+CLOUDS = ("aws", "azure", "gcp")
+
+
+@pytest.fixture(scope="module", params=[(cloud, stack) for cloud in CLOUDS for stack in STACKS], ids="-".join)
+def recorded(request, tmp_path_factory):
+    cloud, stack = request.param
+    return program(cloud, tmp_path_factory.mktemp(stack), stack)
+
+
+@pytest.mark.parametrize("name", ["settings", "iam", "cost"])
+def test_a_page_is_as_the_code_is(name, tmp_path):
+    """PEEKLOCK_RENEW_GOLDEN=1 writes it anew."""
+    made = {"settings": settings.settings, "iam": iam.iam, "cost": lambda: cost.cost(tmp_path)}[name]()
+    file = ROOT / "docs" / f"{name}.md"
+    if os.environ.get("PEEKLOCK_RENEW_GOLDEN") == "1":
+        file.write_text(made, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == made
+
+
+def test_every_grant_of_a_program_is_on_the_page(recorded):
+    """Actions on AWS, roles on the others."""
+    page = iam.iam()
+    granted = {name for one in recorded.registrations for name in _granted(one)}
+    assert granted
+    assert [name for name in sorted(granted) if name not in page] == []
+
+
+def _granted(one):
+    if one.type == "aws:iam/rolePolicy:RolePolicy":
+        for statement in json.loads(one.inputs["policy"])["Statement"]:
+            yield from statement["Action"]
+    if one.type == "azure-native:authorization:RoleAssignment":
+        yield AzureRole(one.inputs["roleDefinitionId"].rpartition("/")[2]).name.replace("_", " ").title()
+    if one.type.endswith("Member") and "role" in one.inputs:
+        yield one.inputs["role"]
+
+
+def test_of_every_type_it_is_known_what_it_costs(recorded):
+    """A new one is put where it belongs, or the page is wrong."""
+    assert cost.unknown(recorded) == []
+
+
+def test_nothing_is_kept_running(recorded):
+    """Or it would cost while idle."""
+    assert cost.always_on(recorded) == []
