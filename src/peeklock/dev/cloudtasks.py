@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from peeklock.dev import framework
 from peeklock.dev.world import Entry, Found, World, queues_of
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.errors import PeeklockError
@@ -110,7 +111,7 @@ class Target:
         self._function = f"{file}:{name}"
         self._port = port
         self._on_line = on_line
-        command = [sys.executable, "-m", "peeklock.dev.framework", "--source", file, "--target", name]
+        command = [sys.executable, "-P", framework.__file__, "--source", file, "--target", name]
         command += ["--host", "127.0.0.1", "--port", str(port), *(["--asgi"] if is_async else [])]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,

@@ -1,6 +1,7 @@
-"""functions-framework, in a process that ends with the one that started it: `python -m peeklock.dev.framework --target ...`.
+"""functions-framework, in a process that ends with the one that started it: `python -P framework.py --target ...`.
 
-Its arguments are those of the command `functions-framework`.
+Its arguments are those of the command `functions-framework`. It is run by its path and imports nothing of peeklock, since
+the function may have a peeklock of its own, in a bundle, which has no `dev`.
 """
 
 from __future__ import annotations

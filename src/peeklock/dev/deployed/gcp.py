@@ -1,4 +1,4 @@
-"""Google Cloud: a Cloud Tasks queue is the emulator's, a function of Cloud Run runs under functions-framework.
+"""Google Cloud: the Cloud Tasks emulator, which the program is applied to, and functions-framework for each function.
 
 Queues and tasks keep the addresses that the program gave them: the emulator connects to this machine for those of the
 program's functions, and to nothing else. So hosts, audiences and tokens are the program's own.
@@ -6,34 +6,28 @@ program's functions, and to nothing else. So hosts, audiences and tokens are the
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from peeklock.bundle.project import load
 from peeklock.dev.cloudtasks import Target, free_port
+from peeklock.dev.deployed import gcp_state
+from peeklock.dev.deployed.gcp_state import Service
 from peeklock.dev.deployed.place import Function, Here, Resource
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.emulators.pulumi import gcp
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.errors import ConfigError, PeeklockError
 
-FUNCTION = "gcp:cloudfunctionsv2/function:Function"
+MAIN = "main.py"
+"""At the bundle's root. https://cloud.google.com/functions/docs/writing#directory-structure-python"""
+
+LOOPBACK, HTTP = frozenset({"127.0.0.1", "localhost", "::1"}), 80
 
 MOST = 4
 """Processes of a function: a laptop's share of what the platform would start. Requests beyond them wait their turn."""
-
-TIMEOUT, INSTANCES, REQUESTS = 60, 100, 1
-"""Google's own, where a program says nothing; the time-out in seconds.
-https://cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions#ServiceConfig"""
-
-FILES = {"firestore": "sqlite://{}.db", "pubsub": "file://{}.jsonl"}
-"""What stands for an address of a scheme whose emulator is not at hand: a file of the same name."""
-
-MAIN = "main.py"
-"""Where the build looks for functions. https://cloud.google.com/run/docs/write-functions#directory-structure-python"""
 
 
 class GcpDeployed:
@@ -43,132 +37,114 @@ class GcpDeployed:
 
     platform = "cloudtasks"
 
-    def __init__(self, here: Here, folder: Path) -> None:  # noqa: ARG002 (other clouds read files of the program)
+    def __init__(self, here: Here, _folder: Path) -> None:
         self._here = here
-        self._emulator = CloudTasksEmulator()
+        self._tasks = CloudTasksEmulator()
         self._ports: dict[str, int] = {}
+        """By a function's name, for as long as this runs."""
+        self._routes: Mapping[str, int] = {}
         self._targets: list[Target] = []
 
     def open(self) -> Cloud:
-        self._emulator.start()
-        self._emulator.route = self._route
-        return gcp.cloud(self._emulator)
-
-    def _route(self, url: str) -> tuple[str, int] | None:
-        """To the function whose address it is."""
-        parts = urlsplit(url)
-        for address, port in self._ports.items():
-            at = urlsplit(address)
-            if parts.hostname == at.hostname and f"{parts.path}/".startswith(f"{at.path.rstrip('/')}/"):
-                return "127.0.0.1", port
-        return None
+        self._tasks.start().route = self._route
+        return gcp.cloud(self._tasks)
 
     def functions(self, resources: Sequence[Resource]) -> list[Function]:
-        return [self._function(one["inputs"]) for one in _made(resources)]
+        made = gcp_state.queues(resources)
+        return [
+            self._function(one, made, consuming=not gcp_state.paused(resources, one))
+            for one in gcp_state.services(resources)
+        ]
 
-    def _function(self, inputs: Mapping[str, Any]) -> Function:
-        service = inputs.get("serviceConfig", {})
-        environment = service.get("environmentVariables", {})
-        requests, instances = (
-            service.get(name, default)
-            for name, default in (("maxInstanceRequestConcurrency", REQUESTS), ("maxInstanceCount", INSTANCES))
-        )
+    def _function(self, service: Service, made: frozenset[str], *, consuming: bool) -> Function:
+        """A task is a request, and one message."""
         return Function(
-            name=inputs["name"],
-            entry=f"{MAIN}:{_entry(inputs)}",
-            environment=environment,
-            timeout=service.get("timeoutSeconds", TIMEOUT),
+            name=service.name,
+            entry=f"main.{service.entry}",
+            environment=service.environment,
+            timeout=service.timeout,
             batch=1,
-            concurrency=instances * requests,
+            concurrency=service.instances * service.parallel,
+            consuming=consuming,
             changed={
-                "WORKERS": str(min(instances, MOST)),
-                "CLOUD_RUN_TIMEOUT_SECONDS": str(service.get("timeoutSeconds", TIMEOUT)),  # as the platform says it
-                "CLOUD_TASKS_EMULATOR_HOST": self._emulator.address,
-                "PEEKLOCK_CERTS_URL": self._emulator.certs_url,
-                **{name: made for name, value in environment.items() if (made := self._file(value))},
+                **gcp_state.moved(service.environment, self._here.state, made),
+                **_served(service),
+                "CLOUD_TASKS_EMULATOR_HOST": self._tasks.address,
+                "PEEKLOCK_CERTS_URL": self._tasks.certs_url,
             },
+            reached=dict.fromkeys(service.urls, f"http://127.0.0.1:{self._port(service.name)}"),
         )
 
-    def _file(self, value: str) -> str | None:
-        """Instead of an address of a service that has no emulator here."""
-        scheme, _, rest = value.partition("://")
-        if scheme not in FILES:
-            return None
-        return FILES[scheme].format(self._here.state.resolve() / f"{scheme}-{rest.replace('/', '-')}")
+    def _port(self, name: str) -> int:
+        if name not in self._ports:
+            self._ports[name] = free_port()
+        return self._ports[name]
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
+        services, functions = gcp_state.services(resources), self.functions(resources)
+        self._routes = {url: self._port(one.name) for one in services for url in one.urls}
         try:
-            for one in _made(resources):
-                self._start(one, base)
+            for service, function in zip(services, functions, strict=True):
+                self._targets.append(self._target(service.entry, function, base))
             for target in self._targets:
                 target.wait()
         except PeeklockError:
             self._stop()
             raise
 
-    def _start(self, one: Resource, base: Mapping[str, str]) -> None:
-        wanted = self._function(one["inputs"])
-        port = free_port()
-        self._ports |= dict.fromkeys(_addresses(one), port)
-        environ = {**base, "PYTHONPATH": self._here.path(base), **wanted.environment, **wanted.changed}
-        target = Target(
-            str(self._main()),
-            _entry(one["inputs"]),
-            port,
-            environ,
+    def _target(self, entry: str, one: Function, base: Mapping[str, str]) -> Target:
+        return Target(
+            _main(self._here.code),
+            entry,
+            self._port(one.name),
+            {**base, "PYTHONPATH": self._here.path(base), **one.environment, **one.changed},
             cwd=self._here.code,
             on_line=partial(self._here.on_line, self.platform),
         )
-        self._targets.append(target)
 
-    def _main(self) -> Path:
-        """At the root of an unzipped bundle; in a project, at the root of what its bundle is made of."""
-        for folder in (self._here.code, self._here.code / self._root()):
-            if (folder / MAIN).is_file():
-                return folder / MAIN
-        raise ConfigError(
-            f"no {MAIN} in {self._here.code}, where Google looks for functions; say where it lies, as root = ... in"
-            " [tool.peeklock.bundle.gcp] of pyproject.toml"
-        )
-
-    def _root(self) -> str:
-        file = self._here.code / "pyproject.toml"
-        table = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
-        return str(table.get("tool", {}).get("peeklock", {}).get("bundle", {}).get("gcp", {}).get("root", ""))
+    def _route(self, url: str) -> tuple[str, int] | None:
+        """To the function whose address it is, or to what is on this machine anyway. Called in the emulator's thread."""
+        parts = urlsplit(url)
+        for known, port in self._routes.items():
+            at = urlsplit(known)
+            if parts.hostname == at.hostname and f"{parts.path}/".startswith(f"{at.path.rstrip('/')}/"):
+                return "127.0.0.1", port
+        if parts.hostname in LOOPBACK:
+            return parts.hostname, parts.port or HTTP
+        self._here.on_line(self.platform, f"refused: a task is for {url}, which is no function of this stack")
+        return None
 
     def variables(self) -> Mapping[str, str]:
-        return {"CLOUD_TASKS_EMULATOR_HOST": self._emulator.address}
+        return {"CLOUD_TASKS_EMULATOR_HOST": self._tasks.address}
 
     def _stop(self) -> None:
-        self._ports.clear()
         while self._targets:
             self._targets.pop().stop()
 
     def close(self) -> None:
         self._stop()
-        self._emulator.stop()
+        self._tasks.stop()
 
 
-def _made(resources: Sequence[Resource]) -> list[Resource]:
-    return sorted((one for one in resources if one["type"] == FUNCTION), key=lambda one: str(one["inputs"]["name"]))
+def _served(service: Service) -> dict[str, str]:
+    """What the framework goes by. An instance is a worker; its requests at once are threads, as they are in the cloud.
+    https://github.com/GoogleCloudPlatform/functions-framework-python/blob/main/src/functions_framework/_http/gunicorn.py"""
+    threads = {} if "THREADS" in service.environment else {"THREADS": str(service.parallel)}
+    return {
+        **threads,
+        "WORKERS": str(min(service.instances, MOST)),
+        "CLOUD_RUN_TIMEOUT_SECONDS": str(service.timeout),
+    }
 
 
-def _entry(inputs: Mapping[str, Any]) -> str:
-    """Raises ConfigError for a function that no Python runs."""
-    build = inputs.get("buildConfig", {})
-    if not str(build.get("runtime", "")).startswith("python") or not build.get("entryPoint"):
+def _main(code: Path) -> str:
+    """The file with the functions: at a bundle's root; in a project, in the folder that will be it. Raises ConfigError."""
+    is_project = (code / "pyproject.toml").is_file()
+    root = load(code, "gcp").root if is_project else None
+    file = code / (root or ".") / MAIN
+    if not file.is_file():
         raise ConfigError(
-            f"function {inputs['name']}: only functions in Python, with an entry point, run on this machine; leave it out of"
-            " this stack"
+            f"no {MAIN} in {file.parent}: its folder is `root` of [tool.peeklock.bundle.gcp] in pyproject.toml"
         )
-    return str(build["entryPoint"])
-
-
-def _addresses(one: Resource) -> Iterator[str]:
-    """By which it is called: the one that follows from its name, and those that the platform tells.
-    https://cloud.google.com/functions/docs/calling/http#url"""
-    inputs, outputs = one["inputs"], one.get("outputs", {})
-    yield f"https://{inputs['location']}-{inputs['project']}.cloudfunctions.net/{inputs['name']}"
-    told = (outputs.get("url"), outputs.get("serviceConfig", {}).get("uri"))
-    yield from (str(each) for each in told if each)
+    return str(file)

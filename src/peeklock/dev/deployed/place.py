@@ -33,6 +33,8 @@ class Function:
     consuming: bool = True
     changed: Mapping[str, str] = field(default_factory=dict)
     """Variables that lead to this machine instead, or are added for it: the process gets `environment | changed`."""
+    reached: Mapping[str, str] = field(default_factory=dict)
+    """Where it is called, by the addresses that it has in the cloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,8 @@ def functions(made: Sequence[Function]) -> Iterator[str]:
         yield f"  timeout {one.timeout:g} s, batch {one.batch}, at once {one.concurrency}"
         if kept := sorted(set(one.environment) - set(one.changed)):
             yield f"  as the program says: {', '.join(kept)}"
+        for address, here in sorted(one.reached.items()):
+            yield f"  {address} is {here} here"
         for name, value in sorted(one.changed.items()):
             before = one.environment.get(name)
             yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {before})")

@@ -7,6 +7,7 @@ https://www.pulumi.com/docs/iac/concepts/how-pulumi-works/ and proto/pulumi/prov
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,15 @@ def shown(message: Any) -> dict[str, Any]:
 def empty() -> Any:
     """The answer that says nothing."""
     return empty_pb2.Empty()
+
+
+def exported(value: Any) -> Any:
+    """A value of a state that was exported with its secrets shown, where each is still wrapped: without the wrapping."""
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == _SECRET:
+            return exported(json.loads(value["plaintext"]))
+        return {name: exported(one) for name, one in value.items()}
+    return [exported(one) for one in value] if isinstance(value, list) else value
 
 
 def is_asset(value: Any) -> bool:

@@ -1,0 +1,239 @@
+"""What `pulumi up` made on Google Cloud, at work: the unmodified program by the real engine, its functions from the real
+bundle, tasks by Google's client, and what an operator does when something goes wrong.
+
+There is no emulator of Pub/Sub here: letters are lines of a file, and an operator's pull from the subscription is not shown.
+Firestore is a SQLite database. Time is the Cloud Tasks emulator's, which is moved over each delay.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from handlers.orders.queue import ORDERS
+from peeklock import send
+from peeklock.cloudtasks_send import from_url, headers_of, task_id
+from peeklock.dev.deployed.gcp import GcpDeployed
+from peeklock.dev.deployed.place import Here
+from peeklock.dev.hearing import Ear
+from peeklock.emulators.cloudtasks import oidc
+from peeklock.emulators.pulumi import command
+from peeklock.emulators.pulumi.engine import Engine
+from peeklock.parcel import Parcel
+from peeklock.senders import file
+from tests.infra.deployed.kit import PATIENCE, Heard, copied
+from tests.support import ROOT, environment
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+
+NAME_IS_FREE = timedelta(days=7).total_seconds() + 1
+"""After a queue was deleted.
+https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues/delete"""
+
+CANARIES = {
+    "AWS_SECRET_ACCESS_KEY": "canary-1",
+    "AZURE_CLIENT_SECRET": "canary-2",
+    "GOOGLE_APPLICATION_CREDENTIALS": "canary-3",
+    "MY_OWN_SECRET": "canary-4",
+}
+
+
+class World:
+    """One stack, `dev`; it ends with the `ExitStack`."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        program, self.code = copied("gcp", folder)
+        self.installed = installed(self.code, folder / "installed")
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.heard, self.lines = Heard(), list[str]()
+        here = Here(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
+        self.deployed = GcpDeployed(here, program)
+        stack.callback(self.deployed.close)
+        ear = Ear(self.heard.hear)
+        stack.callback(ear.close)
+        with environment(**CANARIES):
+            self.engine = stack.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
+        self.base = {
+            **self.engine.for_functions,
+            "PYTHONPATH": str(self.installed),
+            "PYTHONVERBOSE": "1",  # says where each module comes from
+            "PEEKLOCK_FOLLOW": ear.address,
+        }
+        self.tasks = self.deployed._tasks
+        self.client = self.tasks.client()
+        self.engine.init("dev")
+        self.up()
+
+    def up(self) -> None:
+        """As `peeklock dev` does it."""
+        self.engine.up("dev")
+        with environment(**CANARIES):
+            self.deployed.serve(self.engine.resources("dev"), self.base)
+        self.address = self.engine.outputs("dev")["environment"][ORDERS.variable("URL")]
+
+    @property
+    def orders(self) -> str:
+        """The queue's whole name."""
+        return from_url(self.address).queue
+
+    @property
+    def receipts(self) -> str:
+        return self.orders.replace("orders", "receipts")
+
+    def send(self, order_id: str, card: str = "tok_visa") -> None:
+        order = {"order_id": order_id, "customer": "Ada", "cents": 4200, "card": card}
+        with environment(PEEKLOCK_ORDERS_URL=self.address, **self.deployed.variables()):
+            send(ORDERS, order, id=order_id)
+
+    def letters(self, order_id: str) -> list[Parcel]:
+        address = self.functions()["shop-orders-dev"].changed["PEEKLOCK_ORDERS_DEAD_LETTER"]
+        path = Path(urlsplit(address).path)
+        return [one for one in file.read(str(path)) if one.trail.id == order_id] if path.exists() else []
+
+    def redrive(self, letter: Parcel) -> None:
+        """As it is, body and headers; where it goes and whose token it has is said by the queue."""
+        http = {"url": from_url(self.address).target, "body": letter.body, "headers": headers_of(letter)}
+        self.client.create_task(parent=self.orders, task={"http_request": http})
+
+    def functions(self) -> dict[str, Any]:
+        return {one.name: one for one in self.deployed.functions(self.engine.resources("dev"))}
+
+    def mend(self) -> None:
+        """Make what was deleted again: as soon as its name is free, the program is applied."""
+        self.tasks.advance(NAME_IS_FREE)
+        assert self.engine.refresh("dev").of("delete") == ["shop-receipts"]
+        self.up()
+
+
+def installed(code: Path, packages: Path) -> Path:
+    """As the platform's build does it: from the bundle alone."""
+    options = ["--requirement", "requirements.txt", "--no-index", "--find-links", "vendor", "--target", str(packages)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options], cwd=code, check=True, capture_output=True)
+    return packages
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(tmp_path_factory.mktemp("shop"), stack)
+
+
+def test_done(world: World) -> None:
+    """Sent to the address in the program's output and charged; its receipt goes to the other queue and is written there."""
+    world.send("o-done")
+    charged = world.heard.until(what="settled", message_id="o-done", reason="done")
+    written = world.heard.until(what="settled", message_id="receipt-o-done", reason="done")
+    assert (charged["queue"], written["queue"]) == ("orders", "receipts")
+    world.tasks.wait_idle(PATIENCE)
+    for queue, message_id in ((world.orders, "o-done"), (world.receipts, "receipt-o-done")):
+        task = f"{queue}/tasks/{task_id(message_id)}"
+        assert [one.status for one in world.tasks.dispatches if one.task == task] == [204]
+
+
+def test_retried(world: World) -> None:
+    """It fails while the receipts' queue is gone, and succeeds when it is there again."""
+    world.client.delete_queue(name=world.receipts)
+    world.client.pause_queue(name=world.orders)  # or it is out of attempts before all is mended; `up` resumes it
+    world.send("o-retried")
+    world.client.run_task(name=f"{world.orders}/tasks/{task_id('o-retried')}")
+    failed = world.heard.until(what="settled", message_id="o-retried", reason="retry")
+    world.mend()
+    world.tasks.drain(PATIENCE)
+    done = world.heard.until(what="settled", message_id="o-retried", reason="done")
+    assert (failed["attempt"], done["attempt"]) == (1, 2)
+    assert world.heard.until(what="settled", message_id="receipt-o-retried", reason="done")
+    assert not world.letters("o-retried")
+
+
+def test_dead_lettered_and_redriven(world: World) -> None:
+    """Out of attempts it becomes a letter, which says why; put back once its cause is mended, it runs again and is done."""
+    world.client.delete_queue(name=world.receipts)
+    world.send("o-poison")
+    world.tasks.drain(PATIENCE)
+    assert (
+        world.heard.until(what="settled", message_id="o-poison", reason="exhausted")["attempt"] == ORDERS.max_attempts
+    )
+    (letter,) = world.letters("o-poison")
+    assert letter.attributes["peeklock-reason"] == "exhausted"
+    assert "NotFound" in str(letter.attributes["peeklock-detail"])
+    world.mend()
+    world.redrive(letter)
+    world.tasks.drain(PATIENCE)
+    assert world.heard.until(what="settled", message_id="o-poison", reason="done")["attempt"] == 1
+    assert world.heard.until(what="settled", message_id="receipt-o-poison", reason="done")
+    assert len(world.letters("o-poison")) == 1
+
+
+def test_dead_lettered_at_once(world: World) -> None:
+    """What can never succeed has one attempt."""
+    world.send("o-declined", "tok_declined")
+    world.heard.until(what="settled", message_id="o-declined", reason="fatal")
+    (letter,) = world.letters("o-declined")
+    about = letter.attributes
+    assert (about["peeklock-reason"], about["peeklock-detail"]) == ("fatal", "CardDeclined: insufficient funds")
+    assert json.loads(letter.body)["order_id"] == "o-declined"
+
+
+def test_it_is_the_bundles_code(world: World) -> None:
+    """The interpreter says so: handlers and peeklock are the bundle's, packages those that it brought along."""
+    world.send("o-code")
+    world.heard.until(what="settled", message_id="o-code", reason="done")
+    said = (re.match(r"# (?:code object from '|.* matches )(/[^']+\.py)\b", line) for line in world.lines)
+    files = {Path(found[1]) for found in said if found}
+    for module, folder in {
+        "handlers/orders/charge.py": world.code,
+        "handlers/orders/receipts.py": world.code,
+        "peeklock/cloudtasks.py": world.code,
+        "flask/app.py": world.installed,
+        "google/cloud/tasks_v2/__init__.py": world.installed,
+        "functions_framework/__init__.py": world.installed,
+    }.items():
+        assert [one for one in files if str(one).endswith(f"/{module}")] == [folder / module]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_environment_is_the_programs(world: World) -> None:
+    """With what differs on this machine, and nothing of the user's."""
+    world.send("o-environment")
+    pid = world.heard.until(what="started", message_id="o-environment")["pid"]
+    said = Path(f"/proc/{pid}/environ").read_text().strip("\0").split("\0")
+    function = world.functions()["shop-orders-dev"]
+    assert dict(one.split("=", 1) for one in said) == {
+        **world.base,
+        "PYTHONPATH": f"{world.code}:{world.installed}",
+        **function.environment,
+        **function.changed,
+    }
+    assert not [one for one in said if "canary" in one]
+
+
+def test_only_the_queues_own_token_is_let_in(world: World) -> None:
+    """The handler checks it as in the cloud, by the keys at Google's address."""
+    function = world.functions()["shop-orders-dev"]
+    (url,) = set(function.reached.values())
+    caller, audience = (function.environment[f"PEEKLOCK_ORDERS_{one}"] for one in ("SERVICE_ACCOUNT", "AUDIENCE"))
+    forged = [None, oidc.sign("ada@example.com", audience), oidc.sign(caller, "https://example.com")]
+    for token in forged:
+        headers = {"X-CloudTasks-TaskName": "o-forged"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        assert requests.post(url, json={}, headers=headers, timeout=PATIENCE).status_code == 401
+
+
+def test_nothing_was_reached_for_and_nothing_drifts(world: World) -> None:
+    """No request left this machine, and the emulator has what the program asked for, though tasks go elsewhere."""
+    world.send("o-calm")
+    world.heard.until(what="settled", message_id="o-calm", reason="done")
+    assert world.engine.refresh("dev").steps == ()
+    assert world.engine.up("dev").steps == ()
+    assert world.engine.reached_for == ()

@@ -1,0 +1,280 @@
+"""What is read out of the engine's state for Google Cloud, and the processes that follow from it, without the engine."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from peeklock.dev.deployed import gcp_state, told
+from peeklock.dev.deployed.clouds import made
+from peeklock.dev.deployed.gcp import MOST, GcpDeployed
+from peeklock.dev.deployed.place import Here
+from peeklock.emulators.pulumi.environment import for_functions
+from peeklock.errors import ConfigError, PeeklockError
+from tests.support import environment
+
+STATE = Path(__file__).parent / "gcp_state.json"
+"""Functions and queues of infra/gcp, stack dev: of `pulumi stack export`, by the real engine."""
+
+ORDERS_QUEUE = "projects/contoso-dev/locations/europe-west1/queues/shop-orders-dev"
+
+ADDED = {"LC_CTYPE", "SERVER_SOFTWARE", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE"}
+"""By Python, gunicorn and the framework in the process itself."""
+
+TELLING = """
+import json, os
+{first}
+
+def charge_http(request):
+    return json.dumps({{"environment": dict(os.environ), "cwd": os.getcwd()}})
+
+receipts_http = charge_http
+"""
+
+
+@pytest.fixture
+def state() -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads(STATE.read_text())
+    return loaded
+
+
+def resource(state: list[dict[str, Any]], type_: str, name: str = "shop-orders") -> dict[str, Any]:
+    (one,) = [one for one in state if one["type"] == type_ and one["urn"].endswith(f"::{name}")]
+    return one
+
+
+def put(one: dict[str, Any], *path: str, value: Any) -> None:
+    """As the program says it, and so as the provider returns it."""
+    for part in ("inputs", "outputs"):
+        inner = one[part]
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = value
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    """A bundle whose functions tell where they are. Lines are kept on the folder's `lines`."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "state").mkdir()
+    (tmp_path / "code" / "main.py").write_text(TELLING.format(first=""))
+    lines = tmp_path / "lines"
+    lines.touch()
+
+    def on_line(platform: str, line: str) -> None:
+        with lines.open("a") as file:
+            file.write(f"{platform} {line}\n")
+
+    return Here(code=tmp_path / "code", state=tmp_path / "state", on_line=on_line)
+
+
+@pytest.fixture
+def deployed(here: Here) -> Iterator[GcpDeployed]:
+    one = made("gcp", here, here.code)
+    assert isinstance(one, GcpDeployed)
+    one.open()
+    yield one
+    one.close()
+    one.close()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> dict[str, str]:
+    return for_functions({}, home=tmp_path, trap=1)
+
+
+def test_numbers_and_environment_are_the_programs(deployed, state):
+    """By their names; nothing of the environment is another but for what leads elsewhere."""
+    orders, receipts = deployed.functions(state)
+    assert (orders.name, receipts.name) == ("shop-orders-dev", "shop-receipts-dev")
+    config = resource(state, gcp_state.FUNCTION)["inputs"]["serviceConfig"]
+    assert (orders.entry, orders.timeout, orders.batch, orders.concurrency) == ("main.charge_http", 35, 1, 2)
+    assert orders.environment == config["environmentVariables"]
+    assert orders.consuming
+    assert receipts.timeout == 15
+    assert orders.reached.keys() == {
+        "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev",
+        "https://shop-orders-dev-example-project.a.run.app",
+    }
+    assert len({url for one in (orders, receipts) for url in one.reached.values()}) == 2
+
+
+def test_what_is_changed(deployed, here, state):
+    """Store and letters are files; queues of the stack are where they were; each function has its own workers."""
+    orders, receipts = deployed.functions(state)
+    assert orders.changed == {
+        "PEEKLOCK_STORE": f"sqlite://{here.state}/contoso-dev-shop-dev-leases.db",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{here.state}/projects-contoso-dev-topics-shop-orders-letters-dev.jsonl",
+        "CLOUD_TASKS_EMULATOR_HOST": deployed.variables()["CLOUD_TASKS_EMULATOR_HOST"],
+        "CLOUD_RUN_TIMEOUT_SECONDS": "35",
+        "WORKERS": "2",
+        "PEEKLOCK_CERTS_URL": deployed._tasks.certs_url,
+    }
+    assert orders.changed["PEEKLOCK_STORE"] == receipts.changed["PEEKLOCK_STORE"]
+    said = "\n".join(told.functions([orders]))
+    assert f"cloudfunctions.net/shop-orders-dev is {next(iter(orders.reached.values()))} here" in said
+    assert "(here, instead of firestore://contoso-dev/shop-dev/leases)" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "here"),
+    [
+        ("PEEKLOCK_STORE", "redis://10.0.0.3:6379/0", "sqlite:///s/10-0-0-3-6379-0.db"),
+        ("PEEKLOCK_STORE", "rediss://user:secret@h/0", "sqlite:///s/h-0.db"),
+        ("PEEKLOCK_STORE", "sqlite:///tmp/keys.db", None),
+        ("PEEKLOCK_STORE", "memory://", None),
+        ("PEEKLOCK_A_B_URL", "pubsub://projects/p/topics/t", "file:///s/projects-p-topics-t.jsonl"),
+        ("PEEKLOCK_A_URL", "cloudtasks://projects/p/locations/l/queues/q?target=https://h/", None),
+        ("PEEKLOCK_A_URL", "cloudtasks://projects/p/locations/l/queues/r", "file:///s/projects-p-locations-l-queues-r.jsonl"),
+        ("PEEKLOCK_A_DEAD_LETTER", "sqs://https://sqs.eu-west-1.amazonaws.com/1/dead", "file:///s/https-sqs-eu-west-1-amazonaws-com-1-dead.jsonl"),
+        ("PEEKLOCK_A_DEAD_LETTER", "file:///tmp/letters", None),
+        ("PEEKLOCK_A_AUDIENCE", "https://h/", None),
+        ("PAGE_URL", "https://example.com", None),
+    ],
+)  # fmt: skip
+def test_what_leads_out_is_a_file(name, value, here):
+    changed = gcp_state.moved({name: value}, Path("/s"), {"projects/p/locations/l/queues/q"})
+    assert changed == ({} if here is None else {name: here})
+
+
+def test_a_folder_with_a_strange_name():
+    """Is found again by who reads the address."""
+    changed = gcp_state.moved({"PEEKLOCK_STORE": "firestore://p/d/c"}, Path("/a %b"), ())
+    assert changed == {"PEEKLOCK_STORE": "sqlite:///a%20%25b/p-d-c.db"}
+
+
+def test_what_the_platform_says_where_the_program_does_not(deployed, state):
+    """Its defaults, and as many threads as there are requests at once."""
+    function = resource(state, gcp_state.FUNCTION)
+    put(function, "serviceConfig", value={})
+    one = deployed.functions([function])[0]
+    assert (one.timeout, one.concurrency, one.environment) == (60, 100, {})
+    assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST))
+
+
+def test_a_secret_is_said_in_plain_text(deployed, state):
+    """As the platform says it to the function. The engine exports it wrapped, also where all of a setting is one."""
+    signature, secret = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
+    wrapped = {signature: secret, "plaintext": json.dumps({"KEY": {signature: secret, "plaintext": '"hunter2"'}})}
+    put(resource(state, gcp_state.FUNCTION), "serviceConfig", "environmentVariables", value=wrapped)
+    assert deployed.functions(state)[0].environment == {"KEY": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("paused", "consuming"), [((True,), False), ((False,), True), ((True, False), True), ((), True)]
+)
+def test_consuming(deployed, state, paused, consuming):
+    """Is off where all queues that call it are paused; without one, a task may still name it."""
+    function, queue = resource(state, gcp_state.FUNCTION), resource(state, gcp_state.QUEUE)
+    queues = [copy.deepcopy(queue) for _ in paused]
+    for one, is_paused in zip(queues, paused, strict=True):
+        put(one, "desiredState", value="PAUSED" if is_paused else "RUNNING")
+    (read,) = deployed.functions([function, *queues])
+    assert read.consuming is consuming
+
+
+def test_a_queue_without_a_target_calls_nobody(deployed, state):
+    function, queue = resource(state, gcp_state.FUNCTION), resource(state, gcp_state.QUEUE)
+    put(queue, "httpTarget", value={})
+    put(queue, "desiredState", value="PAUSED")
+    assert deployed.functions([function, queue])[0].consuming
+
+
+@pytest.mark.parametrize("how", ["external", "delete"])
+def test_what_is_looked_up_or_going_is_left_out(deployed, state, how):
+    """A queue that was brought along is not in the emulator, and what is sent to it is a file."""
+    resource(state, gcp_state.FUNCTION, "shop-receipts")[how] = True
+    resource(state, gcp_state.QUEUE, "shop-receipts")[how] = True
+    (orders,) = deployed.functions(state)
+    assert orders.name == "shop-orders-dev"
+    assert orders.changed["PEEKLOCK_RECEIPTS_URL"].endswith("/projects-contoso-dev-locations-europe-west1-queues-shop-receipts-dev.jsonl")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("eventTrigger",), {"eventType": "google.cloud.pubsub.topic.v1.messagePublished"}, "an eventTrigger"),
+        (("buildConfig", "runtime"), "nodejs22", "the runtime 'nodejs22', and only Python runs"),
+        (("buildConfig", "entryPoint"), None, "no entryPoint"),
+        (("serviceConfig", "secretEnvironmentVariables"), [{"key": "K"}], "secrets of Secret Manager"),
+        (("serviceConfig", "secretVolumes"), [{"secret": "s"}], "secrets of Secret Manager"),
+    ],
+)
+def test_what_cannot_run_here(deployed, state, base, path, value, says):
+    """Is refused by its name, with the fix, also before anything is started."""
+    put(resource(state, gcp_state.FUNCTION), *path, value=value)
+    for act in (lambda: deployed.functions(state), lambda: deployed.serve(state, base)):
+        with pytest.raises(ConfigError, match=f"'shop-orders-dev' has {says}.*leave it out of this stack"):
+            act()
+
+
+def url_of(deployed: GcpDeployed, state: list[dict[str, Any]]) -> str:
+    return next(iter(deployed.functions(state)[0].reached.values()))
+
+
+def test_a_process_sees_nothing_of_the_users(deployed, here, state, base):
+    """Its environment is what it is given, and it starts in the folder of its code."""
+    canaries = dict.fromkeys(
+        ("AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"), "canary"
+    )
+    with environment(**canaries):
+        deployed.serve(state, base)
+    one = deployed.functions(state)[0]
+    answer = requests.get(url_of(deployed, state), timeout=30).json()
+    own = {"PYTHONPATH": str(here.code)}
+    assert answer["cwd"] == str(here.code)
+    seen = {name: value for name, value in answer["environment"].items() if name not in ADDED}
+    assert seen == {**base, **own, **one.environment, **one.changed}
+
+
+def test_a_projects_main_is_in_its_folder(deployed, here, state, base):
+    """The one that `peeklock bundle gcp` would put at the root."""
+    (here.code / "entry").mkdir()
+    (here.code / "main.py").rename(here.code / "entry" / "main.py")
+    table = '[tool.peeklock.bundle]\nqueues = ["q"]\n[tool.peeklock.bundle.gcp]\nlock = "l"\nroot = {}\n'
+    (here.code / "pyproject.toml").write_text(table.format('"entry"'))
+    deployed.serve(state, base)
+    assert requests.get(url_of(deployed, state), timeout=30).json()["cwd"] == str(here.code)
+    (here.code / "pyproject.toml").write_text(table.format('"elsewhere"'))
+    with pytest.raises(ConfigError, match=r"no main.py in .*elsewhere.*`root` of \[tool.peeklock.bundle.gcp\]"):
+        deployed.serve(state, base)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url_of(deployed, state), timeout=30)
+
+
+def test_code_that_does_not_start(deployed, here, state, base):
+    """Leaves none running, and its own words are heard."""
+    main = here.code / "main.py"
+    main.write_text(TELLING.format(first="if os.environ['WORKERS'] == '1': raise ValueError('not today')"))
+    put(resource(state, gcp_state.FUNCTION, "shop-receipts"), "serviceConfig", "maxInstanceCount", value=1)
+    with pytest.raises(PeeklockError, match="receipts_http did not start"):
+        deployed.serve(state, base)
+    assert "cloudtasks ValueError: not today" in (here.state.parent / "lines").read_text()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url_of(deployed, state), timeout=30)
+
+
+def test_nothing_to_serve(deployed, base):
+    """A program without functions is no error."""
+    deployed.serve([], base)
+    assert deployed.functions([]) == []
+
+
+def test_where_tasks_go(deployed, here, state, base):
+    """To a function by any of its addresses, to this machine, and nowhere else."""
+    deployed.serve(state, base)
+    port = urlsplit(url_of(deployed, state)).port
+    known = "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev"
+    for url in (known, f"{known}/a?b=1", f"{known}?b=1", "https://shop-orders-dev-example-project.a.run.app/"):
+        assert deployed._route(url) == ("127.0.0.1", port)
+    assert deployed._route("http://localhost:8080/x") == ("localhost", 8080)
+    assert deployed._route("http://127.0.0.1/") == ("127.0.0.1", 80)
+    assert deployed._route(f"{known}2") is None
+    assert f"refused: a task is for {known}2" in (here.state.parent / "lines").read_text()
