@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
-from azure.servicebus.exceptions import MessagingEntityNotFoundError
+from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.errors import ConfigError
@@ -34,6 +34,25 @@ def test_a_queue_comes_and_goes_with_its_messages(bus: ServiceBusEmulator, clien
         bus.messages("orders/$DeadLetterQueue")
     bus.entities.add("Queue", "orders", {})
     assert bodies(bus, "orders") == []
+
+
+def test_who_is_connected_hears_of_the_end(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    """Sender and receiver; those that come later find the queue that is there then."""
+    bus.entities.add("Queue", "orders", {})
+    with client.get_queue_sender("orders") as sender, client.get_queue_receiver("orders") as receiver:
+        sender.send_messages(ServiceBusMessage("one"))
+        assert receiver.peek_messages()
+        assert receiver.receive_messages()
+        bus.entities.remove("orders")
+        with pytest.raises(ServiceBusError):  # the client forgets why its link was cut
+            sender.send_messages(ServiceBusMessage("two"))
+        with pytest.raises(MessagingEntityNotFoundError):
+            receiver.receive_messages(max_wait_time=30)
+        with pytest.raises(MessagingEntityNotFoundError):
+            receiver.peek_messages()
+    bus.entities.add("Queue", "orders", {})
+    send(client, "orders", "three")
+    assert bodies(bus, "orders") == [b"three"]
 
 
 def test_a_change_is_of_all_settings(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:

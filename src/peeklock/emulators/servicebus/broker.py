@@ -95,12 +95,14 @@ class Broker:
         """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
         whole = path.lower()
         found = self._entities.pop(whole, None)
+        self.world.gone(path)
         if isinstance(found, Topic):
             for one in tuple(found.subscriptions.values()):
                 self.remove(one.queue.path)
         elif found is not None:
-            for letters in (LETTERS, TRANSFER_LETTERS):
-                self._entities.pop(whole + letters.lower(), None)
+            for letters in (found.letters, found.transfer_letters):
+                if letters is not None:
+                    self.remove(letters.path)
             self._unsubscribe(whole)
 
     def _unsubscribe(self, path: str) -> None:

@@ -55,5 +55,5 @@ class Entities:
         self._in_broker(lambda broker: broker.change(path, settings))
 
     def remove(self, path: str) -> None:
-        """With its messages and dead letters; what is gone already is no error. Links that are open do not learn of it."""
+        """With its messages and dead letters; what is gone already is no error. Links to it are cut."""
         self._in_broker(lambda broker: broker.remove(path))
