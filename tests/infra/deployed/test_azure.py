@@ -8,13 +8,9 @@ program's table, and connections are by a string instead of by a managed identit
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import os
-import shutil
 import sys
-import threading
-import zipfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,7 +23,7 @@ from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
 from peeklock.emulators.pulumi import command
 from peeklock.emulators.pulumi.engine import Engine
-from tests.bundle.kit import packed
+from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT
 
 pytestmark = [
@@ -36,7 +32,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="bundles are for Linux, as the cloud's functions are"),
 ]
 
-PATIENCE = 60
 LATER = 60
 """Seconds that the queues' clock is moved: longer than any delay of five attempts."""
 
@@ -55,38 +50,15 @@ IMPORTED = (
 """Files of the bundle. Python keeps the bytecode of what it imports beside it; a bundle has none."""
 
 
-class Heard:
-    """What the functions tell of each run and each settlement."""
-
-    def __init__(self):
-        self.told = []
-        self._changed = threading.Condition()
-
-    def hear(self, what, fields):
-        with self._changed:
-            self.told.append({"what": what, **fields})
-            self._changed.notify_all()
-
-    def all(self, **wanted):
-        return [one for one in self.told if all(one.get(name) == value for name, value in wanted.items())]
-
-    def until(self, **wanted):
-        """Returns the first with these fields."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self.all(**wanted), PATIENCE), (wanted, self.told)
-            return self.all(**wanted)[0]
-
-
 class Shop:
     """The program's stack `dev`, and its functions."""
 
     def __init__(self, folder, within):
-        self.code, state = folder / "unzipped", folder / "state"
-        state.mkdir()
-        program = self._copied(folder)
+        program, self.code = copied("azure", folder)
+        (folder / "state").mkdir()
         self.heard = Heard()
         ear = within.enter_context(closing(Ear(self.heard.hear)))
-        here = Here(code=self.code, state=state, on_line=lambda *_: None)
+        here = Here(code=self.code, state=folder / "state", on_line=lambda *_: None)
         self.deployed = within.enter_context(closing(AzureDeployed(here, program)))
         self.engine = within.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
         self.engine.init("dev")
@@ -95,18 +67,6 @@ class Shop:
         self.client = within.enter_context(
             ServiceBusClient.from_connection_string(self.deployed.variables()["PEEKLOCK_SERVICEBUS"])
         )
-
-    def _copied(self, folder):
-        """The repository as the program sees it, with the real bundle, which the functions run from a folder."""
-        program = folder / "infra" / "azure"
-        shutil.copytree(ROOT / "infra" / "azure", program, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        (folder / "handlers").symlink_to(ROOT / "handlers")
-        (folder / "build" / "bundle").mkdir(parents=True)
-        bundle = packed("azure")
-        (folder / "build" / "bundle" / "azure.zip").write_bytes(bundle)
-        with zipfile.ZipFile(io.BytesIO(bundle)) as files:
-            files.extractall(self.code)
-        return program
 
     def serve(self):
         self.deployed.serve(self.engine.resources("dev"), self.base)
@@ -185,7 +145,7 @@ def is_handled(shop):
     functions = shop.deployed.functions(shop.engine.resources("dev"))
     for function, (queue, message) in zip(functions, messages.items(), strict=True):
         process = Path("/proc") / str(shop.heard.until(what="started", queue=queue, message_id=message)["pid"])
-        assert environment(process) == expected(function, shop.base)
+        assert environment(process) == expected(function, shop.code, shop.base)
         assert f"{shop.code}/{PACKAGES}/pydantic_core/" in (process / "maps").read_text()
 
 
@@ -194,12 +154,12 @@ def environment(process):
     return dict(line.split("=", 1) for line in (process / "environ").read_text().split("\0") if line)
 
 
-def expected(function, base):
+def expected(function, code, base):
     return {
         **base,
         **function.environment,
         **function.changed,
-        "PYTHONPATH": os.pathsep.join(filter(None, [function.changed["PYTHONPATH"], base.get("PYTHONPATH")])),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(code), f"{code}/{PACKAGES}", base.get("PYTHONPATH")])),
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "PYTHONUNBUFFERED": "1",
     }
@@ -254,7 +214,6 @@ def nothing_is_left(shop):
     assert sorted(receipts) == ["receipt-late", "receipt-plain", "receipt-poison"]
     shop.stop()
     bus = shop.deployed.emulator
-    assert {name: bus.messages(name) for name in ("orders", "orders-letters", "receipts", "receipts-letters")} == {
-        name: [] for name in ("orders", "orders-letters", "receipts", "receipts-letters")
-    }
+    for name in ("orders", "orders-letters", "receipts", "receipts-letters"):
+        assert bus.messages(name) == []
     assert shop.engine.reached_for == ()

@@ -106,7 +106,6 @@ def test_functions(stack):
         "PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string,
         "PEEKLOCK_STORE": f"sqlite://{stack.state}/shophost-ae16a23-leases.db",
         "APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE,
-        "PYTHONPATH": str(stack.code),
     }
     assert receipts.changed["PEEKLOCK_STORE"] == orders.changed["PEEKLOCK_STORE"], "they share a table"
 
@@ -117,20 +116,16 @@ def test_a_function_that_is_switched_off(stack):
 
 
 def test_what_may_be_missing(stack):
-    """An app with another file than the rendered, without a store, telemetry and a namespace; and the bundle's packages."""
-    (stack.code / ".python_packages/lib/site-packages").mkdir(parents=True)
+    """An app with another file than the rendered, without a store, telemetry and a namespace; a connection string of its own
+    is changed as well."""
     stack.zipped("orders", {"function_app.py": "import azure.functions\n", "host.json": "{}"})
     stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"] = [
-        {"name": "PYTHONPATH", "value": "more"},
         {"name": "MINE", "value": "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"},
     ]
     orders = stack.functions()[0]
     assert orders.entry == "function_app.py"
     assert orders.timeout == float("inf")
-    assert orders.changed == {
-        "MINE": stack.deployed.emulator.connection_string,
-        "PYTHONPATH": os.pathsep.join([str(stack.code), f"{stack.code}/.python_packages/lib/site-packages", "more"]),
-    }
+    assert orders.changed == {"MINE": stack.deployed.emulator.connection_string}
 
 
 def test_resources_that_are_no_functions(stack):
@@ -214,12 +209,14 @@ def seen(line):
 
 
 def test_the_environment_of_a_process(stack, monkeypatch):
-    """What it was given, the program's, what is changed, and nothing of this process; the code is that of `here`."""
+    """What it was given, the program's, what is changed, and nothing of this process; the code is that of `here`, and then
+    its packages."""
     for name in CANARIES:
         monkeypatch.setenv(name, "canary")
     stack.deployed.open()
     stack.deployed.emulator.add_queue("orders")
     (stack.code / "local.py").write_text("")
+    (stack.code / ".python_packages/lib/site-packages").mkdir(parents=True)
     stack.zipped("orders", {"function_app.py": APP, "host.json": '{"version": "2.0"}'})
     stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", "true")  # it has no code here
     base = {
@@ -232,7 +229,8 @@ def test_the_environment_of_a_process(stack, monkeypatch):
     told = json.loads(stack.until(seen).removeprefix("seen "))
     orders = stack.functions()[0]
     own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
-    path = {"PYTHONPATH": os.pathsep.join([orders.changed["PYTHONPATH"], base["PYTHONPATH"]])}
+    places = [stack.code, stack.code / ".python_packages/lib/site-packages", base["PYTHONPATH"]]
+    path = {"PYTHONPATH": os.pathsep.join(map(str, places))}
     assert told["environment"] == {**base, **own, **orders.environment, **orders.changed, **path}
     assert "canary" not in told["environment"].values()
     assert told["local"] == str(stack.code / "local.py")

@@ -86,7 +86,7 @@ class AzureDeployed:
             changed[STORE] = self._store(app)
         if TELEMETRY in app.settings:
             changed[TELEMETRY] = NOWHERE
-        return {**changed, "PYTHONPATH": self._path(app.settings.get("PYTHONPATH", ""))}
+        return changed
 
     def _store(self, app: App) -> str:
         """A file for each table. Raises ConfigError for a store elsewhere."""
@@ -99,14 +99,7 @@ class AzureDeployed:
         file = self._here.state.resolve() / f"{url.netloc}-{url.path.strip('/')}.db"
         return f"sqlite://{quote(str(file))}"
 
-    def _path(self, more: str) -> str:
-        code = self._here.code.resolve()
-        packages = str(code / PACKAGES) if (code / PACKAGES).is_dir() else ""
-        return os.pathsep.join(filter(None, (str(code), packages, more)))
-
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
-        """`base`'s PYTHONPATH comes after the function's own, so that peeklock itself is found where it is no part of
-        the code."""
         self._stop()
         try:
             for app in apps(resources, self._folder):
@@ -118,15 +111,21 @@ class AzureDeployed:
             raise
 
     def _host(self, app: App, function: Function, base: Mapping[str, str]) -> FunctionsHost:
-        path = os.pathsep.join(filter(None, (function.changed["PYTHONPATH"], base.get("PYTHONPATH", ""))))
+        told = {**base, **function.environment, **function.changed}
         host = FunctionsHost(
             self._placed(app),
             servicebus=self.emulator.connection_string,
-            environ={**base, **function.environment, **function.changed, "PYTHONPATH": path},
+            environ={**told, "PYTHONPATH": self._here.path(self._packages(told))},
             inherit=False,
         )
         host.on_line(lambda _, line: self._here.on_line(self.platform, line))
         return host
+
+    def _packages(self, told: Mapping[str, str]) -> dict[str, str]:
+        """PYTHONPATH: those of a bundle before what was there."""
+        packages = self._here.code / PACKAGES
+        found = (str(packages) if packages.is_dir() else "", told.get("PYTHONPATH", ""))
+        return {"PYTHONPATH": os.pathsep.join(filter(None, found))}
 
     def _placed(self, app: App) -> Path:
         """The app's own folder, with what is in its package now."""

@@ -65,7 +65,8 @@ class Trigger:
 
 
 def host_options(app: Path | zipfile.Path) -> HostOptions:
-    """`app`: its folder, or its zip file. Raises ConfigError for a file that is no JSON, and for settings that are not emulated."""
+    """`app`: its folder, or its zip file. Raises ConfigError for a file that is no JSON, and for settings that are not
+    emulated."""
     path = app / "host.json"
     try:
         whole: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
