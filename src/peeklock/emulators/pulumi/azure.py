@@ -11,6 +11,7 @@ from peeklock.emulators.pulumi.kinds import Cloud, Kind, Values
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.config import settings_of
 from peeklock.emulators.servicebus.entities import Entities
+from peeklock.errors import ConfigError
 
 RECORDED = frozenset(
     f"azure-native:{name}"
@@ -91,7 +92,9 @@ def _entity(entities: Entities, kind: str, key: str, honoured: tuple[str, ...]) 
         type_ = f"azure-native:servicebus:{kind}"
         return invented.state(type_, inputs[key], inputs)
 
-    def read(_: str, known: Values) -> Values | None:
+    def read(id_: str, known: Values) -> Values | None:
+        if key not in known:
+            raise ConfigError(f"{id_} is brought along, and is not on this machine; make it in this stack")
         there = entities.settings(path(known))
         return None if there is None else _drifted(known, honoured, there, settings_of(kind, properties(known)))
 
