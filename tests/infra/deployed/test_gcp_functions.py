@@ -159,14 +159,6 @@ def test_what_the_platform_says_where_the_program_does_not(deployed, state):
     assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST))
 
 
-def test_a_secret_is_said_in_plain_text(deployed, state):
-    """As the platform says it to the function. The engine exports it wrapped, also where all of a setting is one."""
-    signature, secret = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-    wrapped = {signature: secret, "plaintext": json.dumps({"KEY": {signature: secret, "plaintext": '"hunter2"'}})}
-    put(resource(state, gcp_state.FUNCTION), "serviceConfig", "environmentVariables", value=wrapped)
-    assert deployed.functions(state)[0].environment == {"KEY": "hunter2"}
-
-
 @pytest.mark.parametrize(
     ("paused", "consuming"), [((True,), False), ((False,), True), ((True, False), True), ((), True)]
 )

@@ -262,3 +262,20 @@ def test_a_secret_stays_one(clouds, written):
     assert "open sesame" not in output + json.dumps(engine.resources("dev"))
     function = Clients(clouds.server.endpoint_url)["lambda"].get_function(FunctionName="with-a-secret")
     assert function["Configuration"]["Environment"]["Variables"] == {"WORD": "open sesame"}
+
+
+def test_secrets_of_a_state(clouds, written):
+    """In plain text, as a function on this machine is to have them; also one within another."""
+    program = """
+import pulumi
+import pulumi_aws as aws
+
+inner = pulumi.Output.secret("hunter2")
+aws.sqs.Queue("orders", tags=pulumi.Output.secret({"password": inner, "plain": "text"}))
+"""
+    engine = clouds.engine("aws", written(program))
+    engine.init("dev")
+    engine.up("dev")
+    (queue,) = [one for one in engine.resources("dev") if one["type"] == "aws:sqs/queue:Queue"]
+    assert queue["inputs"]["tags"] == {"password": "hunter2", "plain": "text"}
+    assert queue["outputs"]["tags"] == queue["inputs"]["tags"]

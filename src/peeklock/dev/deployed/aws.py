@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.deployed.place import Function, Here, Resource
+from peeklock.dev.deployed.place import Function, Here, Resource, made
 from peeklock.emulators.pulumi import aws
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.sqs_lambda import SqsLambda
@@ -58,7 +58,7 @@ class AwsDeployed:
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
-        queues = {one["outputs"]["arn"]: one["outputs"]["url"] for one in resources if one["type"] == QUEUE}
+        queues = {one["outputs"]["arn"]: one["outputs"]["url"] for one in made(resources, QUEUE)}
         try:
             for function, mapping in _mapped(resources):
                 if mapping.get("enabled", True):
@@ -106,8 +106,8 @@ class AwsDeployed:
 
 def _mapped(resources: Sequence[Resource]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Functions with their mappings, by the functions' names. Raises ConfigError for what does not run here."""
-    functions = {one["inputs"]["name"]: one["inputs"] for one in resources if one["type"] == FUNCTION}
-    mappings = [one["inputs"] for one in resources if one["type"] == MAPPING]
+    functions = {one["inputs"]["name"]: one["inputs"] for one in made(resources, FUNCTION)}
+    mappings = [one["inputs"] for one in made(resources, MAPPING)]
     for mapping in sorted(mappings, key=lambda one: (str(one["functionName"]), str(one.get("eventSourceArn")))):
         name = mapping["functionName"].rpartition(":function:")[2].partition(":")[0]
         if not str(mapping.get("eventSourceArn")).startswith("arn:aws:sqs:"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.deployed.place import Resource
+from peeklock.dev.deployed.place import Resource, made
 from peeklock.errors import ConfigError
 
 RENDERED = ("function_app.py", "host.json")
@@ -60,10 +60,7 @@ def _app(inputs: Mapping[str, Any], deployed: Mapping[str, str], blobs: Mapping[
 
 
 def _inputs(resources: Sequence[Resource], type_: str) -> Iterator[Mapping[str, Any]]:
-    """Of those that the program made; a resource that is only looked up, or about to be deleted, is none of them."""
-    for one in resources:
-        if one["type"] == f"azure-native:{type_}" and not one.get("external") and not one.get("delete"):
-            yield one["inputs"]
+    return (one["inputs"] for one in made(resources, f"azure-native:{type_}"))
 
 
 def _deployed(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from peeklock.dev.deployed.place import Resource
-from peeklock.emulators.pulumi.wire import exported
+from peeklock.dev.deployed.place import Resource, made
 from peeklock.errors import ConfigError
 
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
@@ -50,10 +49,9 @@ def services(resources: Sequence[Resource]) -> list[Service]:
 
 
 def _made(resources: Sequence[Resource], type_: str) -> Iterator[Mapping[str, Any]]:
-    """Inputs and outputs of those that the program made: neither looked up nor about to be deleted."""
-    for one in resources:
-        if one["type"] == type_ and not one.get("external") and not one.get("delete"):
-            yield {"id": one["id"], **exported(one["inputs"]), **exported(one["outputs"])}
+    """Ids, inputs and outputs."""
+    for one in made(resources, type_):
+        yield {"id": one["id"], **one["inputs"], **one["outputs"]}
 
 
 def _service(told: Mapping[str, Any]) -> Service:
@@ -108,21 +106,21 @@ def queues(resources: Sequence[Resource]) -> frozenset[str]:
     return frozenset(str(one["id"]) for one in _made(resources, QUEUE))
 
 
-def moved(environment: Mapping[str, str], folder: Path, made: Collection[str]) -> dict[str, str]:
+def moved(environment: Mapping[str, str], folder: Path, known: Collection[str]) -> dict[str, str]:
     """What of an environment leads out of this machine, with a file of the folder instead: a store becomes a database
-    there, and what is sent to anything but the queues that were `made` becomes lines."""
+    there, and what is sent to anything but the `known` queues becomes lines."""
     changed = {}
     for name, value in environment.items():
         if name == "PEEKLOCK_STORE" and urlsplit(value).scheme not in STORES:
             changed[name] = f"sqlite://{_file(folder, value)}.db"
-        elif _QUEUE_VARIABLE.fullmatch(name) and not _is_here(value, made):
+        elif _QUEUE_VARIABLE.fullmatch(name) and not _is_here(value, known):
             changed[name] = f"file://{_file(folder, value)}.jsonl"
     return changed
 
 
-def _is_here(address: str, made: Collection[str]) -> bool:
+def _is_here(address: str, known: Collection[str]) -> bool:
     parts = urlsplit(address)
-    return parts.scheme in SENDERS or (parts.scheme == "cloudtasks" and parts.netloc + parts.path in made)
+    return parts.scheme in SENDERS or (parts.scheme == "cloudtasks" and parts.netloc + parts.path in known)
 
 
 def _file(folder: Path, address: str) -> str:

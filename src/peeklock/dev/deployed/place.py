@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,13 @@ from peeklock.emulators.pulumi.kinds import Cloud
 
 Resource = Mapping[str, Any]
 """One of the engine's state: `urn`, `type`, `id`, `inputs`, `outputs`, secrets in plain text."""
+
+
+def made(resources: Sequence[Resource], type_: str) -> Iterator[Resource]:
+    """Those of one type that the program made: neither looked up nor about to be deleted."""
+    for one in resources:
+        if one["type"] == type_ and not one.get("external") and not one.get("delete"):
+            yield one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

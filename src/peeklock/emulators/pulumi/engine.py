@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from pulumi.runtime.proto import language_pb2_grpc, provider_pb2_grpc
 
-from peeklock.emulators.pulumi import command, stackfile
+from peeklock.emulators.pulumi import command, stackfile, wire
 from peeklock.emulators.pulumi.environment import for_functions, hermetic
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.pulumi.language import Host
@@ -102,7 +102,7 @@ class Engine:
         self._trap = Trap(reached)
         self._providers: dict[str, Provider] = {}
         self._environment: dict[str, str] = {}
-        self._salts: dict[str, str] = {}
+        self._copied: dict[str, str] = {}
         self._home = Path()
 
     def __enter__(self) -> Self:
@@ -167,14 +167,21 @@ class Engine:
         copies.mkdir()
         if (self._folder / "Pulumi.yaml").is_file():
             shutil.copyfile(self._folder / "Pulumi.yaml", copies / "Pulumi.yaml")
-        if (self._folder / f"Pulumi.{stack}.yaml").is_file():
-            (copies / f"Pulumi.{stack}.yaml").write_text(self._settings(stack), encoding="utf-8")
+        (copies / f"Pulumi.{stack}.yaml").write_text(self._settings(stack), encoding="utf-8")
         self.command("stack", "init", stack, "--no-select", cwd=copies)
-        self._salts[stack] = stackfile.salt((copies / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
 
     def _settings(self, stack: str) -> str:
         """Of the stack's file, as it is now."""
-        return stackfile.readable(self._folder / f"Pulumi.{stack}.yaml")
+        text = stackfile.readable(self._folder / f"Pulumi.{stack}.yaml")
+        self._copied[stack] = text
+        return text
+
+    def _renew(self, stack: str) -> Path:
+        """The copy of the stack's file. It has what `--config` has set, until the file itself changes."""
+        copy, before = self._copies(stack) / f"Pulumi.{stack}.yaml", self._copied[stack]
+        if (text := self._settings(stack)) != before:
+            copy.write_text(text + stackfile.salt(copy.read_text(encoding="utf-8")), encoding="utf-8")
+        return copy
 
     def preview(self, stack: str, *options: str) -> Ran:
         return self._run("preview", stack, *options)
@@ -195,7 +202,7 @@ class Engine:
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """The state's, in the engine's own form (`pulumi stack export`), secrets in plain text: they are this machine's."""
         exported = json.loads(self.command("stack", "export", "--show-secrets", "--stack", stack))
-        return list(exported["deployment"].get("resources", []))
+        return [wire.exported(one) for one in exported["deployment"].get("resources", [])]
 
     def command(self, *arguments: str, cwd: Path | None = None) -> str:
         """Any command; returns what it printed. Raises EngineError when it fails."""
@@ -218,8 +225,7 @@ class Engine:
     def _run(self, verb: str, stack: str, *options: str) -> Ran:
         log = self._home / "events.json"
         log.unlink(missing_ok=True)
-        file = self._copies(stack) / f"Pulumi.{stack}.yaml"
-        file.write_text(self._settings(stack) + self._salts[stack], encoding="utf-8")
+        file = self._renew(stack)
         output = self.command(
             verb,
             "--stack",

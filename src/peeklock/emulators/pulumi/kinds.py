@@ -113,6 +113,11 @@ def unknown_beyond(inputs: Values, state: Values) -> dict[str, Any]:
     return known
 
 
+ACCOUNT = "azure-native:storage:StorageAccount"
+"""Its name has letters and digits only.
+https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftstorage"""
+
+
 def named(type_: str, name: str, seed: bytes, news: Values, olds: Values) -> dict[str, Any]:
     """The inputs, with a physical name where the program gave none: its own name and some digits, and the same for as
     long as the resource is. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
@@ -121,4 +126,5 @@ def named(type_: str, name: str, seed: bytes, news: Values, olds: Values) -> dic
         return dict(news)
     digits = hashlib.sha256(seed + name.encode()).hexdigest()
     suffix = ".fifo" if news.get("fifoQueue") else ""
-    return {**news, key: olds.get(key) or f"{name}-{digits[:7]}{suffix}"}
+    between = "" if type_ == ACCOUNT else "-"
+    return {**news, key: olds.get(key) or f"{name}{between}{digits[:7]}{suffix}"}
