@@ -131,6 +131,7 @@ lock: $(VENV)/.dev ## Renew the lock files; LOCK_ARGS=--upgrade for newer releas
 	$(UV) --universal --python-version 3.11 --group run $(LOCK_ARGS) -o requirements/run.txt
 	$(UV) --universal --python-version 3.11 --group dev -c requirements/run.txt $(LOCK_ARGS) -o requirements/dev.txt
 	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | $(UV) --no-deps --python-version 3.13 $(LOCK_ARGS) -o requirements/azure-worker.txt -
+	$(UV) --universal --python-version 3.11 infra/policy/requirements.txt $(LOCK_ARGS) -o infra/policy/requirements-lock.txt
 	$(UV) pyproject.toml $(LOCK_aws) $(LOCK_ARGS) -o handlers/aws_sqs/requirements-lock.txt
 	$(UV) pyproject.toml $(LOCK_azure) $(LOCK_ARGS) -o handlers/azure_servicebus/requirements-lock.txt
 	$(UV) pyproject.toml $(LOCK_gcp) $(LOCK_ARGS) -o handlers/gcp_cloudtasks/requirements-lock.txt

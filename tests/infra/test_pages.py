@@ -1,4 +1,4 @@
-"""docs/settings.md, docs/iam.md and docs/cost.md say what the code does."""
+"""docs/settings.md, docs/iam.md, docs/cost.md and docs/policy.md say what the code does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import pytest
 
 from peeklock.infra.azure.identity import Role as AzureRole
-from tests.infra.pages import cost, iam, settings
+from tests.infra.pages import cost, iam, policy, settings
 from tests.infra.running import STACKS, program
 from tests.support import ROOT
 
@@ -21,10 +21,16 @@ def recorded(request, tmp_path_factory):
     return program(cloud, tmp_path_factory.mktemp(stack), stack)
 
 
-@pytest.mark.parametrize("name", ["settings", "iam", "cost"])
+@pytest.mark.parametrize("name", ["settings", "iam", "cost", "policy"])
 def test_a_page_is_as_the_code_is(name, tmp_path):
     """PEEKLOCK_RENEW_GOLDEN=1 writes it anew."""
-    made = {"settings": settings.settings, "iam": iam.iam, "cost": lambda: cost.cost(tmp_path)}[name]()
+    pages = {
+        "settings": settings.settings,
+        "iam": iam.iam,
+        "cost": lambda: cost.cost(tmp_path),
+        "policy": policy.policy,
+    }
+    made = pages[name]()
     file = ROOT / "docs" / f"{name}.md"
     if os.environ.get("PEEKLOCK_RENEW_GOLDEN") == "1":
         file.write_text(made, encoding="utf-8")

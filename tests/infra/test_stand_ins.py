@@ -208,3 +208,10 @@ def test_recorded_types_are_the_sdks(module):
     for type_ in sorted(recorded):
         assert schema.resource_class(type_)
         assert schema.args_class(type_)
+
+
+def test_a_queue_that_is_brought_along_is_not_on_this_machine():
+    """Of it nothing is known but the id."""
+    id_ = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/orders"
+    with pytest.raises(ConfigError, match=r"queues/orders is brought along, .* make it in this stack"):
+        azure.cloud(ServiceBusEmulator()).applied["azure-native:servicebus:Queue"].read(id_, {})

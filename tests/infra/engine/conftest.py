@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -65,3 +67,20 @@ def written(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return write
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The repository as a program sees it, with a bundle that has nothing in it: what is deployed is tested elsewhere."""
+
+    def copy(cloud):
+        shutil.copytree(
+            ROOT / "infra" / cloud, tmp_path / "infra" / cloud, ignore=shutil.ignore_patterns(".*", "__pycache__")
+        )
+        (tmp_path / "handlers").symlink_to(ROOT / "handlers")
+        (tmp_path / "build" / "bundle").mkdir(parents=True)
+        with zipfile.ZipFile(tmp_path / "build" / "bundle" / f"{cloud}.zip", "w") as bundle:
+            bundle.writestr("nothing.py", "")
+        return tmp_path / "infra" / cloud
+
+    return copy

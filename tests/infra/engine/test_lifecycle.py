@@ -9,7 +9,6 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from peeklock.emulators.pulumi.aws_api import Clients
-from peeklock.emulators.pulumi.bus import Bus
 from tests.infra.engine.conftest import PROGRAMS
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
@@ -54,7 +53,7 @@ class Azure:
     made = 15
 
     def __init__(self, server):
-        self.server, self.bus = server, Bus(server)
+        self.server = server
 
     def seconds(self):
         with ServiceBusClient.from_connection_string(self.server.connection_string) as client:
@@ -67,10 +66,12 @@ class Azure:
         return round(locked.total_seconds() / 5) * 5
 
     def drift(self):
-        self.bus.change("Queue", "orders", {"LockDuration": "PT5S"})
+        self.server.entities.change("Queue", "orders", {"LockDuration": "PT5S"})
 
     def left(self):
-        return [path for path in ("orders", "orders-events", "bills", "bills-events") if self.bus.settings(path)]
+        return [
+            path for path in ("orders", "orders-events", "bills", "bills-events") if self.server.entities.settings(path)
+        ]
 
 
 class Gcp:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
-
 import pytest
 
 from tests.support import ROOT
@@ -16,23 +13,6 @@ STACKS = [
     for file in sorted((ROOT / "infra").glob("*/Pulumi.*.yaml"))
     if (file.parent / "__main__.py").is_file()
 ]
-
-
-@pytest.fixture
-def copied(tmp_path):
-    """The repository as a program sees it, with a bundle that has nothing in it: what is deployed is tested elsewhere."""
-
-    def copy(cloud):
-        shutil.copytree(
-            ROOT / "infra" / cloud, tmp_path / "infra" / cloud, ignore=shutil.ignore_patterns(".*", "__pycache__")
-        )
-        (tmp_path / "handlers").symlink_to(ROOT / "handlers")
-        (tmp_path / "build" / "bundle").mkdir(parents=True)
-        with zipfile.ZipFile(tmp_path / "build" / "bundle" / f"{cloud}.zip", "w") as bundle:
-            bundle.writestr("nothing.py", "")
-        return tmp_path / "infra" / cloud
-
-    return copy
 
 
 def test_there_are_programs():

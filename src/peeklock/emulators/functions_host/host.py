@@ -36,6 +36,7 @@ class FunctionsHost:
     - `app`: the folder of `function_app.py` and `host.json`.
     - `servicebus`: the connection string for all triggers whose `connection` is not in `environ`.
     - `environ`: app settings, over this process's own environment; with PYTHONPATH for what the app imports from outside.
+    - `inherit`: False for an `environ` that is the worker's whole environment, of which `servicebus` is no part either.
     - `faults`: `kill`, `drop`, `delay`, `duplicate` and `lose_lock` of invocations.
     - `host`, `port`: where the settlement service listens; the worker is told the port, and 0 is a free one.
     - `grace`: seconds that running invocations have when the host stops or reloads, before the worker is killed.
@@ -49,6 +50,7 @@ class FunctionsHost:
         *,
         servicebus: str,
         environ: Mapping[str, str] | None = None,
+        inherit: bool = True,
         faults: Faults = NO_FAULTS,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -57,6 +59,7 @@ class FunctionsHost:
         self._app = Path(app).resolve()
         self._servicebus = servicebus
         self._environ = dict(environ or {})
+        self._inherit = inherit
         self._faults = faults
         self._address = f"{host}:{port}"
         self._grace = grace
@@ -129,7 +132,8 @@ class FunctionsHost:
 
     def _settings(self) -> dict[str, str]:
         own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
-        return {**os.environ, **own, **dict.fromkeys(CONNECTIONS, self._servicebus), **self._environ}
+        around = {**os.environ, **dict.fromkeys(CONNECTIONS, self._servicebus)} if self._inherit else {}
+        return {**around, **own, **self._environ}
 
     def _desk(self) -> Desk:
         return self._life.world.desk if self._life is not None else Desk()

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,9 @@ class Trigger:
     auto_complete: bool
 
 
-def host_options(app: Path) -> HostOptions:
-    """Raises ConfigError for a file that is no JSON, and for settings that are not emulated."""
+def host_options(app: Path | zipfile.Path) -> HostOptions:
+    """`app`: its folder, or its zip file. Raises ConfigError for a file that is no JSON, and for settings that are not
+    emulated."""
     path = app / "host.json"
     try:
         whole: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from peeklock.emulators.pulumi import invented
-from peeklock.emulators.pulumi.bus import Bus
 from peeklock.emulators.pulumi.kinds import Cloud, Kind, Values
 from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.config import settings_of
+from peeklock.emulators.servicebus.entities import Entities
+from peeklock.errors import ConfigError
 
 RECORDED = frozenset(
     f"azure-native:{name}"
@@ -44,13 +46,15 @@ RECORDED = frozenset(
 
 
 def cloud(emulator: ServiceBusEmulator) -> Cloud:
-    bus = Bus(emulator)
+    entities = emulator.entities
     return Cloud(
         package="azure-native",
         applied={
-            "azure-native:servicebus:Queue": _entity(bus, "Queue", "queueName", _QUEUE),
-            "azure-native:servicebus:Topic": _entity(bus, "Topic", "topicName", _TOPIC),
-            "azure-native:servicebus:Subscription": _entity(bus, "Subscription", "subscriptionName", _SUBSCRIPTION),
+            "azure-native:servicebus:Queue": _entity(entities, "Queue", "queueName", _QUEUE),
+            "azure-native:servicebus:Topic": _entity(entities, "Topic", "topicName", _TOPIC),
+            "azure-native:servicebus:Subscription": _entity(
+                entities, "Subscription", "subscriptionName", _SUBSCRIPTION
+            ),
         },
         recorded=RECORDED,
         functions={name: one for name, one in invented.FUNCTIONS.items() if name.startswith("azure-native:")},
@@ -76,7 +80,7 @@ _FIXED = frozenset({"requiresSession", "requiresDuplicateDetection", "enablePart
 _PARENTS = frozenset({"namespaceName", "resourceGroupName", "topicName"})
 
 
-def _entity(bus: Bus, kind: str, key: str, honoured: tuple[str, ...]) -> Kind:
+def _entity(entities: Entities, kind: str, key: str, honoured: tuple[str, ...]) -> Kind:
     def path(inputs: Values) -> str:
         return f"{inputs['topicName']}/Subscriptions/{inputs[key]}" if kind == "Subscription" else str(inputs[key])
 
@@ -84,26 +88,25 @@ def _entity(bus: Bus, kind: str, key: str, honoured: tuple[str, ...]) -> Kind:
         return {name[0].upper() + name[1:]: inputs[name] for name in honoured if name in inputs}
 
     def create(inputs: Values) -> tuple[str, Values]:
-        bus.add(kind, path(inputs), properties(inputs))
+        entities.add(kind, path(inputs), properties(inputs))
         type_ = f"azure-native:servicebus:{kind}"
         return invented.state(type_, inputs[key], inputs)
 
-    def read(_: str, known: Values) -> Values | None:
-        there = bus.settings(path(known))
-        if there is None:
-            return None
-        wanted = bus.wanted(kind, path(known), properties(known))
-        return _drifted(known, honoured, there, wanted)
+    def read(id_: str, known: Values) -> Values | None:
+        if key not in known:
+            raise ConfigError(f"{id_} is brought along, and is not on this machine; make it in this stack")
+        there = entities.settings(path(known))
+        return None if there is None else _drifted(known, honoured, there, settings_of(kind, properties(known)))
 
     def update(_: str, olds: Values, news: Values) -> Values:
-        bus.change(kind, path(olds), properties(news))
+        entities.change(kind, path(olds), properties(news))
         return {}
 
     return Kind(
         create=create,
         read=read,
         update=update,
-        delete=lambda _, state: bus.remove(path(state)),
+        delete=lambda _, state: entities.remove(path(state)),
         replaces=_FIXED | _PARENTS | {key},
     )
 

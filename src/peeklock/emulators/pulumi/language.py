@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
@@ -26,7 +27,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, environment: Callable[[], Mapping[str, str]]) -> None:
         self._environment = environment
         self._engine = ""
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[subprocess.Popen[Any]] = set()
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """The engine's address comes here, and not with `Run`."""
@@ -62,6 +63,26 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse()
         return language_pb2.RunResponse(error=said.strip() or f"the program ended with {process.returncode}")
 
+    def RunPlugin(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """A policy pack: in its own environment, where its PulumiPolicy.yaml names one. The first line that it prints is its
+        port; it runs until the engine is gone."""
+        folder = Path(request.info.program_directory or request.info.root_directory)
+        process = subprocess.Popen(  # noqa: S603 (the pack that was asked for)
+            [_python_of(folder, request.info.options), "-u", str(folder), *request.args],
+            cwd=folder,
+            env={**self._environment(), **_told_by_engine(request.env)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._running.add(process)
+        context.add_callback(process.kill)
+        with process:
+            for line in process.stdout or ():
+                yield language_pb2.RunPluginResponse(stdout=line)
+        self._running.discard(process)
+        yield language_pb2.RunPluginResponse(exitcode=process.wait())
+
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         self.close()
         return empty()
@@ -84,3 +105,20 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             "config": dict(request.config),
             "secrets": list(request.configSecretKeys),
         }
+
+
+def _python_of(folder: Path, options: Any) -> str:
+    """The interpreter of the virtual environment in the options, where it was made already; else this one."""
+    named = dict(options).get("virtualenv") if options else None
+    found = folder / str(named) / "bin" / "python" if named else None
+    return str(found) if found is not None and found.exists() else sys.executable
+
+
+def _told_by_engine(given: Iterable[str]) -> dict[str, str]:
+    """Project, stack and configuration; not the ports of the stand-ins."""
+    variables = dict(one.split("=", 1) for one in given if "=" in one)
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.startswith("PULUMI_") and not name.startswith("PULUMI_DEBUG_")
+    }

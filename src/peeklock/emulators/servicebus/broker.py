@@ -19,6 +19,7 @@ from peeklock.errors import ConfigError
 
 LETTERS = "/$DeadLetterQueue"
 TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
+SUBSCRIPTIONS = "/Subscriptions/"
 _PATH = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
 """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
 HOPS = 4
@@ -51,7 +52,7 @@ class Broker:
         parent = self._entities.get(topic.lower())
         if not isinstance(parent, Topic):
             raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
-        path = f"{parent.path}/Subscriptions/{name}"
+        path = f"{parent.path}{SUBSCRIPTIONS}{name}"
         if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
             raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
         self._claim(path)
@@ -70,17 +71,46 @@ class Broker:
     def _put(self, path: str, settings: Settings) -> Queue:
         """With its two dead-letter queues, which number their messages as it does."""
         numbers = itertools.count(1)
-        plain = replace(
-            settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
-            forward_to=None,
-        )  # fmt: skip
-        forwarding = replace(plain, forward_to=settings.forward_letters_to)
+        forwarding, plain = _of_letters(settings)
         letters = Queue(path + LETTERS, forwarding, self.world, numbers=numbers)
         transfer = Queue(path + TRANSFER_LETTERS, plain, self.world, numbers=numbers)
         queue = Queue(path, settings, self.world, letters=letters, transfer_letters=transfer, numbers=numbers)
         for one in (queue, letters, transfer):
             self._entities[one.path.lower()] = one
         return queue
+
+    def settings(self, path: str) -> Settings | None:
+        """None where there is no such entity."""
+        found = self._entities.get(path.lower())
+        return None if found is None else found.settings
+
+    def change(self, path: str, settings: Settings) -> None:
+        """What is in it stays, and follows the new settings from its next delivery on. Raises Refused where there is none."""
+        entity = self.find(path)
+        entity.settings = settings
+        if isinstance(entity, Queue) and entity.letters is not None and entity.transfer_letters is not None:
+            entity.letters.settings, entity.transfer_letters.settings = _of_letters(settings)
+
+    def remove(self, path: str) -> None:
+        """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
+        whole = path.lower()
+        found = self._entities.pop(whole, None)
+        self.world.gone(path)
+        if isinstance(found, Topic):
+            for one in tuple(found.subscriptions.values()):
+                self.remove(one.queue.path)
+        elif found is not None:
+            for letters in (found.letters, found.transfer_letters):
+                if letters is not None:
+                    self.remove(letters.path)
+            self._unsubscribe(whole)
+
+    def _unsubscribe(self, path: str) -> None:
+        if self._subscriptions.pop(path, None) is not None:
+            topic, _, name = path.partition(SUBSCRIPTIONS.lower())
+            parent = self._entities.get(topic)
+            if isinstance(parent, Topic):
+                del parent.subscriptions[name]
 
     def find(self, path: str) -> Queue | Topic:
         """Raises Refused where there is none."""
@@ -135,3 +165,12 @@ class Broker:
         changes = {"DeadLetterReason": refused.condition, "DeadLetterErrorDescription": refused.text}
         assert owner.transfer_letters is not None
         send_letter(message, owner.transfer_letters, changes)
+
+
+def _of_letters(settings: Settings) -> tuple[Settings, Settings]:
+    """Of an entity's dead-letter queue, and of the one for what it cannot forward."""
+    plain = replace(
+        settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
+        forward_to=None,
+    )  # fmt: skip
+    return replace(plain, forward_to=settings.forward_letters_to), plain

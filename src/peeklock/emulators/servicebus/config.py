@@ -71,17 +71,22 @@ def _listed(found: Mapping[str, Part], key: str) -> list[Part]:
     return found[key].each() if key in found else []
 
 
+def settings_of(kind: str, properties: Mapping[str, Any]) -> Settings:
+    """Those of a Queue, a Topic or a Subscription, from its Properties in the file. Raises ConfigError."""
+    return _settings(Part(dict(properties), "Properties"), kind)
+
+
 def _queue(part: Part) -> Add:
     found = part.map("Name", "Properties")
     name = part.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), _RECEIVED, duplicates=True)
+    settings = _settings(found.get("Properties"), "Queue")
     return lambda broker: broker.add_queue(name, settings)
 
 
 def _topic(part: Part) -> Iterator[Add]:
     found = part.map("Name", "Properties", "Subscriptions")
     name = part.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), _TTL, duplicates=True)
+    settings = _settings(found.get("Properties"), "Topic")
     yield lambda broker: broker.add_topic(name, settings)
     for one in _listed(found, "Subscriptions"):
         yield _subscription(name, one)
@@ -90,15 +95,16 @@ def _topic(part: Part) -> Iterator[Add]:
 def _subscription(topic: str, part: Part) -> Add:
     found = part.map("Name", "Properties", "Rules")
     name = part.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), _RECEIVED, duplicates=False)
+    settings = _settings(found.get("Properties"), "Subscription")
     rules = [_rule(one) for one in _listed(found, "Rules")] or [EVERYTHING]
     return lambda broker: broker.add_subscription(topic, name, settings, rules)
 
 
-def _settings(part: Part | None, known: Mapping[str, tuple[str, Read]], *, duplicates: bool) -> Settings:
+def _settings(part: Part | None, kind: str) -> Settings:
     if part is None:
         return Settings()
-    found = part.map(*known, *(_DUPLICATES if duplicates else ()))
+    known = _TTL if kind == "Topic" else _RECEIVED
+    found = part.map(*known, *(() if kind == "Subscription" else _DUPLICATES))
     values: dict[str, Any] = {field: read(found[key]) for key, (field, read) in known.items() if key in found}
     wanted, window = (found.get(key) for key in _DUPLICATES)
     seconds = WINDOW if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)

@@ -13,6 +13,7 @@ from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus.amqp.connection import IDLE
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.config import read
+from peeklock.emulators.servicebus.entities import Entities
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
@@ -101,7 +102,15 @@ class ServiceBusEmulator:
         except Refused as refused:
             raise ConfigError(refused.text) from refused
 
+    def _in_broker(self, act: Callable[[Broker], T]) -> T:
+        return self._call(lambda service: act(service.broker))
+
     # -- entities
+
+    @property
+    def entities(self) -> Entities:
+        """To change them while it runs."""
+        return Entities(self._in_broker)
 
     def add_queue(
         self,
@@ -168,7 +177,7 @@ class ServiceBusEmulator:
 
     def _add(self, add: Callable[[Broker], None]) -> None:
         if self._running is not None:
-            self._call(lambda service: add(service.broker))
+            self._in_broker(add)
         self._adds.append(add)
 
     # -- for tests

@@ -9,8 +9,9 @@ from peeklock.emulators.faults import Faults
 from peeklock.emulators.servicebus import settlement, wire
 from peeklock.emulators.servicebus.amqp.connection import Connection
 from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.errors import NOT_FOUND, LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
-from peeklock.emulators.servicebus.nodes import Nodes
+from peeklock.emulators.servicebus.nodes import MANAGEMENT, Nodes
 from peeklock.emulators.servicebus.world import World
 from peeklock.emulators.timeline import Timeline
 
@@ -24,6 +25,7 @@ class Service:
     def __init__(self, faults: Faults, idle: float) -> None:
         loop = asyncio.get_running_loop()
         self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults)
+        self.world.gone = self._cut
         self.broker = Broker(self.world)
         self._idle = idle
         self._nodes = Nodes(self.broker)
@@ -47,6 +49,13 @@ class Service:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
+
+    def _cut(self, path: str) -> None:
+        error = LinkError(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+        for session in [one for connection in self._connections for one in connection.sessions.values()]:
+            for link in tuple(session.links.values()):
+                if link.asked.path.lower().removesuffix(MANAGEMENT) == path.lower():
+                    session.drop(link, error)
 
     async def close(self) -> None:
         """The port is free and all connections are gone when it returns."""

@@ -28,6 +28,8 @@ class World:
     due in 30 seconds here is due in 30 seconds by their clocks, whatever was skipped before."""
     forward: Callable[[Queue, Message], None] = lambda _queue, _message: None
     """Send a message on to the entity that its queue forwards to."""
+    gone: Callable[[str], None] = lambda _path: None
+    """Cut the links to an entity that was removed."""
     seen: Counter[tuple[object, ...]] = field(default_factory=Counter[tuple[object, ...]])
 
     def now(self) -> float:

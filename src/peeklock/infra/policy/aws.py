@@ -1,0 +1,218 @@
+"""Rules for SQS, Lambda, IAM, DynamoDB and CloudWatch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from peeklock.infra.policy.rules import Found, Resource, Rule, Stack
+
+QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
+QUEUE_POLICY, MAPPING = "aws:sqs/queuePolicy:QueuePolicy", "aws:lambda/eventSourceMapping:EventSourceMapping"
+FUNCTION, LOGS = "aws:lambda/function:Function", "aws:cloudwatch/logGroup:LogGroup"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+POLICIES = ("aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy", "aws:iam/userPolicy:UserPolicy")
+
+ANYWHERE = frozenset(
+    {
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    }
+)
+"""Actions whose services have no resource to name, as far as a queue's function needs them.
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html"""
+
+VISIBILITY, RETENTION, TIMEOUT, TIMES = 30, 345_600, 3, 6
+"""AWS's defaults in seconds, and how many time-outs of the function a message is lent for.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+
+
+def _letters(stack: Stack) -> set[str]:
+    """URNs of queues that are some queue's dead-letter queue."""
+    found: set[str] = set()
+    for one in stack.of(QUEUE, REDRIVE):
+        found |= set(one.refs.get("redrivePolicy", ()))
+    return found
+
+
+def _dead_letters(stack: Stack) -> Found:
+    letters = _letters(stack)
+    for queue in stack.of(QUEUE):
+        own = "redrivePolicy" in queue.props or "redrivePolicy" in queue.refs
+        if queue.urn not in letters and not own and not stack.made_of(queue, REDRIVE, "queueUrl"):
+            yield queue, "it has no dead-letter queue: give it a redrivePolicy"
+
+
+def _wildcards(stack: Stack) -> Found:
+    for one in stack.of(*POLICIES):
+        for statement in _statements(one):
+            actions, places = _listed(statement.get("Action")), _listed(statement.get("Resource"))
+            if wide := [action for action in actions if "*" in action]:
+                yield one, f"it allows {', '.join(wide)}: list the actions"
+            elif "*" in places and (beyond := sorted(set(actions) - ANYWHERE)):
+                yield one, f"it allows {', '.join(beyond)} on *: name the resource"
+
+
+def _statements(one: Resource) -> Iterator[Mapping[str, Any]]:
+    document = one.document("policy")
+    statements = document.get("Statement", []) if isinstance(document, Mapping) else []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        if statement.get("Effect") == "Allow":
+            yield statement
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or ())
+
+
+def _encrypted(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE):
+        if queue.props.get("sqsManagedSseEnabled") is False and not queue.props.get("kmsMasterKeyId"):
+            yield queue, "its messages are not encrypted: leave sqsManagedSseEnabled=False out, or give it a key"
+
+
+def _tls(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE):
+        policies = [*stack.made_of(queue, QUEUE_POLICY, "queueUrl"), *([queue] if "policy" in queue.props else [])]
+        if not any("policy" in one.unknown or _denies_plain(one) for one in policies):
+            yield queue, "it answers without TLS: deny sqs:* in its policy where aws:SecureTransport is false"
+
+
+def _denies_plain(one: Resource) -> bool:
+    document = one.document("policy")
+    statements = document.get("Statement", []) if isinstance(document, Mapping) else []
+    return any(
+        statement.get("Effect") == "Deny"
+        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
+        for statement in statements
+    )
+
+
+def _retention(stack: Stack) -> Found:
+    for logs in stack.of(LOGS):
+        if not logs.props.get("retentionInDays") and "retentionInDays" not in logs.unknown:
+            yield logs, "it keeps logs for ever: set retentionInDays"
+    for redrive in stack.of(QUEUE, REDRIVE):
+        for queue, letters in _pairs(stack, redrive):
+            kept, longer = (one.props.get("messageRetentionSeconds", RETENTION) for one in (queue, letters))
+            if longer <= kept:
+                yield (
+                    letters,
+                    f"it keeps letters for {longer:g} s and its queue messages for {kept:g} s, counted from the same moment: raise it",
+                )
+
+
+def _pairs(stack: Stack, redrive: Resource) -> Iterator[tuple[Resource, Resource]]:
+    queues = (
+        [redrive] if redrive.type == QUEUE else [one for one in stack.of(QUEUE) if redrive.is_made_of(one, "queueUrl")]
+    )
+    for queue in queues:
+        for letters in stack.of(QUEUE):
+            if redrive.is_made_of(letters, "redrivePolicy") and letters.urn != queue.urn:
+                yield queue, letters
+
+
+def _alarms(stack: Stack) -> Found:
+    consumed = {queue.urn for queue in stack.of(QUEUE) if stack.made_of(queue, MAPPING, "eventSourceArn")}
+    for queue in stack.of(QUEUE):
+        watched = any(_watches(one, queue) for one in stack.of(ALARM))
+        if (queue.urn in consumed or queue.urn in _letters(stack)) and not watched:
+            yield queue, "no alarm watches it: make a MetricAlarm of its length or of its oldest message"
+
+
+def _watches(alarm: Resource, queue: Resource) -> bool:
+    """By the queue's name; where that is not known yet, by what the alarm is made of."""
+    name = queue.props.get("name")
+    return alarm.mentions(name) if name and not alarm.unknown else alarm.is_made_of(queue)
+
+
+def _timeouts(stack: Stack) -> Found:
+    for mapping in stack.of(MAPPING):
+        window = mapping.props.get("maximumBatchingWindowInSeconds") or 0
+        for queue in (one for one in stack.of(QUEUE) if mapping.is_made_of(one, "eventSourceArn")):
+            for function in (one for one in stack.of(FUNCTION) if mapping.is_made_of(one, "functionName")):
+                least = TIMES * function.props.get("timeout", TIMEOUT) + window
+                if queue.props.get("visibilityTimeoutSeconds", VISIBILITY) < least:
+                    yield (
+                        queue,
+                        f"its messages come back while {function.name} may still try: raise visibilityTimeoutSeconds to {least}",
+                    )
+
+
+def _partial(stack: Stack) -> Found:
+    for mapping in stack.of(MAPPING):
+        polls = any(mapping.is_made_of(one, "eventSourceArn") for one in stack.of(QUEUE))
+        if polls and "ReportBatchItemFailures" not in (mapping.props.get("functionResponseTypes") or ()):
+            yield (
+                mapping,
+                "one failure brings its whole batch back: add ReportBatchItemFailures to functionResponseTypes",
+            )
+
+
+SQS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide"
+LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg"
+
+RULES = (
+    Rule(
+        name="aws-dead-letters",
+        cloud="aws",
+        why="without a dead-letter queue a message that always fails comes back until it expires, and is lost then",
+        source=f"{SQS}/sqs-dead-letter-queues.html",
+        check=_dead_letters,
+    ),
+    Rule(
+        name="aws-no-wildcards",
+        cloud="aws",
+        why="an identity may do what its consumer does, and on what it works with",
+        source="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
+        check=_wildcards,
+    ),
+    Rule(
+        name="aws-encrypted",
+        cloud="aws",
+        why="messages are encrypted where they lie, which costs nothing",
+        source=f"{SQS}/sqs-configure-sqs-sse-queue.html",
+        check=_encrypted,
+    ),
+    Rule(
+        name="aws-tls-only",
+        cloud="aws",
+        why="SQS takes plain HTTP unless a queue's policy denies it",
+        source=f"{SQS}/sqs-security-best-practices.html",
+        check=_tls,
+    ),
+    Rule(
+        name="aws-retention",
+        cloud="aws",
+        why="a letter keeps the time at which its message was sent, and expires by it; logs are kept for ever unless told otherwise",
+        source=f"{SQS}/sqs-dead-letter-queues.html",
+        check=_retention,
+    ),
+    Rule(
+        name="aws-alarms",
+        cloud="aws",
+        why="a queue that stands still, and a letter, tell nobody by themselves",
+        source=f"{SQS}/sqs-monitoring-using-cloudwatch.html",
+        check=_alarms,
+    ),
+    Rule(
+        name="aws-timeouts",
+        cloud="aws",
+        why="a throttled event is tried again while its messages are still lent: six time-outs of the function, and the window",
+        source=f"{LAMBDA}/services-sqs-configure.html",
+        check=_timeouts,
+    ),
+    Rule(
+        name="aws-partial-failures",
+        cloud="aws",
+        why="without them a batch with one failure comes back whole",
+        source=f"{LAMBDA}/services-sqs-errorhandling.html",
+        check=_partial,
+    ),
+)

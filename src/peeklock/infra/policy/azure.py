@@ -1,0 +1,181 @@
+"""Rules for Service Bus, Functions, storage and role assignments."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from peeklock.infra.policy.rules import Found, Resource, Rule, Stack
+
+QUEUE, SUBSCRIPTION = "azure-native:servicebus:Queue", "azure-native:servicebus:Subscription"
+NAMESPACE, ASSIGNMENT = "azure-native:servicebus:Namespace", "azure-native:authorization:RoleAssignment"
+APP, STORAGE = "azure-native:web:WebApp", "azure-native:storage:StorageAccount"
+WORKSPACE = "azure-native:operationalinsights:Workspace"
+ALERTS = ("azure-native:monitor:MetricAlert", "azure-native:monitor:ScheduledQueryRule")
+
+BROAD = {
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
+    "090c5cfd-751d-490a-894a-3ce6f1109419": "Azure Service Bus Data Owner",
+}
+"""Roles by their ids. https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
+
+SHORTEST = 60
+"""Seconds: a lock's default, and the least after which a host's renewal is still in time."""
+
+_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+
+
+def seconds(text: Any) -> float | None:
+    """Of an ISO 8601 duration, as ARM writes one; None for anything else."""
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        return None
+    days, hours, minutes, rest = (float(one or 0) for one in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def _dead_letters(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE, SUBSCRIPTION):
+        life = seconds(queue.props.get("defaultMessageTimeToLive"))
+        expires = life is not None and life < 10_000 * 86_400
+        if expires and not queue.props.get("deadLetteringOnMessageExpiration"):
+            yield queue, "what expires in it is lost: set deadLetteringOnMessageExpiration"
+
+
+def _wildcards(stack: Stack) -> Found:
+    for one in stack.of(ASSIGNMENT):
+        role = str(one.props.get("roleDefinitionId", "")).rpartition("/")[2].lower()
+        if role in BROAD:
+            yield one, f"{BROAD[role]} may do all there is: give a role for data, on one resource"
+        elif _is_wide(one.props.get("scope")):
+            yield (
+                one,
+                f"it is granted on {one.props['scope']}, and all that is in it: give the resource's id as its scope",
+            )
+
+
+def _is_wide(scope: Any) -> bool:
+    """A subscription, a management group or a resource group."""
+    if not isinstance(scope, str):
+        return False
+    words = scope.strip("/").split("/")
+    return (words[0] == "subscriptions" and len(words) in (2, 4)) or "managementGroups" in words
+
+
+def _no_keys(stack: Stack) -> Found:
+    for one in stack.of(NAMESPACE):
+        if one.props.get("disableLocalAuth") is not True and "disableLocalAuth" not in one.unknown:
+            yield one, "who has its key may do anything: set disableLocalAuth, and connect by identity"
+    for one in stack.of(STORAGE):
+        if one.props.get("allowBlobPublicAccess") is True:
+            yield one, "anybody may read its blobs: leave allowBlobPublicAccess out"
+
+
+def _tls(stack: Stack) -> Found:
+    for one in stack.of(NAMESPACE, STORAGE):
+        if str(one.props.get("minimumTlsVersion")) not in ("1.2", "1.3", "TLS1_2", "TLS1_3"):
+            yield one, "it takes old TLS: set minimumTlsVersion to 1.2 (TLS1_2 for storage)"
+    for one in stack.of(STORAGE):
+        if one.props.get("enableHttpsTrafficOnly") is False:
+            yield one, "it takes plain HTTP: leave enableHttpsTrafficOnly=False out"
+    for one in stack.of(APP):
+        if one.props.get("httpsOnly") is not True:
+            yield one, "it answers without TLS: set httpsOnly"
+
+
+def _retention(stack: Stack) -> Found:
+    for one in stack.of(WORKSPACE):
+        if not one.props.get("retentionInDays"):
+            yield one, "how long it keeps logs is not said: set retentionInDays"
+    for queue in stack.of(QUEUE):
+        for letters in stack.of(QUEUE):
+            if queue.is_made_of(letters, "forwardDeadLetteredMessagesTo") and _lives(letters) < _lives(queue):
+                yield letters, f"its letters expire before {queue.name}'s messages: raise defaultMessageTimeToLive"
+
+
+def _lives(queue: Resource) -> float:
+    life = seconds(queue.props.get("defaultMessageTimeToLive"))
+    return float("inf") if life is None else life
+
+
+def _alarms(stack: Stack) -> Found:
+    alerts = list(stack.of(*ALERTS))
+    for queue in stack.of(QUEUE):
+        name = queue.props.get("queueName")
+        if name and not any(one.mentions(str(name)) or one.is_made_of(queue) for one in alerts):
+            yield queue, "no alert watches it: make a MetricAlert of its ActiveMessages"
+
+
+def _timeouts(stack: Stack) -> Found:
+    """By what peeklock's functions are told; of other functions nothing is known here."""
+    locks = {str(one["name"]): one.get("value") for app in stack.of(APP) for one in _settings(app)}
+    for queue in stack.of(QUEUE):
+        variable = f"PEEKLOCK_{re.sub('[^A-Za-z0-9]', '_', str(queue.props.get('queueName'))).upper()}_LOCK"
+        limit, lock = locks.get(variable), seconds(queue.props.get("lockDuration"))
+        if limit is not None and lock is not None and lock < min(float(limit), SHORTEST):
+            yield (
+                queue,
+                f"its lock of {lock:g} s ends before anybody renews it: raise lockDuration to {min(float(limit), SHORTEST):g} s",
+            )
+
+
+def _settings(app: Resource) -> list[Any]:
+    return list(app.props.get("siteConfig", {}).get("appSettings") or ())
+
+
+BUS = "https://learn.microsoft.com/azure/service-bus-messaging"
+
+RULES = (
+    Rule(
+        name="azure-dead-letters",
+        cloud="azure",
+        why="a message that expires becomes a letter only where that is switched on",
+        source=f"{BUS}/service-bus-dead-letter-queues",
+        check=_dead_letters,
+    ),
+    Rule(
+        name="azure-no-wildcards",
+        cloud="azure",
+        why="an identity may do what its consumer does, and on what it works with",
+        source="https://learn.microsoft.com/azure/role-based-access-control/best-practices",
+        check=_wildcards,
+    ),
+    Rule(
+        name="azure-no-keys",
+        cloud="azure",
+        why="a key is a password that everybody shares and nobody changes",
+        source=f"{BUS}/disable-local-authentication",
+        check=_no_keys,
+    ),
+    Rule(
+        name="azure-tls-only",
+        cloud="azure",
+        why="nothing is said in plain text, nor by a protocol that is broken",
+        source=f"{BUS}/transport-layer-security-configure-minimum-version",
+        check=_tls,
+    ),
+    Rule(
+        name="azure-retention",
+        cloud="azure",
+        why="a letter is there for longer than its message was; logs end on a day that somebody chose",
+        source="https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure",
+        check=_retention,
+    ),
+    Rule(
+        name="azure-alarms",
+        cloud="azure",
+        why="a queue that stands still, and a letter, tell nobody by themselves",
+        source=f"{BUS}/monitor-service-bus-reference",
+        check=_alarms,
+    ),
+    Rule(
+        name="azure-timeouts",
+        cloud="azure",
+        why="a lock that ends while a message is handled has it handled twice",
+        source=f"{BUS}/message-transfers-locks-settlement",
+        check=_timeouts,
+    ),
+)

@@ -1,0 +1,166 @@
+"""Rules for Cloud Tasks, functions, Pub/Sub, storage and IAM."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from peeklock.infra.policy.rules import Found, Rule, Stack
+
+QUEUE, SUBSCRIPTION = "gcp:cloudtasks/queue:Queue", "gcp:pubsub/subscription:Subscription"
+FUNCTION, POLICY = "gcp:cloudfunctionsv2/function:Function", "gcp:monitoring/alertPolicy:AlertPolicy"
+BUCKET, PROJECT = "gcp:storage/bucket:Bucket", "gcp:projects/iAMMember:IAMMember"
+
+BASIC = ("roles/owner", "roles/editor", "roles/viewer")
+ANYBODY = ("allUsers", "allAuthenticatedUsers")
+WHOLE = frozenset({"roles/cloudbuild.builds.builder", "roles/logging.logWriter", "roles/monitoring.metricWriter"})
+"""Roles that are granted on a project, as their services have no smaller thing to name."""
+
+FOR_EVER = -1
+
+
+def _dead_letters(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE):
+        retries = queue.props.get("retryConfig", {})
+        if "retryConfig" not in queue.unknown and retries.get("maxAttempts") != FOR_EVER:
+            yield (
+                queue,
+                "a task out of attempts is deleted: set retryConfig.maxAttempts to -1, and count attempts in the code",
+            )
+        elif str(retries.get("maxRetryDuration", "0s")) not in ("", "0s"):
+            yield queue, "a task is deleted when its time is up: leave retryConfig.maxRetryDuration out"
+    for one in stack.of(SUBSCRIPTION):
+        if one.props.get("pushConfig") and not one.props.get("deadLetterPolicy"):
+            yield one, "a message that always fails comes back until it expires: give it a deadLetterPolicy"
+
+
+def _wildcards(stack: Stack) -> Found:
+    for one in stack.resources:
+        role, who = one.props.get("role"), one.props.get("member")
+        if not one.type.endswith("Member") or not isinstance(role, str):
+            continue
+        if role in BASIC or role.endswith(".admin"):
+            yield one, f"{role} may do all there is: give the role for what is done"
+        elif who in ANYBODY:
+            yield one, f"{who} is anybody: name an account"
+        elif one.type == PROJECT and role not in WHOLE and not one.props.get("condition"):
+            yield one, f"{role} holds in the whole project: grant it on one resource, or on a condition"
+
+
+def _encrypted(stack: Stack) -> Found:
+    for one in stack.of(BUCKET):
+        if one.props.get("publicAccessPrevention") != "enforced" or not one.props.get("uniformBucketLevelAccess"):
+            yield (
+                one,
+                "an object in it may be made public: enforce publicAccessPrevention, with uniformBucketLevelAccess",
+            )
+
+
+def _tls(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE):
+        target = queue.props.get("httpTarget")
+        if not target or "httpTarget" in queue.unknown:
+            continue
+        if target.get("uriOverride", {}).get("scheme") == "HTTP":
+            yield queue, "it sends in plain text: set httpTarget.uriOverride.scheme to HTTPS"
+        if not target.get("oidcToken") and not target.get("oauthToken"):
+            yield queue, "what it calls cannot tell who calls: give httpTarget an oidcToken"
+
+
+def _retention(stack: Stack) -> Found:
+    for one in stack.of(SUBSCRIPTION):
+        if not one.props.get("pushConfig") and one.props.get("expirationPolicy", {}).get("ttl") != "":
+            yield one, 'it is deleted when nobody looks into it for 31 days: set expirationPolicy.ttl to ""'
+
+
+def _alarms(stack: Stack) -> Found:
+    policies = list(stack.of(POLICY))
+    for one in stack.of(QUEUE, SUBSCRIPTION):
+        name = one.props.get("name")
+        if name and not any(policy.mentions(str(name)) or policy.is_made_of(one) for policy in policies):
+            yield one, "no alert policy watches it: make one of its depth, or of its undelivered messages"
+
+
+def _timeouts(stack: Stack) -> Found:
+    """By what peeklock's functions are told; of other functions nothing is known here."""
+    for function in stack.of(FUNCTION):
+        service = function.props.get("serviceConfig", {})
+        variables, limit = service.get("environmentVariables", {}), float(service.get("timeoutSeconds", 60))
+        for name, value in sorted(variables.items()):
+            if re.fullmatch("PEEKLOCK_.*_LOCK", name) and float(value) > limit:
+                yield (
+                    function,
+                    f"it is killed after {limit:g} s and thinks it has {value}: raise timeoutSeconds, or lower {name}",
+                )
+            waits = _deadline(value)
+            if waits is not None and name in _own(variables) and waits <= limit:
+                yield (
+                    function,
+                    f"Cloud Tasks calls again after {waits:g} s while it may run for {limit:g}: raise deadline= in {name}",
+                )
+
+
+def _deadline(value: Any) -> float | None:
+    """Of a queue's address."""
+    parts = urlsplit(str(value))
+    told = parse_qs(parts.query).get("deadline") if parts.scheme == "cloudtasks" else None
+    return float(told[-1]) if told else None
+
+
+def _own(variables: Any) -> set[str]:
+    """Addresses of the queues that the function consumes: those of which it knows the lock."""
+    return {f"{name.removesuffix('_LOCK')}_URL" for name in variables if name.endswith("_LOCK")}
+
+
+RULES = (
+    Rule(
+        name="gcp-dead-letters",
+        cloud="gcp",
+        why="Cloud Tasks has no dead letters: a task out of attempts or of time is deleted",
+        source="https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues",
+        check=_dead_letters,
+    ),
+    Rule(
+        name="gcp-no-wildcards",
+        cloud="gcp",
+        why="an account may do what its consumer does, and on what it works with",
+        source="https://cloud.google.com/iam/docs/using-iam-securely#least_privilege",
+        check=_wildcards,
+    ),
+    Rule(
+        name="gcp-not-public",
+        cloud="gcp",
+        why="code and data are nobody else's; Google encrypts them where they lie",
+        source="https://cloud.google.com/storage/docs/public-access-prevention",
+        check=_encrypted,
+    ),
+    Rule(
+        name="gcp-tls-only",
+        cloud="gcp",
+        why="a task and its token go over TLS, and a function lets in its own queue only",
+        source="https://cloud.google.com/tasks/docs/creating-http-target-tasks",
+        check=_tls,
+    ),
+    Rule(
+        name="gcp-retention",
+        cloud="gcp",
+        why="a subscription that nobody reads for 31 days is deleted with its letters, unless told otherwise",
+        source="https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period",
+        check=_retention,
+    ),
+    Rule(
+        name="gcp-alarms",
+        cloud="gcp",
+        why="a queue that stands still, and a letter, tell nobody by themselves",
+        source="https://cloud.google.com/tasks/docs/monitor",
+        check=_alarms,
+    ),
+    Rule(
+        name="gcp-timeouts",
+        cloud="gcp",
+        why="a task is dispatched again when its deadline passes, while its first run goes on",
+        source="https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks",
+        check=_timeouts,
+    ),
+)

@@ -1,0 +1,251 @@
+"""Function apps as the engine's state has them, recorded from infra/azure; and what reaches their processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from handlers.orders.queue import ORDERS, RECEIPTS
+from peeklock.dev.deployed.azure import NOWHERE, AzureDeployed
+from peeklock.dev.deployed.place import Here
+from peeklock.errors import ConfigError
+from peeklock.infra.azure import package
+from peeklock.infra.options import Capacity
+from peeklock.infra.settings import azure as settings
+from tests.support import ROOT
+
+STATE = Path(__file__).with_name("azure_state.json")
+"""`pulumi stack export` of the stack dev, of the types that matter here, and without inputs that nothing here reads."""
+
+CANARIES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AZURE_CLIENT_SECRET",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "PEEKLOCK_SERVICEBUS",
+    "AzureWebJobsServiceBus",
+)
+
+
+class Stack:
+    """A recorded state that a test may change, with its packages, and a place to run it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.resources = json.loads(STATE.read_text())
+        self.program, self.code, self.state = folder / "infra/azure", folder / "code", folder / "state"
+        self.packages = folder / "build/bundle"
+        for one in (self.program, self.code, self.state, self.packages):
+            one.mkdir(parents=True)
+        self.lines: list[str] = []
+        self.printed = threading.Condition()
+        self.package(ORDERS, "handlers.orders.charge.charge", Capacity(batch=1, parallel=4))
+        self.package(RECEIPTS, "handlers.orders.receipts.write_receipts", Capacity(batch=10))
+        here = Here(code=self.code, state=self.state, on_line=self._line)
+        self.deployed = AzureDeployed(here, self.program)
+
+    def _line(self, _, line):
+        with self.printed:
+            self.lines.append(line)
+            self.printed.notify_all()
+
+    def until(self, holds):
+        with self.printed:
+            assert self.printed.wait_for(lambda: any(map(holds, self.lines)), 60), self.lines
+            return next(filter(holds, self.lines))
+
+    def package(self, queue, handler, capacity):
+        """As the program renders it."""
+        self.zipped(queue.name, package.rendered(queue, handler, settings.of(queue, capacity)))
+
+    def zipped(self, name, files):
+        with zipfile.ZipFile(self.packages / f"azure-{name}.zip", "w") as made:
+            for file, text in files.items():
+                made.writestr(file, text)
+
+    def inputs(self, type_, name):
+        return next(
+            one["inputs"]
+            for one in self.resources
+            if one["type"].endswith(f":{type_}") and f"::shop-{name}" in one["urn"]
+        )
+
+    def set(self, name, variable, value):
+        """An app setting."""
+        told = self.inputs("WebApp", name)["siteConfig"]["appSettings"]
+        told[:] = [*(one for one in told if one["name"] != variable), {"name": variable, "value": value}]
+
+    def drop(self, type_):
+        self.resources = [one for one in self.resources if not one["type"].endswith(f":{type_}")]
+
+    def functions(self):
+        return self.deployed.functions(self.resources)
+
+
+@pytest.fixture
+def stack(tmp_path):
+    made = Stack(tmp_path)
+    yield made
+    made.deployed.close()
+
+
+def test_functions(stack):
+    """Numbers are those of the packages' host.json; of the environment only what leads elsewhere is changed."""
+    orders, receipts = stack.functions()
+    assert (orders.name, orders.entry) == ("shop-orders-55b2264", "handlers.orders.charge.charge")
+    assert (receipts.name, receipts.entry) == ("shop-receipts-0e9f4aa", "handlers.orders.receipts.write_receipts")
+    assert (orders.timeout, orders.batch, orders.concurrency) == (55, 1, 4)
+    assert (receipts.timeout, receipts.batch, receipts.concurrency) == (125, 10, 1)
+    assert orders.consuming
+    told = stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"]
+    assert orders.environment == {one["name"]: one["value"] for one in told}
+    assert orders.changed == {
+        "PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string,
+        "PEEKLOCK_STORE": f"sqlite://{stack.state}/shophost-ae16a23-leases.db",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": NOWHERE,
+    }
+    assert receipts.changed["PEEKLOCK_STORE"] == orders.changed["PEEKLOCK_STORE"], "they share a table"
+
+
+def test_a_function_that_is_switched_off(stack):
+    stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", "true")
+    assert [one.consuming for one in stack.functions()] == [True, False]
+
+
+def test_what_may_be_missing(stack):
+    """An app with another file than the rendered, without a store, telemetry and a namespace; a connection string of its own
+    is changed as well."""
+    stack.zipped("orders", {"function_app.py": "import azure.functions\n", "host.json": "{}"})
+    stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"] = [
+        {"name": "MINE", "value": "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"},
+    ]
+    orders = stack.functions()[0]
+    assert orders.entry == "function_app.py"
+    assert orders.timeout == float("inf")
+    assert orders.changed == {"MINE": stack.deployed.emulator.connection_string}
+
+
+def test_resources_that_are_no_functions(stack):
+    """A site, an app that the program only looks up, one about to be deleted, a blob of a text, another deployment."""
+    site, external, deleted, text, other = (
+        next(dict(one) for one in stack.resources if one["type"].endswith(f":{type_}"))
+        for type_ in ("WebApp", "WebApp", "WebApp", "Blob", "Deployment")
+    )
+    site["inputs"] = {"name": "site", "kind": "app,linux"}
+    external |= {"external": True, "inputs": {}}
+    deleted["delete"] = True
+    text["inputs"] = {**text["inputs"], "source": {"text": "hello"}}
+    other["inputs"] = {"properties": {"mode": "Incremental", "templateLink": {"uri": "https://x"}}}
+    before = stack.functions()
+    stack.resources = [site, external, deleted, text, other, *stack.resources]
+    assert stack.functions() == before
+
+
+def _another_runtime(stack):
+    stack.inputs("WebApp", "orders")["functionAppConfig"]["runtime"] = {"name": "node", "version": "22"}
+
+
+def _another_store(stack):
+    stack.set("receipts", "PEEKLOCK_STORE", "redis://cache.example.com:6379")
+
+
+def _another_package(stack):
+    stack.inputs("Blob", "orders")["blobName"] = "other.zip"
+
+
+def _no_package(stack):
+    (stack.packages / "azure-orders.zip").unlink()
+
+
+def _a_broken_package(stack):
+    (stack.packages / "azure-orders.zip").write_bytes(b"no zip file")
+
+
+def _half_a_package(stack):
+    stack.zipped("orders", {"function_app.py": ""})
+
+
+def _no_deployment(stack):
+    stack.drop("Deployment")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_another_runtime, "'shop-orders-55b2264' has the runtime 'node'.* leave it out of this stack"),
+        (_another_store, "'shop-receipts-0e9f4aa': PEEKLOCK_STORE='redis://.* give this stack a table"),
+        (_another_package, "is no file that this program uploads; make it with App.consumer"),
+        (_no_package, r"azure-orders\.zip.*run `pulumi up` again"),
+        (_a_broken_package, "not a zip file; run `pulumi up` again"),
+        (_half_a_package, r"no host\.json in .*azure-orders\.zip"),
+        (_no_deployment, "has no package deployed to it; make it with App.consumer"),
+    ],
+)
+def test_what_cannot_run_here(stack, change, said):
+    change(stack)
+    with pytest.raises(ConfigError, match=said):
+        stack.functions()
+
+
+APP = """
+import json, os
+import azure.functions as func
+app = func.FunctionApp()
+import local
+
+@app.service_bus_queue_trigger(arg_name="message", queue_name="orders", connection="PEEKLOCK_SERVICEBUS")
+def charge(message: func.ServiceBusMessage) -> None:
+    ...
+
+print("seen " + json.dumps({"environment": dict(os.environ), "local": local.__file__, "pid": os.getpid()}), flush=True)
+"""
+
+
+def seen(line):
+    return line.startswith("seen ")
+
+
+def test_the_environment_of_a_process(stack, monkeypatch):
+    """What it was given, the program's, what is changed, and nothing of this process; the code is that of `here`, and then
+    its packages."""
+    for name in CANARIES:
+        monkeypatch.setenv(name, "canary")
+    stack.deployed.open()
+    stack.deployed.emulator.add_queue("orders")
+    (stack.code / "local.py").write_text("")
+    (stack.code / ".python_packages/lib/site-packages").mkdir(parents=True)
+    stack.zipped("orders", {"function_app.py": APP, "host.json": '{"version": "2.0"}'})
+    stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", "true")  # it has no code here
+    base = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT / "src"),
+        "PEEKLOCK_FOLLOW": "127.0.0.1:9",
+        "LC_ALL": "C.UTF-8",
+    }
+    stack.deployed.serve(stack.resources, base)
+    told = json.loads(stack.until(seen).removeprefix("seen "))
+    orders = stack.functions()[0]
+    own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
+    places = [stack.code, stack.code / ".python_packages/lib/site-packages", base["PYTHONPATH"]]
+    path = {"PYTHONPATH": os.pathsep.join(map(str, places))}
+    assert told["environment"] == {**base, **own, **orders.environment, **orders.changed, **path}
+    assert "canary" not in told["environment"].values()
+    assert told["local"] == str(stack.code / "local.py")
+    assert stack.deployed.variables() == {"PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string}
+
+
+def test_where_one_does_not_start_none_runs(stack):
+    """The first runs already when the second fails."""
+    stack.deployed.open()
+    stack.deployed.emulator.add_queue("orders")
+    (stack.code / "local.py").write_text("")
+    stack.zipped("orders", {"function_app.py": APP, "host.json": "{}"})
+    stack.zipped("receipts", {"function_app.py": "raise OSError('broken')", "host.json": "{}"})
+    with pytest.raises(ConfigError, match="broken"):
+        stack.deployed.serve(stack.resources, {"PATH": os.environ["PATH"]})
+    pid = json.loads(stack.until(seen).removeprefix("seen "))["pid"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -1,0 +1,138 @@
+"""Each rule over the recorded programs, and over the same with one thing wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from peeklock.infra.policy import RULES, Resource, aws, azure, gcp, violations
+from tests.infra.running import STACKS, program
+
+CLOUDS = ("aws", "azure", "gcp")
+
+
+@cache
+def resources(cloud: str, stack: str, *, preview: bool = False) -> tuple[Resource, ...]:
+    """As a policy pack is given them."""
+    with TemporaryDirectory() as folder:
+        recorded = program(cloud, Path(folder), stack, preview=preview)
+    return tuple(
+        Resource(
+            type=one.type,
+            name=one.name,
+            urn=one.urn,
+            props={"name": one.name, **one.inputs},  # as providers name what has no name
+            refs=one.property_dependencies,
+        )
+        for one in recorded.registrations
+    )
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_programs_break_none(cloud, stack):
+    """On any stack."""
+    assert [str(one) for one in violations(resources(cloud, stack))] == []
+
+
+def without(*names: str) -> Callable[[Resource], Resource]:
+    """Props and what they are made of."""
+    return lambda one: replace(
+        one,
+        props={key: value for key, value in one.props.items() if key not in names},
+        refs={key: value for key, value in one.refs.items() if key not in names},
+    )
+
+
+def having(**props: Any) -> Callable[[Resource], Resource]:
+    return lambda one: replace(one, props={**one.props, **props})
+
+
+def within(name: str, **inner: Any) -> Callable[[Resource], Resource]:
+    return lambda one: replace(one, props={**one.props, name: {**one.props[name], **inner}})
+
+
+GONE = None
+"""The resource is left out."""
+
+WIDE = json.dumps({"Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "arn:q"}})
+ANYWHERE = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Action": ["sqs:SendMessage", "xray:PutTraceSegments"], "Resource": "*"}]}
+)
+SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-000000000000"
+OWNER = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions/8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
+
+PLANTED: list[tuple[str, str, str, Callable[[Resource], Resource] | None, str]] = [
+    (aws.REDRIVE, "shop-orders-redrive", "aws-dead-letters", GONE, "shop-orders .* has no dead-letter queue"),
+    ("aws:iam/rolePolicy:RolePolicy", "shop-orders-may", "aws-no-wildcards", having(policy=WIDE), r"allows sqs:\*: list"),
+    ("aws:iam/rolePolicy:RolePolicy", "shop-orders-may", "aws-no-wildcards", having(policy=ANYWHERE), r"sqs:SendMessage on \*"),
+    (aws.QUEUE, "shop-orders", "aws-encrypted", having(sqsManagedSseEnabled=False), "are not encrypted"),
+    (aws.QUEUE_POLICY, "shop-orders-tls", "aws-tls-only", GONE, "shop-orders .* answers without TLS"),
+    (aws.QUEUE_POLICY, "shop-orders-tls", "aws-tls-only", having(policy="{}"), "answers without TLS"),
+    (aws.LOGS, "shop-orders-logs", "aws-retention", without("retentionInDays"), "keeps logs for ever"),
+    (aws.QUEUE, "shop-orders-letters", "aws-retention", without("messageRetentionSeconds"), "for 345600 s and .* for 604800 s"),
+    (aws.ALARM, "shop-orders-alarm-letters", "aws-alarms", GONE, "shop-orders-letters .* no alarm watches it"),
+    (aws.QUEUE, "shop-orders", "aws-timeouts", without("visibilityTimeoutSeconds"), "raise visibilityTimeoutSeconds to 1830"),
+    (aws.FUNCTION, "shop-orders", "aws-timeouts", having(timeout=900), "raise visibilityTimeoutSeconds to 5400"),
+    (aws.MAPPING, "shop-orders-mapping", "aws-partial-failures", having(functionResponseTypes=[]), "brings its whole batch"),
+    (azure.QUEUE, "shop-orders", "azure-dead-letters", without("deadLetteringOnMessageExpiration"), "what expires in it is lost"),
+    (azure.ASSIGNMENT, "shop-orders-may-receive", "azure-no-wildcards", having(roleDefinitionId=OWNER), "Owner may do all"),
+    (azure.ASSIGNMENT, "shop-orders-may-receive", "azure-no-wildcards", having(scope=SUBSCRIPTION), "give the resource's id"),
+    (azure.ASSIGNMENT, "shop-orders-may-receive", "azure-no-wildcards", having(scope=f"{SUBSCRIPTION}/resourceGroups/shop"), "give the resource's id"),
+    (azure.NAMESPACE, "shop-bus", "azure-no-keys", without("disableLocalAuth"), "set disableLocalAuth"),
+    (azure.STORAGE, "shophost", "azure-no-keys", having(allowBlobPublicAccess=True), "anybody may read its blobs"),
+    (azure.NAMESPACE, "shop-bus", "azure-tls-only", having(minimumTlsVersion="1.0"), "takes old TLS"),
+    (azure.STORAGE, "shophost", "azure-tls-only", without("minimumTlsVersion"), "takes old TLS"),
+    (azure.STORAGE, "shophost", "azure-tls-only", having(enableHttpsTrafficOnly=False), "takes plain HTTP"),
+    (azure.APP, "shop-orders", "azure-tls-only", without("httpsOnly"), "set httpsOnly"),
+    (azure.WORKSPACE, "shop-logs", "azure-retention", without("retentionInDays"), "set retentionInDays"),
+    (azure.QUEUE, "shop-orders-letters", "azure-retention", having(defaultMessageTimeToLive="P1DT1H1M1.5S", deadLetteringOnMessageExpiration=True), "expire before shop-orders's"),
+    (azure.ALERTS[0], "shop-orders-alarm-letters", "azure-alarms", GONE, "shop-orders-letters .* no alert watches it"),
+    (azure.QUEUE, "shop-orders", "azure-timeouts", having(lockDuration="PT30S"), r"raise lockDuration to \d+ s"),
+    (gcp.QUEUE, "shop-orders", "gcp-dead-letters", without("retryConfig"), "set retryConfig.maxAttempts to -1"),
+    (gcp.QUEUE, "shop-orders", "gcp-dead-letters", within("retryConfig", maxRetryDuration="60s"), "deleted when its time is up"),
+    (gcp.SUBSCRIPTION, "shop-orders-letters", "gcp-dead-letters", having(pushConfig={"pushEndpoint": "https://x"}), "give it a deadLetterPolicy"),
+    ("gcp:cloudtasks/queueIamMember:QueueIamMember", "shop-orders-may-delay", "gcp-no-wildcards", having(role="roles/cloudtasks.admin"), "may do all there is"),
+    ("gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "shop-orders-may-be-called", "gcp-no-wildcards", having(member="allUsers"), "allUsers is anybody"),
+    (gcp.PROJECT, "shop-orders-may-remember", "gcp-no-wildcards", without("condition"), "holds in the whole project"),
+    (gcp.BUCKET, "shop-code", "gcp-not-public", without("publicAccessPrevention"), "may be made public"),
+    (gcp.QUEUE, "shop-orders", "gcp-tls-only", within("httpTarget", uriOverride={"scheme": "HTTP"}), "sends in plain text"),
+    (gcp.QUEUE, "shop-orders", "gcp-tls-only", within("httpTarget", oidcToken=None), "give httpTarget an oidcToken"),
+    (gcp.SUBSCRIPTION, "shop-orders-letters", "gcp-retention", without("expirationPolicy"), "set expirationPolicy.ttl"),
+    (gcp.POLICY, "shop-orders-alarm-letters", "gcp-alarms", GONE, "no alert policy watches it"),
+    (gcp.FUNCTION, "shop-orders", "gcp-timeouts", within("serviceConfig", timeoutSeconds=34), "is killed after 34 s"),
+    (gcp.FUNCTION, "shop-orders", "gcp-timeouts", within("serviceConfig", timeoutSeconds=40), "calls again after 40 s"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "name", "rule", "change", "fix"), PLANTED)
+def test_a_planted_error_is_found(type_, name, rule, change, fix):
+    """By its rule and no other, with what to do."""
+    given = resources(rule.partition("-")[0], "dev")
+    (wrong,) = [one for one in given if (one.type, one.name) == (type_, name)]
+    others = [one for one in given if one is not wrong]
+    found = violations(others if change is None else [*others, change(wrong)])
+    assert {one.rule.name for one in found} == {rule}
+    assert any(re.search(fix, str(one)) for one in found), [str(one) for one in found]
+
+
+def test_every_rule_has_a_planted_error():
+    """Or it may be one that cannot fail."""
+    assert {rule for _, _, rule, _, _ in PLANTED} == {rule.name for rule in RULES}
+
+
+def test_every_rule_says_why_and_whence():
+    """In one sentence each."""
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert rule.name.startswith(f"{rule.cloud}-")
+        assert rule.source.startswith("https://")
+        assert rule.why
