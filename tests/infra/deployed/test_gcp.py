@@ -113,7 +113,8 @@ class World:
     def mend(self) -> None:
         """Make what was deleted again: as soon as its name is free, the program is applied."""
         self.tasks.advance(NAME_IS_FREE)
-        assert self.engine.refresh("dev").of("delete") == ["shop-receipts"]
+        gone = self.engine.refresh("dev", "--target", "**gcp:cloudtasks/queue:Queue::shop-receipts")
+        assert gone.of("delete") == ["shop-receipts"]
         self.up()
 
 
@@ -145,11 +146,12 @@ def test_done(world: World) -> None:
 def test_retried(world: World) -> None:
     """It fails while the receipts' queue is gone, and succeeds when it is there again."""
     world.client.delete_queue(name=world.receipts)
-    world.client.pause_queue(name=world.orders)  # or it is out of attempts before all is mended; `up` resumes it
+    world.client.pause_queue(name=world.orders)  # or it is out of attempts before all is mended
     world.send("o-retried")
     world.client.run_task(name=f"{world.orders}/tasks/{task_id('o-retried')}")
     failed = world.heard.until(what="settled", message_id="o-retried", reason="retry")
     world.mend()
+    world.client.resume_queue(name=world.orders)
     world.tasks.drain(PATIENCE)
     done = world.heard.until(what="settled", message_id="o-retried", reason="done")
     assert (failed["attempt"], done["attempt"]) == (1, 2)
@@ -190,7 +192,7 @@ def test_it_is_the_bundles_code(world: World) -> None:
     """The interpreter says so: handlers and peeklock are the bundle's, packages those that it brought along."""
     world.send("o-code")
     world.heard.until(what="settled", message_id="o-code", reason="done")
-    said = (re.match(r"# (?:code object from '|.* matches )(/[^']+\.py)\b", line) for line in world.lines)
+    said = (re.match(r"# (?:code object from |.* matches )(/[^']+\.py)\b", line) for line in world.lines)
     files = {Path(found[1]) for found in said if found}
     for module, folder in {
         "handlers/orders/charge.py": world.code,
