@@ -8,7 +8,7 @@ import os
 import pytest
 
 from peeklock.dev.deployed import clouds, told
-from peeklock.dev.deployed.place import Function
+from peeklock.dev.deployed.place import Function, Here
 from peeklock.emulators.pulumi import command
 from peeklock.emulators.pulumi.engine import Step
 from peeklock.errors import ConfigError
@@ -251,7 +251,7 @@ def test_what_is_said_of_functions():
     one = Function(
         name="f",
         entry="m.f",
-        environment={"A": "cloud", "B": "b"},
+        environment={"A": "redis://me:secret@cloud/0", "B": "b", "HTTPS_PROXY": "http://proxy"},
         timeout=1.5,
         batch=10,
         concurrency=2,
@@ -262,9 +262,25 @@ def test_what_is_said_of_functions():
         "\nfunction f: m.f (consuming off: it gets no messages)",
         "  timeout 1.5 s, batch 10, at once 2",
         "  as the program says: B",
-        "  A=local  (here, instead of cloud)",
+        "  A=local  (here, instead of redis://…@cloud/0)",
         "  C=c  (only here)",
+        "  HTTPS_PROXY: the program's is not taken, since nothing here leaves this machine",
     ]
+
+
+def test_the_environment_of_a_function(tmp_path):
+    """The program's, but for what would lead away from this machine; imports are from the code first."""
+    (tmp_path / "src").mkdir()
+    here = Here(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
+    base = {"PATH": "/bin", "PYTHONPATH": "/mine", "HTTPS_PROXY": "http://127.0.0.1:1", "HOME": "/nowhere"}
+    given = {"PYTHONPATH": "/its", "HTTPS_PROXY": "http://proxy", "A": "1", "B": "2"}
+    one = Function(name="f", entry="m.f", environment=given, timeout=1, batch=1, concurrency=1, changed={"B": "3"})
+    assert here.environment(base, one, tmp_path / "none") == {
+        **base,
+        "PYTHONPATH": f"{tmp_path}:{tmp_path}/src:/its",
+        "A": "1",
+        "B": "3",
+    }
 
 
 def test_what_is_said_of_steps():

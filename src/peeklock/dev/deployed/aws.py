@@ -85,7 +85,7 @@ class AwsDeployed:
             report_failures="ReportBatchItemFailures" in mapping.get("functionResponseTypes", ()),
             filters=[each["pattern"] for each in mapping.get("filterCriteria", {}).get("filters", ())],
             provisioned=1,  # somebody waits for the first message
-            environ={**base, "PYTHONPATH": self._here.path(base), **wanted.environment, **wanted.changed},
+            environ=self._here.environment(base, wanted),
             on_line=partial(self._here.on_line, self.platform),
         )
         self._running.append(one)

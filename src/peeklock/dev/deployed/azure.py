@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -111,21 +110,14 @@ class AzureDeployed:
             raise
 
     def _host(self, app: App, function: Function, base: Mapping[str, str]) -> FunctionsHost:
-        told = {**base, **function.environment, **function.changed}
         host = FunctionsHost(
             self._placed(app),
             servicebus=self.emulator.connection_string,
-            environ={**told, "PYTHONPATH": self._here.path(self._packages(told))},
+            environ=self._here.environment(base, function, self._here.code.resolve() / PACKAGES),
             inherit=False,
         )
         host.on_line(lambda _, line: self._here.on_line(self.platform, line))
         return host
-
-    def _packages(self, told: Mapping[str, str]) -> dict[str, str]:
-        """PYTHONPATH: those of a bundle before what was there."""
-        packages = self._here.code / PACKAGES
-        found = (str(packages) if packages.is_dir() else "", told.get("PYTHONPATH", ""))
-        return {"PYTHONPATH": os.pathsep.join(filter(None, found))}
 
     def _placed(self, app: App) -> Path:
         """The app's own folder, with what is in its package now."""

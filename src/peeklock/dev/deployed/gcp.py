@@ -98,7 +98,7 @@ class GcpDeployed:
             _main(self._here.code),
             entry,
             self._port(one.name),
-            {**base, "PYTHONPATH": self._here.path(base), **one.environment, **one.changed},
+            self._here.environment(base, one),
             cwd=self._here.code,
             on_line=partial(self._here.on_line, self.platform),
         )

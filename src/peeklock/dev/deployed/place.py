@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from peeklock.emulators.pulumi.environment import GUARDS
 from peeklock.emulators.pulumi.kinds import Cloud
 
 Resource = Mapping[str, Any]
@@ -55,9 +56,18 @@ class Here:
     on_line: Callable[[str, str], None]
     """Hears each line that a function prints: its platform, and the line. Called in any thread."""
 
-    def path(self, base: Mapping[str, str]) -> str:
-        """PYTHONPATH: the code before what was there."""
-        return os.pathsep.join(filter(None, (str(self.code), base.get("PYTHONPATH"))))
+    def environment(self, base: Mapping[str, str], function: Function, *packages: Path) -> dict[str, str]:
+        """Of a function's process: the program's, but for what would lead away from this machine. Imports are from the code
+        first, also from its `src`, then from `packages`."""
+        code = self.code.resolve()
+        folders = (code, code / "src", *packages)
+        told = {**base, **function.environment, **function.changed}
+        path = [*(str(one) for one in folders if one.is_dir()), told.get("PYTHONPATH", "")]
+        return {
+            **told,
+            "PYTHONPATH": os.pathsep.join(filter(None, path)),
+            **{name: value for name, value in base.items() if name in GUARDS},
+        }
 
 
 class Deployed(Protocol):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from peeklock.dev.deployed.place import Function
 from peeklock.emulators.pulumi.engine import Step
+from peeklock.emulators.pulumi.environment import GUARDS
 
 MEANING = {
     "applied": "made in an emulator",
@@ -38,13 +40,20 @@ def functions(made: Sequence[Function]) -> Iterator[str]:
     for one in made:
         yield f"\nfunction {one.name}: {one.entry}" + ("" if one.consuming else " (consuming off: it gets no messages)")
         yield f"  timeout {one.timeout:g} s, batch {one.batch}, at once {one.concurrency}"
-        if kept := sorted(set(one.environment) - set(one.changed)):
+        if kept := sorted(set(one.environment) - set(one.changed) - GUARDS):
             yield f"  as the program says: {', '.join(kept)}"
         for address, here in sorted(one.reached.items()):
             yield f"  {address} is {here} here"
         for name, value in sorted(one.changed.items()):
             before = one.environment.get(name)
-            yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {before})")
+            yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {_shown(before)})")
+        for name in sorted(GUARDS & set(one.environment)):
+            yield f"  {name}: the program's is not taken, since nothing here leaves this machine"
+
+
+def _shown(address: str) -> str:
+    """Without the password in an address."""
+    return re.sub(r"://[^/@\s]*@", "://…@", address)
 
 
 def environment(outputs: Mapping[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ https://cloud.google.com/python/docs/reference/google-auth/latest (GCE_METADATA_
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,8 @@ PASSED_ON = frozenset(
         "COVERAGE_PROCESS_START",
     }
 )
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 LOCAL = "127.0.0.1,localhost,::1"
 
@@ -48,11 +51,30 @@ def hermetic(
     }
 
 
+GUARDS = frozenset(
+    {
+        "HOME",
+        "USERPROFILE",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AZURE_CONFIG_DIR",
+        "CLOUDSDK_CONFIG",
+        "AWS_EC2_METADATA_DISABLED",
+        "NO_GCE_CHECK",
+        "GCE_METADATA_HOST",
+        "GCE_METADATA_ROOT",
+        "GCE_METADATA_IP",
+        *(name for proxy in PROXIES for name in (proxy, proxy.lower())),
+    }
+)
+"""Variables that keep a process on this machine; a program's own are not taken."""
+
+
 def for_functions(given: Mapping[str, str], *, home: Path, trap: int) -> dict[str, str]:
     """For a process that is to reach nothing but this machine, and needs none of Pulumi's."""
     nowhere = str(home / "nowhere")
     return {
-        **{name: given[name] for name in sorted(PASSED_ON & set(given))},
+        **_passed_on(given),
         "HOME": str(home),
         "USERPROFILE": str(home),
         **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), nowhere),
@@ -62,6 +84,14 @@ def for_functions(given: Mapping[str, str], *, home: Path, trap: int) -> dict[st
         **dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), f"127.0.0.1:{trap}"),
         **_proxies(f"http://127.0.0.1:{trap}"),
     }
+
+
+def _passed_on(given: Mapping[str, str]) -> dict[str, str]:
+    """A relative path is another one where a program runs."""
+    passed = {name: given[name] for name in sorted(PASSED_ON & set(given))}
+    if path := passed.get("PYTHONPATH"):
+        passed["PYTHONPATH"] = os.pathsep.join(str(Path(one).resolve()) for one in path.split(os.pathsep) if one)
+    return passed
 
 
 def _pulumi(home: Path) -> dict[str, str]:
@@ -77,6 +107,6 @@ def _pulumi(home: Path) -> dict[str, str]:
 
 
 def _proxies(url: str) -> dict[str, str]:
-    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    names = [one for one in PROXIES if one != "NO_PROXY"]
     both = [*names, *(name.lower() for name in names)]
     return {**dict.fromkeys(both, url), "NO_PROXY": LOCAL, "no_proxy": LOCAL}
