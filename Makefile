@@ -54,7 +54,7 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 	@$(BIN)/peeklock replay $(EVENTS)
 
 test: $(VENV)/.dev ## Run the tests
-	@echo "== testing (about 4 minutes)"
+	@echo "== testing (about 4 minutes), without servers, node and the real Pulumi engine: make servers, slow and infra-test have those"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not servers" $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
@@ -100,8 +100,8 @@ pulumi: ## Have the Pulumi CLI; needs pulumi or Go
 	    github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }
 
 infra-test: $(VENV)/.dev pulumi ## The infrastructure, on the real Pulumi engine too
-	@echo "== the infrastructure, on the real Pulumi engine too (about 2 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/infra $(PYTEST_ARGS)
+	@echo "== the infrastructure, on the real Pulumi engine too (about 5 minutes)"
+	@$(BIN)/python -m pytest -n $(WORKERS) tests/infra tests/dev/test_infra.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import urllib.error
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -139,9 +141,11 @@ def test_archives(tmp_path):
 
 def test_an_environment_without_a_way_out(tmp_path):
     """A list of what is passed on, and not of what is removed."""
-    given = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "given")
+    given = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
     made = hermetic(given, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, trap=4)
-    assert {name for name, value in made.items() if value == "given"} == PASSED_ON
+    assert {name for name, value in made.items() if value == "/given"} == PASSED_ON
+    relative = hermetic({"PYTHONPATH": f"lib{os.pathsep}/abs"}, home=tmp_path, providers={}, language=3, trap=4)
+    assert relative["PYTHONPATH"] == f"{Path.cwd() / 'lib'}{os.pathsep}/abs", "a program runs in a folder of its own"
     assert "A_TOKEN" not in made
     assert "AWS_PROFILE" not in made
     assert made["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
