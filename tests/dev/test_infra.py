@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -149,6 +150,26 @@ def test_code_that_changes(project):
         running.until("say", text="not reloaded")
         send(project, "d")
         running.until("line", text="handling d")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("cloud", "stack"), [("aws", "dev"), ("azure", "dev"), ("gcp", "staging")])
+def test_the_examples(tmp_path, cloud, stack):
+    """The programs of this repository: an order is charged, and its receipt is written by the other function."""
+    shutil.copytree(
+        ROOT / "infra" / cloud, tmp_path / "infra" / cloud, ignore=shutil.ignore_patterns(".*", "__pycache__")
+    )
+    (tmp_path / "handlers").symlink_to(ROOT / "handlers")
+    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    order = json.dumps({"order_id": "o-1", "customer": "c", "cents": 500, "card": "tok_visa"}).encode()
+    words = ("--infra", f"infra/{cloud}", "--stack", stack, "--no-reload")
+    with sample.dev(tmp_path, *words, **pulumi()) as running:
+        ran = sample.command(tmp_path, "send", "orders", "-", stdin=order)
+        assert ran.returncode == 0, ran.stderr
+        running.until("settled", queue="receipts", message_id="receipt-o-1", reason="done")
+        assert running.end() == 0
+    assert not sample.processes(tmp_path)
 
 
 @pytest.mark.servers

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from handlers.orders.queue import ORDERS
-from peeklock import ConfigError
+from peeklock import ConfigError, Queue
 from peeklock.bundle import build
 from peeklock.infra import bundles
 from peeklock.infra.options import Capacity
@@ -72,6 +72,23 @@ def test_a_bundle_that_is_missing_or_broken(cloud, tmp_path):
     (tmp_path / "broken.zip").write_text("no zip")
     with pytest.raises(ConfigError, match=f"is no zip file; make it anew: peeklock bundle {cloud}"):
         deploy(cloud, str(tmp_path / "broken.zip"))
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_queues_that_would_share_their_variables(cloud, tmp_path):
+    """One would overwrite the other's address: also where one of them is only sent to."""
+
+    def program():
+        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=made(tmp_path / "plain.zip"))
+        app.consumer(
+            Queue("my-orders"),
+            handler=HANDLERS[cloud],
+            capacity=Capacity(batch=1, memory=512),
+            uses=[Queue("my_orders")],
+        )
+
+    with pytest.raises(ConfigError, match="queues 'my-orders' and 'my_orders' would share PEEKLOCK_MY_ORDERS_URL"):
+        run(program, CONFIG)
 
 
 def test_another_bundle_than_the_programs(tmp_path):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from peeklock import ConfigError
-from peeklock.infra.options import Capacity, Stage, Thresholds, seconds_of
+from peeklock.infra.options import Capacity, Stage, Thresholds, check_variables, seconds_of
 
 
 def test_from_configuration():
@@ -41,3 +41,11 @@ def test_what_is_wrong_is_named(wrong, fix):
 def test_seconds_are_rounded_up(seconds, whole):
     """A lock must cover what it is for."""
     assert seconds_of(timedelta(seconds=seconds)) == whole
+
+
+def test_queues_that_would_share_their_variables():
+    """Letters of another case and other signs are the same in a variable's name."""
+    check_variables(["orders", "receipts", "orders"])
+    check_variables([])
+    with pytest.raises(ConfigError, match="queues 'my-orders' and 'my_orders' would share PEEKLOCK_MY_ORDERS_URL"):
+        check_variables(["my_orders", "receipts", "my-orders"])

@@ -5,12 +5,13 @@ Pure: `of` reads the same from any mapping, and a program reads it from its stac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Self
 
 from peeklock.errors import ConfigError
+from peeklock.queue import Queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,16 @@ class Setting:
     why: str
     source: str
     """The documentation page, or the file of facts, behind limit and formula."""
+
+
+def check_variables(names: Iterable[str]) -> None:
+    """Raises ConfigError where two queues of an app would share their variables."""
+    known: dict[str, str] = {}
+    for name in sorted(set(names)):
+        variable = Queue(name).variable("URL")
+        if other := known.get(variable):
+            raise ConfigError(f"queues {other!r} and {name!r} would share {variable} and its sisters; rename either")
+        known[variable] = name
 
 
 def _known(cls: Any, what: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -168,6 +168,24 @@ def test_the_trigger_is_as_the_settings(queue, capacity, batch, sessions):
     assert bound.options["parallel"] == capacity.parallel
 
 
+MORE = {"unwrap": lambda body: body}
+
+
+def test_further_arguments_of_bind():
+    """From a mapping in the bundle; it may not say again what the infrastructure says."""
+    source = package.function_app(ORDERS, f"{__name__}.nobody", of(ORDERS, Capacity(batch=1)), f"{__name__}.MORE")
+    assert f"from {__name__} import MORE as options\n" in source
+    code = "\n".join(line for line in source.splitlines() if not line.startswith(f"from {__name__}"))
+    scope = {"consumer": declared(ORDERS), "options": MORE}
+    exec(compile(code, "function_app.py", "exec"), scope)
+    (function,) = scope["app"].get_functions()
+    assert binding_of(function.get_user_function()).options["unwrap"] is MORE["unwrap"]
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'parallel'"):
+        exec(compile(code, "function_app.py", "exec"), {"consumer": declared(ORDERS), "options": {"parallel": 2}})
+    with pytest.raises(ConfigError, match="options='OPTIONS': name a mapping as module and name"):
+        package.function_app(ORDERS, "a.b", of(ORDERS, Capacity(batch=1)), "OPTIONS")
+
+
 def declared(queue):
     from peeklock import consumer
 

@@ -16,7 +16,7 @@ from peeklock.infra.aws.alarms import Names
 from peeklock.infra.aws.consumer import Consumer, Given
 from peeklock.infra.aws.environment import check_names, dashboard_link, region_of
 from peeklock.infra.aws.shared import Own, shared
-from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import aws as settings
 from peeklock.queue import Queue
 
@@ -88,6 +88,7 @@ class App(pulumi.ComponentResource):
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
         check_names(self._name, queue)
         bundles.check(self.bundle, "aws", queue)
+        check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,

@@ -13,7 +13,7 @@ from peeklock.infra import bundles
 from peeklock.infra.azure import dashboard
 from peeklock.infra.azure.consumer import Consumer, Given
 from peeklock.infra.azure.shared import Own, shared
-from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import azure as settings
 from peeklock.queue import Queue
 
@@ -59,6 +59,7 @@ class App(pulumi.ComponentResource):
         handler: str,
         capacity: Capacity | None = None,
         consuming: bool = True,
+        options: str | None = None,
         topic: str | None = None,
         uses: Sequence[Queue] = (),
         queue_id: str | None = None,
@@ -71,6 +72,8 @@ class App(pulumi.ComponentResource):
         - `handler`: the consumer in the bundle, as `handlers.orders.charge.charge`; its trigger is rendered.
         - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
         - `consuming`: False disables the function; the queue goes on taking messages.
+        - `options`: a mapping in the bundle, as `handlers.orders.azure.OPTIONS`: further arguments of `servicebus.bind`, such
+          as observer= and unwrap=.
         - `topic`: a topic (a name to make it, or its id) whose messages a subscription forwards to the queue.
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
         - `queue_id`, `letters_id`, `identity`: bring your own, by id; queue and letters of the app's namespace.
@@ -80,10 +83,12 @@ class App(pulumi.ComponentResource):
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
         bundles.check(self.bundle, "azure", queue)
+        check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,
             handler=handler,
+            options=options,
             settings=settings.of(queue, numbers),
             consuming=consuming,
             uses=tuple(uses),

@@ -26,6 +26,7 @@ class Given:
 
     queue: Queue
     handler: str
+    options: str | None
     settings: Settings
     consuming: bool
     uses: tuple[Queue, ...]
@@ -75,7 +76,7 @@ class Consumer(pulumi.ComponentResource):
         granted = [self._grant(one) for one in self._grants() if one not in self._waiting]
         app = self._app(granted)
         functions.no_passwords(shared, given.queue.name, app, self)
-        files = package.rendered(given.queue, given.handler, given.settings)
+        files = package.rendered(given.queue, given.handler, given.settings, given.options)
         functions.deployed(shared, given.queue.name, app, package.written(bundle, given.queue, files), self)
         if given.topic is not None:
             bus.subscribed(shared, given.topic, topics, self._queue, given.queue.name, self)

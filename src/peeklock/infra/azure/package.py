@@ -28,16 +28,19 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 def function_of(handler: str) -> str:
     """The function's name in the app. Raises ConfigError for a handler that names no function of a module."""
-    module, _, name = handler.rpartition(".")
-    if not module or not all(one.isidentifier() for one in handler.split(".")):
-        raise ConfigError(
-            f"handler={handler!r}: name the consumer as module and function, such as 'orders.charge.charge'"
-        )
-    return name
+    return _split("handler", handler, "the consumer as module and function, such as 'orders.charge.charge'")[1]
 
 
-def function_app(queue: Queue, handler: str, settings: Settings) -> str:
-    """function_app.py: the consumer, bound to its queue."""
+def _split(argument: str, path: str, form: str) -> tuple[str, str]:
+    """Module and name."""
+    module, _, name = path.rpartition(".")
+    if not module or not all(one.isidentifier() for one in path.split(".")):
+        raise ConfigError(f"{argument}={path!r}: name {form}")
+    return module, name
+
+
+def function_app(queue: Queue, handler: str, settings: Settings, more: str | None = None) -> str:
+    """function_app.py: the consumer, bound to its queue. `more`: a mapping with further arguments of `bind`."""
     name = function_of(handler)
     module = handler.rpartition(".")[0]
     options = {
@@ -48,20 +51,24 @@ def function_app(queue: Queue, handler: str, settings: Settings) -> str:
         "parallel": repr(settings.parallel),
     }
     told = "".join(f"    {option}={value},\n" for option, value in options.items())
+    wanted = ""
+    if more is not None:
+        where, mapping = _split("options", more, "a mapping as module and name, such as 'orders.azure.OPTIONS'")
+        told, wanted = f"{told}    **options,\n", f"from {where} import {mapping} as options\n"
     return (
         f'"""Rendered by peeklock.infra.azure for queue {queue.name}."""\n\n'
         "import azure.functions as func\n\n"
-        f"from {module} import {name} as consumer\n"
+        f"from {module} import {name} as consumer\n{wanted}"
         "from peeklock import servicebus\n\n"
         "app = func.FunctionApp()\n\n"
         f"servicebus.bind(\n    consumer,\n{told})\n"
     )
 
 
-def rendered(queue: Queue, handler: str, settings: Settings) -> dict[str, str]:
+def rendered(queue: Queue, handler: str, settings: Settings, more: str | None = None) -> dict[str, str]:
     """The files by name."""
     return {
-        "function_app.py": function_app(queue, handler, settings),
+        "function_app.py": function_app(queue, handler, settings, more),
         "host.json": json.dumps(host_json(settings), indent=2) + "\n",
     }
 

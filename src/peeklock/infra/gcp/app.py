@@ -15,7 +15,7 @@ from peeklock.infra.gcp import dashboard, functions, queues
 from peeklock.infra.gcp.consumer import Consumer, Given
 from peeklock.infra.gcp.naming import Place
 from peeklock.infra.gcp.shared import Own, shared
-from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import gcp as settings
 from peeklock.queue import Queue
 
@@ -82,6 +82,7 @@ class App(pulumi.ComponentResource):
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
         bundles.check(self.bundle, "gcp", queue)
+        check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
             queue=queue,
