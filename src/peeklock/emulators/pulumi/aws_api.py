@@ -7,7 +7,7 @@ from typing import Any
 
 from peeklock.emulators.pulumi.invented import REGION
 from peeklock.emulators.pulumi.kinds import Values
-from peeklock.emulators.sqs_lambda import queue
+from peeklock.emulators.sqs_lambda.queue import client
 
 MISSING = frozenset(
     {
@@ -24,29 +24,23 @@ MISSING = frozenset(
 """Error codes of what is not there."""
 
 
+SERVICES = ("sqs", "lambda", "iam", "dynamodb", "cloudwatch", "logs", "sns")
+PATIENCE = 60.0
+"""Seconds: an upload of code to moto takes some."""
+
+
 class Clients:
     """boto3's, at one address, for many threads. They read neither files nor variables of this machine's user."""
 
     def __init__(self, endpoint_url: str) -> None:
-        self._session = queue._session()  # noqa: SLF001 (it has no public name yet)
-        self._endpoint = endpoint_url
-        # One client of each service, made one at a time: a session is for one thread.
-        # https://docs.aws.amazon.com/boto3/latest/guide/session.html
-        self._made = {
-            name: self._make(name) for name in ("sqs", "lambda", "iam", "dynamodb", "cloudwatch", "logs", "sns")
-        }
-
-    def _make(self, service: str) -> Any:
-        config = queue._config(connect_timeout=queue.CONNECT_SECONDS, read_timeout=60.0)  # noqa: SLF001
-        with queue._making:  # noqa: SLF001
-            return self._session.client(service, endpoint_url=self._endpoint, region_name=REGION, config=config)
+        self._made = {name: client(endpoint_url, REGION, name, patience=PATIENCE) for name in SERVICES}
 
     def __getitem__(self, service: str) -> Any:
         return self._made[service]
 
     def close(self) -> None:
-        for client in self._made.values():
-            client.close()
+        for one in self._made.values():
+            one.close()
 
 
 def or_none(call: Callable[..., Any], **arguments: Any) -> Any:

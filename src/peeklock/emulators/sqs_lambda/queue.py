@@ -117,14 +117,15 @@ class Queue:
         return getattr(self._sqs, method)(QueueUrl=self._url, **arguments)
 
 
-def client(endpoint_url: str, region: str) -> Any:
-    """A boto3 client that reads neither files nor variables of this machine's user.
+def client(endpoint_url: str, region: str, service: str = "sqs", *, patience: float = READ_SECONDS) -> Any:
+    """A boto3 client that reads neither files nor variables of this machine's user; it waits `patience` seconds for an
+    answer.
 
     Raises ConfigError where boto3 is missing.
     """
     with _making:
-        config = _config(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
-        return _session().client("sqs", endpoint_url=endpoint_url, region_name=region, config=config)
+        config = _config(connect_timeout=CONNECT_SECONDS, read_timeout=patience)
+        return _session().client(service, endpoint_url=endpoint_url, region_name=region, config=config)
 
 
 @functools.cache

@@ -97,8 +97,8 @@ class App(pulumi.ComponentResource):
             letters_id=letters_id,
             identity=identity,
         )
-        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
-        made = Consumer(self.shared, given, bundle=self.bundle, topics=self._topics, opts=options)
+        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
+        made = Consumer(self.shared, given, bundle=self.bundle, topics=self._topics, opts=merged)
         self.consumers[queue.name] = made
         for one in self.consumers.values():
             one.grant_sends(self.consumers)
