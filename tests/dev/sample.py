@@ -92,7 +92,7 @@ class Running:
     def until(self, kind: str, **fields: Any) -> Any:
         """The first that was not read yet, of a kind, with these fields; a `say` or a `line` by a part of its text."""
         until = time.monotonic() + SECONDS
-        while (one := self._lines.get(timeout=max(until - time.monotonic(), 0))) is not None:
+        while (one := self._next(until)) is not None:
             self.said.append(one)
             found = one.get(kind)
             if found is None:
@@ -103,6 +103,12 @@ class Running:
             elif all(str(value) in str(found.get(name)) for name, value in fields.items()):
                 return found
         raise AssertionError(f"it ended without {kind} {fields}: {self.said[-20:]}")
+
+    def _next(self, until: float) -> dict[str, Any] | None:
+        try:
+            return self._lines.get(timeout=max(until - time.monotonic(), 0))
+        except queue.Empty:
+            raise AssertionError(f"nothing came after {self.said[-20:]}") from None
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)

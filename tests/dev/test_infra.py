@@ -144,8 +144,8 @@ def test_code_that_changes(project):
         running.until("say", text="timeout 65 s, batch 10")
         running.until("say", text="reloaded the program")
         entry.write_text(f"{entry.read_text()}\nprint('started anew')\n")
-        running.until("line", text="started anew")
         running.until("say", text="reloaded the functions")
+        running.until("line", text="started anew")
         code.write_text(code.read_text() + "\nno python\n")
         running.until("say", text="not reloaded")
         send(project, "d")
@@ -279,7 +279,7 @@ def test_what_is_said_of_functions():
         consuming=False,
         changed={"A": "local", "C": "c"},
     )
-    assert list(told.functions([one])) == [
+    assert list(told.function(one)) == [
         "\nfunction f: m.f (consuming off: it gets no messages)",
         "  timeout 1.5 s, batch 10, at once 2",
         "  as the program says: B",

@@ -118,7 +118,7 @@ def test_what_is_changed(deployed, here, state):
         "PEEKLOCK_CERTS_URL": deployed._tasks.certs_url,
     }
     assert orders.changed["PEEKLOCK_STORE"] == receipts.changed["PEEKLOCK_STORE"]
-    said = "\n".join(told.functions([orders]))
+    said = "\n".join(told.function(orders))
     assert f"cloudfunctions.net/shop-orders-dev is {next(iter(orders.reached.values()))} here" in said
     assert "(here, instead of firestore://contoso-dev/shop-dev/leases)" in said
 

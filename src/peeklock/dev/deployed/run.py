@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from peeklock.dev.bell import CHANGED, Bell, until_stopped
 from peeklock.dev.deployed import clouds, told
-from peeklock.dev.deployed.place import Deployed, Here
+from peeklock.dev.deployed.place import Deployed, Here, Resource
 from peeklock.dev.state import State, announce, opened
 from peeklock.dev.watching import Changes, watching
 from peeklock.dev.world import Screen
@@ -75,10 +75,13 @@ def _follow(one: _Running, bell: Bell, changes: Changes) -> None:
 
 
 class _Running:
-    """One stack."""
+    """One stack. What was said of it is said again only where it changed."""
 
     def __init__(self, engine: Engine, places: Sequence[Deployed], state: State, stack: str, say: Say) -> None:
         self._engine, self._places, self._state, self._stack = engine, places, state, stack
+        self._resources: Sequence[Resource] = ()
+        self._queues: Mapping[str, str] = {}
+        self._said: dict[str, list[str]] = {}
         self.say = say
 
     def begin(self) -> dict[str, dict[str, str]]:
@@ -88,40 +91,51 @@ class _Running:
         return self._serve()
 
     def renew(self, files: set[Path]) -> None:
-        """What follows from changed files: the program applied anew, or only the functions restarted. Raises PeeklockError,
-        and then what runs serves on."""
+        """What follows from changed files: the program applied anew, or only the functions restarted. Raises PeeklockError:
+        where the program fails, what runs serves on."""
         started = time.monotonic()
-        for file in sorted(files):
+        ours = {file for file in files if file.suffix != ".yaml" or file.is_relative_to(self._engine.folder)}
+        if not ours:
+            return
+        for file in sorted(ours):
             _check(file)
-        what = "the functions"
-        if files & self._engine.files or any(file.suffix == ".yaml" for file in files):
-            what = "the program"
+        of_program = {file for file in ours if file.suffix == ".yaml"} | (ours & self._engine.files)
+        if of_program:
             self._up()
         self._serve()
+        what = "the program" if of_program else "the functions"
         self.say(f"reloaded {what} in {time.monotonic() - started:.1f} s")
 
     def _up(self) -> None:
         try:
             steps = self._engine.up(self._stack).steps
         finally:
-            self._say_all(told.types(self._engine.types))
-        self._say_all(told.steps(steps))
+            self._say_new(told.types(self._engine.types))
+        for line in told.steps(steps):
+            self.say(line)
+        self._resources = self._engine.resources(self._stack)
+        self._queues = told.environment(self._engine.outputs(self._stack))
 
     def _serve(self) -> dict[str, dict[str, str]]:
         """(Re)start the functions; returns what a client of each platform needs, which `peeklock send` is told."""
-        resources, base = self._engine.resources(self._stack), self._engine.for_functions
+        base = self._engine.for_functions
         base |= {"PEEKLOCK_FOLLOW": self._state.follow, "PYTHONUNBUFFERED": "1"}
         for place in self._places:
-            place.serve(resources, base)
-            self._say_all(told.functions(place.functions(resources)))
-        queues = told.environment(self._engine.outputs(self._stack))
-        platforms = {place.platform: {**place.variables(), **queues} for place in self._places}
+            place.serve(self._resources, base)
+            for one in place.functions(self._resources):
+                self._say_new(told.function(one))
+        platforms = {place.platform: {**place.variables(), **self._queues} for place in self._places}
         self._state.tell(platforms)
         return platforms
 
-    def _say_all(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.say(line)
+    def _say_new(self, lines: Iterable[str]) -> None:
+        """All of them, unless they are what was said last under the same first line."""
+        whole = list(lines)
+        head = whole[0] if whole else ""
+        if self._said.get(head) != whole:
+            self._said[head] = whole
+            for line in whole:
+                self.say(line)
 
 
 def _check(file: Path) -> None:

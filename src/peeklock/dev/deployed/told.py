@@ -35,20 +35,19 @@ def steps(done: Sequence[Step]) -> Iterator[str]:
             yield f"  {one.op} {one.name} ({one.type})" + (f": {', '.join(one.changed)}" if one.changed else "")
 
 
-def functions(made: Sequence[Function]) -> Iterator[str]:
-    """Each function as the program made it, and what is said to it instead on this machine."""
-    for one in made:
-        yield f"\nfunction {one.name}: {one.entry}" + ("" if one.consuming else " (consuming off: it gets no messages)")
-        yield f"  timeout {one.timeout:g} s, batch {one.batch}, at once {one.concurrency}"
-        if kept := sorted(set(one.environment) - set(one.changed) - GUARDS):
-            yield f"  as the program says: {', '.join(kept)}"
-        for address, here in sorted(one.reached.items()):
-            yield f"  {address} is {here} here"
-        for name, value in sorted(one.changed.items()):
-            before = one.environment.get(name)
-            yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {_shown(before)})")
-        for name in sorted(GUARDS & set(one.environment)):
-            yield f"  {name}: the program's is not taken, since nothing here leaves this machine"
+def function(one: Function) -> Iterator[str]:
+    """As the program made it, and what is said to it instead on this machine."""
+    yield f"\nfunction {one.name}: {one.entry}" + ("" if one.consuming else " (consuming off: it gets no messages)")
+    yield f"  timeout {one.timeout:g} s, batch {one.batch}, at once {one.concurrency}"
+    if kept := sorted(set(one.environment) - set(one.changed) - GUARDS):
+        yield f"  as the program says: {', '.join(kept)}"
+    for address, here in sorted(one.reached.items()):
+        yield f"  {address} is {here} here"
+    for name, value in sorted(one.changed.items()):
+        before = one.environment.get(name)
+        yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {_shown(before)})")
+    for name in sorted(GUARDS & set(one.environment)):
+        yield f"  {name}: the program's is not taken, since nothing here leaves this machine"
 
 
 def _shown(address: str) -> str:

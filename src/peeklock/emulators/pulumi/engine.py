@@ -93,7 +93,7 @@ class Engine:
         programs: Mapping[str, str] | None = None,
         reached: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._folder = folder.resolve()
+        self.folder = folder.resolve()
         self._clouds = tuple(clouds)
         self._given = dict(os.environ if given is None else given)
         self._pulumi = pulumi or command.find(path=self._given.get("PATH"))
@@ -165,14 +165,14 @@ class Engine:
         """`pulumi stack init`, on a copy of the stack's file. Raises ConfigError for a file that cannot be read here."""
         copies = self._copies(stack)
         copies.mkdir()
-        if (self._folder / "Pulumi.yaml").is_file():
-            shutil.copyfile(self._folder / "Pulumi.yaml", copies / "Pulumi.yaml")
+        if (self.folder / "Pulumi.yaml").is_file():
+            shutil.copyfile(self.folder / "Pulumi.yaml", copies / "Pulumi.yaml")
         (copies / f"Pulumi.{stack}.yaml").write_text(self._settings(stack), encoding="utf-8")
         self.command("stack", "init", stack, "--no-select", cwd=copies)
 
     def _settings(self, stack: str) -> str:
         """Of the stack's file, as it is now."""
-        text = stackfile.readable(self._folder / f"Pulumi.{stack}.yaml")
+        text = stackfile.readable(self.folder / f"Pulumi.{stack}.yaml")
         self._copied[stack] = text
         return text
 
@@ -207,7 +207,7 @@ class Engine:
     def command(self, *arguments: str, cwd: Path | None = None) -> str:
         """Any command; returns what it printed. Raises EngineError when it fails."""
         ran = subprocess.run(  # noqa: S603 (the command that was found)
-            [str(self._pulumi), *arguments, "--non-interactive", "--color", "never", "-C", str(cwd or self._folder)],
+            [str(self._pulumi), *arguments, "--non-interactive", "--color", "never", "-C", str(cwd or self.folder)],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -22,13 +22,13 @@ FOR_EVER = -1
 
 def _dead_letters(stack: Stack) -> Found:
     for queue in stack.of(QUEUE):
-        retries = queue.props.get("retryConfig", {})
-        if "retryConfig" not in queue.unknown and retries.get("maxAttempts") != FOR_EVER:
+        retry = queue.props.get("retryConfig", {})
+        if "retryConfig" not in queue.unknown and retry.get("maxAttempts") != FOR_EVER:
             yield (
                 queue,
                 "a task out of attempts is deleted: set retryConfig.maxAttempts to -1, and count attempts in the code",
             )
-        elif str(retries.get("maxRetryDuration", "0s")) not in ("", "0s"):
+        elif str(retry.get("maxRetryDuration", "0s")) not in ("", "0s"):
             yield queue, "a task is deleted when its time is up: leave retryConfig.maxRetryDuration out"
     for one in stack.of(SUBSCRIPTION):
         if one.props.get("pushConfig") and not one.props.get("deadLetterPolicy"):
