@@ -162,12 +162,16 @@ def test_the_examples(tmp_path, cloud, stack):
     )
     (tmp_path / "handlers").symlink_to(ROOT / "handlers")
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
+    if cloud == "aws":  # a stack may be without a file
+        (tmp_path / "infra/aws/Pulumi.dev.yaml").unlink()
     order = json.dumps({"order_id": "o-1", "customer": "c", "cents": 500, "card": "tok_visa"}).encode()
     words = ("--infra", f"infra/{cloud}", "--stack", stack, "--no-reload")
     with sample.dev(tmp_path, *words, **pulumi()) as running:
         ran = sample.command(tmp_path, "send", "orders", "-", stdin=order)
         assert ran.returncode == 0, ran.stderr
         running.until("settled", queue="receipts", message_id="receipt-o-1", reason="done")
+        said = str(running.said[0].get("say"))
+        assert said.startswith("no Pulumi.dev.yaml in") == (cloud == "aws")
         assert running.end() == 0
     assert not sample.processes(tmp_path)
 

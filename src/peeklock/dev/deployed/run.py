@@ -86,6 +86,9 @@ class _Running:
 
     def begin(self) -> dict[str, dict[str, str]]:
         """Returns what a client of each platform needs. Raises PeeklockError."""
+        file = self._engine.folder / f"Pulumi.{self._stack}.yaml"
+        if not file.is_file():
+            self.say(f"no {file.name} in {file.parent}: the program has its defaults for everything")
         self._engine.init(self._stack)
         self._up()
         return self._serve()
