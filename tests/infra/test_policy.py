@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from peeklock.infra.aws import identity
 from peeklock.infra.policy import RULES, Resource, aws, azure, gcp, violations
 from tests.infra.running import STACKS, program
 
@@ -136,3 +137,8 @@ def test_every_rule_says_why_and_whence():
         assert rule.name.startswith(f"{rule.cloud}-")
         assert rule.source.startswith("https://")
         assert rule.why
+
+
+def test_the_exceptions_are_those_of_the_roles():
+    """Neither may import the other: a pack's environment has no Pulumi SDK of AWS."""
+    assert aws.ANYWHERE == identity.ANYWHERE
