@@ -116,7 +116,13 @@ async def launch(
     except BaseException:
         output.abandon()
         raise
-    await output.listen()
+    try:
+        await output.listen()
+    except BaseException:  # stopped while it starts: nobody else knows of it yet
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
     return FunctionProcess(process, output, on_line)
 
 
