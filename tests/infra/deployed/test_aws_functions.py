@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import os
+import queue
+import threading
 from contextlib import closing
 
 import pytest
 
-from peeklock.dev.deployed.aws import FUNCTION, MAPPING, QUEUE, AwsDeployed
+from peeklock.dev.deployed.aws import FUNCTION, MAPPING, QUEUE, AwsDeployed, options
 from peeklock.dev.deployed.place import Here
+from peeklock.emulators.pulumi.environment import for_functions
+from peeklock.emulators.sqs_lambda.queue import client
 from peeklock.errors import ConfigError
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
 LAMBDA = "arn:aws:lambda:eu-west-1:123456789012:function"
 
 
+TELLING = """
+import json, os
+print("told", json.dumps({"cwd": os.getcwd(), "environment": dict(os.environ)}))
+handler = print
+"""
+CANARIES = ("AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS")
+PATIENCE = 30
+
+
 @pytest.fixture
-def deployed(tmp_path):
-    here = Here(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
+def lines():
+    """What the functions print."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def deployed(tmp_path, lines):
+    here = Here(code=tmp_path, state=tmp_path, on_line=lambda _, line: lines.put(line))
     with closing(AwsDeployed(here, tmp_path)) as one:
         one.open()
         yield one
@@ -83,3 +104,107 @@ def test_what_consumes_nothing_is_not_started(deployed):
     """Its queue need not even be there."""
     deployed.serve([function(), mapping(enabled=False)], {})
     deployed.close()
+
+
+def test_all_that_the_mapping_says():
+    """Number by number, and the function's own."""
+    asked = mapping(
+        batchSize=50,
+        maximumBatchingWindowInSeconds=3,
+        scalingConfig={"maximumConcurrency": 7},
+        functionResponseTypes=["ReportBatchItemFailures"],
+        filterCriteria={"filters": [{"pattern": '{"body": {"a": [1]}}'}]},
+    )
+    assert options(function(timeout=60, memorySize=512)["inputs"], asked["inputs"]) == {
+        "timeout": 60,
+        "memory": 512,
+        "batch_size": 50,
+        "window": 3,
+        "maximum_concurrency": 7,
+        "report_failures": True,
+        "filters": ['{"body": {"a": [1]}}'],
+    }
+
+
+def test_a_mapping_that_says_nothing():
+    """A list of failures is not listened to then."""
+    assert options(function()["inputs"], mapping()["inputs"]) == {
+        "timeout": 3,
+        "memory": 128,
+        "batch_size": 10,
+        "window": 0,
+        "maximum_concurrency": None,
+        "report_failures": False,
+        "filters": [],
+    }
+
+
+def environment(**variables):
+    return function(environment={"variables": variables})
+
+
+@pytest.mark.parametrize("store", ["redis://:hunter2@prod.example:6379/0", "rediss://prod.example", "tables://a/t"])
+def test_a_store_of_elsewhere(deployed, tmp_path, store):
+    """Is a file here, whose name tells no password: a client of Redis would go past every proxy."""
+    (one,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
+    here = one.changed["PEEKLOCK_STORE"]
+    assert here.startswith(f"sqlite://{tmp_path.resolve()}/")
+    assert "hunter2" not in here
+    assert one.environment == {"PEEKLOCK_STORE": store}
+
+
+@pytest.mark.parametrize("store", ["dynamodb://shop-store", "sqlite:///tmp/a.db", "memory://"])
+def test_a_store_of_here(deployed, store):
+    """Stays as the program says."""
+    (one,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
+    assert set(one.changed) == {"AWS_ENDPOINT_URL"}
+
+
+def test_an_endpoint_of_one_service(deployed):
+    """Would go before the one of all."""
+    (one,) = deployed.functions([mapping(), environment(AWS_ENDPOINT_URL_DYNAMODB="https://vpce-1.example")])
+    here = deployed.variables()["AWS_ENDPOINT_URL"]
+    assert one.changed == {"AWS_ENDPOINT_URL": here, "AWS_ENDPOINT_URL_DYNAMODB": here}
+
+
+@pytest.fixture
+def orders(deployed):
+    """A queue of the program's. It is deleted, since what moto has is the whole process's."""
+    with closing(client(deployed.variables()["AWS_ENDPOINT_URL"], "eu-west-1")) as sqs:
+        url = sqs.create_queue(QueueName="orders", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+        yield {"type": QUEUE, "inputs": {}, "outputs": {"arn": ARN, "url": url}}
+        sqs.delete_queue(QueueUrl=url)
+
+
+def polling():
+    """Event sources at work in this process."""
+    return [one for one in threading.enumerate() if one.name == "peeklock-sqs-lambda"]
+
+
+def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, monkeypatch):
+    """Its environment is the program's, what is changed, and what leads nowhere; it starts in the folder of its code."""
+    for name in CANARIES:
+        monkeypatch.setenv(name, "canary")
+    (tmp_path / "app.py").write_text(TELLING)
+    base = for_functions(os.environ, home=tmp_path, trap=9)
+    resources = [orders, mapping(), environment(A="1", PEEKLOCK_STORE="redis://prod.example")]
+    deployed.serve(resources, base)
+    told = json.loads(lines.get(timeout=PATIENCE).partition("told ")[2])
+    (one,) = deployed.functions(resources)
+    assert told["cwd"] == str(tmp_path)
+    seen = told["environment"]
+    assert "canary" not in seen.values()
+    expected = {**base, **one.environment, **one.changed, "PYTHONPATH": seen["PYTHONPATH"]}
+    assert {name: seen.get(name) for name in expected} == expected
+    assert seen["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
+
+
+def test_none_runs_where_one_cannot(deployed, orders):
+    """Nor where all ran before."""
+    works = [orders, function("a"), mapping("a")]
+    deployed.serve(works, {})
+    deployed.serve(works, {})
+    assert len(polling()) == 1
+    with pytest.raises(ConfigError, match="is not there"):
+        deployed.serve([*works, function("b"), mapping("b", eventSourceArn=f"{ARN}-2")], {})
+    assert not polling()

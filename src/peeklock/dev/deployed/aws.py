@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from peeklock.dev.deployed.place import Function, Here, Resource, made
+from peeklock.dev.deployed.place import Function, Here, Resource, file, made
 from peeklock.emulators.pulumi import aws
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_lambda.settings import Options
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.errors import ConfigError, PeeklockError
 
@@ -21,6 +23,9 @@ BATCH, TIMEOUT, MEMORY = 10, 3, 128
 """AWS's own, where a program says nothing; the timeout in seconds, the memory in MB.
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html,
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+
+STORE, STORES = "PEEKLOCK_STORE", frozenset({"dynamodb", "sqlite", "memory"})
+"""The variable, and the schemes of what is on this machine. Any other leads away from it: Redis knows of no proxy."""
 
 UNLIMITED = 1000
 """Events at once where a mapping has no maximum concurrency: an account's default quota of functions.
@@ -44,17 +49,27 @@ class AwsDeployed:
         return [self._function(one, mapping) for one, mapping in _mapped(resources)]
 
     def _function(self, function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Function:
-        concurrency = mapping.get("scalingConfig", {}).get("maximumConcurrency", UNLIMITED)
+        environment = function.get("environment", {}).get("variables", {})
         return Function(
             name=function["name"],
             entry=function["handler"],
-            environment=function.get("environment", {}).get("variables", {}),
+            environment=environment,
             timeout=function.get("timeout", TIMEOUT),
             batch=mapping.get("batchSize", BATCH),
-            concurrency=concurrency,
+            concurrency=mapping.get("scalingConfig", {}).get("maximumConcurrency", UNLIMITED),
             consuming=mapping.get("enabled", True),
-            changed={"AWS_ENDPOINT_URL": self._server.endpoint_url},
+            changed=self._changed(environment),
         )
+
+    def _changed(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """An endpoint of one service goes before that of all.
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html"""
+        own = [name for name in environment if name.startswith("AWS_ENDPOINT_URL_")]
+        changed = dict.fromkeys(["AWS_ENDPOINT_URL", *own], self._server.endpoint_url)
+        store = environment.get(STORE)
+        if store is not None and urlsplit(store).scheme not in STORES:
+            changed[STORE] = f"sqlite://{file(self._here.state.resolve(), store)}.db"
+        return changed
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
@@ -71,22 +86,19 @@ class AwsDeployed:
         self, inputs: Mapping[str, Any], mapping: Mapping[str, Any], queues: Mapping[str, str], base: Mapping[str, str]
     ) -> None:
         wanted = self._function(inputs, mapping)
+        told: Options = {
+            **options(inputs, mapping),
+            "endpoint_url": self._server.endpoint_url,
+            "cwd": self._here.code,
+            "provisioned": 1,  # somebody waits for the first message
+            "environ": self._here.environment(base, wanted),
+        }
         one = SqsLambda(
             queue_url=_queue(mapping["eventSourceArn"], queues),
-            endpoint_url=self._server.endpoint_url,
             region=REGION,
             handler=wanted.entry,
-            cwd=self._here.code,
-            timeout=wanted.timeout,
-            memory=inputs.get("memorySize", MEMORY),
-            batch_size=wanted.batch,
-            window=mapping.get("maximumBatchingWindowInSeconds", 0),
-            maximum_concurrency=mapping.get("scalingConfig", {}).get("maximumConcurrency"),
-            report_failures="ReportBatchItemFailures" in mapping.get("functionResponseTypes", ()),
-            filters=[each["pattern"] for each in mapping.get("filterCriteria", {}).get("filters", ())],
-            provisioned=1,  # somebody waits for the first message
-            environ=self._here.environment(base, wanted),
             on_line=partial(self._here.on_line, self.platform),
+            **told,
         )
         self._running.append(one)
         one.start()
@@ -102,6 +114,19 @@ class AwsDeployed:
     def close(self) -> None:
         self._stop()
         self._server.stop()
+
+
+def options(function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Options:
+    """What the emulator is told of both."""
+    return {
+        "timeout": function.get("timeout", TIMEOUT),
+        "memory": function.get("memorySize", MEMORY),
+        "batch_size": mapping.get("batchSize", BATCH),
+        "window": mapping.get("maximumBatchingWindowInSeconds", 0),
+        "maximum_concurrency": mapping.get("scalingConfig", {}).get("maximumConcurrency"),
+        "report_failures": "ReportBatchItemFailures" in mapping.get("functionResponseTypes", ()),
+        "filters": [each["pattern"] for each in mapping.get("filterCriteria", {}).get("filters", ())],
+    }
 
 
 def _mapped(resources: Sequence[Resource]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:

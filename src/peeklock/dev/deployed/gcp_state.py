@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from peeklock.dev.deployed.place import Resource, made
+from peeklock.dev.deployed.place import Resource, file, made
 from peeklock.errors import ConfigError
 
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
@@ -112,19 +112,12 @@ def moved(environment: Mapping[str, str], folder: Path, known: Collection[str]) 
     changed = {}
     for name, value in environment.items():
         if name == "PEEKLOCK_STORE" and urlsplit(value).scheme not in STORES:
-            changed[name] = f"sqlite://{_file(folder, value)}.db"
+            changed[name] = f"sqlite://{file(folder, value)}.db"
         elif _QUEUE_VARIABLE.fullmatch(name) and not _is_here(value, known):
-            changed[name] = f"file://{_file(folder, value)}.jsonl"
+            changed[name] = f"file://{file(folder, value)}.jsonl"
     return changed
 
 
 def _is_here(address: str, known: Collection[str]) -> bool:
     parts = urlsplit(address)
     return parts.scheme in SENDERS or (parts.scheme == "cloudtasks" and parts.netloc + parts.path in known)
-
-
-def _file(folder: Path, address: str) -> str:
-    """One for each address, which several functions may share; as an address has it."""
-    parts = urlsplit(address)
-    place = parts.netloc.rpartition("@")[2] + parts.path  # without a password
-    return quote(str(folder / re.sub(r"[^A-Za-z0-9]+", "-", place).strip("-")))

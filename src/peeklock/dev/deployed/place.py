@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
 
 from peeklock.emulators.pulumi.environment import GUARDS
 from peeklock.emulators.pulumi.kinds import Cloud
@@ -20,6 +22,13 @@ def made(resources: Sequence[Resource], type_: str) -> Iterator[Resource]:
     for one in resources:
         if one["type"] == type_ and not one.get("external") and not one.get("delete"):
             yield one
+
+
+def file(folder: Path, address: str) -> str:
+    """One for each address, which several functions may share; as an address has it, without an ending."""
+    parts = urlsplit(address)
+    place = parts.netloc.rpartition("@")[2] + parts.path  # without a password
+    return quote(str(folder / re.sub(r"[^A-Za-z0-9]+", "-", place).strip("-")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
