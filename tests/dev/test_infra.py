@@ -289,7 +289,7 @@ def test_what_is_said_of_functions():
         "  as the program says: B",
         "  A=local  (here, instead of redis://…@cloud/0)",
         "  C=c  (only here)",
-        "  HTTPS_PROXY: the program's is not taken, since nothing here leaves this machine",
+        "  HTTPS_PROXY: the program's is not taken here: it would lead away from this machine",
     ]
 
 

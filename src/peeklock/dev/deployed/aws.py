@@ -33,7 +33,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 
 class AwsDeployed:
-    """A function for each event source mapping."""
+    """A function for each event source mapping; without a maximum concurrency, as many at once as this machine bears."""
 
     platform = "sqs"
 

@@ -47,7 +47,7 @@ def function(one: Function) -> Iterator[str]:
         before = one.environment.get(name)
         yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {_shown(before)})")
     for name in sorted(GUARDS & set(one.environment)):
-        yield f"  {name}: the program's is not taken, since nothing here leaves this machine"
+        yield f"  {name}: the program's is not taken here: it would lead away from this machine"
 
 
 def _shown(address: str) -> str:
