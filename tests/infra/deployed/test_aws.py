@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import urllib.request
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -55,7 +56,12 @@ class Shop:
         ear = within.enter_context(closing(Ear(self.heard.hear)))
         here = Here(code=self.code, state=folder / "state", on_line=lambda _, line: self.lines.append(line))
         self.deployed = within.enter_context(closing(AwsDeployed(here, program)))
-        self.engine = within.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
+        cloud = self.deployed.open()
+        # What moto holds is the process's, and other tests had it before.
+        urllib.request.urlopen(
+            f"{self.deployed.variables()['AWS_ENDPOINT_URL']}/moto-api/reset", b"", timeout=10
+        ).close()
+        self.engine = within.enter_context(Engine(program, [cloud], pulumi=command.find(root=ROOT)))
         self.engine.init("dev")
         self.engine.up("dev")
         self.base = {**self.engine.for_functions, "PEEKLOCK_FOLLOW": ear.address}
