@@ -125,6 +125,25 @@ def test_a_planted_error_is_found(type_, name, rule, change, fix):
     assert any(re.search(fix, str(one)) for one in found), [str(one) for one in found]
 
 
+@pytest.mark.parametrize(("type_", "name", "rule", "change", "fix"), PLANTED)
+def test_what_is_not_known_yet_is_not_judged(type_, name, rule, change, fix):
+    """A preview may not know a property; its absence is no violation then."""
+    judges = {one.name: one.judges for one in RULES}[rule]
+    given = resources(rule.partition("-")[0], "dev")
+    (one,) = [each for each in given if (each.type, each.name) == (type_, name)]
+    unsaid = replace(without(*judges)(one), unknown=judges)
+    assert [str(each) for each in violations([*(each for each in given if each is not one), unsaid])] == []
+
+
+def test_a_policy_of_one_statement():
+    """Stands without a list as well."""
+    deny = {"Effect": "Deny", "Action": "sqs:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    given = resources("aws", "dev")
+    (one,) = [each for each in given if (each.type, each.name) == (aws.QUEUE_POLICY, "shop-orders-tls")]
+    alone = having(policy=json.dumps({"Statement": deny}))(one)
+    assert violations([*(each for each in given if each is not one), alone]) == []
+
+
 def test_every_rule_has_a_planted_error():
     """Or it may be one that cannot fail."""
     assert {rule for _, _, rule, _, _ in PLANTED} == {rule.name for rule in RULES}

@@ -51,7 +51,7 @@ def _dead_letters(stack: Stack) -> Found:
 
 def _wildcards(stack: Stack) -> Found:
     for one in stack.of(*POLICIES):
-        for statement in _statements(one):
+        for statement in _statements(one, "Allow"):
             actions, places = _listed(statement.get("Action")), _listed(statement.get("Resource"))
             if wide := [action for action in actions if "*" in action]:
                 yield one, f"it allows {', '.join(wide)}: list the actions"
@@ -59,11 +59,12 @@ def _wildcards(stack: Stack) -> Found:
                 yield one, f"it allows {', '.join(beyond)} on *: name the resource"
 
 
-def _statements(one: Resource) -> Iterator[Mapping[str, Any]]:
+def _statements(one: Resource, effect: str) -> Iterator[Mapping[str, Any]]:
+    """Of its policy, where one may stand without a list."""
     document = one.document("policy")
     statements = document.get("Statement", []) if isinstance(document, Mapping) else []
     for statement in statements if isinstance(statements, list) else [statements]:
-        if statement.get("Effect") == "Allow":
+        if statement.get("Effect") == effect:
             yield statement
 
 
@@ -85,18 +86,15 @@ def _tls(stack: Stack) -> Found:
 
 
 def _denies_plain(one: Resource) -> bool:
-    document = one.document("policy")
-    statements = document.get("Statement", []) if isinstance(document, Mapping) else []
     return any(
-        statement.get("Effect") == "Deny"
-        and str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
-        for statement in statements
+        str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
+        for statement in _statements(one, "Deny")
     )
 
 
 def _retention(stack: Stack) -> Found:
     for logs in stack.of(LOGS):
-        if not logs.props.get("retentionInDays") and "retentionInDays" not in logs.unknown:
+        if not logs.props.get("retentionInDays"):
             yield logs, "it keeps logs for ever: set retentionInDays"
     for redrive in stack.of(QUEUE, REDRIVE):
         for queue, letters in _pairs(stack, redrive):
@@ -120,9 +118,9 @@ def _pairs(stack: Stack, redrive: Resource) -> Iterator[tuple[Resource, Resource
 
 def _alarms(stack: Stack) -> Found:
     consumed = {queue.urn for queue in stack.of(QUEUE) if stack.made_of(queue, MAPPING, "eventSourceArn")}
+    urgent = consumed | _letters(stack)
     for queue in stack.of(QUEUE):
-        watched = any(_watches(one, queue) for one in stack.of(ALARM))
-        if (queue.urn in consumed or queue.urn in _letters(stack)) and not watched:
+        if queue.urn in urgent and not any(_watches(one, queue) for one in stack.of(ALARM)):
             yield queue, "no alarm watches it: make a MetricAlarm of its length or of its oldest message"
 
 
@@ -193,6 +191,7 @@ RULES = (
         why="a letter keeps the time at which its message was sent, and expires by it; logs are kept for ever unless told otherwise",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_retention,
+        judges=frozenset({"retentionInDays", "messageRetentionSeconds"}),
     ),
     Rule(
         name="aws-alarms",
@@ -207,6 +206,7 @@ RULES = (
         why="a throttled event is tried again while its messages are still lent: six time-outs of the function, and the window",
         source=f"{LAMBDA}/services-sqs-configure.html",
         check=_timeouts,
+        judges=frozenset({"visibilityTimeoutSeconds"}),
     ),
     Rule(
         name="aws-partial-failures",
@@ -214,5 +214,6 @@ RULES = (
         why="without them a batch with one failure comes back whole",
         source=f"{LAMBDA}/services-sqs-errorhandling.html",
         check=_partial,
+        judges=frozenset({"functionResponseTypes"}),
     ),
 )

@@ -22,6 +22,8 @@ BROAD = {
 }
 """Roles by their ids. https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
 
+LIFE = "defaultMessageTimeToLive"
+
 SHORTEST = 60
 """Seconds: a lock's default, and the least after which a host's renewal is still in time."""
 
@@ -39,7 +41,7 @@ def seconds(text: Any) -> float | None:
 
 def _dead_letters(stack: Stack) -> Found:
     for queue in stack.of(QUEUE, SUBSCRIPTION):
-        life = seconds(queue.props.get("defaultMessageTimeToLive"))
+        life = seconds(queue.props.get(LIFE))
         expires = life is not None and life < 10_000 * 86_400
         if expires and not queue.props.get("deadLetteringOnMessageExpiration"):
             yield queue, "what expires in it is lost: set deadLetteringOnMessageExpiration"
@@ -67,7 +69,7 @@ def _is_wide(scope: Any) -> bool:
 
 def _no_keys(stack: Stack) -> Found:
     for one in stack.of(NAMESPACE):
-        if one.props.get("disableLocalAuth") is not True and "disableLocalAuth" not in one.unknown:
+        if one.props.get("disableLocalAuth") is not True:
             yield one, "who has its key may do anything: set disableLocalAuth, and connect by identity"
     for one in stack.of(STORAGE):
         if one.props.get("allowBlobPublicAccess") is True:
@@ -90,14 +92,14 @@ def _retention(stack: Stack) -> Found:
     for one in stack.of(WORKSPACE):
         if not one.props.get("retentionInDays"):
             yield one, "how long it keeps logs is not said: set retentionInDays"
-    for queue in stack.of(QUEUE):
+    for queue in (one for one in stack.of(QUEUE) if LIFE not in one.unknown):
         for letters in stack.of(QUEUE):
             if queue.is_made_of(letters, "forwardDeadLetteredMessagesTo") and _lives(letters) < _lives(queue):
                 yield letters, f"its letters expire before {queue.name}'s messages: raise defaultMessageTimeToLive"
 
 
 def _lives(queue: Resource) -> float:
-    life = seconds(queue.props.get("defaultMessageTimeToLive"))
+    life = seconds(queue.props.get(LIFE))
     return float("inf") if life is None else life
 
 
@@ -135,6 +137,7 @@ RULES = (
         why="a message that expires becomes a letter only where that is switched on",
         source=f"{BUS}/service-bus-dead-letter-queues",
         check=_dead_letters,
+        judges=frozenset({LIFE, "deadLetteringOnMessageExpiration"}),
     ),
     Rule(
         name="azure-no-wildcards",
@@ -149,6 +152,7 @@ RULES = (
         why="a key is a password that everybody shares and nobody changes",
         source=f"{BUS}/disable-local-authentication",
         check=_no_keys,
+        judges=frozenset({"disableLocalAuth"}),
     ),
     Rule(
         name="azure-tls-only",
@@ -156,6 +160,7 @@ RULES = (
         why="nothing is said in plain text, nor by a protocol that is broken",
         source=f"{BUS}/transport-layer-security-configure-minimum-version",
         check=_tls,
+        judges=frozenset({"minimumTlsVersion", "httpsOnly"}),
     ),
     Rule(
         name="azure-retention",
@@ -163,6 +168,7 @@ RULES = (
         why="a letter is there for longer than its message was; logs end on a day that somebody chose",
         source="https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure",
         check=_retention,
+        judges=frozenset({"retentionInDays", LIFE}),
     ),
     Rule(
         name="azure-alarms",

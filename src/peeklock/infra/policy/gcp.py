@@ -23,7 +23,7 @@ FOR_EVER = -1
 def _dead_letters(stack: Stack) -> Found:
     for queue in stack.of(QUEUE):
         retry = queue.props.get("retryConfig", {})
-        if "retryConfig" not in queue.unknown and retry.get("maxAttempts") != FOR_EVER:
+        if retry.get("maxAttempts") != FOR_EVER:
             yield (
                 queue,
                 "a task out of attempts is deleted: set retryConfig.maxAttempts to -1, and count attempts in the code",
@@ -60,7 +60,7 @@ def _encrypted(stack: Stack) -> Found:
 def _tls(stack: Stack) -> Found:
     for queue in stack.of(QUEUE):
         target = queue.props.get("httpTarget")
-        if not target or "httpTarget" in queue.unknown:
+        if not target:
             continue
         if target.get("uriOverride", {}).get("scheme") == "HTTP":
             yield queue, "it sends in plain text: set httpTarget.uriOverride.scheme to HTTPS"
@@ -120,6 +120,7 @@ RULES = (
         why="Cloud Tasks has no dead letters: a task out of attempts or of time is deleted",
         source="https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues",
         check=_dead_letters,
+        judges=frozenset({"retryConfig", "deadLetterPolicy"}),
     ),
     Rule(
         name="gcp-no-wildcards",
@@ -127,6 +128,7 @@ RULES = (
         why="an account may do what its consumer does, and on what it works with",
         source="https://cloud.google.com/iam/docs/using-iam-securely#least_privilege",
         check=_wildcards,
+        judges=frozenset({"condition"}),
     ),
     Rule(
         name="gcp-not-public",
@@ -134,6 +136,7 @@ RULES = (
         why="code and data are nobody else's; Google encrypts them where they lie",
         source="https://cloud.google.com/storage/docs/public-access-prevention",
         check=_encrypted,
+        judges=frozenset({"publicAccessPrevention", "uniformBucketLevelAccess"}),
     ),
     Rule(
         name="gcp-tls-only",
@@ -141,6 +144,7 @@ RULES = (
         why="a task and its token go over TLS, and a function lets in its own queue only",
         source="https://cloud.google.com/tasks/docs/creating-http-target-tasks",
         check=_tls,
+        judges=frozenset({"httpTarget"}),
     ),
     Rule(
         name="gcp-retention",
@@ -148,6 +152,7 @@ RULES = (
         why="a subscription that nobody reads for 31 days is deleted with its letters, unless told otherwise",
         source="https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period",
         check=_retention,
+        judges=frozenset({"expirationPolicy"}),
     ),
     Rule(
         name="gcp-alarms",

@@ -75,6 +75,8 @@ class Rule:
     why: str
     source: str
     check: Callable[[Stack], Found]
+    judges: frozenset[str] = frozenset()
+    """Properties whose absence breaks it: a resource is not judged while one of them is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
