@@ -49,14 +49,14 @@ class AwsDeployed:
         return [self._function(one, mapping) for one, mapping in _mapped(resources)]
 
     def _function(self, function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Function:
-        environment = function.get("environment", {}).get("variables", {})
+        environment, told = function.get("environment", {}).get("variables", {}), options(function, mapping)
         return Function(
             name=function["name"],
             entry=function["handler"],
             environment=environment,
             timeout=function.get("timeout", TIMEOUT),
-            batch=mapping.get("batchSize", BATCH),
-            concurrency=mapping.get("scalingConfig", {}).get("maximumConcurrency", UNLIMITED),
+            batch=told["batch_size"],
+            concurrency=told["maximum_concurrency"] or UNLIMITED,
             consuming=mapping.get("enabled", True),
             changed=self._changed(environment),
         )

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, entry, opened
-from peeklock.dev.deployed.place import Function, Here, Resource
+from peeklock.dev.deployed.place import Function, Here, Resource, file
 from peeklock.emulators.functions_host import FunctionsHost
 from peeklock.emulators.functions_host.settings import host_options
 from peeklock.emulators.pulumi import azure
@@ -95,8 +95,7 @@ class AzureDeployed:
                 f"function app {app.name!r}: {STORE}={app.settings[STORE]!r} is not on this machine, and only a table"
                 " (tables://ACCOUNT/TABLE) is replaced by a file; give this stack a table"
             )
-        file = self._here.state.resolve() / f"{url.netloc}-{url.path.strip('/')}.db"
-        return f"sqlite://{quote(str(file))}"
+        return f"sqlite://{file(self._here.state.resolve(), app.settings[STORE])}.db"
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
