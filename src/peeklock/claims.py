@@ -64,6 +64,8 @@ class Record:
     """Hash of the body that the key stands for; empty where the consumer does not check it."""
     result: str = ""
     """What the handler returned, as JSON, on the record of a success; empty where it is not kept."""
+    bare: bool = False
+    """On a dead record: its dead letter carries no lineage, so the next delivery of this id is taken for a redrive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[
     assert claim is not None, "a record announced the copy"
     if plan.copies is None:
         return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
-    parcel = copy_of(item.message, hop=claim.hop, attempts=claim.attempts, delay=delay)
+    parcel = copy_of(item.arrived, hop=claim.hop, attempts=claim.attempts, delay=delay)
     refused: SendError | None = yield Send(parcel, plan.copies)
     if refused is None:
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.MOVED))
@@ -127,7 +127,7 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     reason = Reason(claim.reason)
     attempt = claim.attempts + (reason is not Reason.EXHAUSTED)
     parcel = letter_of(
-        item.message, reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
+        item.arrived, reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
     )
     refused = yield Send(parcel, plan.letters)
     if refused is None:

@@ -55,6 +55,8 @@ class Item:
     """
 
     message: Message
+    arrived: Message
+    """The message before it was unwrapped: what copies and dead letters carry."""
     key: str
     outcome: Outcome
     duration = 0.0
@@ -78,7 +80,7 @@ class Item:
     """At the gate: for those before it in its group."""
 
     def __init__(self, message: Message) -> None:
-        self.message = message
+        self.message = self.arrived = message
         self.key = message.id
 
     @property

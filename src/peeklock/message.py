@@ -34,6 +34,8 @@ class Trail:
     """Delayed copies before this one, within the generation."""
     attempts: int = 0
     """Counted starts that the copy remembers by itself."""
+    sent: int | None = None
+    """Milliseconds since 1970 when the producer first sent it; None until a copy or a dead letter has to remember it."""
 
     def copy(self, *, hop: int, attempts: int) -> Trail:
         return replace(self, hop=hop, attempts=attempts)
@@ -49,7 +51,7 @@ class Trail:
 
     def dump(self) -> str:
         parts: dict[str, str | int] = {"id": self.id}
-        for name in ("generation", "hop", "attempts"):
+        for name in ("generation", "hop", "attempts", "sent"):
             if value := getattr(self, name):
                 parts[name] = value
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
@@ -59,11 +61,13 @@ class Trail:
         """The trail in an attribute's value; None when it holds none, since any producer may write one."""
         try:
             parts = json.loads(text)
-            trail = cls(id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts") if n in parts})
+            trail = cls(id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts", "sent") if n in parts})
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
         if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
+            return None
+        if trail.sent is not None and not (type(trail.sent) is int and 0 <= trail.sent < 2**53):
             return None
         name = parts["id"]
         return trail if isinstance(name, str) and name and is_text(name) else None
@@ -100,8 +104,6 @@ class Message:
     """Grows with each claim of the key: hand it to a downstream that can refuse an older one. 0 without a store."""
     trail: Trail | None = None
     """What an earlier copy or life left on it; None on a message as its producer sent it."""
-    envelope: bytes | None = field(default=None, repr=False)
-    """The body before the binding unwrapped it: what copies and letters carry. None: nothing was unwrapped."""
     native_id: str = ""
     """The platform's own id of this delivery's copy, for a search in its console."""
     raw: Any = field(default=None, repr=False, compare=False)

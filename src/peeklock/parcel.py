@@ -33,6 +33,8 @@ class Parcel:
     """A MIME type, for platforms that carry one."""
     letter: bool = False
     """Whether it is a dead letter."""
+    bare: bool = False
+    """Sent as it came, without lineage and reason: nothing else fits into the queue."""
     origin: Message | None = field(default=None, repr=False, compare=False)
     """The delivery that a copy or a letter was made of; None for a new message."""
 
@@ -64,7 +66,7 @@ class Sender(Protocol):
 
 def copy_of(message: Message, *, hop: int, attempts: int, delay: timedelta) -> Parcel:
     return Parcel(
-        body=message.body if message.envelope is None else message.envelope,
+        body=message.body,
         trail=message.lineage.copy(hop=hop, attempts=attempts),
         attributes=message.attributes,
         group=message.group,
@@ -84,7 +86,7 @@ def letter_of(message: Message, *, reason: str, detail: str, attempts: int, now:
     if detail:
         about["peeklock-detail"] = detail[:MAX_DETAIL]
     return Parcel(
-        body=message.body if message.envelope is None else message.envelope,
+        body=message.body,
         trail=message.lineage.letter(),
         attributes={**message.attributes, **about},
         group=message.group,

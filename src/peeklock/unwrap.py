@@ -1,8 +1,8 @@
 """Envelopes that other services put around a body. Opened only when the binding names one: guessing would let a
 producer's body pass for an envelope.
 
-Each takes a Message and returns it with the inner body, raising InvalidMessage for what is no such envelope. The outer
-body stays in `Message.envelope`, for copies and letters.
+Each takes a Message and returns it with the inner body, raising InvalidMessage for what is no such envelope. Copies and
+dead letters carry the message as it arrived.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _object(message: Message, what: str) -> dict[str, Any]:
 
 def _inner(message: Message, body: bytes, attributes: Mapping[str, str | bytes]) -> Message:
     merged = {**message.attributes, **attributes}
-    return replace(message, body=body, attributes=merged, envelope=message.body)
+    return replace(message, body=body, attributes=merged)
 
 
 def _dump(value: Any) -> bytes:
