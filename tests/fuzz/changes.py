@@ -24,7 +24,7 @@ def safely(change: Change) -> Change:
     def changed(event: Any, random: Random) -> None:
         try:
             change(event, random)
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError):
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError, RecursionError):
             return
 
     return changed

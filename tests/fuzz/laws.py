@@ -62,7 +62,8 @@ def _nothing_leaks(stage: Stage) -> None:
         assert SECRET not in line, f"a credential is logged: {line}"
     for parcel in (*stage.letters.parcels, *stage.copies.parcels):
         assert SECRET not in str(parcel.attributes), f"a credential travels: {parcel.attributes}"
-    assert SECRET not in str(stage.letters.service.taken), "a credential is sent"
+    for box in (stage.letters, stage.copies):
+        assert SECRET not in box.service.shown(), "a credential is sent"
 
 
 def _done_after_a_run(delivery: Delivery) -> None:
@@ -114,8 +115,9 @@ def _sqs_hears(delivery: Delivery) -> None:
     assert len(settled) == len(records)
     back = [one for one in settled if not one.outcome.finished]
     assert told["batchItemFailures"] == [{"itemIdentifier": one.message.native_id} for one in back]
+    if any(line.startswith("peeklock.visibility_failed") for line in delivery.stage.ears.lines):
+        return  # an address that is none: the messages come back all the same
     delayed = [one for one in back if one.outcome.delay is not None]
-    assert len(told["visibilities"]) == len(delayed)
     for one, entry in zip(delayed, told["visibilities"], strict=True):
         seconds = entry["VisibilityTimeout"]
         assert type(seconds) is int

@@ -59,12 +59,8 @@ def lineage(random: Random) -> str:
 
 
 def dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=random_free_ascii(value))
-
-
-def random_free_ascii(value: Any) -> bool:
-    """Half of all texts in ASCII, by what they hold: no draw, so a value is written in one way."""
-    return len(repr(value)) % 2 == 0
+    """As other languages write it: beyond ASCII as it is."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def body(random: Random) -> bytes:
@@ -164,13 +160,16 @@ def encoded(data: bytes) -> str:
 Change = Callable[[Any, Random], None]
 
 
+WILD = 0.4
+"""Share of events in which any place may change, and not only one that keeps the platform's form."""
+
+
 def mutated(event: Any, changes: tuple[Change, ...], random: Random) -> Any:
-    """A changed copy: with changes that keep the platform's form, with those of any place, or with both."""
+    """A copy with up to four changes of the platform's own, and in a part of all copies with changes of any place."""
     copy = json.loads(json.dumps(event))
-    kind = random.randrange(4)
-    for _ in range(random.randrange(1, 5)):
-        if kind < 3:
-            random.choice(changes)(copy, random)
-        if kind > 1:
+    for _ in range(random.randrange(5)):
+        random.choice(changes)(copy, random)
+    if random.random() < WILD:
+        for _ in range(random.randrange(1, 4)):
             scramble(copy, random)
     return copy

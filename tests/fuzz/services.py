@@ -85,6 +85,11 @@ class SQS:
         return {"Successful": successful, "Failed": failed}
 
 
+    def shown(self) -> str:
+        """All that it was sent, for a search."""
+        return str(self.taken)
+
+
 class Bus:
     """A `ServiceBusClient` and its link in one."""
 
@@ -112,6 +117,9 @@ class Bus:
     def close(self) -> None:
         return
 
+    def shown(self) -> str:
+        return str([message.application_properties for message in self.taken])
+
 
 class Tasks:
     """A `CloudTasksClient`."""
@@ -127,6 +135,9 @@ class Tasks:
             self.refused.append(why)
             raise ValueError(why)
         self.taken.append(task)
+
+    def shown(self) -> str:
+        return str([dict(task.http_request.headers) for task in self.taken])
 
 
 def _task_is_refused(task: Any) -> str:
@@ -166,6 +177,9 @@ class Topic:
 
     def resume_publish(self, _: str, ordering_key: str) -> None:
         return
+
+    def shown(self) -> str:
+        return str(self.taken)
 
 
 def topic_refuses(data: bytes, attributes: dict[str, str]) -> str:
