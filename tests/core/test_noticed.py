@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,20 +12,23 @@ from typing import Any
 
 import pytest
 
-from peeklock import Queue, claims, consumer, loop
+from peeklock import Batch, Queue, claims, consumer, loop
 from peeklock.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
 from peeklock.clock import SystemClock
 from peeklock.delays import backoff
 from peeklock.engine import handle, handle_async
+from peeklock.errors import InvalidMessage
 from peeklock.item import Item
 from peeklock.message import Message, Trail
-from peeklock.outcome import Reason
+from peeklock.observe import fields
+from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.plan import SKEW, Delays, Window
 from peeklock.schedule import Schedule
+from peeklock.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.unwrap import sns
-from tests.core.world import QUEUE, FlakySender, Script, message, plan_for, recording
+from peeklock.unwrap import cloudevents, sns
+from tests.core.world import QUEUE, Declined, FlakySender, Script, message, plan_for, recording
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When a `FakeClock` begins."""
@@ -352,3 +356,171 @@ def test_the_attempt_of_an_item_is_its_records():
     item.claim = claims.arrive(None, Trail(id="m", attempts=1), stamp, 3, Verdict(reason=Reason.INVALID)).record
     assert item.claim is not None
     assert item.claim.attempts == 1
+
+
+# -- each rule by itself
+
+
+def stamp_at(now: datetime = START) -> claims.Stamp:
+    return claims.Stamp(
+        version=9, owner="w", now=now, lease_until=now + timedelta(seconds=60), keep=timedelta(days=7), body=""
+    )
+
+
+def held(state: State, **changes: Any) -> Record:
+    """A record whose lease is over."""
+    basic: dict[str, Any] = {
+        "version": 1,
+        "owner": "v",
+        "message": "m",
+        "expires_at": START + timedelta(days=1),
+        "lease_until": START,
+    }
+    return Record(state=state, **{**basic, **changes})
+
+
+def test_the_larger_of_two_counts_of_attempts_holds():
+    """The record's and the copy's: either may be the older one. (trials 6)"""
+    waiting = held(State.WAITING, attempts=1)
+    for remembered, attempts in ((0, 1), (2, 2)):
+        decision = claims.arrive(waiting, Trail(id="m", attempts=remembered), stamp_at(), 5)
+        assert decision.record is not None
+        assert decision.record.attempts == attempts
+
+
+def test_another_message_does_not_take_over_a_verdict():
+    """Its dead letter is not out yet; once it is, the key is free and the attempts are new. (trials 6)"""
+    condemned = held(State.CONDEMNED, attempts=3, reason="exhausted")
+    assert claims.arrive(condemned, Trail(id="other"), stamp_at(), 3).reason is Reason.BUSY
+    dead = held(State.DEAD, attempts=3, reason="exhausted")
+    decision = claims.arrive(dead, Trail(id="other"), stamp_at(), 3)
+    assert decision.do is Do.RUN
+    assert decision.record is not None
+    assert decision.record.attempts == 0
+
+
+def test_a_message_expires_after_its_age_and_not_at_it():
+    """To the millisecond. (trials 6)"""
+    handler, _ = recording(queue=Queue("orders", max_age=60))
+    for age, reason in ((60_000, Reason.DONE), (60_001, Reason.EXPIRED)):
+        sent = int(START.timestamp() * 1000) - age
+        (settled,) = handle(plan_for(handler, store=MemoryStore()), [message({}, sent_ms=sent)])
+        assert settled.outcome.reason is reason
+
+
+class Contended:
+    """A store in which another process is always quicker."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def swap(self, changes: Any, /) -> Any:
+        self.calls += 1
+        return [Answer(won=False, record=held(State.WAITING, version=self.calls)) for _ in changes]
+
+
+def test_a_contended_key_is_asked_for_a_few_times():
+    """Then it counts as busy. (trials 6)"""
+    handler, seen = recording()
+    store = Contended()
+    (settled,) = handle(plan_for(handler, store=store), [message({})])
+    assert (settled.outcome.reason, store.calls, seen) == (Reason.BUSY, 5, [])
+
+
+@pytest.mark.usefixtures("fast_pauses")
+def test_a_store_that_answers_too_little_has_not_won():
+    """Nothing is known of the change, so nothing runs. (trials 6)"""
+    handler, seen = recording()
+
+    class Short:
+        def swap(self, changes: Any, /) -> Any:
+            return []
+
+    (settled,) = handle(plan_for(handler, store=Short()), [message({})])
+    assert (settled.outcome.reason, seen) == (Reason.UNAVAILABLE, [])
+
+
+def test_a_body_that_is_no_message_needs_no_time():
+    """Its dead letter goes out although no handler could start any more. (trials 6)"""
+    handler, _ = recording()
+    settled = handle(plan_for(handler, store=MemoryStore()), [message(b"{")], timedelta(seconds=10))
+    assert [one.outcome.reason for one in settled] == [Reason.INVALID]
+
+
+def test_all_that_have_no_time_hear_the_same():
+    """The first and those behind it. (trials 6)"""
+    handler, seen = recording()
+    bodies = [message({}, id=f"m-{n}") for n in range(3)]
+    settled = handle(plan_for(handler, store=None), bodies, timedelta(seconds=10))
+    assert {one.outcome.detail for one in settled} == {"no time left to start"}
+    assert seen == []
+
+
+def test_a_batch_handler_s_errors_keep_their_class():
+    """So a fatal one is fatal; a text is a failure too. (trials 6)"""
+
+    @consumer(QUEUE, fatal=(Declined,))
+    def handler(rows: Batch[dict]) -> dict[str, Any]:  # type: ignore[type-arg] # the bare annotation is the documented one
+        return {"a": Declined("no"), "b": "odd"}
+
+    bodies = [message({}, id=name) for name in ("a", "b", "c")]
+    settled = handle(plan_for(handler, store=MemoryStore()), bodies)
+    assert [one.outcome.reason for one in settled] == [Reason.FATAL, Reason.RETRY, Reason.DONE]
+
+
+@pytest.mark.parametrize("missing", ["specversion", "id", "source", "type"])
+def test_a_cloudevent_has_four_parts(missing):
+    """Each is needed. (trials 6)"""
+    parts = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {"n": 1}}
+    del parts[missing]
+    with pytest.raises(InvalidMessage, match=missing):
+        cloudevents(message(parts))
+
+
+def test_a_lineage_comes_back_as_it_was():
+    """Every part of it. (trials 6)"""
+    trail = Trail(id="m", generation=1, hop=2, attempts=3, sent=1_795_571_683_209)
+    assert Trail.load(trail.dump()) == trail
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_attempts": 4},
+        {"timeout": 31},
+        {"first_delay": 3},
+        {"max_delay": 901},
+        {"fifo": True},
+        {"max_age": 60},
+        {"keep": 60},
+    ],
+    ids=str,
+)
+def test_every_number_is_in_the_fingerprint(changes):
+    """Code and infrastructure that disagree on it differ there. (trials 6)"""
+    basic = {"max_attempts": 5, "timeout": 30, "first_delay": 2, "max_delay": 900}
+    assert Queue("orders", **basic).fingerprint != Queue("orders", **{**basic, **changes}).fingerprint
+
+
+def test_what_a_log_record_says():
+    """Milliseconds, seconds, and how grave it is. (trials 6)"""
+    item = Item(message({}, group="g"))
+    item.duration = 1.5
+    item.outcome = Outcome(
+        disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=2, delay=timedelta(seconds=2.5), detail="why"
+    )
+    said = fields("sqs", item)
+    assert (said["duration_ms"], said["delay_s"], said["group"], said["attempt"]) == (1500.0, 2.5, "g", 2)
+    assert (said["detail"], said["disposition"], said["reason"]) == ("why", "abandon", "retry")
+
+
+@pytest.mark.parametrize(
+    ("body", "level"), [({}, logging.INFO), ({"error": "x"}, logging.WARNING), ({"error": "fatal"}, logging.ERROR)]
+)
+def test_how_grave_a_settlement_is(caplog, body, level):
+    """A dead letter is an error, and what comes back a warning. (trials 6)"""
+    caplog.set_level(logging.INFO, "peeklock")
+    handler, _ = recording()
+    handle(plan_for(handler, store=MemoryStore()), [message(body)])
+    (record,) = [record for record in caplog.records if record.message.startswith("peeklock.settled")]
+    assert record.levelno == level

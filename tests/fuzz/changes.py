@@ -13,7 +13,18 @@ CREDENTIALS = (
     *("authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "x-auth-token", "x-goog-iap-jwt-assertion"),
     "set-cookie",
 )
-NAMES = ("tenant", "priority", "Content-Type", "ce-id", "ce-specversion", "трубка", "a.b", "goog-x", "x" * 200, "peeklock-x")
+NAMES = (
+    "tenant",
+    "priority",
+    "Content-Type",
+    "ce-id",
+    "ce-specversion",
+    "трубка",
+    "a.b",
+    "goog-x",
+    "x" * 200,
+    "peeklock-x",
+)
 SIZES = (1, 200, 1000, 5000, 9000)
 COUNTS = ("1", "2", "3", "4", "9", "40", "0", "-1", "", "x", "1" * 30, 1, 3, 2.5, None, True)
 
@@ -57,7 +68,10 @@ def sqs_attributes(event: Any, random: Random) -> None:
         name, value = _attribute(random)
         kind = random.choice(("String", "String", "Number", "String.uuid", "Binary", "Binary.png"))
         field = "binaryValue" if kind.startswith("Binary") else "stringValue"
-        carried[name] = {field: encoded(value.encode("utf-8", "replace")) if field[0] == "b" else value, "dataType": kind}
+        carried[name] = {
+            field: encoded(value.encode("utf-8", "replace")) if field[0] == "b" else value,
+            "dataType": kind,
+        }
 
 
 def sqs_count(event: Any, random: Random) -> None:
@@ -216,7 +230,8 @@ def bus_id(event: Any, random: Random) -> None:
 
 PUSH = (push_body, push_bytes, push_lineage, push_packed, push_headers, push_credential)
 _WRAPPED = tuple(
-    within(change) for change in (pubsub_data, pubsub_data, pubsub_lineage, pubsub_attributes, pubsub_delivery, pubsub_key)
+    within(change)
+    for change in (pubsub_data, pubsub_data, pubsub_lineage, pubsub_attributes, pubsub_delivery, pubsub_key)
 )
 
 CHANGES: dict[str, tuple[Change, ...]] = {

@@ -71,7 +71,9 @@ LOOP = asyncio.new_event_loop()
 def on_sqs() -> tuple[Stage, list[Entry]]:
     letters, copies, client = SQS(), SQS(), SQS()
     url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
-    stage = Stage(Box(sqs_send.SQSSender(f"{url}-letters", letters), letters), Box(sqs_send.SQSSender(url, copies), copies))
+    stage = Stage(
+        Box(sqs_send.SQSSender(f"{url}-letters", letters), letters), Box(sqs_send.SQSSender(url, copies), copies)
+    )
     return stage, [
         Entry(name, _say_sqs(sqs.bind(kind, client=client, **options), client), "batch" in name)
         for name, kind, options in variants(stage)

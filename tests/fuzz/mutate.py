@@ -19,9 +19,38 @@ SECRET = "credential-5c21e8"
 
 TEXTS = (
     *("", " ", "0", "1", "-1", "1.5", "1e400", "NaN", "null", "true", "[]", "{}", "[[[[", "2026-11-25T01:54:43.209Z"),
-    *("9" * 30, "\u0000", "\ud83d", "ünïcödé", "\u202e\u2066", "a\r\nb: c", "%00", "x" * 300, "é" * 600, "🦊", "\ufffe"),
+    *(
+        "9" * 30,
+        "\u0000",
+        "\ud83d",
+        "ünïcödé",
+        "\u202e\u2066",
+        "a\r\nb: c",
+        "%00",
+        "x" * 300,
+        "é" * 600,
+        "🦊",
+        "\ufffe",
+    ),
 )
-NUMBERS = (0, 1, -1, 2, 9, 40, 2**31 - 1, 2**31, 2**53, 2**63, 10**400, -(10**20), 0.5, 1e308, float("nan"), float("inf"))
+NUMBERS = (
+    0,
+    1,
+    -1,
+    2,
+    9,
+    40,
+    2**31 - 1,
+    2**31,
+    2**53,
+    2**63,
+    10**400,
+    -(10**20),
+    0.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+)
 OTHERS = (None, True, False, [], {}, [None], {"": ""}, [[]] * 3)
 
 
@@ -82,7 +111,9 @@ def body(random: Random) -> bytes:
     elif kind == 8:
         order["padding"] = random.choice(("x", "é", "\u0001")) * random.choice((1000, 10_000, 60_000, 120_000))
     elif kind == 9:
-        return random.choice((b"", b"\xff\xfe", b"{", b"null", b"[1]", b"\x00", b"[" * 5000, b'{"a":1}{', random.randbytes(50)))
+        return random.choice(
+            (b"", b"\xff\xfe", b"{", b"null", b"[1]", b"\x00", b"[" * 5000, b'{"a":1}{', random.randbytes(50))
+        )
     elif kind == 10:
         text = json.dumps(order)
         return json.dumps({"Type": "Notification", "Message": text, "MessageId": "n-1"}).encode()
@@ -138,7 +169,9 @@ def _text(container: Any, key: Any, random: Random, _: Any) -> None:
         container[key] = json.dumps(inner)
         return
     cut = random.randrange(len(text) + 1)
-    container[key] = random.choice((text[:cut], text + random.choice(TEXTS), text[:cut] + random.choice(TEXTS) + text[cut:]))
+    container[key] = random.choice(
+        (text[:cut], text + random.choice(TEXTS), text[:cut] + random.choice(TEXTS) + text[cut:])
+    )
 
 
 def _swap(container: Any, key: Any, random: Random, everything: list[tuple[Any, Any]]) -> None:

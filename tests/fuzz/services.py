@@ -43,7 +43,12 @@ def sqs_refuses(body: Any, attributes: dict[str, Any]) -> str:
     size = len(body.encode())
     for name, value in attributes.items():
         held = value.get("StringValue", value.get("BinaryValue"))
-        if not _SQS_NAME.fullmatch(name) or ".." in name or name.endswith(".") or not _SQS_TYPE.fullmatch(value["DataType"]):
+        if (
+            not _SQS_NAME.fullmatch(name)
+            or ".." in name
+            or name.endswith(".")
+            or not _SQS_TYPE.fullmatch(value["DataType"])
+        ):
             return f"the attribute {name!r}"
         if not held or (isinstance(held, str) and not _SQS_TEXT.fullmatch(held)):
             return f"the value of {name!r}"
@@ -60,7 +65,9 @@ class SQS:
         self.visibilities: list[dict[str, Any]] = []
 
     def get_queue_url(self, **asked: str) -> dict[str, str]:
-        return {"QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
+        return {
+            "QueueUrl": f"https://sqs.eu-west-1.amazonaws.com/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"
+        }
 
     def get_queue_attributes(self, **_: Any) -> dict[str, Any]:
         return {"Attributes": {"MaximumMessageSize": str(SQS_BYTES)}}
@@ -78,12 +85,13 @@ class SQS:
             if why:
                 self.refused.append(why)
                 message = f"One or more parameters are invalid. Reason: {why}"
-                failed.append({"Id": entry["Id"], "SenderFault": True, "Code": "InvalidParameterValue", "Message": message})
+                failed.append(
+                    {"Id": entry["Id"], "SenderFault": True, "Code": "InvalidParameterValue", "Message": message}
+                )
             else:
                 self.taken.append(entry)
                 successful.append({"Id": entry["Id"]})
         return {"Successful": successful, "Failed": failed}
-
 
     def shown(self) -> str:
         """All that it was sent, for a search."""

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from peeklock import Queue, Retry, cloudtasks_send, consumer, servicebus_send, sqs
+from peeklock import (
+    Queue,
+    Retry,
+    cloudtasks,
+    cloudtasks_send,
+    consumer,
+    pubsub,
+    push,
+    servicebus,
+    servicebus_send,
+    sqs,
+)
 from peeklock.message import Trail
 from peeklock.parcel import Parcel
+from peeklock.servicebus_events import load
 from peeklock.sqs_send import SQSSender
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -142,3 +155,55 @@ def test_a_task_has_every_part():
     assert task.http_request.body == b"{}"
     copies = [cloudtasks_send.task_id(parcel(trail=Trail(id="m-1", hop=hop)).id) for hop in (0, 1, 1)]
     assert copies[0] != copies[1] == copies[2]
+
+
+TRAIL = Trail(id="order-1", generation=1, hop=2, attempts=2)
+
+
+def sqs_copy() -> Any:
+    value = {"stringValue": TRAIL.dump(), "dataType": "String"}
+    record = {
+        "messageId": "m-1",
+        "body": "{}",
+        "eventSource": "aws:sqs",
+        "attributes": {"ApproximateReceiveCount": "3"},
+        "messageAttributes": {"peeklock": value, "peeklock-reason": {**value, "stringValue": "fatal"}},
+    }
+    return sqs.receive({"Records": [record]}, "orders")[0]
+
+
+def servicebus_copy() -> Any:
+    fields = {
+        "MessageId": {"string": "m-1"},
+        "ApplicationProperties": {"json": json.dumps({"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"})},
+        "DeliveryCount": {"json": "3"},
+        "SequenceNumber": {"json": "7"},
+        "EnqueuedTimeUtc": {"json": '"2026-11-25T01:54:43.209"'},
+    }
+    event = {"inputData": [{"name": "messages", "data": {"bytes": "e30="}}], "triggerMetadata": fields}
+    return servicebus.receive(load(event).argument, "orders")[0]
+
+
+def cloudtasks_copy() -> Any:
+    headers = {"X-CloudTasks-TaskName": "m-1", "X-CloudTasks-TaskRetryCount": "2", "x-peeklock": TRAIL.dump()}
+    return cloudtasks.receive(push.request_of(headers, b"{}"), "orders")
+
+
+def pubsub_copy() -> Any:
+    inner = {
+        "messageId": "m-1",
+        "data": "e30=",
+        "attributes": {"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"},
+    }
+    body = json.dumps({"message": inner, "subscription": "s", "deliveryAttempt": 3}).encode()
+    return pubsub.receive(push.request_of({}, body), "orders")
+
+
+@pytest.mark.parametrize("copy", [sqs_copy, servicebus_copy, cloudtasks_copy, pubsub_copy])
+def test_a_copy_remembers_its_lineage(copy):
+    """Its id, and its attempts beside the platform's count; nothing of ours is an attribute. (trials 6)"""
+    message = copy()
+    assert (message.id, message.native_id, message.delivery, message.attempt) == ("order-1", "m-1", 3, 5)
+    assert message.trail == TRAIL
+    assert not message.attributes
+    assert message.body == b"{}"
