@@ -203,7 +203,7 @@ from peeklock import Queue, cloudtasks, consumer
 def fail(body: dict) -> None:
     raise ValueError("no")
 
-failing = cloudtasks.bind(fail, dead_letter="memory://letters")
+failing = cloudtasks.bind(fail, dead_letter="memory://letters", unauthenticated=True)
 """
 
 
