@@ -121,7 +121,7 @@ def compressed(parcel: Parcel) -> Parcel | None:
     """A folded message, compressed; None for what `unfold` would refuse."""
     if len(parcel.body) > MAX_UNFOLDED:
         return None
-    return replace(parcel, body=zlib.compress(parcel.body, 9), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
+    return replace(parcel, body=zlib.compress(parcel.body), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

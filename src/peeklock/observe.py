@@ -52,6 +52,8 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
         told["group"] = message.group
     if outcome.delay is not None:
         told["delay_s"] = round(outcome.delay.total_seconds(), 3)
+    if outcome.unexplained:
+        told["unexplained"] = 1
     if outcome.detail:
         told["detail"] = outcome.detail
     return told

@@ -103,9 +103,9 @@ class TestWorker:
         made = world()
         worker = bound(handle, batch=True, **made)
         assert worker.invoke("handle", *many(b"{}", b'{"fail":1}', b"", b"\xff")) == (True, "")
-        assert [parcel.trail.id for parcel in made["queue"].parcels] == ["seq-2"]
-        assert [parcel.trail.id for parcel in made["dead_letter"].parcels] == ["seq-3", "seq-4"]
-        assert made["store"].records["orders#seq-1"].state == "done"
+        assert [parcel.trail.id for parcel in made["queue"].parcels] == ["seq-2@orders"]
+        assert [parcel.trail.id for parcel in made["dead_letter"].parcels] == ["seq-3@orders", "seq-4@orders"]
+        assert made["store"].records["orders#seq-1@orders"].state == "done"
 
     def test_what_it_indexes(self):
         """Binary bodies always, sessions and cardinality as asked, a topic with its subscription."""
@@ -388,7 +388,7 @@ def test_what_a_parcel_becomes():
         )
     )
     assert isinstance(made, ServiceBusMessage)
-    assert (made.message_id, made.session_id, made.content_type) == ("a.0.1", "g", "text/plain")
+    assert (made.message_id, made.session_id, made.content_type) == ("a.0.1.peeklock", "g", "text/plain")
     assert made.application_properties == {"k": "v", "peeklock": '{"id":"a","hop":1}'}
     assert made.scheduled_enqueue_time_utc.utcoffset() == timedelta()
 
