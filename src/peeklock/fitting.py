@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -174,7 +174,7 @@ def _inflated(body: bytes) -> bytes:
     return inflated
 
 
-_DECODERS = {ZLIB: _inflated, BASE64: lambda body: base64.b64decode(body, validate=True)}
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {ZLIB: _inflated, BASE64: lambda body: base64.b64decode(body, validate=True)}
 
 
 def unfold(message: Message, form: object) -> None:

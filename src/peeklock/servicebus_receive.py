@@ -107,7 +107,8 @@ def _sessions(raws: Sequence[Any], *, many: bool) -> list[str]:
 
 
 def _message(raw: Any, source: _Source, group: str | None) -> Message:
-    properties = {_name(name): value for name, value in (raw.application_properties or {}).items()}
+    named = raw.application_properties if isinstance(raw.application_properties, dict) else {}
+    properties = {_name(name): value for name, value in named.items()}
     native_id = _native_id(raw, source)
     sent_ms = _millis(raw.enqueued_time_utc)
     trail = _trail(properties, native_id, sent_ms)

@@ -207,7 +207,7 @@ def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:
     if body is None:
         body = base64.b64encode(parcel.body).decode()
         form = parcel.attributes.get(FORM)
-        attributes[FORM] = _attribute(f"{form}+{BASE64}" if form else BASE64)
+        attributes[FORM] = _attribute(f"{form}+{BASE64}" if isinstance(form, str) else BASE64)
     return body, attributes
 
 

@@ -223,8 +223,9 @@ class TestReceive:
         assert str(message.sent_at) == "2026-11-25 01:54:43.209000+00:00"
 
     def test_shifted_text_columns_are_not_trusted(self):
-        """A column that lost its empty entries says nothing; ids are sequence numbers."""
-        assert [one.id for one in self.messages("batch_shifted_metadata")] == ["seq-23", "seq-24", "seq-25"]
+        """A column that lost its empty entries says nothing; ids are sequence numbers, with time and queue (trials 1.21)."""
+        ids = [one.id for one in self.messages("batch_shifted_metadata")]
+        assert ids == [f"seq-{number}.1795571683209@orders" for number in (23, 24, 25)]
 
     def test_the_body_cannot_forge_its_metadata(self):
         """It is bytes, which the host never looks into."""
