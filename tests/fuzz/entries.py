@@ -72,7 +72,7 @@ def on_sqs() -> tuple[Stage, list[Entry]]:
     letters, copies, client = SQS(), SQS(), SQS()
     url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     stage = Stage(
-        Box(sqs_send.SQSSender(f"{url}-letters", letters), letters), Box(sqs_send.SQSSender(url, copies), copies)
+        Box(lambda: sqs_send.SQSSender(f"{url}-letters", letters), letters), Box(lambda: sqs_send.SQSSender(url, copies), copies)
     )
     return stage, [
         Entry(name, _say_sqs(sqs.bind(kind, client=client, **options), client), "batch" in name)
@@ -100,6 +100,7 @@ class Request:
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
         self.data = request.body
+        self.method = request.method
 
     def get_data(self) -> bytes:
         return self.data
@@ -124,7 +125,7 @@ def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
     cloudtasks_send.client = lambda _: tasks  # type: ignore[assignment] # Google's client, which this process never makes
     address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/run"
-    stage = Stage(Box(cloudtasks_send.from_url(address), tasks), Box(cloudtasks_send.from_url(address), tasks))
+    stage = Stage(*(Box(lambda: cloudtasks_send.from_url(address), tasks) for _ in range(2)))
     return stage, _pushes(cloudtasks.bind, stage)
 
 
@@ -132,13 +133,13 @@ def on_pubsub() -> tuple[Stage, list[Entry]]:
     topic = Topic()
     pubsub_send.client = lambda _: topic  # type: ignore[assignment] # as above
     address = "pubsub://projects/p/topics/orders"
-    stage = Stage(Box(pubsub_send.from_url(address), topic), Box(pubsub_send.from_url(address), topic))
+    stage = Stage(*(Box(lambda: pubsub_send.from_url(address), topic) for _ in range(2)))
     return stage, _pushes(pubsub.bind, stage)
 
 
 def _pushes(bind: Any, stage: Stage) -> list[Entry]:
     return [
-        Entry(name, _say_push(bind(kind, **options), is_async="async" in name), "batch" in name)
+        Entry(name, _say_push(bind(kind, unauthenticated=True, **options), is_async="async" in name), "batch" in name)
         for name, kind, options in variants(stage)
     ]
 
@@ -167,8 +168,7 @@ class Actions:
 
 def on_servicebus() -> tuple[Stage, list[Entry]]:
     bus = Bus()
-    sender = servicebus_send.ServiceBusSender("orders", lambda: bus)
-    stage = Stage(Box(sender, bus), Box(sender, bus))
+    stage = Stage(*(Box(lambda: servicebus_send.ServiceBusSender("orders", lambda: bus), bus) for _ in range(2)))
     return stage, [*_buses(stage, actions=False), *_buses(stage, actions=True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from peeklock.claims import State
 from peeklock.outcome import Disposition, Reason
 from peeklock.sqs import MAX_VISIBILITY
+from tests.fuzz.changes import CREDENTIALS
 from tests.fuzz.entries import REFUSED, Entry
 from tests.fuzz.handlers import FATE
 from tests.fuzz.mutate import CANARY, SECRET
@@ -43,7 +45,7 @@ def check(delivery: Delivery) -> None:
     """Raises AssertionError that names the law."""
     stage = delivery.stage
     assert not stage.ears.faults, f"a fault of ours: {stage.ears.faults}"
-    _nothing_leaks(stage)
+    _nothing_leaks(delivery)
     if delivery.told == REFUSED:
         assert stage.watcher.calls == 0, "an event that was refused was settled"
         assert FATE.runs == 0, "an event that was refused was run"
@@ -56,14 +58,27 @@ def check(delivery: Delivery) -> None:
     TOLD[delivery.platform](delivery)
 
 
-def _nothing_leaks(stage: Stage) -> None:
-    for line in stage.ears.lines:
-        assert CANARY not in line, f"a body's value is logged: {line}"
-        assert SECRET not in line, f"a credential is logged: {line}"
-    for parcel in (*stage.letters.parcels, *stage.copies.parcels):
-        assert SECRET not in str(parcel.attributes), f"a credential travels: {parcel.attributes}"
-    for box in (stage.letters, stage.copies):
-        assert SECRET not in box.service.shown(), "a credential is sent"
+def _nothing_leaks(delivery: Delivery) -> None:
+    stage = delivery.stage
+    ids = [(one.message.id, one.message.group) for one in delivery.settled]
+    if CANARY not in str(ids):  # where a mutation has put it into an id, that is logged
+        for line in stage.ears.lines:
+            assert CANARY not in line, f"a body's value is logged: {line}"
+    if not _only_in_credentials(delivery.event):
+        return
+    sent = f"{stage.letters.service.shown()} {stage.copies.service.shown()}"
+    assert SECRET not in sent, f"a credential travels: {sent}"
+    assert not [line for line in stage.ears.lines if SECRET in line], "a credential is logged"
+
+
+def _only_in_credentials(event: Any) -> bool:
+    """Whether the secret is where credentials are, and no mutation has put it anywhere else."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    if not isinstance(headers, dict):
+        return False
+    names = {name.lower() for name in CREDENTIALS}
+    held = [name for name, value in headers.items() if SECRET in str(value)]
+    return all(name.lower() in names for name in held) and json.dumps(event).count(SECRET) == len(held)
 
 
 def _done_after_a_run(delivery: Delivery) -> None:
@@ -99,11 +114,12 @@ def _has(parcels: Sequence[Any], id: str) -> bool:
 
 
 def _queues_take_it(delivery: Delivery) -> None:
-    """What one queue held, another of its kind can hold, as a copy and as a dead letter."""
+    """What one queue held, another of its kind can hold, as a copy and as a dead letter; if not at once, then in the form
+    that follows from the refusal."""
     refused = [*delivery.stage.letters.service.refused, *delivery.stage.copies.service.refused]
-    if refused and not HELD[delivery.platform](delivery):
-        return
-    assert not refused, f"the queue refuses a copy or a dead letter: {refused}"
+    stuck = [one.outcome for one in delivery.settled if "could not be published" in one.outcome.detail]
+    if refused and stuck and HELD[delivery.platform](delivery):
+        raise AssertionError(f"the queue refuses a copy or a dead letter: {refused}, {stuck}")
 
 
 # -- what the platform hears
@@ -193,6 +209,10 @@ def _bus_held(delivery: Delivery) -> bool:
 
     from tests.fuzz.services import Bus
 
+    try:
+        json.dumps(delivery.event["triggerMetadata"], ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False  # the host's strings are UTF-8
     for one in delivery.settled:
         raw = one.message.raw
         try:

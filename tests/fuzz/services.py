@@ -53,7 +53,10 @@ def sqs_refuses(body: Any, attributes: dict[str, Any]) -> str:
         if not held or (isinstance(held, str) and not _SQS_TEXT.fullmatch(held)):
             return f"the value of {name!r}"
         size += len(name) + len(value["DataType"]) + len(held.encode() if isinstance(held, str) else held)
-    return f"{size} bytes" if size > SQS_BYTES else ""
+    return TOO_LONG if size > SQS_BYTES else ""
+
+
+TOO_LONG = f"Message must be shorter than {SQS_BYTES} bytes."
 
 
 class SQS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -36,12 +36,13 @@ class Shelf:
 
 
 class Box:
-    """A sender of the product in front of its service's client; remembers what went through it."""
+    """A sender of the product in front of its service's client; remembers what went through it. `make`: gives a sender
+    for each event, since it learns the limits of its queue."""
 
-    def __init__(self, sender: Any, service: Any) -> None:
-        self.sender = sender
+    def __init__(self, make: Callable[[], Any], service: Any) -> None:
+        self.make = make
         self.service = service
-        self.parcels: list[Parcel] = []
+        self.reset()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sender, name)
@@ -52,7 +53,8 @@ class Box:
         return answers
 
     def reset(self) -> None:
-        self.parcels = []
+        self.sender = self.make()
+        self.parcels: list[Parcel] = []
         self.service.taken, self.service.refused = [], []
 
 

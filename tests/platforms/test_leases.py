@@ -56,9 +56,8 @@ def sample(name: str) -> Any:
 class Flask:
     """A request of functions-framework, as far as it is read."""
 
-    def __init__(self, name: str) -> None:
-        request = push.sample(sample(name))
-        self.headers, self.body = request.headers, request.body
+    def __init__(self, request: push.Request) -> None:
+        self.headers, self.body, self.method = request.headers, request.body, request.method
 
     def get_data(self) -> bytes:
         return self.body
@@ -75,17 +74,13 @@ def on_servicebus(name: str, *, batch: bool, **world: Any) -> None:
 
 
 def on_cloudtasks(**world: Any) -> None:
-    assert cloudtasks.bind(charge, **world)(Flask("cloudtasks/single"))[1] == 204
+    entry = cloudtasks.bind(charge, unauthenticated=True, **world)
+    assert entry(Flask(push.sample(sample("cloudtasks/single"))))[1] == 204
 
 
 def on_pubsub(**world: Any) -> None:
-    entry = pubsub.bind(charge, **world)
-    event = sample("pubsub/single")
-    request = Flask.__new__(Flask)
-    request.headers, request.body = {}, json.dumps(event).encode()
-    if "headers" in event:
-        request = Flask("pubsub/single")
-    assert entry(request)[1] == 204
+    entry = pubsub.bind(charge, unauthenticated=True, **world)
+    assert entry(Flask(push.sample(sample("pubsub/single"))))[1] == 204
 
 
 CASES = {
@@ -113,7 +108,7 @@ def leases(run: Any, lock: str | None) -> set[timedelta]:
 def test_the_lease_lasts_as_long_as_the_event_may(name):
     """In seconds, with the skew. (trials 6)"""
     run, limit = CASES[name]
-    assert leases(run, None) == {limit + SKEW}
+    _is_about(leases(run, None), limit)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -122,4 +117,10 @@ def test_the_lock_of_the_environment_is_the_lease(name):
     run, limit = CASES[name]
     lock = timedelta(seconds=200)
     expected = min(limit, lock) if "context" in name and "without" not in name else lock
-    assert leases(run, "200") == {expected + SKEW}
+    _is_about(leases(run, "200"), expected)
+
+
+def _is_about(seen: set[timedelta], limit: timedelta) -> None:
+    """The limit and the skew, less what the check of a request has taken."""
+    (lease,) = seen
+    assert limit + SKEW - timedelta(seconds=2) < lease <= limit + SKEW

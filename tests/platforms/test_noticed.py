@@ -63,9 +63,9 @@ def entry_of(url: str, one: Parcel) -> dict[str, Any]:
 def test_sqs_is_told_group_and_deduplication_id():
     """The group is the message's own, and what deduplicates differs between copies and lives. (trials 6)"""
     copy = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=2, hop=3), group="customer-7"))
-    assert (copy["MessageGroupId"], copy["MessageDeduplicationId"]) == ("customer-7", "m-1.2.3")
-    letter = entry_of(f"{SQS_URL}.fifo", parcel(group="g", letter=True))
-    assert (letter["MessageGroupId"], letter["MessageDeduplicationId"]) == ("g", "m-1.letter")
+    assert (copy["MessageGroupId"], copy["MessageDeduplicationId"]) == ("customer-7", "m-1.2.3.peeklock")
+    letter = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), group="g", letter=True))
+    assert (letter["MessageGroupId"], letter["MessageDeduplicationId"]) == ("g", "m-1.1.0.peeklock")
     alone = entry_of(f"{SQS_URL}.fifo", parcel())
     assert alone["MessageGroupId"] == "m-1", "a FIFO queue takes no message without a group"
 
@@ -128,7 +128,7 @@ def test_a_service_bus_message_has_every_part():
         attributes={"tenant": "blue"},
     )
     message = servicebus_send.message_of(late)
-    assert (message.session_id, message.content_type, message.message_id) == ("s-1", "application/json", "m-1.0.1")
+    assert (message.session_id, message.content_type, message.message_id) == ("s-1", "application/json", "m-1.0.1.peeklock")
     assert timedelta(seconds=90) <= message.scheduled_enqueue_time_utc - before < timedelta(seconds=100)
     assert message.application_properties["tenant"] == "blue"
     assert b"".join(message.body) == b"{}"
@@ -176,6 +176,7 @@ def servicebus_copy() -> Any:
     fields = {
         "MessageId": {"string": "m-1"},
         "ApplicationProperties": {"json": json.dumps({"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"})},
+        "UserProperties": {"json": "{}"},
         "DeliveryCount": {"json": "3"},
         "SequenceNumber": {"json": "7"},
         "EnqueuedTimeUtc": {"json": '"2026-11-25T01:54:43.209"'},
