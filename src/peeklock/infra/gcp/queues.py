@@ -47,7 +47,11 @@ def queue(
         read = cloudtasks.Queue.get(name, own, opts=opts)
         read.retry_config.apply(
             lambda retry: outages.warn_of_limit(
-                queue, "maxAttempts", retry and retry.max_attempts, "-1, unlimited, since Cloud Tasks deletes it", parent
+                queue,
+                "maxAttempts",
+                retry and retry.max_attempts,
+                "-1, unlimited, since Cloud Tasks deletes it",
+                parent,
             )
         )
         return read
