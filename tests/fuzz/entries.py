@@ -72,7 +72,8 @@ def on_sqs() -> tuple[Stage, list[Entry]]:
     letters, copies, client = SQS(), SQS(), SQS()
     url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     stage = Stage(
-        Box(lambda: sqs_send.SQSSender(f"{url}-letters", letters), letters), Box(lambda: sqs_send.SQSSender(url, copies), copies)
+        Box(lambda: sqs_send.SQSSender(f"{url}-letters", letters), letters),
+        Box(lambda: sqs_send.SQSSender(url, copies), copies),
     )
     return stage, [
         Entry(name, _say_sqs(sqs.bind(kind, client=client, **options), client), "batch" in name)

@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from peeklock.claims import State
+from peeklock.message import Trail
 from peeklock.outcome import Disposition, Reason
 from peeklock.sqs import MAX_VISIBILITY
 from tests.fuzz.changes import CREDENTIALS
 from tests.fuzz.entries import REFUSED, Entry
 from tests.fuzz.handlers import FATE
 from tests.fuzz.mutate import CANARY, SECRET
+from tests.fuzz.redrive import AGAIN
 from tests.fuzz.services import headers_refused, sqs_refuses, topic_refuses
 from tests.fuzz.stage import Stage
 
 LONGEST_VISIBILITY = 43_200
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+
+FORGOTTEN = 2**31
+"""A count of a lineage from which on nobody believes it; the message is then another one, and runs."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def check(delivery: Delivery) -> None:
     for one in delivery.settled:
         _is_safe(delivery, one)
     _queues_take_it(delivery)
+    _comes_back_equal(delivery)
     TOLD[delivery.platform](delivery)
 
 
@@ -120,6 +126,30 @@ def _queues_take_it(delivery: Delivery) -> None:
     stuck = [one.outcome for one in delivery.settled if "could not be published" in one.outcome.detail]
     if refused and stuck and HELD[delivery.platform](delivery):
         raise AssertionError(f"the queue refuses a copy or a dead letter: {refused}, {stuck}")
+
+
+def _comes_back_equal(delivery: Delivery) -> None:
+    """A copy and a dead letter, delivered again, are the message that arrived: one copy, or one life, later."""
+    stage = delivery.stage
+    taken = {id(one): one for one in (*stage.letters.service.taken, *stage.copies.service.taken)}
+    again = [AGAIN[delivery.platform](one) for one in taken.values()]
+    for parcel in (*stage.letters.parcels, *stage.copies.parcels):
+        came = parcel.origin
+        same = [one for one in again if one.body == came.body and _without_type(one) == _without_type(came)]
+        assert same, f"what comes back has another body or other attributes: {came.attributes}"
+        trails = [one.trail for one in same]
+        assert parcel.bare or any(_follows(trail, parcel.trail) for trail in trails), f"{trails}, not {parcel.trail}"
+
+
+def _without_type(message: Any) -> dict[str, Any]:
+    """The attributes. Pub/Sub has no content type, so that of an unwrapped push comes back as an attribute."""
+    return {name: value for name, value in message.attributes.items() if name != "content-type"}
+
+
+def _follows(trail: Trail | None, sent: Trail) -> bool:
+    if max(sent.generation, sent.hop, sent.attempts) >= FORGOTTEN:
+        return trail is None
+    return trail is not None and (trail.id, trail.generation, trail.hop) == (sent.id, sent.generation, sent.hop)
 
 
 # -- what the platform hears
