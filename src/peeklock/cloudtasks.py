@@ -66,9 +66,20 @@ def bind(
     busy, 500 when it has to come back, and 400 for what is no task. Raises ConfigError for a declaration that cannot
     work here; at a request, where the environment does not fit.
     """
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    binding = _bind(function, options)
     verify = verifier(binding.queue, audience, service_account, certs_url)
     return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=DISPATCH_DEADLINE))
+
+
+def _bind(function: Callable[..., Any], options: Options) -> Binding:
+    return Binding(
+        function,
+        "cloudtasks",
+        delays=Delays.COPY,
+        longest=LONGEST,
+        longest_delay=cloudtasks_send.MAX_DELAY,
+        options=options,
+    )
 
 
 def receive(request: push.Request, queue_name: str) -> Message:
@@ -123,7 +134,7 @@ def recognises(event: object) -> bool:
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
     request = push.sample(event)
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]
     return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
 
