@@ -92,11 +92,13 @@ def arrive(
 
 
 def _adopted(record: Record, trail: Trail) -> Trail:
-    """The lineage of a delivery, where it had to be published without: after a dead record the next life's, and that of
-    the life which began so."""
+    """The lineage of a delivery that may have been published without: after a dead record the next life's, else that of
+    the life which began so. While the dead letter is being published nobody knows whether this is it, redriven, or the
+    message itself: the dead letter is published again then, rather than lost."""
     if not record.bare or trail.generation or trail.hop:
         return trail
-    return replace(trail, generation=record.generation + (record.state is State.DEAD))
+    hop = record.hop if record.state is State.CONDEMNED else 0
+    return replace(trail, generation=record.generation + (record.state is State.DEAD), hop=hop)
 
 
 def _outrun(record: Record, trail: Trail) -> bool:
@@ -254,6 +256,11 @@ def unlock(record: Record, stamp: Stamp) -> Record:
     return replace(record, version=stamp.version, lease_until=stamp.now)
 
 
+def announce_bare(record: Record, stamp: Stamp) -> Record:
+    """The dead letter of a verdict is about to be published without lineage, and may be redriven at once."""
+    return replace(record, version=stamp.version, bare=True)
+
+
 def give_back(record: Record, stamp: Stamp) -> Record:
     """The claim was never used: nothing is counted, and a suspect stays one."""
     return _rewrite(record, stamp, State.WAITING, attempts=started(record))
@@ -292,6 +299,7 @@ __all__ = [
     "Stamp",
     "State",
     "Verdict",
+    "announce_bare",
     "arrive",
     "begin",
     "concerns",

@@ -150,7 +150,10 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     parcel = letter_of(
         _origin(item, claim), reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
     )
+    if parcel.bare and not (yield from _write(item, plan, claims.announce_bare(claim, window.stamp(claim)))):
+        return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=ran)
     refused = yield Send(parcel, plan.letters)
+    claim = item.claim or claim
     if refused is None:
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DEAD, bare=parcel.bare))
         return Outcome(
