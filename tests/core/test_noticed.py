@@ -128,10 +128,12 @@ def test_how_long_each_record_is_kept():
     handle(plan, [message({"error": "x"})])
     handle(plan, [message({"error": "x"}, trail=copies.parcels[0].trail)])
     handle(plan, [message({}, id="m-2")])
+    delay = copies.parcels[0].delay
+    assert delay > timedelta()
     assert [(record.state, record.expires_at - START) for record in store.written] == [
         (State.RUNNING, UNSETTLED_KEEP),
-        (State.MOVING, UNSETTLED_KEEP),
-        (State.MOVED, UNSETTLED_KEEP),
+        (State.MOVING, UNSETTLED_KEEP + delay),
+        (State.MOVED, UNSETTLED_KEEP + delay),
         (State.RUNNING, UNSETTLED_KEEP),
         (State.CONDEMNED, UNSETTLED_KEEP),
         (State.DEAD, timedelta(days=3)),
