@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from peeklock.delays import Seconds, seconds
+from peeklock.redaction import scrubbed
 
 E = TypeVar("E", bound=BaseException)
 
@@ -43,11 +44,17 @@ class InvalidMessage(PeeklockError):
 
 
 class StoreError(PeeklockError):
-    """The store failed or did not answer; whether the change was made is unknown."""
+    """The store failed or did not answer; whether the change was made is unknown. Its text has no secrets of the SDK's."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 class SendError(PeeklockError):
-    """A message could not be handed to a queue; whether the queue has it is unknown."""
+    """A message could not be handed to a queue; whether the queue has it is unknown. Its text as `StoreError`'s."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 def because(failure: E, cause: BaseException) -> E:

@@ -52,5 +52,5 @@ def followed(observer: Observer, platform: str, given: str) -> Observer:
     """The observer, with another process at `given` told first. Raises ConfigError for an address that is none."""
     host, _, port = given.rpartition(":")
     if not host or not port.isdigit():
-        raise ConfigError(f"{VARIABLE}={given!r} is no address, such as 127.0.0.1:4000; leave it to `peeklock dev`")
+        raise ConfigError(f"{VARIABLE} is no address, such as 127.0.0.1:4000; leave it to `peeklock dev`")
     return Follower(observer, platform, (host, int(port)))

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
@@ -68,7 +69,9 @@ def _certs_url() -> str:
     """Raises ConfigError for a variable that names another machine: whose keys are trusted is not a setting."""
     told = os.environ.get("PEEKLOCK_CERTS_URL")
     if told and urlsplit(told).hostname not in ("127.0.0.1", "::1", "localhost"):
-        raise ConfigError(f"PEEKLOCK_CERTS_URL={told!r} is for an emulator on this machine; leave it out elsewhere")
+        raise ConfigError(
+            f"PEEKLOCK_CERTS_URL={shown(told)!r} is for an emulator on this machine; leave it out elsewhere"
+        )
     return told or CERTS_URL
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
 # 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
@@ -46,6 +47,7 @@ class Queue:
     exact_delay: bool
     """Whether `first_delay` was asked for, and so must be honoured exactly."""
 
+    @strict()
     def __init__(
         self,
         name: str,

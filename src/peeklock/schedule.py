@@ -8,7 +8,7 @@ from typing import Any
 
 from peeklock.ending import done, fail
 from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
-from peeklock.life import live, refuse
+from peeklock.life import NOTHING_TO_DO, live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -59,7 +59,11 @@ class Schedule:
         """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
         for message in self._messages:
             item = self._admit(message)
-            if item.verdict is not None or message.attempt > self._most_attempts:
+            if item.is_empty:
+                self._follow(self._finish(item, NOTHING_TO_DO))
+            elif item.failure is not None:
+                self.advance(item, item.failure)
+            elif item.verdict is not None or message.attempt > self._most_attempts:
                 item.life = refuse(item, self.plan, self.window)
                 self.advance(item, None)
             elif message.group is None:

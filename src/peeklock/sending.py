@@ -12,6 +12,7 @@ from typing import Any
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
@@ -24,6 +25,7 @@ Route = Callable[[Queue], Sender]
 _route: ContextVar[Route | None] = ContextVar("peeklock_route", default=None)
 
 
+@strict()
 def send(
     queue: Queue,
     payload: Any,

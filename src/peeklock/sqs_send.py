@@ -19,6 +19,7 @@ from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL, Message, Trail
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 
 MAX_BATCH_BYTES = 1024 * 1024
 MAX_BATCH = 10
@@ -201,6 +202,6 @@ def from_url(url: str) -> SQSSender:
     parts = urlsplit(url)
     if not parts.netloc or parts.path.count("/") < 2:  # noqa: PLR2004 - account and name
         raise ConfigError(
-            f"{url!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+            f"{shown(url)!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
         )
     return SQSSender(url)

@@ -51,7 +51,10 @@ def test_a_member_that_is_null_is_not_there():
 def test_headers_of_any_case():
     """HTTP does not tell them apart."""
     message = told(b"bare", **{f"CE-{name.title()}": value for name, value in CLOUD.items()})
-    assert unwrap.cloudevents(message) is message
+    opened = unwrap.cloudevents(message)
+    assert opened is not None
+    assert opened.body == b"bare"
+    assert {f"ce-{name}": value for name, value in CLOUD.items()}.items() <= opened.attributes.items()
 
 
 def test_a_bare_body_under_an_envelope_is_invalid():
