@@ -4,9 +4,8 @@ the value: bodies hold what logs must not."""
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
-from typing import Any, is_typeddict
+from typing import Any
 
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.json_text import check_floats, loads
@@ -64,7 +63,7 @@ def _validated(hint: Any, where: str) -> Decode:
 
 def _no_payload(hint: Any, where: str, exc: Exception) -> ConfigError:
     fix = "use a pydantic model, a dataclass, a TypedDict, dict, list, str or bytes, or pass decode= to consumer()"
-    if is_typeddict(hint) and sys.version_info < (3, 12):
+    if getattr(exc, "code", "") == "typed-dict-version":
         fix = "on Python 3.11 import TypedDict from typing_extensions, not from typing"
     return ConfigError(f"{where} is annotated {hint!r}, which no body can become; {fix} ({str(exc).splitlines()[0]})")
 
