@@ -51,7 +51,7 @@ class Shape:
     @cached_property
     def holds_floats(self) -> bool:
         """Whether a number that is not finite could get into the payload."""
-        types = {part["type"] for part in _parts(self._schema) if isinstance(part.get("type"), str)}
+        types = {part["type"] for part in _parts(self._schema)}
         return not types <= _WITHOUT_FLOATS | _CONTAINERS
 
     @cached_property
@@ -74,20 +74,21 @@ class Shape:
 
 
 def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Each mapping within a schema. It has no cycles: a type that contains itself is a reference by name."""
+    """Each schema within a schema. It has no cycles: a type that contains itself is a reference by name."""
     waiting = [schema]
     while waiting:
         part = waiting.pop()
         if isinstance(part, Mapping):
-            yield part
-            skipped = _NOT_OF_THE_BODY if isinstance(part.get("type"), str) else ()  # else its keys are fields
-            waiting.extend(inner for name, inner in part.items() if name not in skipped)
+            is_schema = isinstance(part.get("type"), str)  # else its keys are the names of fields or choices
+            if is_schema:
+                yield part
+            waiting.extend(inner for name, inner in part.items() if not is_schema or name not in _NOT_OF_THE_BODY)
         elif isinstance(part, (list, tuple)):
             waiting.extend(part)
 
 
 def _names(part: Mapping[str, Any]) -> Iterator[str]:
-    kind = part.get("type")
+    kind = part["type"]
     if kind == "dataclass-field":
         yield part["name"]
     if kind in ("model-fields", "typed-dict"):
