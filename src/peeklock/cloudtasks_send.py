@@ -22,6 +22,7 @@ from peeklock.message import TRAIL
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"
@@ -225,7 +226,7 @@ def from_url(url: str) -> CloudTasksSender:
     asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     words = queue.split("/")
     if words[::2] != ["projects", "locations", "queues"] or "target" not in asked or not all(words):
-        raise ConfigError(f"{url!r} is no Cloud Tasks address, such as {_ADDRESS}")
+        raise ConfigError(f"{shown(url)!r} is no Cloud Tasks address, such as {_ADDRESS}")
     return CloudTasksSender(
         queue=queue,
         target=asked["target"],
@@ -240,5 +241,5 @@ def _deadline(url: str, given: str | None) -> timedelta | None:
         return None
     least, most = (int(one.total_seconds()) for one in DEADLINES)
     if not given.isdecimal() or not least <= int(given) <= most:
-        raise ConfigError(f"{url!r}: deadline={given} is not the seconds that Cloud Tasks waits, {least} to {most}")
+        raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
     return timedelta(seconds=int(given))

@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from peeklock.delays import Seconds, seconds
+from peeklock.redaction import scrubbed
 
 E = TypeVar("E", bound=BaseException)
 
@@ -44,7 +45,10 @@ class InvalidMessage(PeeklockError):
 
 
 class StoreError(PeeklockError):
-    """The store failed or did not answer; whether the change was made is unknown."""
+    """The store failed or did not answer; whether the change was made is unknown. Its text has no secrets of the SDK's."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 class UnreadableRecord(StoreError):
@@ -53,7 +57,10 @@ class UnreadableRecord(StoreError):
 
 
 class SendError(PeeklockError):
-    """A message could not be handed to a queue; whether the queue has it is unknown."""
+    """A message could not be handed to a queue; whether the queue has it is unknown. Its text as `StoreError`'s."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 def because(failure: E, cause: BaseException) -> E:
