@@ -23,6 +23,7 @@ from peeklock.certificates import AGES, FAILED_AGE, RETRY_AGE, STALE_AGE, Certif
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver
 from tests.platforms.google import AUDIENCE, CALLER, Endpoint, claims, key_pair, token
+from tests.platforms.test_gcp import Flask, answer
 from tests.support import environment
 
 QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
@@ -68,28 +69,11 @@ def request(authorization: str | None = None, name: str = "t-1", **headers: str)
     )
 
 
-class Flask:
-    """What Flask hands over, as far as it is used."""
-
-    def __init__(self, request: push.Request) -> None:
-        self.headers = request.headers
-        self._body = request.body
-
-    def get_data(self) -> bytes:
-        return self._body
-
-
 class Starlette(Flask):
     """What Starlette hands over."""
 
     async def body(self) -> bytes:
-        return self._body
-
-
-def answer(entry: Any, asked: push.Request) -> int:
-    body, status = entry(Flask(asked))
-    assert body == ""
-    return int(status)
+        return self.get_data()
 
 
 def status(endpoint: Endpoint, authorization: str) -> int:
