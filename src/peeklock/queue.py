@@ -110,7 +110,7 @@ class Queue:
 
         Counted are the delays between the first attempt and the last, not the time that runs take. `platform`: `sqs`,
         `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` makes; a Pub/Sub subscription is taken
-        to have a retry policy of `first_delay` and `max_delay`, at most 600 s. `store`: whether one is configured; without
+        to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which Pub/Sub keeps as well as it can. `store`: whether one is configured; without
         it, Service Bus and Cloud Tasks delay by settings of their own. Raises ConfigError for another platform.
         """
         from peeklock.span import Backoff, span_of
