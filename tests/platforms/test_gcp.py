@@ -61,11 +61,11 @@ class Flask:
 
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
-        self.body = request.body
         self.method = request.method
+        self._body = request.body
 
     def get_data(self) -> bytes:
-        return self.body
+        return self._body
 
 
 def answer(entry: Any, request: push.Request) -> int:
