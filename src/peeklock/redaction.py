@@ -48,8 +48,8 @@ def scheme_of(address: str) -> str:
 
 
 def _pair(text: str) -> str:
-    name, _, value = text.partition("=")
-    if not _NAME.fullmatch(name.strip()):
+    name, equals, value = text.partition("=")
+    if not equals or not _NAME.fullmatch(name.strip()):
         return HIDDEN
     return (
         f"{name}={shown(value) if '://' in value else value}" if name.strip().lower() in _SHOWN else f"{name}={HIDDEN}"
