@@ -245,7 +245,9 @@ class Run:
         last = {
             name
             for name, record in self.store.records.items()
-            if record.state is State.RUNNING and record.lease_until > now and claims.counted(record) >= QUEUE.max_attempts
+            if record.state is State.RUNNING
+            and record.lease_until > now
+            and claims.counted(record) >= QUEUE.max_attempts
         }
         if last and len(last | {f"orders/{one.key}" for one in self.running}) > 1:
             self.fail(f"a death exhausts {sorted(last)}, and others had begun")
