@@ -17,12 +17,13 @@ from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
 from peeklock.errors import DeadLetter, Retry, SendError
+from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.kept import is_too_large
 from peeklock.message import Message
 from peeklock.observe import record, record_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
-from peeklock.parcel import MAX_DETAIL, copy_of, letter_of
+from peeklock.parcel import MAX_DETAIL, Parcel, Sender, copy_of, letter_of
 from peeklock.plan import Delays, Plan, Window
 from peeklock.store import Change
 
@@ -91,7 +92,7 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
         claim,
         window.stamp(claim),
         plan.queue.max_attempts,
-        copies=plan.delays is Delays.COPY and item.message.group is None,  # a copy would overtake its group
+        copies=_may_copy(item, plan, claim),
         counts=retry.counts or _must_count(plan),
         delay=delay,
         verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if isinstance(wish, DeadLetter) else None,
@@ -109,6 +110,39 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     if refused is not None:
         return replace(outcome, detail=f"the delayed copy could not be published: {refused}")
     return replace(outcome, copied=True, delay=delay)
+
+
+def _may_copy(item: Item, plan: Plan, claim: Record) -> bool:
+    """Whether a delayed copy may carry on: it would overtake its group, and some messages leave no room for lineage."""
+    if plan.delays is not Delays.COPY or plan.copies is None or item.message.group is not None:
+        return False
+    copy = copy_of(_origin(item, claim), hop=claim.hop + 1, attempts=claim.attempts + 1, delay=ZERO)
+    return fit(copy, plan.copies) is not None
+
+
+def _publish(
+    item: Item, plan: Plan, window: Window, parcel: Parcel, sender: Sender
+) -> Generator[Effect, Any, tuple[Parcel, SendError | None]]:
+    """Publish a message in the first form that fits; when its sender learns from a refusal that the queue takes less, in
+    the first that fits then. Answers with that form, and with what went wrong, if it did."""
+    refused: SendError | None = SendError("it fits in no form into the queue")
+    fitted = fit(parcel, sender)
+    while fitted is not None:
+        if fitted.bare and not (yield from _announce_bare(item, plan, window)):
+            return fitted, SendError("the store did not take that the dead letter has no lineage")
+        refused = yield Send(fitted, sender)
+        smaller = None if refused is None else fit(parcel, sender)
+        if refused is None or smaller == fitted:
+            return fitted, refused
+        fitted = smaller
+    return parcel, refused
+
+
+def _announce_bare(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, bool]:
+    """Record, before it happens, that a dead letter goes out without lineage: it may be redriven at once."""
+    claim = item.claim
+    assert claim is not None, "a record announced the dead letter"
+    return (yield from _write(item, plan, claims.announce_bare(claim, window.stamp(claim))))
 
 
 def _must_count(plan: Plan) -> bool:
@@ -135,9 +169,11 @@ def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[
     if plan.copies is None:
         return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
     parcel = copy_of(_origin(item, claim), hop=claim.hop, attempts=claim.attempts, delay=delay)
-    refused: SendError | None = yield Send(parcel, plan.copies)
+    _, refused = yield from _publish(item, plan, window, parcel, plan.copies)
     if refused is None:
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.MOVED))
+    elif fit(parcel, plan.copies) is None:  # nor ever will be: the message itself has to come back
+        yield from _write(item, plan, claims.stay(claim, window.stamp(claim)))
     return refused
 
 
@@ -147,23 +183,34 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     assert claim is not None, "a record announced the letter"
     reason = Reason(claim.reason)
     attempt = claim.attempts + (reason is not Reason.EXHAUSTED)
-    parcel = letter_of(
+    letter = letter_of(
         _origin(item, claim), reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
     )
-    if parcel.bare and not (yield from _write(item, plan, claims.announce_bare(claim, window.stamp(claim)))):
-        return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=ran)
-    refused = yield Send(parcel, plan.letters)
+    parcel, refused = yield from _publish(item, plan, window, letter, plan.letters)
     claim = item.claim or claim
     if refused is None:
+        _tell(item, parcel, claim)
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DEAD, bare=parcel.bare))
         return Outcome(
-            disposition=Disposition.DEAD_LETTER, reason=reason, attempt=attempt, detail=claim.detail, error=ran
+            disposition=Disposition.DEAD_LETTER,
+            reason=reason,
+            attempt=attempt,
+            detail=claim.detail,
+            error=ran,
+            unexplained=parcel.unexplained,
         )
     yield from _write(item, plan, claims.unlock(claim, window.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the dead letter ({reason}) could not be published: {refused}"
     delay = plan.queue.first_delay
     return replace(abandoned(item, plan, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
+
+
+def _tell(item: Item, parcel: Parcel, claim: Record) -> None:
+    """Log the reason that a dead letter had no room for."""
+    if parcel.unexplained:
+        fields = {"queue": item.message.queue, "message_id": item.message.id, "reason": claim.reason}
+        record("peeklock.letter_bare %s", {**fields, "detail": claim.detail, "lineage": not parcel.bare})
 
 
 def abandoned(

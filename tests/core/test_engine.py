@@ -232,7 +232,7 @@ class TestCopies:
         assert (one.outcome.reason, one.outcome.copied, one.outcome.finished) == (Reason.RETRY, True, True)
         (copy,) = self.copies.parcels
         assert copy.trail == Trail(id="m-1", hop=1, attempts=1)
-        assert copy.id == "m-1.0.1"
+        assert copy.id == "m-1.0.1.peeklock"
         assert copy.delay == one.outcome.delay
         assert outcomes(handle(plan, [message({"error": "x"})])) == [("complete", "moved")]
         assert outcomes(handle(plan, [message({}, trail=copy.trail)])) == [("complete", "done")]
