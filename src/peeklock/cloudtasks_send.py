@@ -155,7 +155,9 @@ class CloudTasksSender:
         if self.service_account:
             token = {"service_account_email": self.service_account, "audience": self.audience or self.target}
             request["oidc_token"] = token
-        task: dict[str, Any] = {"name": f"{self.queue}/tasks/{task_id(parcel.id)}", "http_request": request}
+        task: dict[str, Any] = {"http_request": request}
+        if not parcel.bare:  # there every byte counts, and the service's own name is short
+            task["name"] = f"{self.queue}/tasks/{task_id(parcel.id)}"
         if self.deadline is not None:
             task["dispatch_deadline"] = self.deadline
         if parcel.delay:

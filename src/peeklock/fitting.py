@@ -174,7 +174,10 @@ def _inflated(body: bytes) -> bytes:
     return inflated
 
 
-_DECODERS: dict[str, Callable[[bytes], bytes]] = {ZLIB: _inflated, BASE64: lambda body: base64.b64decode(body, validate=True)}
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    ZLIB: _inflated,
+    BASE64: lambda body: base64.b64decode(body, validate=True),
+}
 
 
 def unfold(message: Message, form: object) -> None:
