@@ -56,8 +56,8 @@ DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
 
 CONTENT_TYPE = "content-type"
 
-FIELDS = 400
-"""Bytes of what a stored task has beside body, headers and addresses: its name's hash, times, tags and lengths."""
+FIELDS = 150
+"""Bytes of what a task has beside body, headers and addresses: its name's hash, times, tags and lengths."""
 
 FIELDS_OF_HEADER = 12
 """Bytes of a header's tags and lengths; more than the colon, blank and line end that a server counts."""
@@ -107,9 +107,8 @@ class CloudTasksSender:
         return fits and plain and self.weigh(parcel) <= self.limit
 
     def weigh(self, parcel: Parcel, /) -> int:
-        addresses = (
-            3 * len(self.queue) + 2 * len(self.target) + len(self.audience or "") + len(self.service_account or "")
-        )
+        token = len(self.service_account) + len(self.audience or self.target) if self.service_account else 0
+        addresses = len(self.queue) + len(self.target) + token
         return len(parcel.body) + _size(headers_of(parcel)) + addresses + FIELDS
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:

@@ -266,10 +266,14 @@ class StrictCloudTasks:
         self.largest = 1_048_569
         self.tasks: list[tasks_v2.Task] = []
 
+    def _name(self) -> str:
+        """A name as the service gives one, of twenty digits."""
+        return f"{self.NAMES}/tasks/{id(self) % 10**12:012}{len(self.tasks):08}"
+
     def put(self, body: bytes, attributes: Attributes) -> None:
         post = tasks_v2.HttpMethod.POST
         http = {"url": self.TARGET, "http_method": post, "headers": dict(attributes), "body": body}
-        self.enter(tasks_v2.Task({"name": f"{self.NAMES}/tasks/{len(self.tasks):020}", "http_request": http}))
+        self.enter(tasks_v2.Task({"name": self._name(), "http_request": http}))
 
     def enter(self, task: tasks_v2.Task) -> None:
         headers = task.http_request.headers
@@ -286,7 +290,7 @@ class StrictCloudTasks:
 
     def create(self, request: Any, context: Any) -> Any:
         if not request.task.name:
-            request.task.name = f"{self.NAMES}/tasks/{len(self.tasks):020}"
+            request.task.name = self._name()
         if any(task.name == request.task.name for task in self.tasks):
             context.abort(grpc.StatusCode.ALREADY_EXISTS, "Requested entity already exists")
         try:
