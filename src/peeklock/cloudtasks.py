@@ -17,7 +17,7 @@ from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail
-from peeklock.oidc import verifier
+from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = cloudtasks_send.from_url
@@ -35,19 +35,39 @@ def bind(
     audience: str | None = None,
     service_account: str | None = None,
     certs_url: str | None = None,
+    unauthenticated: bool = False,
     **options: Unpack[Options],
 ) -> Callable[[Any], Any]:
     """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`
     consumer of a Starlette one.
 
-    `audience` and `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and `_SERVICE_ACCOUNT`) turn on the check of each
-    request's OIDC token, answered with 401 when it fails. Answers 204 when the task is finished, 409 when its key is
-    busy, 500 when it has to come back, and 400 for what is no task. Raises ConfigError for a declaration that cannot
-    work here; at a request, where the environment does not fit.
+    Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
+    `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
+    `unauthenticated=True` says that something in front of the function checks its callers: no token is asked for.
+
+    Answers 204 when the task is finished, 409 when its key is busy, 500 when it has to come back, and 400 for what is no
+    task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
     """
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
-    verify = verifier(binding.queue, audience, service_account, certs_url)
-    return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=DISPATCH_DEADLINE))
+    binding = _bind(function, options)
+    guard = Guard(
+        binding.queue,
+        audience=audience,
+        service_account=service_account,
+        certs_url=certs_url,
+        unauthenticated=unauthenticated,
+    )
+    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=DISPATCH_DEADLINE))
+
+
+def _bind(function: Callable[..., Any], options: Options) -> Binding:
+    return Binding(
+        function,
+        "cloudtasks",
+        delays=Delays.COPY,
+        longest=LONGEST,
+        longest_delay=cloudtasks_send.MAX_DELAY,
+        options=options,
+    )
 
 
 def receive(request: push.Request, queue_name: str) -> Message:
@@ -101,7 +121,7 @@ def recognises(event: object) -> bool:
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
     request = push.sample(event)
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]
     return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from peeklock.errors import SendError, StoreError, because, store_error
+from peeklock.errors import SendError, StoreError, UnreadableRecord, because, store_error
 from peeklock.item import Item, Send
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -49,13 +49,18 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
     """Ask again for what was not answered, while there is time: a change that is there already wins."""
     answers = _swap_once(plan, changes)
     for pause in PAUSES:
-        unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
+        unanswered = [n for n, answer in enumerate(answers) if _may_be_answered(answer)]
         if not unanswered or window.clock.monotonic() + pause >= window.limit:
             break
         time.sleep(plan.random.uniform(pause / 2, pause * 1.5))  # two in each other's way must not meet again
         for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers
+
+
+def _may_be_answered(answer: Answer) -> bool:
+    """Whether asking again may help: a record that cannot be read stays so."""
+    return answer.error is not None and not isinstance(answer.error, UnreadableRecord)
 
 
 def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:

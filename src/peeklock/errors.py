@@ -5,6 +5,7 @@ PeeklockError
 ├── EventError       what arrived is not an event of this platform
 ├── InvalidMessage   one message's body is not what its handler takes
 ├── StoreError       the store did not answer
+│   └── UnreadableRecord   it answered with what this release cannot read
 ├── SendError        a queue did not take a message
 └── Redeliver        tells a platform that listens to exceptions only: deliver this again
 
@@ -44,6 +45,11 @@ class InvalidMessage(PeeklockError):
 
 class StoreError(PeeklockError):
     """The store failed or did not answer; whether the change was made is unknown."""
+
+
+class UnreadableRecord(StoreError):
+    """The record of a key is none that this release understands: a newer one wrote it. To ask again changes nothing, and
+    only the key's own messages have to wait."""
 
 
 class SendError(PeeklockError):

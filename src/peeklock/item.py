@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -22,7 +22,7 @@ class Signal(Enum):
     RUN = "run"
     """Run the handler; answered with None, or with what it raised."""
     ALONE = "alone"
-    """Wait until nothing else runs; answered with whether there is still time."""
+    """Wait until nothing else runs; answered with None, or with the Halted that says why it may not run."""
 
 
 RUN, ALONE = Signal.RUN, Signal.ALONE
@@ -41,7 +41,7 @@ Life = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
-    """Answer to RUN: there was no time to start, or an earlier message of the group was not completed."""
+    """Answer to RUN and ALONE: there is no time to start, or an earlier message of the group was not completed."""
 
 
 class TimedOut(PeeklockError):
@@ -119,9 +119,6 @@ def prepare(item: Item, plan: Plan) -> None:
     """Decode the body and find the key, or set the verdict."""
     message, max_age = item.message, plan.queue.max_age
     try:
-        if max_age is not None and _is_older(message, max_age, plan):
-            item.verdict = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}")
-            return
         if plan.unwrap is not None:
             item.message = message = plan.unwrap(message)
         item.payload = plan.decode(message)
@@ -131,14 +128,25 @@ def prepare(item: Item, plan: Plan) -> None:
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
     except Exception as exc:  # noqa: BLE001 - the user's decoder or key: whatever it raises, this body is at fault
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
+    else:
+        if max_age is not None and is_older(item.arrived, max_age, plan.clock.now()):
+            item.verdict = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}")
 
 
-def _is_older(message: Message, max_age: timedelta, plan: Plan) -> bool:
+def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
+    """Whether its producer sent it longer ago. Where that is not known it is not; and a redriven dead letter never is,
+    since whoever brings it back wants it to run."""
     sent_at = message.sent_at
-    return sent_at is not None and plan.clock.now() - sent_at > max_age
+    return sent_at is not None and not message.lineage.generation and now - sent_at > max_age
 
 
 def record_key(item: Item, plan: Plan) -> str:
     """Two queues never share a key, so consumers may share a store; and a business key is never taken for an id."""
-    keyed = plan.key is not None and item.verdict is None
-    return f"{plan.queue.name}/{item.key}" if keyed else f"{plan.queue.name}#{item.message.id}"
+    verdict = item.verdict
+    keyed = plan.key is not None and (verdict is None or verdict.reason is Reason.EXPIRED)
+    return f"{plan.queue.name}/{item.key}" if keyed else id_key(item, plan)
+
+
+def id_key(item: Item, plan: Plan) -> str:
+    """The name of the record of this message alone, whatever its key."""
+    return f"{plan.queue.name}#{item.message.id}"

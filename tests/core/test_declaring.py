@@ -635,7 +635,10 @@ def test_a_lock_that_is_no_number():
 # -- the test kit, as the docs show it
 
 
-@consumer(Queue("orders", max_attempts=5, first_delay=2), key="order_id")
+ORDERS = Queue("orders", timeout=30, max_delay=900)
+
+
+@consumer(ORDERS, key="order_id")
 def charge(order: Order) -> None:
     if order.cents == 0:
         raise ValueError("nothing to charge")
@@ -653,7 +656,7 @@ def store_rows(rows: Batch[Row]) -> Mapping[str, Exception]:
 def test_the_kit():
     """Gives up, duplicate, retry delay, invalid body, async, batch."""
     nothing = Order(order_id="o", cents=0)
-    assert deliver(charge, nothing, attempt=5).reason == "exhausted"
+    assert deliver(charge, nothing, attempt=ORDERS.max_attempts).reason == "exhausted"
     store = MemoryStore()
     assert [deliver(charge, Order(order_id="o"), store=store).reason for _ in range(2)] == ["done", "duplicate"]
     delay = deliver(charge, nothing).delay
