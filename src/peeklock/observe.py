@@ -88,7 +88,11 @@ class LogObserver:
         """Whether all of it is beneath the log's level."""
         if log.isEnabledFor(logging.INFO):
             return False
-        return all(one.outcome is DONE or one.outcome.disposition is Disposition.COMPLETE for one in settled)
+        for one in settled:
+            outcome = one.outcome
+            if outcome is not DONE and outcome.disposition is not Disposition.COMPLETE:
+                return False
+        return True
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         quiet = not log.isEnabledFor(logging.INFO)

@@ -37,6 +37,9 @@ OBSERVING_SECONDS = 0.1
 RECORDING_SECONDS = 0.25
 """Of the reserve: for recording how the last handlers ended."""
 
+HANDOVER_SECONDS = 0.2
+"""Of the reserve: what it may take until a thread begins with a handler that was started in time."""
+
 GRACE_SECONDS = 0.5
 """How long a handler that was interrupted or cancelled may take to end, before its slot counts as taken for good."""
 
@@ -105,7 +108,7 @@ class Window:
         """When the platform ends the event, in monotonic seconds."""
         self.last_start = self.limit - RESERVE_SECONDS - timeout
         """After this no handler can end in time, recording and settling included."""
-        self.latest = time.monotonic() + span - RESERVE_SECONDS
+        self.latest = time.monotonic() + span - RESERVE_SECONDS + HANDOVER_SECONDS
         """When the last handler has to end, in the time of this machine, which handlers are held to."""
 
     @cached_property
@@ -121,6 +124,10 @@ class Window:
         """Whether a handler started now may take its whole time-out."""
         return self.clock.monotonic() <= self.last_start
 
+    def may_begin(self) -> bool:
+        """Whether a handler that was started while there was room may still begin."""
+        return self.clock.monotonic() <= self.last_start + HANDOVER_SECONDS
+
     def io_left(self) -> float:
         """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""
         return self.limit - SETTLING_SECONDS - self.clock.monotonic()
@@ -131,7 +138,8 @@ class Window:
 
     def grace(self, now: float) -> float:
         """Until when a handler that was stopped at `now` may take to end, in the time of this machine."""
-        return min(now + GRACE_SECONDS, self.latest + RESERVE_SECONDS - SETTLING_SECONDS - RECORDING_SECONDS)
+        end = self.latest - HANDOVER_SECONDS + RESERVE_SECONDS
+        return min(now + GRACE_SECONDS, end - SETTLING_SECONDS - RECORDING_SECONDS)
 
     def stamp(self, after: Record | None, body: str = "") -> Stamp:
         """For a write that follows `after`; a claim says the hash of the body that it is for."""
