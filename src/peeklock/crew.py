@@ -60,8 +60,8 @@ class Inline:
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         if self.plan.handler.batch:
             items = next_job(schedule, self.plan, io_waits=io_waits)
-            for item, error in zip(items, self._run(items), strict=True):
-                schedule.advance(item, error)
+            for member, error in zip(items, self._run(items), strict=True):
+                schedule.advance(member, error)
             return bool(items)
         started = False
         while (item := schedule.start()) is not None:
