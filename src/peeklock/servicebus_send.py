@@ -20,6 +20,7 @@ from peeklock.fitting import prepare
 from peeklock.message import TRAIL
 from peeklock.once import once
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 CONNECTION = "PEEKLOCK_SERVICEBUS"
@@ -81,8 +82,11 @@ def client(namespace: str) -> Any:
         from azure.identity import DefaultAzureCredential
     except ImportError as exc:
         raise missing(exc) from exc
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of Service Bus: {exc}") from None
+    except ValueError:
+        raise ConfigError(
+            f"{CONNECTION} is not a connection string of Service Bus, such as"
+            " Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY"
+        ) from None
     host = os.environ.get(f"{CONNECTION}__fullyQualifiedNamespace") or namespace
     identity = os.environ.get(f"{CONNECTION}__clientId")
     chosen = {"managed_identity_client_id": identity} if identity else {}
@@ -309,5 +313,7 @@ def from_url(url: str, connect: Callable[[str], Any] = client) -> ServiceBusSend
     parts = urlsplit(url)
     entity = parts.path.strip("/")
     if not parts.netloc or not entity:
-        raise ConfigError(f"{url!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders")
+        raise ConfigError(
+            f"{shown(url)!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders"
+        )
     return ServiceBusSender(entity, functools.partial(connect, parts.netloc))
