@@ -491,11 +491,11 @@ def test_a_follower_keeps_nothing_from_the_observer():
 
 
 def test_a_batch_handler_s_errors_keep_their_class():
-    """So a fatal one is fatal; a text is a failure too. (trials 6)"""
+    """So a fatal one is fatal. (trials 6)"""
 
     @consumer(QUEUE, fatal=(Declined,))
     def handler(rows: Batch[dict]) -> dict[str, Any]:  # type: ignore[type-arg] # the bare annotation is the documented one
-        return {"a": Declined("no"), "b": "odd"}
+        return {"a": Declined("no"), "b": ValueError()}
 
     bodies = [message({}, id=name) for name in ("a", "b", "c")]
     settled = handle(plan_for(handler, store=MemoryStore()), bodies)
