@@ -128,7 +128,11 @@ def test_a_service_bus_message_has_every_part():
         attributes={"tenant": "blue"},
     )
     message = servicebus_send.message_of(late)
-    assert (message.session_id, message.content_type, message.message_id) == ("s-1", "application/json", "m-1.0.1.peeklock")
+    assert (message.session_id, message.content_type, message.message_id) == (
+        "s-1",
+        "application/json",
+        "m-1.0.1.peeklock",
+    )
     assert timedelta(seconds=90) <= message.scheduled_enqueue_time_utc - before < timedelta(seconds=100)
     assert message.application_properties["tenant"] == "blue"
     assert b"".join(message.body) == b"{}"
