@@ -190,13 +190,13 @@ def test_a_done_message_is_a_duplicate_however_old():
 
 
 def test_an_expired_message_leaves_its_key_free():
-    """Its record is the key's own, so no other one is left that blocks the key. (trials 1.25)"""
+    """Its record is its own, so none is left that blocks the key. (trials 1.25)"""
     clock, store = FakeClock(), MemoryStore()
     letters = FlakySender(Outbox(), Script({1: "before"}))
     plan = plan_for(keyed(decode=failing()), store=store, letters=letters, clock=clock)
     first = settle(plan, aged(b"a", clock, 3600))[0]
     assert first.reason == "unavailable", "its dead letter could not be published"
-    assert list(store.records) == ["orders/a"]
+    assert list(store.records) == ["orders#m-1"]
     assert settle(plan, aged(b"a", clock, 3600, delivery=2))[0].reason == "expired"
     assert [record.state for record in store.records.values()] == [State.DEAD]
     assert settle(plan, aged(b"a", clock, 0, id="m-2"))[0].reason == "done"
