@@ -14,7 +14,7 @@ from typing import Any, TypedDict, TypeVar
 from peeklock import engine
 from peeklock.clock import Clock, SystemClock
 from peeklock.declare import Consumer, resolve
-from peeklock.delays import Random, Seconds, seconds
+from peeklock.delays import ABSURD, Random, Seconds, seconds
 from peeklock.errors import ConfigError
 from peeklock.message import Message
 from peeklock.observe import LogObserver, Observer, Settled, record
@@ -58,12 +58,21 @@ class Binding:
     """A consumer on one platform. The environment is read at the first event, not at import."""
 
     def __init__(
-        self, function: Callable[..., Any], platform: str, *, delays: Delays, longest: timedelta, options: Options
+        self,
+        function: Callable[..., Any],
+        platform: str,
+        *,
+        delays: Delays,
+        longest: timedelta,
+        options: Options,
+        longest_delay: timedelta = ABSURD,
     ) -> None:
-        """`longest`: how long the platform lets an event take at most. Raises ConfigError for what cannot work."""
+        """`longest`: how long the platform lets an event take at most; `longest_delay`: how long it holds a message back.
+        Raises ConfigError for what cannot work."""
         self.function = function
         self.platform = platform
         self.delays = delays
+        self.longest_delay = longest_delay
         self.consumer: Consumer = resolve(function)
         self.options = options
         self._plan: Plan | None = None
@@ -118,6 +127,7 @@ class Binding:
             letters=self._letters(),
             copies=self._copies() if delays is Delays.COPY else None,
             delays=delays,
+            longest_delay=self.longest_delay,
             parallel=self._parallel(),
             observer=self._observer(),
             clock=options.get("clock") or SystemClock(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -23,7 +23,7 @@ class Signal(Enum):
     RUN = "run"
     """Run the handler; answered with None, or with what it raised."""
     ALONE = "alone"
-    """Wait until nothing else runs; answered with whether there is still time."""
+    """Wait until nothing else runs; answered with None, or with the Halted that says why it may not run."""
 
 
 RUN, ALONE = Signal.RUN, Signal.ALONE
@@ -42,11 +42,15 @@ Life = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
-    """Answer to RUN: there was no time to start, or an earlier message of the group was not completed."""
+    """Answer to RUN and ALONE: there is no time to start, or an earlier message of the group was not completed."""
 
 
 class TimedOut(PeeklockError):
-    """Answer to RUN: the handler was still running when its time was over."""
+    """Answer to RUN: the handler was still running when its time was over. `ended`: it runs no more."""
+
+    def __init__(self, problem: str, *, ended: bool) -> None:
+        super().__init__(problem)
+        self.ended = ended
 
 
 class Item:
@@ -162,8 +166,7 @@ def _unreadable(item: Item, exc: BaseException) -> None:
 
 
 def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
-    sent_at = item.arrived.sent_at
-    if sent_at is not None and plan.clock.now() - sent_at > max_age:
+    if is_older(item.arrived, max_age, plan.clock.now()):
         item.verdict, item.failure, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), None, ""
 
 
@@ -173,6 +176,18 @@ def _is_fetch_error(exc: Exception) -> bool:
     return isinstance(exc, FETCH_ERRORS)
 
 
+def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
+    """Whether its producer sent it longer ago. Where that is not known it is not; and a redriven dead letter never is,
+    since whoever brings it back wants it to run."""
+    sent_at = message.sent_at
+    return sent_at is not None and not message.lineage.generation and now - sent_at > max_age
+
+
 def record_key(item: Item, plan: Plan) -> str:
     """Two queues never share a key, so consumers may share a store; and a business key is never taken for an id."""
-    return f"{plan.queue.name}/{item.key}" if item.has_key else f"{plan.queue.name}#{item.message.id}"
+    return f"{plan.queue.name}/{item.key}" if item.has_key else id_key(item, plan)
+
+
+def id_key(item: Item, plan: Plan) -> str:
+    """The name of the record of this message alone, whatever its key."""
+    return f"{plan.queue.name}#{item.message.id}"

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
+from peeklock.timer import untimed
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -23,7 +25,7 @@ class once(Generic[P, T]):  # noqa: N801 - used as a decorator
             os.register_at_fork(after_in_child=self.forget)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._lock:
+        with untimed(), self._lock:  # a handler that is the first to need it must not pay for it with its own time
             return self._cached(*args, **kwargs)
 
     def forget(self) -> None:

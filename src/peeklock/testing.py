@@ -3,7 +3,7 @@
 from peeklock.testing import deliver
 
 def test_gives_up():
-    assert deliver(charge, order, attempt=5).reason == "exhausted"
+    assert deliver(charge, order, attempt=ORDERS.max_attempts).reason == "exhausted"
 """
 
 from __future__ import annotations
