@@ -43,7 +43,7 @@ def load(text: str) -> Record:
         parts = json.loads(text)
         known = {name: _value(name, value) for name, value in parts.items() if name in _FIELDS}
         if not known.keys() >= _REQUIRED:
-            raise ValueError(f"it has no {sorted(_REQUIRED - known.keys())[0]}")  # noqa: TRY301 - said as any other fault
+            raise ValueError(f"it has no {min(_REQUIRED - known.keys())}")  # noqa: TRY301 - said as any other fault
         record = Record(**known, extra=_extra(parts))
     except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise UnreadableRecord(f"a record that cannot be read: {exc}") from exc
