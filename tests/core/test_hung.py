@@ -117,29 +117,37 @@ def test_an_event_of_two_that_hang_answers():
     stuck.release.set()
 
 
-@pytest.mark.parametrize("is_batch", [False, True])
-def test_a_handler_in_a_thread_is_interrupted(is_batch):
-    """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
-    threads: list[threading.Thread] = []
+class Spinning:
+    """A handler that hangs in Python when asked to, and remembers its threads."""
 
-    def work(payload: dict) -> None:
-        threads.append(threading.current_thread())
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def work(self, payload: dict[str, Any]) -> None:
+        self.threads.append(threading.current_thread())
         try:
             while payload.get("hang"):
                 time.sleep(0.001)
         except Exception:  # noqa: BLE001 - what many handlers do
             raise AssertionError from None
 
-    @consumer(QUICK)
-    def single(payload: dict) -> None:
-        work(payload)
+    def consumer(self, *, is_batch: bool) -> Any:
+        @consumer(QUICK)
+        def single(payload: dict) -> None:
+            self.work(payload)
 
-    @consumer(QUICK)
-    def batch(rows: Batch[dict]) -> None:
-        work(rows[0])
+        @consumer(QUICK)
+        def batch(rows: Batch[dict]) -> None:
+            self.work(rows[0])
 
-    store = MemoryStore()
-    bound = plan(batch if is_batch else single, store)
+        return batch if is_batch else single
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_handler_in_a_thread_is_interrupted(is_batch):
+    """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
+    spinning, store = Spinning(), MemoryStore()
+    bound = plan(spinning.consumer(is_batch=is_batch), store)
     (one,) = handle(bound, [message({"hang": 1})])
     assert (one.outcome.reason.value, one.outcome.attempt) == ("timeout", 1)
     assert "interrupted" in one.outcome.detail
@@ -148,9 +156,10 @@ def test_a_handler_in_a_thread_is_interrupted(is_batch):
     assert (record.state, record.attempts) == (State.WAITING, 1)
     (one,) = handle(bound, [message({})])
     assert (one.outcome.reason.value, one.outcome.attempt) == ("done", 2)
-    threads[0].join(10)
-    assert not threads[0].is_alive()
-    assert threads[1] is not threads[0]
+    first, second = spinning.threads
+    first.join(10)
+    assert not first.is_alive()
+    assert second is not first
 
 
 def test_it_is_interrupted_once():
