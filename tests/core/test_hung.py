@@ -15,7 +15,7 @@ import pytest
 from peeklock import Batch, Queue, consumer, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
-from peeklock.engine import handle, handle_async
+from peeklock.engine import handle, handle_async, run
 from peeklock.interrupt import Interrupted, Target
 from peeklock.late import watch
 from peeklock.plan import Plan, Window
@@ -346,6 +346,41 @@ sys.exit(3)
         [sys.executable, "-c", program], timeout=100, check=False, capture_output=True, text=True, cwd=tmp_path
     )
     assert (ended.returncode, "'m'" in ended.stdout) == (3, True), ended.stderr
+
+
+def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
+    """Which answers before its limit; another queue's messages run on another loop, and nothing of the first begins later
+    (trials 1.14)."""
+    stuck, store = Stuck(), MemoryStore()
+
+    @consumer(QUICK)
+    async def blocking(payload: dict) -> None:
+        stuck.runs.append(payload)
+        stuck.release.wait(60)
+
+    @consumer(QUICK)
+    async def healthy(payload: dict) -> None: ...
+
+    started = time.monotonic()
+    bound = plan(blocking, store, parallel=1)
+    settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(1.5))
+    assert time.monotonic() - started < 1.5
+    assert reasons(settled) == ["halted"] * 3
+    assert "peeklock.blocked" in caplog.text
+    assert reasons(run(plan(healthy), [message({})])) == ["done"]
+    stuck.release.set()
+    while store.records["orders#a"].state is not State.DONE:  # the end of the one that ran is recorded all the same
+        time.sleep(0.001)
+    _settle(bound)
+    assert len(stuck.runs) == 1
+
+
+def test_a_time_out_on_the_loop_itself_is_not_taken_for_one_that_blocks_it():
+    async def fails() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        loop.run(fails(), 30)
 
 
 class Ended:

@@ -57,7 +57,7 @@ class Unkind:
     def __enter__(self) -> object:
         return self._at("enter")
 
-    def __exit__(self, _: Any, error: Any, __: Any) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         self.errors.append(error)
         return self._at("exit")
 
