@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from peeklock.errors import SendError, StoreError, because, described, store_error
+from peeklock.errors import SendError, StoreError, UnreadableRecord, because, described, store_error
 from peeklock.item import Item, Send
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -172,7 +172,7 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
     began = window.clock.monotonic()
     answers = _swap_once(plan, changes)
     for pause in PAUSES:
-        unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
+        unanswered = [n for n, answer in enumerate(answers) if _may_be_answered(answer)]
         took = window.clock.monotonic() - began
         if not unanswered or window.io_left() <= pause + took:
             break
@@ -181,6 +181,11 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
         for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers
+
+
+def _may_be_answered(answer: Answer) -> bool:
+    """Whether asking again may help: a record that cannot be read stays so."""
+    return answer.error is not None and not isinstance(answer.error, UnreadableRecord)
 
 
 def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:

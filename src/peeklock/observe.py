@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from peeklock.errors import DeadLetter
 from peeklock.message import Message
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 
 log = logging.getLogger("peeklock")
+
+_WORD = re.compile(r'[^\s="\'`\\]+')
 
 
 class Settled(Protocol):
@@ -34,25 +39,28 @@ class Settled(Protocol):
 
 
 def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
-    """What a log may say of a settlement: constant names, and never anything of the body."""
+    """What a log may say of a settlement: constant names, and never anything of the body. What a producer chose comes
+    last, so that who searches the text for a field finds ours."""
     message, outcome = settled.message, settled.outcome
     told: dict[str, str | int | float] = {
         "platform": platform,
         "queue": message.queue,
-        "message_id": message.id,
-        "delivery": message.delivery,
-        "attempt": outcome.attempt,
         "disposition": outcome.disposition.value,
         "reason": outcome.reason.value,
+        "delivery": message.delivery,
+        "attempt": outcome.attempt,
         "duration_ms": round(settled.duration * 1000, 3),
     }
     latency = latency_ms(message)
     if latency is not None:
         told["latency_ms"] = latency
-    if message.group is not None:
-        told["group"] = message.group
     if outcome.delay is not None:
         told["delay_s"] = round(outcome.delay.total_seconds(), 3)
+    if outcome.unexplained:
+        told["unexplained"] = 1
+    told["message_id"] = message.id
+    if message.group is not None:
+        told["group"] = message.group
     if outcome.detail:
         told["detail"] = outcome.detail
     return told
@@ -78,8 +86,8 @@ class Observer(Protocol):
 
 
 class LogObserver:
-    """One log record a settlement, on the logger `peeklock`: INFO when it is finished, WARNING when it comes back,
-    ERROR with the traceback when it is dead-lettered."""
+    """One log record a settlement, on the logger `peeklock`: INFO when it is finished or was rescheduled, WARNING when it
+    comes back, ERROR when it is dead-lettered; with the traceback of what the handler raised, unless it was a decision."""
 
     def running(self, _: Message, /) -> None:
         return None
@@ -100,20 +108,30 @@ class LogObserver:
             outcome = one.outcome
             if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
-            error = outcome.error if outcome.reason in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) else None
-            record("peeklock.settled %s", fields(platform, one), level=_level(outcome), error=error)
+            record("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
 
 
-def _level(outcome: Outcome) -> int:
-    if outcome.disposition is Disposition.COMPLETE:
+def level_of(outcome: Outcome) -> int:
+    """Of the log record of a settlement."""
+    if outcome.disposition is Disposition.COMPLETE or outcome.reason is Reason.RESCHEDULED:
         return logging.INFO
     return logging.WARNING if outcome.disposition is Disposition.ABANDON else logging.ERROR
 
 
+def error_of(outcome: Outcome) -> BaseException | None:
+    """The exception whose traceback belongs into the log: what a handler decided on purpose has none."""
+    if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or isinstance(outcome.error, DeadLetter):
+        return None
+    return outcome.error
+
+
 def _shown(value: object) -> str:
-    """On one line: an id with a line break in it must not pass for a record of its own."""
+    """On one line, and as JSON in quotes where it is not one plain word: an id must not pass for a field, nor for a
+    record of its own."""
     text = str(value)
-    return text if text.isprintable() else ascii(text)
+    if _WORD.fullmatch(text) and text.isprintable():
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def record(
@@ -127,6 +145,23 @@ def record(
     if log.isEnabledFor(level):
         text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
         log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=_traceable(error))
+
+
+MOST_REMEMBERED = 1024
+"""Facts that a process remembers to have logged, at most: then it forgets all of them, and may repeat itself."""
+
+_logged: set[tuple[str, ...]] = set()
+
+
+def record_once(event: str, told: Mapping[str, str], *, level: int = logging.WARNING) -> None:
+    """One log record of a fact that holds for many deliveries, once in a process."""
+    fact = (event, *told.values())
+    if fact in _logged:
+        return
+    if len(_logged) >= MOST_REMEMBERED:
+        _logged.clear()
+    _logged.add(fact)
+    record(event, told, level=level)
 
 
 def _traceable(error: BaseException | None) -> BaseException | None:

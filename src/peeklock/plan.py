@@ -11,9 +11,9 @@ from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any
 
-from peeklock.claims import Record, Stamp, next_version
+from peeklock.claims import LONGEST_EVENT, Record, Stamp, next_version
 from peeklock.clock import Clock
-from peeklock.delays import Random
+from peeklock.delays import ABSURD, Random
 from peeklock.handler import Handler, OnError
 from peeklock.kept import Results
 from peeklock.message import Message
@@ -73,7 +73,7 @@ class Plan:
     platform: str
     queue: Queue
     handler: Handler
-    unwrap: Callable[[Message], Message] | None = None
+    unwrap: Callable[[Message], Message | None] | None = None
     decode: Callable[[Message], Any]
     key: Callable[[Any], str] | None
     check_body: bool
@@ -85,6 +85,8 @@ class Plan:
     letters: Sender
     copies: Sender | None
     delays: Delays
+    longest_delay: timedelta = ABSURD
+    """Longer than that the platform holds no message back, itself or as a copy."""
     parallel: int
     observer: Observer
     clock: Clock
@@ -104,6 +106,7 @@ class Window:
         self.keep = plan.queue.keep
         timeout = self.timeout = plan.queue.timeout.total_seconds()
         span = timeout * (messages + 1) + RESERVE_SECONDS if remaining is None else remaining.total_seconds()
+        span = min(span, LONGEST_EVENT.total_seconds())
         self.limit = plan.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
         self.last_start = self.limit - RESERVE_SECONDS - timeout

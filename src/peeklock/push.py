@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from peeklock.binding import Binding, mark
-from peeklock.errors import EventError
+from peeklock.certificates import FETCH_SECONDS, Unavailable
+from peeklock.delays import ZERO
+from peeklock.errors import EventError, PeeklockError
 from peeklock.message import Message
 from peeklock.observe import Settled, record
-from peeklock.oidc import Rejected, Unavailable, Verify
+from peeklock.oidc import Closed, Guard, Rejected
 from peeklock.outcome import Reason
+from peeklock.plan import RESERVE
 
 DONE, BAD, UNAUTHORIZED, BUSY, FAILED = 204, 400, 401, 409, 500
 # Never 304, which Cloud Tasks takes for success, and never 429 or 503, which slow the whole queue down:
@@ -27,13 +31,25 @@ class Request:
 
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
 
-def request_of(headers: Mapping[str, Any], body: bytes) -> Request:
-    return Request(headers={str(name).lower(): str(value) for name, value in headers.items()}, body=body)
+def request_of(headers: Mapping[str, Any], body: bytes, method: str = "POST") -> Request:
+    lower = {str(name).lower(): str(value) for name, value in headers.items()}
+    return Request(headers=lower, body=body, method=method)
 
 
 Receive = Callable[[Request, str], Message]
+
+
+REFUSALS: Mapping[type[PeeklockError], tuple[str, int]] = {
+    Closed: ("peeklock.closed %s", UNAUTHORIZED),
+    Rejected: ("peeklock.unauthorized %s", UNAUTHORIZED),
+    Unavailable: ("peeklock.unverified %s", FAILED),
+    EventError: ("peeklock.not_an_event %s", BAD),
+}
+"""The log event and the status of each reason to refuse a request. The platform delivers again whatever is not answered
+with success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,39 +58,47 @@ class Door:
 
     binding: Binding
     receive: Receive
-    verify: Verify | None
+    guard: Guard
     lock: timedelta | None
-
-    def _open(self, request: Request) -> Message | int:
-        try:
-            if self.verify is not None:
-                self.verify(request.headers.get("authorization", ""))
-            return self.receive(request, self.binding.queue.name)
-        except Rejected as exc:
-            return self._refuse("peeklock.unauthorized %s", UNAUTHORIZED, exc)
-        except Unavailable as exc:
-            return self._refuse("peeklock.unverified %s", FAILED, exc)
-        except EventError as exc:
-            return self._refuse("peeklock.not_an_event %s", BAD, exc)
-
-    def _refuse(self, event: str, status: int, exc: Exception) -> int:
-        """Nothing is settled by it: the platform delivers again whatever is not answered with success."""
-        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
-        return status
 
     def answer(self, request: Request) -> int:
         """The status for a request."""
-        message = self._open(request)
-        if isinstance(message, int):
-            return message
-        return status_of(self.binding.run([message], self.binding.lock(self.lock)))
+        arrived, limit = time.monotonic(), self.binding.lock(self.lock)
+        try:
+            self.guard.check(_credentials(request), _patience(limit))
+            message = self.receive(request, self.binding.queue.name)
+        except tuple(REFUSALS) as exc:
+            return self._refuse(exc)
+        return status_of(self.binding.run([message], _left(limit, arrived)))
 
     async def answer_async(self, request: Request) -> int:
-        """As `answer`, on the caller's event loop."""
-        message = self._open(request)
-        if isinstance(message, int):
-            return message
-        return status_of(await self.binding.run_async([message], self.binding.lock(self.lock)))
+        """The status for a request, found on the caller's event loop."""
+        arrived, limit = time.monotonic(), self.binding.lock(self.lock)
+        try:
+            await self.guard.check_async(_credentials(request), _patience(limit))
+            message = self.receive(request, self.binding.queue.name)
+        except tuple(REFUSALS) as exc:
+            return self._refuse(exc)
+        return status_of(await self.binding.run_async([message], _left(limit, arrived)))
+
+    def _refuse(self, exc: PeeklockError) -> int:
+        event, status = REFUSALS[type(exc)]
+        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
+        return status
+
+
+def _credentials(request: Request) -> str:
+    return request.headers.get("authorization", "")
+
+
+def _patience(limit: timedelta | None) -> float:
+    """Seconds that a token's certificates may take: an event must be answered within its limit also then."""
+    return FETCH_SECONDS if limit is None else min(FETCH_SECONDS, max(limit - RESERVE, ZERO).total_seconds())
+
+
+def _left(limit: timedelta | None, arrived: float) -> timedelta | None:
+    """What the check of the token has left of the event's time."""
+    return None if limit is None else max(limit - timedelta(seconds=time.monotonic() - arrived), ZERO)
 
 
 def status_of(settled: Sequence[Settled]) -> int:
@@ -90,7 +114,7 @@ def entry(door: Door) -> Callable[[Any], Any]:
         return mark(_async_entry(door), door.binding)
 
     def answer(request: Any) -> tuple[str, int]:
-        return "", door.answer(request_of(request.headers, request.get_data()))
+        return "", door.answer(request_of(request.headers, request.get_data(), request.method))
 
     return mark(answer, door.binding)
 
@@ -99,7 +123,7 @@ def _async_entry(door: Door) -> Callable[[Any], Awaitable[Any]]:
     async def answer(request: Any) -> Any:
         from starlette.responses import Response
 
-        status = await door.answer_async(request_of(request.headers, await request.body()))
+        status = await door.answer_async(request_of(request.headers, await request.body(), request.method))
         return Response(status_code=status)
 
     return answer
@@ -110,10 +134,10 @@ def sample(event: Any) -> Request:
     headers = event.get("headers") if isinstance(event, dict) else None
     if not isinstance(headers, dict):
         raise EventError("not a push request: a sample has headers, and a body or bodyBase64")
-    encoded = event.get("bodyBase64")
+    encoded, method = event.get("bodyBase64"), str(event.get("method", "POST"))
     if encoded is None:
-        return request_of(headers, str(event.get("body", "")).encode("utf-8", "surrogatepass"))
+        return request_of(headers, str(event.get("body", "")).encode("utf-8", "surrogatepass"), method)
     try:
-        return request_of(headers, base64.b64decode(str(encoded), validate=True))
+        return request_of(headers, base64.b64decode(str(encoded), validate=True), method)
     except (binascii.Error, ValueError) as exc:
         raise EventError("not a push request: bodyBase64 is not base64") from exc

@@ -12,11 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from peeklock.cli.plain import plain
 from peeklock.delays import seconds
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 from peeklock.registry import open_sender
 
 HELP = "send a message to a queue with the platform's own SDK"
@@ -63,9 +65,9 @@ def run(given: argparse.Namespace) -> int:
     for _ in range(max(given.times, 1)):
         refused = _send(sender, parcel)
         if refused is not None:
-            print(f"peeklock send: {refused}", file=sys.stderr)
+            print(plain(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(f"sent {parcel.trail.id} to {address}")
+        print(plain(f"sent {parcel.trail.id} to {shown(address)}"))
     return 0
 
 

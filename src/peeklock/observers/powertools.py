@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from peeklock.message import Message
-from peeklock.observe import Settled, fields, latency_ms
-from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Disposition
+from peeklock.observe import Settled, error_of, fields, latency_ms, level_of
+from peeklock.outcome import FAILED, NOT_AN_ATTEMPT
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -18,7 +19,8 @@ class PowertoolsObserver:
     """One structured record a settlement, one set of metrics an event, one subsegment a run.
 
     Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those of them
-    that end as retry, timeout, invalid, fatal, exhausted or expired; `LatencyMs` is the time from a message's sending to
+    that end as retry, timeout, invalid, fatal, exhausted or expired; `Unexplained` the dead letters whose queue had no
+    room for their reason; `LatencyMs` is the time from a message's sending to
     its settlement, `DurationMs` that of a run. Dimensions: `queue`, `platform`.
     """
 
@@ -43,11 +45,9 @@ class PowertoolsObserver:
             self._measure(self.metrics, platform, settled)
 
     def _log(self, logger: Logger, platform: str, one: Settled) -> None:
-        disposition = one.outcome.disposition
-        told = logger.info if disposition is Disposition.COMPLETE else logger.warning
-        if disposition is Disposition.DEAD_LETTER:
-            told = logger.error
-        told("peeklock.settled", extra=dict(fields(platform, one)), exc_info=one.outcome.error)
+        tell = {logging.INFO: logger.info, logging.WARNING: logger.warning, logging.ERROR: logger.error}
+        outcome = one.outcome
+        tell[level_of(outcome)]("peeklock.settled", extra=dict(fields(platform, one)), exc_info=error_of(outcome))
 
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
         from aws_lambda_powertools.metrics import MetricUnit
@@ -57,6 +57,9 @@ class PowertoolsObserver:
         reasons = [one.outcome.reason for one in settled]
         metrics.add_metric("Settled", MetricUnit.Count, sum(reason not in NOT_AN_ATTEMPT for reason in reasons))
         metrics.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
+        unexplained = sum(one.outcome.unexplained for one in settled)
+        if unexplained:
+            metrics.add_metric("Unexplained", MetricUnit.Count, unexplained)
         for one in settled:
             latency = latency_ms(one.message)
             if latency is not None and one.outcome.finished:

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from peeklock import private
 from peeklock.errors import ConfigError, SendError
+from peeklock.fitting import unfolded
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 
 
 class FileSender:
@@ -25,7 +28,7 @@ class FileSender:
         now = datetime.now(UTC)
         lines = "".join(f"{json.dumps(dump(parcel, now), ensure_ascii=False)}\n" for parcel in parcels)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.path.parent)
             _append(self.path, lines.encode("utf-8", "surrogatepass"))
         except OSError as exc:
             raise SendError(f"{self.path}: {exc}") from exc
@@ -33,7 +36,7 @@ class FileSender:
 
 
 def _append(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, private.FILE)
     try:
         if _ends_cut(handle):  # by a full disk: the next line must not join it
             data = b"\n" + data
@@ -66,6 +69,8 @@ def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
         "group": parcel.group,
         "content_type": parcel.content_type,
         "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
+        **({"types": dict(parcel.types)} if parcel.types else {}),
+        **({"system": dict(parcel.system)} if parcel.system else {}),
         "body": to_json(_text(parcel.body)),
     }
 
@@ -89,21 +94,27 @@ def read(path: str) -> Iterator[Parcel]:
 
 
 def load(line: dict[str, Any]) -> Parcel:
+    """A parcel from what `dump` made of it; what was folded for another queue is unfolded."""
     body = from_json(line["body"])
-    return Parcel(
+    parcel = Parcel(
         body=body if isinstance(body, bytes) else body.encode(),
         trail=Trail(id=line["id"], generation=line["generation"], hop=line["hop"], attempts=line["attempts"]),
         attributes={name: from_json(value) for name, value in line["attributes"].items()},
+        types=line.get("types", {}),
+        system=line.get("system", {}),
         group=line["group"],
         delay=timedelta(seconds=line["delay_s"]),
         content_type=line["content_type"],
         letter=line["letter"],
     )
+    return unfolded(parcel)
 
 
 def from_url(url: str) -> FileSender:
     """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
-        raise ConfigError(f"{url!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here")
+        raise ConfigError(
+            f"{shown(url)!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here"
+        )
     return FileSender(path)

@@ -37,8 +37,11 @@ def client(account: str, table: str) -> Any:
         from azure.identity import DefaultAzureCredential
     except ImportError as exc:
         raise missing(exc, "tables") from exc
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of a storage account: {exc}") from None
+    except ValueError:
+        raise ConfigError(
+            f"{CONNECTION} is not a connection string of a storage account, such as"
+            " DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;EndpointSuffix=core.windows.net"
+        ) from None
     identity = os.environ.get(f"{CONNECTION}__clientId")
     chosen = {"managed_identity_client_id": identity} if identity else {}
     endpoint = f"https://{account}.table.core.windows.net"

@@ -10,12 +10,14 @@ import pulumi
 from pulumi_aws import iam
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.aws import alerts, functions, identity, queues
 from peeklock.infra.aws.alarms import Alarm, Names, alarms
 from peeklock.infra.aws.environment import environment, links, region_of, store_address
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Given:
             if url is not None and (url.endswith(".fifo") != self.queue.fifo or not url.startswith("https://")):
                 kind, end = ("FIFO", " and ending in .fifo") if self.queue.fifo else ("standard", "")
                 raise ConfigError(
-                    f"queue {self.queue.name!r}: {what}={url!r}; give a {kind} queue's URL, beginning with https://{end}"
+                    f"queue {self.queue.name!r}: {what}={shown(url)!r}; give a {kind} queue's URL, beginning with https://{end}"
                 )
         if self.handler.count(".") == 0:
             raise ConfigError(
@@ -70,6 +72,7 @@ class Consumer(pulumi.ComponentResource):
         self._shared, self._given = shared, given
         self._named = f"{shared.app}-{given.queue.name}"
         super().__init__("peeklock:aws:Consumer", self._named, None, opts)
+        outages.warn(given.queue, "sqs", given.settings.span, self)
         self._tags = {**shared.tags, "consumer": given.queue.name, "fingerprint": given.queue.fingerprint}
         self._pair = queues.pair(
             shared,
