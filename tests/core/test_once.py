@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 
@@ -52,6 +53,7 @@ def test_a_child_makes_its_own():
     begun.wait(10)
     child = os.fork()
     if child == 0:
+        signal.alarm(10)  # ends it where it would wait for ever (trials 6)
         os._exit(0 if slow() == os.getpid() else 1)
     go.set()
     thread.join(10)

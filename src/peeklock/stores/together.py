@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from peeklock.errors import store_error
 from peeklock.once import once
 from peeklock.store import Answer
+from peeklock.threads import Pool
 
 T = TypeVar("T")
 
@@ -17,9 +17,9 @@ CONNECTIONS = 32
 
 
 @once
-def pool() -> ThreadPoolExecutor:
-    """Its own, and not that of the handlers: a call that waits for its parts must not take the threads they need."""
-    return ThreadPoolExecutor(CONNECTIONS, "peeklock-store")
+def pool() -> Pool:
+    """Its own, and not that of an event: a call that waits for its parts must not take the threads they need."""
+    return Pool(CONNECTIONS, "peeklock-store")
 
 
 def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
