@@ -61,7 +61,9 @@ class Trail:
         """The trail in an attribute's value; None when it holds none, since any producer may write one."""
         try:
             parts = json.loads(text)
-            trail = cls(id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts", "sent") if n in parts})
+            trail = cls(
+                id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts", "sent") if n in parts}
+            )
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
