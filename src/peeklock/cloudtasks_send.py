@@ -27,6 +27,10 @@ MAX_DELAY = timedelta(days=30)
 DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
 # dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
+CREATE_SECONDS = 10.0
+"""How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
+many an event, and what is not confirmed comes back with its message."""
+
 _ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target=https://HOST/PATH"
 
 
@@ -67,7 +71,7 @@ class CloudTasksSender:
         from google.api_core.exceptions import AlreadyExists
 
         try:
-            tasks.create_task(parent=self.queue, task=self.task(parcel), timeout=20)
+            tasks.create_task(parent=self.queue, task=self.task(parcel), timeout=CREATE_SECONDS)
         except AlreadyExists:
             return None
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there

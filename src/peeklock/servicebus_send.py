@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from peeklock.azure_identity import credential
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import TRAIL
 from peeklock.once import once
@@ -45,17 +46,16 @@ def client(namespace: str) -> Any:
         from azure.servicebus import ServiceBusClient
 
         text = os.environ.get(CONNECTION)
-        if text:
-            return ServiceBusClient.from_connection_string(text, **patience)
-        from azure.identity import DefaultAzureCredential
+        identity = None if text else credential(CONNECTION)
     except ImportError as exc:
         raise missing(exc) from exc
+    if not text:
+        host = os.environ.get(f"{CONNECTION}__fullyQualifiedNamespace") or namespace
+        return ServiceBusClient(host, identity, **patience)
+    try:
+        return ServiceBusClient.from_connection_string(text, **patience)
     except ValueError as exc:
         raise ConfigError(f"{CONNECTION} is not a connection string of Service Bus: {exc}") from None
-    host = os.environ.get(f"{CONNECTION}__fullyQualifiedNamespace") or namespace
-    identity = os.environ.get(f"{CONNECTION}__clientId")
-    chosen = {"managed_identity_client_id": identity} if identity else {}
-    return ServiceBusClient(host, DefaultAzureCredential(**chosen), **patience)
 
 
 class ServiceBusSender:

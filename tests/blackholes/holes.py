@@ -1,7 +1,7 @@
 """Servers that fail a client slowly: real sockets on this machine that accept and say nothing, or next to nothing.
 
-    with Hole(Kind.SILENT) as hole:
-        connect("127.0.0.1", hole.port)     # succeeds, and nothing is ever answered
+with Hole(Kind.SILENT) as hole:
+    connect("127.0.0.1", hole.port)     # succeeds, and nothing is ever answered
 """
 
 from __future__ import annotations

@@ -13,20 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import azure.data.tables
-import azure.functions as func
-import azure.identity
-import azure.servicebus
 import boto3  # noqa: F401 - imported for the clock, as the module's text says
 import google.cloud.firestore_v1
 import google.cloud.pubsub_v1
 import google.cloud.tasks_v2  # noqa: F401 - as boto3
-import redis.cluster
 import requests  # noqa: F401 - as boto3
 
-from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, sqs
+from peeklock import DeadLetter, Queue, consumer, sqs
 from peeklock.observe import Settled
-from peeklock.push import request_of
 from peeklock.stores.memory import MemoryStore
 
 LIMIT = 3.5

@@ -34,11 +34,11 @@ class Door:
     """A `host:port` whose look-up never ends, given a silent name server's port; None where no name is looked up."""
 
 
-def _scheme(tls: bool) -> str:  # noqa: FBT001 - the doors' own argument
+def _scheme(tls: bool) -> str:
     return "https" if tls else "http"
 
 
-def _tables(address: str, tls: bool) -> dict[str, str]:  # noqa: FBT001 - as above
+def _tables(address: str, tls: bool) -> dict[str, str]:
     endpoint = f"{_scheme(tls)}://{address}/contosoorders"
     return {
         "PEEKLOCK_TABLES": f"DefaultEndpointsProtocol={_scheme(tls)};AccountName=contosoorders;AccountKey={ACCOUNT_KEY};"
@@ -46,7 +46,7 @@ def _tables(address: str, tls: bool) -> dict[str, str]:  # noqa: FBT001 - as abo
     }
 
 
-def _bus(address: str, tls: bool) -> dict[str, str]:  # noqa: FBT001 - as above
+def _bus(address: str, tls: bool) -> dict[str, str]:
     plain = "" if tls else "UseDevelopmentEmulator=true;"
     return {
         "PEEKLOCK_SERVICEBUS": f"Endpoint=sb://{address};SharedAccessKeyName=k;SharedAccessKey={ACCOUNT_KEY};{plain}"

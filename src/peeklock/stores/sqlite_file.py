@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 
-BUSY_SECONDS = 10.0
-"""How long a process waits for another's transaction, which takes milliseconds."""
+BUSY_SECONDS = 3.0
+"""How long a process waits for another's transaction, which takes milliseconds: the desk asks again, and knows how long
+there is time."""
 
 
 _TABLE = """
