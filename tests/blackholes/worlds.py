@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
-from tests.blackholes.holes import Kind
+from tests.blackholes.holes import Hole, Kind
+from tests.blackholes.scenes import LIMIT
 
 AWS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -103,3 +106,18 @@ QUEUES: Mapping[str, Door] = {
         name=_by_dns,
     ),
 }
+
+
+def addresses(door: Door, stack: ExitStack) -> dict[str, tuple[str, bool]]:
+    """A `host:port` for each way not to answer, and whether TLS is spoken there."""
+    holes = {kind: stack.enter_context(Hole(kind, door.protocol)) for kind in door.kinds}
+    reached = {str(kind): (hole.address, kind is Kind.TLS) for kind, hole in holes.items()}
+    if door.name is not None:
+        resolver = stack.enter_context(Hole(Kind.RESOLVER))
+        reached["dns"] = (door.name(resolver.port), False)
+    return reached
+
+
+def late(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The cases that did not answer before the limit, and how long they took."""
+    return {name: one.get("seconds", one) for name, one in told.items() if one.get("seconds", LIMIT + 1) > LIMIT}
