@@ -15,6 +15,7 @@ ADAPTERS = (
     "pubsub",
     "push",
     "oidc",
+    "certificates",
     "replay",
     "stores",
     "senders",

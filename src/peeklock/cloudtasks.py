@@ -15,7 +15,7 @@ from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import ATTRIBUTES, TRAIL_HEADER
 from peeklock.errors import EventError
 from peeklock.message import Message, Trail
-from peeklock.oidc import verifier
+from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = cloudtasks_send.from_url
@@ -56,19 +56,28 @@ def bind(
     audience: str | None = None,
     service_account: str | None = None,
     certs_url: str | None = None,
+    unauthenticated: bool = False,
     **options: Unpack[Options],
 ) -> Callable[[Any], Any]:
     """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`
     consumer of a Starlette one.
 
-    `audience` and `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and `_SERVICE_ACCOUNT`) turn on the check of each
-    request's OIDC token, answered with 401 when it fails. Answers 204 when the task is finished, 409 when its key is
-    busy, 500 when it has to come back, and 400 for what is no task. Raises ConfigError for a declaration that cannot
-    work here; at a request, where the environment does not fit.
+    Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
+    `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
+    `unauthenticated=True` says that something in front of the function checks its callers: no token is asked for.
+
+    Answers 204 when the task is finished, 409 when its key is busy, 500 when it has to come back, and 400 for what is no
+    task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
     """
     binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
-    verify = verifier(binding.queue, audience, service_account, certs_url)
-    return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=DISPATCH_DEADLINE))
+    guard = Guard(
+        binding.queue,
+        audience=audience,
+        service_account=service_account,
+        certs_url=certs_url,
+        unauthenticated=unauthenticated,
+    )
+    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=DISPATCH_DEADLINE))
 
 
 def receive(request: push.Request, queue_name: str) -> Message:

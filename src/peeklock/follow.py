@@ -6,6 +6,7 @@ the fields of a log record and nothing of the body. A datagram that is lost is a
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -43,14 +44,33 @@ class Follower:
         self._observer.settled(platform, settled)
 
     def _tell(self, what: object) -> None:
-        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as to:
             to.setblocking(False)  # a full buffer must not hold a handler
             to.sendto(json.dumps(what).encode(), self._address)
 
 
-def followed(observer: Observer, platform: str, given: str) -> Observer:
-    """The observer, with another process at `given` told first. Raises ConfigError for an address that is none."""
-    host, _, port = given.rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigError(f"{VARIABLE}={given!r} is no address, such as 127.0.0.1:4000; leave it to `peeklock dev`")
-    return Follower(observer, platform, (host, int(port)))
+MOST_PORT = 65_535
+
+
+def followed(observer: Observer, platform: str, address: str) -> Observer:
+    """The observer, with another process at `address` told first. Raises ConfigError for an address that is none, or of
+    another machine: what is told would leave this one unencrypted."""
+    host, _, port = address.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() else 0
+    loopback = _loopback(host.removeprefix("[").removesuffix("]"))
+    if loopback is None or not 1 <= number <= MOST_PORT:
+        raise ConfigError(
+            f"{VARIABLE}={address!r} is no address on this machine, such as 127.0.0.1:4000; leave it to `peeklock dev`"
+        )
+    return Follower(observer, platform, (loopback, number))
+
+
+def _loopback(host: str) -> str | None:
+    """The numbers of a loopback address; None for any other host."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        return host if ipaddress.ip_address(host).is_loopback else None
+    except ValueError:
+        return None

@@ -16,7 +16,7 @@ from peeklock import pubsub_send, push
 from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
 from peeklock.message import TRAIL, Message, Trail
-from peeklock.oidc import verifier
+from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = pubsub_send.from_url
@@ -35,6 +35,7 @@ def bind(
     audience: str | None = None,
     service_account: str | None = None,
     certs_url: str | None = None,
+    unauthenticated: bool = False,
     **options: Unpack[Options],
 ) -> Callable[[Any], Any]:
     """As `cloudtasks.bind`, for a push subscription, with or without the wrapper around its messages.
@@ -43,8 +44,14 @@ def bind(
     within it a request has to be answered. A message with an ordering key keeps its order.
     """
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
-    verify = verifier(binding.queue, audience, service_account, certs_url)
-    return push.entry(push.Door(binding=binding, receive=receive, verify=verify, lock=None))
+    guard = Guard(
+        binding.queue,
+        audience=audience,
+        service_account=service_account,
+        certs_url=certs_url,
+        unauthenticated=unauthenticated,
+    )
+    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=None))
 
 
 def receive(request: push.Request, queue_name: str) -> Message:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from peeklock.binding import Binding, mark
-from peeklock.errors import EventError
+from peeklock.certificates import FETCH_SECONDS, Unavailable
+from peeklock.delays import ZERO
+from peeklock.errors import EventError, PeeklockError
 from peeklock.message import Message
 from peeklock.observe import Settled, record
-from peeklock.oidc import Rejected, Unavailable, Verify
+from peeklock.oidc import Closed, Guard, Rejected
 from peeklock.outcome import Reason
+from peeklock.plan import RESERVE
 
 DONE, BAD, UNAUTHORIZED, BUSY, FAILED = 204, 400, 401, 409, 500
 # Never 304, which Cloud Tasks takes for success, and never 429 or 503, which slow the whole queue down:
@@ -36,45 +40,63 @@ def request_of(headers: Mapping[str, Any], body: bytes) -> Request:
 Receive = Callable[[Request, str], Message]
 
 
+REFUSALS: Mapping[type[PeeklockError], tuple[str, int]] = {
+    Closed: ("peeklock.closed %s", UNAUTHORIZED),
+    Rejected: ("peeklock.unauthorized %s", UNAUTHORIZED),
+    Unavailable: ("peeklock.unverified %s", FAILED),
+    EventError: ("peeklock.not_an_event %s", BAD),
+}
+"""The log event and the status of each reason to refuse a request. The platform delivers again whatever is not answered
+with success."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """Where a platform's requests come in."""
 
     binding: Binding
     receive: Receive
-    verify: Verify | None
+    guard: Guard
     lock: timedelta | None
-
-    def _open(self, request: Request) -> Message | int:
-        try:
-            if self.verify is not None:
-                self.verify(request.headers.get("authorization", ""))
-            return self.receive(request, self.binding.queue.name)
-        except Rejected as exc:
-            return self._refuse("peeklock.unauthorized %s", UNAUTHORIZED, exc)
-        except Unavailable as exc:
-            return self._refuse("peeklock.unverified %s", FAILED, exc)
-        except EventError as exc:
-            return self._refuse("peeklock.not_an_event %s", BAD, exc)
-
-    def _refuse(self, event: str, status: int, exc: Exception) -> int:
-        """Nothing is settled by it: the platform delivers again whatever is not answered with success."""
-        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
-        return status
 
     def answer(self, request: Request) -> int:
         """The status for a request."""
-        message = self._open(request)
-        if isinstance(message, int):
-            return message
-        return status_of(self.binding.run([message], self.binding.lock(self.lock)))
+        arrived, limit = time.monotonic(), self.binding.lock(self.lock)
+        try:
+            self.guard.check(_credentials(request), _patience(limit))
+            message = self.receive(request, self.binding.queue.name)
+        except tuple(REFUSALS) as exc:
+            return self._refuse(exc)
+        return status_of(self.binding.run([message], _left(limit, arrived)))
 
     async def answer_async(self, request: Request) -> int:
-        """As `answer`, on the caller's event loop."""
-        message = self._open(request)
-        if isinstance(message, int):
-            return message
-        return status_of(await self.binding.run_async([message], self.binding.lock(self.lock)))
+        """The status for a request, found on the caller's event loop."""
+        arrived, limit = time.monotonic(), self.binding.lock(self.lock)
+        try:
+            await self.guard.check_async(_credentials(request), _patience(limit))
+            message = self.receive(request, self.binding.queue.name)
+        except tuple(REFUSALS) as exc:
+            return self._refuse(exc)
+        return status_of(await self.binding.run_async([message], _left(limit, arrived)))
+
+    def _refuse(self, exc: PeeklockError) -> int:
+        event, status = REFUSALS[type(exc)]
+        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
+        return status
+
+
+def _credentials(request: Request) -> str:
+    return request.headers.get("authorization", "")
+
+
+def _patience(limit: timedelta | None) -> float:
+    """Seconds that a token's certificates may take: an event must be answered within its limit also then."""
+    return FETCH_SECONDS if limit is None else min(FETCH_SECONDS, max(limit - RESERVE, ZERO).total_seconds())
+
+
+def _left(limit: timedelta | None, arrived: float) -> timedelta | None:
+    """What the check of the token has left of the event's time."""
+    return None if limit is None else max(limit - timedelta(seconds=time.monotonic() - arrived), ZERO)
 
 
 def status_of(settled: Sequence[Settled]) -> int:

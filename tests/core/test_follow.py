@@ -53,14 +53,34 @@ def test_runs_and_settlements_are_told():
 
 
 def test_nobody_listens():
-    """Then nobody hears, and nothing else changes: not even with an address that takes no datagram."""
-    with environment(PEEKLOCK_FOLLOW="255.255.255.255:9"):
-        entry = sqs.bind(handle, dead_letter=Outbox())
-        assert entry({"Records": [record("m-1", "{}")]}, None) == {"batchItemFailures": []}
+    """Then nobody hears, and nothing else changes: not even for what is no datagram."""
+    for address in ("127.0.0.1:9", "127.8.8.8:65535", "localhost:1", "[::1]:9"):
+        with environment(PEEKLOCK_FOLLOW=address):
+            entry = sqs.bind(handle, dead_letter=Outbox())
+            assert entry({"Records": [record("m" * 70_000, "{}")]}, None) == {"batchItemFailures": []}
 
 
-@pytest.mark.parametrize("address", ["4000", ":4000", "localhost:", "localhost:http"])
-def test_an_address_that_is_none(address):
-    """Is refused before any message is touched."""
+@pytest.mark.parametrize(
+    "address",
+    [
+        "4000",
+        ":4000",
+        "localhost:",
+        "localhost:http",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:\u00b2",
+        "localhost:-1",
+        "255.255.255.255:9",
+        "0.0.0.0:9",
+        "10.0.0.1:9",
+        "collector.example.com:9",
+        "localhost.example.com:9",
+        "[2001:db8::1]:9",
+        "127.0.0.1.example.com:9",
+    ],
+)
+def test_an_address_that_is_none_on_this_machine(address):
+    """Is refused before any message is touched. (trials 2.6)"""
     with environment(PEEKLOCK_FOLLOW=address), pytest.raises(ConfigError, match=r"such as 127\.0\.0\.1:4000"):
         sqs.bind(handle, dead_letter=Outbox())({"Records": [record("m-1", "{}")]}, None)

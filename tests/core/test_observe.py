@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+
 import pytest
 
-from peeklock.observe import record
+from peeklock.message import Message
+from peeklock.observe import LogObserver, record
+from peeklock.outcome import Disposition, Outcome, Reason
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
         ("order-7", "order-7"),
-        ("ключ 7", "ключ 7"),
-        ("x\npeeklock.settled reason=done", r"'x\npeeklock.settled reason=done'"),
-        ("\x1b[2J", r"'\x1b[2J'"),
-        ("a\u2028b", r"'a\u2028b'"),
+        ("ключ-7", "ключ-7"),
+        ("projects/p:7#a+b,{c}", "projects/p:7#a+b,{c}"),
+        ("ключ 7", '"ключ 7"'),
+        ("", '""'),
+        ("m-1 disposition=complete", '"m-1 disposition=complete"'),
+        ("m-1\tx", r'"m-1\tx"'),
+        ("reason=done", '"reason=done"'),
+        ('a"b', r'"a\"b"'),
+        ("a'b", '"a\'b"'),
+        ("a\\b", r'"a\\b"'),
+        ("x\npeeklock.settled reason=done", r'"x\npeeklock.settled reason=done"'),
+        ("\x1b[2J", r'"\u001b[2J"'),
+        ("a\x7f\x9b", r'"a\u007f\u009b"'),
+        ("a\u2028b", r'"a\u2028b"'),
+        ("a\u202eb", r'"a\u202eb"'),
+        ("a\u00a0reason=b", r'"a\u00a0reason=b"'),
+        ("\ud800", r'"\ud800"'),
         (3, "3"),
+        (None, "None"),
     ],
 )
-def test_a_record_is_one_line(caplog, value, shown):
-    """An id with a line break does not pass for a record of its own; machines get it as it is."""
+def test_a_record_is_one_line_and_each_value_one_field(caplog, value, shown):
+    """An id passes neither for a record of its own nor for a field; machines get it as it is. (trials 2.6)"""
     record("peeklock.settled %s", {"message_id": value})
     (told,) = caplog.records
     assert told.getMessage() == f"peeklock.settled message_id={shown}"
     assert told.peeklock == {"message_id": value}
+
+
+@pytest.mark.parametrize("name", ["disposition", "reason", "queue", "delivery", "duration_ms", "latency_ms"])
+def test_what_a_producer_chose_comes_last(caplog, name):
+    """So who searches the text for a field, as an alarm does, finds ours. (trials 2.6)"""
+    forged = f"m-1 {name}=forged "
+    message = Message(id=forged, body=b"", queue="orders", group=forged, delivery=1, sent_ms=1_700_000_000_000)
+    outcome = Outcome(disposition=Disposition.DEAD_LETTER, reason=Reason.FATAL, attempt=1, detail=forged)
+    LogObserver().settled("sqs", [SimpleNamespace(message=message, outcome=outcome, key=forged, duration=0.5)])
+    (told,) = caplog.records
+    found = re.search(rf"\b{name}=(\S+)", told.getMessage())
+    assert found is not None
+    assert found[1] == str(told.peeklock[name]) != "forged"

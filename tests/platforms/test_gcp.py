@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import http.server
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent import futures
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import functions_framework
@@ -19,14 +18,9 @@ import grpc
 import pytest
 import requests
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
-from google.auth import crypt, jwt
 from google.cloud import pubsub_v1, tasks_v2
 
-from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, oidc, pubsub, pubsub_send, push
+from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, pubsub, pubsub_send, push
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
 from peeklock.sending import routed
@@ -34,6 +28,7 @@ from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.unwrap import cloudevents
 from tests.core.world import FlakySender, Script
+from tests.platforms.google import AUDIENCE, CALLER, Endpoint, token
 from tests.support import ROOT, environment, on_this_machine
 
 QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
@@ -52,7 +47,8 @@ async def handle_async(payload: dict) -> None:
 
 
 def world(**more: Any) -> dict[str, Any]:
-    return {"store": MemoryStore(), "dead_letter": Outbox(), "queue": Outbox(), **more}
+    """For requests that carry no token."""
+    return {"store": MemoryStore(), "dead_letter": Outbox(), "queue": Outbox(), "unauthenticated": True, **more}
 
 
 def task(body: bytes = b"{}", **headers: str) -> push.Request:
@@ -118,7 +114,7 @@ class TestAnswers:
             raise ValueError
 
         letters = Outbox()
-        entry = cloudtasks.bind(plain, dead_letter=letters)
+        entry = cloudtasks.bind(plain, dead_letter=letters, unauthenticated=True)
         assert [answer(entry, task(X_CloudTasks_TaskRetryCount=str(n))) for n in range(3)] == [500, 500, 204]
         assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
 
@@ -130,7 +126,12 @@ class TestAnswers:
         def never(payload: dict) -> None:
             raise AssertionError
 
-        assert answer(cloudtasks.bind(never, dead_letter=letters), task(X_CloudTasks_TaskRetryCount="7")) == 204
+        assert (
+            answer(
+                cloudtasks.bind(never, dead_letter=letters, unauthenticated=True), task(X_CloudTasks_TaskRetryCount="7")
+            )
+            == 204
+        )
         assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
 
     @pytest.mark.parametrize("bind", [cloudtasks.bind, pubsub.bind], ids=["cloudtasks", "pubsub"])
@@ -142,13 +143,13 @@ class TestAnswers:
         def plain(payload: dict) -> None:
             raise AssertionError
 
-        assert answer(bind(plain, dead_letter=Outbox()), push.request_of({}, b"[1]")) == 400
+        assert answer(bind(plain, dead_letter=Outbox(), unauthenticated=True), push.request_of({}, b"[1]")) == 400
         assert "peeklock.not_an_event" in caplog.text
 
     def test_an_exact_delay_needs_a_store(self):
         """Said at the first request, with the fix."""
         with pytest.raises(ConfigError, match="first_delay=2 s needs a store on cloudtasks"):
-            answer(cloudtasks.bind(handle, dead_letter=Outbox()), task())
+            answer(cloudtasks.bind(handle, dead_letter=Outbox(), unauthenticated=True), task())
 
 
 class TestReceive:
@@ -291,185 +292,28 @@ def test_under_functions_framework_async(tmp_path):
 
 def test_the_example_entries(tmp_path):
     """As functions-framework loads them, with the environment that the infrastructure sets."""
-    settings = on_this_machine(tmp_path)
+    with closing(Endpoint()) as endpoint:
+        _examples(tmp_path, endpoint)
+
+
+def _examples(tmp_path: Path, endpoint: Endpoint) -> None:
+    settings = {**on_this_machine(tmp_path), "PEEKLOCK_CERTS_URL": endpoint.url}
+    for queue in ("ORDERS", "RECEIPTS"):
+        settings |= {f"PEEKLOCK_{queue}_AUDIENCE": AUDIENCE, f"PEEKLOCK_{queue}_SERVICE_ACCOUNT": CALLER}
+    caller = {"Authorization": f"Bearer {token()}"}
     event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
     with environment(**settings):
         main = str(ROOT / "handlers/gcp_cloudtasks/main.py")
         client = functions_framework.create_app("charge_http", main).test_client()
-        assert client.post("/", data=event["body"], headers=event["headers"]).status_code == 204
+        assert client.post("/", data=event["body"], headers=event["headers"] | caller).status_code == 204
         receipt = json.loads((tmp_path / "receipts.jsonl").read_text())["body"]
         client = functions_framework.create_app("receipts_http", main).test_client()
-        assert client.post("/", data=receipt, headers=headers_of_task("r-1")).status_code == 204
+        assert client.post("/", data=receipt, headers=headers_of_task("r-1") | caller).status_code == 204
     push_event = json.loads((ROOT / "events/pubsub/single.json").read_text())
 
     with environment(**settings):
         client = functions_framework.create_app("charge_push", str(ROOT / "handlers/gcp_pubsub/main.py")).test_client()
-        assert client.post("/", data=push_event["body"], headers=push_event["headers"]).status_code == 204
-
-
-# -- tokens
-
-
-class Certs:
-    """A server of certificates, as Google's."""
-
-    def __init__(self) -> None:
-        self.keys = {"k1": _key_pair()}
-        self.requests = 0
-        self.down = False
-        certs = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                certs.requests += 1
-                body = b"{" if certs.down else json.dumps({name: pair[1] for name, pair in certs.keys.items()}).encode()
-                self.send_response(200)
-                self.send_header("Cache-Control", "public, max-age=20, must-revalidate")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                return None
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/certs"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def token(self, key: str = "k1", **claims: Any) -> str:
-        now = int(time.time())
-        basic = {
-            "iss": "https://accounts.google.com",
-            "aud": "https://orders",
-            "email": "caller@demo",
-            "email_verified": True,
-            "iat": now,
-            "exp": now + 3600,
-        }
-        signer = crypt.RSASigner.from_string(self.keys[key][0], key)  # type: ignore[no-untyped-call] # google-auth's
-        return str(jwt.encode(signer, {**basic, **claims}).decode())  # type: ignore[no-untyped-call] # as above
-
-
-def _key_pair() -> tuple[str, str]:
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    return pem.decode(), certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-@pytest.fixture
-def certs() -> Iterator[Certs]:
-    served = Certs()
-    yield served
-    served.server.shutdown()
-    served.server.server_close()
-
-
-def guarded(certs: Certs) -> Any:
-    return cloudtasks.bind(
-        handle, audience="https://orders", service_account="caller@demo", certs_url=certs.url, **world()
-    )
-
-
-def test_a_good_token_is_let_in_and_certificates_are_kept(certs):
-    """One fetch for many requests."""
-    entry = guarded(certs)
-    for n in range(3):
-        assert answer(entry, task(Authorization=f"Bearer {certs.token()}", X_CloudTasks_TaskName=f"t-{n}")) == 204
-    assert certs.requests == 1
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"aud": "https://other"},
-        {"iss": "https://evil"},
-        {"email": "other@demo"},
-        {"email_verified": False},
-        {"email_verified": "true"},
-        {"exp": 1_000_000},
-    ],
-    ids=str,
-)
-def test_a_wrong_token_is_401(certs, caplog, claims):
-    """Each claim matters; the handler does not run, and the log does not hold the token."""
-    token = certs.token(**claims)
-    assert answer(guarded(certs), task(Authorization=f"Bearer {token}")) == 401
-    assert "peeklock.unauthorized" in caplog.text
-    assert token not in caplog.text
-
-
-@pytest.mark.parametrize("header", ["", "Basic x", "Bearer", "Bearer x.y.z", "Bearer é"])
-def test_no_token_is_401(certs, header):
-    """Nor is anything else."""
-    assert answer(guarded(certs), task(Authorization=header)) == 401
-
-
-def test_a_tampered_token_is_401(certs):
-    """Its signature is of something else."""
-    head, _, signature = certs.token().split(".")
-    claims = base64.urlsafe_b64encode(json.dumps({"aud": "https://orders"}).encode()).rstrip(b"=").decode()
-    assert answer(guarded(certs), task(Authorization=f"Bearer {head}.{claims}.{signature}")) == 401
-
-
-def test_keys_rotate(certs):
-    """A new key is fetched, though not at once again for one that nobody knows."""
-    now = [1000.0]
-    held = oidc.Certificates(certs.url, lambda: now[0])
-    assert "k1" in held.of("k1")
-    certs.keys["k2"] = _key_pair()
-    assert "k2" not in held.of("k2")
-    now[0] += oidc.RETRY_AGE
-    assert "k2" in held.of("k2")
-    assert certs.requests == 2
-    now[0] += 20
-    held.of("k1")
-    assert certs.requests == 3
-
-
-def test_certificates_that_cannot_be_fetched_are_500(certs):
-    """Nothing can be said of the token, so the task comes back."""
-    certs.down = True
-    assert answer(guarded(certs), task(Authorization=f"Bearer {certs.token()}")) == 500
-
-
-def test_an_audience_alone_is_refused():
-    """It would admit every Google account; by the environment both are found."""
-    with pytest.raises(ConfigError, match="admits every Google account"):
-        cloudtasks.bind(handle, audience="https://orders")
-    with environment(PEEKLOCK_ORDERS_AUDIENCE="a", PEEKLOCK_ORDERS_SERVICE_ACCOUNT="s"):
-        verify = oidc.verifier(QUEUE, None, None)
-    assert isinstance(verify, oidc.Verifier)
-    assert (verify.audience, verify.service_account) == ("a", "s")
-
-
-def test_keys_of_an_emulator(certs):
-    """By a variable, which may name this machine only: whose keys are trusted is no setting elsewhere."""
-    known = {"PEEKLOCK_ORDERS_AUDIENCE": "https://orders", "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": "caller@demo"}
-    with environment(PEEKLOCK_CERTS_URL=certs.url, **known):
-        entry = cloudtasks.bind(handle, **world())
-    assert answer(entry, task(Authorization=f"Bearer {certs.token()}")) == 204
-    for url in ("https://keys.example.com/", "https://127.0.0.1.example.com/", "certs", "http://[::2]/"):
-        with (
-            environment(PEEKLOCK_CERTS_URL=url, **known),
-            pytest.raises(ConfigError, match="is for an emulator on this machine; leave it out elsewhere"),
-        ):
-            cloudtasks.bind(handle)
-    with environment(PEEKLOCK_CERTS_URL="", **known):
-        assert oidc.verifier(QUEUE, None, None).certs.url == oidc.CERTS_URL
+        assert client.post("/", data=push_event["body"], headers=push_event["headers"] | caller).status_code == 204
 
 
 # -- sending, by the real clients to servers that speak their protocols
@@ -601,5 +445,7 @@ def test_rehearsals_ask_for_no_token():
     event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
     box = Outbox()
     with routed(lambda _: box):
-        assert cloudtasks.rehearse(handle, event, **world()) == {"status": 204}
+        assert cloudtasks.rehearse(handle, event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox()) == {
+            "status": 204
+        }
     assert isinstance(cloudtasks.receive(push.sample(event), "q"), Message)

@@ -24,6 +24,7 @@ from tests.soak.run import APP, Letter
 
 PLACE = "projects/soak/locations/local"
 QUEUE = f"{PLACE}/queues/orders"
+CALLER = "tasks@soak.iam.gserviceaccount.com"
 LOCK_SECONDS = 4
 """For a message's two, peeklock's reserve of one, and a slow machine."""
 
@@ -46,10 +47,12 @@ class Gcp:
         self.emulator = self._stack.enter_context(CloudTasksEmulator(faults=faults))
         self._client = self.emulator.client()
         port = free_port()
-        address = f"cloudtasks://{QUEUE}?target=http://127.0.0.1:{port}/"
+        target = f"http://127.0.0.1:{port}/"
+        address = f"cloudtasks://{QUEUE}?target={target}&service_account={CALLER}"
         self._sender = cloudtasks.from_url(address)
         self._make_queue()
-        self._serve(port, {**environ, "PEEKLOCK_ORDERS_URL": address})
+        admitted = {"PEEKLOCK_ORDERS_AUDIENCE": target, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
+        self._serve(port, {**environ, **admitted, "PEEKLOCK_ORDERS_URL": address})
 
     def _make_queue(self) -> None:
         settings: dict[str, Any] = {
@@ -63,6 +66,7 @@ class Gcp:
     def _serve(self, port: int, environ: Mapping[str, str]) -> None:
         own = {
             "CLOUD_TASKS_EMULATOR_HOST": self.emulator.address,
+            "PEEKLOCK_CERTS_URL": self.emulator.certs_url,
             "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._letters}",
             "PEEKLOCK_ORDERS_LOCK": str(LOCK_SECONDS),
             "WORKERS": str(WORKERS),

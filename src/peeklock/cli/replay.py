@@ -200,7 +200,7 @@ class _Json:
 
 
 def _print(line: object) -> None:
-    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(line) + "\n")
 
 
 def _told(told: object) -> str:

@@ -10,12 +10,15 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from peeklock.cli.plain import plain
 from peeklock.cli.table import Table
 from peeklock.dev.world import Screen
 from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+MOST_SHOWN = 1e12
 
 STYLES = {"complete": "green", "abandon": "yellow", "dead_letter": "red"}
 
@@ -109,26 +112,25 @@ class Live:
         with self._lock:
             for row in self._rows.values():
                 style = STYLES.get(str(row.get("disposition")), "cyan")
-                columns.add_row(*(Text(str(cell), style) for cell in _cells(row)))
+                columns.add_row(*(Text(plain(str(cell)), style) for cell in _cells(row)))
             counted = ", ".join(f"{count} {reason}" for reason, count in self._counts.most_common())
         return Group(columns, Text(f"{counted or 'no message yet'}   Ctrl-C stops", "dim"))
 
     def line(self, platform: str, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(f"{platform} | {text}", "dim"), soft_wrap=True)
+        self._console.print(Text(f"{platform} | {plain(text)}", "dim"), soft_wrap=True)
 
     def say(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(plain(text)), soft_wrap=True)
 
     def close(self) -> None:
         self._display.stop()
 
 
 def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
-    delay, took = fields.get("delay_s"), fields.get("duration_ms")
     return (
         fields.get("platform", ""),
         fields.get("queue", ""),
@@ -136,10 +138,15 @@ def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
         fields.get("attempt", ""),
         fields.get("disposition", ""),
         fields.get("reason", ""),
-        "" if delay is None else f"{delay:g} s",
-        "" if took is None else f"{took:.1f} ms",
+        _amount(fields.get("delay_s"), "g", "s"),
+        _amount(fields.get("duration_ms"), ".1f", "ms"),
         fields.get("detail", ""),
     )
+
+
+def _amount(value: object, form: str, unit: str) -> str:
+    """A number with its unit; empty for what is no number, as other processes may write to where it comes from."""
+    return f"{value:{form}} {unit}" if isinstance(value, int | float) and abs(value) < MOST_SHOWN else ""
 
 
 def screen(*, as_json: bool) -> Screen:

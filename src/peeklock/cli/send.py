@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from peeklock.cli.plain import plain
 from peeklock.delays import seconds
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import Trail
@@ -63,9 +64,9 @@ def run(given: argparse.Namespace) -> int:
     for _ in range(max(given.times, 1)):
         refused = _send(sender, parcel)
         if refused is not None:
-            print(f"peeklock send: {refused}", file=sys.stderr)
+            print(plain(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(f"sent {parcel.trail.id} to {address}")
+        print(plain(f"sent {parcel.trail.id} to {address}"))
     return 0
 
 

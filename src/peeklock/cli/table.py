@@ -6,6 +6,8 @@ import os
 import sys
 import unicodedata
 
+from peeklock.cli.plain import plain
+
 _COLOURS = {"complete": "32", "abandon": "33", "dead_letter": "31"}
 
 
@@ -31,7 +33,8 @@ class Table:
         return "  ".join(_fit(str(cell), width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
     def line(self, text: str) -> None:
-        self._print(text)
+        """Print a text of any number of lines."""
+        self._print(plain(text))
 
     def _print(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"

@@ -21,6 +21,9 @@ from peeklock.queue import Queue
 
 PLACE = "projects/dev/locations/local"
 
+CALLER = "tasks@dev.iam.gserviceaccount.com"
+"""The service account in whose name the emulator calls each function."""
+
 START_SECONDS, STOP_SECONDS = 30, 5
 
 
@@ -36,6 +39,8 @@ class CloudTasks:
         self._ports: dict[str, int] = {}
         self._made: set[str] = set()
         self._addresses: dict[str, str] = {}
+        self._admitted: dict[str, str] = {}
+        """Whom each function admits, by variable."""
         self._targets: list[Target] = []
 
     def open(self) -> None:
@@ -46,7 +51,7 @@ class CloudTasks:
         for queue, entry in queues_of(found, found.cloudtasks):
             self._make(queue, entry)
         environ = {**os.environ, **self._world.variables(self.platform), **self.variables()}
-        environ |= {"WORKERS": "1", "THREADS": "8"}
+        environ |= {**self._admitted, "PEEKLOCK_CERTS_URL": self._emulator.certs_url, "WORKERS": "1", "THREADS": "8"}
         for entry in found.cloudtasks:
             target = Target(
                 entry.file,
@@ -69,7 +74,9 @@ class CloudTasks:
             address = f"file://{self._world.state}/{self.platform}-{queue.name}.jsonl"
         else:
             port = self._ports.setdefault(queue.name, free_port())
-            address = f"cloudtasks://{PLACE}/queues/{queue.name}?target=http://127.0.0.1:{port}/"
+            target = f"http://127.0.0.1:{port}/"
+            address = f"cloudtasks://{PLACE}/queues/{queue.name}?target={target}&service_account={CALLER}"
+            self._admitted |= {queue.variable("AUDIENCE"): target, queue.variable("SERVICE_ACCOUNT"): CALLER}
             self._create(queue.name)
         self._addresses[queue.variable("URL")] = address
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ class Ear:
 
     def __init__(self, told: Told) -> None:
         self._told = told
+        self._end = secrets.token_bytes(16)
+        """The datagram that ends it: any process on this machine may send others."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._listen, name="peeklock-dev-ear", daemon=True)
@@ -30,7 +33,7 @@ class Ear:
         return f"{host}:{port}"
 
     def _listen(self) -> None:
-        while data := self._socket.recv(MAX_DATAGRAM):
+        while (data := self._socket.recv(MAX_DATAGRAM)) != self._end:
             self._hear(data)
 
     def _hear(self, data: bytes) -> None:
@@ -46,6 +49,6 @@ class Ear:
 
     def close(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
-            to.sendto(b"", self._socket.getsockname())
+            to.sendto(self._end, self._socket.getsockname())
         self._thread.join()
         self._socket.close()

@@ -124,10 +124,7 @@ def log_filter(queue: Queue, service: str) -> str:
 def pattern(queue: Queue) -> str:
     """In RE2, and without a backslash, which the query language would read first."""
     reasons = "|".join(sorted(reason.value for reason in FAILED))
-    return (
-        f"peeklock[.]settled platform=cloudtasks queue={queue.name} message_id=.*"
-        f" disposition=[a-z_]+ reason=({reasons}) duration_ms="
-    )
+    return f"peeklock[.]settled platform=cloudtasks queue={queue.name} disposition=[a-z_]+ reason=({reasons}) delivery="
 
 
 def _series(metric: str, resource: str, label: str, value: str, more: str = "") -> str:

@@ -1,0 +1,152 @@
+"""What a terminal is shown of messages, exceptions, functions and other processes."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from peeklock.cli import main
+from peeklock.cli.plain import plain
+from peeklock.cli.screen import Json, Lines, Live
+from peeklock.cli.table import Table
+from peeklock.dev.hearing import Ear
+from peeklock.dev.world import Screen
+
+EVIL = "m-1\x1b[2J\x1b]0;owned\x07\x9b31m\r\x08\u202e"
+
+
+def escapes(text: str) -> list[str]:
+    """Characters that a terminal acts on."""
+    return [c for c in text if not c.isprintable() and c != "\n"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ключ 7", "ключ 7"),
+        ("a\n\tb", "a\n\tb"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\rb\x9bc\u2028d", r"a\rb\x9bc\u2028d"),
+        ("\ud800\U000e0001", r"\ud800\U000e0001"),
+    ],
+)
+def test_what_a_terminal_acts_on_is_shown_as_an_escape(text, shown):
+    """With line breaks and tabs left as they are. (trials 2.6)"""
+    assert plain(text) == shown
+
+
+def test_a_table_and_its_lines(capsys):
+    """Cells stay on one line. (trials 2.6)"""
+    table = Table(message=20, detail=0)
+    table.row(EVIL, f"{EVIL}\nsecond")
+    table.line(f"first {EVIL}\nsecond")
+    out = capsys.readouterr().out
+    assert escapes(out) == []
+    assert len(out.splitlines()) == 4
+
+
+SETTLED = {"platform": "sqs", "queue": "q", "attempt": 1, "disposition": "complete", "reason": "done", "delay_s": 2}
+
+
+@pytest.mark.parametrize("shown_by", [Lines, Json, Live])
+def test_a_screen(capsys, shown_by, monkeypatch):
+    """Ids, details, what functions print and what `peeklock dev` says. (trials 2.6)"""
+    monkeypatch.setenv("TERM", "dumb")  # or rich moves the cursor
+    monkeypatch.setenv("COLUMNS", "200")
+    with closing(shown_by()) as screen:
+        screen.told("started", {**SETTLED, "message_id": EVIL})
+        screen.told("settled", {**SETTLED, "message_id": EVIL, "detail": EVIL})
+        screen.line("sqs", f"printed {EVIL}")
+        screen.say(f"said {EVIL}")
+    out = capsys.readouterr().out
+    assert escapes(out) == []
+    assert "printed m-1" in out
+    assert "said m-1" in out
+
+
+ODD: list[Mapping[str, Any]] = [
+    {},
+    {"delay_s": "x", "duration_ms": [1]},
+    {"delay_s": {}, "duration_ms": None},
+    {"delay_s": float("nan"), "duration_ms": 10**400},
+    {"message_id": {"a": [1]}, "attempt": None, "disposition": 7, "reason": ["x"]},
+]
+
+
+@pytest.mark.parametrize("shown_by", [Lines, Json, Live])
+@pytest.mark.parametrize("fields", ODD, ids=str)
+def test_a_screen_of_what_no_function_tells(capsys, shown_by, fields):
+    """Any process of this machine may write to where it comes from. (trials 2.6)"""
+    with closing(shown_by()) as screen:
+        screen.told("started", fields)
+        screen.told("settled", fields)
+        screen.told("settled", {**SETTLED, "message_id": "m-2"})
+    assert "m-2" in capsys.readouterr().out
+
+
+class Heard(Lines, Screen):
+    """A screen whose test waits for what is told."""
+
+    def __init__(self) -> None:
+        self.all: queue.SimpleQueue[tuple[str, Mapping[str, Any]]] = queue.SimpleQueue()
+
+    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+        self.all.put((what, fields))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"\xff\xfe",
+        b"null",
+        b"[1]",
+        b'"settled"',
+        b'{"settled": 1}',
+        b'{"settled": []}',
+        b'{"started": null, "settled": "x"}',
+        b"[" * 60_000,
+        b"9" * 60_000,
+    ],
+    ids=lambda data: ascii(data[:20]),
+)
+def test_a_datagram_that_makes_no_sense(data):
+    """Ends nothing, and shows nothing: what comes after it is heard. (trials 2.6)"""
+    heard = Heard()
+    with closing(Ear(heard.told)) as ear, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
+        host, _, port = ear.address.partition(":")
+        for one in (data, json.dumps({"settled": {"message_id": "m-1"}}).encode()):
+            to.sendto(one, (host, int(port)))
+        assert heard.all.get(timeout=30) == ("settled", {"message_id": "m-1"})
+    assert heard.all.empty()
+
+
+def test_replay(tmp_path, monkeypatch, capsys):
+    """Of an event's ids and a handler's exception, for people and for machines. (trials 2.6)"""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "screened.py").write_text(
+        "from peeklock import Queue, consumer\n\n@consumer(Queue('q'))\ndef run(x: dict) -> None:\n    raise ValueError(x['t'])\n"
+    )
+    record = {"messageId": EVIL, "receiptHandle": "r", "body": json.dumps({"t": EVIL}), "eventSource": "aws:sqs"}
+    (tmp_path / "e.json").write_text(json.dumps({"Records": [{**record, "eventSourceARN": "a:b:q"}]}))
+    for words in ([], ["--json"]):
+        assert main(["replay", "e.json", "--handler", "screened:run", *words]) == 0
+        out = capsys.readouterr().out
+        assert escapes(out) == []
+        assert "m-1" in out
+
+
+def test_errors_of_commands(capsys):
+    """A text that names what it was given. (trials 2.6)"""
+    assert main(["send", f"memory://{EVIL}", "/dev/null"]) == 0
+    assert main(["send", f"nothing://{EVIL}", "/dev/null"]) == 2
+    told = capsys.readouterr()
+    assert escapes(told.out + told.err) == []
