@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from peeklock.bounded import bounded
 from peeklock.clock import Clock
+from peeklock.delays import ZERO
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ LEAST_SECONDS = 0.05
 def left_of(limit: timedelta | None, began: float) -> timedelta | None:
     """What is left of a limit, as far as there is one, that counts from `began`, in monotonic seconds of this machine: the
     first event of a process makes clients and imports SDKs before its messages are looked at."""
-    return None if limit is None else limit - timedelta(seconds=time.monotonic() - began)
+    return None if limit is None else max(limit - timedelta(seconds=time.monotonic() - began), ZERO)
 
 
 class Settling:

@@ -5,6 +5,9 @@ The SDKs are imported with this module, before any clock is read: a function tha
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import importlib
 import json
 import logging
 import socket
@@ -13,21 +16,36 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import boto3  # noqa: F401 - imported for the clock, as the module's text says
-import google.cloud.firestore_v1
-import google.cloud.pubsub_v1
-import google.cloud.tasks_v2  # noqa: F401 - as boto3
-import requests  # noqa: F401 - as boto3
+import azure.functions as func
 
-from peeklock import DeadLetter, Queue, consumer, sqs
+from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, servicebus_events, sqs
 from peeklock.observe import Settled
 from peeklock.stores.memory import MemoryStore
+from tests.blackholes.running import LIMIT
+from tests.support import ROOT
 
-LIMIT = 3.5
-"""Seconds that the platform leaves an event: the handler's time-out, the reserve, and little more."""
+SDKS = (
+    "azure.data.tables",
+    "azure.identity",
+    "azure.servicebus",
+    "boto3",
+    "google.cloud.firestore_v1.services.firestore",
+    "google.cloud.pubsub_v1",
+    "google.cloud.tasks_v2",
+    "redis.cluster",
+    "requests",
+)
+for _name in SDKS:
+    importlib.import_module(_name)
 
 NAMES = ".unresolved.test"
 """Host names whose look-up never ends."""
+
+TOKEN = ".".join(
+    base64.urlsafe_b64encode(part.encode()).decode().rstrip("=")
+    for part in ('{"alg":"RS256","kid":"k1","typ":"JWT"}', '{"iss":"https://accounts.google.com"}', "signature")
+)
+"""Well-formed: what is wrong with it is found only by the certificates."""
 
 QUEUE = Queue("orders", max_attempts=3, timeout=1, first_delay=2)
 
@@ -60,20 +78,28 @@ class Noting(logging.Handler):
 class Scene:
     """One event: a handler that does what its message says, its answer, and its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: str = "sync") -> None:
         self.watch = Watch()
         self.ran: list[str] = []
+        logging.getLogger().addHandler(logging.NullHandler())  # else the SDKs' own warnings go to the test's output
         logging.getLogger("peeklock").addHandler(Noting(self.watch))
 
         @consumer(QUEUE)
         def handle(payload: dict) -> None:  # type: ignore[type-arg] # the bare annotation is the documented one
-            self.ran.append(payload["what"])
-            if payload["what"] == "fatal":
-                raise DeadLetter("on purpose")
-            if payload["what"] == "fails":
-                raise ValueError("on purpose")
+            self.run(payload["what"])
 
-        self.handle = handle
+        @consumer(QUEUE)
+        async def handle_async(payload: dict) -> None:  # type: ignore[type-arg] # as above
+            self.run(payload["what"])
+
+        self.handle: Any = handle if form == "sync" else handle_async
+
+    def run(self, what: str) -> None:
+        self.ran.append(what)
+        if what == "fatal":
+            raise DeadLetter("on purpose")
+        if what == "fails":
+            raise ValueError("on purpose")
 
     def time(self, act: Callable[[], object]) -> dict[str, Any]:
         """What `act` answers or raises, and all that was noticed meanwhile."""
@@ -90,6 +116,50 @@ class Scene:
             "reasons": self.watch.reasons,
             "logged": self.watch.logged,
         }
+
+
+class Noticed:
+    """Calls that end and calls that hang, in their order."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+
+class SilentSQS(Noticed):
+    """An SQS client whose first call for visibilities is never answered."""
+
+    def get_queue_url(self, **asked: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.invalid/{asked['QueueName']}"}
+
+    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
+        first = not self.calls
+        self.calls.append(asked["Entries"][0]["ReceiptHandle"])
+        if first:
+            threading.Event().wait()
+        return {}
+
+
+class SilentActions(Noticed):
+    """Message actions of Service Bus of which the first of `verb` is never answered."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__()
+        self.verb = verb
+
+    def _act(self, verb: str) -> None:
+        first = verb not in self.calls
+        self.calls.append(verb)
+        if first and verb == self.verb:
+            threading.Event().wait()
+
+    def complete(self, message: Any) -> None:
+        self._act("complete")
+
+    def abandon(self, message: Any) -> None:
+        self._act("abandon")
+
+    def deadletter(self, message: Any, *_: str) -> None:
+        self._act("deadletter")
 
 
 class Context:
@@ -133,14 +203,68 @@ def sqs_event(whats: Sequence[str]) -> dict[str, Any]:
     return {"Records": records}
 
 
-def on_sqs(whats: Sequence[str], options: Mapping[str, Any], *, memory: bool = True) -> dict[str, Any]:
-    """An SQS event with LIMIT seconds left. `memory`: with a store in memory; else the environment's."""
+def on_sqs(whats: Sequence[str], *, memory: bool = True, silent: bool = False, limit: float = LIMIT) -> dict[str, Any]:
+    """An SQS event with `limit` seconds left. `memory`: with a store in memory, else the environment's. `silent`: with a
+    client that does not answer, else the process's own."""
     never_resolve()
-    scene = Scene()
-    store = {"store": MemoryStore()} if memory else {}
-    handler = sqs.bind(scene.handle, observer=scene.watch, **store, **options)
+    scene, client = Scene(), SilentSQS()
+    more: dict[str, Any] = {"store": MemoryStore()} if memory else {}
+    if silent:
+        more["client"] = client
+    handler = sqs.bind(scene.handle, observer=scene.watch, **more)
     event = sqs_event(whats)
-    told = scene.time(lambda: handler(event, Context()))
+    told = scene.time(lambda: handler(event, Context(limit)))
     if isinstance(told["answer"], dict):
         told["answer"] = [one["itemIdentifier"] for one in told["answer"]["batchItemFailures"]]
-    return told
+    return {**told, "calls": client.calls}
+
+
+def on_push(what: str, platform: str, form: str, access: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of Cloud Tasks or Pub/Sub that has to be answered within LIMIT seconds."""
+    never_resolve()
+    scene = Scene(form)
+    bind = {"cloudtasks": cloudtasks.bind, "pubsub": pubsub.bind}[platform]
+    entry: Any = bind(scene.handle, observer=scene.watch, lock=LIMIT, store=MemoryStore(), **access)
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-CloudTasks-TaskName": "t-1", "X-Goog-PubSub-Message-Id": "m-1"}
+    request = Asked(headers, json.dumps({"what": what}).encode())
+    if form == "sync":
+        return scene.time(lambda: entry(request)[1])
+    return scene.time(lambda: asyncio.run(entry(request)).status_code)
+
+
+class Asked:
+    """A request, as Flask and Starlette hand it over."""
+
+    def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.headers = headers
+        self._body = body
+
+    def get_data(self) -> bytes:
+        return self._body
+
+    async def body(self) -> bytes:
+        return self._body
+
+
+def on_servicebus(whats: Sequence[str], form: str, verb: str = "") -> dict[str, Any]:
+    """A batch from Service Bus whose lock lasts LIMIT seconds. `verb`: with message actions, of which the first such one is
+    never answered; else without."""
+    never_resolve()
+    scene, actions = Scene(form), SilentActions(verb)
+    more: dict[str, Any] = {"actions": SilentActions} if verb else {}
+    entry = servicebus.bind(
+        scene.handle, app=func.FunctionApp(), batch=True, observer=scene.watch, lock=LIMIT, store=MemoryStore(), **more
+    )
+    given = {"messages": bus_messages(whats), **({"actions": actions} if verb else {})}
+    told = scene.time(lambda: asyncio.run(entry(**given)) if form == "async" else entry(**given))
+    return {**told, "calls": actions.calls}
+
+
+def bus_messages(whats: Sequence[str]) -> Any:
+    """A sample event's messages with these bodies."""
+    event = json.loads((ROOT / "events/servicebus/batch.json").read_text())
+    bodies = [base64.b64encode(json.dumps({"what": what}).encode()).decode() for what in whats]
+    data = event["inputData"][0]["data"]["collectionBytes"]
+    assert len(bodies) == len(data["bytes"]), "the sample's metadata are of so many messages"
+    data["bytes"] = bodies
+    return servicebus_events.load(event).argument

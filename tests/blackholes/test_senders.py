@@ -9,7 +9,6 @@ from contextlib import ExitStack
 import pytest
 
 from tests.blackholes.running import Case, run_all
-from tests.blackholes.scenes import on_sqs
 from tests.blackholes.worlds import QUEUES, addresses, late
 
 BATCH = ["succeeds", "fatal", "succeeds"]
@@ -22,9 +21,9 @@ def test_a_queue_that_does_not_answer_costs_its_dead_letters_only(name):
     with ExitStack() as stack:
         cases = {
             kind: Case(
-                scene=on_sqs,
+                scene="on_sqs",
                 environ={**door.environ(address, tls), "PEEKLOCK_ORDERS_DEAD_LETTER": door.url(address, tls)},
-                arguments={"whats": BATCH, "options": {}},
+                arguments={"whats": BATCH},
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }
@@ -40,6 +39,6 @@ def test_a_file_that_cannot_be_opened_costs_its_dead_letters_only(tmp_path):
     """A pipe that nobody reads. (trials 1.15)"""
     os.mkfifo(tmp_path / "dead.jsonl")
     environ = {"PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/dead.jsonl"}
-    told = run_all({"pipe": Case(scene=on_sqs, environ=environ, arguments={"whats": BATCH, "options": {}})})
+    told = run_all({"pipe": Case(scene="on_sqs", environ=environ, arguments={"whats": BATCH})})
     assert late(told) == {}
     assert told["pipe"]["answer"] == ["fatal-1"]

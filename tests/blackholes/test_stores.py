@@ -7,7 +7,6 @@ from contextlib import ExitStack
 import pytest
 
 from tests.blackholes.running import Case, run_all
-from tests.blackholes.scenes import on_sqs
 from tests.blackholes.worlds import STORES, addresses, late
 
 BATCH = ["succeeds"] * 3
@@ -20,9 +19,13 @@ def test_a_store_that_does_not_answer_gives_the_messages_back(name):
     with ExitStack() as stack:
         cases = {
             kind: Case(
-                scene=on_sqs,
-                environ={**door.environ(address, tls), "PEEKLOCK_STORE": door.url(address, tls)},
-                arguments={"whats": BATCH, "options": {"dead_letter": "memory://dead"}, "memory": False},
+                scene="on_sqs",
+                environ={
+                    **door.environ(address, tls),
+                    "PEEKLOCK_STORE": door.url(address, tls),
+                    "PEEKLOCK_ORDERS_DEAD_LETTER": "memory://dead",
+                },
+                arguments={"whats": BATCH, "memory": False},
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }

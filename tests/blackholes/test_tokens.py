@@ -9,7 +9,6 @@ import pytest
 
 from tests.blackholes.holes import Hole, Kind
 from tests.blackholes.running import Case, run_all
-from tests.blackholes.scenes import on_sqs
 from tests.blackholes.worlds import AWS, late
 
 NO_KEYS = {name: value for name, value in AWS.items() if "KEY" not in name}
@@ -71,9 +70,9 @@ def cases(sources: tuple[str, ...], stack: ExitStack, environ: Mapping[str, str]
         variables, kind = SOURCES[source]
         hole = stack.enter_context(Hole(kind))
         prepared[source] = Case(
-            scene=on_sqs,
+            scene="on_sqs",
             environ={**variables(hole.address), "PEEKLOCK_ORDERS_DEAD_LETTER": "memory://dead", **environ},
-            arguments={"whats": whats, "options": {}, **more},
+            arguments={"whats": whats, **more},
         )
     return prepared
 
