@@ -45,7 +45,11 @@ class Halted(PeeklockError):
 
 
 class TimedOut(PeeklockError):
-    """Answer to RUN: the handler was still running when its time was over."""
+    """Answer to RUN: the handler was still running when its time was over. `ended`: it runs no more."""
+
+    def __init__(self, problem: str, *, ended: bool) -> None:
+        super().__init__(problem)
+        self.ended = ended
 
 
 class Item:

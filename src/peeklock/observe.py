@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -88,11 +89,17 @@ class LogObserver:
     def running(self, _: Message, /) -> None:
         return None
 
+    def is_quiet(self, settled: Sequence[Settled]) -> bool:
+        """Whether all of it is beneath the log's level."""
+        if log.isEnabledFor(logging.INFO):
+            return False
+        return all(one.outcome is DONE or one.outcome.disposition is Disposition.COMPLETE for one in settled)
+
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         quiet = not log.isEnabledFor(logging.INFO)
         for one in settled:
             outcome = one.outcome
-            if quiet and (outcome is DONE or outcome.disposition is Disposition.COMPLETE):
+            if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
             error = outcome.error if outcome.reason in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) else None
             record("peeklock.settled %s", fields(platform, one), level=_level(outcome), error=error)
@@ -123,4 +130,14 @@ def record(
     """One log record: a constant event name, `name=value` for people, and the same as attributes for machines."""
     if log.isEnabledFor(level):
         text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
-        log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=error)
+        log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=_traceable(error))
+
+
+def _traceable(error: BaseException | None) -> BaseException | None:
+    """The error, if a traceback of it can be written: else the whole line would be lost."""
+    try:
+        if error is not None:
+            traceback.TracebackException(type(error), error, error.__traceback__, limit=1, lookup_lines=False)
+    except Exception:  # noqa: BLE001 - its class is the user's: __cause__ and the like may raise anything
+        return None
+    return error

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, ParamSpec, TypeVar
 
+from peeklock.timer import untimed
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -26,7 +28,8 @@ class once(Generic[P, T]):  # noqa: N801 - used as a decorator
         key = (args, *sorted(kwargs.items()))
         values, makers = self._values, self._makers
         if key not in values:
-            with makers.setdefault(key, threading.Lock()):
+            # A handler that is the first to need it must not pay for it with its own time.
+            with untimed(), makers.setdefault(key, threading.Lock()):
                 if key not in values:
                     values[key] = self._make(*args, **kwargs)
         return values[key]

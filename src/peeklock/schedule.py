@@ -151,6 +151,16 @@ class Schedule:
         if self.suspects:
             self.advance(self.suspects.popleft(), self.window.has_room())
 
+    def go_on(self, why: str) -> None:
+        """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
+        reason; else a suspect may have its turn; else those are admitted that were not yet, to be given back as well."""
+        if self.ready:
+            self.halt_ready(why)
+        elif self.suspects:
+            self.next_suspect()
+        elif not self._begin_next():
+            raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
+
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
         while not self.ready:
