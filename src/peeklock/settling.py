@@ -13,8 +13,8 @@ from peeklock.delays import ZERO
 
 T = TypeVar("T")
 
-ANSWER_SECONDS = 0.1
-"""Kept back before the event's limit for the answer itself."""
+ANSWER_SECONDS = 0.2
+"""Kept back before the event's limit for the answer itself: a small function has a fraction of a core."""
 
 CALL_SECONDS = 5.0
 """One call at most. They take milliseconds, and what is not settled comes back when its lock is over."""

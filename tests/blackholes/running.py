@@ -15,8 +15,8 @@ from typing import Any
 LIMIT = 3.5
 """Seconds that the platform leaves an event: the handler's time-out, the reserve, and little more."""
 
-SLACK = 0.5
-"""Seconds by which a busy machine may be late to wake a process up: what is held to is the limit."""
+SLACK = 1.5
+"""Seconds by which a machine with more to do than it has cores may be late. The clients by themselves take far longer."""
 
 PATIENCE = 20.0
 """Seconds in which all cases have to tell how they ended. Only one that hangs for ever takes them."""
