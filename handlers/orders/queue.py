@@ -2,5 +2,5 @@
 
 from peeklock import Queue
 
-ORDERS = Queue("orders", max_attempts=5, timeout=30, first_delay=2, max_delay=900)
+ORDERS = Queue("orders", timeout=30, max_delay=900)
 RECEIPTS = Queue("receipts", max_attempts=10, timeout=10, first_delay=5, max_delay=3600)

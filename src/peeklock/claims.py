@@ -257,6 +257,12 @@ def let_go(record: Record, stamp: Stamp) -> Record:
     return _rewrite(record, stamp, State.WAITING, attempts=record.attempts)
 
 
+def stay(record: Record, stamp: Stamp) -> Record:
+    """No form of the announced copy fits into its queue, so it was never published: this delivery carries on."""
+    mine = _rewrite(record, stamp, State.WAITING, attempts=record.attempts)
+    return replace(mine, hop=max(record.hop - 1, 0))
+
+
 def unlock(record: Record, stamp: Stamp) -> Record:
     """The letter of a verdict could not be published here; another delivery need not wait for the lease to try."""
     return replace(record, version=stamp.version, lease_until=stamp.now)

@@ -12,42 +12,21 @@ from typing import Any, Unpack
 
 from peeklock import cloudtasks_send, push
 from peeklock.binding import Binding, Options
-from peeklock.cloudtasks_send import ATTRIBUTES, TRAIL_HEADER
+from peeklock.cloudtasks_send import TRAIL_HEADER
 from peeklock.errors import EventError
-from peeklock.message import Message, Trail
+from peeklock.fitting import FORM, unfold
+from peeklock.headers import of_producer
+from peeklock.message import TRAIL, Message, Trail
 from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = cloudtasks_send.from_url
 
+_OURS = (TRAIL, TRAIL_HEADER)
+
 LONGEST = timedelta(minutes=30)
 DISPATCH_DEADLINE = timedelta(minutes=10)
 # https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
-
-_NOT_THE_PRODUCERS = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "forwarded",
-        "function-execution-id",
-        "host",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-        "via",
-        "x-cloud-trace-context",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-real-ip",
-    ]
-)
-_PREFIXES = ("x-cloudtasks-", "x-peeklock", "x-appengine-", "x-google-", "x-serverless-")
 
 
 def bind(
@@ -86,29 +65,28 @@ def receive(request: push.Request, queue_name: str) -> Message:
     name = headers.get("x-cloudtasks-taskname")
     if not name:
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
+    queue = headers.get("x-cloudtasks-queuename")
     trail = Trail.load(headers.get(TRAIL_HEADER, ""))
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
     delivery = _count(headers.get("x-cloudtasks-taskretrycount", "")) + 1
-    own = {key: value for key, value in headers.items() if not _is_foreign(key)}
-    packed = cloudtasks_send.unpack(headers.get(ATTRIBUTES, ""))
-    attributes = {**own, **{key: value for key, value in packed.items() if not key.startswith("peeklock")}}
-    return Message(
-        id=trail.id if trail else name,
+    packed = cloudtasks_send.unpack(headers)
+    attributes = {**of_producer(headers), **packed}
+    message = Message(
+        id=trail.id if trail else f"{queue}/{name}" if queue else name,  # names are of one queue only
         body=request.body,
         queue=queue_name,
         delivery=delivery,
         attempt=delivery + (trail.attempts if trail else 0),
         sent_ms=_millis(headers.get("x-cloudtasks-tasketa", "")),
-        attributes=attributes,
+        attributes={name: value for name, value in attributes.items() if not name.startswith(_OURS)},
         content_type=headers.get("content-type"),
         trail=trail,
         native_id=name,
         raw=request,
+        system=None if request.method == cloudtasks_send.POST else {cloudtasks_send.METHOD: request.method},
     )
-
-
-def _is_foreign(name: str) -> bool:
-    return name in _NOT_THE_PRODUCERS or name.startswith(_PREFIXES)
+    unfold(message, packed.get(FORM))
+    return message
 
 
 def _count(text: str) -> int:

@@ -17,11 +17,12 @@ from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
 from peeklock.errors import DeadLetter, Retry, SendError, described, leaves_process
+from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.kept import is_too_large
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
-from peeklock.parcel import MAX_DETAIL, copy_of, letter_of
+from peeklock.parcel import MAX_DETAIL, Parcel, Sender, copy_of, letter_of
 from peeklock.plan import Delays, Plan, Window
 from peeklock.store import Change
 
@@ -101,7 +102,7 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
         claim,
         window.stamp(claim),
         plan.queue.max_attempts,
-        copies=plan.delays is Delays.COPY and item.message.group is None,  # a copy would overtake its group
+        copies=_may_copy(item, plan, claim),
         counts=retry.counts,
         verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if isinstance(wish, DeadLetter) else None,
     )
@@ -121,6 +122,28 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     return replace(outcome, copied=True, delay=delay)
 
 
+def _may_copy(item: Item, plan: Plan, claim: Record) -> bool:
+    """Whether a delayed copy may carry on: it would overtake its group, and some messages leave no room for lineage."""
+    if plan.delays is not Delays.COPY or plan.copies is None or item.message.group is not None:
+        return False
+    copy = copy_of(item.arrived, hop=claim.hop + 1, attempts=claim.attempts + 1, delay=ZERO)
+    return fit(copy, plan.copies) is not None
+
+
+def _publish(parcel: Parcel, sender: Sender) -> Generator[Effect, Any, tuple[Parcel, SendError | None]]:
+    """Publish a message in the first form that fits; when its sender learns from a refusal that the queue takes less, in
+    the first that fits then. Answers with that form, and with what went wrong, if it did."""
+    refused: SendError | None = SendError("it fits in no form into the queue")
+    fitted = fit(parcel, sender)
+    while fitted is not None:
+        refused = yield Send(fitted, sender)
+        smaller = None if refused is None else fit(parcel, sender)
+        if refused is None or smaller == fitted:
+            return fitted, refused
+        fitted = smaller
+    return parcel, refused
+
+
 def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[Effect, Any, SendError | None]:
     """The record says `moving`: publish the delayed copy, then record that. What went wrong, if it did."""
     claim = item.claim
@@ -128,9 +151,11 @@ def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[
     if plan.copies is None:
         return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
     parcel = copy_of(item.arrived, hop=claim.hop, attempts=claim.attempts, delay=delay)
-    refused: SendError | None = yield Send(parcel, plan.copies)
+    _, refused = yield from _publish(parcel, plan.copies)
     if refused is None:
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.MOVED))
+    elif fit(parcel, plan.copies) is None:  # nor ever will be: the message itself has to come back
+        yield from _write(item, plan, claims.stay(claim, window.stamp(claim)))
     return refused
 
 
@@ -140,20 +165,34 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     assert claim is not None, "a record announced the letter"
     reason = Reason(claim.reason)
     attempt = claim.attempts + (reason is not Reason.EXHAUSTED)
-    parcel = letter_of(
+    letter = letter_of(
         item.arrived, reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
     )
-    refused = yield Send(parcel, plan.letters)
+    parcel, refused = yield from _publish(letter, plan.letters)
     if refused is None:
-        yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DEAD))
+        _tell(item, parcel, claim)
+        dead = claims.finish(claim, window.stamp(claim), State.DEAD)
+        yield from _write(item, plan, replace(dead, bare=parcel.bare))
         return Outcome(
-            disposition=Disposition.DEAD_LETTER, reason=reason, attempt=attempt, detail=claim.detail, error=ran
+            disposition=Disposition.DEAD_LETTER,
+            reason=reason,
+            attempt=attempt,
+            detail=claim.detail,
+            error=ran,
+            unexplained=parcel.unexplained,
         )
     yield from _write(item, plan, claims.unlock(claim, window.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the letter ({reason}) could not be published: {refused}"
     delay = plan.queue.first_delay
     return replace(abandoned(item, plan, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
+
+
+def _tell(item: Item, parcel: Parcel, claim: Record) -> None:
+    """Log the reason that a dead letter had no room for."""
+    if parcel.unexplained:
+        fields = {"queue": item.message.queue, "message_id": item.message.id, "reason": claim.reason}
+        record("peeklock.letter_bare %s", {**fields, "detail": claim.detail, "lineage": not parcel.bare})
 
 
 def abandoned(

@@ -46,8 +46,9 @@ class Trail:
 
     @property
     def derived(self) -> str:
-        """An id that differs between copies and lives but not between two publications of one of them."""
-        return self.id if not (self.generation or self.hop) else f"{self.id}.{self.generation}.{self.hop}"
+        """An id that differs between copies and lives but not between two publications of one of them. The suffix keeps
+        it apart from ids of producers, who like to number theirs."""
+        return self.id if not (self.generation or self.hop) else f"{self.id}.{self.generation}.{self.hop}.{TRAIL}"
 
     def dump(self) -> str:
         parts: dict[str, str | int] = {"id": self.id}
@@ -110,6 +111,10 @@ class Message:
     """The platform's own id of this delivery's copy, for a search in its console."""
     raw: Any = field(default=None, repr=False, compare=False)
     """What the platform handed over, untouched."""
+    types: Mapping[str, str] | None = field(default=None, repr=False)
+    """The platform's own types of attributes, for copies and dead letters; None where all are plain."""
+    system: Mapping[str, str] | None = field(default=None, repr=False)
+    """What else its producer set by the platform's own means, for copies and dead letters."""
 
     @property
     def sent_at(self) -> datetime | None:

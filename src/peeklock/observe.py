@@ -55,6 +55,8 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
         told["latency_ms"] = latency
     if outcome.delay is not None:
         told["delay_s"] = round(outcome.delay.total_seconds(), 3)
+    if outcome.unexplained:
+        told["unexplained"] = 1
     told["message_id"] = message.id
     if message.group is not None:
         told["group"] = message.group

@@ -58,6 +58,8 @@ class Outcome:
     """Time until the message comes back; None where the platform decides, or where it does not come back."""
     copied: bool = False
     """A delayed copy carries on, so the platform is told that this one is complete."""
+    unexplained: bool = False
+    """The dead letter had no room for its reason, which the log has instead."""
     detail: str = ""
     """What is wrong and where, never a value of the body."""
     error: BaseException | None = None

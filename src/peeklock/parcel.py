@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -13,11 +14,15 @@ from peeklock.errors import SendError
 from peeklock.message import Message, Trail
 
 REASON = "peeklock-reason"
-"""A letter's attribute: why it was dead-lettered."""
+"""Attribute of a dead letter: why it was dead-lettered."""
+
+DETAIL = "peeklock-detail"
+"""Attribute of a dead letter: what was wrong."""
 
 MAX_DETAIL = 1024
-# Characters of a letter's detail. Service Bus allows 4,096 for a dead letter's description, and the other attributes
-# have to fit as well: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+# Bytes of a dead letter's detail: an attribute of Pub/Sub takes no more, https://cloud.google.com/pubsub/quotas
+
+_ILLEGIBLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +32,18 @@ class Parcel:
     body: bytes
     trail: Trail
     attributes: Mapping[str, str | bytes] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    """The platform's own type of an attribute, where it is neither plain text nor plain bytes."""
+    system: Mapping[str, str] = field(default_factory=dict)
+    """What else the platform lets a sender set, by the platform's own names."""
     group: str | None = None
     delay: timedelta = ZERO
     content_type: str | None = None
     """A MIME type, for platforms that carry one."""
     letter: bool = False
     """Whether it is a dead letter."""
+    unexplained: bool = False
+    """A dead letter without its reason, for which the queue has no room: the log and the record have it."""
     bare: bool = False
     """Sent as it came, without lineage and reason: nothing else fits into the queue."""
     origin: Message | None = field(default=None, repr=False, compare=False)
@@ -40,8 +51,13 @@ class Parcel:
 
     @property
     def id(self) -> str:
-        """For platforms that deduplicate: equal for two publications of the same copy, different otherwise."""
-        return f"{self.trail.derived}.letter" if self.letter else self.trail.derived
+        """Id for platforms that deduplicate: equal for two publications of the same copy, different otherwise."""
+        return self.trail.derived
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a producer sends it, so that it is neither a copy nor a dead letter."""
+        return self.origin is None and not self.letter
 
 
 def to_json(value: str | bytes) -> str | dict[str, str]:
@@ -65,32 +81,44 @@ class Sender(Protocol):
 
 
 def copy_of(message: Message, *, hop: int, attempts: int, delay: timedelta) -> Parcel:
-    return Parcel(
-        body=message.body,
-        trail=message.lineage.copy(hop=hop, attempts=attempts),
-        attributes=message.attributes,
-        group=message.group,
-        delay=delay,
-        content_type=message.content_type,
-        origin=message,
-    )
+    """A delayed copy: the same message, to be delivered later."""
+    return _again(message, message.lineage.copy(hop=hop, attempts=attempts), delay=delay)
 
 
 def letter_of(message: Message, *, reason: str, detail: str, attempts: int, now: datetime) -> Parcel:
-    about = {
+    """The dead letter of a message, with the reason among its attributes."""
+    about: dict[str, str | bytes] = {
         REASON: str(reason),
         "peeklock-queue": message.queue,
         "peeklock-attempts": str(attempts),
         "peeklock-at": now.isoformat(timespec="milliseconds"),
     }
     if detail:
-        about["peeklock-detail"] = detail[:MAX_DETAIL]
-    return Parcel(
+        about[DETAIL] = cut(legible(detail), MAX_DETAIL)
+    return _again(message, message.lineage.letter(), attributes={**message.attributes, **about}, letter=True)
+
+
+def _again(message: Message, trail: Trail, **changes: Any) -> Parcel:
+    """A message with all that its producer set."""
+    parcel = Parcel(
         body=message.body,
-        trail=message.lineage.letter(),
-        attributes={**message.attributes, **about},
+        trail=trail,
+        attributes=message.attributes,
+        types=message.types or {},
+        system=message.system or {},
         group=message.group,
         content_type=message.content_type,
-        letter=True,
         origin=message,
     )
+    return replace(parcel, **changes)
+
+
+def legible(text: str) -> str:
+    """A text with escapes for what queues refuse: halves of surrogate pairs, control characters, noncharacters."""
+    return _ILLEGIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of a text, of `size` bytes in UTF-8 at most."""
+    encoded = text.encode()
+    return text if len(encoded) <= size else encoded[:size].decode(errors="ignore")

@@ -15,6 +15,8 @@ from typing import Any, Unpack
 from peeklock import pubsub_send, push
 from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
+from peeklock.fitting import FORM, unfold
+from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail
 from peeklock.oidc import Guard
 from peeklock.plan import Delays
@@ -69,41 +71,37 @@ def receive(request: push.Request, queue_name: str) -> Message:
     if not isinstance(native_id, str):
         raise EventError("not a push: its message has no messageId")
     attributes = inner.get("attributes")
-    attempt = envelope.get("deliveryAttempt")
+    attempt = envelope.get("deliveryAttempt") or envelope.get("delivery_attempt")
     return _message(
         request,
         queue_name,
         native_id=native_id,
-        body=_data(inner.get("data", "")),
+        body=_data(inner.get("data")),
         attributes=attributes if isinstance(attributes, dict) else {},
         delivery=attempt if type(attempt) is int and attempt > 0 else 1,
-        group=inner.get("orderingKey"),
+        group=inner.get("orderingKey") or inner.get("ordering_key"),
         published=inner.get("publishTime") or inner.get("publish_time"),
     )
 
 
 def _data(data: object) -> bytes:
     try:
-        return base64.b64decode(str(data), validate=True)
+        return b"" if data is None else base64.b64decode(str(data), validate=True)
     except (binascii.Error, ValueError) as exc:
         raise EventError("not a push: its message's data is not base64") from exc
 
 
 def _unwrapped(request: push.Request, queue_name: str) -> Message:
+    """A push whose metadata are headers with a prefix, and whose attributes are headers without one."""
     headers = request.headers
-    known = ("message-id", "publish-time", "subscription-name", "ordering-key")
-    attributes = {
-        name.removeprefix(HEADER): value
-        for name, value in headers.items()
-        if name.startswith(HEADER) and name.removeprefix(HEADER) not in known
-    }
+    attempt = headers.get(f"{HEADER}delivery-attempt", "")
     return _message(
         request,
         queue_name,
         native_id=headers[f"{HEADER}message-id"],
         body=request.body,
-        attributes=attributes,
-        delivery=1,
+        attributes=of_producer(headers),
+        delivery=max(int(attempt), 1) if attempt.isascii() and attempt.isdigit() and len(attempt) < 10 else 1,  # noqa: PLR2004 - digits of 2**31
         group=headers.get(f"{HEADER}ordering-key"),
         published=headers.get(f"{HEADER}publish-time"),
     )
@@ -120,8 +118,9 @@ def _message(
     group: object,
     published: object,
 ) -> Message:
-    trail = Trail.load(str(attributes.get(TRAIL, "")))
-    return Message(
+    texts = {str(name): str(value) for name, value in attributes.items()}
+    trail = Trail.load(texts.get(TRAIL, ""))
+    message = Message(
         id=trail.id if trail else native_id,
         body=body,
         queue=queue_name,
@@ -129,12 +128,14 @@ def _message(
         attempt=delivery + (trail.attempts if trail else 0),
         group=group if isinstance(group, str) and group else None,
         sent_ms=_millis(published),
-        attributes=pubsub_send.unpack({str(name): str(value) for name, value in attributes.items()}),
+        attributes=pubsub_send.unpack(texts),
         content_type=request.headers.get("content-type") if body is request.body else None,
         trail=trail,
         native_id=native_id,
         raw=request,
     )
+    unfold(message, texts.get(FORM))
+    return message
 
 
 def _millis(text: object) -> int | None:

@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.message import TRAIL
+from peeklock.fitting import FORM, prepare
+from peeklock.message import TRAIL, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel
 from peeklock.registry import missing
@@ -19,7 +20,24 @@ PUBLISH_SECONDS = 10.0
 """How long the publications of one call may take, all together. The SDK would go on with each for ten minutes, and
 publish what has long been sent again."""
 
+MAX_MESSAGE = 10_000_000
+"""Bytes of a message's data, and of a request to publish."""
+
+MAX_ATTRIBUTES = 100
+MAX_NAME = 256
+MAX_VALUE = 1024
+# Bytes of an attribute's name and value; a name must not begin with `goog`. https://cloud.google.com/pubsub/quotas
+
+REQUEST = 512
+"""Bytes of a request beside its message: the topic's name, tags and lengths."""
+
 CONTENT_TYPE = "content-type"
+TAGS = 8
+"""Bytes of an attribute's tags and lengths in the request."""
+
+_ARGUMENTS = frozenset({"topic", "data", "ordering_key", "retry", "timeout", "self"})
+"""Names that `publish` takes for its own parameters, since attributes are keywords to it."""
+
 BINARY = "peeklock-base64."
 """Before the name of an attribute whose value is bytes: Pub/Sub's are text only."""
 
@@ -63,6 +81,18 @@ class PubSubSender:
     def __init__(self, topic: str) -> None:
         self.topic = topic
 
+    limit = MAX_MESSAGE
+
+    def accepts(self, parcel: Parcel, /) -> bool:
+        """Whether Pub/Sub takes a message in this form."""
+        attributes = pack(parcel)
+        fits = len(attributes) <= MAX_ATTRIBUTES and self.weigh(parcel) <= self.limit
+        return fits and bool(parcel.body or attributes) and all(map(_is_valid, attributes, attributes.values()))
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        texts = [text for item in pack(parcel).items() for text in item]
+        return len(parcel.body) + sum(_size(text) + TAGS for text in [*texts, parcel.group or ""]) + REQUEST
+
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
         end = time.monotonic() + PUBLISH_SECONDS
         futures = [self._publish(parcel) for parcel in parcels]
@@ -76,10 +106,12 @@ class PubSubSender:
             return SendError(
                 f"{self.topic}: Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay="
             )
-        attributes = pack(parcel)
+        prepared = prepare(parcel, self)
+        if isinstance(prepared, SendError):
+            return SendError(f"{self.topic}: {prepared}")
         try:
-            publisher = client(parcel.group is not None)
-            return publisher.publish(self.topic, parcel.body, ordering_key=parcel.group or "", **attributes)
+            publisher = client(prepared.group is not None)
+            return publisher.publish(self.topic, prepared.body, ordering_key=prepared.group or "", **pack(prepared))
         except ConfigError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
@@ -98,16 +130,30 @@ class PubSubSender:
         return because(SendError(f"{self.topic}: {type(exc).__name__}: {exc}"), exc)
 
 
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_valid(name: str, value: str) -> bool:
+    """Whether Pub/Sub takes an attribute, and its client the call."""
+    if not (is_text(name) and is_text(value)) or name in _ARGUMENTS or name.startswith("goog"):
+        return False
+    return 0 < _size(name) <= MAX_NAME and _size(value) <= MAX_VALUE
+
+
 def pack(parcel: Parcel) -> dict[str, str]:
+    """Attributes as Pub/Sub takes them. An id that is too long for one is in the body, where the message is folded."""
     packed = {
         (name if isinstance(value, str) else f"{BINARY}{name}"): value
         if isinstance(value, str)
         else base64.b64encode(value).decode()
         for name, value in parcel.attributes.items()
     }
-    if parcel.content_type:
+    if parcel.content_type and not parcel.bare:
         packed.setdefault(CONTENT_TYPE, parcel.content_type)
-    return {**packed, TRAIL: parcel.trail.dump()}
+    trail = parcel.trail.dump()
+    inside = parcel.bare or (FORM in packed and _size(trail) > MAX_VALUE)
+    return packed if inside else {**packed, TRAIL: trail}
 
 
 def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:

@@ -32,10 +32,12 @@ class Request:
 
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
 
-def request_of(headers: Mapping[str, Any], body: bytes) -> Request:
-    return Request(headers={str(name).lower(): str(value) for name, value in headers.items()}, body=body)
+def request_of(headers: Mapping[str, Any], body: bytes, method: str = "POST") -> Request:
+    lower = {str(name).lower(): str(value) for name, value in headers.items()}
+    return Request(headers=lower, body=body, method=method)
 
 
 Receive = Callable[[Request, str], Message]
@@ -113,7 +115,7 @@ def entry(door: Door) -> Callable[[Any], Any]:
         return mark(_async_entry(door), door.binding)
 
     def answer(request: Any) -> tuple[str, int]:
-        return "", door.answer(request_of(request.headers, request.get_data()))
+        return "", door.answer(request_of(request.headers, request.get_data(), request.method))
 
     return mark(answer, door.binding)
 
@@ -122,7 +124,7 @@ def _async_entry(door: Door) -> Callable[[Any], Awaitable[Any]]:
     async def answer(request: Any) -> Any:
         from starlette.responses import Response
 
-        status = await door.answer_async(request_of(request.headers, await request.body()))
+        status = await door.answer_async(request_of(request.headers, await request.body(), request.method))
         return Response(status_code=status)
 
     return answer
@@ -133,10 +135,10 @@ def sample(event: Any) -> Request:
     headers = event.get("headers") if isinstance(event, dict) else None
     if not isinstance(headers, dict):
         raise EventError("not a push request: a sample has headers, and a body or bodyBase64")
-    encoded = event.get("bodyBase64")
+    encoded, method = event.get("bodyBase64"), str(event.get("method", "POST"))
     if encoded is None:
-        return request_of(headers, str(event.get("body", "")).encode("utf-8", "surrogatepass"))
+        return request_of(headers, str(event.get("body", "")).encode("utf-8", "surrogatepass"), method)
     try:
-        return request_of(headers, base64.b64decode(str(encoded), validate=True))
+        return request_of(headers, base64.b64decode(str(encoded), validate=True), method)
     except (binascii.Error, ValueError) as exc:
         raise EventError("not a push request: bodyBase64 is not base64") from exc

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+
+if TYPE_CHECKING:
+    from peeklock.span import Span
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
 # 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
@@ -15,7 +19,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
 LONGEST_TIMEOUT = timedelta(minutes=30)
 # Cloud Tasks' dispatch deadline, the longest lock of all platforms. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
+DEFAULT_MAX_ATTEMPTS = 13
 DEFAULT_FIRST_DELAY = timedelta(seconds=2)
+DEFAULT_MAX_DELAY = timedelta(minutes=15)
+# Together they last 31 minutes in the median, so that an outage of half an hour fills no dead-letter queue: `Queue.span`.
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -25,14 +32,16 @@ class Queue:
     - `name`: letters, digits, `-` and `_`; also names the environment variables (`PEEKLOCK_<NAME>_URL`).
     - `max_attempts`: runs of the handler that count, 1-based; after the last failed one the message is dead-lettered.
     - `timeout`: how long one message may run. No message is started with less time than this left.
-    - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, `first_delay` is
-      two seconds where the platform can delay; given, a platform that needs a store for that is refused without one. Where
-      the platform never delays (Pub/Sub), its own setting is between the attempts.
+    - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, they are two seconds and
+      15 minutes, or as much less or more as the other one needs. A `first_delay` that is given is kept exactly, so a platform
+      that needs a store for that is refused without one. Where the platform never delays (Pub/Sub), its own setting is
+      between the attempts.
     - `fifo`: order is kept within a group.
     - `max_age`: a message older than this is dead-lettered as `expired` instead of run.
     - `keep`: how long a finished key is remembered, hence how late a duplicate is still recognised.
 
-    Raises ConfigError with the fix for a number that nothing could honour.
+    The default attempts last half an hour in the median, and more than 12 minutes for 99 of 100 messages: `span` says how
+    long those of other numbers do. Raises ConfigError with the fix for a number that nothing could honour.
     """
 
     name: str
@@ -50,20 +59,21 @@ class Queue:
         self,
         name: str,
         *,
-        max_attempts: int = 5,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         timeout: Seconds = 30,
         first_delay: Seconds | None = None,
-        max_delay: Seconds = 900,
+        max_delay: Seconds | None = None,
         fifo: bool = False,
         max_age: Seconds | None = None,
         keep: Seconds = timedelta(days=7),
     ) -> None:
+        first, most = _delays(name, first_delay, max_delay)
         chosen = {
             "name": name,
             "max_attempts": max_attempts,
             "timeout": _positive(name, "timeout", timeout),
-            "first_delay": DEFAULT_FIRST_DELAY if first_delay is None else _duration(name, "first_delay", first_delay),
-            "max_delay": _duration(name, "max_delay", max_delay),
+            "first_delay": first,
+            "max_delay": most,
             "fifo": fifo,
             "max_age": None if max_age is None else _positive(name, "max_age", max_age),
             "keep": _positive(name, "keep", keep),
@@ -95,6 +105,19 @@ class Queue:
                 f" max_delay={self.max_delay.total_seconds():g} s; raise max_delay or lower first_delay"
             )
 
+    def span(self, platform: str, *, store: bool = True) -> Span:
+        """How long the attempts of a message last on a platform while each of them fails: what outage they survive.
+
+        Counted are the delays between the first attempt and the last, not the time that runs take. `platform`: `sqs`,
+        `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` makes; a Pub/Sub subscription is taken
+        to have a retry policy of `first_delay` and `max_delay`, at most 600 s. `store`: whether one is configured; without
+        it, Service Bus and Cloud Tasks delay by settings of their own. Raises ConfigError for another platform.
+        """
+        from peeklock.span import Backoff, span_of
+
+        asked = Backoff(delays=self.max_attempts - 1, first=self.first_delay, most=self.max_delay, fifo=self.fifo)
+        return span_of(asked, platform, store=store)
+
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the contract. Infrastructure and code that disagree on any number differ here."""
@@ -109,6 +132,15 @@ class Queue:
     def variable(self, suffix: str) -> str:
         """The environment variable that holds something of this queue, such as `PEEKLOCK_ORDERS_URL`."""
         return f"PEEKLOCK_{re.sub(r'[^A-Za-z0-9]', '_', self.name).upper()}_{suffix}"
+
+
+def _delays(name: str, first: Seconds | None, most: Seconds | None) -> tuple[timedelta, timedelta]:
+    """The first delay and the longest. Where only one is given, the other's default gives way to it."""
+    if most is None:
+        shortest = DEFAULT_FIRST_DELAY if first is None else _duration(name, "first_delay", first)
+        return shortest, max(DEFAULT_MAX_DELAY, shortest)
+    longest = _duration(name, "max_delay", most)
+    return (min(DEFAULT_FIRST_DELAY, longest) if first is None else _duration(name, "first_delay", first)), longest
 
 
 def _duration(name: str, field: str, value: Seconds) -> timedelta:

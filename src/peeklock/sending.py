@@ -12,7 +12,7 @@ from typing import Any
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
-from peeklock.message import Trail
+from peeklock.message import TRAIL, Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.registry import open_sender
@@ -39,10 +39,20 @@ def send(
     - `group`: keeps its order within the group; needed for a queue with `fifo=True`.
     - `id`: the message's logical id; give one that follows from the work, such as `f"order-{n}"`, and a message that is
       sent twice is recognised, by platforms that deduplicate and by a consumer with a store. Left out, a random one.
+      An id that was sent before queues nothing as long as the platform remembers it, also when its work is done and
+      somebody wants it done again: FIFO queues of SQS for five minutes, Service Bus for the queue's detection window,
+      Cloud Tasks for up to 24 hours after the task has ended. Only Cloud Tasks says so, and then
+      `peeklock.deduplicated` is logged; `send` returns in any case, since the queue has, or had, the message. To have
+      the work done again, give another id.
+    - `attributes`: texts that travel beside the body. Names that begin with `peeklock` are its own.
 
-    The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing or the payload has no form,
-    and SendError when the queue did not confirm: it may have the message all the same, so give an `id` and send again.
+    The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing or the payload has no form.
+    Raises SendError for a message that fills its queue's limit up to the last 256 bytes, which are kept for the reason
+    of a dead letter; and when the queue did not confirm: it may have the message all the same, so give an `id` and send
+    again.
     """
+    if ours := [name for name in attributes or {} if name.startswith(TRAIL)]:
+        raise ConfigError(f"attribute {ours[0]!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")
     if queue.fifo and not group:
         raise ConfigError(f"queue {queue.name!r} is fifo: give group=, within which the order is kept")
     import uuid

@@ -8,6 +8,8 @@ offers message actions, each message is settled by itself.
 from __future__ import annotations
 
 import inspect
+import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -28,6 +30,9 @@ from peeklock.settling import left_of
 from_url = servicebus_send.from_url
 recognises = servicebus_events.recognises
 receive = servicebus_receive.receive
+
+_SETTING = re.compile("%([^%]+)%")
+# https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings
 
 MAX_LOCK = timedelta(minutes=5)
 # A batch's locks are not renewed, and no lock is longer; a single message's are renewed that long unless host.json says
@@ -83,7 +88,14 @@ def bind(
     )
     _check_order(binding, sessions=sessions)
     trigger = _trigger(app, binding, queue_name, topic_name, subscription_name)
-    door = _Door(binding, batch=batch, sessions=sessions, hold=_duration(hold), can_settle=actions is not False)
+    door = _Door(
+        binding,
+        batch=batch,
+        sessions=sessions,
+        hold=_duration(hold),
+        can_settle=actions is not False,
+        entity=f"{topic_name}/{subscription_name}" if topic_name else queue_name or binding.queue.name,
+    )
     entry = mark(_entry(door, servicebus_settle.actions_class(actions), name), binding)
     trigger(
         arg_name="messages",
@@ -165,12 +177,16 @@ def _entry(door: _Door, actions: type | None, name: str | None) -> Callable[...,
 class _Door:
     """Where the host's events come in."""
 
-    def __init__(self, binding: Binding, *, batch: bool, sessions: bool, hold: timedelta, can_settle: bool) -> None:
+    def __init__(
+        self, binding: Binding, *, batch: bool, sessions: bool, hold: timedelta, can_settle: bool, entity: str
+    ) -> None:
+        """`entity`: the queue or subscription, in which `%NAME%` stands for an app setting."""
         self.binding = binding
         self.batch = batch
         self.sessions = sessions
         self.hold = hold
         self.can_settle = can_settle
+        self.entity = entity
 
     def enter(self, event: Any, actions: Any) -> None:
         visit, messages, changes = self._open(event, actions)
@@ -212,7 +228,8 @@ class _Door:
         natively = Natively(actions)
         visit = Visit(plan.clock, lock=lock, longest=lock or MAX_LOCK, hold=self.hold, natively=natively)
         changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
-        return visit, receive(event, self.binding.queue.name, sessions=self.sessions), changes
+        entity = _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), self.entity)
+        return visit, receive(event, self.binding.queue.name, sessions=self.sessions, entity=entity), changes
 
 
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:

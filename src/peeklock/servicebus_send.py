@@ -6,14 +6,18 @@ import functools
 import hashlib
 import os
 import threading
+import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from peeklock import servicebus_size
 from peeklock.azure_identity import credential
 from peeklock.errors import ConfigError, SendError, because
+from peeklock.fitting import prepare
 from peeklock.message import TRAIL
 from peeklock.once import once
 from peeklock.parcel import Parcel
@@ -24,9 +28,25 @@ CONNECTION = "PEEKLOCK_SERVICEBUS"
 the function's identity is admitted, and with `__clientId` which of several identities. The same setting serves the
 trigger."""
 
-MAX_ID = 128
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
-# Characters of a message id: see QUOTAS.
+
+MAX_ID = 128
+"""Characters of a message id: see QUOTAS."""
+
+MAX_MESSAGE = 100 * 1024 * 1024
+"""Bytes of a message on Premium, the most of all tiers; a queue of Standard takes 256 KB, and says so by refusing: see
+QUOTAS."""
+
+MAX_PROPERTY = 32 * 1024 - 1
+MAX_PROPERTIES = 64 * 1000
+"""Bytes of a property, and of all of them with the system's: see QUOTAS."""
+
+SYSTEM = ("subject", "correlation_id", "reply_to", "reply_to_session_id", "to", "partition_key")
+"""What a producer sets beside body and properties. Time to live is counted down, the session is the message's group."""
+
+SHORTEST_LIFE = timedelta(minutes=1)
+LONGEST_LIFE = timedelta(days=49)
+"""A time to live is sent as milliseconds in 32 bits; what lives longer has no limit of its own."""
 
 TRY_SECONDS = 5.0
 """How long one try may take. A letter that is not sent keeps its message, so it is better to give up within the lock
@@ -36,6 +56,17 @@ RESENDS = 1
 """Tries after the first: one, for a link that the service has closed because it was idle."""
 
 Client = Callable[[], Any]
+
+_senders: weakref.WeakSet[ServiceBusSender] = weakref.WeakSet()
+
+
+def _forget_links() -> None:
+    for sender in list(_senders):
+        sender.forget()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_forget_links)
 
 
 @once
@@ -62,20 +93,41 @@ class ServiceBusSender:
     """Sends to one queue or topic, in as few batches as size and sessions allow.
 
     `client`: gives a `ServiceBusClient`. The link stays open, since to open one takes a hundred times as long as to
-    send; it is used by one thread at a time, and a new one is opened after a failure.
+    send; it is used by one thread at a time, and a new one is opened after a failure, and in a forked child.
+
+    `limit`: bytes of a message; lowered when the queue says that it takes less.
     """
 
     def __init__(self, entity: str, client: Client) -> None:
         self.entity = entity
         self.client = client
+        self.limit = MAX_MESSAGE
+        self._largest = 0
+        self.forget()
+        _senders.add(self)
+
+    def forget(self) -> None:
+        """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
+        thread of the parent may have held the lock."""
         self._lock = threading.Lock()
         self._link: Any = None
 
+    def accepts(self, parcel: Parcel, /) -> bool:
+        """Whether the queue takes a message in this form, as far as its limits are known."""
+        properties = servicebus_size.of_properties(parcel)
+        sizes = [servicebus_size.of(value) for value in parcel.attributes.values()]
+        fits = properties <= MAX_PROPERTIES and all(size <= MAX_PROPERTY for size in sizes)
+        return fits and servicebus_size.is_encodable(parcel) and self.weigh(parcel) <= self.limit
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        return servicebus_size.of_message(parcel, _id_of(parcel))
+
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        refusals: list[SendError | None] = [None] * len(parcels)
+        prepared = [prepare(parcel, self) for parcel in parcels]
+        refusals = [self._failure(one) if isinstance(one, SendError) else None for one in prepared]
         with self._lock:
             try:
-                loads = list(self._loads(self._open(), parcels, refusals))
+                loads = list(self._loads(self._open(), prepared, refusals))
             except ConfigError:
                 raise
             except Exception as exc:
@@ -98,11 +150,13 @@ class ServiceBusSender:
             link.close()
 
     def _loads(
-        self, link: Any, parcels: Sequence[Parcel], refusals: list[SendError | None]
+        self, link: Any, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
     ) -> Iterator[tuple[list[int], Any]]:
         """What goes out at once: parcels of one session, since a batch must not mix them, until the batch is full."""
         sessions: dict[str | None, list[tuple[int, Any]]] = {}
         for n, parcel in enumerate(parcels):
+            if isinstance(parcel, SendError):
+                continue
             try:
                 sessions.setdefault(parcel.group, []).append((n, message_of(parcel)))
             except (TypeError, ValueError, OverflowError) as exc:
@@ -114,11 +168,28 @@ class ServiceBusSender:
         try:
             self._open().send_messages(load)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, for this load alone
+            self._learn(exc, load)
             self._close()
             return self._failure(exc)
+        self._largest = max(self._largest, _size_of(load))
         return None
 
+    def _learn(self, exc: Exception, load: Any) -> None:
+        """The queue's own limit, of which a refusal tells no more than that this is above: the next message is made to
+        fit into what the queue took before, or into the largest batch that the link allows."""
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        size = _size_of(load)
+        if not isinstance(exc, MessageSizeExceededError) or not size:
+            return
+        with suppress(Exception):  # the link may be gone; then the size itself has to do
+            taken = max(self._largest, self._open().create_message_batch().max_size_in_bytes)
+            size = taken + 1 if taken < size else size
+        self.limit = min(self.limit, size - 1)
+
     def _failure(self, exc: Exception) -> SendError:
+        if isinstance(exc, SendError):
+            return SendError(f"{self.entity}: {exc}")
         hint = f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
         return because(SendError(f"{self.entity}: {type(exc).__name__}: {exc}{hint}"), exc)
 
@@ -150,20 +221,81 @@ def _added(batch: Any, message: Any) -> bool:
     return True
 
 
+def _size_of(load: Any) -> int:
+    """Bytes of a message that goes out by itself; 0 for a batch, which was filled by its own limit."""
+    from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
+
+    if not isinstance(load, ServiceBusMessage):
+        return 0
+    batch = ServiceBusMessageBatch(max_size_in_bytes=2 * MAX_MESSAGE)
+    batch.add_message(load)
+    return batch.size_in_bytes
+
+
 def message_of(parcel: Parcel) -> Any:
     """A parcel as the SDK's message. Raises ValueError for what no queue would take."""
     from azure.servicebus import ServiceBusMessage
 
-    properties: dict[Any, Any] = {**parcel.attributes, TRAIL: parcel.trail.dump()}
+    properties: dict[Any, Any] = {
+        name: _typed(value, parcel.types.get(name, "")) for name, value in parcel.attributes.items()
+    }
+    if not parcel.bare:
+        properties[TRAIL] = parcel.trail.dump()
     delayed = datetime.now(UTC) + parcel.delay if parcel.delay else None
     return ServiceBusMessage(
         parcel.body,
-        message_id=_fitting(parcel.id),
+        message_id=_id_of(parcel),
         session_id=parcel.group,
         content_type=parcel.content_type,
         scheduled_enqueue_time_utc=delayed,
+        time_to_live=None if parcel.letter else _left(parcel, datetime.now(UTC)),
         application_properties=properties,
+        **_system(parcel),
     )
+
+
+def _system(parcel: Parcel) -> dict[str, str]:
+    """System properties by the SDK's names. A partition key must be the session's: in a session it is left out."""
+    names = SYSTEM if parcel.group is None else [name for name in SYSTEM if name != "partition_key"]
+    return {name: parcel.system[name] for name in names if name in parcel.system}
+
+
+def _left(parcel: Parcel, now: datetime) -> timedelta | None:
+    """The rest of the time to live, so that a copy expires when its message would have; with enough for one delivery.
+
+    A dead letter has none: it waits for somebody to look at it."""
+    text = parcel.system.get("expires_at")
+    if text is None:
+        return None
+    left = datetime.fromisoformat(text) - now - parcel.delay
+    return max(left, SHORTEST_LIFE) if left < LONGEST_LIFE else None
+
+
+def _typed(value: str | bytes, kind: str) -> Any:
+    """A property with the type that it came with."""
+    read = _READERS.get(kind)
+    try:
+        return value if read is None or isinstance(value, bytes) else read(value)
+    except ValueError:  # a type that another platform calls so
+        return value
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "bool": lambda text: text == "True",
+    "int": int,
+    "float": float,
+    "null": lambda _: None,
+    "uuid": uuid.UUID,
+    "datetime": datetime.fromisoformat,
+}
+
+
+def _id_of(parcel: Parcel) -> str | None:
+    """The id for the queue's own duplicate detection; on a message that goes out as it came, the one that it had."""
+    if parcel.bare and parcel.origin is not None:
+        own = getattr(parcel.origin.raw, "message_id", None)
+        return own if isinstance(own, str) and own else None
+    return _fitting(parcel.id)
 
 
 def _fitting(name: str) -> str:

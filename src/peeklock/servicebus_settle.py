@@ -10,7 +10,7 @@ from typing import Any
 from peeklock.clock import Clock
 from peeklock.errors import ConfigError, Redeliver, SendError, because
 from peeklock.observe import Settled, record
-from peeklock.parcel import REASON, Parcel
+from peeklock.parcel import DETAIL, REASON, Parcel, cut, legible
 from peeklock.plan import RESERVE
 from peeklock.settling import Settling
 
@@ -35,8 +35,8 @@ class Natively:
 
     def _send(self, parcel: Parcel) -> SendError | None:
         raw = parcel.origin.raw if parcel.origin is not None else None
-        reason = str(parcel.attributes.get(REASON, ""))
-        detail = str(parcel.attributes.get("peeklock-detail", ""))[:MAX_DESCRIPTION]
+        reason = cut(legible(str(parcel.attributes.get(REASON, ""))), MAX_DESCRIPTION)
+        detail = cut(legible(str(parcel.attributes.get(DETAIL, ""))), MAX_DESCRIPTION)
         try:
             self.actions.deadletter(raw, reason, detail)
         except Exception as exc:  # noqa: BLE001 - whatever the worker raises: not known to be there

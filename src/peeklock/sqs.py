@@ -20,7 +20,8 @@ from peeklock.binding import Binding, Options, mark, tighter
 from peeklock.clock import Clock
 from peeklock.delays import ZERO
 from peeklock.errors import EventError
-from peeklock.message import TRAIL, Message
+from peeklock.fitting import FORM, unfold
+from peeklock.message import TRAIL, Message, Trail
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
 from peeklock.plan import Delays
@@ -91,45 +92,56 @@ def _message(record: Any, queue_name: str) -> Message:
         system = {}
     count = system.get("ApproximateReceiveCount")
     delivery = 1 if count == "1" else _count(count)
-    group = system.get("MessageGroupId")
-    if group is not None and (type(group) is not str or not str(record.get("eventSourceARN")).endswith(".fifo")):
-        group = None  # on a standard queue it asks for fairness, not for order
     message = Message(native_id, body.encode("utf-8", "surrogatepass"), queue_name)
     # Set one by one: ten arguments by name cost more than the rest of it.
     message.delivery = message.attempt = delivery
-    message.group = group
     message.sent_ms = system.get("SentTimestamp")
     message.native_id = native_id
     message.raw = record
+    if "MessageGroupId" in system or "AWSTraceHeader" in system:
+        _read_system(message, system)
     carried = record.get("messageAttributes")
     if carried and type(carried) is dict:
         _unpack(message, carried)
     return message
 
 
-def _count(text: Any) -> int:
+def _read_system(message: Message, system: Mapping[str, Any]) -> None:
+    """What a producer sets beside attributes. On a standard queue a group asks for fairness, not for order."""
+    texts = {name: text for name, text in system.items() if isinstance(text, str) and text}
+    if str(message.raw.get("eventSourceARN")).endswith(".fifo"):
+        message.group = texts.pop(sqs_send.GROUP, None)
+    kept = (sqs_send.GROUP, *sqs_send.SYSTEM_ATTRIBUTES)
+    message.system = {name: texts[name] for name in kept if name in texts} or None
+
+
+def _count(count: Any) -> int:
     """The platform's count, 1 where it makes no sense: a delivery is at least the first."""
+    text = str(count) if type(count) is int else count
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 - digits of 2**31
         return max(int(text), 1)
     return 1
 
 
 def _unpack(message: Message, carried: Mapping[str, Any]) -> None:
-    """Attributes, the trail, and what our own sender had to wrap."""
-    attributes: dict[str, str | bytes] = {}
-    for name, value in carried.items():
-        plain = _value(value)
-        if plain is not None:
-            attributes[name] = plain
-    trail_text = attributes.get(TRAIL)
-    if isinstance(trail_text, str):
-        sqs_send.unpack(message, attributes, trail_text)
-    message.attributes = {name: value for name, value in attributes.items() if not name.startswith(TRAIL)}
+    """Attributes with their types, the lineage, and what our own sender had to fold."""
+    values = {name: plain for name, value in carried.items() if (plain := _value(value)) is not None}
+    trail_text = values.get(TRAIL)
+    message.attributes = {name: value for name, value in values.items() if not name.startswith(TRAIL)}
+    message.types = _types(carried, message.attributes) or None
     content_type = message.attributes.get("Content-Type")
     message.content_type = content_type if isinstance(content_type, str) else None
+    message.trail = Trail.load(trail_text) if isinstance(trail_text, str) else None
     if message.trail is not None:
         message.id = message.trail.id
         message.attempt = message.trail.attempts + message.delivery
+    if FORM in values:
+        unfold(message, values[FORM])
+
+
+def _types(carried: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, str]:
+    kinds = {name: carried[name].get("dataType") for name in attributes}
+    return {name: kind for name, kind in kinds.items() if isinstance(kind, str) and kind not in ("String", "Binary")}
 
 
 def _value(value: Any) -> str | bytes | None:

@@ -1,14 +1,13 @@
 """Sending to SQS, and what it takes to get any message through it.
 
 SQS refuses empty bodies, some characters, and more than ten attributes. What does not fit travels inside the body, and
-the attribute `peeklock` says so: the body itself is never guessed at.
+an attribute says so: the body itself is never guessed at.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,21 +15,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.message import TRAIL, Message, Trail
+from peeklock.fitting import BASE64, FORM, prepare
+from peeklock.message import TRAIL
 from peeklock.once import once
-from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.parcel import Parcel
 
+MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
 MAX_BATCH = 10
 MAX_ATTRIBUTES = 10
 MAX_DELAY_SECONDS = 900
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+# A queue may be set to less, and those of before August 2025 are, to 262,144 bytes: its answer says it.
 
 MAX_DEDUPLICATION_ID = 128
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 
-ENTRY_OVERHEAD = 64
-"""Bytes of slack for each message, since SQS counts names and types of attributes too."""
+SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
+# The one that a sender may set:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html
+
+GROUP = "MessageGroupId"
 
 CONNECT_SECONDS = 2
 
@@ -43,7 +48,17 @@ with its message. https://docs.aws.amazon.com/boto3/latest/guide/retries.html"""
 
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
+_TYPE = re.compile(r"(String|Number|Binary)(\..{1,248})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
+_TOO_LONG = re.compile(r"(?:shorter|longer) than (\d+) bytes")
+# Of the texts "Message must be shorter than 262144 bytes" and "Batch requests cannot be longer than 262144 bytes".
+
+_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
+_AWS = re.compile(
+    r"\.(amazonaws\.(com|com\.cn|eu)|api\.(aws|amazonwebservices\.com\.cn)|c2s\.ic\.gov|sc2s\.sgov\.gov)$"
+)
+_LEGACY = re.compile(r"(sqs\.[a-z0-9-]+|([a-z0-9-]+\.)?queue)\.amazonaws\.com(\.cn)?")
+# https://docs.aws.amazon.com/general/latest/gr/sqs-service.html
 
 
 @once
@@ -63,35 +78,61 @@ def client(region: str | None = None, endpoint: str | None = None) -> Any:
 
 
 class SQSSender:
-    """Sends to one queue, ten messages a call. `sqs`: a boto3 client; made when first needed otherwise."""
+    """Sends to one queue, ten messages a call. `sqs`: a boto3 client; made when first needed otherwise.
+
+    `limit`: bytes of a message; lowered when the queue says that it takes less.
+    """
 
     def __init__(self, url: str, sqs: Any = None) -> None:
         self.url = url
         self.fifo = url.endswith(".fifo")
+        self.limit = MAX_MESSAGE_BYTES
+        self._batch_limit = MAX_BATCH_BYTES
         self._sqs = sqs
 
+    def accepts(self, parcel: Parcel, /) -> bool:
+        """Whether the queue takes a message in this form, as far as its limits are known."""
+        body, attributes = pack(parcel)
+        fits = bool(body) and len(attributes) <= MAX_ATTRIBUTES and weigh(body, attributes) <= self.limit
+        return fits and all(map(_is_valid, attributes, attributes.values()))
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        return weigh(*pack(parcel))
+
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        refusals: list[SendError | None] = [self._refusal(parcel) for parcel in parcels]
-        sendable = [n for n, refused in enumerate(refusals) if refused is None]
-        entries = [self._entry(n, parcels[n]) for n in sendable]
-        for chunk in _chunks(entries):
-            for n, refused in self._send_chunk(chunk):
-                refusals[n] = refused
-        return refusals
+        prepared = [self._refusal(parcel) or prepare(parcel, self) for parcel in parcels]
+        answers: list[SendError | None] = [self._named(one) if isinstance(one, SendError) else None for one in prepared]
+        entries = [self._entry(n, one) for n, one in enumerate(prepared) if isinstance(one, Parcel)]
+        for n, failure in self._send_entries(entries):
+            answers[n] = failure
+        return answers
+
+    def _named(self, failure: SendError) -> SendError:
+        return SendError(f"{self.url}: {failure}")
 
     def _refusal(self, parcel: Parcel) -> SendError | None:
         delay = parcel.delay.total_seconds()
         if delay > 0 and self.fifo:
-            return SendError(f"{self.url}: a FIFO queue delays no single message; send it without delay=")
+            return SendError("a FIFO queue delays no single message; send it without delay=")
         if delay > MAX_DELAY_SECONDS:
-            return SendError(f"{self.url}: SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s")
+            return SendError(f"SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s")
         return None
+
+    def _send_entries(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
+        for chunk in _chunks(entries, self._batch_limit):
+            before = self._batch_limit
+            answers = list(self._send_chunk(chunk))
+            if self._batch_limit < before and len(chunk) > 1:  # nothing of it was taken: in smaller batches, then
+                yield from self._send_entries(chunk)
+            else:
+                yield from answers
 
     def _send_chunk(self, chunk: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
         sqs = self._sqs or _client_of(self.url)
         try:
             answer = sqs.send_message_batch(QueueUrl=self.url, Entries=chunk)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
+            self._batch_limit = min(self._batch_limit, self._learn(str(exc)))
             failure = because(SendError(f"{self.url}: {type(exc).__name__}: {exc}"), exc)
             yield from ((int(entry["Id"]), failure) for entry in chunk)
             return
@@ -99,26 +140,43 @@ class SQSSender:
         why = {one["Id"]: f"{one.get('Code')}: {one.get('Message', '')}" for one in answer.get("Failed", ())}
         for entry in chunk:
             if entry["Id"] not in accepted:
+                self._learn(why.get(entry["Id"], ""))
                 yield int(entry["Id"]), SendError(f"{self.url}: {why.get(entry['Id'], 'no answer for this message')}")
+
+    def _learn(self, refusal: str) -> int:
+        """The queue's own limit, where a refusal names it: the next message is made to fit."""
+        named = _TOO_LONG.search(refusal)
+        size = int(named[1]) if named else MAX_BATCH_BYTES
+        self.limit = min(self.limit, size)
+        return size
 
     def _entry(self, n: int, parcel: Parcel) -> dict[str, Any]:
         body, attributes = pack(parcel)
         entry: dict[str, Any] = {"Id": str(n), "MessageBody": body, "MessageAttributes": attributes}
+        system = {name: _attribute(parcel.system[name]) for name in SYSTEM_ATTRIBUTES if name in parcel.system}
+        if system:
+            entry["MessageSystemAttributes"] = system
         if self.fifo:
-            entry["MessageGroupId"] = _token(parcel.group or parcel.trail.id)
+            entry[GROUP] = _token(parcel.group or parcel.trail.id)
             entry["MessageDeduplicationId"] = _token(parcel.id)
-        elif parcel.delay:
+            return entry
+        if GROUP in parcel.system:
+            entry[GROUP] = parcel.system[GROUP]
+        if parcel.delay:
             entry["DelaySeconds"] = math.ceil(parcel.delay.total_seconds())
         return entry
 
 
 def _client_of(url: str) -> Any:
-    """Its region is in the name of AWS's hosts; anything else is an emulator at its own address."""
+    """The client for an address. AWS's hosts name their region; where the host is not the region's usual one (FIPS, a
+    VPC endpoint, dual stack) or not AWS's at all (an emulator), it is also the endpoint."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").split(".")
-    if "amazonaws" in host:
-        return client(host[1] if host[0] == "sqs" else host[0], None)
-    return client(None, f"{parts.scheme}://{parts.netloc}")
+    host = (parts.hostname or "").lower()
+    usual = bool(_LEGACY.fullmatch(host))
+    region = "us-east-1" if host == "queue.amazonaws.com" else None
+    if usual or _AWS.search(host):
+        region = next(filter(_REGION.fullmatch, host.split(".")), region)
+    return client(region, None if usual else f"{parts.scheme}://{parts.netloc}")
 
 
 def _token(text: str) -> str:
@@ -126,12 +184,12 @@ def _token(text: str) -> str:
     return text if _TOKEN.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _chunks(entries: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _chunks(entries: Sequence[dict[str, Any]], limit: int) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     size = 0
     for entry in entries:
-        weight = _weight(entry)
-        if chunk and (len(chunk) == MAX_BATCH or size + weight > MAX_BATCH_BYTES):
+        weight = weigh(entry["MessageBody"], entry["MessageAttributes"])
+        if chunk and (len(chunk) == MAX_BATCH or size + weight > limit):
             yield chunk
             chunk, size = [], 0
         chunk.append(entry)
@@ -140,29 +198,31 @@ def _chunks(entries: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         yield chunk
 
 
-def _weight(entry: Mapping[str, Any]) -> int:
-    weight = len(entry["MessageBody"].encode()) + ENTRY_OVERHEAD
-    for name, value in entry["MessageAttributes"].items():
-        weight += (
-            len(name) + ENTRY_OVERHEAD + len(value.get("StringValue", "").encode() or value.get("BinaryValue", b""))
-        )
-    return weight
+def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
+    """Bytes as SQS counts them: the body, and each attribute's name, type and value.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
+    return _size(body) + sum(
+        _size(name) + sum(len(part) if isinstance(part, bytes) else _size(part) for part in value.values())
+        for name, value in attributes.items()
+    )
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:
-    """Body and attributes as SQS takes them."""
-    carried = dict(parcel.attributes)
-    if parcel.content_type and "Content-Type" not in carried:
-        carried["Content-Type"] = parcel.content_type
-    if parcel.body and len(carried) < MAX_ATTRIBUTES and all(_fits(name, value) for name, value in carried.items()):
-        body, form = _text(parcel.body), {}
-        if body is None:
-            body, form = base64.b64encode(parcel.body).decode(), {"form": "base64"}
-    else:
-        body, form, carried = _envelope(parcel.body, carried), {"form": "envelope"}, {}
-    trail = {**json.loads(parcel.trail.dump()), **form}
-    attributes = {name: _attribute(value) for name, value in carried.items()}
-    attributes[TRAIL] = _attribute(json.dumps(trail, separators=(",", ":")))
+    """Body and attributes for SQS. What it would refuse is left as it is, for `accepts` to see."""
+    attributes = {name: _attribute(value, parcel.types.get(name, "")) for name, value in parcel.attributes.items()}
+    if parcel.content_type and not parcel.bare and "Content-Type" not in attributes:
+        attributes["Content-Type"] = _attribute(parcel.content_type)
+    if not parcel.bare:
+        attributes[TRAIL] = _attribute(parcel.trail.dump())
+    body = _text(parcel.body)
+    if body is None:
+        body = base64.b64encode(parcel.body).decode()
+        form = parcel.attributes.get(FORM)
+        attributes[FORM] = _attribute(f"{form}+{BASE64}" if isinstance(form, str) else BASE64)
     return body, attributes
 
 
@@ -172,43 +232,22 @@ def _text(body: bytes) -> str | None:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return text if text and not _REFUSED.search(text) else None
+    return None if _REFUSED.search(text) else text
 
 
-def _fits(name: str, value: str | bytes) -> bool:
+def _is_valid(name: str, attribute: Mapping[str, Any]) -> bool:
+    """Whether SQS takes an attribute of this name and value."""
+    value = attribute.get("StringValue") or attribute.get("BinaryValue")
     whole = bool(_NAME.fullmatch(name)) and ".." not in name and not name.endswith(".")
-    return whole and bool(value) and (isinstance(value, bytes) or not _REFUSED.search(value))
+    return whole and bool(value) and (isinstance(value, bytes) or not _REFUSED.search(str(value)))
 
 
-def _attribute(value: str | bytes) -> dict[str, Any]:
+def _attribute(value: str | bytes, kind: str = "") -> dict[str, Any]:
+    """An attribute with its type: the producer's own where SQS knows it, such as `Number` or `String.uuid`."""
+    match = _TYPE.fullmatch(kind)
     if isinstance(value, bytes):
-        return {"DataType": "Binary", "BinaryValue": value}
-    return {"DataType": "String", "StringValue": value}
-
-
-def _envelope(body: bytes, carried: Mapping[str, str | bytes]) -> str:
-    """All of it as JSON in ASCII, which SQS always takes."""
-    packed = {name: to_json(value) for name, value in carried.items()}
-    return json.dumps({"attributes": packed, "body": base64.b64encode(body).decode()}, separators=(",", ":"))
-
-
-def unpack(message: Message, attributes: dict[str, str | bytes], trail_text: str) -> None:
-    """Undo `pack`, where the trail says that it was done. A broken one is left as it is: the decoder will say so."""
-    message.trail = Trail.load(trail_text)
-    if message.trail is None:
-        return
-    form = json.loads(trail_text).get("form")
-    try:
-        if form == "base64":
-            message.body = base64.b64decode(message.body, validate=True)
-        elif form == "envelope":
-            packed = json.loads(message.body)
-            body = base64.b64decode(packed["body"], validate=True)
-            inner = {name: from_json(value) for name, value in packed["attributes"].items()}
-            message.body = body
-            attributes.update(inner)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return
+        return {"DataType": kind if match and match[1] == "Binary" else "Binary", "BinaryValue": value}
+    return {"DataType": kind if match and match[1] != "Binary" else "String", "StringValue": value}
 
 
 def from_url(url: str) -> SQSSender:

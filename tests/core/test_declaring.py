@@ -188,8 +188,8 @@ def test_trails():
     trail = Trail(id="é")
     assert Trail.load(trail.dump()) == trail
     assert trail.derived == "é"
-    assert trail.copy(hop=2, attempts=1).derived == "é.0.2"
-    assert Parcel(body=b"", trail=trail.letter(), letter=True).id == "é.1.0.letter"
+    assert trail.copy(hop=2, attempts=1).derived == "é.0.2.peeklock"
+    assert Parcel(body=b"", trail=trail.letter(), letter=True).id == "é.1.0.peeklock"
     assert Message(id="a", body=b"", queue="q").lineage == Trail(id="a")
     assert Message(id="a", body=b"", queue="q", sent_ms="x").sent_at is None
 

@@ -35,7 +35,6 @@ LOCK, URL = "PEEKLOCK_ORDERS_LOCK", "PEEKLOCK_ORDERS_URL"
                 "aws": {
                     ("Queue", "visibilityTimeoutSeconds"),
                     ("Function", "timeout"),
-                    ("RedrivePolicy", "redrivePolicy"),  # fewer deliveries fit into the retention
                 },
                 "azure": {
                     ("Queue", "lockDuration"),

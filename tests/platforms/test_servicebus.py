@@ -103,9 +103,9 @@ class TestWorker:
         made = world()
         worker = bound(handle, batch=True, **made)
         assert worker.invoke("handle", *many(b"{}", b'{"fail":1}', b"", b"\xff")) == (True, "")
-        assert [parcel.trail.id for parcel in made["queue"].parcels] == ["seq-2"]
-        assert [parcel.trail.id for parcel in made["dead_letter"].parcels] == ["seq-3", "seq-4"]
-        assert made["store"].records["orders#seq-1"].state == "done"
+        assert [parcel.trail.id for parcel in made["queue"].parcels] == ["seq-2@orders"]
+        assert [parcel.trail.id for parcel in made["dead_letter"].parcels] == ["seq-3@orders", "seq-4@orders"]
+        assert made["store"].records["orders#seq-1@orders"].state == "done"
 
     def test_what_it_indexes(self):
         """Binary bodies always, sessions and cardinality as asked, a topic with its subscription."""
@@ -223,8 +223,9 @@ class TestReceive:
         assert str(message.sent_at) == "2026-11-25 01:54:43.209000+00:00"
 
     def test_shifted_text_columns_are_not_trusted(self):
-        """A column that lost its empty entries says nothing; ids are sequence numbers."""
-        assert [one.id for one in self.messages("batch_shifted_metadata")] == ["seq-23", "seq-24", "seq-25"]
+        """A column that lost its empty entries says nothing; ids are sequence numbers, with time and queue (trials 1.21)."""
+        ids = [one.id for one in self.messages("batch_shifted_metadata")]
+        assert ids == [f"seq-{number}.1795571683209@orders" for number in (23, 24, 25)]
 
     def test_the_body_cannot_forge_its_metadata(self):
         """It is bytes, which the host never looks into."""
@@ -388,7 +389,7 @@ def test_what_a_parcel_becomes():
         )
     )
     assert isinstance(made, ServiceBusMessage)
-    assert (made.message_id, made.session_id, made.content_type) == ("a.0.1", "g", "text/plain")
+    assert (made.message_id, made.session_id, made.content_type) == ("a.0.1.peeklock", "g", "text/plain")
     assert made.application_properties == {"k": "v", "peeklock": '{"id":"a","hop":1}'}
     assert made.scheduled_enqueue_time_utc.utcoffset() == timedelta()
 

@@ -123,7 +123,7 @@ def test_what_is_sent():
     before = datetime.now(UTC)
     assert sender(namespace).send([made, letter]) == [None, None]
     (first,), (second,) = namespace.loads
-    assert (_body(first), first.message_id, first.session_id) == (b"\xff\x00", "o-1.1.2", "customer-7")
+    assert (_body(first), first.message_id, first.session_id) == (b"\xff\x00", "o-1.1.2.peeklock", "customer-7")
     assert first.content_type == "text/plain"
     assert first.application_properties == {
         "text": "é",
@@ -131,7 +131,7 @@ def test_what_is_sent():
     }
     assert first.scheduled_enqueue_time_utc is not None
     assert timedelta(minutes=5) <= first.scheduled_enqueue_time_utc - before < timedelta(minutes=6)
-    assert (_body(second), second.message_id, second.session_id) == (b"", "o-1.1.0.letter", None)
+    assert (_body(second), second.message_id, second.session_id) == (b"", "o-1.1.0.peeklock", None)
     assert second.scheduled_enqueue_time_utc is None
     assert second.application_properties == {"peeklock-reason": "fatal", "peeklock": '{"id":"o-1","generation":1}'}
 

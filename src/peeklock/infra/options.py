@@ -12,6 +12,15 @@ from typing import Any, Self
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
+from peeklock.span import Span
+
+JITTER = "https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"
+
+ROUND = 10
+"""Shorter durations are given with one decimal."""
+
+UNITS = (("s", 1, 180), ("min", 60, 10_800), ("h", 3600, 259_200))
+"""Each unit's name and seconds, and the seconds up to which a duration is given in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,26 @@ class Setting:
     why: str
     source: str
     """The documentation page, or the file of facts, behind limit and formula."""
+
+
+def row_of_span(span: Span) -> Setting:
+    """Row of docs/settings.md that says how long a queue's attempts last."""
+    return Setting(
+        name="span of the attempts",
+        value=", ".join(spelled(one) for one in (span.percentile_1, span.median, span.longest)),
+        formula="1st percentile, median and longest sum of max_attempts - 1 delays, each from 0 to"
+        " min(first_delay * 2^n, max_delay): Queue.span",
+        why="an outage that lasts longer dead-letters messages: with the median, half of those sent when it begins",
+        source=JITTER,
+    )
+
+
+def spelled(duration: timedelta) -> str:
+    """A duration for people, such as `31 min`."""
+    seconds = duration.total_seconds()
+    unit, size = next(((unit, size) for unit, size, most in UNITS if seconds < most), ("days", 86_400))
+    value = seconds / size
+    return f"{round(value, 1 if value < ROUND else None):g} {unit}"
 
 
 def check_variables(names: Iterable[str]) -> None:

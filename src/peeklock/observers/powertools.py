@@ -18,7 +18,8 @@ class PowertoolsObserver:
     """One structured record a settlement, one set of metrics an event, one subsegment a run.
 
     Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those of them
-    that end as retry, timeout, invalid, fatal, exhausted or expired; `LatencyMs` is the time from a message's sending to
+    that end as retry, timeout, invalid, fatal, exhausted or expired; `Unexplained` the dead letters whose queue had no
+    room for their reason; `LatencyMs` is the time from a message's sending to
     its settlement, `DurationMs` that of a run. Dimensions: `queue`, `platform`.
     """
 
@@ -57,6 +58,9 @@ class PowertoolsObserver:
         reasons = [one.outcome.reason for one in settled]
         metrics.add_metric("Settled", MetricUnit.Count, sum(reason not in NOT_AN_ATTEMPT for reason in reasons))
         metrics.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
+        unexplained = sum(one.outcome.unexplained for one in settled)
+        if unexplained:
+            metrics.add_metric("Unexplained", MetricUnit.Count, unexplained)
         for one in settled:
             latency = latency_ms(one.message)
             if latency is not None and one.outcome.finished:

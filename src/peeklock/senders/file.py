@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from peeklock.errors import ConfigError, SendError
+from peeklock.fitting import unfolded
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, from_json, to_json
 
@@ -66,6 +67,8 @@ def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
         "group": parcel.group,
         "content_type": parcel.content_type,
         "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
+        **({"types": dict(parcel.types)} if parcel.types else {}),
+        **({"system": dict(parcel.system)} if parcel.system else {}),
         "body": to_json(_text(parcel.body)),
     }
 
@@ -89,16 +92,20 @@ def read(path: str) -> Iterator[Parcel]:
 
 
 def load(line: dict[str, Any]) -> Parcel:
+    """A parcel from what `dump` made of it; what was folded for another queue is unfolded."""
     body = from_json(line["body"])
-    return Parcel(
+    parcel = Parcel(
         body=body if isinstance(body, bytes) else body.encode(),
         trail=Trail(id=line["id"], generation=line["generation"], hop=line["hop"], attempts=line["attempts"]),
         attributes={name: from_json(value) for name, value in line["attributes"].items()},
+        types=line.get("types", {}),
+        system=line.get("system", {}),
         group=line["group"],
         delay=timedelta(seconds=line["delay_s"]),
         content_type=line["content_type"],
         letter=line["letter"],
     )
+    return unfolded(parcel)
 
 
 def from_url(url: str) -> FileSender:

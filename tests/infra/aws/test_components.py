@@ -71,7 +71,6 @@ def inputs_by_urn(recorded):
             {
                 ("shop-orders", "Queue", "visibilityTimeoutSeconds"),
                 ("shop-orders", "Function", "timeout"),
-                ("shop-orders-redrive", "RedrivePolicy", "redrivePolicy"),
             },
         ),
         ({"max_attempts": 6}, set()),

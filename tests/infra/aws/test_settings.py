@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
-from peeklock.infra.options import Capacity
+from peeklock.delays import backoff
+from peeklock.infra.options import JITTER, Capacity
 from peeklock.infra.settings.aws import check_log_days, described, of
 from peeklock.plan import RESERVE, SKEW
 from peeklock.sqs import LONGEST, MAX_VISIBILITY
@@ -19,23 +21,23 @@ DAY = 86_400
 
 
 @pytest.mark.parametrize(
-    ("timeout", "capacity", "window", "function", "visibility", "receives"),
+    ("timeout", "capacity", "window", "function", "visibility"),
     [
-        (30, Capacity(batch=1), 0, 35, 210, 1000),
-        (30, Capacity(batch=10), 0, 305, 1830, 165),
-        (30, Capacity(batch=10, parallel=4), 0, 95, 570, 530),
-        (10, Capacity(batch=50), 1, 505, 3031, 99),
-        (0.5, Capacity(batch=1), 0, 6, 36, 1000),
-        (1.2, Capacity(batch=3), 0, 11, 66, 1000),
-        (895, Capacity(batch=1), 0, 900, 5400, 56),
-        (1, Capacity(batch=10_000, parallel=20), 1, 505, 3031, 99),
+        (30, Capacity(batch=1), 0, 35, 210),
+        (30, Capacity(batch=10), 0, 305, 1830),
+        (30, Capacity(batch=10, parallel=4), 0, 95, 570),
+        (10, Capacity(batch=50), 1, 505, 3031),
+        (0.5, Capacity(batch=1), 0, 6, 36),
+        (1.2, Capacity(batch=3), 0, 11, 66),
+        (895, Capacity(batch=1), 0, 900, 5400),
+        (1, Capacity(batch=10_000, parallel=20), 1, 505, 3031),
     ],
 )
-def test_the_table(timeout, capacity, window, function, visibility, receives):
-    """Function timeout, then visibility, then how often a message may come."""
+def test_the_table(timeout, capacity, window, function, visibility):
+    """Function timeout, then visibility. A message may come as often as SQS allows, however long it is lent. (trials 1.16)"""
     settings = of(Queue("orders", timeout=timeout), capacity)
     assert (settings.window, settings.timeout) == (window, function)
-    assert (settings.visibility, settings.receives) == (visibility, receives)
+    assert (settings.visibility, settings.receives) == (visibility, 1000)
     assert (settings.retention, settings.letters_retention) == (7 * DAY, 14 * DAY)
 
 
@@ -52,7 +54,7 @@ REFUSED = [
     (Queue("q", timeout=1), Capacity(batch=11), 0, "window=0 s with batch=11.*use window=1"),
     (Queue("q"), Capacity(), 301, "use window=300"),
     (Queue("q"), Capacity(), -1, "use window=0"),
-    (Queue("q", max_attempts=161), Capacity(batch=10), None, "at most max_attempts=160, or lower batch"),
+    (Queue("q", max_attempts=501, max_delay=1), Capacity(), None, "half of them.*use at most max_attempts=500"),
     (Queue("q", max_delay=12 * 3600), Capacity(batch=1), None, "use at most max_delay=43140"),
     (Queue("q", max_delay=43_000), Capacity(batch=10), None, "use at most max_delay=42895"),
     (
@@ -82,7 +84,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
         (Queue("q"), Capacity(instances=1000, memory=10_240), None),
         (Queue("q", timeout=0.01), Capacity(batch=10_000, parallel=1000), None),
         (Queue("q", timeout=1), Capacity(batch=11), 1),
-        (Queue("q", max_attempts=160), Capacity(batch=10), None),
+        (Queue("q", max_attempts=500, max_delay=1), Capacity(), None),
         (Queue("q", max_delay=43_140), Capacity(batch=1), None),
         (Queue("q", max_delay=42_895), Capacity(batch=10), None),
         (Queue("q", max_attempts=20, first_delay=3600, max_delay=15_915), Capacity(batch=1), None),
@@ -127,8 +129,8 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
     assert settings.batch <= (10 if queue.fifo else 10_000)
     assert settings.batch <= 10 or settings.window >= 1
     assert settings.window <= (0 if queue.fifo else 300)
-    assert queue.max_attempts + 5 <= settings.receives <= 1000
-    assert settings.receives * settings.visibility <= settings.retention / 2
+    assert 2 * queue.max_attempts <= settings.receives <= 1000
+    assert settings.span.longest <= timedelta(seconds=settings.retention) / 2
     assert 2 <= settings.concurrency <= 1000
     assert 128 <= settings.memory <= 10_240
     longest = queue.max_delay.total_seconds()
@@ -140,11 +142,11 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"timeout": 60}, {"timeout", "visibility", "receives"}),
+        ({"timeout": 60}, {"timeout", "visibility"}),
         ({"timeout": 29.5}, set()),
         ({"fifo": True}, {"fifo"}),
-        ({"max_attempts": 9}, set()),
-        ({"max_delay": 60}, set()),
+        ({"max_attempts": 9}, {"span"}),
+        ({"max_delay": 60}, {"span"}),
         ({"keep": 60}, set()),
     ],
 )
@@ -156,8 +158,8 @@ def test_one_number_of_the_queue_changes_what_follows_from_it(change, changed):
 @pytest.mark.parametrize(
     ("change", "changed"),
     [
-        ({"batch": 5}, {"batch", "timeout", "visibility", "receives"}),
-        ({"parallel": 2}, {"parallel", "timeout", "visibility", "receives"}),
+        ({"batch": 5}, {"batch", "timeout", "visibility"}),
+        ({"parallel": 2}, {"parallel", "timeout", "visibility"}),
         ({"instances": 3}, {"concurrency"}),
         ({"memory": 1024}, {"memory"}),
     ],
@@ -183,6 +185,30 @@ def test_days_that_logs_are_not_kept_for(days, near):
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     rows = described(of(Queue("orders", fifo=True), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 15
-    assert all(row.source.startswith("https://docs.aws.amazon.com/") for row in rows)
+    assert len({row.name for row in rows}) == len(rows) == 17
+    assert all(row.source.startswith(("https://docs.aws.amazon.com/", JITTER)) for row in rows)
     assert all(row.formula and row.why for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rate"),
+    [({}, 64.5), ({"max_attempts": 2}, 120_000), ({"max_delay": 60, "max_attempts": 1}, None), ({"fifo": True}, 64.5)],
+)
+def test_the_failing_rate_that_fills_what_may_be_in_flight(numbers, rate):
+    """120,000 messages by the mean of all delays of one: the rate by which an outage without end fills them."""
+    settings = of(Queue("orders", **numbers), Capacity())
+    assert settings.filling_rate == (None if rate is None else pytest.approx(rate, rel=0.001))
+    rows = {row.name: row.value for row in described(settings)}
+    assert rows["failing messages/s that fill 120,000 in flight"] == ("" if rate is None else round(rate))
+
+
+def test_in_flight_messages_of_an_outage_reach_their_limit_at_that_rate():
+    """Counted second by second: each message of a rate is held from its first failure to its last attempt."""
+    queue, chance = Queue("orders"), random.Random(3)
+    rate, hour = of(queue, Capacity()).filling_rate, 3600
+    ends = []
+    for second in range(hour + 200):
+        for _ in range(round(rate / 10)):
+            delays = (backoff(n, queue.first_delay, queue.max_delay, chance) for n in range(1, queue.max_attempts))
+            ends.append(second + sum(delays, timedelta()).total_seconds())
+    assert sum(end > hour + 200 for end in ends) == pytest.approx(12_000, rel=0.1)

@@ -109,9 +109,9 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
     ("change", "changed"),
     [
         ({"timeout": 60}, {"limit", "deadline"}),
-        ({"first_delay": 5}, {"first_backoff"}),
-        ({"max_delay": 60}, {"longest_backoff"}),
-        ({"max_attempts": 9}, set()),
+        ({"first_delay": 5}, {"first_backoff", "span"}),
+        ({"max_delay": 60}, {"longest_backoff", "span"}),
+        ({"max_attempts": 9}, {"span"}),
         ({"max_age": 60}, set()),
         ({"keep": 60}, set()),
     ],
@@ -136,6 +136,9 @@ def test_durations():
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     rows = described(of(Queue("orders"), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 17
-    assert all(re.match(r"https://(cloud\.google\.com|github\.com/GoogleCloudPlatform)/", row.source) for row in rows)
+    assert len({row.name for row in rows}) == len(rows) == 18
+    assert all(
+        re.match(r"https://(cloud\.google\.com|github\.com/GoogleCloudPlatform|aws\.amazon\.com/blogs)/", row.source)
+        for row in rows
+    )
     assert all(row.formula and row.why for row in rows)

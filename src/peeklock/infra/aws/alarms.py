@@ -15,6 +15,7 @@ from peeklock.errors import ConfigError
 from peeklock.infra.aws.environment import NAMESPACE
 from peeklock.infra.options import Thresholds
 from peeklock.infra.settings.aws import Settings
+from peeklock.infra.settings.aws.numbers import MOST_IN_FLIGHT
 from peeklock.queue import Queue
 
 SQS, LAMBDA = "AWS/SQS", "AWS/Lambda"
@@ -24,11 +25,7 @@ MINUTE, FIVE_MINUTES = 60, 300
 ENOUGH = 20
 """Settlements in five minutes below which a share of failures means nothing."""
 
-MOST_HIDDEN = 120_000
-"""Messages in flight, beyond which SQS gives out no more.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
-
-NEARLY = MOST_HIDDEN * 8 // 10
+NEARLY = MOST_IN_FLIGHT * 8 // 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +129,7 @@ def _in_flight(thresholds: Thresholds, names: Names) -> tuple[Alarm, ...]:
         Alarm(
             name="inflight",
             severity="high",
-            says=f"more than {NEARLY} messages in flight; at {MOST_HIDDEN} SQS gives out no more",
+            says=f"more than {NEARLY} messages in flight; at {MOST_IN_FLIGHT} SQS gives out no more",
             metrics=(_sqs(HIDDEN, names.queue),),
             threshold=NEARLY,
         ),

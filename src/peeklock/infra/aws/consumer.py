@@ -10,6 +10,7 @@ import pulumi
 from pulumi_aws import iam
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.aws import alerts, functions, identity, queues
 from peeklock.infra.aws.alarms import Alarm, Names, alarms
 from peeklock.infra.aws.environment import environment, links, region_of, store_address
@@ -70,6 +71,7 @@ class Consumer(pulumi.ComponentResource):
         self._shared, self._given = shared, given
         self._named = f"{shared.app}-{given.queue.name}"
         super().__init__("peeklock:aws:Consumer", self._named, None, opts)
+        outages.warn(given.queue, "sqs", given.settings.span, self)
         self._tags = {**shared.tags, "consumer": given.queue.name, "fingerprint": given.queue.fingerprint}
         self._pair = queues.pair(
             shared,

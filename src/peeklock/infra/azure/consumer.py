@@ -11,6 +11,7 @@ import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.azure import alerts, bus, functions, naming, package
 from peeklock.infra.azure.alarms import alarms
 from peeklock.infra.azure.environment import Places, address, environment, for_producers
@@ -68,6 +69,7 @@ class Consumer(pulumi.ComponentResource):
     ) -> None:
         self._shared, self._given = shared, given
         super().__init__("peeklock:azure:Consumer", self._named(), None, opts)
+        outages.warn(given.queue, "servicebus", given.settings.span, self)
         self._tags = {**shared.tags, "consumer": given.queue.name, "fingerprint": given.queue.fingerprint}
         self._letters = bus.letters(shared, given.queue, given.letters_id, self)
         self._queue = bus.queue(shared, given.queue, given.settings, self._letters.name, given.queue_id, self)

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.gcp import alerts, functions, granting, queues
 from peeklock.infra.gcp.alarms import Alarm, Names, alarms
 from peeklock.infra.gcp.environment import address, environment, letters_address, links
@@ -63,6 +64,7 @@ class Consumer(pulumi.ComponentResource):
     def __init__(self, shared: Shared, given: Given, *, opts: pulumi.ResourceOptions) -> None:
         self._shared, self._given = shared, given
         super().__init__("peeklock:gcp:Consumer", self._named(), None, opts)
+        outages.warn(given.queue, "cloudtasks", given.settings.span, self)
         self._labels = {
             **shared.labels,
             "consumer": label(given.queue.name),

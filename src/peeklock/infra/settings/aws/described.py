@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.infra.options import Setting
+from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.aws.numbers import (
     CONFIGURE,
     FIFO,
     LAMBDA,
     LETTERS,
     MAPPING,
+    MESSAGES,
     QUEUES,
     SCALING,
     Settings,
@@ -41,8 +42,9 @@ def _of_queue(settings: Settings) -> list[Setting]:
         _row(
             "maxReceiveCount",
             settings.receives,
-            "min(1000, retention / (2 * visibility)), at least max_attempts + 5",
-            "the backstop: max_attempts is counted by peeklock, and a delivery without a run is no attempt",
+            "1000, SQS's most; max_attempts at most half of it",
+            "the backstop: max_attempts is counted by peeklock, and a poll (Retry with counts=False) or a delivery without a"
+            " run is no attempt",
             LETTERS,
         ),
         _row(
@@ -51,6 +53,14 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "7 days; the delays of all attempts are at most half of it",
             "shorter than that of the letters, which keep the time of sending",
             QUEUES,
+        ),
+        row_of_span(settings.span),
+        _row(
+            "failing messages/s that fill 120,000 in flight",
+            "" if settings.filling_rate is None else round(settings.filling_rate),
+            "120000 / median of the attempts' span, while that many fail each second for longer than the span",
+            "a message that waits for its next attempt is in flight; beyond 120,000 SQS gives out no more, new ones neither",
+            MESSAGES,
         ),
         _row("ReceiveMessageWaitTimeSeconds", LONG_POLL, "20", "long polls cost least", POLLING),
         _row("FifoQueue", settings.fifo, "fifo", "order within a group; cannot be changed later", FIFO),

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peeklock.delays import MAX_EXPONENT
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
+from peeklock.span import Span
 
 LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"
@@ -20,6 +20,7 @@ SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.htm
 VISIBILITY = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"
 QUEUES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html"
 LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
+MESSAGES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
 
 LONGEST_FUNCTION = 900
@@ -40,8 +41,13 @@ SETTLING = 60
 MOST_RECEIVES = 1000
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 
-SPARE_RECEIVES = 5
-"""Deliveries that are no attempts (busy, halted, a store that is down) and that the backstop must leave room for."""
+MOST_ATTEMPTS = MOST_RECEIVES // 2
+"""The other half of the receives is left to deliveries that are no attempts: polls with `Retry(counts=False)`, busy or halted
+ones, a store that is down."""
+
+MOST_IN_FLIGHT = 120_000
+"""Messages received and not yet deleted or visible again, of a standard or a FIFO queue; beyond it SQS gives out no more.
+See MESSAGES."""
 
 DAY = 86_400
 RETENTION = 7 * DAY
@@ -83,6 +89,15 @@ class Settings:
     """Events at once, hence instances of the function."""
     memory: int
     fifo: bool
+    span: Span
+    """How long the attempts of a failing message last."""
+
+    @property
+    def filling_rate(self) -> float | None:
+        """Messages a second whose every attempt fails that, kept up, fill what may be in flight: each is in flight for its
+        delays, whose mean is their median, as they are uniform. None where there are no delays."""
+        held = self.span.median.total_seconds()
+        return MOST_IN_FLIGHT / held if held else None
 
 
 def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settings:
@@ -96,8 +111,7 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
     window = _window(queue, capacity, window)
     timeout = _timeout(queue, capacity)
     visibility = TIMES * timeout + window
-    receives = min(MOST_RECEIVES, RETENTION // (2 * visibility))
-    _check_attempts(queue, receives)
+    _check_attempts(queue)
     _check_delays(queue, timeout)
     _check_age(queue)
     return Settings(
@@ -106,12 +120,13 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
         window=window,
         timeout=timeout,
         visibility=visibility,
-        receives=receives,
+        receives=MOST_RECEIVES,
         retention=RETENTION,
         letters_retention=LETTERS_RETENTION,
         concurrency=capacity.instances,
         memory=capacity.memory,
         fifo=queue.fifo,
+        span=queue.span("sqs"),
     )
 
 
@@ -182,12 +197,12 @@ def _timeout(queue: Queue, capacity: Capacity) -> int:
     )
 
 
-def _check_attempts(queue: Queue, receives: int) -> None:
-    if receives < queue.max_attempts + SPARE_RECEIVES:
+def _check_attempts(queue: Queue) -> None:
+    if queue.max_attempts > MOST_ATTEMPTS:
         raise ConfigError(
-            f"queue {queue.name!r}: max_attempts={queue.max_attempts}, but a message is delivered at most {receives} times"
-            f" before SQS gives it up, {SPARE_RECEIVES} of them spare; use at most max_attempts={receives - SPARE_RECEIVES},"
-            " or lower batch, which shortens the visibility timeout"
+            f"queue {queue.name!r}: max_attempts={queue.max_attempts}, but a message is delivered at most {MOST_RECEIVES} times"
+            f" before SQS gives it up, and half of them are for deliveries that are no attempts; use at most"
+            f" max_attempts={MOST_ATTEMPTS}"
         )
 
 
@@ -198,19 +213,13 @@ def _check_delays(queue: Queue, timeout: int) -> None:
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"
             f" all, a run included; use at most max_delay={longest}"
         )
-    total, half = _all_delays(queue), RETENTION // 2
+    total, half = queue.span("sqs").longest.total_seconds(), RETENTION // 2
     if total > half:
         raise ConfigError(
             f"queue {queue.name!r}: the delays of {queue.max_attempts} attempts are up to {total:g} s, and SQS deletes a"
             f" message after {RETENTION} s, half of which are for waiting; lower max_delay to {_delay_that_fits(queue, half)},"
             " or max_attempts"
         )
-
-
-def _all_delays(queue: Queue) -> float:
-    """Seconds between the first and the last attempt, at most."""
-    first, most = queue.first_delay.total_seconds(), queue.max_delay.total_seconds()
-    return sum(min(first * 2.0 ** min(n, MAX_EXPONENT), most) for n in range(queue.max_attempts - 1))
 
 
 def _delay_that_fits(queue: Queue, total: int) -> int:

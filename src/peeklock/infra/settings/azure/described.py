@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.infra.options import Setting
+from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.azure.numbers import DEAD_LETTERS, FLEX, HOST, QUEUES, Settings, host_json, iso
 
 
@@ -25,10 +25,12 @@ def _of_queue(settings: Settings) -> list[Setting]:
         _row(
             "maxDeliveryCount",
             settings.deliveries,
-            "min(2000, life / (2 * lock))",
-            "the backstop: max_attempts is counted by peeklock",
+            "2000, Service Bus's most; max_attempts at most half of it",
+            "the backstop: max_attempts is counted by peeklock, and a poll (Retry with counts=False) or a delivery without a"
+            " run is no attempt",
             DEAD_LETTERS,
         ),
+        row_of_span(settings.span),
         _row(
             "defaultMessageTimeToLive",
             iso(settings.life),

@@ -13,6 +13,7 @@ from typing import Any
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
+from peeklock.span import SERVICEBUS_HOLD, Span
 
 LONGEST_LOCK = 300
 """Seconds. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement"""
@@ -20,7 +21,7 @@ LONGEST_LOCK = 300
 SHORTEST_LOCK = 60
 """Seconds: the platform's own default, so that a host that starts slowly does not lose what it has received."""
 
-HOLD = 20
+HOLD = seconds_of(SERVICEBUS_HOLD)
 """Seconds that `servicebus.bind` holds a message that must come back, within the lock (its `hold=`)."""
 
 MARGIN = 5
@@ -29,8 +30,9 @@ MARGIN = 5
 MOST_DELIVERIES = 2000
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
-SPARE_DELIVERIES = 5
-"""Deliveries that are no attempts (busy, halted, a store that is down) and that the backstop must leave room for."""
+MOST_ATTEMPTS = MOST_DELIVERIES // 2
+"""The other half of the deliveries is left to those that are no attempts: polls with `Retry(counts=False)` within a session,
+busy or halted ones, a store that is down."""
 
 LIFE = 14 * 86_400
 """Seconds that a message may stay in its queue; then it goes to the letters, as expired."""
@@ -65,6 +67,8 @@ class Settings:
     sessions: bool
     instances: int
     memory: int
+    span: Span
+    """How long the attempts of a failing message last."""
 
     @property
     def calls(self) -> int:
@@ -82,11 +86,12 @@ def of(queue: Queue, capacity: Capacity) -> Settings:
         parallel=capacity.parallel,
         lock=lock,
         limit=limit,
-        deliveries=min(MOST_DELIVERIES, LIFE // (2 * lock)),
+        deliveries=MOST_DELIVERIES,
         life=LIFE,
         sessions=queue.fifo,
         instances=capacity.instances,
         memory=capacity.memory,
+        span=queue.span("servicebus"),
     )
 
 
@@ -126,11 +131,11 @@ def _check(queue: Queue, capacity: Capacity) -> None:
         raise ConfigError(
             f"capacity: instances={capacity.instances}, but an app has at most {MOST_INSTANCES}; lower it"
         )
-    most = MOST_DELIVERIES - SPARE_DELIVERIES
-    if queue.max_attempts > most:
+    if queue.max_attempts > MOST_ATTEMPTS:
         raise ConfigError(
             f"queue {queue.name!r}: max_attempts={queue.max_attempts}, but Service Bus delivers a message at most"
-            f" {MOST_DELIVERIES} times, {SPARE_DELIVERIES} of them spare; use at most max_attempts={most}"
+            f" {MOST_DELIVERIES} times, and half of them are for deliveries that are no attempts; use at most"
+            f" max_attempts={MOST_ATTEMPTS}"
         )
 
 

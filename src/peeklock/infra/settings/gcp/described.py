@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.infra.options import Setting
+from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.gcp.numbers import (
     CONCURRENCY,
     DOUBLINGS,
@@ -28,7 +28,7 @@ FRAMEWORK = "https://github.com/GoogleCloudPlatform/functions-framework-python"
 
 def described(settings: Settings) -> list[Setting]:
     """Each setting that a queue or a capacity decides, in the order of the page: queue, function, letters."""
-    return [*_of_queue(settings), *_of_function(settings), *_of_letters()]
+    return [*_of_queue(settings), row_of_span(settings.span), *_of_function(settings), *_of_letters()]
 
 
 def _of_queue(settings: Settings) -> list[Setting]:

@@ -13,6 +13,7 @@ from peeklock.cloudtasks_send import DEADLINES, MAX_DELAY
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
+from peeklock.span import LONGEST_TASK_BACKOFF, Span
 
 QUEUES = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
 TASKS = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks"
@@ -44,7 +45,7 @@ MOST_REQUESTS = 1000
 MOST_INSTANCES = 1000
 """A region may allow fewer until asked for more. See INSTANCES."""
 
-LONGEST_BACKOFF = 3600
+LONGEST_BACKOFF = seconds_of(LONGEST_TASK_BACKOFF)
 """Seconds: the platform's default. See QUEUES, retryConfig."""
 
 DOUBLINGS = 16
@@ -81,6 +82,8 @@ class Settings:
     longest_backoff: int
     deadline: int
     """Seconds that Cloud Tasks waits for an answer."""
+    span: Span
+    """How long the attempts of a failing task last."""
 
     @property
     def at_once(self) -> int:
@@ -103,6 +106,7 @@ def of(queue: Queue, capacity: Capacity) -> Settings:
         first_backoff=min(first, LONGEST_BACKOFF),
         longest_backoff=min(max(seconds_of(queue.max_delay), first), LONGEST_BACKOFF),
         deadline=max(limit + ANSWER, LEAST_DEADLINE),
+        span=queue.span("cloudtasks"),
     )
 
 
