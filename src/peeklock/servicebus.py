@@ -24,6 +24,7 @@ from peeklock.message import Message
 from peeklock.plan import RESERVE, Delays
 from peeklock.queue import LONGEST_TIMEOUT
 from peeklock.registry import missing
+from peeklock.servicebus_client import CONNECTION
 from peeklock.servicebus_settle import Natively, Visit
 from peeklock.settling import left_of
 
@@ -52,7 +53,7 @@ def bind(
     queue_name: str | None = None,
     topic_name: str | None = None,
     subscription_name: str | None = None,
-    connection: str = servicebus_send.CONNECTION,
+    connection: str = CONNECTION,
     batch: bool = False,
     sessions: bool = False,
     actions: bool | type = False,

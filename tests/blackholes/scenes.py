@@ -14,12 +14,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
 
 from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, servicebus_events, sqs
+from peeklock.claims import Record, State
+from peeklock.errors import SendError, StoreError
+from peeklock.message import Trail
 from peeklock.observe import Settled
+from peeklock.parcel import Parcel
+from peeklock.registry import open_sender, open_store
+from peeklock.store import Change
 from peeklock.stores.memory import MemoryStore
 from tests.blackholes.running import LIMIT
 from tests.support import ROOT
@@ -268,3 +275,26 @@ def bus_messages(whats: Sequence[str]) -> Any:
     assert len(bodies) == len(data["bytes"]), "the sample's metadata are of so many messages"
     data["bytes"] = bodies
     return servicebus_events.load(event).argument
+
+
+def ask_store(url: str) -> dict[str, Any]:
+    """A claim, by the store alone."""
+    never_resolve()
+    now = datetime.now(UTC)
+    record = Record(state=State.RUNNING, version=1, owner="o", message="m", expires_at=now, lease_until=now)
+    return by_itself(lambda: open_store(url).swap([Change(key="k", expected=None, record=record)])[0].error)
+
+
+def ask_queue(url: str) -> dict[str, Any]:
+    """A message, by the sender alone."""
+    never_resolve()
+    return by_itself(lambda: open_sender(url).send([Parcel(body=b"x", trail=Trail(id="x"))])[0])
+
+
+def by_itself(act: Callable[[], object]) -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        failed = act() is not None
+    except (SendError, StoreError):
+        failed = True
+    return {"seconds": time.monotonic() - began, "answer": "failed" if failed else "done"}
