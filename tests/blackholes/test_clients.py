@@ -30,11 +30,11 @@ def clients(doors: Any, scene: str, stack: ExitStack) -> dict[str, Case]:
     """A case for each store or queue, and each way not to answer."""
     prepared = {}
     for name, door in doors.items():
-        for kind, (address, tls) in addresses(door, stack).items():
+        for kind, (address, speaks_tls) in addresses(door, stack).items():
             if kind not in PATIENT and not (name == "servicebus" and kind == "silent"):
-                environ = dict(door.environ(address, tls))
+                environ = dict(door.environ(address, speaks_tls))
                 prepared[f"{name}, {kind}"] = Case(
-                    scene=scene, environ=environ, arguments={"url": door.url(address, tls)}
+                    scene=scene, environ=environ, arguments={"url": door.url(address, speaks_tls)}
                 )
     return prepared
 
