@@ -26,7 +26,7 @@ from peeklock.message import Trail
 from peeklock.observe import Settled
 from peeklock.parcel import Parcel
 from peeklock.registry import open_sender, open_store
-from peeklock.store import Change
+from peeklock.store import Answer, Change
 from peeklock.stores.memory import MemoryStore
 from tests.blackholes.running import LIMIT
 from tests.support import ROOT
@@ -125,6 +125,18 @@ class Scene:
         }
 
 
+class DeafStore:
+    """A store in memory that answers the claims, and nothing after them."""
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore()
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        if any(change.record is None or change.record.state is not State.RUNNING for change in changes):
+            threading.Event().wait()
+        return self.memory.swap(changes)
+
+
 class Noticed:
     """Calls that end and calls that hang, in their order."""
 
@@ -210,12 +222,16 @@ def sqs_event(whats: Sequence[str]) -> dict[str, Any]:
     return {"Records": records}
 
 
-def on_sqs(whats: Sequence[str], *, memory: bool = True, silent: bool = False, limit: float = LIMIT) -> dict[str, Any]:
-    """An SQS event with `limit` seconds left. `memory`: with a store in memory, else the environment's. `silent`: with a
-    client that does not answer, else the process's own."""
+def on_sqs(
+    whats: Sequence[str], *, memory: bool = True, deaf: bool = False, silent: bool = False, limit: float = LIMIT
+) -> dict[str, Any]:
+    """An SQS event with `limit` seconds left. `memory`: with a store in memory, else the environment's. `deaf`: with one
+    that does not record. `silent`: with a client that does not answer, else the process's own."""
     never_resolve()
     scene, client = Scene(), SilentSQS()
     more: dict[str, Any] = {"store": MemoryStore()} if memory else {}
+    if deaf:
+        more["store"] = DeafStore()
     if silent:
         more["client"] = client
     handler = sqs.bind(scene.handle, observer=scene.watch, **more)
