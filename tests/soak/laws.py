@@ -94,11 +94,12 @@ def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str
     key, effects = one.key, ledger.effects[one.key]
     if not effects and not reasons:
         yield f"{key} ({one.kind}) is lost"
-    expected = {REASONS.get(one.kind, "")} | ({"exhausted"} if ledger.crashes[key] else set())
+    expected = {REASONS[one.kind]} if one.kind in REASONS else set()
+    expected |= {"exhausted"} if ledger.crashes[key] else set()
     expected |= {""} if one.kind in UNEXPLAINED else set()
     for reason in set(reasons) - expected:
         yield f"{key} ({one.kind}) is lettered as {reason}"
-    if one.kind in REDRIVEN and not effects and "exhausted" not in reasons:
+    if one.kind in REDRIVEN and reasons and not effects and "exhausted" not in reasons:
         yield f"{key} was redriven, and did not run"
 
 
