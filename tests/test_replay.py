@@ -117,7 +117,7 @@ def test_times_and_attempt():
     for name in ("flaky", "sns"):
         _, out, _ = run(f"events/sqs/{name}.json", "--attempt", "5", "--json")
         assert lines(out)[0]["attempt"] == 5
-    assert "exhausted" in run("events/sqs/flaky.json", "--attempt", "5")[1]
+    assert "exhausted" in run("events/sqs/flaky.json", "--attempt", "13")[1]
 
 
 def test_deadline_and_unwrap():

@@ -9,6 +9,7 @@ from typing import Any
 from peeklock.batch import Batch
 from peeklock.errors import leaves_process
 from peeklock.item import Item
+from peeklock.message import Message
 from peeklock.plan import Plan
 
 Errors = Sequence[BaseException | None]
@@ -43,13 +44,24 @@ async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequ
 
 def arguments_of(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
     """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
+    if not plan.handler.batch:
+        return arguments_of_one(plan, items[0])[1]
     for item in items:
-        if item.claim is not None:
-            item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
-    if plan.handler.batch:
-        return (Batch([item.payload for item in items], [item.message for item in items]),)
-    first = items[0]
-    return (first.payload, first.message) if plan.handler.wants_message else (first.payload,)
+        _number(item)
+    return (Batch([item.payload for item in items], [item.message for item in items]),)
+
+
+def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
+    """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
+    if item.claim is not None:
+        _number(item)
+    message = item.message
+    return message, (item.payload, message) if plan.handler.wants_message else (item.payload,)
+
+
+def _number(item: Item) -> None:
+    if item.claim is not None:
+        item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
 
 
 def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
@@ -57,13 +69,14 @@ def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
     failed."""
     error, returned = ended
     if error is None and returned is not None:
-        error = _unstarted(returned)
+        items[0].returned = returned
+        error = unstarted(returned)
         if error is None and plan.handler.batch:
             return _failures(items, returned)
     return [error] * len(items)
 
 
-def _unstarted(returned: object) -> BaseException | None:
+def unstarted(returned: object) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
     `async def` makes of one that is. To complete its message would lose it."""
     if not isinstance(returned, (Awaitable, Generator, AsyncGenerator)):

@@ -5,79 +5,27 @@ decision, so a process that dies between any two steps leaves a record from whic
 `tests/core/test_model.py` explores these functions under every interleaving and checks:
 
 - nothing is lost; never two runs of a key at once; no run after a recorded success;
-- an effect repeats at most once per crash between the effect and its record.
+- an effect repeats at most once per crash between the effect and its record;
+- a life of a key has at most `max_attempts` counted starts, those included whose process died.
+
+A start is counted unless its own result says otherwise. A claim that is found with its lease over is such a start: nobody
+knows how far it came.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from peeklock.delays import ZERO
 from peeklock.message import Trail
 from peeklock.outcome import Reason
+from peeklock.record import LONGEST_EVENT, LONGEST_LEASE, UNSETTLED_KEEP, Record, Stamp, State, next_version
 
-UNSETTLED_KEEP = timedelta(days=32)
-# An unsettled record outlives its message: Cloud Tasks keeps a task 31 days, the longest of all platforms.
-# https://cloud.google.com/tasks/docs/quotas
-
-_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
-_NONCE_BITS = 22
-_MILLISECOND = timedelta(milliseconds=1)
-
-
-class State(StrEnum):
-    RUNNING = "running"
-    WAITING = "waiting"
-    MOVING = "moving"
-    MOVED = "moved"
-    CONDEMNED = "condemned"
-    DEAD = "dead"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """All that is known of a key."""
-
-    state: State
-    version: int
-    """Different at each write and growing: the fencing token."""
-    owner: str
-    """The process that wrote it."""
-    message: str
-    """Logical id of the message that the record is about; another message may have the same key."""
-    expires_at: datetime
-    """From here on the record counts as absent, whether or not the database removed it."""
-    lease_until: datetime
-    """Past this the writer's process cannot be alive."""
-    generation: int = 0
-    hop: int = 0
-    attempts: int = 0
-    """Counted starts, the one under way included if `counted`."""
-    counted: bool = False
-    reason: str = ""
-    """The verdict of a condemned or dead record."""
-    detail: str = ""
-    """What was wrong, for the letter of a condemned record that another process has to publish."""
-    body: str = ""
-    """Hash of the body that the key stands for; empty where the consumer does not check it."""
-    result: str = ""
-    """What the handler returned, as JSON, on the record of a success; empty where it is not kept."""
-    bare: bool = False
-    """On a dead record: its dead letter carries no lineage, so the next delivery of this id is taken for a redrive."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """What a write needs from the outside world."""
-
-    version: int
-    owner: str
-    now: datetime
-    lease_until: datetime
-    keep: timedelta
-    body: str = ""
+FORSAKEN_AFTER = timedelta(days=1)
+"""Since the last try to publish a dead letter. Its message comes back within hours on every platform, so by then it has
+left its queue by another way, and other messages of its key need not wait for it any longer."""
 
 
 class Do(StrEnum):
@@ -95,8 +43,9 @@ class Decision:
     do: Do
     reason: Reason
     record: Record | None = None
-    suspect: bool = False
-    """Its last run did not come back: it runs last and alone, so that it cannot take others with it again."""
+    alone: bool = False
+    """A run that is claimed and started only when nothing else runs, last in its event: the loss of this start would
+    exhaust the message, or an earlier one has not come back and may take others with it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,16 +58,18 @@ class Verdict:
 
 def contradicts(record: Record, body: str, now: datetime) -> bool:
     """Whether the key already stands for another body. Once its message is dead-lettered, it stands for none: the same
-    order, mended, may be sent again."""
-    return record.body not in ("", body) and record.expires_at > now and record.state is not State.DEAD
+    order, mended, may be sent again. Hashes of different versions say nothing of each other."""
+    if record.body == body or record.expires_at <= now or record.state is State.DEAD:
+        return False
+    return record.body.partition(":")[0] == body.partition(":")[0]
 
 
-def next_version(after: int, now: datetime, nonce: int) -> int:
-    """A version above `after` that no other writer chose: milliseconds, then random bits. Fits a signed 64-bit integer
-    until 2089, and grows although clocks differ."""
-    clock = (now - _EPOCH) // _MILLISECOND
-    tick = max(clock, (after >> _NONCE_BITS) + 1)
-    return tick << _NONCE_BITS | nonce & ((1 << _NONCE_BITS) - 1)
+def concerns(record: Record, trail: Trail, now: datetime) -> bool:
+    """Whether the record of a key decides over a message that is too old to run: its work is done, it is its own, or
+    somebody is at work on the key. Any other is about another message, which must not have to wait for this one."""
+    if record.expires_at <= now:
+        return False
+    return record.state is State.DONE or record.message == trail.id or _is_held(record, now)
 
 
 def arrive(
@@ -126,19 +77,30 @@ def arrive(
 ) -> Decision:
     """What to do with a delivery, given what the store holds for its key."""
     if record is None or record.expires_at <= stamp.now:
-        return _claim(trail, stamp, max_attempts, verdict, attempts=trail.attempts)
+        return _start(begin(trail, stamp), max_attempts, verdict)
     if record.state is State.DONE:
         return Decision(do=Do.COMPLETE, reason=Reason.DUPLICATE)
-    held = record.state in (State.RUNNING, State.CONDEMNED) and record.lease_until > stamp.now
     if record.message != trail.id:
-        return _twin(record, trail, stamp, max_attempts, verdict, held=held)
-    if _outrun(record, trail):
+        return _twin(record, trail, stamp, max_attempts, verdict)
+    known = _adopted(record, trail)
+    if _outrun(record, known):
         return Decision(do=Do.COMPLETE, reason=Reason.MOVED)
-    if held:
-        return Decision(do=Do.ABANDON, reason=Reason.BUSY)
-    if trail.generation > record.generation:  # a redriven letter starts a new life
-        return _claim(trail, stamp, max_attempts, verdict, attempts=0)
-    return _again(record, trail, stamp, max_attempts, verdict)
+    if _is_held(record, stamp.now):
+        return _busy(record, stamp.now)
+    if known.generation > record.generation:  # a redriven dead letter starts a new life
+        claim = replace(begin(known, stamp, record), bare=known is not trail)
+        return _start(claim, max_attempts, verdict)
+    return _again(record, known, stamp, max_attempts, verdict)
+
+
+def _adopted(record: Record, trail: Trail) -> Trail:
+    """The lineage of a delivery that may have been published without: after a dead record the next life's, else that of
+    the life which began so. While the dead letter is being published nobody knows whether this is it, redriven, or the
+    message itself: the dead letter is published again then, rather than lost."""
+    if not record.bare or trail.generation or trail.hop:
+        return trail
+    hop = record.hop if record.state is State.CONDEMNED else 0
+    return replace(trail, generation=record.generation + (record.state is State.DEAD), hop=hop)
 
 
 def _outrun(record: Record, trail: Trail) -> bool:
@@ -148,9 +110,20 @@ def _outrun(record: Record, trail: Trail) -> bool:
     return trail.hop < record.hop and record.state is not State.MOVING
 
 
+def _is_held(record: Record, now: datetime) -> bool:
+    return record.state in (State.RUNNING, State.CONDEMNED) and record.lease_until > now
+
+
+def _busy(record: Record, now: datetime) -> Decision:
+    """Wait for the holder's lease. One that ends later than any event may last is cut to that, and never taken for over.
+    It keeps its version: its owner, if it is alive after all, still writes what follows."""
+    latest = now + LONGEST_LEASE
+    cut = replace(record, lease_until=latest) if record.lease_until > latest else None
+    return Decision(do=Do.ABANDON, reason=Reason.BUSY, record=cut)
+
+
 def _again(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
     """The same message in the same life, and nobody holds it."""
-    known = max(record.attempts, trail.attempts)
     match record.state:
         case State.DEAD:
             return Decision(do=Do.COMPLETE, reason=Reason(record.reason))
@@ -161,39 +134,32 @@ def _again(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdic
                 record, version=stamp.version, owner=stamp.owner, lease_until=stamp.lease_until, hop=trail.hop
             )
             return Decision(do=Do.DEAD_LETTER, reason=Reason(record.reason), record=mine)
-        case State.RUNNING:  # its process died: this start counts before it runs
-            return _claim(trail, stamp, max_attempts, verdict, attempts=known + 1, suspect=True)
         case _:
-            return _claim(trail, stamp, max_attempts, verdict, attempts=known)
+            claim = replace(_resume(record, trail, stamp), bare=record.bare)
+            return _start(claim, max_attempts, verdict)
 
 
-def _twin(
-    record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None, *, held: bool
-) -> Decision:
-    """Another message with the same key. They share the attempts, unless the other's life is over. A verdict whose
-    letter is not published yet is not over: taken over, it would be forgotten, and its message would run again."""
-    if held or record.state is State.CONDEMNED:
+def _twin(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
+    """Another message with the same key. They share the attempts, unless the other's life is over."""
+    if _is_held(record, stamp.now):
+        return _busy(record, stamp.now)
+    if record.state is State.CONDEMNED and not _may_be_forgotten(record, stamp.now):
         return Decision(do=Do.ABANDON, reason=Reason.BUSY)
-    if record.state is State.DEAD:
-        return _claim(trail, stamp, max_attempts, verdict, attempts=trail.attempts)
-    suspect = record.state is State.RUNNING
-    shared = max(record.attempts + suspect, trail.attempts)
-    return _claim(trail, stamp, max_attempts, verdict, attempts=shared, suspect=suspect)
+    over = record.state in (State.DEAD, State.CONDEMNED)
+    claim = begin(trail, stamp, record) if over else _resume(record, trail, stamp)
+    return _start(claim, max_attempts, verdict)
 
 
-def _claim(  # the six facts of a claim; a class for them would only rename them
-    trail: Trail,
-    stamp: Stamp,
-    max_attempts: int,
-    verdict: Verdict | None,
-    *,
-    attempts: int,
-    suspect: bool = False,
-) -> Decision:
-    if verdict is None and attempts - suspect >= max_attempts:
-        verdict = Verdict(reason=Reason.EXHAUSTED)
-    record = Record(
-        state=State.RUNNING if verdict is None else State.CONDEMNED,
+def _may_be_forgotten(record: Record, now: datetime) -> bool:
+    """Whether another message may take over a verdict whose dead letter is not published. Its own message would run again
+    if it came back, unless the verdict is about the message alone and so is reached again."""
+    return record.reason in (Reason.EXPIRED, Reason.INVALID) or record.lease_until + FORSAKEN_AFTER < now
+
+
+def begin(trail: Trail, stamp: Stamp, record: Record | None = None) -> Record:
+    """The claim of a new life. `record`: what is there, for what a newer release added to it."""
+    return Record(
+        state=State.RUNNING,
         version=stamp.version,
         owner=stamp.owner,
         message=trail.id,
@@ -201,15 +167,42 @@ def _claim(  # the six facts of a claim; a class for them would only rename them
         lease_until=stamp.lease_until,
         generation=trail.generation,
         hop=trail.hop,
-        attempts=attempts,
-        counted=suspect,
-        reason=verdict.reason if verdict else "",
-        detail=verdict.detail if verdict else "",
+        attempts=trail.attempts,
         body=stamp.body,
+        extra="" if record is None else record.extra,
     )
+
+
+def _resume(record: Record, trail: Trail, stamp: Stamp) -> Record:
+    """The claim of a life that goes on. A start that did not come back counts."""
+    open_start = record.state is State.RUNNING
+    attempts = counted(record) if open_start else record.attempts
+    return replace(
+        begin(trail, stamp, record),
+        attempts=max(attempts, trail.attempts),
+        suspect=record.suspect or open_start,
+        lost=record.lost + (open_start and not record.counted),
+        detail=record.detail,
+    )
+
+
+def _start(claim: Record, max_attempts: int, verdict: Verdict | None) -> Decision:
+    """Run what was claimed, if it has an attempt left."""
+    if verdict is None and claim.attempts >= max_attempts:
+        verdict = Verdict(reason=Reason.EXHAUSTED, detail=_why_exhausted(claim))
     if verdict is not None:
-        return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=record)
-    return Decision(do=Do.RUN, reason=Reason.DONE, record=record, suspect=suspect)
+        condemned = replace(claim, state=State.CONDEMNED, reason=verdict.reason, detail=verdict.detail)
+        return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=condemned)
+    alone = claim.suspect or claim.attempts + 1 >= max_attempts
+    return Decision(do=Do.RUN, reason=Reason.DONE, record=claim, alone=alone)
+
+
+def _why_exhausted(claim: Record) -> str:
+    """What is known where no handler has just raised. Never empty."""
+    times = "once" if claim.lost == 1 else f"{claim.lost} times"
+    lost = f"its process ended or was killed {times} while it ran" if claim.lost else ""
+    known = "; ".join(filter(None, (lost, claim.detail)))
+    return known or f"it had {claim.attempts} attempts before this delivery, and what ended the last is not recorded"
 
 
 def failed(
@@ -219,22 +212,25 @@ def failed(
     *,
     copies: bool,
     counts: bool = True,
+    delay: timedelta = ZERO,
     verdict: Verdict | None = None,
 ) -> Decision:
     """The handler raised: what next, and what the store must hold before it happens."""
     attempts = counted(record) if counts else started(record)
     if verdict is None and attempts >= max_attempts:
         verdict = Verdict(reason=Reason.EXHAUSTED)
+    ended = replace(record, suspect=False, detail="")
     if verdict is not None:
-        mine = _rewrite(record, stamp, State.CONDEMNED, attempts=attempts)
+        mine = _rewrite(ended, stamp, State.CONDEMNED, attempts=attempts)
         mine = replace(mine, reason=verdict.reason, detail=verdict.detail)
         return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=mine)
+    reason = Reason.RETRY if counts else Reason.RESCHEDULED
     if copies:
-        mine = replace(_rewrite(record, stamp, State.MOVING, attempts=attempts), hop=record.hop + 1)
-        return Decision(do=Do.PUBLISH, reason=Reason.RETRY, record=mine)
-    return Decision(
-        do=Do.ABANDON, reason=Reason.RETRY, record=_rewrite(record, stamp, State.WAITING, attempts=attempts)
-    )
+        mine = _rewrite(ended, stamp, State.MOVING, attempts=attempts, delay=delay)
+        mine = replace(mine, hop=record.hop + 1, due=stamp.now + delay)
+        return Decision(do=Do.PUBLISH, reason=reason, record=mine)
+    mine = _rewrite(ended, stamp, State.WAITING, attempts=attempts, delay=delay)
+    return Decision(do=Do.ABANDON, reason=reason, record=mine)
 
 
 def counted(record: Record) -> int:
@@ -247,14 +243,14 @@ def started(record: Record) -> int:
     return record.attempts - record.counted
 
 
-def timed_out(record: Record, stamp: Stamp) -> Record:
+def timed_out(record: Record, stamp: Stamp, detail: str = "") -> Record:
     """The start counts, and the lease stays: what the handler began may still be going on."""
-    return replace(record, version=stamp.version, attempts=counted(record), counted=True)
+    return replace(record, version=stamp.version, attempts=counted(record), counted=True, detail=detail)
 
 
 def let_go(record: Record, stamp: Stamp) -> Record:
     """A handler past its time has ended after all, and failed: the lease need not be waited out."""
-    return _rewrite(record, stamp, State.WAITING, attempts=record.attempts)
+    return _rewrite(replace(record, suspect=False), stamp, State.WAITING, attempts=record.attempts)
 
 
 def stay(record: Record, stamp: Stamp) -> Record:
@@ -264,22 +260,31 @@ def stay(record: Record, stamp: Stamp) -> Record:
 
 
 def unlock(record: Record, stamp: Stamp) -> Record:
-    """The letter of a verdict could not be published here; another delivery need not wait for the lease to try."""
+    """The dead letter could not be published; another delivery need not wait for the lease to try."""
     return replace(record, version=stamp.version, lease_until=stamp.now)
 
 
+def announce_bare(record: Record, stamp: Stamp) -> Record:
+    """The dead letter of a verdict is about to be published without lineage, and may be redriven at once."""
+    return replace(record, version=stamp.version, bare=True)
+
+
 def give_back(record: Record, stamp: Stamp) -> Record:
-    """The claim was never used."""
+    """The claim was never used: nothing is counted, and a suspect stays one."""
     return _rewrite(record, stamp, State.WAITING, attempts=started(record))
 
 
-def finish(record: Record, stamp: Stamp, state: State) -> Record:
-    """`done` after the handler's success, `moved` after the copy's publication, `dead` after the letter's."""
-    kept = UNSETTLED_KEEP if state is State.MOVED else stamp.keep
-    return replace(record, state=state, version=stamp.version, owner=stamp.owner, expires_at=stamp.now + kept)
+def finish(record: Record, stamp: Stamp, state: State, *, bare: bool = False) -> Record:
+    """`done` after the handler's success, `moved` after the copy's publication, `dead` after the dead letter's; `bare`: it
+    was published without lineage."""
+    until = stamp.now + stamp.keep
+    if state is State.MOVED:
+        until = max(stamp.now, record.due or stamp.now) + UNSETTLED_KEEP
+    carried = bare if state is State.DEAD else record.bare
+    return replace(record, state=state, version=stamp.version, owner=stamp.owner, expires_at=until, bare=carried)
 
 
-def _rewrite(record: Record, stamp: Stamp, state: State, *, attempts: int) -> Record:
+def _rewrite(record: Record, stamp: Stamp, state: State, *, attempts: int, delay: timedelta = ZERO) -> Record:
     return replace(
         record,
         state=state,
@@ -287,5 +292,33 @@ def _rewrite(record: Record, stamp: Stamp, state: State, *, attempts: int) -> Re
         owner=stamp.owner,
         attempts=attempts,
         counted=False,
-        expires_at=stamp.now + UNSETTLED_KEEP,
+        due=None,
+        expires_at=stamp.now + delay + UNSETTLED_KEEP,
     )
+
+
+__all__ = [
+    "LONGEST_EVENT",
+    "LONGEST_LEASE",
+    "UNSETTLED_KEEP",
+    "Decision",
+    "Do",
+    "Record",
+    "Stamp",
+    "State",
+    "Verdict",
+    "announce_bare",
+    "arrive",
+    "begin",
+    "concerns",
+    "contradicts",
+    "counted",
+    "failed",
+    "finish",
+    "give_back",
+    "let_go",
+    "next_version",
+    "started",
+    "timed_out",
+    "unlock",
+]

@@ -48,7 +48,7 @@ def bind(
     Answers 204 when the task is finished, 409 when its key is busy, 500 when it has to come back, and 400 for what is no
     task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
     """
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    binding = _bind(function, options)
     guard = Guard(
         binding.queue,
         audience=audience,
@@ -57,6 +57,17 @@ def bind(
         unauthenticated=unauthenticated,
     )
     return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=DISPATCH_DEADLINE))
+
+
+def _bind(function: Callable[..., Any], options: Options) -> Binding:
+    return Binding(
+        function,
+        "cloudtasks",
+        delays=Delays.COPY,
+        longest=LONGEST,
+        longest_delay=cloudtasks_send.MAX_DELAY,
+        options=options,
+    )
 
 
 def receive(request: push.Request, queue_name: str) -> Message:
@@ -110,7 +121,7 @@ def recognises(event: object) -> bool:
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
     request = push.sample(event)
-    binding = Binding(function, "cloudtasks", delays=Delays.COPY, longest=LONGEST, options=options)
+    binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]
     return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
 

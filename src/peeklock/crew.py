@@ -9,7 +9,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from peeklock.call import Ended, Errors, arguments_of, attempt, errors_of
+from peeklock.call import Ended, Errors, arguments_of, arguments_of_one, attempt, errors_of, unstarted
 from peeklock.interrupt import Alarm, Interrupted, Target
 from peeklock.item import Halted, Item, TimedOut
 from peeklock.message import Message
@@ -53,61 +53,75 @@ class Inline:
         self.plan = plan
         self.window = window
         self.alarm = alarm
+        self._context = copy_context()
+        self._context.run(running.set, alarm)
+        self._duration = 0.0
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
+        if self.plan.handler.batch:
+            items = next_job(schedule, self.plan, io_waits=io_waits)
+            for member, error in zip(items, self._run(items), strict=True):
+                schedule.advance(member, error)
+            return bool(items)
         started = False
-        while items := next_job(schedule, self.plan, io_waits=io_waits):
+        while (item := schedule.start()) is not None:
             started = True
-            for item, error in zip(items, self._run(items), strict=True):
-                schedule.advance(item, error)
+            schedule.advance(item, self._run_one(item))
             if schedule.changes or schedule.sends:
                 break
         return started
 
+    def _run_one(self, item: Item) -> BaseException | None:
+        """As `_run`. Apart for its cost, which each message pays."""
+        message, arguments = arguments_of_one(self.plan, item)
+        error, returned = self._call(message, arguments)
+        item.duration = self._duration
+        if error is None and returned is not None:
+            item.returned = returned
+            return unstarted(returned)
+        return error
+
     def _run(self, items: Sequence[Item]) -> Errors:
-        try:
-            ended = copy_context().run(self._invoke, items, arguments_of(self.plan, items))
-        except Interrupted as rang:  # between the handler's end and the line that says so
-            self.alarm.due, ended = None, (rang, None)
-        if type(ended[0]) is Interrupted:
-            ended = (timed_out(self.plan, "interrupted", ended=True), None)
-        items[0].returned = ended[1]
+        if not items:
+            return ()
+        ended = self._call(items[0].message, arguments_of(self.plan, items))
+        for item in items:
+            item.duration = self._duration
         return errors_of(self.plan, items, ended)
 
-    def _invoke(self, items: Sequence[Item], arguments: Sequence[Any]) -> Ended:
-        alarm, message = self.alarm, items[0].message
-        running.set(alarm)
+    def _call(self, message: Message, arguments: Sequence[Any]) -> Ended:
+        try:
+            ended = self._context.copy().run(self._observed, message, arguments)
+        except Interrupted as rang:  # between the handler's end and the line that says so
+            self.alarm.due, ended = None, (rang, None)
+        return (timed_out(self.plan, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
+
+    def _observed(self, message: Message, arguments: Sequence[Any]) -> Ended:
+        alarm = self.alarm
         alarm.rang = False
-        started = alarm.start()
+        started = time.monotonic()
+        alarm.due = started + alarm.timeout
         span = enter_span(self.plan.observer, message)
         if span is not None or alarm.rang:  # the time that an observer took is not the handler's
             alarm.due = None
-            ended: Ended = (Halted(NO_ROOM), None)
-            if self.window.has_room():
-                started = alarm.start()
-                ended = self._attempt(arguments)
-        else:
-            ended = self._attempt(arguments)
-        duration = time.monotonic() - started
-        for item in items:
-            item.duration = duration
-        if span is not None:
-            self._leave(span, message, ended[0])
-        return ended
-
-    def _attempt(self, arguments: Sequence[Any]) -> Ended:
+            if not self.window.has_room():
+                return self._leave(span, message, (Halted(NO_ROOM), None))
+            started = alarm.start()
         ended = attempt(self.plan.handler.call, arguments)
-        self.alarm.due = None
-        return ended
+        alarm.due = None
+        self._duration = time.monotonic() - started
+        return ended if span is None else self._leave(span, message, ended)
 
-    def _leave(self, span: Span, message: Message, error: BaseException | None) -> None:
-        try:
-            self.alarm.start()
-            exit_span(span, message, error)
-            self.alarm.due = None
-        except Interrupted as rang:  # as above; the handler's end stands
-            self.alarm.due = None
-            observer_failed(message.queue, rang)
+    def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
+        if span is not None:
+            try:
+                self.alarm.start()
+                exit_span(span, message, ended[0])
+                self.alarm.due = None
+            except Interrupted as rang:  # as above; the handler's end stands
+                self.alarm.due = None
+                observer_failed(message.queue, rang)
+        return ended
 
     def collect(self) -> tuple[Sequence[Job], float | None]:
         return (), None
@@ -138,7 +152,7 @@ class Run(Timer):
         span = enter_span(self._plan.observer, self._message)
         error: BaseException | None = None
         self._start()  # the time that an observer took is not the handler's
-        if self._window.has_room() and self.target.begin():
+        if self._window.may_begin() and self.target.begin():
             error = self._call()
         if span is not None:
             exit_span(span, self._message, error)
@@ -146,7 +160,7 @@ class Run(Timer):
             raise Retire(None)
 
     def _start(self) -> None:
-        self.due = time.monotonic() + self._plan.queue.timeout.total_seconds()
+        self.due = time.monotonic() + self._window.timeout
 
     def _call(self) -> BaseException | None:
         started = time.monotonic()
@@ -221,12 +235,12 @@ class Threads:
 
     def _left(self, run: Run, now: float) -> float:
         """One that has no thread yet has to have one while there is room for the whole of it."""
-        return run.left(now) - (self.plan.queue.timeout.total_seconds() if run.due is None else 0.0)
+        return run.left(now) - (self.window.timeout if run.due is None else 0.0)
 
     def _patience(self, run: Run, now: float) -> float:
         """Should it begin meanwhile, its time is over no earlier than a whole time-out from now."""
         left = self._left(run, now)
-        return max(min(left, self.plan.queue.timeout.total_seconds()) if run.due is None else left, 0.0)
+        return max(min(left, self.window.timeout) if run.due is None else left, 0.0)
 
     def _errors(self, future: Future[None], run: Run, now: float) -> Errors | None:
         """What came of a run; None while it may go on."""

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from peeklock.errors import SendError, StoreError, because, described, store_error
+from peeklock.errors import SendError, StoreError, UnreadableRecord, because, described, store_error
 from peeklock.item import Item, Send
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -37,15 +37,17 @@ class Round:
     what came up on the way there goes out with it: quick handlers share one trip, and slow ones do not wait for each
     other."""
 
-    def __init__(self, effects: deque[Any], ask: Ask) -> None:
-        self._effects = effects
+    def __init__(self, kind: type, effects: deque[Any], ask: Ask) -> None:
+        self.kind = kind
+        self.effects = effects
         self._ask = ask
         self._lock = threading.Lock()
         self._over = False
         self._taken = False
         self._unanswered: dict[int, tuple[Item, Any]] = {}
         """By the number of the item: each waits for one effect."""
-        self._results: Results = []
+        self.results: Results = []
+        """The answers so far."""
 
     def perform(self) -> None:
         """Ask for all of it, unless the round was given up."""
@@ -53,7 +55,7 @@ class Round:
             with self._lock:
                 if self._over:
                     return  # what was not asked for yet was answered with an error
-                self._results += results
+                self.results += results
                 for item, _ in results:
                     del self._unanswered[id(item)]
 
@@ -62,14 +64,10 @@ class Round:
             if self._taken:
                 return []
             self._taken = True
-            steps = [self._effects.popleft() for _ in range(len(self._effects))]
+            steps = [self.effects.popleft() for _ in range(len(self.effects))]
             # One by one, since the other thread may be adding to it.
             self._unanswered = {id(item): (item, effect) for item, effect in steps}
             return steps
-
-    def answers(self) -> Results:
-        """The answers so far."""
-        return self._results
 
     def give_up(self, why: str) -> Results:
         """Stop waiting: the answers that came, and an error for the rest, which may have been done all the same. What is
@@ -78,21 +76,17 @@ class Round:
         with self._lock:
             self._over = True
             unanswered = self._unanswered.values()
-            return [*self._results, *((item, _refused(effect, why)) for item, effect in unanswered)]
+            return [*self.results, *((item, _refused(effect, why)) for item, effect in unanswered)]
 
 
 class Desk:
     """The I/O of an event: one round to the store at a time, and beside it one to the queues."""
 
     def __init__(self, schedule: Schedule, plan: Plan, window: Window) -> None:
+        self._schedule = schedule
         self._plan = plan
         self._window = window
-        self._lanes: tuple[tuple[deque[Any], Ask], ...] = (
-            (schedule.changes, partial(_ask_store, plan, window)),
-            (schedule.sends, _ask_queues),
-        )
         self.rounds: dict[Future[None], Round] = {}
-        self._lane_of: dict[Future[None], int] = {}
 
     @property
     def busy(self) -> bool:
@@ -103,25 +97,31 @@ class Desk:
         """Begin what waits: its futures, and what could not be begun with the reason."""
         futures: list[Future[None]] = []
         results: Results = []
-        for lane, (effects, ask) in enumerate(self._lanes):
-            if not effects or lane in self._lane_of.values():
-                continue
-            round_ = Round(effects, ask)
-            try:
-                if self._window.io_left() <= 0:
-                    results += self._last_words(round_, list(effects))
-                    continue
-                future = self._plan.io.submit(round_.perform)
-            except TimeoutError as exc:
-                results += round_.give_up(f"not asked: {exc}")
-                continue
-            self.rounds[future], self._lane_of[future] = round_, lane
-            futures.append(future)
+        taken = {round_.kind for round_ in self.rounds.values()}
+        for kind, effects, ask in (
+            (Change, self._schedule.changes, partial(_ask_store, self._plan, self._window)),
+            (Send, self._schedule.sends, _ask_queues),
+        ):
+            if effects and kind not in taken:
+                begun, refused = self._begin(Round(kind, effects, ask))
+                futures += begun
+                results += refused
         return futures, results
 
-    def _last_words(self, round_: Round, steps: Steps) -> Results:
+    def _begin(self, round_: Round) -> tuple[list[Future[None]], Results]:
+        try:
+            if self._window.io_left() <= 0:
+                return [], self._last_words(round_)
+            future = self._plan.io.submit(round_.perform)
+        except TimeoutError as exc:
+            return [], round_.give_up(f"not asked: {exc}")
+        self.rounds[future] = round_
+        return [future], []
+
+    def _last_words(self, round_: Round) -> Results:
         """There is no time to wait for an answer. What messages came to is still written if it can be; none is claimed,
         and nothing is sent."""
+        steps = list(round_.effects)
         known = [effect for item, effect in steps if item.claim is not None and isinstance(effect, Change)]
         if known:
             self._plan.io.submit(partial(_swap_once, self._plan, known))
@@ -134,13 +134,13 @@ class Desk:
         for future, round_ in list(self.rounds.items()):
             if future.done():
                 future.result()
-                results += round_.answers()
+                results += round_.results
             elif over:
                 self._plan.io.give_up(future)
                 results += round_.give_up(NO_ANSWER)
             else:
                 continue
-            del self.rounds[future], self._lane_of[future]
+            del self.rounds[future]
         return results
 
     def left(self) -> float | None:
@@ -172,7 +172,7 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
     began = window.clock.monotonic()
     answers = _swap_once(plan, changes)
     for pause in PAUSES:
-        unanswered = [n for n, answer in enumerate(answers) if answer.error is not None]
+        unanswered = [n for n, answer in enumerate(answers) if _may_be_answered(answer)]
         took = window.clock.monotonic() - began
         if not unanswered or window.io_left() <= pause + took:
             break
@@ -181,6 +181,11 @@ def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]
         for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers
+
+
+def _may_be_answered(answer: Answer) -> bool:
+    """Whether asking again may help: a record that cannot be read stays so."""
+    return answer.error is not None and not isinstance(answer.error, UnreadableRecord)
 
 
 def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:

@@ -26,7 +26,8 @@ class Thread:
         """Until each message has its outcome."""
         schedule, crew, desk = self.schedule, self.crew, self.desk
         while schedule.unfinished:
-            self._do_io()
+            if schedule.changes or schedule.sends:
+                self._do_io()
             if crew.work(schedule, io_waits=desk.busy):
                 continue
             if crew.busy or desk.busy:

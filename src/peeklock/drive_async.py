@@ -38,9 +38,9 @@ class Coroutine(Timer):
     async def perform(self) -> None:
         running.set(self)
         span = enter_span(self._plan.observer, self._message)
-        if self._window.has_room():
+        if self._window.may_begin():
             started = time.monotonic()
-            self.due = started + self._plan.queue.timeout.total_seconds()
+            self.due = started + self._window.timeout
             try:
                 self._ended = await attempt_async(self._plan.handler.call, self._arguments)
             except BaseException as exc:
@@ -130,7 +130,7 @@ class Loop:
 
     def _patience(self, now: float) -> float | None:
         """Until something may be over its time; what has not begun, no earlier than a whole time-out from now."""
-        most = self.plan.queue.timeout.total_seconds()
+        most = self.window.timeout
         dues = [most if coroutine.due is None else coroutine.left(now) for coroutine in self.running.values()]
         left = self.desk.left()
         if left is not None:

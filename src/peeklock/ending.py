@@ -20,15 +20,18 @@ from peeklock.errors import DeadLetter, Retry, SendError, described, leaves_proc
 from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.kept import is_too_large
-from peeklock.observe import record
+from peeklock.message import Message
+from peeklock.observe import record, record_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender, copy_of, letter_of
 from peeklock.plan import Delays, Plan, Window
 from peeklock.store import Change
 
 
-def succeed(item: Item, plan: Plan, window: Window, claim: Record) -> Life:
+def succeed(item: Item, plan: Plan, window: Window) -> Life:
     """The handler returned: complete, recorded or not, for its effect has happened."""
+    claim = item.claim
+    assert claim is not None, "with a store, only a claimed message runs"
     outcome = done(item)
     # Known even if it cannot be written: another message with this key, in this event, must not do it again.
     finished = item.known = finish(item, plan, window, claim)
@@ -61,7 +64,7 @@ def done(item: Item) -> Outcome:
 
 def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
     """It was not started, did not end in time, or raised."""
-    claim = item.claim = item.claim or stand_in(item, plan, window)
+    claim = item.claim = item.claim or stand_in(item, window)
     stamp = window.stamp(claim)
     if isinstance(error, Halted):
         yield from _write(item, plan, claims.give_back(claim, stamp))
@@ -75,7 +78,7 @@ def _timed_out(item: Item, plan: Plan, window: Window, claim: Record, error: Tim
     """The start counts. The lease stays only while the handler may still run; where it has ended, the retry comes as
     after any failure."""
     stamp, attempt = window.stamp(claim), item.attempt
-    counted = claims.timed_out(claim, stamp)
+    counted = claims.timed_out(claim, stamp, describe(error))
     yield from _write(item, plan, claims.let_go(counted, stamp) if error.ended else counted)
     queue = plan.queue
     delay: timedelta | None = None
@@ -87,29 +90,30 @@ def _timed_out(item: Item, plan: Plan, window: Window, claim: Record, error: Tim
     return replace(outcome, attempt=attempt)
 
 
-def stand_in(item: Item, plan: Plan, window: Window) -> Record:
+def stand_in(item: Item, window: Window) -> Record:
     """What the record would say, by the platform's count alone."""
     trail = replace(item.message.lineage, attempts=item.message.attempt - 1)
-    decision = claims.arrive(None, trail, window.stamp(None), plan.queue.max_attempts + 1)
-    assert decision.record is not None, "without a record there is always a claim"
-    return decision.record
+    return claims.begin(trail, window.stamp(None))
 
 
 def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseException) -> Life:
     wish = judge(error, plan)
     retry = wish if isinstance(wish, Retry) else Retry()
+    queue, attempt = plan.queue, item.attempt
+    delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
+    delay = min(delay, plan.longest_delay)
     decision = claims.failed(
         claim,
         window.stamp(claim),
         plan.queue.max_attempts,
         copies=_may_copy(item, plan, claim),
-        counts=retry.counts,
+        counts=retry.counts or _must_count(plan),
+        delay=delay,
         verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if isinstance(wish, DeadLetter) else None,
     )
     assert decision.record is not None, "a failure always changes the record"
-    queue, attempt = plan.queue, item.attempt
-    delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
-    outcome = abandoned(item, plan, Reason.RETRY, delay=delay, error=error)
+    reason = Reason.RETRY if retry.counts else Reason.RESCHEDULED
+    outcome = abandoned(item, plan, reason, delay=delay, error=error)
     if not (yield from _write(item, plan, replace(decision.record, detail=decision.record.detail or describe(error)))):
         return outcome
     if decision.do is Do.DEAD_LETTER:
@@ -126,16 +130,20 @@ def _may_copy(item: Item, plan: Plan, claim: Record) -> bool:
     """Whether a delayed copy may carry on: it would overtake its group, and some messages leave no room for lineage."""
     if plan.delays is not Delays.COPY or plan.copies is None or item.message.group is not None:
         return False
-    copy = copy_of(item.arrived, hop=claim.hop + 1, attempts=claim.attempts + 1, delay=ZERO)
+    copy = copy_of(_origin(item, claim), hop=claim.hop + 1, attempts=claim.attempts + 1, delay=ZERO)
     return fit(copy, plan.copies) is not None
 
 
-def _publish(parcel: Parcel, sender: Sender) -> Generator[Effect, Any, tuple[Parcel, SendError | None]]:
+def _publish(
+    item: Item, plan: Plan, window: Window, parcel: Parcel, sender: Sender
+) -> Generator[Effect, Any, tuple[Parcel, SendError | None]]:
     """Publish a message in the first form that fits; when its sender learns from a refusal that the queue takes less, in
     the first that fits then. Answers with that form, and with what went wrong, if it did."""
     refused: SendError | None = SendError("it fits in no form into the queue")
     fitted = fit(parcel, sender)
     while fitted is not None:
+        if fitted.bare and not (yield from _announce_bare(item, plan, window)):
+            return fitted, SendError("the store did not take that the dead letter has no lineage")
         refused = yield Send(fitted, sender)
         smaller = None if refused is None else fit(parcel, sender)
         if refused is None or smaller == fitted:
@@ -144,14 +152,38 @@ def _publish(parcel: Parcel, sender: Sender) -> Generator[Effect, Any, tuple[Par
     return parcel, refused
 
 
+def _announce_bare(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, bool]:
+    """Record, before it happens, that a dead letter goes out without lineage: it may be redriven at once."""
+    claim = item.claim
+    assert claim is not None, "a record announced the dead letter"
+    return (yield from _write(item, plan, claims.announce_bare(claim, window.stamp(claim))))
+
+
+def _must_count(plan: Plan) -> bool:
+    """Without a store only the platform counts, and it counts every delivery."""
+    if plan.store is not None:
+        return False
+    told = {"queue": plan.queue.name, "detail": "without a store Retry(counts=False) counts as an attempt"}
+    record_once("peeklock.weaker %s", told)
+    return True
+
+
+def _origin(item: Item, claim: Record) -> Message:
+    """The message that a copy or a dead letter is made of. Its lineage says when it was first sent, which the platform knows
+    of the first copy only; and the life that its record says, where it carries none."""
+    arrived = item.arrived
+    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent)
+    return replace(arrived, trail=lineage)
+
+
 def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[Effect, Any, SendError | None]:
     """The record says `moving`: publish the delayed copy, then record that. What went wrong, if it did."""
     claim = item.claim
     assert claim is not None, "a record announced the copy"
     if plan.copies is None:
         return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
-    parcel = copy_of(item.arrived, hop=claim.hop, attempts=claim.attempts, delay=delay)
-    _, refused = yield from _publish(parcel, plan.copies)
+    parcel = copy_of(_origin(item, claim), hop=claim.hop, attempts=claim.attempts, delay=delay)
+    _, refused = yield from _publish(item, plan, window, parcel, plan.copies)
     if refused is None:
         yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.MOVED))
     elif fit(parcel, plan.copies) is None:  # nor ever will be: the message itself has to come back
@@ -166,13 +198,13 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     reason = Reason(claim.reason)
     attempt = claim.attempts + (reason is not Reason.EXHAUSTED)
     letter = letter_of(
-        item.arrived, reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
+        _origin(item, claim), reason=reason, detail=claim.detail, attempts=claim.attempts, now=window.clock.now()
     )
-    parcel, refused = yield from _publish(letter, plan.letters)
+    parcel, refused = yield from _publish(item, plan, window, letter, plan.letters)
+    claim = item.claim or claim
     if refused is None:
         _tell(item, parcel, claim)
-        dead = claims.finish(claim, window.stamp(claim), State.DEAD)
-        yield from _write(item, plan, replace(dead, bare=parcel.bare))
+        yield from _write(item, plan, claims.finish(claim, window.stamp(claim), State.DEAD, bare=parcel.bare))
         return Outcome(
             disposition=Disposition.DEAD_LETTER,
             reason=reason,
@@ -183,7 +215,7 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
         )
     yield from _write(item, plan, claims.unlock(claim, window.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
-    detail = f"the letter ({reason}) could not be published: {refused}"
+    detail = f"the dead letter ({reason}) could not be published: {refused}"
     delay = plan.queue.first_delay
     return replace(abandoned(item, plan, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
 
@@ -209,7 +241,7 @@ def abandoned(
         disposition=Disposition.ABANDON,
         reason=reason,
         attempt=item.attempt,
-        delay=delay if plan.delays is Delays.NATIVE else None,
+        delay=min(delay, plan.longest_delay) if plan.delays is Delays.NATIVE and delay is not None else None,
         error=error,
         detail=detail,
     )

@@ -5,6 +5,7 @@ PeeklockError
 ├── EventError       what arrived is not an event of this platform
 ├── InvalidMessage   one message's body is not what its handler takes
 ├── StoreError       the store did not answer
+│   └── UnreadableRecord   it answered with what this release cannot read
 ├── SendError        a queue did not take a message
 └── Redeliver        tells a platform that listens to exceptions only: deliver this again
 
@@ -18,6 +19,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from peeklock.delays import Seconds, seconds
+from peeklock.redaction import scrubbed
 
 E = TypeVar("E", bound=BaseException)
 
@@ -44,11 +46,22 @@ class InvalidMessage(PeeklockError):
 
 
 class StoreError(PeeklockError):
-    """The store failed or did not answer; whether the change was made is unknown."""
+    """The store failed or did not answer; whether the change was made is unknown. Its text has no secrets of the SDK's."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
+
+
+class UnreadableRecord(StoreError):
+    """The record of a key is none that this release understands: a newer one wrote it. To ask again changes nothing, and
+    only the key's own messages have to wait."""
 
 
 class SendError(PeeklockError):
-    """A message could not be handed to a queue; whether the queue has it is unknown."""
+    """A message could not be handed to a queue; whether the queue has it is unknown. Its text as `StoreError`'s."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 def because(failure: E, cause: BaseException) -> E:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from peeklock import claims
+from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
-from peeklock.errors import InvalidMessage, PeeklockError
+from peeklock.errors import DeadLetter, InvalidMessage, PeeklockError, Retry
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender
@@ -22,7 +23,7 @@ class Signal(Enum):
     RUN = "run"
     """Run the handler; answered with None, or with what it raised."""
     ALONE = "alone"
-    """Wait until nothing else runs; answered with whether there is still time."""
+    """Wait until nothing else runs; answered with None, or with the Halted that says why it may not run."""
 
 
 RUN, ALONE = Signal.RUN, Signal.ALONE
@@ -41,7 +42,7 @@ Life = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
-    """Answer to RUN: there was no time to start, or an earlier message of the group was not completed."""
+    """Answer to RUN and ALONE: there is no time to start, or an earlier message of the group was not completed."""
 
 
 class TimedOut(PeeklockError):
@@ -72,6 +73,12 @@ class Item:
     """What the handler returned, where that is kept."""
     verdict: Verdict | None = None
     """Set when no attempt could ever succeed."""
+    failure: BaseException | None = None
+    """What kept it from being decoded this time; the message ends as if its handler had raised it."""
+    has_key = False
+    """Whether its own key was found, so that `key` is not the message's id."""
+    is_empty = False
+    """Whether its envelope holds nothing to handle."""
     record_key = ""
     claim: Record | None = None
     """The last record that this life wrote."""
@@ -119,30 +126,66 @@ class Group:
         return self.turn < len(self.members) and self.members[self.turn] is item
 
 
+FETCH_ERRORS = (OSError, Retry, DeadLetter)
+"""What says that a body could not be fetched, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
+
+
 def prepare(item: Item, plan: Plan) -> None:
-    """Decode the body and find the key, or set the verdict."""
-    message, max_age = item.message, plan.queue.max_age
+    """Open the envelope, decode the body and find the key; then see how old the message is.
+
+    Whatever this raises, only this message is concerned: what is wrong with it is its verdict, what may be right the
+    next time its failure.
+    """
     try:
-        if max_age is not None and _is_older(message, max_age, plan):
-            item.verdict = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}")
-            return
-        if plan.unwrap is not None:
-            item.message = message = plan.unwrap(message)
-        item.payload = plan.decode(message)
-        if plan.key is not None:
-            item.key = plan.key(item.payload)
+        _read(item, plan)
     except InvalidMessage as exc:
-        item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
-    except Exception as exc:  # noqa: BLE001 - the user's decoder or key: whatever it raises, this body is at fault
-        item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
+        item.verdict, item.body = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL]), ""
+    except KeyboardInterrupt:  # somebody at a terminal wants out
+        raise
+    except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
+        if not isinstance(exc, Exception) or _is_fetch_error(exc):
+            item.failure, item.body = exc, ""
+        else:
+            item.verdict, item.body = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}"), ""
+    max_age = plan.queue.max_age
+    if max_age is not None and not item.is_empty and is_older(item.arrived, max_age, plan.clock.now()):
+        item.verdict, item.failure, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), None, ""
 
 
-def _is_older(message: Message, max_age: timedelta, plan: Plan) -> bool:
+def _read(item: Item, plan: Plan) -> None:
+    message = item.message
+    if plan.unwrap is not None:
+        opened = plan.unwrap(message)
+        if opened is None:
+            item.is_empty = True
+            return
+        item.message = message = opened
+    item.payload = plan.decode(message)
+    if plan.check_body:
+        item.body = hash_of(message.body)
+    if plan.key is not None:
+        item.key = plan.key(item.payload)
+        item.has_key = True
+
+
+def _is_fetch_error(exc: Exception) -> bool:
+    if isinstance(exc, ExceptionGroup):
+        return exc.subgroup(FETCH_ERRORS) is not None
+    return isinstance(exc, FETCH_ERRORS)
+
+
+def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
+    """Whether its producer sent it longer ago. Where that is not known it is not; and a redriven dead letter never is,
+    since whoever brings it back wants it to run."""
     sent_at = message.sent_at
-    return sent_at is not None and plan.clock.now() - sent_at > max_age
+    return sent_at is not None and not message.lineage.generation and now - sent_at > max_age
 
 
 def record_key(item: Item, plan: Plan) -> str:
     """Two queues never share a key, so consumers may share a store; and a business key is never taken for an id."""
-    keyed = plan.key is not None and item.verdict is None
-    return f"{plan.queue.name}/{item.key}" if keyed else f"{plan.queue.name}#{item.message.id}"
+    return f"{plan.queue.name}/{item.key}" if item.has_key else id_key(item, plan)
+
+
+def id_key(item: Item, plan: Plan) -> str:
+    """The name of the record of this message alone, whatever its key."""
+    return f"{plan.queue.name}#{item.message.id}"

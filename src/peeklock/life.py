@@ -15,12 +15,14 @@ from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
 from peeklock.ending import abandoned, bury, fail, move, succeed
-from peeklock.item import ALONE, RUN, Effect, Item, Life, record_key
-from peeklock.kept import hash_of
-from peeklock.observe import record
-from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.errors import StoreError, UnreadableRecord
+from peeklock.item import ALONE, RUN, Effect, Item, Life, id_key, record_key
+from peeklock.observe import record, record_once
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
 from peeklock.store import Change
+
+NOTHING_TO_DO = replace(DONE, detail="its envelope holds nothing to handle")
 
 MAX_CONTENTION = 5
 """Lost swaps in a row after which a key counts as busy."""
@@ -28,24 +30,30 @@ MAX_CONTENTION = 5
 
 def live(item: Item, plan: Plan, window: Window) -> Life:
     """From arrival to outcome, with a store."""
-    if item.verdict is None:
-        if not window.has_room():
-            return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
-        if plan.check_body:
-            item.body = hash_of(item.message.body)
-    decision = yield from _claim(item, plan, window)
+    if item.is_empty:
+        return NOTHING_TO_DO
+    if item.verdict is None and not window.has_room():
+        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
+    decision = yield from _decided(item, plan, window)
     if isinstance(decision, Outcome):
         return decision
-    claim = item.claim = decision.record
-    assert claim is not None, "what is neither run nor settled has been written"
+    item.claim = decision.record
     if decision.do is Do.PUBLISH:
         return (yield from _publish_again(item, plan, window))
     if decision.do is Do.DEAD_LETTER:
         return (yield from bury(item, plan, window, ran=None))
-    error = yield RUN
+    error = item.failure if item.failure is not None else (yield RUN)
     if error is not None:
         return (yield from fail(item, plan, window, error))
-    return (yield from succeed(item, plan, window, claim))
+    return (yield from succeed(item, plan, window))
+
+
+def _decided(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Decision | Outcome]:
+    if item.verdict is not None and item.verdict.reason is Reason.EXPIRED and plan.key is not None:
+        unanswered = yield from _look(item, plan, window)
+        if unanswered is not None:
+            return _unanswered(item, plan, unanswered)
+    return (yield from _claim(item, plan, window))
 
 
 def refuse(item: Item, plan: Plan, window: Window) -> Life:
@@ -56,26 +64,56 @@ def refuse(item: Item, plan: Plan, window: Window) -> Life:
     return (yield from bury(item, plan, window, ran=None))
 
 
+def _look(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, StoreError | None]:
+    """Find the record of the key of a message that is too old to run. Where that does not concern it, its verdict is
+    recorded under its own id: the key is free for others."""
+    answer = yield Change(key=item.record_key, expected=None, record=None)  # changes nothing, and says what is there
+    if answer.error is not None:
+        return answer.error  # type: ignore[no-any-return] # a driver's answer to a change is an Answer
+    current = answer.record
+    if current is not None and claims.concerns(current, item.message.lineage, window.clock.now()):
+        item.known = current
+    else:
+        item.known, item.record_key = None, id_key(item, plan)
+    return None
+
+
 def _claim(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Decision | Outcome]:
     """First as if there were no record, which saves a read; then by the record that is there."""
-    current = item.known
+    current, alone = item.known, False
     for _ in range(MAX_CONTENTION):
         current = _checked(item, plan, window, current)
         decision = _arrive(item, plan, window, current)
-        if decision.suspect:
-            if not (yield ALONE):
-                return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to run it alone")
-            decision = _arrive(item, plan, window, current)
+        if decision.alone and not alone:
+            halted = yield ALONE
+            if halted is not None:
+                return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(halted))
+            decision, alone = _arrive(item, plan, window, current), True
         if decision.record is None:
             return _settled_already(item, plan, window, decision, current)
         expected = None if current is None else current.version
         answer = yield Change(key=item.record_key, expected=expected, record=decision.record)
         if answer.won:
-            return decision
+            return _settled_already(item, plan, window, decision, decision.record) if _is_busy(decision) else decision
         if answer.error is not None:
-            return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=answer.error)
+            return _unanswered(item, plan, answer.error)
         current = answer.record
     return abandoned(item, plan, Reason.BUSY, delay=plan.queue.first_delay)
+
+
+def _is_busy(decision: Decision) -> bool:
+    return decision.do is Do.ABANDON
+
+
+def _unanswered(item: Item, plan: Plan, error: StoreError) -> Outcome:
+    """The store did not say what is there. A record that cannot be read will not be readable soon: it has to wait until
+    the release that wrote it is everywhere, or is gone."""
+    queue = plan.queue
+    if not isinstance(error, UnreadableRecord):
+        return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.first_delay, error=error)
+    told = {"queue": queue.name, "key": item.record_key, "detail": str(error)}
+    record_once("peeklock.unreadable %s", told)
+    return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.max_delay, error=error, detail=str(error))
 
 
 def _arrive(item: Item, plan: Plan, window: Window, current: Record | None) -> Decision:
@@ -89,7 +127,8 @@ def _checked(item: Item, plan: Plan, window: Window, current: Record | None) -> 
     if current is None or not item.body or not claims.contradicts(current, item.body, window.clock.now()):
         return current
     item.verdict = Verdict(reason=Reason.INVALID, detail="its key was used before with another body")
-    item.record_key, item.body = record_key(item, plan), ""
+    item.has_key, item.body = False, ""
+    item.record_key = record_key(item, plan)
     return None
 
 
@@ -121,8 +160,12 @@ def _replayed(item: Item, plan: Plan, current: Record) -> Any:
 
 
 def _publish_again(item: Item, plan: Plan, window: Window) -> Life:
-    """An older copy found the record `moving`: whoever wrote that may have died before it published the newer one."""
-    refused = yield from move(item, plan, window, plan.queue.first_delay)
+    """An older copy found the record `moving`: whoever wrote that may have died before it published the newer one. It is
+    published with what is left of its delay."""
+    claim = item.claim
+    assert claim is not None, "the claim is this record"
+    due = claim.due or window.clock.now()
+    refused = yield from move(item, plan, window, max(due - window.clock.now(), ZERO))
     if refused is not None:
         return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=refused)
     return Outcome(disposition=Disposition.COMPLETE, reason=Reason.MOVED, attempt=item.attempt)

@@ -11,6 +11,17 @@ from typing import Any
 TRAIL = "peeklock"
 """The attribute (property, header) in which a message's trail travels."""
 
+MAX_EXTRA = 512
+"""Characters of what a newer release may add to a trail. More is not ours: any producer may write the attribute."""
+
+MOST_SENT = 2**53
+"""Below it are the milliseconds of a sending time: what JSON's readers in every language take exactly."""
+
+_NUMBERS = ("generation", "hop", "attempts", "sent")
+
+_OF_ONE_COPY = frozenset({"id", "form", *_NUMBERS})
+"""What a trail's text says, that is no newer release's: its own fields, and how a sender packed this copy."""
+
 
 def is_text(value: str) -> bool:
     """Whether it has an encoding. JSON lets half a surrogate pair through, which no store and no queue takes: as a key
@@ -20,6 +31,13 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def extra_of(parts: Mapping[str, Any]) -> str:
+    """What a newer release added to a trail, as JSON of one form."""
+    added = {name: value for name, value in parts.items() if name not in _OF_ONE_COPY}
+    text = json.dumps(added, separators=(",", ":"), sort_keys=True) if added else ""
+    return text if len(text) <= MAX_EXTRA else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +54,15 @@ class Trail:
     """Counted starts that the copy remembers by itself."""
     sent: int | None = None
     """Milliseconds since 1970 when the producer first sent it; None until a copy or a dead letter has to remember it."""
+    extra: str = ""
+    """Fields that a newer release wrote, as a JSON object: kept as they are, and carried on."""
 
     def copy(self, *, hop: int, attempts: int) -> Trail:
         return replace(self, hop=hop, attempts=attempts)
 
     def letter(self) -> Trail:
-        """A letter carries its next life already, so that redriving it by whatever tool starts that life."""
-        return Trail(id=self.id, generation=self.generation + 1)
+        """A dead letter carries its next life already, so that redriving it by whatever tool starts that life."""
+        return replace(self, generation=self.generation + 1, hop=0, attempts=0)
 
     @property
     def derived(self) -> str:
@@ -51,10 +71,12 @@ class Trail:
         return self.id if not (self.generation or self.hop) else f"{self.id}.{self.generation}.{self.hop}.{TRAIL}"
 
     def dump(self) -> str:
-        parts: dict[str, str | int] = {"id": self.id}
-        for name in ("generation", "hop", "attempts", "sent"):
+        parts: dict[str, Any] = {"id": self.id}
+        for name in _NUMBERS:
             if value := getattr(self, name):
                 parts[name] = value
+        if self.extra:
+            parts = {**json.loads(self.extra), **parts}
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
 
     @classmethod
@@ -62,15 +84,13 @@ class Trail:
         """The trail in an attribute's value; None when it holds none, since any producer may write one."""
         try:
             parts = json.loads(text)
-            trail = cls(
-                id=parts["id"], **{n: parts[n] for n in ("generation", "hop", "attempts", "sent") if n in parts}
-            )
+            trail = cls(id=parts["id"], extra=extra_of(parts), **{n: parts[n] for n in _NUMBERS if n in parts})
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
         if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
             return None
-        if trail.sent is not None and not (type(trail.sent) is int and 0 <= trail.sent < 2**53):
+        if trail.sent is not None and not (type(trail.sent) is int and 0 <= trail.sent < MOST_SENT):
             return None
         name = parts["id"]
         return trail if isinstance(name, str) and name and is_text(name) else None
@@ -118,11 +138,26 @@ class Message:
 
     @property
     def sent_at(self) -> datetime | None:
-        """When the producer sent it, aware, in UTC; None where the platform does not say."""
+        """When the producer first sent it, aware, in UTC, also of delayed copies and redriven dead letters; None where that
+        is not known."""
+        first = self.first_sent
         try:
-            return None if self.sent_ms is None else datetime.fromtimestamp(int(self.sent_ms) / 1000, UTC)
-        except (TypeError, ValueError, OverflowError, OSError):
+            return None if first is None else datetime.fromtimestamp(first / 1000, UTC)
+        except (ValueError, OverflowError, OSError):
             return None
+
+    @property
+    def first_sent(self) -> int | None:
+        """Milliseconds since 1970 when the producer first sent it. The platform knows that of the first copy only: of a
+        later one, or a redriven dead letter, it says when that was sent."""
+        trail = self.trail
+        if trail is not None and (trail.sent is not None or trail.hop or trail.generation):
+            return trail.sent
+        try:
+            first = None if self.sent_ms is None else int(self.sent_ms)
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return first if first is not None and 0 <= first < MOST_SENT else None
 
     @property
     def lineage(self) -> Trail:

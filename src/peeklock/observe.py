@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from peeklock.errors import DeadLetter
 from peeklock.message import Message
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 
@@ -85,8 +86,8 @@ class Observer(Protocol):
 
 
 class LogObserver:
-    """One log record a settlement, on the logger `peeklock`: INFO when it is finished, WARNING when it comes back,
-    ERROR with the traceback when it is dead-lettered."""
+    """One log record a settlement, on the logger `peeklock`: INFO when it is finished or was rescheduled, WARNING when it
+    comes back, ERROR when it is dead-lettered; with the traceback of what the handler raised, unless it was a decision."""
 
     def running(self, _: Message, /) -> None:
         return None
@@ -95,7 +96,11 @@ class LogObserver:
         """Whether all of it is beneath the log's level."""
         if log.isEnabledFor(logging.INFO):
             return False
-        return all(one.outcome is DONE or one.outcome.disposition is Disposition.COMPLETE for one in settled)
+        for one in settled:
+            outcome = one.outcome
+            if outcome is not DONE and outcome.disposition is not Disposition.COMPLETE:
+                return False
+        return True
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         quiet = not log.isEnabledFor(logging.INFO)
@@ -103,14 +108,21 @@ class LogObserver:
             outcome = one.outcome
             if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
-            error = outcome.error if outcome.reason in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) else None
-            record("peeklock.settled %s", fields(platform, one), level=_level(outcome), error=error)
+            record("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
 
 
-def _level(outcome: Outcome) -> int:
-    if outcome.disposition is Disposition.COMPLETE:
+def level_of(outcome: Outcome) -> int:
+    """Of the log record of a settlement."""
+    if outcome.disposition is Disposition.COMPLETE or outcome.reason is Reason.RESCHEDULED:
         return logging.INFO
     return logging.WARNING if outcome.disposition is Disposition.ABANDON else logging.ERROR
+
+
+def error_of(outcome: Outcome) -> BaseException | None:
+    """The exception whose traceback belongs into the log: what a handler decided on purpose has none."""
+    if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or isinstance(outcome.error, DeadLetter):
+        return None
+    return outcome.error
 
 
 def _shown(value: object) -> str:
@@ -133,6 +145,23 @@ def record(
     if log.isEnabledFor(level):
         text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
         log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=_traceable(error))
+
+
+MOST_REMEMBERED = 1024
+"""Facts that a process remembers to have logged, at most: then it forgets all of them, and may repeat itself."""
+
+_logged: set[tuple[str, ...]] = set()
+
+
+def record_once(event: str, told: Mapping[str, str], *, level: int = logging.WARNING) -> None:
+    """One log record of a fact that holds for many deliveries, once in a process."""
+    fact = (event, *told.values())
+    if fact in _logged:
+        return
+    if len(_logged) >= MOST_REMEMBERED:
+        _logged.clear()
+    _logged.add(fact)
+    record(event, told, level=level)
 
 
 def _traceable(error: BaseException | None) -> BaseException | None:

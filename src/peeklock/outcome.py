@@ -26,6 +26,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     MOVED = "moved"
     RETRY = "retry"
+    RESCHEDULED = "rescheduled"
     TIMEOUT = "timeout"
     BUSY = "busy"
     HALTED = "halted"
@@ -38,8 +39,10 @@ class Reason(StrEnum):
     EXPIRED = "expired"
 
 
-NOT_AN_ATTEMPT = frozenset({Reason.BUSY, Reason.HALTED, Reason.THROTTLED, Reason.OPEN, Reason.UNAVAILABLE})
-"""Reasons of deliveries that never ran a handler and are never counted."""
+NOT_AN_ATTEMPT = frozenset(
+    {Reason.RESCHEDULED, Reason.BUSY, Reason.HALTED, Reason.THROTTLED, Reason.OPEN, Reason.UNAVAILABLE}
+)
+"""Reasons of deliveries that are not counted: the handler asked for that (`rescheduled`), or never ran."""
 
 
 FAILED = frozenset({Reason.RETRY, Reason.TIMEOUT, Reason.INVALID, Reason.FATAL, Reason.EXHAUSTED, Reason.EXPIRED})

@@ -11,9 +11,9 @@ from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any
 
-from peeklock.claims import Record, Stamp, next_version
+from peeklock.claims import LONGEST_EVENT, Record, Stamp, next_version
 from peeklock.clock import Clock
-from peeklock.delays import Random
+from peeklock.delays import ABSURD, Random
 from peeklock.handler import Handler, OnError
 from peeklock.kept import Results
 from peeklock.message import Message
@@ -36,6 +36,9 @@ OBSERVING_SECONDS = 0.1
 
 RECORDING_SECONDS = 0.25
 """Of the reserve: for recording how the last handlers ended."""
+
+HANDOVER_SECONDS = 0.2
+"""Of the reserve: what it may take until a thread begins with a handler that was started in time."""
 
 GRACE_SECONDS = 0.5
 """How long a handler that was interrupted or cancelled may take to end, before its slot counts as taken for good."""
@@ -70,7 +73,7 @@ class Plan:
     platform: str
     queue: Queue
     handler: Handler
-    unwrap: Callable[[Message], Message] | None = None
+    unwrap: Callable[[Message], Message | None] | None = None
     decode: Callable[[Message], Any]
     key: Callable[[Any], str] | None
     check_body: bool
@@ -82,6 +85,8 @@ class Plan:
     letters: Sender
     copies: Sender | None
     delays: Delays
+    longest_delay: timedelta = ABSURD
+    """Longer than that the platform holds no message back, itself or as a copy."""
     parallel: int
     observer: Observer
     clock: Clock
@@ -101,11 +106,12 @@ class Window:
         self.keep = plan.queue.keep
         timeout = self.timeout = plan.queue.timeout.total_seconds()
         span = timeout * (messages + 1) + RESERVE_SECONDS if remaining is None else remaining.total_seconds()
+        span = min(span, LONGEST_EVENT.total_seconds())
         self.limit = plan.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
         self.last_start = self.limit - RESERVE_SECONDS - timeout
         """After this no handler can end in time, recording and settling included."""
-        self.latest = time.monotonic() + span - RESERVE_SECONDS
+        self.latest = time.monotonic() + span - RESERVE_SECONDS + HANDOVER_SECONDS
         """When the last handler has to end, in the time of this machine, which handlers are held to."""
 
     @cached_property
@@ -121,6 +127,10 @@ class Window:
         """Whether a handler started now may take its whole time-out."""
         return self.clock.monotonic() <= self.last_start
 
+    def may_begin(self) -> bool:
+        """Whether a handler that was started while there was room may still begin."""
+        return self.clock.monotonic() <= self.last_start + HANDOVER_SECONDS
+
     def io_left(self) -> float:
         """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""
         return self.limit - SETTLING_SECONDS - self.clock.monotonic()
@@ -131,7 +141,8 @@ class Window:
 
     def grace(self, now: float) -> float:
         """Until when a handler that was stopped at `now` may take to end, in the time of this machine."""
-        return min(now + GRACE_SECONDS, self.latest + RESERVE_SECONDS - SETTLING_SECONDS - RECORDING_SECONDS)
+        end = self.latest - HANDOVER_SECONDS + RESERVE_SECONDS
+        return min(now + GRACE_SECONDS, end - SETTLING_SECONDS - RECORDING_SECONDS)
 
     def stamp(self, after: Record | None, body: str = "") -> Stamp:
         """For a write that follows `after`; a claim says the hash of the body that it is for."""

@@ -14,6 +14,7 @@ from peeklock.fitting import FORM, prepare
 from peeklock.message import TRAIL, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 PUBLISH_SECONDS = 10.0
@@ -173,5 +174,5 @@ def from_url(url: str) -> PubSubSender:
     topic = (parts.netloc + parts.path).strip("/")
     words = topic.split("/")
     if words[::2] != ["projects", "topics"] or not all(words):
-        raise ConfigError(f"{url!r} is no Pub/Sub address, such as pubsub://projects/PROJECT/topics/TOPIC")
+        raise ConfigError(f"{shown(url)!r} is no Pub/Sub address, such as pubsub://projects/PROJECT/topics/TOPIC")
     return PubSubSender(topic)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 
 if TYPE_CHECKING:
     from peeklock.span import Span
@@ -55,6 +56,7 @@ class Queue:
     exact_delay: bool
     """Whether `first_delay` was asked for, and so must be honoured exactly."""
 
+    @strict()
     def __init__(
         self,
         name: str,
@@ -110,7 +112,7 @@ class Queue:
 
         Counted are the delays between the first attempt and the last, not the time that runs take. `platform`: `sqs`,
         `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` makes; a Pub/Sub subscription is taken
-        to have a retry policy of `first_delay` and `max_delay`, at most 600 s. `store`: whether one is configured; without
+        to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which Pub/Sub keeps as well as it can. `store`: whether one is configured; without
         it, Service Bus and Cloud Tasks delay by settings of their own. Raises ConfigError for another platform.
         """
         from peeklock.span import Backoff, span_of

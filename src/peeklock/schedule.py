@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from peeklock.claims import Verdict
 from peeklock.ending import done, fail
 from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
-from peeklock.life import live, refuse
+from peeklock.life import NOTHING_TO_DO, live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -16,6 +17,14 @@ from peeklock.plan import Plan, Window
 from peeklock.store import Change
 
 Steps = list[tuple[Item, Any]]
+
+BACKSTOP = 10
+"""Deliveries for each of `max_attempts`, after which a message is exhausted without a run where no store counts its starts:
+a delivery may end without one, and too many of them do so only where its process is killed."""
+
+NEVER_ENDS = f"delivered more than {BACKSTOP} times as often as max_attempts, and no attempt has come to an end"
+
+NOT_COMPLETED = "an earlier message of its group was not completed"
 
 NO_STEPS: Steps = []
 """Shared, and never added to: a list for each message would be the only thing that most of them make."""
@@ -35,7 +44,7 @@ class Schedule:
         self.unfinished = len(messages)
         self._messages = iter(messages)
         self._monotonic, self._last_start = window.clock.monotonic, window.last_start
-        self._most_attempts = plan.queue.max_attempts
+        self._backstop = plan.queue.max_attempts * BACKSTOP
         self._groups: dict[str, Group] = {}
         self.ready: deque[Item] = deque()
         self.changes: deque[tuple[Item, Change]] = deque()
@@ -58,16 +67,31 @@ class Schedule:
     def _begin_next(self) -> bool:
         """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
         for message in self._messages:
-            item = self._admit(message)
-            if item.verdict is not None or message.attempt > self._most_attempts:
-                item.life = refuse(item, self.plan, self.window)
-                self.advance(item, None)
-            elif message.group is None:
-                self.ready.append(item)
-            else:
-                self._follow(self._at_gate(item))
+            self._begin(self._admit(message))
             return True
         return False
+
+    def _begin(self, item: Item) -> None:
+        if item.is_empty:
+            self._follow(self._finish(item, NOTHING_TO_DO))
+        elif item.failure is not None:
+            self.advance(item, item.failure)
+        elif self._is_refused(item):
+            item.life = refuse(item, self.plan, self.window)
+            self.advance(item, None)
+        elif item.message.group is None:
+            self.ready.append(item)
+        else:
+            self._follow(self._at_gate(item))
+
+    def _is_refused(self, item: Item) -> bool:
+        if item.verdict is None and item.message.attempt > self._backstop:
+            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
+        return item.verdict is not None or self._is_spent(item.message)
+
+    def _is_spent(self, message: Message) -> bool:
+        """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
+        return message.trail is not None and message.trail.attempts >= self.plan.queue.max_attempts
 
     def _admit(self, message: Message) -> Item:
         item = Item(message)
@@ -123,7 +147,7 @@ class Schedule:
         elif not group.is_turn_of(item):
             item.waiting = True
         elif group.halted:
-            return [(item, Halted("an earlier message of its group was not completed"))]
+            return [(item, Halted(NOT_COMPLETED))]
         else:
             self.ready.append(item)
         return NO_STEPS
@@ -147,9 +171,18 @@ class Schedule:
         return steps
 
     def next_suspect(self) -> None:
-        """Let one suspect go on, now that nothing else runs."""
-        if self.suspects:
-            self.advance(self.suspects.popleft(), self.window.has_room())
+        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. There is
+        one, since those before it have ended."""
+        for item in self.suspects:
+            if item.group is None or item.group.is_turn_of(item):
+                self.suspects.remove(item)
+                return self.advance(item, self._objection(item))
+        return None
+
+    def _objection(self, item: Item) -> Halted | None:
+        if item.group is not None and item.group.halted:
+            return Halted(NOT_COMPLETED)
+        return None if self.window.has_room() else Halted("no time left to run it alone")
 
     def go_on(self, why: str) -> None:
         """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that

@@ -13,6 +13,8 @@ from typing import Any
 from peeklock.bounded import bounded
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError, SendError
+from peeklock.json_text import check_dumped
+from peeklock.keywords import strict
 from peeklock.message import TRAIL, Trail
 from peeklock.once import once
 from peeklock.parcel import Parcel, Sender
@@ -33,6 +35,7 @@ Route = Callable[[Queue], Sender]
 _route: ContextVar[Route | None] = ContextVar("peeklock_route", default=None)
 
 
+@strict()
 def send(
     queue: Queue,
     payload: Any,
@@ -129,16 +132,19 @@ def dump(payload: Any) -> tuple[bytes, str]:
 
 
 def _json(payload: Any) -> bytes:
-    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals."""
+    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals. Raises ValueError
+    for a number that is not finite."""
     dump_json = getattr(payload, "model_dump_json", None)
     if dump_json is not None:
-        text: str = dump_json()
-        return text.encode()
+        text = dump_json().encode()
+        as_strings = getattr(payload, "model_config", {}).get("ser_json_inf_nan") == "strings"
+        return text if as_strings else check_dumped(text, payload.model_dump)
     if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
         try:
             from pydantic import TypeAdapter
         except ImportError:
             payload = dataclasses.asdict(payload)
         else:
-            return TypeAdapter(type(payload)).dump_json(payload)
+            adapter = TypeAdapter(type(payload))
+            return check_dumped(adapter.dump_json(payload), lambda: adapter.dump_python(payload))
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

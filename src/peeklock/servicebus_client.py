@@ -49,8 +49,11 @@ def client(namespace: str) -> Any:
         return ServiceBusClient(host, identity, **patience)
     try:
         return ServiceBusClient.from_connection_string(text, **patience)
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of Service Bus: {exc}") from None
+    except ValueError:
+        raise ConfigError(
+            f"{CONNECTION} is not a connection string of Service Bus, such as"
+            " Endpoint=sb://NAMESPACE.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY"
+        ) from None
 
 
 class _Socket(ssl.SSLSocket):

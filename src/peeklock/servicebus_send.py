@@ -18,6 +18,7 @@ from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
 from peeklock.message import TRAIL
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 from peeklock.servicebus_client import HELD_SECONDS, Client, Link, client
 
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
@@ -277,5 +278,7 @@ def from_url(url: str, connect: Callable[[str], Any] = client) -> ServiceBusSend
     parts = urlsplit(url)
     entity = parts.path.strip("/")
     if not parts.netloc or not entity:
-        raise ConfigError(f"{url!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders")
+        raise ConfigError(
+            f"{shown(url)!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders"
+        )
     return ServiceBusSender(entity, functools.partial(connect, parts.netloc))

@@ -49,7 +49,14 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
     that cannot work here. At an event it raises EventError for one that is not from SQS, and ConfigError where the
     environment does not fit: both before any message is touched, so that all of them come back.
     """
-    binding = Binding(function, "sqs", delays=Delays.NATIVE, longest=LONGEST, options=options)
+    binding = Binding(
+        function,
+        "sqs",
+        delays=Delays.NATIVE,
+        longest=LONGEST,
+        longest_delay=timedelta(seconds=MAX_VISIBILITY),
+        options=options,
+    )
     queue_name = binding.queue.name
 
     def entry(event: Any, context: Any = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from peeklock.fitting import BASE64, FORM, prepare
 from peeklock.message import TRAIL
 from peeklock.once import once
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
@@ -255,6 +256,6 @@ def from_url(url: str) -> SQSSender:
     parts = urlsplit(url)
     if not parts.netloc or parts.path.count("/") < 2:  # noqa: PLR2004 - account and name
         raise ConfigError(
-            f"{url!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+            f"{shown(url)!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
         )
     return SQSSender(url)

@@ -89,6 +89,62 @@ def test_sources_that_cannot_be(tmp_path, source, fix):
         contents.own(tmp_path, [source], None)
 
 
+@pytest.mark.parametrize(
+    ("source", "link", "target"),
+    [
+        ("app", "app/key.pem", "../../outside/key.pem"),
+        ("app", "app/deep/key.pem", "../../../outside/key.pem"),
+        ("app", "app/key.pem", "../chain"),
+        ("app", "app/near.pem", "../../project-2/key.pem"),
+        ("app/deep", "app/__init__.py", "../../outside/key.pem"),
+        ("linked", "linked", "../outside"),
+        ("linked/deep", "linked", "../outside"),
+        ("linked.py", "linked.py", "../outside/key.pem"),
+    ],
+)
+def test_a_link_out_of_the_project_is_refused(tmp_path, source, link, target):
+    """To a file, to a folder, or in place of a package's own file, by one step or two; its name is in the error. (trials
+    2.7)"""
+    for folder in ("outside/deep", "project-2", "project/app/deep"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("outside/key.pem", "outside/deep/key.pem", "project-2/key.pem", "project/app/deep/main.py"):
+        (tmp_path / file).write_text("secret")
+    root = tmp_path / "project"
+    (root / "chain").symlink_to(tmp_path / "outside" / "key.pem")
+    (root / link).symlink_to(target)
+    with pytest.raises(ConfigError, match=rf"{link}[^ ]* is a link that leads to .*outside of"):
+        contents.own(root, [source], None)
+    with pytest.raises(ConfigError, match=rf"{link}[^ ]* is a link that leads to .*outside of"):
+        contents.own(root, [source], source)
+
+
+@pytest.mark.parametrize(
+    ("target", "fix"),
+    [
+        ("../.env", r"app/linked\.py is a link to \.env, which a bundle leaves out"),
+        ("../local.settings.json", r"app/linked\.py is a link to local\.settings\.json"),
+        ("../gone.py", r"app/linked\.py is a link to .*gone\.py, which is not there"),
+        ("linked.py", r"app/linked\.py"),
+    ],
+)
+def test_a_link_to_what_no_bundle_has_is_refused(tmp_path, target, fix):
+    """The secrets of a laptop by another name, or nothing at all. (trials 2.7)"""
+    (tmp_path / "app").mkdir()
+    for file in (".env", "local.settings.json"):
+        (tmp_path / file).write_text("secret")
+    (tmp_path / "app" / "linked.py").symlink_to(target)
+    with pytest.raises(ConfigError, match=fix):
+        contents.own(tmp_path, ["app"], None)
+
+
+def test_a_link_within_the_project_is_followed(tmp_path):
+    """It is the project's own file."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "shared.py").write_text("shared")
+    (tmp_path / "app" / "linked.py").symlink_to("../shared.py")
+    assert contents.own(tmp_path, ["app"], None)["app/linked.py"].data == b"shared"
+
+
 def test_two_files_in_one_place(tmp_path):
     """Refused with both owners, unless they are the same."""
     one, same, other = (Entry(part=part, data=data) for part, data in (("a", b"1"), ("b", b"1"), ("c", b"2")))

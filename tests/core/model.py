@@ -33,6 +33,10 @@ class Rules:
     timed_out: Callable[..., Record] = claims.timed_out
     give_back: Callable[..., Record] = claims.give_back
     finish: Callable[..., Record] = claims.finish
+    adopted: bool = True
+    """Whether a copy and a dead letter are in the life that the record says."""
+    announced: bool = True
+    """Whether the record says that a dead letter is bare before that is published."""
     letter_first: bool = True
     """Whether the letter is published before its message is completed."""
 
@@ -53,6 +57,8 @@ class Case:
     timeouts: int = 0
     waits: int = 0
     """Claims that are given back unused."""
+    bare: bool = False
+    """Whether dead letters are published without lineage, so that a redriven one has only its id."""
     apart: bool = True
     """Whether others act between what a claim was told and its next try: as it is, and three times the states."""
 
@@ -75,11 +81,18 @@ class World:
     letters: tuple[Trail, ...] = ()
     effects: int = 0
     starts: int = 0
+    """Of the life that the record is about: a dead record ends it."""
+    crashed: bool = False
+    """A start of this life did not come back, and none has ended since."""
     rerun: bool = False
     settled: frozenset[str] = field(default_factory=frozenset)
 
 
 DEATHS, DUPLICATES, LOST, REDRIVES, TIMEOUTS, WAITS = range(6)
+
+
+KEEPS_SUSPICION = {"is halted", "times out", "has its effect and times out"}
+"""Writes after which no start has ended."""
 
 
 class Broken(Exception):
@@ -111,6 +124,7 @@ class Explorer:
         trails = tuple(Trail(id=f"m{n}") for n in range(case.messages))
         start = canonical(World(trails, (Worker(),) * case.workers, budget))
         parents: dict[World, tuple[World, str] | None] = {start: None}
+        self.parents = parents
         todo = deque([start])
         while todo:
             world = todo.popleft()
@@ -134,9 +148,8 @@ class Explorer:
             self.fail("two runs of a key at once", world, parents)
         if world.effects > 1 + spent + slow:
             self.fail("an effect repeated without a crash", world, parents)
-        lives = case.max_attempts if case.messages == 1 else case.max_attempts * (2 + spent)
-        if world.starts > lives + spent:
-            self.fail("more runs than attempts and crashes", world, parents)
+        if world.starts > case.max_attempts:
+            self.fail("more starts than attempts", world, parents)
         held = sum(worker.step != "free" for worker in world.workers)
         most = case.messages + spent + case.duplicates + case.redrives + case.lost_answers
         if len(world.queue) + held > most + held:
@@ -178,7 +191,7 @@ class Explorer:
                 replace(
                     spend(world, REDRIVES),
                     letters=tuple(rest),
-                    queue=by_name((*world.queue, letter.letter())),
+                    queue=by_name((*world.queue, Trail(id=letter.id) if self.case.bare else letter.letter())),
                     starts=0,
                     rerun=True,
                 ),
@@ -238,8 +251,17 @@ class Explorer:
                 yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told(answer.record, after)))
                 continue
             step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
-            started = replace(after, starts=after.starts + (step == "run"))
+            started = self.start(world, after, known, decision) if step == "run" else after
             yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.trail, decision.record))
+
+    def start(self, world: World, after: World, known: Record | None, decision: Decision) -> World:
+        """A run is claimed. One that did not come back is suspected until a start of the life ends."""
+        assert decision.record is not None
+        lost = known is not None and known.state is State.RUNNING
+        crashed = lost or (world.crashed and known is not None)
+        if crashed and not decision.alone:
+            self.fail("a suspect runs beside others", world, self.parents)
+        return replace(after, starts=after.starts + 1, crashed=crashed)
 
     def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
         assert worker.trail is not None
@@ -269,7 +291,7 @@ class Explorer:
             yield from self.write(slow_effect, n, worker, late, "has its effect and times out", "giveback")
         if world.budget[WAITS]:
             unused = self.rules.give_back(worker.record, self.stamp())
-            halted = replace(spend(world, WAITS), starts=world.starts - 1)
+            halted = replace(spend(world, WAITS), starts=max(world.starts - 1, 0))
             yield from self.write(halted, n, worker, unused, "is halted", "giveback")
 
     def after_failure(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
@@ -283,7 +305,8 @@ class Explorer:
         """Follow the claim with another record, or find that somebody else has."""
         for answer, how, after in self.swap(world, n, worker.record, record):
             if answer.won:
-                yield f"w{n} {what}{how}", put(after, n, Worker(step, worker.trail, record))
+                ended = after if what in KEEPS_SUSPICION else replace(after, crashed=False)
+                yield f"w{n} {what}{how}", put(ended, n, Worker(step, worker.trail, record))
             else:
                 yield f"w{n} {what}, fenced out", self.back(after, n, worker)
 
@@ -299,7 +322,8 @@ class Explorer:
     def do_publish(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
         assert worker.trail is not None
-        copy = replace(worker.trail, hop=worker.record.hop, attempts=worker.record.attempts)
+        life = worker.record.generation if self.rules.adopted else worker.trail.generation
+        copy = replace(worker.trail, generation=life, hop=worker.record.hop, attempts=worker.record.attempts)
         published = replace(world, queue=by_name((*world.queue, copy)))
         yield f"w{n} publishes hop {copy.hop}", put(published, n, replace(worker, step="published"))
 
@@ -314,7 +338,13 @@ class Explorer:
         if not self.rules.letter_first:
             yield f"w{n} completes before its letter", put(world, n, replace(worker, step="unsent"))
             return
-        sent = replace(world, letters=(*world.letters, worker.trail))
+        assert worker.record is not None
+        if self.case.bare and not worker.record.bare and self.rules.announced:
+            bare = claims.announce_bare(worker.record, self.stamp())
+            yield from self.write(world, n, worker, bare, "announces a bare letter", "bury")
+            return
+        life = worker.record.generation if self.rules.adopted else worker.trail.generation
+        sent = replace(world, letters=(*world.letters, replace(worker.trail, generation=life)))
         yield f"w{n} publishes the letter", put(sent, n, replace(worker, step="buried"))
         yield f"w{n} cannot publish the letter", self.back(world, n, worker)
 
@@ -325,9 +355,10 @@ class Explorer:
 
     def do_buried(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
-        dead = self.rules.finish(worker.record, self.stamp(), State.DEAD)
-        for _, how, after in self.swap(world, n, worker.record, dead):
-            yield f"w{n} records dead{how}", put(after, n, replace(worker, step="leave"))
+        dead = self.rules.finish(worker.record, self.stamp(), State.DEAD, bare=self.case.bare)
+        for answer, how, after in self.swap(world, n, worker.record, dead):
+            over = replace(after, starts=0, crashed=False) if answer.won else after
+            yield f"w{n} records dead{how}", put(over, n, replace(worker, step="leave"))
 
     def do_leave(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.trail is not None
@@ -366,7 +397,7 @@ def canonical(world: World) -> World:
         if record is None:
             return None
         name = names.setdefault(record.version, len(names))
-        return replace(record, version=name, lease_until=ALIVE, expires_at=ALIVE)
+        return replace(record, version=name, lease_until=ALIVE, expires_at=ALIVE, due=record.due and NOW)
 
     def renamed(worker: Worker) -> Worker:
         if worker.step == "arrived" and worker.record is not None:  # it decides by the lease that it was told of

@@ -27,6 +27,7 @@ SMALL = [
     Case(batch=LINE, parallel=2, failures=3, deaths=1, refused=1),
     Case(batch=MIXED, parallel=2, failures=1, lost=1),
     Case(batch=CROSSED, parallel=2, failures=1, deaths=1),
+    Case(batch=LINE, deaths=2),
     Case(batch=APART, failures=2, deaths=1, delays=Delays.COPY),
 ]
 
@@ -110,7 +111,27 @@ class LosesFailures(Schedule):
         return super()._finish(item, outcome)
 
 
+class AllTogether(Schedule):
+    """What has to run alone is claimed with the others."""
+
+    def _resume(self, item, life, result):
+        steps = super()._resume(item, life, result)
+        if item in self.suspects:
+            self.suspects.remove(item)
+            return [*steps, (item, None)]
+        return steps
+
+
+class AnySuspect(Schedule):
+    """What has to run alone is claimed before its turn in its group."""
+
+    def next_suspect(self):
+        self.advance(self.suspects.pop(), None)
+
+
 FAULTS = {
+    "final starts together": (AllTogether, Case(batch=APART, parallel=2, failures=2, deaths=1), "and others had begun"),
+    "final starts before their turn": (AnySuspect, Case(batch=LINE, deaths=2), "and others had begun"),
     "a group without a gate": (NoGate, Case(batch=LINE, parallel=2), "before its turn"),
     "a group that goes on": (GoesOn, Case(batch=LINE, failures=1), "before its turn"),
     "twins at once": (TwinsAtOnce, Case(batch=TWINS, parallel=2), "two changes of a key"),

@@ -25,6 +25,9 @@ SMALL = [
     Case(deaths=0, timeouts=1, waits=1, copies=True),
     Case(messages=2, redrives=0, deaths=1),
     Case(messages=2, redrives=0, deaths=0, copies=True),
+    Case(bare=True, deaths=1),
+    Case(bare=True, deaths=0, copies=True, duplicates=1),
+    Case(deaths=2, max_attempts=1),
 ]
 
 LARGE = [
@@ -36,6 +39,8 @@ LARGE = [
     Case(deaths=1, duplicates=2, copies=True, apart=False),
     Case(deaths=2, duplicates=1, workers=3, redrives=0, copies=True, apart=False),
     Case(deaths=2, timeouts=2, waits=1, copies=True, apart=False),
+    Case(deaths=2, waits=1, max_attempts=3, apart=False),
+    Case(bare=True, deaths=2, copies=True, redrives=2, apart=False),
     Case(messages=2, redrives=0, deaths=2),
     Case(messages=2, redrives=0, deaths=1, copies=True, apart=False),
 ]
@@ -78,12 +83,25 @@ def ignore_generations(record, trail, stamp, most, verdict=None):
     return claims.arrive(record, replace(trail, generation=0), stamp, most, verdict)
 
 
-def never_count_suspects(record, trail, stamp, most, verdict=None):
-    """What may kill its process runs for ever."""
-    decision = claims.arrive(record, trail, stamp, most, verdict)
-    if decision.suspect and decision.record is not None:
-        return replace(decision, record=replace(decision.record, attempts=0, counted=False))
-    return decision
+def never_count_lost_starts(record, trail, stamp, most, verdict=None):
+    """What kills its process runs for ever."""
+    return claims.arrive(record and replace(record, counted=True), trail, stamp, most, verdict)
+
+
+def count_lost_starts_late(record, trail, stamp, most, verdict=None):
+    """A start that did not come back is taken for the one that follows it: one run too many."""
+    lost = record is not None and record.state is State.RUNNING
+    return claims.arrive(record, trail, stamp, most + lost, verdict)
+
+
+def forget_suspects(record: Record, stamp):
+    """A suspect that is halted runs beside others the next time."""
+    return replace(claims.give_back(record, stamp), suspect=False)
+
+
+def forget_bare_letters(record, stamp, state, *, bare=False):
+    """A dead letter that carries no lineage is taken for one that does."""
+    return claims.finish(record, stamp, state)
 
 
 def run_what_is_done(record, trail, stamp, most, verdict=None):
@@ -102,7 +120,20 @@ FAULTS = {
     "condemned taken for dead": (Rules(arrive=take_condemned_for_dead), Case(), "lost"),
     "leases ignored": (Rules(arrive=ignore_leases), Case(duplicates=1), "two runs"),
     "generations ignored": (Rules(arrive=ignore_generations), Case(), "did not run"),
-    "suspects not counted": (Rules(arrive=never_count_suspects), Case(deaths=3, redrives=0), "more runs"),
+    "lost starts not counted": (Rules(arrive=never_count_lost_starts), Case(deaths=3, redrives=0), "more starts"),
+    "lost starts counted late": (Rules(arrive=count_lost_starts_late), Case(deaths=2, redrives=0), "more starts"),
+    "suspects forgotten": (
+        Rules(give_back=forget_suspects),
+        Case(waits=1, max_attempts=3, redrives=0),
+        "a suspect runs",
+    ),
+    "bare letters not recorded": (Rules(finish=forget_bare_letters), Case(bare=True), "did not run"),
+    "bare letters recorded late": (Rules(announced=False), Case(bare=True, deaths=0, copies=True), "did not run"),
+    "a life of a bare letter not carried on": (
+        Rules(adopted=False),
+        Case(bare=True, copies=True, redrives=2),
+        "lost|did not run",
+    ),
     "success forgotten": (Rules(arrive=run_what_is_done), Case(duplicates=1), "after a recorded success"),
     "claims not given back": (Rules(give_back=count_what_never_ran), Case(waits=1), "lost"),
     "completed before its letter": (Rules(letter_first=False), Case(), "lost"),
@@ -149,7 +180,7 @@ def test_the_laws_hold_in_larger_worlds_on_a_real_store(name, case, tmp_path):
 STORE_FAULTS = {
     "expected ignored": (faulty.ignore_expected, "a run after a recorded success"),
     "claims overwrite": (faulty.overwrite_on_claim, "a run after a recorded success"),
-    "late writes taken": (faulty.forget_fences, "more runs than attempts"),
+    "late writes taken": (faulty.forget_fences, "more starts than attempts"),
     "nothing written": (faulty.write_nothing, "quiet, but not settled"),
 }
 

@@ -10,8 +10,9 @@ import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import Queue
+from peeklock.infra.aws.queues import receives
 from peeklock.infra.options import Capacity, Stage, spelled
-from peeklock.infra.outages import warning
+from peeklock.infra.outages import limit_warning, warning
 from tests.infra.running import STACKS, bundled, program, run
 
 CLOUDS = {"aws": ("sqs", "a.b"), "azure": ("servicebus", "a.b"), "gcp": ("cloudtasks", "main.a")}
@@ -90,6 +91,31 @@ def test_ten_minutes_are_enough():
     assert warning(queue, "sqs", queue.span("sqs")) is None
     shorter = Queue("orders", max_attempts=2, first_delay=1195)
     assert warning(shorter, "sqs", shorter.span("sqs")) is not None
+
+
+@pytest.mark.parametrize("limit", [None, -1, 26, 1000])
+def test_a_platforms_own_limit_that_leaves_room_is_no_trouble(limit):
+    assert limit_warning(Queue("orders"), "maxReceiveCount", limit, "1000") is None
+
+
+@pytest.mark.parametrize("limit", [1, 5, 25])
+def test_a_platforms_own_limit_that_gives_up_before_the_attempts_is_warned_of(limit):
+    """It is a queue that was brought along, and is not modified. (trials 1.16)"""
+    text = limit_warning(Queue("orders"), "maxReceiveCount", limit, "1000")
+    assert text is not None
+    assert text.startswith(
+        f"queue 'orders': its maxReceiveCount is {limit}, and peeklock counts max_attempts=13 itself"
+    )
+    assert text.endswith("set it to 1000")
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"),
+    [(None, None), ("", None), ('{"maxReceiveCount": 5}', 5), ('{"maxReceiveCount": "5"}', 5)],
+)
+def test_the_receives_of_a_redrive_policy(policy, number):
+    """Which the console writes as text."""
+    assert receives(policy) == number
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def library() -> Entries:
 
 
 def own(folder: Path, sources: Iterable[str], root: str | None) -> Entries:
-    """The project's code. Raises ConfigError for what is not there, or is a link to a folder."""
+    """The project's code. Raises ConfigError for what is not there, and for a link that is not followed."""
     found: dict[str, Entry] = {}
     for source in sources:
         for path in (*_parents(folder, source), *_files(folder, source)):
@@ -61,7 +62,7 @@ def own(folder: Path, sources: Iterable[str], root: str | None) -> Entries:
 def _parents(folder: Path, source: str) -> list[Path]:
     """`__init__.py` of the packages around a source, without which it is no part of them."""
     above = [folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
-    return [path for path in above if path.is_file()]
+    return [_inside(path, folder) for path in above if path.is_file()]
 
 
 def _files(folder: Path, source: str) -> list[Path]:
@@ -69,16 +70,29 @@ def _files(folder: Path, source: str) -> list[Path]:
     if ".." in PurePosixPath(source).parts or PurePosixPath(source).is_absolute():
         raise ConfigError(f"{source!r} is not below {folder}: a bundle takes what lies in the project's folder")
     if start.is_file():
-        return [start]
+        return [_inside(start, folder)]
     if not start.is_dir():
         raise ConfigError(f"there is no {source!r} in {folder}; correct [tool.peeklock.bundle] in pyproject.toml")
-    below = [path for path in sorted(start.rglob("*")) if not _left_out(path.relative_to(start))]
+    below = [path for path in sorted(_inside(start, folder).rglob("*")) if not _left_out(path.relative_to(start))]
     for path in below:
         if path.is_symlink() and path.is_dir():
             raise ConfigError(
                 f"{path} is a link to a folder, which a bundle does not follow; put the folder itself there"
             )
-    return [path for path in below if path.is_file()]
+    return [_inside(path, folder) for path in below if path.is_file() or path.is_symlink()]
+
+
+def _inside(path: Path, folder: Path) -> Path:
+    """The path itself. Raises ConfigError where it leads out of the project's folder, or to what is left out of bundles:
+    by a link a bundle would publish what nobody named, such as a key."""
+    target = Path(os.path.realpath(path))  # which takes a loop for the file itself
+    if not target.is_relative_to(os.path.realpath(folder)):
+        raise ConfigError(f"{path} is a link that leads to {target}, outside of {folder}; put the file itself there")
+    if not target.exists():
+        raise ConfigError(f"{path} is a link to {target}, which is not there; remove it, or mend it")
+    if target.name != path.name and _OWN.fullmatch(target.name):
+        raise ConfigError(f"{path} is a link to {target.name}, which a bundle leaves out; remove it")
+    return path
 
 
 def _left_out(path: Path) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from peeklock import private
 from peeklock.dev.hearing import Ear
 from peeklock.dev.world import FOLDER, Screen
 from peeklock.errors import ConfigError
@@ -31,7 +32,7 @@ class State:
 
     def tell(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
         """`peeklock send` reads it: each platform's variables."""
-        (self.folder / TOLD).write_text(json.dumps({"pid": os.getpid(), "platforms": platforms}, indent=2))
+        private.write_text(self.folder / TOLD, json.dumps({"pid": os.getpid(), "platforms": platforms}, indent=2))
 
 
 @contextmanager
@@ -58,7 +59,7 @@ def _fresh(folder: Path) -> Path:
     if other is not None:
         raise ConfigError(f"`peeklock dev` runs here already, as process {other}: stop it first")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    private.make_folder(folder)
     (folder / ".gitignore").write_text("*\n")
     return folder
 

@@ -1,4 +1,5 @@
-"""A warning where the attempts of a queue are over within minutes, so that a short outage dead-letters its messages."""
+"""Warnings where a message may be given up too early: by attempts that are over within minutes, or by the platform's own limit
+on the deliveries of a queue that was brought along."""
 
 from __future__ import annotations
 
@@ -17,6 +18,9 @@ SHORT = timedelta(minutes=10)
 ENOUGH = timedelta(minutes=30)
 """How long the default attempts last, and those of a fix."""
 
+ROOM = 2
+"""Deliveries for each attempt that a platform's own limit has to allow, as the settings of `peeklock.infra` do."""
+
 MOST_ATTEMPTS = 200
 """A fix that needs more attempts than that is no fix: longer delays are."""
 
@@ -34,6 +38,25 @@ def warning(queue: Queue, platform: str, span: Span) -> str | None:
     return (
         f"queue {queue.name!r}: the last attempt of a message follows the first after {spelled(span.median)} in the median and"
         f" {spelled(span.longest)} at most, so an outage of {spelled(SHORT)} dead-letters most messages; {_fix(queue, platform)}"
+    )
+
+
+def warn_of_limit(queue: Queue, name: str, limit: float | None, most: str, resource: pulumi.Resource) -> None:
+    """Show `limit_warning`, where there is one, with the queue's own resource."""
+    if text := limit_warning(queue, name, limit, most):
+        pulumi.log.warn(text, resource)
+
+
+def limit_warning(queue: Queue, name: str, limit: float | None, most: str) -> str | None:
+    """What is wrong with a platform's own limit on deliveries, and what to set it to; None for one that leaves room.
+
+    `name`: as the platform calls the limit. `limit`: None or below zero where there is none. `most`: the best value.
+    """
+    if limit is None or limit < 0 or limit >= ROOM * queue.max_attempts:
+        return None
+    return (
+        f"queue {queue.name!r}: its {name} is {limit:g}, and peeklock counts max_attempts={queue.max_attempts} itself; polls and"
+        f" deliveries without a run use up the platform's limit as well, and it gives a message up without a reason; set it to {most}"
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from peeklock.message import Message
-from peeklock.observe import Settled, fields, latency_ms
-from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Disposition
+from peeklock.observe import Settled, error_of, fields, latency_ms, level_of
+from peeklock.outcome import FAILED, NOT_AN_ATTEMPT
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -44,11 +45,9 @@ class PowertoolsObserver:
             self._measure(self.metrics, platform, settled)
 
     def _log(self, logger: Logger, platform: str, one: Settled) -> None:
-        disposition = one.outcome.disposition
-        told = logger.info if disposition is Disposition.COMPLETE else logger.warning
-        if disposition is Disposition.DEAD_LETTER:
-            told = logger.error
-        told("peeklock.settled", extra=dict(fields(platform, one)), exc_info=one.outcome.error)
+        tell = {logging.INFO: logger.info, logging.WARNING: logger.warning, logging.ERROR: logger.error}
+        outcome = one.outcome
+        tell[level_of(outcome)]("peeklock.settled", extra=dict(fields(platform, one)), exc_info=error_of(outcome))
 
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
         from aws_lambda_powertools.metrics import MetricUnit

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from peeklock import private
 from peeklock.errors import ConfigError, SendError
 from peeklock.fitting import unfolded
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 
 
 class FileSender:
@@ -26,7 +28,7 @@ class FileSender:
         now = datetime.now(UTC)
         lines = "".join(f"{json.dumps(dump(parcel, now), ensure_ascii=False)}\n" for parcel in parcels)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private.make_folder(self.path.parent)
             _append(self.path, lines.encode("utf-8", "surrogatepass"))
         except OSError as exc:
             raise SendError(f"{self.path}: {exc}") from exc
@@ -34,7 +36,7 @@ class FileSender:
 
 
 def _append(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, private.FILE)
     try:
         if _ends_cut(handle):  # by a full disk: the next line must not join it
             data = b"\n" + data
@@ -112,5 +114,7 @@ def from_url(url: str) -> FileSender:
     """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
-        raise ConfigError(f"{url!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here")
+        raise ConfigError(
+            f"{shown(url)!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here"
+        )
     return FileSender(path)

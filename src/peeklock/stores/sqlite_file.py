@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from contextlib import suppress
+
+from peeklock import private
 
 BUSY_SECONDS = 3.0
 """How long a process waits for another's transaction, which takes milliseconds: the desk asks again, and knows how long
@@ -17,7 +20,12 @@ CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at);
 
 
 def open_file(path: str) -> sqlite3.Connection:
-    """A connection to a file that has its table, made where it was not there. Raises sqlite3.Error."""
+    """A connection to a file that has its table, made where it was not there. Raises sqlite3.Error.
+
+    SQLite gives the files beside it (`-wal`, `-shm`) the mode of this one: https://www.sqlite.org/tempfiles.html
+    """
+    with suppress(OSError):  # SQLite says better what is wrong with the path
+        private.make_file(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         _write_ahead(connection)

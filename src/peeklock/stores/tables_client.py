@@ -40,8 +40,11 @@ def client(account: str, table: str) -> Any:
         return TableClient(f"https://{account}.table.core.windows.net", table, credential=identity, **settings())
     try:
         return TableClient.from_connection_string(text, table, **settings())
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of a storage account: {exc}") from None
+    except ValueError:
+        raise ConfigError(
+            f"{CONNECTION} is not a connection string of a storage account, such as"
+            " DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;EndpointSuffix=core.windows.net"
+        ) from None
 
 
 def settings() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from handlers.orders.queue import ORDERS
 from peeklock.dev.deployed.azure import AzureDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
@@ -32,11 +33,10 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="bundles are for Linux, as the cloud's functions are"),
 ]
 
-LATER = 60
-"""Seconds that the queues' clock is moved: longer than any delay of five attempts."""
+LATER = ORDERS.max_delay.total_seconds() + 1
+"""Seconds that the queues' clock is moved: longer than any delay between two attempts."""
 
-ATTEMPTS = 5
-"""Of an order, as handlers/orders/queue.py has it."""
+ATTEMPTS = ORDERS.max_attempts
 
 PACKAGES = ".python_packages/lib/site-packages"
 IMPORTED = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import pulumi
 from pulumi_aws import sqs
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.aws import identity
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
@@ -54,6 +56,11 @@ def pair(
         _policies_of_queue(name, main, letters, settings, parent)
     else:
         main.visibility_timeout_seconds.apply(lambda seconds: check_visibility(queue, settings, seconds))
+        main.redrive_policy.apply(
+            lambda policy: outages.warn_of_limit(
+                queue, "maxReceiveCount", receives(policy), str(settings.receives), parent
+            )
+        )
     if letters_url is None:
         _policies_of_letters(name, main, letters, parent)
     return Pair(queue=main, letters=letters)
@@ -67,6 +74,11 @@ def check_visibility(queue: Queue, settings: Settings, seconds: float | None) ->
             f"queue {queue.name!r}: its visibility timeout is {seconds:g} s, and the function takes up to {settings.timeout} s;"
             f" set it to {settings.visibility}, or lower batch"
         )
+
+
+def receives(policy: str | None) -> int | None:
+    """The maxReceiveCount of a redrive policy; None where there is none."""
+    return int(json.loads(policy)["maxReceiveCount"]) if policy else None
 
 
 def _read(name: str, url: str | None, parent: pulumi.Resource) -> Any:

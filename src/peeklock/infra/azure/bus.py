@@ -9,6 +9,7 @@ import pulumi
 from pulumi_azure_native import servicebus
 
 from peeklock.errors import ConfigError
+from peeklock.infra import outages
 from peeklock.infra.azure import naming
 from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings, iso
@@ -25,7 +26,7 @@ class Entity:
 
     id: Any
     name: Any
-    resource: pulumi.Resource
+    resource: Any
 
 
 def letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resource) -> Entity:
@@ -59,7 +60,11 @@ def queue(
                 f"queue_id={own!r} is not queue {declared.name!r}; name the Queue as the queue at Azure is named"
             )
         _check_namespace(shared, own)
-        return _read(f"{shared.app}-{declared.name}", own, parent)
+        read = _read(f"{shared.app}-{declared.name}", own, parent)
+        read.resource.max_delivery_count.apply(
+            lambda limit: outages.warn_of_limit(declared, "maxDeliveryCount", limit, str(settings.deliveries), parent)
+        )
+        return read
     return _entity(
         servicebus.Queue(
             f"{shared.app}-{declared.name}",

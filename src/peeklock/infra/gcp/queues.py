@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 from pulumi_gcp import cloudtasks, pubsub
 
+from peeklock.infra import outages
 from peeklock.infra.gcp.naming import Place, parts
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
@@ -43,7 +44,17 @@ def queue(
     """`service`: its name and its function's. `caller`: the account that the function is called as."""
     name, opts = f"{shared.place.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
     if own is not None:
-        return cloudtasks.Queue.get(name, own, opts=opts)
+        read = cloudtasks.Queue.get(name, own, opts=opts)
+        read.retry_config.apply(
+            lambda retry: outages.warn_of_limit(
+                queue,
+                "maxAttempts",
+                retry and retry.max_attempts,
+                "-1, unlimited, since Cloud Tasks deletes it",
+                parent,
+            )
+        )
+        return read
     return cloudtasks.Queue(
         name,
         name=service,

@@ -26,8 +26,14 @@ LONG_POLL = 20
 
 
 def described(settings: Settings) -> list[Setting]:
-    """Each setting that a queue or a capacity decides, in the order of the page: queue, letters, function, mapping."""
-    return [*_of_queue(settings), *_of_letters(settings), *_of_function(settings), *_of_mapping(settings)]
+    """Each setting that a queue or a capacity decides, in the order of the page: queue, outages, letters, function, mapping."""
+    return [
+        *_of_queue(settings),
+        *_of_outages(settings),
+        *_of_letters(settings),
+        *_of_function(settings),
+        *_of_mapping(settings),
+    ]
 
 
 def _of_queue(settings: Settings) -> list[Setting]:
@@ -54,14 +60,6 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "shorter than that of the letters, which keep the time of sending",
             QUEUES,
         ),
-        row_of_span(settings.span),
-        _row(
-            "failing messages/s that fill 120,000 in flight",
-            "" if settings.filling_rate is None else round(settings.filling_rate),
-            "120000 / median of the attempts' span, while that many fail each second for longer than the span",
-            "a message that waits for its next attempt is in flight; beyond 120,000 SQS gives out no more, new ones neither",
-            MESSAGES,
-        ),
         _row("ReceiveMessageWaitTimeSeconds", LONG_POLL, "20", "long polls cost least", POLLING),
         _row("FifoQueue", settings.fifo, "fifo", "order within a group; cannot be changed later", FIFO),
         _row(
@@ -70,6 +68,19 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "fifo: perMessageGroupId, with DeduplicationScope messageGroup",
             "high throughput: groups do not slow each other",
             FIFO,
+        ),
+    ]
+
+
+def _of_outages(settings: Settings) -> list[Setting]:
+    return [
+        row_of_span(settings.span),
+        _row(
+            "failing messages/s that fill 120,000 in flight",
+            "" if settings.filling_rate is None else round(settings.filling_rate),
+            "120000 / median of the attempts' span, while that many fail each second for longer than the span",
+            "a message that waits for its next attempt is in flight; beyond 120,000 SQS gives out no more, new ones neither",
+            MESSAGES,
         ),
     ]
 

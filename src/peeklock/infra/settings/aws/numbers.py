@@ -47,7 +47,7 @@ ones, a store that is down."""
 
 MOST_IN_FLIGHT = 120_000
 """Messages received and not yet deleted or visible again, of a standard or a FIFO queue; beyond it SQS gives out no more.
-See MESSAGES."""
+See MESSAGES, and for FIFO https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-fifo.html"""
 
 DAY = 86_400
 RETENTION = 7 * DAY
