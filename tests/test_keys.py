@@ -336,6 +336,16 @@ def test_what_a_record_keeps(world, keys, told):
     assert 'result                  "short"\n' in keys("show", "orders/order-8")[1]
 
 
+def test_the_hash_of_another_release(world, keys):
+    """Is compared with none, and so it is said. (trials 1.8)"""
+    older = record(state=State.DONE, message="m", body="0123456789abcdef", expires_at=datetime.now(UTC) + timedelta(1))
+    assert world.store.swap([change(KEY, None, older)])[0].won
+    out = keys("show", KEY)[1]
+    assert "hash 0123456789abcdef of another release, which refuses none" in out
+    assert "any with another body" not in out
+    assert deliver(checking("r"), {**ORDER, "cents": 1}, store=world.store).reason == "duplicate"
+
+
 def test_any_script_and_no_control(world, keys, told):
     """What a producer put into a key or an id cannot move the cursor."""
     for key in ("注文-7", "é#/ü", "\x1b[2J"):

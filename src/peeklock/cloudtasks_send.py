@@ -22,6 +22,7 @@ from peeklock.message import TRAIL
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"
@@ -54,10 +55,14 @@ MAX_DELAY = timedelta(days=30)
 DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
 # dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
+CREATE_SECONDS = 10.0
+"""How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
+many an event, and what is not confirmed comes back with its message."""
+
 CONTENT_TYPE = "content-type"
 
-FIELDS = 400
-"""Bytes of what a stored task has beside body, headers and addresses: its name's hash, times, tags and lengths."""
+FIELDS = 150
+"""Bytes of what a task has beside body, headers and addresses: its name's hash, times, tags and lengths."""
 
 FIELDS_OF_HEADER = 12
 """Bytes of a header's tags and lengths; more than the colon, blank and line end that a server counts."""
@@ -107,9 +112,8 @@ class CloudTasksSender:
         return fits and plain and self.weigh(parcel) <= self.limit
 
     def weigh(self, parcel: Parcel, /) -> int:
-        addresses = (
-            3 * len(self.queue) + 2 * len(self.target) + len(self.audience or "") + len(self.service_account or "")
-        )
+        token = len(self.service_account) + len(self.audience or self.target) if self.service_account else 0
+        addresses = len(self.queue) + len(self.target) + token
         return len(parcel.body) + _size(headers_of(parcel)) + addresses + FIELDS
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
@@ -125,7 +129,7 @@ class CloudTasksSender:
         from google.api_core.exceptions import AlreadyExists
 
         try:
-            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=20)
+            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
         except AlreadyExists:
             self._deduplicated(parcel)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
@@ -155,7 +159,9 @@ class CloudTasksSender:
         if self.service_account:
             token = {"service_account_email": self.service_account, "audience": self.audience or self.target}
             request["oidc_token"] = token
-        task: dict[str, Any] = {"name": f"{self.queue}/tasks/{task_id(parcel.id)}", "http_request": request}
+        task: dict[str, Any] = {"http_request": request}
+        if not parcel.bare:  # there every byte counts, and the service's own name is short
+            task["name"] = f"{self.queue}/tasks/{task_id(parcel.id)}"
         if self.deadline is not None:
             task["dispatch_deadline"] = self.deadline
         if parcel.delay:
@@ -225,7 +231,7 @@ def from_url(url: str) -> CloudTasksSender:
     asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     words = queue.split("/")
     if words[::2] != ["projects", "locations", "queues"] or "target" not in asked or not all(words):
-        raise ConfigError(f"{url!r} is no Cloud Tasks address, such as {_ADDRESS}")
+        raise ConfigError(f"{shown(url)!r} is no Cloud Tasks address, such as {_ADDRESS}")
     return CloudTasksSender(
         queue=queue,
         target=asked["target"],
@@ -240,5 +246,5 @@ def _deadline(url: str, given: str | None) -> timedelta | None:
         return None
     least, most = (int(one.total_seconds()) for one in DEADLINES)
     if not given.isdecimal() or not least <= int(given) <= most:
-        raise ConfigError(f"{url!r}: deadline={given} is not the seconds that Cloud Tasks waits, {least} to {most}")
+        raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
     return timedelta(seconds=int(given))
