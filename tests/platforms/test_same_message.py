@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import random
 import subprocess
 import sys
 import uuid
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from peeklock import ConfigError, DeadLetter, Queue, Retry, consumer, pubsub, push, send, servicebus, sqs
 from peeklock import cloudtasks as cloud_tasks
 from peeklock.cloudtasks_send import CloudTasksSender, headers_of
-from peeklock.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, unfold, unfolded
+from peeklock.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, prepare, unfold, unfolded
 from peeklock.headers import CREDENTIALS
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel, copy_of, cut, legible, letter_of
@@ -501,7 +502,22 @@ class TestForms:
         assert last is not None
         assert (last.bare, last.body, last.attributes) == (True, message.body, message.attributes)
         assert fit(copy(message), narrow) is None  # type: ignore[arg-type] # as above
-        assert fit(dataclasses.replace(long, origin=None), narrow) is not None  # type: ignore[arg-type] # as above
+        for fitted in (last, folded(long), dataclasses.replace(long, origin=None)):
+            assert fit(fitted, narrow) == fitted  # type: ignore[arg-type] # as above
+        assert fit(folded(copy(message)), narrow) is None  # type: ignore[arg-type] # as above
+
+    def test_a_sender_leaves_no_lineage_out_by_itself(self):
+        """Whoever does has to record it, or the redriven dead letter would not run."""
+        sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/1/orders")
+        sender.limit = 100
+        long = letter(dataclasses.replace(self.MESSAGE, body=random.Random(1).randbytes(200)))
+        assert fit(long, sender) == dataclasses.replace(
+            long, attributes=self.MESSAGE.attributes, unexplained=True, bare=True
+        )
+        assert prepare(long, sender) == long
+        bare = fit(long, sender)
+        assert bare is not None
+        assert prepare(bare, sender) == bare
 
     def test_a_bomb_is_refused(self):
         """And so is all that we did not write: the body stays as it is (trials 1.1)."""
