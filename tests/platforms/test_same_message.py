@@ -31,7 +31,8 @@ from peeklock.pubsub_send import PubSubSender
 from peeklock.senders.file import FileSender, read
 from peeklock.sending import routed
 from peeklock.servicebus_events import load
-from peeklock.servicebus_send import ServiceBusSender, message_of
+from peeklock.servicebus_message import message_of
+from peeklock.servicebus_send import ServiceBusSender
 from peeklock.servicebus_settle import MAX_DESCRIPTION, Natively
 from peeklock.sqs_send import SQSSender, pack
 from peeklock.sqs_send import client as sqs_client
