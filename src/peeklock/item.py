@@ -135,10 +135,7 @@ def prepare(item: Item, plan: Plan) -> None:
     message = item.message
     try:
         if plan.unwrap is not None:
-            message = plan.unwrap(message)
-            if not isinstance(message, Message):
-                raise InvalidMessage(f"unwrap= returned a {type(message).__name__} and no Message")
-            item.message = message
+            item.message = message = _opened(plan.unwrap(message))
         item.payload = plan.decode(message)
         if plan.check_body:
             item.body = hash_of(message.body)
@@ -151,6 +148,13 @@ def prepare(item: Item, plan: Plan) -> None:
         _unreadable(item, exc)
     if plan.queue.max_age is not None and not item.is_empty:
         _check_age(item, plan, plan.queue.max_age)
+
+
+def _opened(message: object) -> Message:
+    """Raises InvalidMessage for what a user's envelope returned instead of a message."""
+    if isinstance(message, Message):
+        return message
+    raise InvalidMessage(f"unwrap= returned a {type(message).__name__} and no Message")
 
 
 def _unreadable(item: Item, exc: BaseException) -> None:
