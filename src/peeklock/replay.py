@@ -244,7 +244,7 @@ def _unwrap(wishes: Wishes, sample: Sample) -> Unwrap | None:
     if attempt is None:
         return opened
 
-    def pretend(message: Message) -> Message | None:
+    def pretend(message: Message) -> Message:
         trail = replace(message.lineage, attempts=attempt - 1)
         aged = replace(message, trail=trail, attempt=attempt)
         return opened(aged) if opened else aged
