@@ -55,6 +55,10 @@ MAX_DELAY = timedelta(days=30)
 DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
 # dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
+CREATE_SECONDS = 10.0
+"""How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
+many an event, and what is not confirmed comes back with its message."""
+
 CONTENT_TYPE = "content-type"
 
 FIELDS = 150
@@ -125,7 +129,7 @@ class CloudTasksSender:
         from google.api_core.exceptions import AlreadyExists
 
         try:
-            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=20)
+            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
         except AlreadyExists:
             self._deduplicated(parcel)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there

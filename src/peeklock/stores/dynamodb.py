@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from peeklock.errors import ConfigError
 from peeklock.redaction import shown
 from peeklock.store import Answer, Change
-from peeklock.stores.dynamodb_client import client
+from peeklock.stores.dynamodb_client import check, client
 from peeklock.stores.dynamodb_table import Table
 from peeklock.stores.together import together
 
@@ -41,7 +41,7 @@ def from_url(url: str) -> DynamoStore:
         raise ConfigError(f"{shown(url)!r} names no DynamoDB table, such as dynamodb://orders-leases")
     if parts.query not in ("", "writes=transact"):
         raise ConfigError(f"{shown(url)!r}: known after the ? is writes=transact only, which writes by transactions")
-    client()
+    check()
     return DynamoStore(parts.netloc, transact=bool(parts.query))
 
 
