@@ -170,7 +170,7 @@ def test_its_process_died(world, keys, told):
     assert "0 counted before this one" in out
     assert "(3 h ago)" in out
     coming = told()["next"]["the message"]
-    assert (coming["do"], coming["attempt"]) == ("run", 1)
+    assert (coming["do"], coming["attempt"]) == ("run", 2)
     assert "last and alone in its batch" in coming["text"]
 
 

@@ -13,7 +13,7 @@ from peeklock.crew import Inline, Threads
 from peeklock.desk import Desk
 from peeklock.drive import Thread
 from peeklock.interrupt import Alarm, can_interrupt
-from peeklock.late import watch
+from peeklock.late import blocked, watch
 from peeklock.message import Message
 from peeklock.observe import LogObserver, Settled
 from peeklock.observing import observer_failed, tell_settled
@@ -27,7 +27,12 @@ def run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = N
         return handle(plan, messages, remaining)
     from peeklock import loop
 
-    return loop.run(handle_async(plan, messages, remaining))
+    window = Window(plan, remaining, len(messages))
+    schedule = Schedule(messages, plan, window)
+    try:
+        return loop.run(_drive_async(plan, window, schedule), window.waiting())
+    except TimeoutError:
+        return blocked(plan, messages, schedule)
 
 
 def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
@@ -62,10 +67,13 @@ async def handle_async(
     plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None
 ) -> Sequence[Settled]:
     """As `handle`, for a consumer that is an `async def`."""
+    window = Window(plan, remaining, len(messages))
+    return await _drive_async(plan, window, Schedule(messages, plan, window))
+
+
+async def _drive_async(plan: Plan, window: Window, schedule: Schedule) -> Sequence[Settled]:
     from peeklock.drive_async import Loop, bounded_async
 
-    window = Window(plan, remaining, len(messages))
-    schedule = Schedule(messages, plan, window)
     loop = Loop(schedule, plan, window, Desk(schedule, plan, window))
     await loop.drive()
     watch(plan, window, loop.runaways)

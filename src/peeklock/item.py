@@ -131,41 +131,43 @@ FETCH_ERRORS = (OSError, Retry, DeadLetter)
 
 
 def prepare(item: Item, plan: Plan) -> None:
-    """Open the envelope, decode the body and find the key; then see how old the message is.
-
-    Whatever this raises, only this message is concerned: what is wrong with it is its verdict, what may be right the
-    next time its failure.
-    """
+    """Open the envelope, decode the body and find the key; then see how old the message is."""
+    message = item.message
     try:
-        _read(item, plan)
-    except InvalidMessage as exc:
-        item.verdict, item.body = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL]), ""
+        if plan.unwrap is not None:
+            opened = plan.unwrap(message)
+            if opened is None:
+                item.is_empty = True
+                return
+            item.message = message = opened
+        item.payload = plan.decode(message)
+        if plan.check_body:
+            item.body = hash_of(message.body)
+        if plan.key is not None:
+            item.key = plan.key(item.payload)
+            item.has_key = True
     except KeyboardInterrupt:  # somebody at a terminal wants out
         raise
     except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
-        if not isinstance(exc, Exception) or _is_fetch_error(exc):
-            item.failure, item.body = exc, ""
-        else:
-            item.verdict, item.body = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}"), ""
-    max_age = plan.queue.max_age
-    if max_age is not None and not item.is_empty and is_older(item.arrived, max_age, plan.clock.now()):
+        _unreadable(item, exc)
+    if plan.queue.max_age is not None:
+        _check_age(item, plan, plan.queue.max_age)
+
+
+def _unreadable(item: Item, exc: BaseException) -> None:
+    """What is wrong with a message is its verdict; what may be right the next time is its failure."""
+    item.body = ""
+    if isinstance(exc, InvalidMessage):
+        item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
+    elif isinstance(exc, Exception) and not _is_fetch_error(exc):
+        item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
+    else:
+        item.failure = exc
+
+
+def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
+    if is_older(item.arrived, max_age, plan.clock.now()):
         item.verdict, item.failure, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), None, ""
-
-
-def _read(item: Item, plan: Plan) -> None:
-    message = item.message
-    if plan.unwrap is not None:
-        opened = plan.unwrap(message)
-        if opened is None:
-            item.is_empty = True
-            return
-        item.message = message = opened
-    item.payload = plan.decode(message)
-    if plan.check_body:
-        item.body = hash_of(message.body)
-    if plan.key is not None:
-        item.key = plan.key(item.payload)
-        item.has_key = True
 
 
 def _is_fetch_error(exc: Exception) -> bool:

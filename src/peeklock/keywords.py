@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from peeklock.errors import ConfigError
 
@@ -34,12 +34,11 @@ def strict(*more: type[Mapping[str, Any]]) -> Callable[[F], F]:
     return decorate
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Raise ConfigError for the first name that is not known."""
+def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> NoReturn:
+    """Raise ConfigError for the first name that is not known; there has to be one."""
     names = sorted(known)
-    for name in given:
-        if name not in names:
-            raise ConfigError(f"{what} takes no {name}=: {nearest(name, names)}")
+    unknown = next(name for name in given if name not in names)
+    raise ConfigError(f"{what} takes no {unknown}=: {nearest(unknown, names)}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -1,19 +1,23 @@
-"""Handlers that outlived their event: how they end is still recorded, since a late success must not run again."""
+"""Events that end before all of their handlers: what they answer, and how a late end is still recorded."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from peeklock import claims
 from peeklock.call import Errors
 from peeklock.claims import Record, State
-from peeklock.ending import finish
+from peeklock.ending import abandoned, finish
 from peeklock.item import Item
-from peeklock.observe import record
+from peeklock.message import Message
+from peeklock.observe import Settled, record
+from peeklock.outcome import Outcome, Reason
 from peeklock.plan import Plan, Window
+from peeklock.schedule import Schedule
 from peeklock.store import Answer, Change
 
 PAUSES = (0.0, 0.5, 2.0)
@@ -37,6 +41,30 @@ def watch(plan: Plan, window: Window, runaways: Mapping[Any, Runaway]) -> None:
     if plan.store is not None:
         for future, run in runaways.items():
             future.add_done_callback(partial(_ended, plan, window, run))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A message of an event that was left alone."""
+
+    message: Message
+    outcome: Outcome
+    key: str
+    duration: float = 0.0
+
+
+def blocked(plan: Plan, messages: Sequence[Message], schedule: Schedule) -> Sequence[Settled]:
+    """What came of each message of an event whose loop is blocked, by a handler of this queue or another: those that have
+    no outcome come back. Their claims hold until their leases are over, and no further handler begins: its time is over
+    before it could."""
+    record("peeklock.blocked %s", {"queue": plan.queue.name, "detail": "a handler blocks the event loop"})
+    items = list(schedule.items)
+    items += [Item(message) for message in messages[len(items) :]]
+    return [item if item.finished else Left(item.message, _left(item, plan), item.key) for item in items]
+
+
+def _left(item: Item, plan: Plan) -> Outcome:
+    return abandoned(item, plan, Reason.HALTED, delay=None, detail="a handler blocks the event loop")
 
 
 def _ended(plan: Plan, window: Window, run: Runaway, _: object) -> None:

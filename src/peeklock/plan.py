@@ -139,6 +139,10 @@ class Window:
         """Seconds that the observer has for an event's settlements."""
         return max(self.io_left(), OBSERVING_SECONDS)
 
+    def waiting(self) -> float:
+        """Seconds until an event that has not ended by itself is left alone."""
+        return self.limit - SETTLING_SECONDS / 2 - self.clock.monotonic()
+
     def grace(self, now: float) -> float:
         """Until when a handler that was stopped at `now` may take to end, in the time of this machine."""
         end = self.latest - HANDOVER_SECONDS + RESERVE_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,12 +32,14 @@ from peeklock.claims import (
     unlock,
 )
 from peeklock.engine import handle
+from peeklock.errors import SendError
 from peeklock.message import Message, Trail
 from peeklock.outcome import Reason
+from peeklock.parcel import Parcel
 from peeklock.plan import RESERVE, SKEW, Window
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import message, plan_for
+from tests.core.world import FlakyStore, Script, message, plan_for
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
@@ -281,11 +284,58 @@ def ran(decision: Decision) -> Record:
     return decision.record
 
 
-class BareLetters:
+class Narrow:
     """A dead-letter queue into which a message fits only as it came."""
+
+    limit = 100
 
     def __init__(self) -> None:
         self.outbox = Outbox()
+        self.down = False
 
-    def send(self, parcels):
-        return self.outbox.send(parcels)
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        return [SendError("down")] * len(parcels) if self.down else self.outbox.send(parcels)
+
+    def accepts(self, parcel: Parcel, /) -> bool:
+        return parcel.bare
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        return len(parcel.body)
+
+
+def test_a_redriven_bare_dead_letter_really_runs():
+    """End to end: the same id, without lineage, at the hour of its return (trials 1.1)."""
+    clock, store, letters, fails = FakeClock(), MemoryStore(), Narrow(), [True]
+
+    @consumer(Queue("orders", max_attempts=1))
+    def handler(payload: dict) -> None:
+        if fails:
+            raise ValueError("no")
+
+    plan = plan_for(handler, store=store, letters=letters, clock=clock)
+    letters.down = True
+    (refused,) = handle(plan, [message({})])
+    assert refused.outcome.disposition == "abandon"
+    letters.down = False
+    for life in range(3):
+        (dead,) = handle(plan, [message({})])
+        assert (dead.outcome.reason, len(letters.outbox.parcels)) == ("exhausted", life + 1)
+        held = store.records["orders#m-1"]
+        assert (held.state, held.bare, held.generation) == (State.DEAD, True, life)
+    fails.clear()
+    assert [handle(plan, [message({})])[0].outcome.reason for _ in range(2)] == ["done", "duplicate"]
+
+
+def test_a_bare_dead_letter_waits_for_its_record():
+    """Where the store does not take that it is bare, it is not published: redriven, it would be taken for the message."""
+    letters = Narrow()
+
+    @consumer(Queue("orders", max_attempts=1))
+    def handler(payload: dict) -> None:
+        raise ValueError("no")
+
+    script = Script({3: "before", 4: "before", 5: "before"})  # the claim, the verdict, and then this
+    flaky = FlakyStore(MemoryStore(), script)
+    plan = plan_for(handler, store=flaky, letters=letters)
+    (one,) = handle(plan, [message({})])
+    assert (one.outcome.disposition, letters.outbox.parcels) == ("abandon", [])

@@ -652,6 +652,13 @@ def store_rows(rows: Batch[Row]) -> Mapping[str, Exception]:
     return {message.id: ValueError("odd") for message, row in rows.pairs() if row.n % 2}
 
 
+def unreachable(body: bytes) -> Order:
+    raise ConnectionError(body.decode())
+
+
+def unfetched(order: Order) -> None: ...
+
+
 def test_the_kit():
     """Gives up, duplicate, retry delay, invalid body, async, batch."""
     nothing = Order(order_id="o", cents=0)
@@ -664,6 +671,8 @@ def test_the_kit():
     assert deliver(charge, b'{"order_id":').reason == "invalid"
     assert deliver(charge_async, Order(order_id="o")).reason == "done"
     assert [one.reason for one in deliver_all(store_rows, [Row(1), Row(2)])] == ["retry", "done"]
+    fetched = consumer(QUEUE, decode=unreachable)(unfetched)
+    assert deliver(fetched, b"orders/7.json").reason == "retry"
     clock = FakeClock()
     before = clock.now()
     clock.advance(5)

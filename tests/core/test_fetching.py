@@ -190,16 +190,24 @@ def test_a_done_message_is_a_duplicate_however_old():
 
 
 def test_an_expired_message_leaves_its_key_free():
-    """Its record is the key's own, so no other one is left that blocks the key. (trials 1.25)"""
+    """Also while its dead letter cannot be published: another message with the key runs. (trials 1.25)"""
     clock, store = FakeClock(), MemoryStore()
     letters = FlakySender(Outbox(), Script({1: "before"}))
-    plan = plan_for(keyed(decode=failing()), store=store, letters=letters, clock=clock)
-    first = settle(plan, aged(b"a", clock, 3600))[0]
-    assert first.reason == "unavailable", "its dead letter could not be published"
-    assert list(store.records) == ["orders/a"]
-    assert settle(plan, aged(b"a", clock, 3600, delivery=2))[0].reason == "expired"
-    assert [record.state for record in store.records.values()] == [State.DEAD]
+    plan = plan_for(keyed(), store=store, letters=letters, clock=clock)
+    assert settle(plan, aged(b"a", clock, 3600))[0].reason == "unavailable"
     assert settle(plan, aged(b"a", clock, 0, id="m-2"))[0].reason == "done"
+    assert store.records["orders/a"].state is State.DONE
+
+
+def test_an_expired_message_is_dead_lettered_once():
+    """Under its id, when its key stands for nothing. (trials 1.25)"""
+    clock, store = FakeClock(), MemoryStore()
+    letters = FlakySender(Outbox(), Script({1: "before"}))
+    plan = plan_for(keyed(), store=store, letters=letters, clock=clock)
+    reasons = [settle(plan, aged(b"a", clock, 3600, delivery=n))[0].reason for n in (1, 2, 3)]
+    assert reasons == ["unavailable", "expired", "expired"]
+    assert len(letters.outbox.parcels) == 1
+    assert {key: record.state for key, record in store.records.items()} == {"orders#m-1": State.DEAD}
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), ConnectionError("reset")])

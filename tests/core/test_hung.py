@@ -15,7 +15,7 @@ import pytest
 from peeklock import Batch, Queue, consumer, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
-from peeklock.engine import handle, handle_async
+from peeklock.engine import handle, handle_async, run
 from peeklock.interrupt import Interrupted, Target
 from peeklock.late import watch
 from peeklock.plan import Plan, Window
@@ -117,29 +117,37 @@ def test_an_event_of_two_that_hang_answers():
     stuck.release.set()
 
 
-@pytest.mark.parametrize("is_batch", [False, True])
-def test_a_handler_in_a_thread_is_interrupted(is_batch):
-    """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
-    threads: list[threading.Thread] = []
+class Spinning:
+    """A handler that hangs in Python when asked to, and remembers its threads."""
 
-    def work(payload: dict) -> None:
-        threads.append(threading.current_thread())
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def work(self, payload: dict[str, Any]) -> None:
+        self.threads.append(threading.current_thread())
         try:
             while payload.get("hang"):
                 time.sleep(0.001)
         except Exception:  # noqa: BLE001 - what many handlers do
             raise AssertionError from None
 
-    @consumer(QUICK)
-    def single(payload: dict) -> None:
-        work(payload)
+    def consumer(self, *, is_batch: bool) -> Any:
+        @consumer(QUICK)
+        def single(payload: dict) -> None:
+            self.work(payload)
 
-    @consumer(QUICK)
-    def batch(rows: Batch[dict]) -> None:
-        work(rows[0])
+        @consumer(QUICK)
+        def batch(rows: Batch[dict]) -> None:
+            self.work(rows[0])
 
-    store = MemoryStore()
-    bound = plan(batch if is_batch else single, store)
+        return batch if is_batch else single
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_handler_in_a_thread_is_interrupted(is_batch):
+    """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
+    spinning, store = Spinning(), MemoryStore()
+    bound = plan(spinning.consumer(is_batch=is_batch), store)
     (one,) = handle(bound, [message({"hang": 1})])
     assert (one.outcome.reason.value, one.outcome.attempt) == ("timeout", 1)
     assert "interrupted" in one.outcome.detail
@@ -148,9 +156,10 @@ def test_a_handler_in_a_thread_is_interrupted(is_batch):
     assert (record.state, record.attempts) == (State.WAITING, 1)
     (one,) = handle(bound, [message({})])
     assert (one.outcome.reason.value, one.outcome.attempt) == ("done", 2)
-    threads[0].join(10)
-    assert not threads[0].is_alive()
-    assert threads[1] is not threads[0]
+    first, second = spinning.threads
+    first.join(10)
+    assert not first.is_alive()
+    assert second is not first
 
 
 def test_it_is_interrupted_once():
@@ -337,6 +346,41 @@ sys.exit(3)
         [sys.executable, "-c", program], timeout=100, check=False, capture_output=True, text=True, cwd=tmp_path
     )
     assert (ended.returncode, "'m'" in ended.stdout) == (3, True), ended.stderr
+
+
+def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
+    """Which answers before its limit; another queue's messages run on another loop, and nothing of the first begins later
+    (trials 1.14)."""
+    stuck, store = Stuck(), MemoryStore()
+
+    @consumer(QUICK)
+    async def blocking(payload: dict) -> None:
+        stuck.runs.append(payload)
+        stuck.release.wait(60)
+
+    @consumer(QUICK)
+    async def healthy(payload: dict) -> None: ...
+
+    started = time.monotonic()
+    bound = plan(blocking, store, parallel=1)
+    settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(1.5))
+    assert time.monotonic() - started < 1.5
+    assert reasons(settled) == ["halted"] * 3
+    assert "peeklock.blocked" in caplog.text
+    assert reasons(run(plan(healthy), [message({})])) == ["done"]
+    stuck.release.set()
+    while store.records["orders#a"].state is not State.DONE:  # the end of the one that ran is recorded all the same
+        time.sleep(0.001)
+    _settle(bound)
+    assert len(stuck.runs) == 1
+
+
+def test_a_time_out_on_the_loop_itself_is_not_taken_for_one_that_blocks_it():
+    async def fails() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        loop.run(fails(), 30)
 
 
 class Ended:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
-from typing import Annotated, Any, Literal, NewType, Optional, Required
+from typing import Annotated, Any, Literal, NewType, Optional, Required, TypeVar
 
 import pytest
 from hypothesis import given
@@ -200,6 +200,7 @@ def test_a_field_of_another_type_is_refused(hint):
         (Any, 1.5, "not float"),
         (Any, True, "not bool"),
         (Any, "", "not an empty str"),
+        (TypeVar("AnyKey"), 1.5, "not float"),
         (Any, None, "the key is missing"),
         (int | None, None, "the key is missing"),
         (datetime, "2026-01-02T03:00:00", "not a datetime without a time zone"),
@@ -295,6 +296,11 @@ def test_a_property_is_a_key():
     assert deliver(by("inner.label"), {"inner": {"sku": str(ID)}}).reason == "done"
     assert "not float" in deliver(by("inner.half"), {"inner": {"sku": str(ID)}}).detail
     assert deliver(by("inner.label"), {}).detail == "inner.label: the key is missing"
+
+
+def test_an_enum_of_something_else():
+    """Is named for what it holds."""
+    assert "not an Enum of float" in deliver(by(lambda order: Floating.HALF), {}).detail
 
 
 def price(order: Outer) -> float: ...  # type: ignore[empty-body] # only its annotation is read

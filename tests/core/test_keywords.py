@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import azure.functions as func
 import pytest
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub, send, servicebus, sqs
+from peeklock.binding import Binding
 from peeklock.emulators.functions_host import FunctionsHost
 from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.keywords import nearest, strict
+from peeklock.plan import Delays
 from peeklock.sending import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
@@ -95,6 +98,12 @@ def test_a_value_that_no_event_could_use(bind, options, why):
     with pytest.raises(ConfigError) as caught:
         bind(handle, **options)
     assert why in str(caught.value)
+
+
+def test_a_binding_of_no_platform():
+    """As those of tests, knows the common options only."""
+    with pytest.raises(ConfigError, match=r"bind\(\) takes no audience=: known are clock"):
+        Binding(handle, "test", delays=Delays.NATIVE, longest=timedelta(seconds=60), options={"audience": "x"})  # type: ignore[typeddict-unknown-key] # the point
 
 
 def test_what_is_left_out_may_be_none():

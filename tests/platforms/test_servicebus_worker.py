@@ -451,7 +451,7 @@ class TestWhatIsBelieved:
             replace(order("c"), content_type="application/json"),
         )
         host.drain(worker, batch=5)
-        assert [message.id for message in shop.seen] == ["seq-1", "seq-2", "seq-3"]
+        assert [message.id.partition(".")[0] for message in shop.seen] == ["seq-1", "seq-2", "seq-3"]
         assert [message.content_type for message in shop.seen] == [None, None, None]
         assert [message.delivery for message in shop.seen] == [4, 1, 1]
         assert [dict(message.attributes) for message in shop.seen] == [

@@ -224,7 +224,7 @@ def words(sight: Sight, decision: Decision) -> str:
 def _runs(decision: Decision) -> str:
     assert decision.record is not None, "a run has claimed its key"
     attempt = claims.counted(decision.record)
-    text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.suspect else ''}"
+    text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.alone else ''}"
     return text if attempt == 1 else f"{text}; publishes its letter instead where max_attempts is under {attempt}"
 
 
