@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,5 +232,3 @@ PLATFORMS: dict[str, Callable[[], tuple[Stage, list[Entry]]]] = {
     "cloudtasks": on_cloudtasks,
     "pubsub": on_pubsub,
 }
-
-__all__ = ["PLATFORMS", "REFUSED", "Entry", "Sequence"]
