@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, Retry, claims, consumer, loop
+from peeklock import Batch, Queue, Retry, claims, consumer, late, loop
 from peeklock.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
 from peeklock.clock import SystemClock
 from peeklock.delays import backoff
 from peeklock.engine import handle, handle_async
-from peeklock.errors import InvalidMessage
+from peeklock.errors import InvalidMessage, StoreError
 from peeklock.follow import followed
 from peeklock.item import Item
 from peeklock.message import Message, Trail
@@ -599,3 +599,13 @@ def test_a_delay_is_no_longer_than_the_platform_s_longest():
     plan = plan_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
     (settled,) = handle(replace(plan, longest_delay=timedelta(seconds=60)), [message({})])
     assert copies.parcels[0].delay == settled.outcome.delay == timedelta(seconds=60)
+
+
+def test_a_late_end_without_an_answer_is_not_written():
+    """It is tried again; one that lost to another process is over. (trials 6)"""
+    handler, _ = recording()
+    window = Window(plan_for(handler), None, 1)
+    item = Item(message({}))
+    assert not late._is_over(item, window, Answer(won=False, error=StoreError("down")))
+    assert late._is_over(item, window, Answer(won=True))
+    assert late._is_over(item, window, Answer(won=False, record=held(State.DONE)))
