@@ -609,3 +609,9 @@ def test_a_late_end_without_an_answer_is_not_written():
     assert not late._is_over(item, window, Answer(won=False, error=StoreError("down")))
     assert late._is_over(item, window, Answer(won=True))
     assert late._is_over(item, window, Answer(won=False, record=held(State.DONE)))
+
+
+def test_a_new_life_begins_without_copies():
+    """Its dead letter carries the next life, and nothing of this one but the id and the first sending. (trials 6)"""
+    trail = Trail(id="m", generation=1, hop=2, attempts=3, sent=5)
+    assert trail.letter() == Trail(id="m", generation=2, sent=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +17,15 @@ from peeklock import (
     cloudtasks,
     cloudtasks_send,
     consumer,
+    fitting,
     pubsub,
+    pubsub_send,
     push,
     servicebus,
     servicebus_message,
     sqs,
 )
-from peeklock.message import Trail
+from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
 from peeklock.servicebus_events import load
 from peeklock.sqs_send import SQSSender
@@ -227,3 +230,44 @@ def test_a_push_without_an_id_is_no_push(request_):
     """Its lineage could not be told from another's. Found by the fuzzer."""
     with pytest.raises(EventError, match="not a push"):
         pubsub.receive(request_, "orders")
+
+
+def test_a_body_that_unfolds_into_too_much_is_left_as_it_is():
+    """Although it has the form of ours. (trials 6)"""
+    head = {"trail": "", "attributes": {}, "types": {}, "content_type": None}
+    for size, opens in ((10, True), (fitting.MAX_UNFOLDED, False)):
+        folded = zlib.compress(json.dumps(head).encode() + b"\n" + b"x" * size)
+        message = Message("m-1", folded, "orders")
+        fitting.unfold(message, "envelope+zlib")
+        assert (message.body == b"x" * size) is opens
+
+
+def test_a_folded_message_has_its_lineage_in_its_body():
+    """So that it is known where the attribute is lost. (trials 6)"""
+    folded = fitting.folded(parcel(trail=TRAIL, attributes={"tenant": "blue"}))
+    inner = fitting.contents(folded.body, "envelope")
+    assert isinstance(inner, fitting.Contents)
+    assert (inner.trail, dict(inner.attributes), inner.body) == (TRAIL, {"tenant": "blue"}, b"{}")
+
+
+def test_no_header_of_a_task_is_longer_than_a_server_takes():
+    """Eight kilobytes a line. (trials 6)"""
+    headers = cloudtasks_send.headers_of(parcel(attributes={f"ключ{n}": "x" * 3_000 for n in range(9)}))
+    assert max(len(f"{name}: {value}") for name, value in headers.items()) < 8_190
+    assert sum(map(len, headers.values())) > 27_000
+
+
+@pytest.mark.parametrize(
+    ("attributes", "accepted"),
+    [
+        ({"a": "é" * 512}, True),
+        ({"a": "é" * 512 + "x"}, False),
+        ({f"a{n}": "x" for n in range(99)}, True),
+        ({f"a{n}": "x" for n in range(100)}, False),
+    ],
+    ids=["1,024 bytes", "1,025 bytes", "100 with the lineage", "101 with the lineage"],
+)
+def test_what_pubsub_takes(attributes, accepted):
+    """Values of 1,024 bytes, and 100 attributes. (trials 6)"""
+    sender = pubsub_send.PubSubSender("projects/p/topics/t")
+    assert sender.accepts(parcel(attributes=attributes)) is accepted

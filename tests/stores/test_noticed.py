@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from peeklock.claims import Record, State
+from peeklock.errors import StoreError
 from peeklock.store import Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.record_json import dump, load, text_of
@@ -80,3 +81,16 @@ def test_two_threads_never_swap_at_once_in_memory():
     for thread in threads:
         thread.join(10)
     assert not store.records.met
+
+
+def test_a_broken_connection_of_sqlite_is_replaced(tmp_path):
+    """Whatever it suffers from, the next call has another one. (trials 6)"""
+    store = SQLiteStore(str(tmp_path / "keys.db"))
+    change = Change(key="a", expected=None, record=PLAIN)
+    store.swap([change])
+    assert store._connection is not None
+    store._connection.close()
+    with pytest.raises(StoreError):
+        store.swap([change])
+    assert store.swap([change])[0].won
+    store.close()
