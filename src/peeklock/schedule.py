@@ -173,11 +173,9 @@ class Schedule:
     def next_suspect(self) -> None:
         """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. There is
         one, since those before it have ended."""
-        for item in self.suspects:
-            if item.group is None or item.group.is_turn_of(item):
-                self.suspects.remove(item)
-                return self.advance(item, self._objection(item))
-        return None
+        item = next(item for item in self.suspects if item.group is None or item.group.is_turn_of(item))
+        self.suspects.remove(item)
+        self.advance(item, self._objection(item))
 
     def _objection(self, item: Item) -> Halted | None:
         if item.group is not None and item.group.halted:
