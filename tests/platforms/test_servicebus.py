@@ -92,7 +92,7 @@ class TestWorker:
         worker = bound(function, **made)
         assert worker.invoke(function.__name__, *single(b'{"fail":1}')) == (True, "")
         (copy,) = made["queue"].parcels
-        assert copy.trail == Trail(id="m-1", hop=1, attempts=1)
+        assert copy.trail == Trail(id="m-1", hop=1, attempts=1, sent=1_795_571_683_209)
         broken = bound(function, **world(queue=FlakySender(Outbox(), Script({1: "before"}))))
         done, error = broken.invoke(function.__name__, *single(b'{"fail":1}'))
         assert not done
