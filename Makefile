@@ -9,18 +9,20 @@ EVENTS ?= events
 # Most tests wait for a client or a process most of their time, so there are more workers than cores.
 WORKERS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )))
 MESSAGES ?= 10000
+FUZZ ?= 10000
 JS := build/js/node_modules
 PEER := build/peer/bin/cloud-tasks-emulator
 PEER_VERSION := 0.1.3
 PULUMI := build/pulumi/pulumi
 PULUMI_VERSION := 3.274.1
 
-.PHONY: help replay test slow servers redis soak lint coverage bench js peer pulumi infra-test lock clean
+.PHONY: help replay test slow fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
-	@echo "make slow      the tests that take minutes or need node: the large model, deep property tests, a small soak"
+	@echo "make slow      the tests that take minutes or need node: the large model, planted faults, 100,000 mutated events, a small soak"
+	@echo "make fuzz      mutated sample events through every entry point; FUZZ=n events a platform, FUZZ_SEED=n"
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
 	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
@@ -58,8 +60,12 @@ test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not servers" $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
-	@echo "== running the slow tests (about 12 minutes)"
+	@echo "== running the slow tests (about 18 minutes)"
 	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
+	@echo "== fuzzing: $(FUZZ) events a platform (about a minute for 10,000)"
+	@$(BIN)/python -m tests.fuzz --events $(FUZZ) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"

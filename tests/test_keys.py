@@ -170,7 +170,7 @@ def test_its_process_died(world, keys, told):
     assert "0 counted before this one" in out
     assert "(3 h ago)" in out
     coming = told()["next"]["the message"]
-    assert (coming["do"], coming["attempt"]) == ("run", 1)
+    assert (coming["do"], coming["attempt"]) == ("run", 2)
     assert "last and alone in its batch" in coming["text"]
 
 
@@ -334,6 +334,16 @@ def test_what_a_record_keeps(world, keys, told):
     assert told("show", "orders#m-2")["reason"] == "invalid"
     deliver(checking("short"), {"id": "order-8"}, store=world.store)
     assert 'result                  "short"\n' in keys("show", "orders/order-8")[1]
+
+
+def test_the_hash_of_another_release(world, keys):
+    """Is compared with none, and so it is said. (trials 1.8)"""
+    older = record(state=State.DONE, message="m", body="0123456789abcdef", expires_at=datetime.now(UTC) + timedelta(1))
+    assert world.store.swap([change(KEY, None, older)])[0].won
+    out = keys("show", KEY)[1]
+    assert "hash 0123456789abcdef of another release, which refuses none" in out
+    assert "any with another body" not in out
+    assert deliver(checking("r"), {**ORDER, "cents": 1}, store=world.store).reason == "duplicate"
 
 
 def test_any_script_and_no_control(world, keys, told):

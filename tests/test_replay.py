@@ -126,6 +126,30 @@ def test_deadline_and_unwrap():
     assert "1 invalid" in run("events/sqs/single.json", "--unwrap", "sns")[1]
 
 
+def test_envelopes_in_envelopes(tmp_path, events):
+    """Named from the outside in; the test event of S3 needs no run. (trials 1.2)"""
+    event = json.loads((events / "single.json").read_text())
+    inner = json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent"})
+    event["Records"][0]["body"] = json.dumps({"Type": "Notification", "Message": inner})
+    sample = tmp_path / "nested.json"
+    sample.write_text(json.dumps(event))
+    assert "1 done" in run(str(sample), "--unwrap", "sns,s3")[1]
+    assert "1 invalid" in run(str(sample), "--unwrap", "s3,sns")[1]
+    (tmp_path / "nested.expected.json").write_text(json.dumps({"unwrap": "sns,s3"}))
+    assert run(str(sample), "--accept")[0] == 0
+    assert run(str(sample), "--check")[0] == 0
+    assert json.loads((tmp_path / "nested.expected.json").read_text())["unwrap"] == "sns,s3"
+
+
+def test_an_unknown_envelope(tmp_path, events):
+    """Is refused with the nearest name, on the command line and in an expected file. (trials 1.2)"""
+    code, _, err = run("events/sqs/single.json", "--unwrap", "sns,s33")
+    assert (code, "no envelope is called 's33': did you mean 's3'?" in err) == (2, True)
+    (events / "single.expected.json").write_text('{"unwrap":"snss"}')
+    code, _, err = run(str(events / "single.json"))
+    assert (code, "single.expected.json, unwrap: no envelope is called 'snss'" in err) == (2, True)
+
+
 def test_it_says_the_same_each_time(events):
     """But for how long it took."""
 

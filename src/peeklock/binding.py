@@ -18,6 +18,7 @@ from peeklock.delays import ABSURD, Random, Seconds, seconds
 from peeklock.errors import ConfigError
 from peeklock.message import Message
 from peeklock.observe import LogObserver, Observer, Settled, record
+from peeklock.option_checks import check_options, unwrap_of
 from peeklock.parcel import Sender
 from peeklock.plan import RESERVE, Delays, Plan
 from peeklock.queue import Queue
@@ -41,8 +42,8 @@ class Options(TypedDict, total=False):
     to share."""
     lock: Seconds
     """How long this event may take, as for a rehearsal; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds, the queue's lock."""
-    unwrap: Unwrap
-    """The envelope around each body, from `peeklock.unwrap`."""
+    unwrap: Unwrap | Sequence[Unwrap]
+    """The envelope around each body, from `peeklock.unwrap`; several with the outermost first: `(sns, s3)`."""
     observer: Observer
     """Hears of runs and settlements instead of the log."""
     clock: Clock
@@ -77,7 +78,7 @@ class Binding:
         self._plan: Plan | None = None
         self._lock_known: timedelta | None = _UNKNOWN
         self._lock = threading.Lock()
-        _check_parallel(options.get("parallel", 1))
+        check_options(options, Options.__annotations__, platform)
         self._check_timeout(longest)
 
     @property
@@ -115,7 +116,7 @@ class Binding:
             platform=self.platform,
             queue=queue,
             handler=self.consumer.handler,
-            unwrap=options.get("unwrap"),
+            unwrap=unwrap_of(options.get("unwrap")),
             decode=self.consumer.decode,
             key=self.consumer.key,
             check_body=declared.check_body,
@@ -140,7 +141,7 @@ class Binding:
         if told is None:
             return 1 if given is None else given
         if not told.isdecimal() or int(told) < 1:
-            raise ConfigError(f"{variable}={told!r} is not the number of handlers that may run at once, 1 or more")
+            raise ConfigError(f"{variable} is not the number of handlers that may run at once, 1 or more")
         if given not in (None, int(told)):
             raise ConfigError(
                 f"queue {self.queue.name!r}: bind(parallel={given}), but the infrastructure was made for {variable}={told};"
@@ -209,7 +210,7 @@ class Binding:
         try:
             lock = default if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
         except (TypeError, ValueError) as exc:
-            raise ConfigError(f"{variable}={given!r} is not a number of seconds") from exc
+            raise ConfigError(f"{variable} is not a number of seconds") from exc
         needed = self.queue.timeout + RESERVE
         if lock is not None and lock < needed and "lock" not in self.options:
             raise ConfigError(
@@ -254,11 +255,6 @@ def tighter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
-
-
-def _check_parallel(parallel: object) -> None:
-    if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
-        raise ConfigError(f"parallel={parallel!r}: give the number of handlers that may run at once, 1 or more")
 
 
 def _check_fingerprint(queue: Queue) -> None:

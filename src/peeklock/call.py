@@ -2,117 +2,81 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from peeklock.batch import Batch
+from peeklock.errors import leaves_process
 from peeklock.item import Item
-from peeklock.observe import record
+from peeklock.message import Message
 from peeklock.plan import Plan
 
 Errors = Sequence[BaseException | None]
 
+Ended = tuple[BaseException | None, Any]
+"""What a call raised, and what it returned."""
 
-def call(plan: Plan, items: Sequence[Item]) -> Errors:
-    """Run the handler on one message, or a batch handler on all; what each of them raised, None for success.
 
-    Whatever the handler raises stays inside, `SystemExit` too, since one message must not end the process of the
-    others. Only a KeyboardInterrupt leaves: somebody at a terminal wants out.
-    """
-    arguments = _arguments(plan, items)
-    started = time.monotonic()
+def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Ended:
+    """Call it. Whatever it raises stays inside, `SystemExit` too, since one message must not end the process of the
+    others. Only a KeyboardInterrupt on the main thread leaves: somebody at a terminal wants out."""
     try:
-        span = plan.observer.running(items[0].message)
-        if span is None:
-            returned = plan.handler.call(*arguments)
-        else:
-            with span:
-                returned = plan.handler.call(*arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as exc:  # noqa: BLE001 - see above
-        return _each(items, exc, time.monotonic() - started)
-    return _read(plan, items, returned, time.monotonic() - started)
+        return None, function(*arguments)
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        return exc, None
 
 
-async def call_async(plan: Plan, items: Sequence[Item]) -> Errors:
-    """As `call`, for an `async def`. Its cancellation is the caller's business."""
-    arguments = _arguments(plan, items)
-    started = time.monotonic()
+async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequence[Any]) -> Ended:
+    """Await it, as `attempt` calls. Its cancellation is the caller's business, and a GeneratorExit leaves: a coroutine
+    that is being closed must not go on, and what a handler itself raised the caller finds on its task."""
     try:
-        with plan.observer.running(items[0].message) or nullcontext():
-            returned = await plan.handler.call(*arguments)
-    except GeneratorExit:  # it is being closed, and must not go on
+        return None, await function(*arguments)
+    except GeneratorExit:
         raise
-    except BaseException as exc:  # noqa: BLE001 - as in `call`, and a keyboard interrupts no coroutine
-        return _each(items, exc, time.monotonic() - started)
-    return _read(plan, items, returned, time.monotonic() - started)
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        return exc, None
 
 
-def call_one(plan: Plan, item: Item) -> BaseException | None:
-    """As `call`, for a handler of single messages. Apart for its cost, which each message pays."""
+def arguments_of(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
+    """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
+    if not plan.handler.batch:
+        return arguments_of_one(plan, items[0])[1]
+    for item in items:
+        _number(item)
+    return (Batch([item.payload for item in items], [item.message for item in items]),)
+
+
+def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
+    """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
+    if item.claim is not None:
+        _number(item)
+    message = item.message
+    return message, (item.payload, message) if plan.handler.wants_message else (item.payload,)
+
+
+def _number(item: Item) -> None:
     if item.claim is not None:
         item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
-    handler = plan.handler
-    arguments = (item.payload, item.message) if handler.wants_message else (item.payload,)
-    try:
-        span = plan.observer.running(item.message)
-        if span is None:
-            returned = handler.call(*arguments)
-        else:
-            with span:
-                returned = handler.call(*arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as exc:  # noqa: BLE001 - as in `call`
-        return exc
-    if returned is None:
-        return None
-    item.returned = returned
-    return _unstarted(returned)
 
 
-def _arguments(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
-    for item in items:
-        if item.claim is not None:
-            item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
-    if plan.handler.batch:
-        return (Batch([item.payload for item in items], [item.message for item in items]),)
-    first = items[0]
-    return (first.payload, first.message) if plan.handler.wants_message else (first.payload,)
-
-
-def _each(items: Sequence[Item], error: BaseException | None, duration: float) -> Errors:
-    for item in items:
-        item.duration = duration
+def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
+    """The error of each message, None for success. A handler's value is nobody's business; a batch handler's says who
+    failed."""
+    error, returned = ended
+    if error is None and returned is not None:
+        items[0].returned = returned
+        error = unstarted(returned)
+        if error is None and plan.handler.batch:
+            return _failures(items, returned)
     return [error] * len(items)
 
 
-def _read(plan: Plan, items: Sequence[Item], returned: object, duration: float) -> Errors:
-    """A handler's value is nobody's business; a batch handler's says who failed."""
-    errors = _each(items, None, duration)
-    if returned is None:
-        return errors
-    unstarted = _unstarted(returned)
-    if unstarted is not None or not plan.handler.batch:
-        items[0].returned = returned
-        return [unstarted] * len(items)
-    if not isinstance(returned, Mapping):
-        problem = TypeError(
-            f"a batch handler returns None or {{message id: exception}}, not {type(returned).__name__};"
-            " nothing says which messages failed, so all count as failed"
-        )
-        return [problem] * len(items)
-    known = {item.message.id for item in items}
-    for stranger in returned.keys() - known:
-        record("peeklock.unknown_id %s", {"queue": plan.queue.name, "message_id": str(stranger)})
-    return [_failure(returned.get(item.message.id)) for item in items]
-
-
-def _unstarted(returned: object) -> BaseException | None:
+def unstarted(returned: object) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
     `async def` makes of one that is. To complete its message would lose it."""
     if not isinstance(returned, (Awaitable, Generator, AsyncGenerator)):
@@ -125,7 +89,27 @@ def _unstarted(returned: object) -> BaseException | None:
     )
 
 
-def _failure(value: object) -> BaseException | None:
-    if value is None or isinstance(value, BaseException):
-        return value
-    return RuntimeError(str(value))
+def _failures(items: Sequence[Item], returned: object) -> Errors:
+    try:
+        answer = dict(returned) if isinstance(returned, Mapping) else returned
+        problem = _problem(answer, {item.message.id for item in items})
+    except Exception as exc:  # noqa: BLE001 - a mapping of the user's own, which may raise anything
+        return [exc] * len(items)
+    if problem or not isinstance(answer, dict):
+        return [TypeError(f"{problem}; nothing says which messages failed, so all count as failed")] * len(items)
+    return [answer.get(item.message.id) for item in items]
+
+
+def _problem(answer: object, ids: set[str]) -> str:
+    """Why a batch handler's answer says nothing of any message; empty where it does say who failed."""
+    wanted = "a batch handler returns None or {message id: exception}"
+    if not isinstance(answer, dict):
+        return f"{wanted}, not {type(answer).__name__}"
+    strangers = sum(name not in ids for name in answer)
+    if strangers:
+        hint = "take the id of each message from `batch.pairs()` or `batch.messages`"
+        return f"{wanted}: {strangers} of its {len(answer)} keys are no id of a message of this batch; {hint}"
+    for value in answer.values():
+        if value is not None and not isinstance(value, BaseException):
+            return f"{wanted}, and a value of type {type(value).__name__} is neither an exception nor None"
+    return ""

@@ -22,6 +22,7 @@ from peeklock.message import TRAIL
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"
@@ -53,6 +54,10 @@ MAX_DELAY = timedelta(days=30)
 
 DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
 # dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
+
+CREATE_SECONDS = 10.0
+"""How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
+many an event, and what is not confirmed comes back with its message."""
 
 CONTENT_TYPE = "content-type"
 
@@ -124,7 +129,7 @@ class CloudTasksSender:
         from google.api_core.exceptions import AlreadyExists
 
         try:
-            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=20)
+            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
         except AlreadyExists:
             self._deduplicated(parcel)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
@@ -226,7 +231,7 @@ def from_url(url: str) -> CloudTasksSender:
     asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     words = queue.split("/")
     if words[::2] != ["projects", "locations", "queues"] or "target" not in asked or not all(words):
-        raise ConfigError(f"{url!r} is no Cloud Tasks address, such as {_ADDRESS}")
+        raise ConfigError(f"{shown(url)!r} is no Cloud Tasks address, such as {_ADDRESS}")
     return CloudTasksSender(
         queue=queue,
         target=asked["target"],
@@ -241,5 +246,5 @@ def _deadline(url: str, given: str | None) -> timedelta | None:
         return None
     least, most = (int(one.total_seconds()) for one in DEADLINES)
     if not given.isdecimal() or not least <= int(given) <= most:
-        raise ConfigError(f"{url!r}: deadline={given} is not the seconds that Cloud Tasks waits, {least} to {most}")
+        raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
     return timedelta(seconds=int(given))

@@ -1,49 +1,29 @@
-"""Who runs synchronous handlers: this thread, interrupted when time is over, or other threads, which cannot be."""
+"""Who runs synchronous handlers: this thread, or others."""
 
 from __future__ import annotations
 
-import contextvars
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
 from queue import SimpleQueue
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol
 
-from peeklock.call import Errors, call, call_one
-from peeklock.item import Item, TimedOut
-from peeklock.once import once
-from peeklock.plan import Plan
+from peeklock.call import Ended, Errors, arguments_of, arguments_of_one, attempt, errors_of, unstarted
+from peeklock.interrupt import Alarm, Interrupted, Target
+from peeklock.item import Halted, Item, TimedOut
+from peeklock.message import Message
+from peeklock.observing import Span, enter_span, exit_span, observer_failed
+from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
-
-AGAIN = 1.0
-"""Seconds until a handler that swallowed its interruption is interrupted once more."""
-
-MOST_THREADS = 512
-# A bound against a leak, not a setting: an event never uses more threads than `parallel`, and one for the store.
+from peeklock.threads import Retire
+from peeklock.timer import Timer, running
 
 Job = tuple[Sequence[Item], Errors]
 
-set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
-# What is beneath `signal.signal`, without its search for handlers among the members of an enum, which takes longer than
-# a small event.
+NO_SLOT = "handlers that could not be stopped take every slot"
 
-
-@once
-def pool() -> ThreadPoolExecutor:
-    """The threads of the process, started as they are needed."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(MOST_THREADS, "peeklock")
-
-
-HAS_TIMER = hasattr(signal, "setitimer")
-"""Windows has none."""
+NO_ROOM = "no time left to start"
 
 
 class Crew(Protocol):
@@ -64,58 +44,24 @@ class Crew(Protocol):
         ...
 
 
-class Interrupted(BaseException):
-    """Raised into a handler whose time is over. Not an Exception, so that `except Exception` lets it through."""
-
-
-class Alarm:
-    """Interrupts the main thread. One timer an event: to arm one for each message costs more than many handlers do."""
-
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
-        self.started: float | None = None
-
-    def __enter__(self) -> Self:
-        self._before = set_handler(signal.SIGALRM, self._ring)
-        signal.setitimer(signal.ITIMER_REAL, self.timeout)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        set_handler(signal.SIGALRM, self._before)
-
-    def _ring(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        started = self.started
-        left = self.timeout if started is None else started + self.timeout - time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, max(left, 0) or AGAIN)
-        if left <= 0:
-            raise Interrupted
-
-
-def can_interrupt() -> bool:
-    """Whether this thread gets the alarm, and nobody else waits for one."""
-    return (
-        threading.current_thread() is threading.main_thread()
-        and HAS_TIMER
-        and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-    )
-
-
 class Inline:
-    """Runs one handler at a time, here."""
+    """Runs one handler at a time, here, interrupted by the alarm."""
 
     busy = False
 
-    def __init__(self, plan: Plan, alarm: Alarm) -> None:
+    def __init__(self, plan: Plan, window: Window, alarm: Alarm) -> None:
         self.plan = plan
+        self.window = window
         self.alarm = alarm
+        self._context = copy_context()
+        self._context.run(running.set, alarm)
+        self._duration = 0.0
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         if self.plan.handler.batch:
             items = next_job(schedule, self.plan, io_waits=io_waits)
-            for one, error in zip(items, self._run(items), strict=True):
-                schedule.advance(one, error)
+            for member, error in zip(items, self._run(items), strict=True):
+                schedule.advance(member, error)
             return bool(items)
         started = False
         while (item := schedule.start()) is not None:
@@ -126,53 +72,143 @@ class Inline:
         return started
 
     def _run_one(self, item: Item) -> BaseException | None:
-        alarm = self.alarm
-        error: BaseException | None
-        started = time.monotonic()
-        try:
-            alarm.started = started
-            error = call_one(self.plan, item)
-            alarm.started = None
-        except Interrupted as rang:  # between the handler's end and the line that says so
-            alarm.started, error = None, rang
-        item.duration = time.monotonic() - started
-        return timed_out(self.plan, "interrupted") if type(error) is Interrupted else error
+        """As `_run`. Apart for its cost, which each message pays."""
+        message, arguments = arguments_of_one(self.plan, item)
+        error, returned = self._call(message, arguments)
+        item.duration = self._duration
+        if error is None and returned is not None:
+            item.returned = returned
+            return unstarted(returned)
+        return error
 
     def _run(self, items: Sequence[Item]) -> Errors:
         if not items:
             return ()
-        alarm, errors = self.alarm, None
+        ended = self._call(items[0].message, arguments_of(self.plan, items))
+        for item in items:
+            item.duration = self._duration
+        return errors_of(self.plan, items, ended)
+
+    def _call(self, message: Message, arguments: Sequence[Any]) -> Ended:
         try:
-            alarm.started = time.monotonic()
-            errors = call(self.plan, items)
-            alarm.started = None
-        except Interrupted:  # as above
-            alarm.started = None
-        if errors is None or type(errors[0]) is Interrupted:
-            return [timed_out(self.plan, "interrupted")] * len(items)
-        return errors
+            ended = self._context.copy().run(self._observed, message, arguments)
+        except Interrupted as rang:  # between the handler's end and the line that says so
+            self.alarm.due, ended = None, (rang, None)
+        return (timed_out(self.plan, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
+
+    def _observed(self, message: Message, arguments: Sequence[Any]) -> Ended:
+        alarm = self.alarm
+        alarm.rang = False
+        started = time.monotonic()
+        alarm.due = started + alarm.timeout
+        span = enter_span(self.plan.observer, message)
+        if span is not None or alarm.rang:  # the time that an observer took is not the handler's
+            alarm.due = None
+            if not self.window.has_room():
+                return self._leave(span, message, (Halted(NO_ROOM), None))
+            started = alarm.start()
+        ended = attempt(self.plan.handler.call, arguments)
+        alarm.due = None
+        self._duration = time.monotonic() - started
+        return ended if span is None else self._leave(span, message, ended)
+
+    def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
+        if span is not None:
+            try:
+                self.alarm.start()
+                exit_span(span, message, ended[0])
+                self.alarm.due = None
+            except Interrupted as rang:  # as above; the handler's end stands
+                self.alarm.due = None
+                observer_failed(message.queue, rang)
+        return ended
 
     def collect(self) -> tuple[Sequence[Job], float | None]:
         return (), None
 
 
-class Threads:
-    """Runs up to `parallel` handlers in the pool. One that does not end in time cannot be stopped: its slot stays taken
-    until it ends, and `runaways` then tells."""
+class Run(Timer):
+    """One call of the handler in a thread, with all that it needs: nothing is read from its items later."""
 
-    def __init__(self, plan: Plan, inbox: SimpleQueue[Any]) -> None:
+    def __init__(self, plan: Plan, items: Sequence[Item], window: Window) -> None:
+        super().__init__(window.latest)
+        self.items = items
+        self.target = Target()
+        self.errors: Errors | None = None
+        """Set when the handler has ended, and the observer perhaps has not."""
+        self.stopped = False
+        """Its time was over, and it has a short grace to end."""
+        self._plan = plan
+        self._window = window
+        self._arguments = arguments_of(plan, items)
+        self._message = items[0].message
+        self._returned: Any = None
+        self._duration = 0.0
+
+    def perform(self) -> None:
+        """In the thread. Raises Retire where that must not be used again."""
+        running.set(self)
+        self._start()
+        span = enter_span(self._plan.observer, self._message)
+        error: BaseException | None = None
+        self._start()  # the time that an observer took is not the handler's
+        if self._window.may_begin() and self.target.begin():
+            error = self._call()
+        if span is not None:
+            exit_span(span, self._message, error)
+        if self.target.interrupted:
+            raise Retire(None)
+
+    def _start(self) -> None:
+        self.due = time.monotonic() + self._window.timeout
+
+    def _call(self) -> BaseException | None:
+        started = time.monotonic()
+        try:
+            ended = self.target.call(attempt, self._plan.handler.call, self._arguments)
+        except Interrupted as late:
+            ended = (late, None)
+        self._duration, self._returned = time.monotonic() - started, ended[1]
+        if isinstance(ended[0], Interrupted):
+            ended = (timed_out(self._plan, "interrupted", ended=True), None)
+        self.errors = errors_of(self._plan, self.items, ended)
+        return ended[0]
+
+    def result(self) -> Errors:
+        """What came of it, written to its items: by the thread that owns them. Only once the handler has ended, or never
+        will begin."""
+        if self.errors is None:
+            return [Halted(NO_ROOM)] * len(self.items)
+        self.items[0].returned = self._returned
+        for item in self.items:
+            item.duration = self._duration
+        return self.errors
+
+
+class Threads:
+    """Runs up to `parallel` handlers in threads. One that does not end in time is interrupted. Where that does not help,
+    since it blocks in C or swallows the interruption, its slot stays taken until it ends, and `runaways` then tells."""
+
+    def __init__(self, plan: Plan, window: Window, inbox: SimpleQueue[Any]) -> None:
         self.plan = plan
+        self.window = window
         self.inbox = inbox
-        self.running: dict[Future[Errors], tuple[Sequence[Item], float]] = {}
-        self.runaways: dict[Future[Errors], Sequence[Item]] = {}
+        self.running: dict[Future[None], Run] = {}
+        self.runaways: dict[Future[None], Run] = {}
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         started = False
-        timeout = self.plan.queue.timeout.total_seconds()
         while self._free() and (items := next_job(schedule, self.plan, io_waits=io_waits or bool(self.running))):
             started = True
-            future = pool().submit(contextvars.copy_context().run, call, self.plan, items)
-            self.running[future] = (items, time.monotonic() + timeout)
+            run = Run(self.plan, items, self.window)
+            context = copy_context()
+            try:
+                future = self.plan.handlers.submit(lambda context=context, run=run: context.run(run.perform))  # type: ignore[misc] # a default binds early
+            except TimeoutError:
+                for item in items:
+                    schedule.advance(item, Halted(NO_SLOT))
+                continue
+            self.running[future] = run
             future.add_done_callback(self._ended)
         return started
 
@@ -184,22 +220,59 @@ class Threads:
     def busy(self) -> bool:
         return bool(self.running)
 
-    def _ended(self, _: Future[Errors]) -> None:
+    def _ended(self, _: Future[None]) -> None:
         self.inbox.put(self)
 
     def collect(self) -> tuple[Sequence[Job], float | None]:
         now = time.monotonic()
-        late: list[Job] = []
-        for future, (items, due) in list(self.running.items()):
-            if future.done():
+        jobs: list[Job] = []
+        for future, run in list(self.running.items()):
+            errors = self._errors(future, run, now)
+            if errors is not None:
                 del self.running[future]
-                late.append((items, future.result()))
-            elif due <= now:
-                del self.running[future]
-                self.runaways[future] = items
-                late.append((items, [timed_out(self.plan, "still running")] * len(items)))
-        nearest = min((due for _, due in self.running.values()), default=None)
-        return late, (None if nearest is None else max(nearest - now, 0.0))
+                jobs.append((run.items, errors))
+        return jobs, min((self._patience(run, now) for run in self.running.values()), default=None)
+
+    def _left(self, run: Run, now: float) -> float:
+        """One that has no thread yet has to have one while there is room for the whole of it."""
+        return run.left(now) - (self.window.timeout if run.due is None else 0.0)
+
+    def _patience(self, run: Run, now: float) -> float:
+        """Should it begin meanwhile, its time is over no earlier than a whole time-out from now."""
+        left = self._left(run, now)
+        return max(min(left, self.window.timeout) if run.due is None else left, 0.0)
+
+    def _errors(self, future: Future[None], run: Run, now: float) -> Errors | None:
+        """What came of a run; None while it may go on."""
+        if future.done():
+            future.result()
+            return run.result()
+        if self._left(run, now) > 0:
+            return None
+        if run.target.cancel():  # it waits for a thread, or its observer hangs
+            self.plan.handlers.give_up(future)
+            return run.result()
+        return None if run.left(now) > 0 else self._overdue(future, run, now)
+
+    def _overdue(self, future: Future[None], run: Run, now: float) -> Errors | None:
+        if run.errors is not None:
+            self.plan.handlers.give_up(future)
+            observer_failed(self.plan.queue.name, TimeoutError("the end of a span hangs"))
+            return run.result()
+        if not run.stopped:
+            run.stopped = True
+            run.due = run.latest = self.window.grace(now)
+            run.target.interrupt()
+            return None
+        self.plan.handlers.give_up(future)
+        self.runaways[future] = run
+        return [timed_out(self.plan, "still running", ended=False)] * len(run.items)
+
+    def close(self) -> None:
+        """What has not begun when its event ends never will."""
+        for future, run in self.running.items():
+            run.target.cancel()
+            self.plan.handlers.give_up(future)
 
 
 def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item]:
@@ -213,5 +286,5 @@ def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item
     return schedule.start_all()
 
 
-def timed_out(plan: Plan, how: str) -> TimedOut:
-    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}")
+def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:
+    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}", ended=ended)

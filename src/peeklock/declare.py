@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
-from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.errors import ConfigError
 from peeklock.handler import Handler, OnError
 from peeklock.kept import Results, results_of
-from peeklock.message import Message, is_text
+from peeklock.keys import keyed_by_function, keyed_by_path
+from peeklock.keywords import strict
+from peeklock.message import Message
 from peeklock.queue import Queue
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,6 +36,7 @@ class Declaration:
     on_error: OnError | None
 
 
+@strict()
 def consumer(
     queue: Queue,
     *,
@@ -48,13 +51,17 @@ def consumer(
 
     - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
       two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
-      may well be two orders. Needs a store.
+      may well be two orders. Needs a store. The value is a str, an int, a UUID, a Decimal, a date, an aware datetime,
+      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound.
     - `check_body`: a message whose key was used with another body is dead-lettered as `invalid`, instead of completed as
-      a duplicate of what it is not. Bodies of JSON are compared by what they say, others byte by byte, by their hash.
+      a duplicate of what it is not. Bodies of JSON are compared by what they say, numbers exactly, and an object with a
+      repeated name is `invalid`; other bodies are compared byte by byte. Only a hash is stored.
     - `keep_result`: the record keeps what the function returns, as JSON of at most 24 KiB by its annotation, and the
       `Outcome` of a duplicate has it in `result`. A larger one is left out of the record, with a warning.
     - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
-      `invalid`.
+      `invalid`. It may fetch the payload from elsewhere: an OSError, such as ConnectionError and TimeoutError, and
+      `Retry` and `DeadLetter` end the message as if the handler had raised them. An SDK with errors of its own needs a
+      `raise Retry(...) from exc`. The same holds for a function given as `key` or `unwrap`.
     - `fatal`: exceptions that no later attempt could avoid.
     - `on_error`: asked about any other exception; returns a `Retry`, a `DeadLetter`, or None for the usual.
 
@@ -204,62 +211,4 @@ def _key(declared: Declaration, hint: Any, name: str) -> Callable[[Any], str] | 
         raise ConfigError(f"{name}: check_body=True compares bodies that share a key; say which with key=")
     if key is None:
         return None
-    if callable(key):
-        return _keyed_by(key, getattr(key, "__name__", "key"))
-    path = key.split(".")
-    _check_path(path, hint, name)
-
-    def read(payload: Any) -> Any:
-        for part in path:
-            payload = payload[part] if isinstance(payload, dict) else getattr(payload, part)
-        return payload
-
-    return _keyed_by(read, key)
-
-
-def _keyed_by(read: Callable[[Any], Any], name: str) -> Callable[[Any], str]:
-    """A key is a non-empty string or an integer: anything else would compare equal by accident."""
-
-    def key(payload: Any) -> str:
-        try:
-            value = read(payload)
-        except (KeyError, AttributeError, TypeError, IndexError):
-            raise InvalidMessage("the key is missing", where=name) from None
-        if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
-            raise InvalidMessage(f"the key must be a non-empty string or an integer, not {type(value).__name__}", name)
-        text = str(value)
-        if not is_text(text):
-            raise InvalidMessage("the key holds half a surrogate pair", name)
-        return text
-
-    return key
-
-
-def _check_path(path: list[str], hint: Any, name: str) -> None:
-    """Refuse at bind a field that the payload cannot have, as far as its type tells."""
-    for part in path:
-        known = _fields(hint)
-        if known is None:
-            return
-        if part not in known:
-            listed = ", ".join(sorted(known)) or "none"
-            raise ConfigError(
-                f"{name}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}"
-            )
-        hint = known[part]
-
-
-def _fields(hint: Any) -> dict[str, Any] | None:
-    """Names and types of a payload's fields; None where the type does not tell."""
-    if hasattr(hint, "model_fields") and isinstance(hint.model_fields, dict):
-        return {name: field.annotation for name, field in hint.model_fields.items()}
-    if is_dataclass(hint):
-        resolved = get_type_hints(hint)
-        return {field.name: resolved[field.name] for field in fields(hint)}
-    if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions
-        return get_type_hints(hint)
-    return {} if hint in (str, bytes, int, float, bool) else None
-
-
-def _name(hint: Any) -> str:
-    return getattr(hint, "__name__", repr(hint))
+    return keyed_by_function(key, name) if callable(key) else keyed_by_path(key, hint, name)

@@ -4,12 +4,13 @@ the value: bodies hold what logs must not."""
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.json_text import check_floats, loads
 from peeklock.message import Message
+from peeklock.shape import Shape
 
 Decode = Callable[[Message], Any]
 
@@ -41,42 +42,45 @@ def _validated(hint: Any, where: str) -> Decode:
             f"{where} is annotated {hint!r}, which needs pydantic: pip install 'peeklock[pydantic]'"
         ) from exc
     try:
-        validate_json = TypeAdapter(hint).validator.validate_json
+        adapter = TypeAdapter(hint)
+        validate_json, schema = adapter.validator.validate_json, adapter.core_schema
     except Exception as exc:
-        raise ConfigError(
-            f"{where} is annotated {hint!r}, which no body can become; use a pydantic model, a dataclass, a TypedDict,"
-            f" dict, list, str or bytes, or pass decode= to consumer() ({str(exc).splitlines()[0]})"
-        ) from exc
+        raise _no_payload(hint, where, exc) from exc
+    shape = Shape(schema)
+    holds_floats = shape.holds_floats
 
     def decode(message: Message) -> Any:
         try:
-            return validate_json(message.body)
+            payload = validate_json(message.body)
         except ValidationError as exc:
-            raise _invalid(exc.errors(include_url=False, include_input=False, include_context=False)) from None
+            problems = exc.errors(include_url=False, include_input=False, include_context=False)
+            raise _invalid(problems, shape) from None
+        if holds_floats:
+            check_floats(message.body)
+        return payload
 
     return decode
 
 
-def _invalid(problems: list[Any]) -> InvalidMessage:
-    told = [f"{_path(problem['loc'])}: {_type_of(problem)}" for problem in problems[:MAX_PROBLEMS]]
+def _no_payload(hint: Any, where: str, exc: Exception) -> ConfigError:
+    fix = "use a pydantic model, a dataclass, a TypedDict, dict, list, str or bytes, or pass decode= to consumer()"
+    if getattr(exc, "code", "") == "typed-dict-version":
+        fix = "on Python 3.11 import TypedDict from typing_extensions, not from typing"
+    return ConfigError(f"{where} is annotated {hint!r}, which no body can become; {fix} ({str(exc).splitlines()[0]})")
+
+
+def _invalid(problems: list[Any], shape: Shape) -> InvalidMessage:
+    told = [f"{shape.path(problem['loc'])}: {_type_of(problem)}" for problem in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
         told.append(f"and {len(problems) - MAX_PROBLEMS} more")
-    first = problems[0] if problems else {"loc": ()}
-    if len(told) == 1:
-        return InvalidMessage(_type_of(first), where=_path(first["loc"]))
+    if len(problems) == 1:
+        return InvalidMessage(_type_of(problems[0]), where=shape.path(problems[0]["loc"]))
     return InvalidMessage("; ".join(told))
 
 
 def _type_of(problem: Any) -> str:
     """The kind of problem, by pydantic's own name for it, since its sentence may quote the value."""
     return str(problem["type"])
-
-
-def _path(location: tuple[str | int, ...]) -> str:
-    path = "$"
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path
 
 
 def as_bytes(message: Message) -> bytes:
@@ -91,22 +95,11 @@ def as_text(message: Message) -> str:
 
 
 def as_json(message: Message) -> Any:
-    """Strict JSON: no NaN, since no other language would read it back."""
+    """Strict JSON: no NaN, since no other language would read it back. Of a repeated name the last value counts."""
     text = as_text(message)
     if not text.strip():
         raise InvalidMessage("the body is empty")
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as exc:
-        raise InvalidMessage(f"not JSON: {exc.msg} at character {exc.pos}") from None
-    except RecursionError:
-        raise InvalidMessage("nested too deeply") from None
-    except ValueError:  # an integer of more digits than Python converts
-        raise InvalidMessage("a number is too large") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidMessage(f"not JSON: {name} is not a JSON number")
+    return loads(text)
 
 
 def _shaped(shape: type, name: str, message: Message) -> Any:

@@ -4,111 +4,167 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
+from typing import Any, TypeVar
 
-from peeklock.call import Errors, call_async
-from peeklock.crew import next_job, pool, timed_out
-from peeklock.desk import Results, take_round
-from peeklock.drive import NO_SLOT
-from peeklock.item import Item
+from peeklock.call import Ended, Errors, arguments_of, attempt_async, errors_of
+from peeklock.crew import NO_ROOM, NO_SLOT, next_job, timed_out
+from peeklock.desk import Desk
+from peeklock.item import Halted, Item
+from peeklock.observing import Span, enter_span, exit_span
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
+from peeklock.threads import Pool
+from peeklock.timer import Timer, running
 
-GRACE = 0.5
-"""Seconds that a cancelled coroutine has to end before its slot counts as taken for good."""
+T = TypeVar("T")
+
+
+class Coroutine(Timer):
+    """One call of the handler on the event loop, with all that it needs: nothing is read from its items later."""
+
+    def __init__(self, plan: Plan, items: Sequence[Item], window: Window) -> None:
+        super().__init__(window.latest)
+        self.items = items
+        self.cancelled = False
+        self._plan = plan
+        self._window = window
+        self._arguments = arguments_of(plan, items)
+        self._message = items[0].message
+        self._ended: Ended = (Halted(NO_ROOM), None)
+        self._duration = 0.0
+
+    async def perform(self) -> None:
+        running.set(self)
+        span = enter_span(self._plan.observer, self._message)
+        if self._window.may_begin():
+            started = time.monotonic()
+            self.due = started + self._window.timeout
+            try:
+                self._ended = await attempt_async(self._plan.handler.call, self._arguments)
+            except BaseException as exc:
+                self._ended = (exc, None)
+                raise
+            finally:
+                self._duration = time.monotonic() - started
+                self._leave(span)
+        else:
+            self._leave(span)
+
+    def _leave(self, span: Span | None) -> None:
+        if span is not None:
+            exit_span(span, self._message, self._ended[0])
+
+    def result(self) -> Errors:
+        """What came of it, written to its items."""
+        ended = self._ended
+        if self.cancelled and isinstance(ended[0], asyncio.CancelledError):
+            ended = (timed_out(self._plan, "cancelled", ended=True), None)
+        self.items[0].returned = ended[1]
+        for item in self.items:
+            item.duration = self._duration
+        return errors_of(self._plan, self.items, ended)
 
 
 class Loop:
     """Drives `async def` handlers on the running event loop."""
 
-    def __init__(self, schedule: Schedule, plan: Plan, window: Window) -> None:
+    def __init__(self, schedule: Schedule, plan: Plan, window: Window, desk: Desk) -> None:
         self.schedule = schedule
         self.plan = plan
         self.window = window
-        self.desk: asyncio.Future[Results] | None = None
-        self.running: dict[asyncio.Future[Errors], tuple[Sequence[Item], float]] = {}
-        self.cancelled: dict[asyncio.Future[Errors], tuple[Sequence[Item], float]] = {}
-        self.runaways: dict[asyncio.Future[Errors], Sequence[Item]] = {}
+        self.desk = desk
+        self.answers: set[asyncio.Future[None]] = set()
+        self.running: dict[asyncio.Future[None], Coroutine] = {}
+        self.runaways: dict[asyncio.Future[None], Coroutine] = {}
 
     async def drive(self) -> None:
         """Until each message has its outcome."""
-        schedule = self.schedule
+        schedule, desk = self.schedule, self.desk
         try:
             while schedule.unfinished:
                 started = self._start()
                 self._do_io()  # after it, since what cannot be started any more is given back
                 if started:
                     continue
-                if self.running or self.cancelled or self.desk is not None:
+                if self.running or desk.busy:
                     await self._wait()
-                elif schedule.ready:
-                    schedule.halt_ready(NO_SLOT)
-                else:
-                    schedule.next_suspect()
+                elif schedule.unfinished and not (schedule.changes or schedule.sends):
+                    schedule.go_on(NO_SLOT)
         finally:
-            for task in (*self.running, *self.cancelled):
+            for task in self.running:
                 task.cancel()
 
     def _do_io(self) -> None:
-        if self.desk is None:
-            io: Callable[[], Results] | None = take_round(self.schedule, self.plan, self.window)
-            if io is not None:
-                self.desk = asyncio.get_running_loop().run_in_executor(pool(), io)
+        futures, results = self.desk.start()
+        self.answers.update(map(asyncio.wrap_future, futures))
+        self._advance(results)
 
     def _start(self) -> bool:
         started = False
-        timeout = self.plan.queue.timeout.total_seconds()
         while self._free() and (items := next_job(self.schedule, self.plan, io_waits=self._waits())):
             started = True
-            self.running[asyncio.ensure_future(call_async(self.plan, items))] = (items, time.monotonic() + timeout)
+            coroutine = Coroutine(self.plan, items, self.window)
+            self.running[asyncio.ensure_future(coroutine.perform())] = coroutine
         return started
 
     def _free(self) -> bool:
-        taken = len(self.running) + len(self.cancelled) + sum(not task.done() for task in self.runaways)
+        taken = len(self.running) + sum(not task.done() for task in self.runaways)
         return taken < self.plan.parallel
 
     def _waits(self) -> bool:
-        return self.desk is not None or bool(self.running) or bool(self.cancelled)
+        return self.desk.busy or bool(self.running)
 
     async def _wait(self) -> None:
+        waiting: set[asyncio.Future[None]] = {*self.running, *self.answers}
+        await asyncio.wait(waiting, timeout=self._patience(time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+        self.answers = {answer for answer in self.answers if not answer.done()}
+        self._advance(self.desk.collect())
         now = time.monotonic()
-        dues = [due for _, due in (*self.running.values(), *self.cancelled.values())]
-        patience = None if not dues else max(min(dues) - now, 0.0)
-        waiting: set[asyncio.Future[object]] = {*self.running, *self.cancelled}  # type: ignore[arg-type] # invariance
-        if self.desk is not None:
-            waiting.add(self.desk)  # type: ignore[arg-type] # invariance
-        await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if self.desk is not None and self.desk.done():
-            results, self.desk = self.desk.result(), None
-            for item, result in results:
-                self.schedule.advance(item, result)
-        self._collect(time.monotonic())
+        for task, coroutine in list(self.running.items()):
+            errors = self._errors(task, coroutine, now)
+            if errors is not None:
+                del self.running[task]
+                self._advance(zip(coroutine.items, errors, strict=True))
 
-    def _collect(self, now: float) -> None:
-        for task, (items, due) in list(self.running.items()):
-            if task.done():
-                self._ended(items, task.result())
-            elif due <= now:
-                task.cancel()
-                self.cancelled[task] = (items, now + GRACE)
-            else:
-                continue
-            del self.running[task]
-        for task, (items, due) in list(self.cancelled.items()):
-            if task.done():
-                self._ended(items, [self._after_cancel(error) for error in task.result()])
-            elif due <= now:
-                self.runaways[task] = items
-                self._ended(items, [timed_out(self.plan, "and does not let itself be cancelled")] * len(items))
-            else:
-                continue
-            del self.cancelled[task]
+    def _patience(self, now: float) -> float | None:
+        """Until something may be over its time; what has not begun, no earlier than a whole time-out from now."""
+        most = self.window.timeout
+        dues = [most if coroutine.due is None else coroutine.left(now) for coroutine in self.running.values()]
+        left = self.desk.left()
+        if left is not None:
+            dues.append(left)
+        return max(min(dues), 0.0) if dues else None
 
-    def _after_cancel(self, error: BaseException | None) -> BaseException | None:
-        """A handler that ended all the same has ended; one that was stopped has not."""
-        stopped = isinstance(error, asyncio.CancelledError)
-        return timed_out(self.plan, "cancelled") if stopped else error
+    def _errors(self, task: asyncio.Future[None], coroutine: Coroutine, now: float) -> Errors | None:
+        """What came of a handler; None while it may go on."""
+        if task.done():
+            _ = task.cancelled() or task.exception()  # known by its coroutine; asyncio wants it looked at
+            return coroutine.result()
+        if coroutine.due is None or coroutine.left(now) > 0:
+            return None
+        if not coroutine.cancelled:
+            coroutine.cancelled = True
+            coroutine.due = coroutine.latest = self.window.grace(now)
+            task.cancel()
+            return None
+        self.runaways[task] = coroutine
+        text = "and does not let itself be cancelled"
+        return [timed_out(self.plan, text, ended=False)] * len(coroutine.items)
 
-    def _ended(self, items: Sequence[Item], errors: Errors) -> None:
-        for item, error in zip(items, errors, strict=True):
-            self.schedule.advance(item, error)
+    def _advance(self, results: Iterable[tuple[Item, Any]]) -> None:
+        for item, result in results:
+            self.schedule.advance(item, result)
+
+
+async def bounded_async(call: Callable[[], T], seconds: float, pool: Pool) -> T:
+    """As `bounded`, without blocking the event loop."""
+    context = copy_context()
+    future = pool.submit(lambda: context.run(call))
+    answer = asyncio.wrap_future(future)
+    await asyncio.wait({answer}, timeout=seconds)
+    if not answer.done():
+        pool.give_up(future)
+        raise TimeoutError(f"no answer within {seconds:.3g} s")
+    return answer.result()

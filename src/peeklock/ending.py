@@ -8,7 +8,7 @@ Without a store there is nothing to write, and the platform's own count stands i
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
-from peeklock.errors import DeadLetter, Retry, SendError
+from peeklock.errors import DeadLetter, Retry, SendError, described, leaves_process
 from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.kept import is_too_large
@@ -70,10 +70,24 @@ def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
         yield from _write(item, plan, claims.give_back(claim, stamp))
         return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(error))
     if isinstance(error, TimedOut):
-        yield from _write(item, plan, claims.timed_out(claim, stamp, describe(error)))
-        left = max(window.lease_until - stamp.now, ZERO) if plan.store is not None else None
-        return abandoned(item, plan, Reason.TIMEOUT, delay=left, error=error, detail=str(error))
+        return (yield from _timed_out(item, plan, window, claim, error))
     return (yield from _raised(item, plan, window, claim, error))
+
+
+def _timed_out(item: Item, plan: Plan, window: Window, claim: Record, error: TimedOut) -> Life:
+    """The start counts. The lease stays only while the handler may still run; where it has ended, the retry comes as
+    after any failure."""
+    stamp, attempt = window.stamp(claim), item.attempt
+    counted = claims.timed_out(claim, stamp, describe(error))
+    yield from _write(item, plan, claims.let_go(counted, stamp) if error.ended else counted)
+    queue = plan.queue
+    delay: timedelta | None = None
+    if error.ended:
+        delay = min(backoff(attempt, queue.first_delay, queue.max_delay, plan.random), plan.longest_delay)
+    elif plan.store is not None:
+        delay = max(window.lease_until - stamp.now, ZERO)
+    outcome = abandoned(item, plan, Reason.TIMEOUT, delay=delay, error=error, detail=str(error))
+    return replace(outcome, attempt=attempt)
 
 
 def stand_in(item: Item, window: Window) -> Record:
@@ -246,21 +260,56 @@ def _write(item: Item, plan: Plan, mine: Record) -> Generator[Effect, Any, bool]
 
 
 def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
-    """What the handler, the declaration or `on_error` wants done about it. None: count it and try again."""
-    if isinstance(error, (Retry, DeadLetter)):
-        return error
-    if isinstance(error, plan.fatal):
+    """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
+
+    A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
+    member decides. If all are Retry, or `on_error`, which is asked once and with the whole group, has no answer, then the
+    longest `after` of its Retry members holds; the attempt is not counted only if every member says so.
+    """
+    members = _members(error)
+    for member in members:
+        if isinstance(member, DeadLetter):
+            return member
+    if isinstance(error, plan.fatal) or any(isinstance(member, plan.fatal) for member in members):
         return DeadLetter(describe(error))
+    retries = [member for member in members if isinstance(member, Retry)]
+    if len(retries) < len(members):
+        return _ask(plan, error) or (_longest(retries, counts=True) if retries else None)
+    return retries[0] if len(retries) == 1 else _longest(retries, counts=any(retry.counts for retry in retries))
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    """The exceptions of a group, those of nested ones too; else the one itself."""
+    members: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, BaseExceptionGroup):
+            waiting.extend(reversed(current.exceptions))
+        else:
+            members.append(current)
+    return members
+
+
+def _longest(retries: Sequence[Retry], *, counts: bool) -> Retry:
+    return Retry(after=max((retry.after for retry in retries if retry.after is not None), default=None), counts=counts)
+
+
+def _ask(plan: Plan, error: BaseException) -> Retry | DeadLetter | None:
     if plan.on_error is None:
         return None
     try:
         return plan.on_error(error)
-    except Exception as exc:  # noqa: BLE001 - the user's hook: its failure must not decide over the message
+    except BaseException as exc:  # the user's hook: its failure must not decide over the message
+        if leaves_process(exc):
+            raise
         record("peeklock.on_error_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
         return None
 
 
 def describe(error: BaseException) -> str:
-    why = str(error)
-    name = type(error).__name__
-    return f"{name}: {why}"[:MAX_DETAIL] if why else name
+    """The class of an error and its text; of a group, the members' as well."""
+    text = described(error)
+    if isinstance(error, BaseExceptionGroup):
+        text = "; ".join([text, *map(described, _members(error))])
+    return text[:MAX_DETAIL]

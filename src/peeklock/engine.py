@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
 
-from peeklock import claims
-from peeklock.crew import Alarm, Inline, Threads, can_interrupt
+from peeklock.bounded import bounded
+from peeklock.crew import Inline, Threads
+from peeklock.desk import Desk
 from peeklock.drive import Thread
-from peeklock.ending import finish
-from peeklock.item import Item
+from peeklock.interrupt import Alarm, can_interrupt
+from peeklock.late import blocked, watch
 from peeklock.message import Message
-from peeklock.observe import Settled, record
+from peeklock.observe import LogObserver, Settled
+from peeklock.observing import observer_failed, tell_settled
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
-from peeklock.store import Change
 
 
 def run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
@@ -26,7 +27,12 @@ def run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = N
         return handle(plan, messages, remaining)
     from peeklock import loop
 
-    return loop.run(handle_async(plan, messages, remaining))
+    window = Window(plan, remaining, len(messages))
+    schedule = Schedule(messages, plan, window)
+    try:
+        return loop.run(_drive_async(plan, window, schedule), window.waiting())
+    except TimeoutError:
+        return blocked(plan, messages, schedule)
 
 
 def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
@@ -36,58 +42,60 @@ def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None 
     """
     window = Window(plan, remaining, len(messages))
     schedule = Schedule(messages, plan, window)
+    desk = Desk(schedule, plan, window)
     inbox: SimpleQueue[object] = SimpleQueue()
     if plan.parallel == 1 and can_interrupt():
-        with Alarm(window.timeout) as alarm:
-            Thread(schedule, plan, window, Inline(plan, alarm), inbox).drive()
+        with Alarm(window.timeout, window.latest) as alarm:
+            Thread(schedule, desk, Inline(plan, window, alarm), inbox).drive()
     else:
-        crew = Threads(plan, inbox)
-        Thread(schedule, plan, window, crew, inbox).drive()
-        _watch(plan, window, crew.runaways)
-    return _settled(plan, schedule)
+        crew = Threads(plan, window, inbox)
+        try:
+            Thread(schedule, desk, crew, inbox).drive()
+        finally:
+            crew.close()
+        watch(plan, window, crew.runaways)
+    telling = _telling(plan, schedule)
+    if telling is not None:
+        try:
+            bounded(telling, window.observing(), plan.io)
+        except TimeoutError as exc:
+            _hangs(plan, exc)
+    return schedule.items
 
 
 async def handle_async(
     plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None
 ) -> Sequence[Settled]:
     """As `handle`, for a consumer that is an `async def`."""
-    from peeklock.drive_async import Loop
-
     window = Window(plan, remaining, len(messages))
-    schedule = Schedule(messages, plan, window)
-    loop = Loop(schedule, plan, window)
+    return await _drive_async(plan, window, Schedule(messages, plan, window))
+
+
+async def _drive_async(plan: Plan, window: Window, schedule: Schedule) -> Sequence[Settled]:
+    from peeklock.drive_async import Loop, bounded_async
+
+    loop = Loop(schedule, plan, window, Desk(schedule, plan, window))
     await loop.drive()
-    _watch(plan, window, loop.runaways)
-    return _settled(plan, schedule)
+    watch(plan, window, loop.runaways)
+    telling = _telling(plan, schedule)
+    if telling is not None:
+        try:
+            await bounded_async(telling, window.observing(), plan.io)
+        except TimeoutError as exc:
+            _hangs(plan, exc)
+    return schedule.items
 
 
-def _settled(plan: Plan, schedule: Schedule) -> Sequence[Settled]:
-    settled = schedule.items
-    try:
-        plan.observer.settled(plan.platform, settled)
-    except Exception as exc:  # noqa: BLE001 - telemetry must not decide over messages
-        record("peeklock.observer_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
-    return settled
+def _telling(plan: Plan, schedule: Schedule) -> Callable[[], None] | None:
+    """The call that tells the observer, for a thread, since it may hang. None where it would do nothing: an event of ten
+    messages would take a quarter longer (benchmarks/)."""
+    observer = plan.observer
+    if type(observer) is LogObserver and observer.is_quiet(schedule.items):
+        return None
+    return partial(tell_settled, observer, plan.platform, plan.queue.name, schedule.items)
 
 
-def _watch(plan: Plan, window: Window, runaways: dict[Any, Sequence[Item]]) -> None:
-    """Record the end of handlers that outlived their time: a late success must not run again."""
-    if plan.store is None:
-        return
-    for future, items in runaways.items():
-        future.add_done_callback(partial(_late, plan, window, items))
-
-
-def _late(plan: Plan, window: Window, items: Sequence[Item], future: Any) -> None:
-    errors = [future.exception()] * len(items) if future.exception() else future.result()
-    changes = []
-    for item, error in zip(items, errors, strict=True):
-        claim = item.claim
-        assert claim is not None, "with a store, only a claimed message runs"
-        ended = finish(item, plan, window, claim) if error is None else claims.let_go(claim, window.stamp(claim))
-        changes.append(Change(key=item.record_key, expected=claim.version, record=ended))
-    assert plan.store is not None, "watched only with a store"
-    try:
-        plan.store.swap(changes)
-    except Exception as exc:  # noqa: BLE001 - nobody is left to tell; the lease ends by itself
-        record("peeklock.unrecorded %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
+def _hangs(plan: Plan, error: TimeoutError) -> None:
+    """Log it in a thread, without waiting: what hangs may be the log."""
+    with suppress(TimeoutError):
+        plan.io.submit(partial(observer_failed, plan.queue.name, error))

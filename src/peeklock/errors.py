@@ -4,6 +4,7 @@ PeeklockError
 ├── ConfigError      a declaration or the environment is wrong; the text names the fix
 ├── EventError       what arrived is not an event of this platform
 ├── InvalidMessage   one message's body is not what its handler takes
+├── NothingToHandle  one message's envelope holds nothing for its handler
 ├── StoreError       the store did not answer
 │   └── UnreadableRecord   it answered with what this release cannot read
 ├── SendError        a queue did not take a message
@@ -14,10 +15,12 @@ Retry, DeadLetter    not errors but decisions, raised by a handler or returned b
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import TypeVar
 
 from peeklock.delays import Seconds, seconds
+from peeklock.redaction import scrubbed
 
 E = TypeVar("E", bound=BaseException)
 
@@ -43,8 +46,16 @@ class InvalidMessage(PeeklockError):
         self.where = where
 
 
+class NothingToHandle(PeeklockError):
+    """An envelope holds nothing for the handler, such as the test event of S3: raised by a function of `unwrap=`, it makes
+    the message complete without a run."""
+
+
 class StoreError(PeeklockError):
-    """The store failed or did not answer; whether the change was made is unknown."""
+    """The store failed or did not answer; whether the change was made is unknown. Its text has no secrets of the SDK's."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 class UnreadableRecord(StoreError):
@@ -53,7 +64,10 @@ class UnreadableRecord(StoreError):
 
 
 class SendError(PeeklockError):
-    """A message could not be handed to a queue; whether the queue has it is unknown."""
+    """A message could not be handed to a queue; whether the queue has it is unknown. Its text as `StoreError`'s."""
+
+    def __init__(self, problem: str = "") -> None:
+        super().__init__(scrubbed(problem))
 
 
 def because(failure: E, cause: BaseException) -> E:
@@ -62,9 +76,28 @@ def because(failure: E, cause: BaseException) -> E:
     return failure
 
 
+def text_of(error: BaseException) -> str:
+    """The text of an error; empty where its class cannot say it."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - the class is the user's, and may raise anything
+        return ""
+
+
+def described(error: BaseException) -> str:
+    """The class of an error and its text."""
+    name, text = type(error).__name__, text_of(error)
+    return f"{name}: {text}" if text else name
+
+
+def leaves_process(error: BaseException) -> bool:
+    """Whether somebody at a terminal wants out. Anything else that is raised concerns its message and no other."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
 def store_error(exc: Exception) -> StoreError:
     """What a store raised, as the one error that says all: not known whether the change was made."""
-    return exc if isinstance(exc, StoreError) else because(StoreError(f"{type(exc).__name__}: {exc}"), exc)
+    return exc if isinstance(exc, StoreError) else because(StoreError(described(exc)), exc)
 
 
 class Redeliver(PeeklockError):

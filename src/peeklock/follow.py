@@ -61,7 +61,7 @@ def followed(observer: Observer, platform: str, address: str) -> Observer:
     loopback = _loopback(host.removeprefix("[").removesuffix("]"))
     if loopback is None or not 1 <= number <= MOST_PORT:
         raise ConfigError(
-            f"{VARIABLE}={address!r} is no address on this machine, such as 127.0.0.1:4000; leave it to `peeklock dev`"
+            f"{VARIABLE} is no address on this machine, such as 127.0.0.1:4000; leave it to `peeklock dev`"
         )
     return Follower(observer, platform, (loopback, number))
 

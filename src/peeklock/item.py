@@ -9,8 +9,9 @@ from enum import Enum
 from typing import Any
 
 from peeklock import claims
+from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
-from peeklock.errors import InvalidMessage, PeeklockError
+from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender
@@ -45,7 +46,11 @@ class Halted(PeeklockError):
 
 
 class TimedOut(PeeklockError):
-    """Answer to RUN: the handler was still running when its time was over."""
+    """Answer to RUN: the handler was still running when its time was over. `ended`: it runs no more."""
+
+    def __init__(self, problem: str, *, ended: bool) -> None:
+        super().__init__(problem)
+        self.ended = ended
 
 
 class Item:
@@ -68,6 +73,12 @@ class Item:
     """What the handler returned, where that is kept."""
     verdict: Verdict | None = None
     """Set when no attempt could ever succeed."""
+    failure: BaseException | None = None
+    """What kept it from being decoded this time; the message ends as if its handler had raised it."""
+    has_key = False
+    """Whether its own key was found, so that `key` is not the message's id."""
+    is_empty = False
+    """Whether its envelope holds nothing to handle."""
     record_key = ""
     claim: Record | None = None
     """The last record that this life wrote."""
@@ -115,22 +126,59 @@ class Group:
         return self.turn < len(self.members) and self.members[self.turn] is item
 
 
+FETCH_ERRORS = (OSError, Retry, DeadLetter)
+"""What says that a body could not be fetched, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
+
+
 def prepare(item: Item, plan: Plan) -> None:
-    """Decode the body and find the key, or set the verdict."""
-    message, max_age = item.message, plan.queue.max_age
+    """Open the envelope, decode the body and find the key; then see how old the message is."""
+    message = item.message
     try:
         if plan.unwrap is not None:
-            item.message = message = plan.unwrap(message)
+            item.message = message = _opened(plan.unwrap(message))
         item.payload = plan.decode(message)
+        if plan.check_body:
+            item.body = hash_of(message.body)
         if plan.key is not None:
             item.key = plan.key(item.payload)
-    except InvalidMessage as exc:
+            item.has_key = True
+    except KeyboardInterrupt:  # somebody at a terminal wants out
+        raise
+    except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
+        _unreadable(item, exc)
+    if plan.queue.max_age is not None and not item.is_empty:
+        _check_age(item, plan, plan.queue.max_age)
+
+
+def _opened(message: object) -> Message:
+    """Raises InvalidMessage for what a user's envelope returned instead of a message."""
+    if isinstance(message, Message):
+        return message
+    raise InvalidMessage(f"unwrap= returned a {type(message).__name__} and no Message")
+
+
+def _unreadable(item: Item, exc: BaseException) -> None:
+    """What is wrong with a message is its verdict; what may be right the next time is its failure."""
+    item.body = ""
+    if isinstance(exc, InvalidMessage):
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
-    except Exception as exc:  # noqa: BLE001 - the user's decoder or key: whatever it raises, this body is at fault
+    elif isinstance(exc, NothingToHandle):
+        item.is_empty = True
+    elif isinstance(exc, Exception) and not _is_fetch_error(exc):
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:
-        if max_age is not None and is_older(item.arrived, max_age, plan.clock.now()):
-            item.verdict = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}")
+        item.failure = exc
+
+
+def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
+    if is_older(item.arrived, max_age, plan.clock.now()):
+        item.verdict, item.failure, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), None, ""
+
+
+def _is_fetch_error(exc: Exception) -> bool:
+    if isinstance(exc, ExceptionGroup):
+        return exc.subgroup(FETCH_ERRORS) is not None
+    return isinstance(exc, FETCH_ERRORS)
 
 
 def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
@@ -142,9 +190,7 @@ def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
 
 def record_key(item: Item, plan: Plan) -> str:
     """Two queues never share a key, so consumers may share a store; and a business key is never taken for an id."""
-    verdict = item.verdict
-    keyed = plan.key is not None and (verdict is None or verdict.reason is Reason.EXPIRED)
-    return f"{plan.queue.name}/{item.key}" if keyed else id_key(item, plan)
+    return f"{plan.queue.name}/{item.key}" if item.has_key else id_key(item, plan)
 
 
 def id_key(item: Item, plan: Plan) -> str:

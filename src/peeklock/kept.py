@@ -1,14 +1,15 @@
-"""What a record keeps of a message: its handler's result, and a hash of its body."""
+"""The result of a handler, as a record keeps it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from peeklock.errors import ConfigError
+from peeklock.json_text import check_dumped
 
 MAX_RESULT = 24 * 1024
 """Characters of a kept result, as JSON inside the record's JSON. The smallest of the databases takes 32 Ki characters in
@@ -40,7 +41,12 @@ def results_of(hint: Any, where: str) -> Results:
         raise ConfigError(
             f"{where}: keep_result=True needs a result that JSON can hold, not {hint!r} ({str(exc).splitlines()[0]})"
         ) from exc
-    return Results(dump=lambda value: adapter.dump_json(value, warnings="error").decode(), load=adapter.validate_json)
+    return Results(dump=partial(_dump_typed, adapter), load=adapter.validate_json)
+
+
+def _dump_typed(adapter: Any, value: Any) -> str:
+    text = adapter.dump_json(value, warnings="error")
+    return check_dumped(text, lambda: adapter.dump_python(value)).decode()
 
 
 def _dump(value: Any) -> str:
@@ -51,12 +57,3 @@ def is_too_large(result: str) -> bool:
     """Measured as it is stored: inside another JSON text, where a quotation mark takes two characters, and one beyond
     ASCII six or twelve."""
     return len(result) > MAX_RESULT or len(json.dumps(result)) > MAX_RESULT
-
-
-def hash_of(body: bytes) -> str:
-    """The same for bodies that say the same: in JSON, neither white space nor the order of names means anything."""
-    import hashlib
-
-    with suppress(ValueError, RecursionError):  # no JSON: each byte counts
-        body = json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
-    return hashlib.sha256(body).hexdigest()[:32]

@@ -17,11 +17,12 @@ from peeklock.delays import ZERO
 from peeklock.ending import abandoned, bury, fail, move, succeed
 from peeklock.errors import StoreError, UnreadableRecord
 from peeklock.item import ALONE, RUN, Effect, Item, Life, id_key, record_key
-from peeklock.kept import hash_of
 from peeklock.observe import record, record_once
-from peeklock.outcome import Disposition, Outcome, Reason
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
 from peeklock.store import Change
+
+NOTHING_TO_DO = replace(DONE, detail="its envelope holds nothing to handle")
 
 MAX_CONTENTION = 5
 """Lost swaps in a row after which a key counts as busy."""
@@ -29,11 +30,10 @@ MAX_CONTENTION = 5
 
 def live(item: Item, plan: Plan, window: Window) -> Life:
     """From arrival to outcome, with a store."""
-    if item.verdict is None:
-        if not window.has_room():
-            return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
-        if plan.check_body:
-            item.body = hash_of(item.message.body)
+    if item.is_empty:
+        return NOTHING_TO_DO
+    if item.verdict is None and not window.has_room():
+        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
     decision = yield from _decided(item, plan, window)
     if isinstance(decision, Outcome):
         return decision
@@ -42,7 +42,7 @@ def live(item: Item, plan: Plan, window: Window) -> Life:
         return (yield from _publish_again(item, plan, window))
     if decision.do is Do.DEAD_LETTER:
         return (yield from bury(item, plan, window, ran=None))
-    error = yield RUN
+    error = item.failure if item.failure is not None else (yield RUN)
     if error is not None:
         return (yield from fail(item, plan, window, error))
     return (yield from succeed(item, plan, window))
@@ -127,7 +127,8 @@ def _checked(item: Item, plan: Plan, window: Window, current: Record | None) -> 
     if current is None or not item.body or not claims.contradicts(current, item.body, window.clock.now()):
         return current
     item.verdict = Verdict(reason=Reason.INVALID, detail="its key was used before with another body")
-    item.record_key, item.body = record_key(item, plan), ""
+    item.has_key, item.body = False, ""
+    item.record_key = record_key(item, plan)
     return None
 
 

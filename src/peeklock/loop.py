@@ -32,6 +32,17 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def run(coroutine: Coroutine[object, object, T]) -> T:
-    """Run it on the process's loop and wait, from any thread but the loop's own."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result()
+def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -> T:
+    """Run it on the process's loop and wait, from any thread but the loop's own.
+
+    Raises TimeoutError when it has not ended after so many seconds: something on the loop blocks it. Whatever comes next
+    gets another loop; what is on this one goes on if it ever can.
+    """
+    used = _loop()
+    future = asyncio.run_coroutine_threadsafe(coroutine, used)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if not future.done() and _loops.get(os.getpid()) is used:
+            del _loops[os.getpid()]
+        raise

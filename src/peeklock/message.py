@@ -19,8 +19,8 @@ MOST_SENT = 2**53
 
 _NUMBERS = ("generation", "hop", "attempts", "sent")
 
-_OF_ONE_COPY = frozenset({"id", "form", *_NUMBERS})
-"""What a trail's text says, that is no newer release's: its own fields, and how a sender packed this copy."""
+_OWN = frozenset({"id", *_NUMBERS})
+"""Fields of a trail that this release knows."""
 
 
 def is_text(value: str) -> bool:
@@ -34,8 +34,8 @@ def is_text(value: str) -> bool:
 
 
 def extra_of(parts: Mapping[str, Any]) -> str:
-    """What a newer release added to a trail, as JSON of one form."""
-    added = {name: value for name, value in parts.items() if name not in _OF_ONE_COPY}
+    """What a newer release added to a trail, as JSON in one order."""
+    added = {name: value for name, value in parts.items() if name not in _OWN}
     text = json.dumps(added, separators=(",", ":"), sort_keys=True) if added else ""
     return text if len(text) <= MAX_EXTRA else ""
 

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -91,11 +92,21 @@ class LogObserver:
     def running(self, _: Message, /) -> None:
         return None
 
+    def is_quiet(self, settled: Sequence[Settled]) -> bool:
+        """Whether all of it is beneath the log's level."""
+        if log.isEnabledFor(logging.INFO):
+            return False
+        for one in settled:
+            outcome = one.outcome
+            if outcome is not DONE and outcome.disposition is not Disposition.COMPLETE:
+                return False
+        return True
+
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         quiet = not log.isEnabledFor(logging.INFO)
         for one in settled:
             outcome = one.outcome
-            if quiet and (outcome is DONE or outcome.disposition is Disposition.COMPLETE):
+            if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
             record("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
 
@@ -133,7 +144,7 @@ def record(
     """One log record: a constant event name, `name=value` for people, and the same as attributes for machines."""
     if log.isEnabledFor(level):
         text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
-        log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=error)
+        log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=_traceable(error))
 
 
 MOST_REMEMBERED = 1024
@@ -151,3 +162,13 @@ def record_once(event: str, told: Mapping[str, str], *, level: int = logging.WAR
         _logged.clear()
     _logged.add(fact)
     record(event, told, level=level)
+
+
+def _traceable(error: BaseException | None) -> BaseException | None:
+    """The error, if a traceback of it can be written: else the whole line would be lost."""
+    try:
+        if error is not None:
+            traceback.TracebackException(type(error), error, error.__traceback__, limit=1, lookup_lines=False)
+    except Exception:  # noqa: BLE001 - its class is the user's: __cause__ and the like may raise anything
+        return None
+    return error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from peeklock.claims import LONGEST_EVENT, Record, Stamp, next_version
@@ -20,11 +21,34 @@ from peeklock.observe import Observer
 from peeklock.parcel import Sender
 from peeklock.queue import Queue
 from peeklock.store import Store
+from peeklock.threads import Pool
 
 RESERVE = timedelta(seconds=1)
 """Kept back before the limit, for recording and settling."""
 
 RESERVE_SECONDS = RESERVE.total_seconds()
+
+SETTLING_SECONDS = 0.5
+"""Of the reserve: for telling the platform. What is not recorded when it begins is not waited for any more."""
+
+OBSERVING_SECONDS = 0.1
+"""What the observer gets of that at least."""
+
+RECORDING_SECONDS = 0.25
+"""Of the reserve: for recording how the last handlers ended."""
+
+HANDOVER_SECONDS = 0.2
+"""Of the reserve: what it may take until a thread begins with a handler that was started in time."""
+
+GRACE_SECONDS = 0.5
+"""How long a handler that was interrupted or cancelled may take to end, before its slot counts as taken for good."""
+
+MOST_HANDLERS = 512
+"""Threads of a binding for its handlers, those included that hang in C: a bound against a leak, not a setting. An event
+never uses more of them than `parallel`."""
+
+MOST_IO = 64
+"""Calls of a binding to its store, its queues and its observer at once. All of them may hang."""
 
 SKEW = timedelta(seconds=5)
 """How far the clocks of two machines may differ. Cloud hosts are kept within milliseconds by their provider's time
@@ -67,6 +91,9 @@ class Plan:
     observer: Observer
     clock: Clock
     random: Random
+    handlers: Pool = field(default_factory=partial(Pool, MOST_HANDLERS, "peeklock-handler"))
+    io: Pool = field(default_factory=partial(Pool, MOST_IO, "peeklock-io"))
+    # Two, and of this binding alone: what hangs costs no other binding a thread, and its own event no answer.
 
 
 class Window:
@@ -84,6 +111,8 @@ class Window:
         """When the platform ends the event, in monotonic seconds."""
         self.last_start = self.limit - RESERVE_SECONDS - timeout
         """After this no handler can end in time, recording and settling included."""
+        self.latest = time.monotonic() + span - RESERVE_SECONDS + HANDOVER_SECONDS
+        """When the last handler has to end, in the time of this machine, which handlers are held to."""
 
     @cached_property
     def owner(self) -> str:
@@ -97,6 +126,27 @@ class Window:
     def has_room(self) -> bool:
         """Whether a handler started now may take its whole time-out."""
         return self.clock.monotonic() <= self.last_start
+
+    def may_begin(self) -> bool:
+        """Whether a handler that was started while there was room may still begin."""
+        return self.clock.monotonic() <= self.last_start + HANDOVER_SECONDS
+
+    def io_left(self) -> float:
+        """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""
+        return self.limit - SETTLING_SECONDS - self.clock.monotonic()
+
+    def observing(self) -> float:
+        """Seconds that the observer has for an event's settlements."""
+        return max(self.io_left(), OBSERVING_SECONDS)
+
+    def waiting(self) -> float:
+        """Seconds until an event that has not ended by itself is left alone."""
+        return self.limit - SETTLING_SECONDS / 2 - self.clock.monotonic()
+
+    def grace(self, now: float) -> float:
+        """Until when a handler that was stopped at `now` may take to end, in the time of this machine."""
+        end = self.latest - HANDOVER_SECONDS + RESERVE_SECONDS
+        return min(now + GRACE_SECONDS, end - SETTLING_SECONDS - RECORDING_SECONDS)
 
     def stamp(self, after: Record | None, body: str = "") -> Stamp:
         """For a write that follows `after`; a claim says the hash of the body that it is for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,10 +14,12 @@ from peeklock.fitting import FORM, prepare
 from peeklock.message import TRAIL, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 from peeklock.registry import missing
 
-TIMEOUT = 30.0
-"""Seconds until a publication that was not confirmed counts as failed."""
+PUBLISH_SECONDS = 10.0
+"""How long the publications of one call may take, all together. The SDK would go on with each for ten minutes, and
+publish what has long been sent again."""
 
 MAX_MESSAGE = 10_000_000
 """Bytes of a message's data, and of a request to publish."""
@@ -48,9 +51,29 @@ def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
     except ImportError as exc:
         raise missing(exc) from exc
     return pubsub_v1.PublisherClient(
-        publisher_options=pubsub_v1.types.PublisherOptions(enable_message_ordering=ordered),
+        publisher_options=pubsub_v1.types.PublisherOptions(
+            enable_message_ordering=ordered, retry=_retry(), timeout=PUBLISH_SECONDS
+        ),
         batch_settings=pubsub_v1.types.BatchSettings(max_latency=0.005),
     )
+
+
+def _retry() -> Any:
+    """The SDK's own, for PUBLISH_SECONDS. With ordering keys the SDK sets its end aside, and goes on in its own thread.
+    https://cloud.google.com/pubsub/docs/retry-requests"""
+    from google.api_core import exceptions as e
+    from google.api_core.retry import Retry, if_exception_type
+
+    passing = (
+        e.Aborted,
+        e.Cancelled,
+        e.DeadlineExceeded,
+        e.InternalServerError,
+        e.ResourceExhausted,
+        e.ServiceUnavailable,
+        e.Unknown,
+    )
+    return Retry(if_exception_type(*passing), initial=0.1, maximum=1.0, multiplier=2, timeout=PUBLISH_SECONDS)
 
 
 class PubSubSender:
@@ -72,9 +95,10 @@ class PubSubSender:
         return len(parcel.body) + sum(_size(text) + TAGS for text in [*texts, parcel.group or ""]) + REQUEST
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        end = time.monotonic() + PUBLISH_SECONDS
         futures = [self._publish(parcel) for parcel in parcels]
         return [
-            future if isinstance(future, SendError) else self._confirm(future, p)
+            future if isinstance(future, SendError) else self._confirm(future, p, end)
             for future, p in zip(futures, parcels, strict=True)
         ]
 
@@ -94,9 +118,9 @@ class PubSubSender:
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
             return self._failure(exc)
 
-    def _confirm(self, future: Any, parcel: Parcel) -> SendError | None:
+    def _confirm(self, future: Any, parcel: Parcel, end: float) -> SendError | None:
         try:
-            future.result(timeout=TIMEOUT)
+            future.result(timeout=max(end - time.monotonic(), 0.0))
         except Exception as exc:  # noqa: BLE001 - as above
             if parcel.group is not None:
                 client(True).resume_publish(self.topic, parcel.group)  # else the SDK refuses the key from now on
@@ -150,5 +174,5 @@ def from_url(url: str) -> PubSubSender:
     topic = (parts.netloc + parts.path).strip("/")
     words = topic.split("/")
     if words[::2] != ["projects", "topics"] or not all(words):
-        raise ConfigError(f"{url!r} is no Pub/Sub address, such as pubsub://projects/PROJECT/topics/TOPIC")
+        raise ConfigError(f"{shown(url)!r} is no Pub/Sub address, such as pubsub://projects/PROJECT/topics/TOPIC")
     return PubSubSender(topic)

@@ -19,6 +19,7 @@ from peeklock.observe import Settled, record
 from peeklock.oidc import Closed, Guard, Rejected
 from peeklock.outcome import Reason
 from peeklock.plan import RESERVE
+from peeklock.settling import left_of
 
 DONE, BAD, UNAUTHORIZED, BUSY, FAILED = 204, 400, 401, 409, 500
 # Never 304, which Cloud Tasks takes for success, and never 429 or 503, which slow the whole queue down:
@@ -69,7 +70,7 @@ class Door:
             message = self.receive(request, self.binding.queue.name)
         except tuple(REFUSALS) as exc:
             return self._refuse(exc)
-        return status_of(self.binding.run([message], _left(limit, arrived)))
+        return status_of(self.binding.run([message], self._left(limit, arrived)))
 
     async def answer_async(self, request: Request) -> int:
         """The status for a request, found on the caller's event loop."""
@@ -79,7 +80,12 @@ class Door:
             message = self.receive(request, self.binding.queue.name)
         except tuple(REFUSALS) as exc:
             return self._refuse(exc)
-        return status_of(await self.binding.run_async([message], _left(limit, arrived)))
+        return status_of(await self.binding.run_async([message], self._left(limit, arrived)))
+
+    def _left(self, limit: timedelta | None, arrived: float) -> timedelta | None:
+        """What the check of the token, and at a cold start the making of the plan, have left of the event's time."""
+        self.binding.plan()
+        return left_of(limit, arrived)
 
     def _refuse(self, exc: PeeklockError) -> int:
         event, status = REFUSALS[type(exc)]
@@ -94,11 +100,6 @@ def _credentials(request: Request) -> str:
 def _patience(limit: timedelta | None) -> float:
     """Seconds that a token's certificates may take: an event must be answered within its limit also then."""
     return FETCH_SECONDS if limit is None else min(FETCH_SECONDS, max(limit - RESERVE, ZERO).total_seconds())
-
-
-def _left(limit: timedelta | None, arrived: float) -> timedelta | None:
-    """What the check of the token has left of the event's time."""
-    return None if limit is None else max(limit - timedelta(seconds=time.monotonic() - arrived), ZERO)
 
 
 def status_of(settled: Sequence[Settled]) -> int:

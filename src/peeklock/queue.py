@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 
 if TYPE_CHECKING:
     from peeklock.span import Span
@@ -55,6 +56,7 @@ class Queue:
     exact_delay: bool
     """Whether `first_delay` was asked for, and so must be honoured exactly."""
 
+    @strict()
     def __init__(
         self,
         name: str,

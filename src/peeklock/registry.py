@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from peeklock.errors import ConfigError
+from peeklock.keywords import nearest
+from peeklock.redaction import scheme_of, shown
 
 if TYPE_CHECKING:
     from peeklock.parcel import Sender
@@ -74,7 +76,7 @@ def open_store(url: str) -> Store:
     """The store of a URL, one a process. Raises ConfigError for an unknown scheme or a missing extra."""
     found = _stores.get(url)
     if found is None:
-        found = _stores.setdefault(url, cast("Store", _open(url, STORES, "store", "sqlite:///var/lib/orders.db")))
+        found = _stores.setdefault(url, cast("Store", _open(url, check_store(url))))
     return found
 
 
@@ -82,20 +84,33 @@ def open_sender(url: str) -> Sender:
     """The sender to the queue of a URL, one a process. Raises ConfigError as `open_store`."""
     found = _senders.get(url)
     if found is None:
-        example = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
-        found = _senders.setdefault(url, cast("Sender", _open(url, SENDERS, "queue", example)))
+        found = _senders.setdefault(url, cast("Sender", _open(url, check_sender(url))))
     return found
 
 
-def _open(url: str, known: Mapping[str, str], what: str, example: str) -> Any:
-    scheme = url.partition(":")[0].lower()
+def check_store(url: str) -> str:
+    """Where the store of a URL is made, as `module:function`. Raises ConfigError for an unknown scheme."""
+    return _target(url, STORES, "store", "sqlite:///var/lib/orders.db")
+
+
+def check_sender(url: str) -> str:
+    """Where the sender to the queue of a URL is made, as `check_store`."""
+    return _target(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders")
+
+
+def _target(url: str, known: Mapping[str, str], what: str, example: str) -> str:
+    scheme = scheme_of(url)
     target = known.get(scheme)
     if target is None:
-        import difflib
+        problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(known))}" if scheme else "it is no URL"
+        raise ConfigError(f"{what} {shown(url)!r}: {problem}. Example: {example}")
+    return target
 
-        near = difflib.get_close_matches(scheme, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        listed = ", ".join(sorted(known))
-        raise ConfigError(f"{what} URL {url!r}: unknown scheme {scheme!r}{hint} Known: {listed}. Example: {example}")
+
+def _open(url: str, target: str) -> Any:
     module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)(url)
+    make = getattr(importlib.import_module(module), name)
+    try:
+        return make(url)
+    except ValueError:  # its text may quote the address
+        raise ConfigError(f"{shown(url)!r} is no address: write special characters of a password as %XX") from None

@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import tomllib
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from peeklock.delays import Seconds
 from peeklock.errors import ConfigError, EventError, PeeklockError, SendError
 from peeklock.message import Message
 from peeklock.observe import Settled
+from peeklock.option_checks import unwrap_of
 from peeklock.parcel import REASON, Parcel
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
@@ -237,9 +239,7 @@ def _options(wishes: Wishes, sample: Sample, store: Store | None, mail: _Mail) -
 def _unwrap(wishes: Wishes, sample: Sample) -> Unwrap | None:
     """The envelope to open, and what `--attempt` pretends."""
     bound = binding_of(wishes.function)
-    named = (sample.expected or {}).get("unwrap")
-    chosen = wishes.unwrap or (envelopes.BY_NAME.get(named) if isinstance(named, str) else None)
-    opened = chosen or (bound.options.get("unwrap") if bound else None)
+    opened = wishes.unwrap or _expected_unwrap(sample) or unwrap_of(bound.options.get("unwrap") if bound else None)
     attempt = wishes.attempt
     if attempt is None:
         return opened
@@ -250,6 +250,16 @@ def _unwrap(wishes: Wishes, sample: Sample) -> Unwrap | None:
         return opened(aged) if opened else aged
 
     return pretend
+
+
+def _expected_unwrap(sample: Sample) -> Unwrap | None:
+    names = (sample.expected or {}).get("unwrap")
+    if not isinstance(names, str):
+        return None
+    try:
+        return envelopes.named(names)
+    except ConfigError as exc:
+        raise ReplayError(f"{sample.name}{EXPECTED}, unwrap: {exc}") from None
 
 
 class _Mail:
@@ -300,7 +310,7 @@ class _Box:
                 sent["reason"] = parcel.attributes.get(REASON)
             if parcel.delay:
                 sent["delay_s"] = round(parcel.delay.total_seconds(), 3)
-            self.run.sent.append(sent)
+            insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
         return [None] * len(parcels)
 
 

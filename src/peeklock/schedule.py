@@ -9,7 +9,7 @@ from typing import Any
 from peeklock.claims import Verdict
 from peeklock.ending import done, fail
 from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
-from peeklock.life import live, refuse
+from peeklock.life import NOTHING_TO_DO, live, refuse
 from peeklock.message import Message
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -67,18 +67,27 @@ class Schedule:
     def _begin_next(self) -> bool:
         """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
         for message in self._messages:
-            item = self._admit(message)
-            if item.verdict is None and message.attempt > self._backstop:
-                item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
-            if item.verdict is not None or self._is_spent(message):
-                item.life = refuse(item, self.plan, self.window)
-                self.advance(item, None)
-            elif message.group is None:
-                self.ready.append(item)
-            else:
-                self._follow(self._at_gate(item))
+            self._begin(self._admit(message))
             return True
         return False
+
+    def _begin(self, item: Item) -> None:
+        if item.is_empty:
+            self._follow(self._finish(item, NOTHING_TO_DO))
+        elif item.failure is not None:
+            self.advance(item, item.failure)
+        elif self._is_refused(item):
+            item.life = refuse(item, self.plan, self.window)
+            self.advance(item, None)
+        elif item.message.group is None:
+            self.ready.append(item)
+        else:
+            self._follow(self._at_gate(item))
+
+    def _is_refused(self, item: Item) -> bool:
+        if item.verdict is None and item.message.attempt > self._backstop:
+            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
+        return item.verdict is not None or self._is_spent(item.message)
 
     def _is_spent(self, message: Message) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
@@ -161,19 +170,28 @@ class Schedule:
             steps.extend(self._at_gate(follower))
         return steps
 
-    def next_suspect(self) -> None:
-        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. There is
-        one, since those before it have ended."""
+    def next_suspect(self) -> bool:
+        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
+        there was one."""
         for item in self.suspects:
             if item.group is None or item.group.is_turn_of(item):
                 self.suspects.remove(item)
-                return self.advance(item, self._objection(item))
-        return None
+                self.advance(item, self._objection(item))
+                return True
+        return False
 
     def _objection(self, item: Item) -> Halted | None:
         if item.group is not None and item.group.halted:
             return Halted(NOT_COMPLETED)
         return None if self.window.has_room() else Halted("no time left to run it alone")
+
+    def go_on(self, why: str) -> None:
+        """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
+        reason; else a suspect may have its turn; else those are admitted that were not yet, to be given back as well."""
+        if self.ready:
+            self.halt_ready(why)
+        elif not self.next_suspect() and not self._begin_next():
+            raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
 
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""

@@ -10,20 +10,32 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from peeklock.bounded import bounded
 from peeklock.delays import ZERO, Seconds, seconds
-from peeklock.errors import ConfigError
+from peeklock.errors import ConfigError, SendError
+from peeklock.json_text import check_dumped
+from peeklock.keywords import strict
 from peeklock.message import TRAIL, Trail
+from peeklock.once import once
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.registry import open_sender
+from peeklock.threads import Pool
 
 JSON, TEXT, BINARY = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
+
+SEND_SECONDS = 20.0
+"""How long `send` takes at most: a little more than each sender's own tries, whose errors say more."""
+
+MOST_SENDS = 64
+"""Messages that are on their way to one queue at once; each has a thread, and all of them may hang."""
 
 Route = Callable[[Queue], Sender]
 
 _route: ContextVar[Route | None] = ContextVar("peeklock_route", default=None)
 
 
+@strict()
 def send(
     queue: Queue,
     payload: Any,
@@ -48,8 +60,8 @@ def send(
 
     The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing or the payload has no form.
     Raises SendError for a message that fills its queue's limit up to the last 256 bytes, which are kept for the reason
-    of a dead letter; and when the queue did not confirm: it may have the message all the same, so give an `id` and send
-    again.
+    of a dead letter; and when the queue did not confirm, after SEND_SECONDS at most: it may have the message all the
+    same, so give an `id` and send again.
     """
     if ours := [name for name in attributes or {} if name.startswith(TRAIL)]:
         raise ConfigError(f"attribute {ours[0]!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")
@@ -68,10 +80,23 @@ def send(
     )
     route = _route.get()
     sender = sender_to(queue) if route is None else route(queue)
-    (refused,) = sender.send([parcel])
+    _hand_over(parcel, sender, queue)
+    return parcel.trail.id
+
+
+def _hand_over(parcel: Parcel, sender: Sender, queue: Queue) -> None:
+    try:
+        (refused,) = bounded(lambda: sender.send([parcel]), SEND_SECONDS, _pool(queue.name))
+    except TimeoutError as exc:
+        raise SendError(f"queue {queue.name!r}: {exc}; it may have the message all the same") from exc
     if refused is not None:
         raise refused
-    return parcel.trail.id
+
+
+@once
+def _pool(_: str) -> Pool:
+    """The threads of a queue's senders: one that hangs costs no other queue."""
+    return Pool(MOST_SENDS, "peeklock-send")
 
 
 def sender_to(queue: Queue) -> Sender:
@@ -107,16 +132,19 @@ def dump(payload: Any) -> tuple[bytes, str]:
 
 
 def _json(payload: Any) -> bytes:
-    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals."""
+    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals. Raises ValueError
+    for a number that is not finite."""
     dump_json = getattr(payload, "model_dump_json", None)
     if dump_json is not None:
-        text: str = dump_json()
-        return text.encode()
+        text = dump_json().encode()
+        as_strings = getattr(payload, "model_config", {}).get("ser_json_inf_nan") == "strings"
+        return text if as_strings else check_dumped(text, payload.model_dump)
     if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
         try:
             from pydantic import TypeAdapter
         except ImportError:
             payload = dataclasses.asdict(payload)
         else:
-            return TypeAdapter(type(payload)).dump_json(payload)
+            adapter = TypeAdapter(type(payload))
+            return check_dumped(adapter.dump_json(payload), lambda: adapter.dump_python(payload))
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

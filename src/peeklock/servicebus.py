@@ -24,7 +24,9 @@ from peeklock.message import Message
 from peeklock.plan import RESERVE, Delays
 from peeklock.queue import LONGEST_TIMEOUT
 from peeklock.registry import missing
+from peeklock.servicebus_client import CONNECTION
 from peeklock.servicebus_settle import Natively, Visit
+from peeklock.settling import left_of
 
 from_url = servicebus_send.from_url
 recognises = servicebus_events.recognises
@@ -51,7 +53,7 @@ def bind(
     queue_name: str | None = None,
     topic_name: str | None = None,
     subscription_name: str | None = None,
-    connection: str = servicebus_send.CONNECTION,
+    connection: str = CONNECTION,
     batch: bool = False,
     sessions: bool = False,
     actions: bool | type = False,
@@ -212,6 +214,7 @@ class _Door:
             visit.give_back(settled)
 
     def _open(self, event: Any, actions: Any) -> tuple[Visit, Sequence[Message], dict[str, Any]]:
+        began = time.monotonic()
         plan = self.binding.plan()
         if self.batch and not self.can_settle and plan.store is None:
             raise ConfigError(
@@ -222,7 +225,7 @@ class _Door:
             raise ConfigError(
                 "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
             )
-        lock = self.binding.lock(DEFAULT_LOCK if self.batch else None)
+        lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
         natively = Natively(actions)
         visit = Visit(plan.clock, lock=lock, longest=lock or MAX_LOCK, hold=self.hold, natively=natively)
         changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}

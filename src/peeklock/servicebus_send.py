@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,15 +13,10 @@ from urllib.parse import urlsplit
 from peeklock import servicebus_size
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
-from peeklock.once import once
 from peeklock.parcel import Parcel
-from peeklock.registry import missing
+from peeklock.redaction import shown
+from peeklock.servicebus_client import HELD_SECONDS, Client, Link, client
 from peeklock.servicebus_message import id_of, message_of
-
-CONNECTION = "PEEKLOCK_SERVICEBUS"
-"""The app setting with a connection string; or, with `__fullyQualifiedNamespace` after its name, a namespace to which
-the function's identity is admitted, and with `__clientId` which of several identities. The same setting serves the
-trigger."""
 
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
 
@@ -34,14 +28,6 @@ MAX_PROPERTY = 32 * 1024 - 1
 MAX_PROPERTIES = 64 * 1000
 """Bytes of a property, and of all of them with the system's: see QUOTAS."""
 
-TRY_SECONDS = 5.0
-"""How long one try may take. A letter that is not sent keeps its message, so it is better to give up within the lock
-than to go on as long as the SDK would."""
-
-RESENDS = 1
-"""Tries after the first: one, for a link that the service has closed because it was idle."""
-
-Client = Callable[[], Any]
 
 _senders: weakref.WeakSet[ServiceBusSender] = weakref.WeakSet()
 
@@ -53,27 +39,6 @@ def _forget_links() -> None:
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
     os.register_at_fork(after_in_child=_forget_links)
-
-
-@once
-def client(namespace: str) -> Any:
-    """The process's client. Raises ConfigError where the SDK is missing, or the connection string is none."""
-    patience: dict[str, Any] = {"retry_total": RESENDS, "try_timeout": TRY_SECONDS}
-    try:
-        from azure.servicebus import ServiceBusClient
-
-        text = os.environ.get(CONNECTION)
-        if text:
-            return ServiceBusClient.from_connection_string(text, **patience)
-        from azure.identity import DefaultAzureCredential
-    except ImportError as exc:
-        raise missing(exc) from exc
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of Service Bus: {exc}") from None
-    host = os.environ.get(f"{CONNECTION}__fullyQualifiedNamespace") or namespace
-    identity = os.environ.get(f"{CONNECTION}__clientId")
-    chosen = {"managed_identity_client_id": identity} if identity else {}
-    return ServiceBusClient(host, DefaultAzureCredential(**chosen), **patience)
 
 
 class ServiceBusSender:
@@ -96,8 +61,7 @@ class ServiceBusSender:
     def forget(self) -> None:
         """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
         thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
-        self._link: Any = None
+        self._link = Link(self.entity, self.client)
 
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether the queue takes a message in this form, as far as its limits are known."""
@@ -112,29 +76,35 @@ class ServiceBusSender:
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
         prepared = [prepare(parcel, self) for parcel in parcels]
         refusals = [self._failure(one) if isinstance(one, SendError) else None for one in prepared]
-        with self._lock:
-            try:
-                loads = list(self._loads(self._open(), prepared, refusals))
-            except ConfigError:
-                raise
-            except Exception as exc:
-                self._close()
-                raise self._failure(exc) from exc
-            for numbers, load in loads:
-                failure = self._attempt(load)
+        link = self._hold()
+        try:
+            for numbers, load in self._prepare(link, prepared, refusals):
+                failure = self._attempt(link, load)
                 for n in numbers:
                     refusals[n] = failure
+        finally:
+            link.lock.release()
         return refusals
 
-    def _open(self) -> Any:
-        if self._link is None:
-            self._link = self.client().get_queue_sender(self.entity)
-        return self._link
+    def _hold(self) -> Link:
+        """The link, locked. One that another thread does not give back in time is replaced."""
+        link = self._link
+        while not link.lock.acquire(timeout=HELD_SECONDS):
+            if link is self._link:
+                self.forget()
+            link = self._link
+        return link
 
-    def _close(self) -> None:
-        link, self._link = self._link, None
-        with suppress(Exception):  # it is given up already
+    def _prepare(
+        self, link: Link, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
+    ) -> Sequence[tuple[list[int], Any]]:
+        try:
+            return list(self._loads(link.open(), parcels, refusals))
+        except ConfigError:
+            raise
+        except Exception as exc:
             link.close()
+            raise self._failure(exc) from exc
 
     def _loads(
         self, link: Any, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
@@ -151,17 +121,17 @@ class ServiceBusSender:
         for messages in sessions.values():
             yield from _batches(link, messages)
 
-    def _attempt(self, load: Any) -> SendError | None:
+    def _attempt(self, link: Link, load: Any) -> SendError | None:
         try:
-            self._open().send_messages(load)
+            link.open().send_messages(load)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, for this load alone
-            self._learn(exc, load)
-            self._close()
+            self._learn(exc, link, load)
+            link.close()
             return self._failure(exc)
         self._largest = max(self._largest, _size_of(load))
         return None
 
-    def _learn(self, exc: Exception, load: Any) -> None:
+    def _learn(self, exc: Exception, link: Link, load: Any) -> None:
         """The queue's own limit, of which a refusal tells no more than that this is above: the next message is made to
         fit into what the queue took before, or into the largest batch that the link allows."""
         from azure.servicebus.exceptions import MessageSizeExceededError
@@ -170,7 +140,7 @@ class ServiceBusSender:
         if not isinstance(exc, MessageSizeExceededError) or not size:
             return
         with suppress(Exception):  # the link may be gone; then the size itself has to do
-            taken = max(self._largest, self._open().create_message_batch().max_size_in_bytes)
+            taken = max(self._largest, link.open().create_message_batch().max_size_in_bytes)
             size = taken + 1 if taken < size else size
         self.limit = min(self.limit, size - 1)
 
@@ -225,5 +195,7 @@ def from_url(url: str, connect: Callable[[str], Any] = client) -> ServiceBusSend
     parts = urlsplit(url)
     entity = parts.path.strip("/")
     if not parts.netloc or not entity:
-        raise ConfigError(f"{url!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders")
+        raise ConfigError(
+            f"{shown(url)!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders"
+        )
     return ServiceBusSender(entity, functools.partial(connect, parts.netloc))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from peeklock.errors import ConfigError, Redeliver, SendError, because
 from peeklock.observe import Settled, record
 from peeklock.parcel import DETAIL, REASON, Parcel, cut, legible
 from peeklock.plan import RESERVE
+from peeklock.settling import Settling
 
 EXTENSION = "azurefunctions-extensions-bindings-servicebus"
 # https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus-trigger
@@ -53,8 +55,9 @@ class Visit:
         self.lock = lock
         self._clock = clock
         self._hold = hold
-        self._over = clock.monotonic() + (longest - RESERVE).total_seconds()
+        self._limit = clock.monotonic() + longest.total_seconds()
         self._natively = natively
+        self._settling = Settling(clock, self._limit, calls=0)
 
     @property
     def _actions(self) -> Any:
@@ -64,13 +67,14 @@ class Visit:
         """Complete what is finished, before anything is waited for: a lock that ends meanwhile would bring it back."""
         if self._actions is None:
             return
+        self._settling = Settling(self._clock, self._limit, calls=len(settled))
         for one in settled:
             if one.outcome.finished and id(one.message.raw) not in self._natively.settled:
-                _act(self._actions.complete, one)
+                self._act(self._actions.complete, one)
 
     def wait(self, settled: Sequence[Settled]) -> float:
         """Seconds to hold what must come back, within the lock."""
-        left = self._over - self._clock.monotonic()
+        left = self._limit - RESERVE.total_seconds() - self._clock.monotonic()
         return max(min(wanted(settled), self._hold.total_seconds(), left), 0.0)
 
     def give_back(self, settled: Sequence[Settled]) -> None:
@@ -78,10 +82,18 @@ class Visit:
         back = [one for one in settled if not one.outcome.finished]
         if self._actions is not None:
             for one in back:
-                _act(self._actions.abandon, one)
+                self._act(self._actions.abandon, one)
         elif back:
             first = back[0].message.id
             raise Redeliver(f"{len(back)} of {len(settled)} messages must come back, the first is {first!r}")
+
+    def _act(self, action: Any, one: Settled) -> None:
+        """A failure, or no answer in time, is logged and no more: the message's lock runs out, and it comes back."""
+        try:
+            self._settling.call(functools.partial(action, one.message.raw))
+        except Exception as exc:  # noqa: BLE001 - whatever the worker raises; the others must be settled
+            told = {"queue": one.message.queue, "message_id": one.message.id, "error": type(exc).__name__}
+            record("peeklock.settle_failed %s", told, error=exc)
 
 
 def wanted(settled: Sequence[Settled]) -> float:
@@ -96,14 +108,6 @@ def wanted(settled: Sequence[Settled]) -> float:
         ),
         default=0.0,
     )
-
-
-def _act(action: Any, one: Settled) -> None:
-    try:
-        action(one.message.raw)
-    except Exception as exc:  # noqa: BLE001 - its lock runs out, and it comes back; the others must be settled
-        told = {"queue": one.message.queue, "message_id": one.message.id, "error": type(exc).__name__}
-        record("peeklock.settle_failed %s", told, error=exc)
 
 
 def actions_class(actions: bool | type) -> type | None:  # noqa: FBT001 - it is `bind`'s own argument

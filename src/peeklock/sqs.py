@@ -10,12 +10,14 @@ import base64
 import binascii
 import functools
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Unpack
 
 from peeklock import sqs_send
 from peeklock.binding import Binding, Options, mark, tighter
+from peeklock.clock import Clock
 from peeklock.delays import ZERO
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
@@ -23,6 +25,7 @@ from peeklock.message import TRAIL, Message, Trail
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
 from peeklock.plan import Delays
+from peeklock.settling import Settling, left_of
 
 from_url = sqs_send.from_url
 
@@ -57,9 +60,13 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
     queue_name = binding.queue.name
 
     def entry(event: Any, context: Any = None) -> dict[str, Any]:
+        began = time.monotonic()
         messages = receive(event, queue_name)
-        settled = binding.run(messages, tighter(_left(context), binding.lock()))
-        return settle(settled, client)
+        clock = binding.plan().clock
+        left = tighter(_left(context), left_of(binding.lock(), began))
+        limit = None if left is None else clock.monotonic() + left.total_seconds()
+        settled = binding.run(messages, left)
+        return settle(settled, client, clock, limit)
 
     return mark(entry, binding)
 
@@ -156,28 +163,35 @@ def _value(value: Any) -> str | bytes | None:
     return text if isinstance(text, str) else None
 
 
-def settle(settled: Sequence[Settled], client: Any) -> dict[str, Any]:
-    """Tell Lambda which messages come back, after telling SQS when."""
+def settle(settled: Sequence[Settled], client: Any, clock: Clock, limit: float | None) -> dict[str, Any]:
+    """Tell Lambda which messages come back, after telling SQS when. `limit`: when Lambda ends the event, on the clock's
+    monotonic time; None where it is not known."""
     failures = [one for one in settled if one.outcome is not DONE and not one.outcome.finished]
     delayed = [one for one in failures if one.outcome.delay is not None]
     if delayed:
-        _delay(delayed, client)
+        _delay(delayed, client, Settling(clock, limit, calls=math.ceil(len(delayed) / MAX_ENTRIES)))
     return {"batchItemFailures": [{"itemIdentifier": one.message.native_id} for one in failures]}
 
 
-def _delay(delayed: Sequence[Settled], client: Any) -> None:
-    """Change the visibility of what comes back. A failure only means another delay, so it is logged and no more."""
+def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
+    """Change the visibility of what comes back. A failure only means another delay, so it is logged and no more: one that
+    is not answered in time neither holds back what the event has to report nor the next call."""
     for start in range(0, len(delayed), MAX_ENTRIES):
         chunk = delayed[start : start + MAX_ENTRIES]
         try:
-            sqs = client or sqs_send.client()
-            url = _queue_url(sqs, str(chunk[0].message.raw.get("eventSourceARN")))
-            answer = sqs.change_message_visibility_batch(QueueUrl=url, Entries=_entries(chunk))
+            answer = settling.call(functools.partial(_change_visibility, chunk, client))
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, the messages come back all the same
             _tell(chunk[0], len(chunk), type(exc).__name__, exc)
             continue
         for failed in answer.get("Failed", ()):
             _tell(chunk[int(failed["Id"])], 1, str(failed.get("Code")), None)
+
+
+def _change_visibility(chunk: Sequence[Settled], client: Any) -> Mapping[str, Any]:
+    sqs = client or sqs_send.client()
+    url = _queue_url(sqs, str(chunk[0].message.raw.get("eventSourceARN")))
+    answer: Mapping[str, Any] = sqs.change_message_visibility_batch(QueueUrl=url, Entries=_entries(chunk))
+    return answer
 
 
 def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:

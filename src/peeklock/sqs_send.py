@@ -19,6 +19,7 @@ from peeklock.fitting import BASE64, FORM, prepare
 from peeklock.message import TRAIL
 from peeklock.once import once
 from peeklock.parcel import Parcel
+from peeklock.redaction import shown
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
@@ -36,6 +37,15 @@ SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html
 
 GROUP = "MessageGroupId"
+
+CONNECT_SECONDS = 2
+
+READ_SECONDS = 5
+"""SQS answers within milliseconds. boto3 would wait for 60 seconds, longer than many an event lasts."""
+
+TRIES = 2
+"""The second is for a connection that was closed while it was idle, and for a throttled call. What fails twice comes back
+with its message. https://docs.aws.amazon.com/boto3/latest/guide/retries.html"""
 
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
@@ -57,9 +67,15 @@ def client(region: str | None = None, endpoint: str | None = None) -> Any:
     """The process's client. Raises ConfigError where boto3 is missing."""
     try:
         import boto3
+        from botocore.config import Config
     except ImportError as exc:
         raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
-    return boto3.client("sqs", region_name=region, endpoint_url=endpoint)
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": TRIES},
+    )
+    return boto3.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
 
 
 class SQSSender:
@@ -240,6 +256,6 @@ def from_url(url: str) -> SQSSender:
     parts = urlsplit(url)
     if not parts.netloc or parts.path.count("/") < 2:  # noqa: PLR2004 - account and name
         raise ConfigError(
-            f"{url!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+            f"{shown(url)!r} is no SQS queue URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
         )
     return SQSSender(url)

@@ -11,12 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from peeklock import engine
 from peeklock.clock import Clock, SystemClock
 from peeklock.declare import resolve
 from peeklock.delays import Seconds, seconds
+from peeklock.keywords import strict
 from peeklock.message import Message, Trail
 from peeklock.observe import LogObserver, Observer
 from peeklock.outcome import Outcome
@@ -50,13 +51,26 @@ class FakeClock:
         self._monotonic += step.total_seconds()
 
 
+class World(TypedDict, total=False):
+    """What `deliver` and `deliver_all` take besides the messages."""
+
+    store: Store | None
+    outbox: Sender | None
+    letters: Sender | None
+    remaining: Seconds | None
+    parallel: int
+    clock: Clock | None
+    observer: Observer | None
+
+
+@strict(World)
 def deliver(
     handler: Callable[..., Any],
     payload: Any,
     *,
     attempt: int = 1,
     id: str = "test-1",  # noqa: A002 - the field's word
-    **world: Any,
+    **world: Unpack[World],
 ) -> Outcome:
     """Deliver one message to a consumer, as a platform with native delays would, and return how it ended.
 
@@ -69,6 +83,7 @@ def deliver(
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
 
 
+@strict(World)
 def deliver_all(
     handler: Callable[..., Any],
     payloads: Sequence[Any],
@@ -76,29 +91,25 @@ def deliver_all(
     attempt: int = 1,
     ids: Sequence[str] | None = None,
     groups: Sequence[str | None] | None = None,
-    store: Store | None = None,
-    outbox: Sender | None = None,
-    letters: Sender | None = None,
-    remaining: Seconds | None = None,
-    parallel: int = 1,
-    clock: Clock | None = None,
-    observer: Observer | None = None,
+    **world: Unpack[World],
 ) -> list[Outcome]:
-    """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order."""
+    """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order. `groups`: the
+    group of each. `parallel`: how many of them run at once."""
+    store, remaining = world.get("store"), world.get("remaining")
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
     plan = plan_for(
         handler,
         store=MemoryStore() if store is None else store,
-        letters=letters,
-        parallel=parallel,
-        observer=observer,
-        clock=clock,
+        letters=world.get("letters"),
+        parallel=world.get("parallel", 1),
+        observer=world.get("observer"),
+        clock=world.get("clock"),
     )
     messages = [
         _message(plan.queue, payload, name, group, attempt)
         for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
     ]
-    recorder = outbox or Outbox()
+    recorder = world.get("outbox") or Outbox()
     left = None if remaining is None else seconds(remaining, "remaining")
     with routed(lambda _: recorder):
         settled = engine.run(plan, messages, left)

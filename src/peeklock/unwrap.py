@@ -1,8 +1,9 @@
 """Envelopes that other services put around a body. Opened only when the binding names one: guessing would let a
-producer's body pass for an envelope.
+producer's body pass for an envelope. Of several, name the outermost first: `unwrap=(sns, s3)`.
 
-Each takes a Message and returns it with the inner body, raising InvalidMessage for what is no such envelope. Copies and
-dead letters carry the message as it arrived.
+Each takes a Message and returns it with the inner body. It raises InvalidMessage for what is no such envelope, and
+NothingToHandle where nothing is in it: the message is then complete without a run of the handler. Copies and dead letters
+carry the message as it arrived.
 """
 
 from __future__ import annotations
@@ -10,15 +11,29 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote_plus
 
-from peeklock.decode import as_json
-from peeklock.errors import InvalidMessage
+from peeklock.decode import as_json, as_text
+from peeklock.errors import ConfigError, InvalidMessage, NothingToHandle
+from peeklock.json_text import members
+from peeklock.keywords import nearest
 from peeklock.message import Message
 
 Unwrap = Callable[[Message], Message]
+
+
+def composed(unwraps: Sequence[Unwrap]) -> Unwrap:
+    """Open several envelopes, the outermost first."""
+
+    def open_all(message: Message) -> Message:
+        for unwrap in unwraps:
+            message = unwrap(message)
+        return message
+
+    return open_all
 
 
 def sns(message: Message) -> Message:
@@ -32,21 +47,21 @@ def sns(message: Message) -> Message:
         raise InvalidMessage("not an SNS notification; with raw message delivery on, bind without unwrap=sns")
     carried = outer.get("MessageAttributes")
     attributes = _sns_attributes(carried if isinstance(carried, dict) else {})
-    return _inner(message, outer["Message"].encode(), attributes)
+    return _inner(message, outer["Message"], attributes)
 
 
 def _sns_attributes(carried: Mapping[str, Any]) -> dict[str, str | bytes]:
     attributes: dict[str, str | bytes] = {}
     for name, value in carried.items():
         if not isinstance(value, dict) or not isinstance(value.get("Value"), str):
-            raise InvalidMessage("an attribute without a value", where=f"$.MessageAttributes.{name}")
+            raise InvalidMessage("an attribute without a value", where="$.MessageAttributes.*")
         binary = value.get("Type") == "Binary"
-        attributes[name] = _base64(value["Value"], f"$.MessageAttributes.{name}") if binary else value["Value"]
+        attributes[name] = _base64(value["Value"], "$.MessageAttributes.*") if binary else value["Value"]
     return attributes
 
 
 def eventbridge(message: Message) -> Message:
-    """An EventBridge event; the body becomes its `detail`:
+    """An EventBridge event; the body becomes its `detail`, as it is written there:
     https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
     outer = _object(message, "an EventBridge event")
     if (
@@ -55,39 +70,69 @@ def eventbridge(message: Message) -> Message:
         or not isinstance(outer.get("source"), str)
     ):
         raise InvalidMessage("not an EventBridge event: it has detail, detail-type and source")
-    told = {name: outer[name] for name in ("detail-type", "source", "id", "time") if isinstance(outer.get(name), str)}
-    return _inner(message, _dump(outer["detail"]), told)
+    about = {name: outer[name] for name in ("detail-type", "source", "id", "time") if isinstance(outer.get(name), str)}
+    return _inner(message, members(as_text(message))["detail"], about)
 
 
 def s3(message: Message) -> Message:
-    """An S3 event notification; the body becomes its list of records, empty for the test event that S3 sends when a
-    notification is set up: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
+    """An S3 event notification; the body becomes its list of records. S3 writes an object's key as in a URL, and here
+    `s3.object.key` is the key itself: `my+file%281%29.txt` becomes `my file(1).txt`, so do not decode it again.
+
+    Raises NothingToHandle for the test event that S3 sends when a notification is set up:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
     outer = _object(message, "an S3 event notification")
     if outer.get("Event") == "s3:TestEvent":
-        return _inner(message, b"[]", {})
+        raise NothingToHandle("the test event of S3")
     records = outer.get("Records")
     if not isinstance(records, list) or not all(isinstance(r, dict) and isinstance(r.get("s3"), dict) for r in records):
         raise InvalidMessage("not an S3 event notification: its Records hold s3")
-    return _inner(message, _dump(records), {})
+    for number, record in enumerate(records):
+        _decode_key(record["s3"].get("object"), number)
+    return _inner(message, json.dumps(records, separators=(",", ":"), ensure_ascii=False), {})
+
+
+def _decode_key(stored: object, number: int) -> None:
+    if isinstance(stored, dict) and isinstance(stored.get("key"), str):
+        try:
+            stored["key"] = unquote_plus(stored["key"], errors="strict")
+        except UnicodeDecodeError:
+            raise InvalidMessage("not URL-encoded UTF-8", where=f"$.Records[{number}].s3.object.key") from None
+
+
+CE_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
+# Of HTTP and Pub/Sub, and of AMQP:
+# https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md
 
 
 def cloudevents(message: Message) -> Message:
-    """A CloudEvent, structured (one JSON object) or, over HTTP, binary (`ce-` headers around a bare body); its
-    attributes become the message's, with the prefix `ce-`:
+    """A CloudEvent, structured (one JSON object) or binary (attributes around a bare body: `ce-` headers over HTTP and
+    Pub/Sub, `cloudEvents:` or `cloudEvents_` properties on Service Bus). Its attributes become the message's, with the
+    prefix `ce-`; data becomes the body, as it is written there, and an event without data has an empty one:
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md"""
-    headers = {name.lower(): value for name, value in message.attributes.items()}
-    if "ce-specversion" in headers:
-        _complete({name[3:]: value for name, value in headers.items() if name.startswith("ce-")})
-        return message
-    outer = _object(message, "a CloudEvent")
+    carried = _ce_attributes(message)
+    if "specversion" in carried:
+        _complete(carried)
+        return replace(message, attributes={**message.attributes, **{f"ce-{k}": v for k, v in carried.items()}})
+    outer = _object(message, "a CloudEvent; a batch of them has to be sent one by one")
     _complete(outer)
-    told = {f"ce-{k}": v for k, v in outer.items() if isinstance(v, str) and k not in ("data", "data_base64")}
+    about = {f"ce-{k}": v for k, v in outer.items() if isinstance(v, str) and k not in ("data", "data_base64")}
     if outer.get("data_base64") is not None:
-        return _inner(message, _base64(outer["data_base64"], "$.data_base64"), told)
+        return _inner(message, _base64(outer["data_base64"], "$.data_base64"), about)
     data = outer.get("data")
     kind = str(outer.get("datacontenttype") or "application/json").partition(";")[0].strip().lower()
-    text = isinstance(data, str) and not kind.endswith("json")
-    return _inner(message, str(data).encode() if text else _dump(data), told)
+    if isinstance(data, str) and not kind.endswith("json"):
+        return _inner(message, data, about)
+    return _inner(message, members(as_text(message)).get("data", ""), about)
+
+
+def _ce_attributes(message: Message) -> dict[str, str | bytes]:
+    """The attributes of a binary CloudEvent by their own names."""
+    return {
+        name.lower().removeprefix(prefix): value
+        for name, value in message.attributes.items()
+        for prefix in CE_PREFIXES
+        if name.lower().startswith(prefix)
+    }
 
 
 def _complete(event: Mapping[str, Any]) -> None:
@@ -103,13 +148,10 @@ def _object(message: Message, what: str) -> dict[str, Any]:
     return value
 
 
-def _inner(message: Message, body: bytes, attributes: Mapping[str, str | bytes]) -> Message:
+def _inner(message: Message, body: str | bytes, attributes: Mapping[str, str | bytes]) -> Message:
     merged = {**message.attributes, **attributes}
-    return replace(message, body=body, attributes=merged)
-
-
-def _dump(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
+    return replace(message, body=raw, attributes=merged)
 
 
 def _base64(text: object, where: str) -> bytes:
@@ -121,3 +163,12 @@ def _base64(text: object, where: str) -> bytes:
 
 BY_NAME: dict[str, Unwrap] = {"sns": sns, "eventbridge": eventbridge, "s3": s3, "cloudevents": cloudevents}
 """The envelopes by name, for a command line and for sample events."""
+
+
+def named(text: str) -> Unwrap:
+    """The envelopes of `sns,s3`, the outermost first. Raises ConfigError for a name that none has."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in BY_NAME:
+            raise ConfigError(f"no envelope is called {name!r}: {nearest(name, BY_NAME)}")
+    return composed([BY_NAME[name] for name in names])

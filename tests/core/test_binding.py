@@ -51,7 +51,7 @@ def test_handlers_at_once_by_the_environment():
     for wrong in ("0", "-1", "four", "", "1.5"):
         with (
             environment(PEEKLOCK_ORDERS_PARALLEL=wrong),
-            pytest.raises(ConfigError, match=r"PARALLEL='.*' is not the number"),
+            pytest.raises(ConfigError, match="PARALLEL is not the number"),
         ):
             bound(Queue("orders"), **letters).plan()
 
@@ -59,7 +59,7 @@ def test_handlers_at_once_by_the_environment():
 @pytest.mark.parametrize("lock", ["nan", "inf", "-1", "", "1e20"])
 def test_a_lock_that_is_no_duration(lock):
     """Is refused, with its variable's name."""
-    with environment(PEEKLOCK_ORDERS_LOCK=lock), pytest.raises(ConfigError, match=r"PEEKLOCK_ORDERS_LOCK='.*' is not"):
+    with environment(PEEKLOCK_ORDERS_LOCK=lock), pytest.raises(ConfigError, match="PEEKLOCK_ORDERS_LOCK is not"):
         bound(Queue("orders")).lock()
 
 

@@ -11,13 +11,14 @@ import pytest
 import peeklock
 from peeklock import Queue, Reason, consumer, loop, sqs
 from peeklock.binding import Binding
-from peeklock.call import call_async
 from peeklock.claims import State
 from peeklock.clock import SystemClock
-from peeklock.crew import Alarm, Inline, Interrupted
+from peeklock.crew import Inline
+from peeklock.drive_async import Coroutine
 from peeklock.engine import handle, handle_async
+from peeklock.interrupt import Alarm, Interrupted
 from peeklock.item import Item
-from peeklock.plan import Delays
+from peeklock.plan import Delays, Window
 from peeklock.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -62,7 +63,8 @@ def test_a_coroutine_that_is_closed():
 
         await asyncio.sleep(0)
 
-    running = call_async(plan_for(handler), [Item(message({}))])
+    plan = plan_for(handler)
+    running = Coroutine(plan, [Item(message({}))], Window(plan, None, 1)).perform()
     running.send(None)
     running.close()
     with pytest.raises(RuntimeError, match="cannot reuse"):
@@ -73,7 +75,7 @@ class Late(Alarm):
     """Rings between the handler's end and the line that says so."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        rings = name == "started" and value is None and getattr(self, "started", None) is not None
+        rings = name == "due" and value is None and getattr(self, "due", None) is not None
         object.__setattr__(self, name, value)
         if rings and not self.__dict__.get("rung"):
             self.__dict__["rung"] = True
@@ -81,13 +83,13 @@ class Late(Alarm):
 
 
 def test_an_alarm_at_the_last_moment():
-    """Is a time-out, of one message and of a batch."""
+    """Is a time-out."""
     handler, seen = recording()
-    crew = Inline(plan_for(handler), Late(1))
-    assert "interrupted" in str(crew._run_one(Item(message({}))))
-    crew = Inline(plan_for(handler), Late(1))
-    assert len(crew._run([Item(message({}))])) == 1
-    assert len(seen) == 2
+    plan = plan_for(handler)
+    crew = Inline(plan, Window(plan, None, 1), Late(1, 1e12))
+    (error,) = crew._run([Item(message({}))])
+    assert "interrupted" in str(error)
+    assert len(seen) == 1
 
 
 class Exploding:

@@ -15,8 +15,9 @@ import pytest
 from pydantic import BaseModel
 
 from peeklock import Batch, ConfigError, DeadLetter, Queue, Retry, consumer
+from peeklock.body_hash import hash_of
 from peeklock.claims import State
-from peeklock.kept import MAX_RESULT, hash_of, is_too_large
+from peeklock.kept import MAX_RESULT, is_too_large
 from peeklock.outcome import Disposition, Reason
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver, deliver_all

@@ -14,6 +14,7 @@ from peeklock import Batch, Queue, consumer, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import handle, handle_async
+from peeklock.interrupt import Interrupted
 from peeklock.plan import Plan
 from peeklock.stores.memory import MemoryStore
 from tests.core.world import message, plan_for
@@ -30,7 +31,8 @@ def reasons(settled: Any) -> list[str]:
 
 
 def test_the_main_thread_is_interrupted():
-    """At its time and not at the first `except Exception`; the start counts, the lease stays, the group halts."""
+    """At its time and not at the first `except Exception`; the start counts, the group halts, and as the handler has
+    ended, its lease is let go (trials 1.14)."""
     seen: list[str] = []
 
     @consumer(QUICK)
@@ -55,20 +57,20 @@ def test_the_main_thread_is_interrupted():
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     record = store.records["orders#b"]
-    assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)
+    assert (record.state, record.attempts, settled[1].outcome.attempt) == (State.WAITING, 1, 1)
     assert settled[1].outcome.delay is not None
-    assert reasons(handle(plan(handler, store), [message({}, id="b")])) == ["busy"]
+    assert reasons(handle(plan(handler, store), [message({}, id="b")])) == ["done"]
 
 
 def test_one_that_swallows_its_interruption_is_interrupted_again():
-    """A second later, and so on."""
+    """A second later, and so on (trials 6)."""
     rings: list[int] = []
 
     @consumer(QUICK)
     def handler(payload: dict) -> None:
-        while True:
+        for _ in range(100):  # without a second ring it ends, and is done
             try:
-                time.sleep(5)
+                time.sleep(0.1)
             except BaseException:
                 rings.append(1)
                 if len(rings) == 2:
@@ -87,7 +89,7 @@ def test_a_batch_handler_is_interrupted_for_all():
 
     settled = handle(plan(handler), [message({}, id="a"), message({}, id="b")])
     assert reasons(settled) == ["timeout"] * 2
-    assert settled[0].outcome.delay is None
+    assert settled[0].outcome.delay is not None
 
 
 def in_thread(run: Any) -> Any:
@@ -99,12 +101,16 @@ def in_thread(run: Any) -> Any:
 
 
 def test_another_thread_cannot_be_stopped():
-    """Its slot stays taken, so the next is halted; its late success is recorded, so that it does not run again."""
+    """When it swallows its interruption. Its slot stays taken, so the next is halted; its late success is recorded, so
+    that it does not run again."""
     release, ended = threading.Event(), threading.Event()
 
     @consumer(QUICK)
     def handler(payload: dict) -> None:
-        release.wait(10)
+        try:
+            release.wait(10)
+        except Interrupted:
+            return
 
     class Telling(MemoryStore):
         def swap(self, changes: Any, /) -> Any:

@@ -11,8 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from peeklock.cli.screen import screen
 from peeklock.errors import ConfigError
@@ -50,10 +52,19 @@ def test_three_clouds(project):
             while running.until("settled", platform=platform)["disposition"] != "dead_letter":
                 continue
         assert (project / ".peeklock/dev.json").exists()
+        assert status_without_a_token(project) == 401
         assert running.end() == 0
     assert not sample.processes(project)
     assert not (project / ".peeklock/dev.json").exists()
     assert "bad" in (project / ".peeklock/cloudtasks-orders-dead.jsonl").read_text()
+
+
+def status_without_a_token(project) -> int:
+    """What the function of Cloud Tasks answers to anybody else on this machine."""
+    told = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["cloudtasks"]
+    (target,) = parse_qs(urlsplit(told["PEEKLOCK_ORDERS_URL"]).query)["target"]
+    headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "orders"}
+    return requests.post(target, b'{"id": "forged"}', headers=headers, timeout=30).status_code
 
 
 def test_reload(project):

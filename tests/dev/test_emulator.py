@@ -12,6 +12,7 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from google.cloud import tasks_v2
 
+from peeklock.certificates import load
 from peeklock.cloudtasks_send import client as cloud_tasks
 from tests.dev import sample
 
@@ -51,12 +52,15 @@ def test_service_bus(tmp_path, number):
 
 
 def test_cloud_tasks():
-    """With a queue."""
+    """With a queue, and with the keys by which a function checks the tokens of its tasks."""
     name = "projects/p/locations/l/queues/orders"
     process, address = start("cloudtasks", "--queue", name)
     try:
         client: tasks_v2.CloudTasksClient = cloud_tasks(address)
         assert client.get_queue(name=name).name == name
+        assert process.stdout is not None
+        certs_url = process.stdout.readline().partition("PEEKLOCK_CERTS_URL='")[2].rstrip("'\n")
+        assert load(certs_url)[0]
         client.transport.close()
     finally:
         process.send_signal(signal.SIGTERM)

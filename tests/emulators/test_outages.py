@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from peeklock.emulators.faults import Faults
-from peeklock.emulators.outages import FaultySender, FaultyStore
+from peeklock.emulators.outages import FaultySender, FaultyStore, SmallQueue
 from peeklock.errors import SendError, StoreError
-from peeklock.message import Trail
+from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
 from peeklock.store import Change
 from peeklock.stores.memory import MemoryStore
@@ -58,3 +58,31 @@ def test_without_a_fault_nothing_changes():
 
     assert failed(1) == failed(1) != failed(2)
     assert 0 < sum(failed(1)) < 50
+
+
+def test_what_stalls_fails_late_and_is_not_done():
+    """The store and the queue alike."""
+    store, outbox = MemoryStore(), Outbox()
+    faults = Faults(stall=1, stall_s=0.01)
+    with pytest.raises(StoreError, match="not done"):
+        FaultyStore(store, faults).swap([CHANGE])
+    with pytest.raises(SendError, match="not sent"):
+        FaultySender(outbox, faults).send([PARCEL])
+    assert not store.records
+    assert not outbox.parcels
+
+
+def test_a_small_queue_says_its_limit_by_refusing():
+    """Afterwards what is sent is made to fit; what cannot be is refused."""
+    outbox = Outbox()
+    queue = SmallQueue(outbox, most=300)
+    origin = Message("m", b"x" * 200, "orders")
+    detail = {"peeklock-reason": "fatal", "peeklock-detail": "so it is " * 100}
+    letter = Parcel(body=b"x" * 200, trail=Trail(id="m"), attributes=detail, origin=origin, letter=True)
+    (refused,) = queue.send([letter])
+    assert "must be shorter than 300 bytes" in str(refused)
+    assert queue.send([letter]) == [None]
+    (taken,) = outbox.parcels
+    assert queue.weigh(taken) <= 300
+    (refused,) = queue.send([Parcel(body=b"x" * 299, trail=Trail(id="new"))])
+    assert "does not fit" in str(refused)

@@ -61,11 +61,11 @@ class Flask:
 
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
-        self.body = request.body
         self.method = request.method
+        self._body = request.body
 
     def get_data(self) -> bytes:
-        return self.body
+        return self._body
 
 
 def answer(entry: Any, request: push.Request) -> int:
@@ -378,9 +378,7 @@ def test_how_long_an_answer_is_waited_for(tasks):
     cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([Parcel(body=b"{}", trail=Trail(id="a"))])
     assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
     for wrong in ("14", "1801", "60s", "-15", ""):
-        with pytest.raises(
-            ConfigError, match=f"deadline={wrong} is not the seconds that Cloud Tasks waits, 15 to 1800"
-        ):
+        with pytest.raises(ConfigError, match="deadline= is not the seconds that Cloud Tasks waits, 15 to 1800"):
             cloudtasks.from_url(f"{ADDRESS}&deadline={wrong}")
 
 

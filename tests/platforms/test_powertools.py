@@ -9,7 +9,7 @@ import time
 
 from aws_lambda_powertools import Logger, Metrics
 
-from peeklock import Queue, consumer, sqs
+from peeklock import Queue, Retry, consumer, sqs
 from peeklock.message import Message
 from peeklock.observers.powertools import PowertoolsObserver
 from peeklock.stores.memory import MemoryStore
@@ -20,6 +20,8 @@ from tests.support import ROOT, environment, on_this_machine
 
 @consumer(Queue("orders"))
 def handler(payload: dict) -> None:
+    if payload.get("wait"):
+        raise Retry(counts=False)
     if payload.get("fail"):
         raise ValueError
 
@@ -36,6 +38,7 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         record('{"fail":1}', messageId="b", **sent),
         record("{", messageId="c"),
         record("{}", messageId="d", **sent),
+        record('{"wait":1}', messageId="e", **sent),
     ]
     sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
     lines = [json.loads(line) for line in told.getvalue().splitlines()]
@@ -44,8 +47,10 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         ("peeklock.settled", "b", "retry", "WARNING"),
         ("peeklock.settled", "c", "invalid", "ERROR"),
         ("peeklock.settled", "d", "done", "INFO"),
+        ("peeklock.settled", "e", "rescheduled", "INFO"),
     ]
-    assert ["latency_ms" in line for line in lines] == [True, True, False, True]
+    assert ["exception" in line for line in lines] == [False, True, False, False, False]
+    assert ["latency_ms" in line for line in lines] == [True, True, False, True, True]
     (line,) = capsys.readouterr().out.splitlines()
     metrics = json.loads(line)
     assert (metrics["Settled"], metrics["Failed"], metrics["queue"], metrics["platform"]) == (
@@ -54,7 +59,7 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         "orders",
         "sqs",
     )
-    assert len(metrics["DurationMs"]) == 3
+    assert len(metrics["DurationMs"]) == 4
     assert all(5000 <= one < 60_000 for one in metrics["LatencyMs"])
     assert len(metrics["LatencyMs"]) == 2, "of the finished ones: what comes back is not there yet"
 

@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusConn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from peeklock import ConfigError, SendError, servicebus, servicebus_message, servicebus_send
+from peeklock import ConfigError, SendError, servicebus, servicebus_client, servicebus_message, servicebus_send
 from peeklock.message import Trail
 from peeklock.parcel import Parcel
 from tests.support import ROOT, environment
@@ -244,9 +244,9 @@ def test_what_is_no_address(url):
 @pytest.fixture
 def fresh():
     """The client is the process's, so a test of how it is made begins and ends without one."""
-    servicebus_send.client.forget()
-    yield servicebus_send.client
-    servicebus_send.client.forget()
+    servicebus_client.client.forget()
+    yield servicebus_client.client
+    servicebus_client.client.forget()
 
 
 EMULATOR = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=k;SharedAccessKey=s;UseDevelopmentEmulator=true;"

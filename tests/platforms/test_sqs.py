@@ -401,3 +401,18 @@ def test_the_client_is_made_from_the_address(aws):
 
     assert _client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
     assert _client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("fifo", [False, True])
+def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
+    """SQS hides a message twelve hours at most (trials 1.16)."""
+
+    @consumer(Queue("orders", max_attempts=3, timeout=30, fifo=fifo))
+    def handler(payload: dict) -> None:
+        raise Retry(after=86_400)
+
+    event = {"Records": [record("{}")]}
+    told = sqs.rehearse(handler, event, store=MemoryStore(), dead_letter=Outbox())
+    assert isinstance(told, dict)
+    assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [43_140]
+    assert "delay_s=43140.0" in caplog.text

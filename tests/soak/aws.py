@@ -11,7 +11,7 @@ from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from tests.soak.plan import Planned
-from tests.soak.run import APP, Letter
+from tests.soak.run import APP, Letter, opened
 
 FUNCTION_SECONDS = 8
 TEN = 10
@@ -36,7 +36,7 @@ class Aws:
             cwd=APP,
             timeout=FUNCTION_SECONDS,
             maximum_concurrency=4,
-            environ={**environ, "PEEKLOCK_ORDERS_DEAD_LETTER": self._letters},
+            environ={**environ, "PEEKLOCK_ORDERS_DEAD_LETTER": self._letters, "SOAK_LIMIT": str(FUNCTION_SECONDS)},
             on_line=lambda _: None,
             faults=Faults(
                 seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.02, refuse=0.01, kill=0.01, lose_lock=0.01
@@ -60,8 +60,12 @@ class Aws:
         taken: list[Letter] = []
         while told := self._receive():
             for one in told:
-                reason = one["MessageAttributes"]["peeklock-reason"]["StringValue"]
-                taken.append(Letter(reason, one["Body"].encode(), one))
+                attributes = {
+                    name: value["StringValue"]
+                    for name, value in one.get("MessageAttributes", {}).items()
+                    if "StringValue" in value
+                }
+                taken.append(opened(one["Body"].encode(), attributes, one))
                 self.sqs.client.delete_message(QueueUrl=self._letters, ReceiptHandle=one["ReceiptHandle"])
         return taken
 
@@ -75,7 +79,7 @@ class Aws:
     def redrive(self, letter: Letter) -> None:
         attributes = {
             name: {key: value for key, value in one.items() if key in {"DataType", "StringValue", "BinaryValue"}}
-            for name, one in letter.raw["MessageAttributes"].items()
+            for name, one in letter.raw.get("MessageAttributes", {}).items()
         }
         more = {}
         if self.fifo:
@@ -87,6 +91,9 @@ class Aws:
 
     def calm(self) -> None:
         self.function.faults = NO_FAULTS
+
+    def killed(self) -> int:
+        return sum(one.outcome == "timeout" for one in self.function.invocations)
 
     def close(self) -> None:
         self._stack.close()

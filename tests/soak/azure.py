@@ -17,7 +17,7 @@ from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.functions_host import FunctionsHost
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from tests.soak.plan import Planned
-from tests.soak.run import APP, Letter
+from tests.soak.run import APP, Letter, opened
 
 LOCK_SECONDS = 5
 INSTANCES = 3
@@ -31,6 +31,7 @@ ADDRESSES = {
     "PEEKLOCK_ORDERS_URL": "sb://127.0.0.1/orders",
     "PEEKLOCK_ORDERS_DEAD_LETTER": "sb://127.0.0.1/orders-dead",
     "PEEKLOCK_ORDERS_LOCK": str(LOCK_SECONDS),
+    "SOAK_LIMIT": str(LOCK_SECONDS),
 }
 """The host is the connection string's."""
 
@@ -91,7 +92,7 @@ class Azure:
         taken: list[Letter] = []
         while told := self._receive():
             for one in told:
-                taken.append(Letter(reason(one), b"".join(one.body), one))
+                taken.append(opened(b"".join(one.body), texts(one), one))
                 with suppress(ServiceBusError):
                     self._letters.complete_message(one)
         return taken
@@ -125,14 +126,21 @@ class Azure:
         for host in self.hosts:
             host.faults = NO_FAULTS
 
+    def killed(self) -> int:
+        """The host kills nothing: a lock that is over is one whose message is delivered again."""
+        return 0
+
     def close(self) -> None:
         """The client leaves broken lines to the garbage collector: it finds them now, while that is expected."""
         self._stack.close()
         gc.collect()
 
 
-def reason(letter: ServiceBusReceivedMessage) -> str:
-    """The client gives texts as bytes, and sends such bytes as texts again."""
-    found = (letter.application_properties or {})[b"peeklock-reason"]
-    assert isinstance(found, bytes), found
-    return found.decode()
+def texts(letter: ServiceBusReceivedMessage) -> dict[str, str]:
+    """The properties that are texts. The client gives them as bytes, and sends such bytes as texts again."""
+    properties = letter.application_properties or {}
+    return {_text(name): _text(value) for name, value in properties.items() if isinstance(value, bytes | str)}
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -11,11 +11,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.soak.plan import REASONS, Planned
+from tests.soak.plan import REASONS, REDRIVEN, UNEXPLAINED, Planned
 
 RECORDED_WITHIN = 15 * 10**9
 """Nanoseconds from an effect to its record, at most: no event lasts longer, and a process that wrote something after that
 did not die in between."""
+
+
+BUSY_SECONDS = 1.5
+"""By which an event may be late on a machine that has more to do than it has cores."""
+
+
+MAX_ATTEMPTS = 6
+"""Of the soak's queue, in `tests/soak/app/business.py`."""
 
 
 @dataclass(slots=True)
@@ -81,8 +89,9 @@ def broken(
     for one in planned:
         told += _ended(one, ledger, letters.get(one.key, ()))
         told += _twice(one, ledger)
+        told += _too_often(one, lines[one.key])
         told += _unrecorded(one, lines[one.key], ledger, dead)
-    return told + list(_out_of_order(planned, ledger))
+    return told + list(_out_of_order(planned, ledger)) + list(_overrun(ledger))
 
 
 def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str]:
@@ -90,10 +99,12 @@ def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str
     key, effects = one.key, ledger.effects[one.key]
     if not effects and not reasons:
         yield f"{key} ({one.kind}) is lost"
-    expected = {REASONS.get(one.kind, "")} | ({"exhausted"} if ledger.crashes[key] else set())
+    expected = {REASONS[one.kind]} if one.kind in REASONS else set()
+    expected |= {"exhausted"} if ledger.crashes[key] else set()
+    expected |= {""} if one.kind in UNEXPLAINED else set()
     for reason in set(reasons) - expected:
         yield f"{key} ({one.kind}) is lettered as {reason}"
-    if one.kind == "mended" and not effects and set(reasons) == {"fatal"}:
+    if one.kind in REDRIVEN and reasons and not effects and "exhausted" not in reasons:
         yield f"{key} was redriven, and did not run"
 
 
@@ -102,6 +113,14 @@ def _twice(one: Planned, ledger: Ledger) -> Iterator[str]:
     for (_, ended), (began, _) in pairwise(sorted(ledger.runs[one.key])):
         if ended is not None and began < ended:
             yield f"{one.key} ({one.kind}) ran twice at once"
+
+
+def _too_often(one: Planned, lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """At most `max_attempts` starts of a life, those included whose process died."""
+    starts = Counter(line["life"] for line in lines if line["what"] == "start")
+    for life, count in starts.items():
+        if count > MAX_ATTEMPTS:
+            yield f"{one.key} ({one.kind}) was started {count} times in life {life}"
 
 
 def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, dead: AbstractSet[int]) -> Iterator[str]:
@@ -126,6 +145,13 @@ def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, d
         died = pid in dead and all(ledger.last[pid] - at < RECORDED_WITHIN for at in effects)
         if effects and not died and pid not in unsure:
             yield f"{one.key} ({one.kind}) has an effect without a record, and nothing went wrong"
+
+
+def _overrun(ledger: Ledger) -> Iterator[str]:
+    """Each event answers before its limit."""
+    for line in ledger.lines:
+        if line["what"] == "event" and line["seconds"] > line["limit"] + BUSY_SECONDS:
+            yield f"an event took {line['seconds']:.1f} s of its {line['limit']:g}"
 
 
 def _out_of_order(planned: Sequence[Planned], ledger: Ledger) -> Iterator[str]:

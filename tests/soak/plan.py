@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from dataclasses import dataclass
@@ -14,13 +15,26 @@ KINDS = {
     "mended": 6,
     "bad": 3,
     "invalid": 4,
+    "large": 4,
     "dies_before": 3,
     "dies_after": 4,
 }
 """How often each, in parts."""
 
-REASONS = {"fatal": "fatal", "mended": "fatal", "bad": "exhausted", "invalid": "invalid"}
+REASONS = {"fatal": "fatal", "mended": "fatal", "large": "fatal", "bad": "exhausted", "invalid": "invalid"}
 """Kinds that end as letters, with their reason."""
+
+REDRIVEN = ("mended", "large")
+"""Kinds that fail in their first life only."""
+
+UNEXPLAINED = ("large",)
+"""Kinds whose letters may be too large to say why."""
+
+LETTER_BYTES = 800
+"""What the queue of letters takes: one of kind `large` does not fit with its reason."""
+
+NOISE_BYTES = 450
+"""600 in base64: beside it there is room for the message's own attributes, and little more."""
 
 GROUPS = 20
 IN_ORDER = ("ok", "flaky", "fatal")
@@ -39,8 +53,14 @@ class Planned:
     @property
     def body(self) -> bytes:
         """One of kind `invalid` is JSON for most of its length."""
-        text = json.dumps({"key": self.key, "kind": self.kind, "note": "grüße 🚀"}).encode()
+        note = _noise(self.key) if self.kind == "large" else "grüße 🚀"
+        text = json.dumps({"key": self.key, "kind": self.kind, "note": note}).encode()
         return text[:-1] if self.kind == "invalid" else text
+
+
+def _noise(key: str) -> str:
+    """Text that cannot be compressed by much, always the same for a key."""
+    return base64.b64encode(random.Random(key).randbytes(NOISE_BYTES)).decode()
 
 
 def draw(count: int, seed: int, *, fifo: bool = False) -> list[Planned]:

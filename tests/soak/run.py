@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from peeklock.fitting import unfolded
+from peeklock.message import Trail
+from peeklock.parcel import REASON, Parcel
 from tests.soak import laws
-from tests.soak.plan import Planned
+from tests.soak.plan import REDRIVEN, Planned
 
 APP = Path(__file__).parent / "app"
 
@@ -27,6 +30,12 @@ class Letter:
     reason: str
     body: bytes
     raw: Any
+
+
+def opened(body: bytes, attributes: Mapping[str, str], raw: Any) -> Letter:
+    """A letter as it was before it was made to fit its queue."""
+    parcel = unfolded(Parcel(body=body, trail=Trail(id=""), attributes=attributes))
+    return Letter(str(parcel.attributes.get(REASON, "")), parcel.body, raw)
 
 
 class Cloud(Protocol):
@@ -47,6 +56,10 @@ class Cloud(Protocol):
 
     def calm(self) -> None:
         """No more faults."""
+        ...
+
+    def killed(self) -> int:
+        """Events that the platform ended, since they did not answer in time."""
         ...
 
     def close(self) -> None: ...
@@ -104,7 +117,9 @@ class Soak:
     def _broken(self) -> list[str]:
         ledger = laws.read(self.ledger)
         dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
-        return laws.broken(self.planned, ledger, self.letters, dead)
+        killed = self.cloud.killed()
+        overrun = [f"{killed} events were killed at their limit"] if killed else []
+        return laws.broken(self.planned, ledger, self.letters, dead) + overrun
 
     def settled(self) -> set[str]:
         self._take_letters()
@@ -115,7 +130,7 @@ class Soak:
             one = self.by_body.get(letter.body)
             assert one is not None, f"a letter that nobody sent: {letter.body!r}"
             self.letters[one.key].append(letter.reason)
-            if one.kind == "mended" and letter.reason == "fatal":
+            if one.kind in REDRIVEN and letter.reason != "exhausted":
                 self.mended[one.key] = letter
 
     def _wait(self, count: int) -> None:

@@ -27,6 +27,11 @@ EFFECT, END, RECORD = line("effect"), line("end"), line("done", life=0)
 DONE = [begin(), EFFECT, END, RECORD]
 CRASH = [begin(DEAD), line("effect", DEAD)]
 DECLINED = [begin(), END]
+MENDED = [begin(life=1), EFFECT, END, line("done", life=1)]
+
+
+def event(seconds: float) -> dict[str, Any]:
+    return {"what": "event", "key": "", "pid": 1, "seconds": seconds, "limit": 8.0}
 
 
 def broken(kind: str, lines: Sequence[dict[str, Any]], *letters: str) -> list[str]:
@@ -41,9 +46,12 @@ def broken(kind: str, lines: Sequence[dict[str, Any]], *letters: str) -> list[st
         pytest.param("fatal", DECLINED, ("fatal", "fatal"), id="its letter twice"),
         pytest.param("dies_after", [*CRASH, *DONE], (), id="again after a crash"),
         pytest.param("dies_after", CRASH, ("exhausted",), id="died too often"),
+        pytest.param("dies_after", [begin(DEAD)] * 6, ("exhausted",), id="died as often as it may"),
         pytest.param("ok", [begin(), EFFECT, END, line("unsure")], (), id="an outage for its record"),
         pytest.param("mended", [*DECLINED, begin(life=1), EFFECT, END, line("done", life=1)], ("fatal",), id="mended"),
         pytest.param("ok", [*DONE, begin(2, life=1), line("end", 2)], (), id="its next life"),
+        pytest.param("large", [*DECLINED, *MENDED], ("",), id="a letter without its reason"),
+        pytest.param("ok", [*DONE, event(8.0)], (), id="as long as its limit"),
     ],
 )
 def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], letters: Sequence[str]) -> None:
@@ -59,12 +67,22 @@ def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], letters: Se
         pytest.param("flaky", DECLINED, ("exhausted",), "k (flaky) is lettered as exhausted", id="no crash to blame"),
         pytest.param("mended", DECLINED, ("fatal",), "k was redriven, and did not run", id="redriven in vain"),
         pytest.param("ok", [*DONE, begin(2), line("end", 2)], (), "k (ok) ran after its recorded success", id="again"),
+        pytest.param("ok", DONE, ("",), "k (ok) is lettered as ", id="no reason"),
+        pytest.param("large", DECLINED, ("",), "k was redriven, and did not run", id="large, and redriven in vain"),
+        pytest.param("ok", [*DONE, event(12.4)], (), "an event took 12.4 s of its 8", id="beyond its limit"),
         pytest.param(
             "fatal",
             [begin(), begin(2), END, line("end", 2)],
             ("fatal",),
             "k (fatal) ran twice at once",
             id="two at once",
+        ),
+        pytest.param(
+            "dies_after",
+            [begin(DEAD)] * 7,
+            ("exhausted",),
+            "k (dies_after) was started 7 times in life 0",
+            id="a crash too many",
         ),
         pytest.param(
             "ok", DONE[:3], (), "k (ok) has an effect without a record, and nothing went wrong", id="no record"

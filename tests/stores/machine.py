@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from peeklock.claims import Record, State
-from peeklock.errors import StoreError
+from peeklock.errors import UnreadableRecord
 from peeklock.store import Change, Store
 from tests.contracts.stores import STORES, record
 from tests.stores import servers_redis
@@ -109,7 +109,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(answers) == len(changes)
         for change, answer in zip(changes, answers, strict=True):
             if change.key in self.spoilt:
-                assert (answer.won, type(answer.error)) == (False, StoreError), "a record that cannot be read"
+                assert (answer.won, type(answer.error)) == (False, UnreadableRecord), "a record that cannot be read"
                 continue
             held = self.model.get(change.key)
             now = None if held is None else held.version

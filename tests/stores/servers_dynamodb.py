@@ -27,6 +27,9 @@ HERE = {
     "AWS_SESSION_TOKEN": None,
 }
 
+PATIENCE = 90
+"""Seconds that a table may take, on a machine that is busy with other tests."""
+
 DYNALITE = """
 const server = require('dynalite')({createTableMs: 0, deleteTableMs: 0})
 server.listen(0, '127.0.0.1', () => console.log(server.address().port))
@@ -86,8 +89,23 @@ def shared(url: str) -> Any:
     return made
 
 
-def make_table(client: Any) -> str:
+@functools.cache
+def patient(url: str) -> Any:
+    """One client a server that makes and removes tables. Its first call loads moto's DynamoDB, which on a busy machine
+    takes longer than the seconds that the product's own client waits. (trials 6)"""
+    import boto3
+    from botocore.config import Config
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    config = Config(connect_timeout=PATIENCE, read_timeout=PATIENCE, retries={"total_max_attempts": 1})
+    made = boto3.client("dynamodb", endpoint_url=url, region_name="eu-west-1", config=config, **keys)
+    atexit.register(made.close)
+    return made
+
+
+def make_table(url: str) -> str:
     """A new table, as docs/stores.md says."""
+    client = patient(url)
     name = f"keys-{secrets.token_hex(6)}"
     client.create_table(
         TableName=name,
@@ -103,12 +121,11 @@ def make_table(client: Any) -> str:
 @contextlib.contextmanager
 def opened(url: str, *, transact: bool = False) -> Iterator[DynamoStore]:
     """A store in a table of its own."""
-    client = shared(url)
-    name = make_table(client)
+    name = make_table(url)
     try:
-        yield DynamoStore(name, transact=transact, dynamodb=client)
+        yield DynamoStore(name, transact=transact, dynamodb=shared(url))
     finally:
-        client.delete_table(TableName=name)
+        patient(url).delete_table(TableName=name)
 
 
 def on_moto(_: Path) -> AbstractContextManager[Store]:

@@ -67,7 +67,7 @@ class Wire:
 def table(url: str, *, transact: bool = False) -> Iterator[DynamoStore]:
     """A store with a client of its own, which a test may spoil."""
     client = connect(url)
-    store = DynamoStore(make_table(shared(moto())), transact=transact, dynamodb=client)
+    store = DynamoStore(make_table(moto()), transact=transact, dynamodb=client)
     try:
         yield store
     finally:
@@ -118,7 +118,7 @@ def test_the_module_loads_no_sdk():
 
 def test_a_url_and_the_environment_are_all_it_needs():
     """Region, endpoint and credentials are those of boto3."""
-    name = make_table(shared(moto()))
+    name = make_table(moto())
     with environment(AWS_ENDPOINT_URL_DYNAMODB=moto(), **HERE):
         dynamodb.client.forget()
         for query in ("", "?writes=transact"):
@@ -199,7 +199,7 @@ print(right, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_fork_has_its_own_connections(far):
     """On a shared one, each would get the other's answers."""
-    name = make_table(shared(moto()))
+    name = make_table(moto())
     assert run_program(FORKING, name, AWS_ENDPOINT_URL_DYNAMODB=far.url) == "True 0\n"
     assert far.opened == 2
 

@@ -133,7 +133,7 @@ def test_each_key_has_its_own_failure(store, rows):
     assert [answer.won for answer in answers] == [False, False, False, True]
     assert [str(answer.error) for answer in answers if answer.error] == [
         "throttled",
-        "a record that cannot be read: KeyError",
+        "a record that cannot be read: it has no expires_at",
     ]
     assert answers[1].record == record(1)
 

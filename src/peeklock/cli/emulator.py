@@ -77,4 +77,4 @@ def _cloudtasks(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
             if not words:
                 raise ConfigError(f"--queue {name}: write projects/PROJECT/locations/LOCATION/queues/{name}")
             emulator.client().create_queue(parent=parent, queue={"name": name})
-        yield {"CLOUD_TASKS_EMULATOR_HOST": emulator.address}
+        yield {"CLOUD_TASKS_EMULATOR_HOST": emulator.address, "PEEKLOCK_CERTS_URL": emulator.certs_url}

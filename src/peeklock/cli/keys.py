@@ -16,6 +16,7 @@ from peeklock.cli.sight import Sight, facts, moment, tell
 from peeklock.errors import ConfigError, StoreError
 from peeklock.message import is_text
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 from peeklock.registry import open_store
 from peeklock.store import Answer, Change, Store
 
@@ -174,7 +175,9 @@ def _store(given: str | None) -> Store:
         raise ConfigError("no store: pass --store URL, or set PEEKLOCK_STORE, as the function's environment has it")
     scheme = url.partition(":")[0].lower()
     if scheme == "memory":
-        raise ConfigError(f"{url!r} is the memory of the process that runs the handler: no other can look into it")
+        raise ConfigError(
+            f"{shown(url)!r} is the memory of the process that runs the handler: no other can look into it"
+        )
     if scheme == "sqlite":
         _check_file(url)
     return open_store(url)
@@ -186,7 +189,7 @@ def _check_file(url: str) -> None:
 
     path = from_url(url).path
     if not Path(path).is_file():
-        raise ConfigError(f"{url!r}: there is no file {path}; an absolute path has a third slash")
+        raise ConfigError(f"{shown(url)!r}: there is no file {path}; an absolute path has a third slash")
 
 
 def look(store: Store, key: str) -> Sight:

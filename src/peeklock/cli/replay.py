@@ -13,7 +13,7 @@ from typing import Any
 
 from peeklock import unwrap
 from peeklock.cli.table import Table
-from peeklock.errors import EventError
+from peeklock.errors import ConfigError, EventError
 from peeklock.registry import PLATFORMS
 from peeklock.replay import ReplayError, Run, Wishes, accept, default_handler, difference, load_handler, replay, samples
 
@@ -44,7 +44,11 @@ def add_to(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
     parser.add_argument("--handler", metavar="MODULE:NAME", help="default: [tool.peeklock] handler in pyproject.toml")
     parser.add_argument("--platform", choices=sorted(PLATFORMS), help="instead of telling it from the event's shape")
-    parser.add_argument("--unwrap", choices=sorted(unwrap.BY_NAME), help="the envelope around each body")
+    parser.add_argument(
+        "--unwrap",
+        metavar="NAMES",
+        help=f"the envelope around each body ({', '.join(unwrap.BY_NAME)}); of several the outermost first: sns,s3",
+    )
     parser.add_argument("--times", type=_positive, default=1, metavar="N", help="deliver each event N times")
     parser.add_argument("--attempt", type=_positive, metavar="N", help="deliver each message as its Nth attempt")
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds that an event has")
@@ -75,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
     wishes = Wishes(
         function=load_handler(target),
         platform=given.platform,
-        unwrap=unwrap.BY_NAME.get(given.unwrap),
+        unwrap=_unwrap(given.unwrap),
         store=given.store,
         live=given.live,
         times=given.times,
@@ -95,6 +99,15 @@ def run(given: argparse.Namespace) -> int:
                 tally.check(one, report)
     report.end(tally, len(found), checked=given.check)
     return tally.code(checked=given.check)
+
+
+def _unwrap(names: str | None) -> unwrap.Unwrap | None:
+    if names is None:
+        return None
+    try:
+        return unwrap.named(names)
+    except ConfigError as exc:
+        raise ReplayError(f"--unwrap {names}: {exc}") from None
 
 
 class _Tally:

@@ -18,6 +18,7 @@ from peeklock.errors import ConfigError, SendError
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 from peeklock.registry import open_sender
 
 HELP = "send a message to a queue with the platform's own SDK"
@@ -66,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
         if refused is not None:
             print(plain(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(plain(f"sent {parcel.trail.id} to {address}"))
+        print(plain(f"sent {parcel.trail.id} to {shown(address)}"))
     return 0
 
 

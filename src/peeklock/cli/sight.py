@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock import claims
+from peeklock import body_hash, claims
 from peeklock.claims import Decision, Do, Record, Stamp, State, Verdict
 from peeklock.cli.table import Table
 from peeklock.delays import ZERO
@@ -30,6 +30,9 @@ COLOURS = {State.DONE: "complete", State.DEAD: "dead_letter", State.CONDEMNED: "
 UNKNOWN_MOST = sys.maxsize
 # Only the code knows a queue's max_attempts, so no delivery is exhausted here; the words say where it would be.
 
+
+OTHER_BODY = f"{body_hash.VERSION}:another"
+"""A hash that no body has, of the version that this release compares."""
 
 MOST_SHOWN = 200
 """Characters of a result on a person's screen."""
@@ -78,7 +81,7 @@ class Sight:
         """What may come next, and what is decided on each."""
         for name, trail in self.arrivals():
             yield name, self.decide(trail)
-        if self.record is not None and claims.contradicts(self.record, "another", self.now):
+        if self.record is not None and claims.contradicts(self.record, OTHER_BODY, self.now):
             invalid = Verdict(reason=Reason.INVALID)
             yield "any with another body", claims.arrive(None, Trail(id=""), self._stamp(), UNKNOWN_MOST, invalid)
 
@@ -176,7 +179,9 @@ def _about(sight: Sight, record: Record) -> Iterator[tuple[str, str]]:
     if record.detail:
         yield "detail", record.detail
     if record.body:
-        yield "body", f"another than that of hash {record.body} is refused"
+        is_compared = record.body.startswith(f"{body_hash.VERSION}:")
+        refused = f"another than that of hash {record.body} is refused"
+        yield "body", refused if is_compared else f"hash {record.body} of another release, which refuses none"
     if record.result:
         yield "result", _cut(record.result)
     yield "fence", f"{record.version}, written by event {record.owner}"
@@ -219,7 +224,7 @@ def words(sight: Sight, decision: Decision) -> str:
 def _runs(decision: Decision) -> str:
     assert decision.record is not None, "a run has claimed its key"
     attempt = claims.counted(decision.record)
-    text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.suspect else ''}"
+    text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.alone else ''}"
     return text if attempt == 1 else f"{text}; publishes its letter instead where max_attempts is under {attempt}"
 
 

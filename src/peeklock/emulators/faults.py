@@ -29,6 +29,9 @@ class Faults:
     """Of responses: done, and never answered; the connection breaks."""
     refuse: float = 0.0
     """Of requests (sends, store calls): answered with the service's error for "try again later", and not done."""
+    stall: float = 0.0
+    """Of store calls and sends: held for `stall_s` seconds, then failed and not done."""
+    stall_s: float = 3.0
     kill: float = 0.0
     """Of invocations: the function's process is killed while the handler runs."""
     lose_lock: float = 0.0
@@ -38,7 +41,7 @@ class Faults:
         """Raises ConfigError for a share that is none."""
         for one in fields(self):
             value = getattr(self, one.name)
-            if one.name not in {"seed", "delay_s"} and not 0 <= value <= 1:
+            if one.name not in {"seed", "delay_s", "stall_s"} and not 0 <= value <= 1:
                 raise ConfigError(f"Faults({one.name}={value!r}): a share lies between 0 and 1")
 
     def hits(self, knob: str, *what: object) -> bool:

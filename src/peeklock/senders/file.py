@@ -15,6 +15,7 @@ from peeklock.errors import ConfigError, SendError
 from peeklock.fitting import unfolded
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.redaction import shown
 
 
 class FileSender:
@@ -113,5 +114,7 @@ def from_url(url: str) -> FileSender:
     """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
-        raise ConfigError(f"{url!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here")
+        raise ConfigError(
+            f"{shown(url)!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here"
+        )
     return FileSender(path)

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError
+from peeklock.redaction import shown
 from peeklock.store import Answer, Change
-from peeklock.stores.dynamodb_client import client
+from peeklock.stores.dynamodb_client import check, client
 from peeklock.stores.dynamodb_table import Table
 from peeklock.stores.together import together
 
@@ -37,10 +38,10 @@ def from_url(url: str) -> DynamoStore:
     """`dynamodb://orders-leases`, or `dynamodb://orders-leases?writes=transact`. Raises ConfigError for anything else."""
     parts = urlsplit(url)
     if not _TABLE.fullmatch(parts.netloc) or parts.path.strip("/"):
-        raise ConfigError(f"{url!r} names no DynamoDB table, such as dynamodb://orders-leases")
+        raise ConfigError(f"{shown(url)!r} names no DynamoDB table, such as dynamodb://orders-leases")
     if parts.query not in ("", "writes=transact"):
-        raise ConfigError(f"{url!r}: known after the ? is writes=transact only, which writes by transactions")
-    client()
+        raise ConfigError(f"{shown(url)!r}: known after the ? is writes=transact only, which writes by transactions")
+    check()
     return DynamoStore(parts.netloc, transact=bool(parts.query))
 
 

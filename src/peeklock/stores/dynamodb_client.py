@@ -18,15 +18,12 @@ READ_SECONDS = 3
 
 @once
 def client() -> Any:
-    """The process's client; region, endpoint and credentials are boto3's business. Raises ConfigError without boto3 or a
-    region. Parameters are not validated, which the service does anyway, and nothing is retried, which the desk does.
-    https://docs.aws.amazon.com/botocore/latest/reference/config.html"""
-    try:
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import NoRegionError
-    except ImportError as exc:
-        raise missing(exc, "dynamodb") from exc
+    """The process's client; region, endpoint and credentials are boto3's business. To make one asks for credentials, which
+    may take as long as their endpoint likes. Parameters are not validated, which the service does anyway, and nothing is
+    retried, which the desk does. https://docs.aws.amazon.com/botocore/latest/reference/config.html"""
+    import boto3
+    from botocore.config import Config
+
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -34,7 +31,14 @@ def client() -> Any:
         parameter_validation=False,
         retries={"mode": "standard", "total_max_attempts": 1},
     )
+    return boto3.client("dynamodb", config=config)
+
+
+def check() -> None:
+    """Raises ConfigError without boto3 or a region. Reaches no network."""
     try:
-        return boto3.client("dynamodb", config=config)
-    except NoRegionError as exc:
-        raise ConfigError("the DynamoDB store needs a region: set AWS_DEFAULT_REGION, as Lambda does") from exc
+        import boto3
+    except ImportError as exc:
+        raise missing(exc, "dynamodb") from exc
+    if not boto3.Session().region_name:
+        raise ConfigError("the DynamoDB store needs a region: set AWS_DEFAULT_REGION, as Lambda does")

@@ -28,7 +28,7 @@ Asked = Sequence[tuple[Change, dict[str, Any]]]
 def transact(table: Table, changes: Sequence[Change]) -> Sequence[Answer]:
     """The answers, in order. Each change is judged by itself, though one that loses cancels the others' trip."""
     chunks = list(_chunks([(change, table.action(change)) for change in changes]))
-    apply = map if len(chunks) == 1 else pool().map
+    apply = map if len(chunks) == 1 else pool.map
     answers: dict[str, Answer] = {}
     for told in apply(partial(_chunk, table), chunks):
         answers.update(told)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
+from peeklock.redaction import shown
 from peeklock.stores.firestore_client import EMULATOR, client
 from peeklock.stores.record_json import dump
 from peeklock.stores.tagged import Row, TaggedStore, Write
@@ -115,7 +116,7 @@ def from_url(url: str, connect: Client | None = None) -> TaggedStore:
     if len(words) == 2:  # noqa: PLR2004 - project and collection
         words.insert(1, "(default)")
     if len(words) != 3 or not all(words):  # noqa: PLR2004 - those, and the database
-        raise ConfigError(f"{url!r} is not {_ADDRESS}, such as firestore://contoso-prod/leases")
+        raise ConfigError(f"{shown(url)!r} is not {_ADDRESS}, such as firestore://contoso-prod/leases")
     project, database, collection = words
     path = f"projects/{project}/databases/{database}/documents/{collection}"
     return TaggedStore(Collection(path, connect or (lambda: client(os.environ.get(EMULATOR)))))

@@ -16,11 +16,12 @@ from peeklock.errors import UnreadableRecord
 from peeklock.outcome import Reason
 
 _FIELDS = {field.name: field for field in fields(Record) if field.name != "extra"}
+_REQUIRED = {name for name, field in _FIELDS.items() if field.default is MISSING}
 _TYPES: dict[str, type] = {"int": int, "str": str, "bool": bool, "State": State, "datetime": datetime}
 _VERDICTS = (State.CONDEMNED, State.DEAD)
 """States whose record says a reason."""
 
-_REASONS = frozenset(Reason)
+_REASONS = frozenset({"", *Reason})
 
 
 def dump(record: Record) -> str:
@@ -41,6 +42,8 @@ def load(text: str) -> Record:
     try:
         parts = json.loads(text)
         known = {name: _value(name, value) for name, value in parts.items() if name in _FIELDS}
+        if not known.keys() >= _REQUIRED:
+            raise ValueError(f"it has no {min(_REQUIRED - known.keys())}")  # noqa: TRY301 - said as any other fault
         record = Record(**known, extra=_extra(parts))
     except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise UnreadableRecord(f"a record that cannot be read: {exc}") from exc

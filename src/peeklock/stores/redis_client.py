@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from peeklock.errors import ConfigError
 from peeklock.once import once
+from peeklock.redaction import scrubbed
 from peeklock.registry import missing
 
 WAIT_SECONDS = 3.0
@@ -44,7 +45,7 @@ def address(url: str) -> tuple[str, bool]:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     cluster = query.pop("cluster", "false")
     if cluster not in ("true", "false"):
-        raise ConfigError(f"the store on {host}: cluster={cluster!r} is neither true nor false")
+        raise ConfigError(f"the store on {host}: cluster= is neither true nor false")
     if not re.fullmatch("(/0?)?" if cluster == "true" else r"(/\d*)?", parts.path):
         raise ConfigError(f"the store on {host}: a database is a number, as in /2, and a cluster has only /0: {_SHAPE}")
     plain = parts._replace(query=urlencode(query)).geturl()
@@ -73,4 +74,4 @@ def _check(url: str, host: str) -> None:
     try:
         ConnectionPool.from_url(url).make_connection()
     except (TypeError, ValueError, RedisError) as exc:
-        raise ConfigError(f"the store on {host}: {exc}") from exc
+        raise ConfigError(f"the store on {host}: {scrubbed(str(exc))}") from None

@@ -29,7 +29,7 @@ def ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> 
         for n, reply in zip(numbers, ask_node(connection, [calls[n] for n in numbers], script), strict=True):
             replies[n] = reply
 
-    list(pool().map(visit, *zip(*by_node.values(), strict=True)))
+    list(pool.map(visit, *zip(*by_node.values(), strict=True)))
     for n, reply in enumerate(replies):
         if type(reply) is AskError:  # its slot is on the way to another node, which is asked once
             replies[n] = _ask_alone(client, calls[n])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from peeklock.errors import ConfigError, StoreError
+from peeklock.redaction import shown
 from peeklock.store import Answer, Change, decide
 from peeklock.stores.record_json import dump, load, text_of
 from peeklock.stores.sqlite_file import open_file
@@ -108,7 +109,7 @@ def from_url(url: str) -> SQLiteStore:
     """`sqlite:///var/lib/orders.db` is an absolute path, `sqlite://orders.db` one from the working directory."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
-        raise ConfigError(f"{url!r} names no file: sqlite:///var/lib/orders.db, or sqlite://orders.db from here")
+        raise ConfigError(f"{shown(url)!r} names no file: sqlite:///var/lib/orders.db, or sqlite://orders.db from here")
     if path.strip("/") == ":memory:":
-        raise ConfigError(f"{url!r}: records that only this process needs to see are kept by memory://")
+        raise ConfigError(f"{shown(url)!r}: records that only this process needs to see are kept by memory://")
     return SQLiteStore(path)

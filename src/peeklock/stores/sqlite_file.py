@@ -8,8 +8,9 @@ from contextlib import suppress
 
 from peeklock import private
 
-BUSY_SECONDS = 10.0
-"""How long a process waits for another's transaction, which takes milliseconds."""
+BUSY_SECONDS = 3.0
+"""How long a process waits for another's transaction, which takes milliseconds: the desk asks again, and knows how long
+there is time."""
 
 
 _TABLE = """

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
+from peeklock.redaction import shown
 from peeklock.stores.record_json import dump
 from peeklock.stores.tables_client import client
 from peeklock.stores.tagged import Row, TaggedStore, Write
@@ -97,5 +98,7 @@ def from_url(url: str, connect: Callable[[str, str], Any] = client) -> TaggedSto
     parts = urlsplit(url)
     account, table = parts.netloc, parts.path.strip("/")
     if not re.fullmatch("[a-z0-9]{3,24}", account) or not re.fullmatch("[A-Za-z][A-Za-z0-9]{2,62}", table):
-        raise ConfigError(f"{url!r} is not tables://ACCOUNT/TABLE, such as tables://contosoorders/leases; {NAMES}")
+        raise ConfigError(
+            f"{shown(url)!r} is not tables://ACCOUNT/TABLE, such as tables://contosoorders/leases; {NAMES}"
+        )
     return TaggedStore(Table(functools.partial(connect, account, table)))

@@ -6,6 +6,7 @@ import logging
 import os
 from typing import Any
 
+from peeklock.azure_identity import credential
 from peeklock.errors import ConfigError
 from peeklock.once import once
 from peeklock.registry import missing
@@ -32,17 +33,18 @@ def client(account: str, table: str) -> Any:
         from azure.data.tables import TableClient
 
         text = os.environ.get(CONNECTION)
-        if text:
-            return TableClient.from_connection_string(text, table, **settings())
-        from azure.identity import DefaultAzureCredential
+        identity = None if text else credential(CONNECTION)
     except ImportError as exc:
         raise missing(exc, "tables") from exc
-    except ValueError as exc:
-        raise ConfigError(f"{CONNECTION} is not a connection string of a storage account: {exc}") from None
-    identity = os.environ.get(f"{CONNECTION}__clientId")
-    chosen = {"managed_identity_client_id": identity} if identity else {}
-    endpoint = f"https://{account}.table.core.windows.net"
-    return TableClient(endpoint, table, credential=DefaultAzureCredential(**chosen), **settings())
+    if not text:
+        return TableClient(f"https://{account}.table.core.windows.net", table, credential=identity, **settings())
+    try:
+        return TableClient.from_connection_string(text, table, **settings())
+    except ValueError:
+        raise ConfigError(
+            f"{CONNECTION} is not a connection string of a storage account, such as"
+            " DefaultEndpointsProtocol=https;AccountName=NAME;AccountKey=KEY;EndpointSuffix=core.windows.net"
+        ) from None
 
 
 def settings() -> dict[str, Any]:

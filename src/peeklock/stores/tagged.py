@@ -75,7 +75,7 @@ class TaggedStore:
         parts = [changes[n : n + size] for n in range(0, len(changes), size)]
         if len(parts) < 2:  # noqa: PLR2004 - one part needs no other thread
             return self._swap(changes)
-        return [answer for answers in pool().map(self._swap, parts) for answer in answers]
+        return [answer for answers in pool.map(self._swap, parts) for answer in answers]
 
     def _swap(self, changes: Sequence[Change]) -> list[Answer]:
         answers: dict[str, Answer] = {}

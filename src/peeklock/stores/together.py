@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from peeklock.errors import store_error
-from peeklock.once import once
 from peeklock.store import Answer
+from peeklock.threads import Pool
 
 T = TypeVar("T")
 
@@ -16,10 +15,8 @@ CONNECTIONS = 32
 """Calls that a process has under way at once: a client's pool of connections should hold as many."""
 
 
-@once
-def pool() -> ThreadPoolExecutor:
-    """Its own, and not that of the handlers: a call that waits for its parts must not take the threads they need."""
-    return ThreadPoolExecutor(CONNECTIONS, "peeklock-store")
+pool = Pool(CONNECTIONS, "peeklock-store")
+"""Not the engine's: a call that waits for its parts must not take the threads they need."""
 
 
 def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
@@ -40,6 +37,6 @@ def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answe
         for n, change in numbered:
             answers[n] = answer(change)
 
-    for worker in [pool().submit(work) for _ in range(min(CONNECTIONS, len(changes)))]:
+    for worker in [pool.submit(work) for _ in range(min(CONNECTIONS, len(changes)))]:
         worker.result()
     return [answers[n] for n in range(len(changes))]

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
@@ -115,6 +116,7 @@ capacities = st.builds(
 )
 
 
+@run_with(deadline=None)  # how long it takes is the machine's affair
 @given(queue=queues, capacity=capacities, window=st.none() | st.integers(0, 400))
 def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
     """The platform's documented ones, and those of our own binding."""

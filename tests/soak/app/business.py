@@ -12,24 +12,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from peeklock import Message, Queue, Retry, claims, consumer
 from peeklock.claims import Record, State
 from peeklock.emulators.faults import Faults
-from peeklock.emulators.outages import FaultySender, FaultyStore
+from peeklock.emulators.outages import FaultySender, FaultyStore, SmallQueue
 from peeklock.errors import SendError, StoreError
 from peeklock.parcel import Parcel, Sender
 from peeklock.registry import open_sender, open_store
 from peeklock.store import Answer, Change, Store
+from tests.soak.plan import LETTER_BYTES
 
 BUG = os.environ.get("SOAK_BUG", "")
 LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 SEED = int(os.environ["SOAK_SEED"])
-STORE = Faults(seed=SEED, refuse=0.01, drop=0.01)
-QUEUES = Faults(seed=SEED, refuse=0.2 if BUG == "early" else 0.01, drop=0.01)
+LIMIT = float(os.environ["SOAK_LIMIT"])
+STORE = Faults(seed=SEED, refuse=0.01, drop=0.01, stall=0.005)
+QUEUES = Faults(seed=SEED, refuse=0.2 if BUG == "early" else 0.01, drop=0.01, stall=0.005)
 """That bug shows only where a send fails, which among 300 messages has to happen for certain."""
 
 _numbers = itertools.count()
@@ -124,8 +126,8 @@ def act(order: dict[str, Any], message: Message) -> None:
     match kind:
         case "fatal":
             raise Declined("no")
-        case "mended" if message.lineage.generation == 0:
-            raise Declined("not in this life")
+        case "mended" | "large" if message.lineage.generation == 0:
+            raise Declined("not in this life" + ", for a reason of many words" * (20 if kind == "large" else 0))
         case "bad":
             raise ValueError("never")
         case "flaky" if first:
@@ -153,11 +155,28 @@ def die(key: str) -> None:
 def options() -> dict[str, Any]:
     """For bind: all that can fail, failing."""
     store = open_store(os.environ["PEEKLOCK_STORE"])
-    letters: Sender = FaultySender(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), QUEUES)
+    queue = SmallQueue(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), LETTER_BYTES)
+    letters: Sender = FaultySender(queue, QUEUES)
     return {
         "store": Noting(FaultyStore(Unfenced(store) if BUG == "unfenced" else store, STORE)),
         "dead_letter": Early(letters) if BUG == "early" else letters,
     }
+
+
+def timed(entry: Callable[..., Any]) -> Callable[..., Any]:
+    """An entry point that writes down how long each event took."""
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return entry(*args, **kwargs)
+        finally:
+            note("event", "", seconds=time.monotonic() - began, limit=LIMIT)
+
+    for name in ("__name__", "__qualname__", "__annotations__", "__signature__"):
+        if hasattr(entry, name):  # no `__wrapped__`, by which a host would find what is beneath
+            setattr(answer, name, getattr(entry, name))
+    return answer
 
 
 def copies() -> dict[str, Any]:

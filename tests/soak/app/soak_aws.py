@@ -1,7 +1,7 @@
 """The soak's Lambda function."""
 
-from business import handle, options
+from business import handle, options, timed
 
 from peeklock import sqs
 
-handler = sqs.bind(handle, **options())
+handler = timed(sqs.bind(handle, **options()))

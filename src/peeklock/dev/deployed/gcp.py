@@ -20,6 +20,7 @@ from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.emulators.pulumi import gcp
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.errors import ConfigError, PeeklockError
+from peeklock.redaction import shown
 
 MAIN = "main.py"
 """At the bundle's root. https://cloud.google.com/functions/docs/writing#directory-structure-python"""
@@ -112,7 +113,7 @@ class GcpDeployed:
                 return "127.0.0.1", port
         if parts.hostname in LOOPBACK:
             return parts.hostname, parts.port or HTTP
-        self._here.on_line(self.platform, f"refused: a task is for {url}, which is no function of this stack")
+        self._here.on_line(self.platform, f"refused: a task is for {shown(url)}, which is no function of this stack")
         return None
 
     def variables(self) -> Mapping[str, str]:

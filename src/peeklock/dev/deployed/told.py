@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from peeklock.dev.deployed.place import Function
 from peeklock.emulators.pulumi.engine import Step
 from peeklock.emulators.pulumi.environment import GUARDS
+from peeklock.redaction import shown
 
 MEANING = {
     "applied": "made in an emulator",
@@ -45,14 +45,9 @@ def function(one: Function) -> Iterator[str]:
         yield f"  {address} is {here} here"
     for name, value in sorted(one.changed.items()):
         before = one.environment.get(name)
-        yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {_shown(before)})")
+        yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {shown(before)})")
     for name in sorted(GUARDS & set(one.environment)):
         yield f"  {name}: the program's is not taken here: it would lead away from this machine"
-
-
-def _shown(address: str) -> str:
-    """Without the password in an address."""
-    return re.sub(r"://[^/@\s]*@", "://…@", address)
 
 
 def environment(outputs: Mapping[str, Any]) -> dict[str, str]:

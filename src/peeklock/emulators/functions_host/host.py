@@ -18,6 +18,7 @@ from peeklock.emulators.functions_host.life import Life
 from peeklock.emulators.functions_host.settlement import SettlementServer
 from peeklock.emulators.functions_host.worker import Command
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 
 CONNECTIONS = ("AzureWebJobsServiceBus", "PEEKLOCK_SERVICEBUS")
 """The app settings by which functions find the Service Bus: the host's default, and peeklock's."""
@@ -44,6 +45,7 @@ class FunctionsHost:
     Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
     """
 
+    @strict()
     def __init__(
         self,
         app: Path | str,

@@ -18,6 +18,7 @@ from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.sandbox import Sandbox
 from peeklock.emulators.sqs_lambda.settings import Options, settings
 from peeklock.errors import ConfigError
+from peeklock.keywords import strict
 
 KEPT = 100_000
 """Invocations that are remembered."""
@@ -39,6 +40,7 @@ class SqsLambda:
     process is not frozen between two events, and memory is not limited.
     """
 
+    @strict(Options)
     def __init__(
         self,
         *,

@@ -17,6 +17,7 @@ from peeklock.infra.aws.environment import environment, links, region_of, store_
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
 from peeklock.queue import Queue
+from peeklock.redaction import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Given:
             if url is not None and (url.endswith(".fifo") != self.queue.fifo or not url.startswith("https://")):
                 kind, end = ("FIFO", " and ending in .fifo") if self.queue.fifo else ("standard", "")
                 raise ConfigError(
-                    f"queue {self.queue.name!r}: {what}={url!r}; give a {kind} queue's URL, beginning with https://{end}"
+                    f"queue {self.queue.name!r}: {what}={shown(url)!r}; give a {kind} queue's URL, beginning with https://{end}"
                 )
         if self.handler.count(".") == 0:
             raise ConfigError(

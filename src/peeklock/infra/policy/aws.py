@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from peeklock.infra.policy.rules import Found, Resource, Rule, Stack
+from peeklock.infra.policy.rules import FEWEST_DELIVERIES, Found, Resource, Rule, Stack
 
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
 QUEUE_POLICY, MAPPING = "aws:sqs/queuePolicy:QueuePolicy", "aws:lambda/eventSourceMapping:EventSourceMapping"
@@ -106,11 +106,15 @@ def _retention(stack: Stack) -> Found:
                 )
 
 
-def _pairs(stack: Stack, redrive: Resource) -> Iterator[tuple[Resource, Resource]]:
-    queues = (
+def _redriven(stack: Stack, redrive: Resource) -> list[Resource]:
+    """The queue that has the redrive policy: itself, or the one that a resource of its own names."""
+    return (
         [redrive] if redrive.type == QUEUE else [one for one in stack.of(QUEUE) if redrive.is_made_of(one, "queueUrl")]
     )
-    for queue in queues:
+
+
+def _pairs(stack: Stack, redrive: Resource) -> Iterator[tuple[Resource, Resource]]:
+    for queue in _redriven(stack, redrive):
         for letters in stack.of(QUEUE):
             if redrive.is_made_of(letters, "redrivePolicy") and letters.urn != queue.urn:
                 yield queue, letters
@@ -141,6 +145,19 @@ def _timeouts(stack: Stack) -> Found:
                         queue,
                         f"its messages come back while {function.name} may still try: raise visibilityTimeoutSeconds to {least}",
                     )
+
+
+def _deliveries(stack: Stack) -> Found:
+    for redrive in stack.of(QUEUE, REDRIVE):
+        document = redrive.document("redrivePolicy")
+        most = document.get("maxReceiveCount") if isinstance(document, Mapping) else None
+        if most is not None and int(most) < FEWEST_DELIVERIES and _is_consumed(stack, redrive):
+            yield redrive, f"SQS gives a message up after {most} receives: raise maxReceiveCount to 1000"
+
+
+def _is_consumed(stack: Stack, redrive: Resource) -> bool:
+    """Whether a function takes from the queue that has the redrive policy."""
+    return any(stack.made_of(queue, MAPPING, "eventSourceArn") for queue in _redriven(stack, redrive))
 
 
 def _partial(stack: Stack) -> Found:
@@ -207,6 +224,13 @@ RULES = (
         source=f"{LAMBDA}/services-sqs-configure.html",
         check=_timeouts,
         judges=frozenset({"visibilityTimeoutSeconds"}),
+    ),
+    Rule(
+        name="aws-deliveries",
+        cloud="aws",
+        why="SQS counts polls, and deliveries that never ran a handler, and gives a message up without a reason",
+        source=f"{SQS}/sqs-dead-letter-queues.html",
+        check=_deliveries,
     ),
     Rule(
         name="aws-partial-failures",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from peeklock.infra.policy.rules import Found, Resource, Rule, Stack
+from peeklock.infra.policy.rules import FEWEST_DELIVERIES, Found, Resource, Rule, Stack
 
 QUEUE, SUBSCRIPTION = "azure-native:servicebus:Queue", "azure-native:servicebus:Subscription"
 NAMESPACE, ASSIGNMENT = "azure-native:servicebus:Namespace", "azure-native:authorization:RoleAssignment"
@@ -23,6 +23,9 @@ BROAD = {
 """Roles by their ids. https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""
 
 LIFE = "defaultMessageTimeToLive"
+
+DELIVERIES = 10
+"""Service Bus's default. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues"""
 
 SHORTEST = 60
 """Seconds: a lock's default, and the least after which a host's renewal is still in time."""
@@ -124,6 +127,13 @@ def _timeouts(stack: Stack) -> Found:
             )
 
 
+def _deliveries(stack: Stack) -> Found:
+    for queue in stack.of(QUEUE, SUBSCRIPTION):
+        most = queue.props.get("maxDeliveryCount", DELIVERIES)
+        if most < FEWEST_DELIVERIES:
+            yield queue, f"Service Bus gives a message up after {most:g} deliveries: raise maxDeliveryCount to 2000"
+
+
 def _settings(app: Resource) -> list[Any]:
     return list(app.props.get("siteConfig", {}).get("appSettings") or ())
 
@@ -183,5 +193,13 @@ RULES = (
         why="a lock that ends while a message is handled has it handled twice",
         source=f"{BUS}/message-transfers-locks-settlement",
         check=_timeouts,
+    ),
+    Rule(
+        name="azure-deliveries",
+        cloud="azure",
+        why="Service Bus counts polls, and deliveries that never ran a handler, and gives a message up without a reason",
+        source=f"{BUS}/service-bus-dead-letter-queues",
+        check=_deliveries,
+        judges=frozenset({"maxDeliveryCount"}),
     ),
 )

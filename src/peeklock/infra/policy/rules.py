@@ -65,6 +65,9 @@ class Stack:
 
 Found = Iterator[tuple[Resource, str]]
 
+FEWEST_DELIVERIES = 100
+"""Deliveries that a platform's own limit has to allow: those that are no attempts come on top of the queue's `max_attempts`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:

@@ -112,7 +112,8 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
     timeout = _timeout(queue, capacity)
     visibility = TIMES * timeout + window
     _check_attempts(queue)
-    _check_delays(queue, timeout)
+    span = queue.span("sqs")
+    _check_delays(queue, timeout, span)
     _check_age(queue)
     return Settings(
         batch=capacity.batch,
@@ -126,7 +127,7 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
         concurrency=capacity.instances,
         memory=capacity.memory,
         fifo=queue.fifo,
-        span=queue.span("sqs"),
+        span=span,
     )
 
 
@@ -206,14 +207,14 @@ def _check_attempts(queue: Queue) -> None:
         )
 
 
-def _check_delays(queue: Queue, timeout: int) -> None:
+def _check_delays(queue: Queue, timeout: int, span: Span) -> None:
     longest = LONGEST_VISIBILITY - max(timeout, SETTLING)
     if seconds_of(queue.max_delay) > longest:
         raise ConfigError(
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"
             f" all, a run included; use at most max_delay={longest}"
         )
-    total, half = queue.span("sqs").longest.total_seconds(), RETENTION // 2
+    total, half = span.longest.total_seconds(), RETENTION // 2
     if total > half:
         raise ConfigError(
             f"queue {queue.name!r}: the delays of {queue.max_attempts} attempts are up to {total:g} s, and SQS deletes a"

@@ -1,0 +1,121 @@
+"""JSON as every language reads it: finite numbers only. The text of one member of an object, unchanged."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from json.decoder import scanstring  # type: ignore[attr-defined] # typeshed leaves it out
+from typing import Any, NoReturn
+
+from peeklock.errors import InvalidMessage
+
+MAX_FLOAT_DIGITS = 200
+"""A number of fewer digits, and with an exponent of fewer than three, is finite: floats end at 1.8e308."""
+
+_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}")
+_MAY_BE_LONG = re.compile(rb"[0-9]{%d}" % MAX_FLOAT_DIGITS)
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise InvalidMessage(f"not JSON: {name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidMessage("a number is too large")
+    return number
+
+
+def _finite_integer(text: str) -> int:
+    number = int(text)
+    try:
+        float(number)
+    except OverflowError:
+        raise InvalidMessage("a number is too large") from None
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+_FLOATS = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, parse_int=_finite_integer)
+
+
+def loads(text: str) -> Any:
+    """Read a JSON text. Raises InvalidMessage for what is none, without a value of it."""
+    if text.startswith("\ufeff"):
+        raise InvalidMessage("not JSON: Unexpected UTF-8 BOM at character 0")
+    return _read(_DECODER, text)
+
+
+def _read(decoder: json.JSONDecoder, text: str) -> Any:
+    try:
+        return decoder.decode(text)
+    except json.JSONDecodeError as exc:
+        raise InvalidMessage(f"not JSON: {exc.msg} at character {exc.pos}") from None
+    except RecursionError:
+        raise InvalidMessage("nested too deeply") from None
+    except ValueError:  # an integer of more digits than Python converts
+        raise InvalidMessage("a number is too large") from None
+
+
+def check_floats(body: bytes) -> None:
+    """Raise InvalidMessage for a number that a float cannot hold, in a text that is known to be JSON but for the
+    constants NaN and Infinity. A text without a trace of one is not read again."""
+    if (
+        b"NaN" in body
+        or b"Infinity" in body
+        or _MAY_OVERFLOW.search(body)
+        or (len(body) > MAX_FLOAT_DIGITS and _MAY_BE_LONG.search(body))
+    ):
+        _read(_FLOATS, body.decode())
+
+
+def check_dumped(text: bytes, values: Callable[[], Any]) -> bytes:
+    """Return a JSON text that pydantic wrote. `values`: the same as plain Python, asked for where it matters.
+
+    Raises ValueError for a number that is not finite, for which pydantic writes null, or a constant that is no JSON.
+    """
+    if (b"null" in text or b"NaN" in text or b"Infinity" in text) and _has_infinite(values()):
+        raise ValueError("a number is NaN or infinite")
+    return text
+
+
+def _has_infinite(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            return True
+        if isinstance(part, Mapping):
+            waiting.extend(part.values())
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            waiting.extend(part)
+    return False
+
+
+def members(text: str) -> dict[str, str]:
+    """The members of a JSON object, each as the text that it has there: a number keeps its digits.
+
+    Raises InvalidMessage, as `loads`. Of a repeated name the last one counts.
+    """
+    if not isinstance(loads(text), dict):
+        raise InvalidMessage("a JSON object is needed", where="$")
+    texts: dict[str, str] = {}
+    at = _skip(text, text.index("{") + 1)
+    while text[at] != "}":
+        name, at = scanstring(text, at + 1, True)
+        start = _skip(text, _skip(text, at) + 1)
+        _, at = _DECODER.raw_decode(text, start)
+        texts[name] = text[start:at]
+        at = _skip(text, at)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return texts
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return at if match is None else match.end()

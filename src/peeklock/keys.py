@@ -1,0 +1,256 @@
+"""Keys: where a payload has its key, what may be one, and the one text of each value."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.message import is_text
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+Key = Callable[[Any], str]
+
+MAX_DIGITS = 4300
+"""A Decimal is written out up to as many digits as Python's int takes from a text, and with an exponent beyond."""
+
+_FIX = "a key is a str, int, UUID, Decimal, date, aware datetime, or an Enum of str or int"
+
+_NEVER = (bool, float, complex, bytes, bytearray, list, dict, set, frozenset, tuple, time, timedelta)
+
+_WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
+
+
+def keyed_by_function(read: Callable[[Any], Any], where: str) -> Key:
+    """The key that a function finds. Raises ConfigError for a function that cannot find one."""
+    name = getattr(read, "__name__", "key")
+    if inspect.iscoroutinefunction(read):
+        raise ConfigError(f"{where}: key={name} is an `async def`; give a plain function of the payload")
+    try:
+        hint = get_type_hints(read, include_extras=True).get("return", Any)
+    except Exception:  # noqa: BLE001 - of a partial, or names that exist only for a type checker: then each value tells
+        hint = Any
+    _check_type(hint, f"{where}: key={name}")
+    return _keyed(read, name)
+
+
+def keyed_by_path(key: str, hint: Any, where: str) -> Key:
+    """The key in a field. Raises ConfigError for a field that the payload cannot have, as far as its type tells."""
+    path = key.split(".")
+    _check_type(_field_type(path, hint, where), f"{where}: key={key!r}")
+
+    def read(payload: Any) -> Any:
+        for part in path:
+            payload = payload[part] if isinstance(payload, dict) else getattr(payload, part)
+        return payload
+
+    return _keyed(read, key)
+
+
+def _keyed(read: Callable[[Any], Any], name: str) -> Key:
+    def key(payload: Any) -> str:
+        try:
+            value = read(payload)
+        except (KeyError, AttributeError, TypeError, IndexError):
+            value = None
+        if value is None:
+            raise InvalidMessage("the key is missing", where=name)
+        text = text_of(value)
+        if text is None:
+            raise InvalidMessage(f"{_FIX}, not {_kind(value)}", where=name)
+        if not is_text(text):
+            raise InvalidMessage("the key holds half a surrogate pair", name)
+        return text
+
+    return key
+
+
+def text_of(value: object) -> str | None:
+    """The text of a key, equal for equal values and for values of one meaning in two types; None for what has none."""
+    if isinstance(value, Enum):
+        return text_of(value.value) if isinstance(value.value, (str, int)) else None
+    if isinstance(value, str):
+        return str.__str__(value) or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _integer(value)
+    return _rare_text(value)
+
+
+def _rare_text(value: object) -> str | None:
+    from decimal import Decimal  # a cold function whose keys are texts pays for neither
+    from uuid import UUID
+
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, datetime):
+        return _moment(value)
+    return str(value) if isinstance(value, (UUID, date)) else None
+
+
+def _integer(value: int) -> str | None:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # more digits than Python writes
+        return None
+
+
+def _decimal(value: Decimal) -> str | None:
+    """Exact: no context rounds it. Equal numbers have one text, an integer that of the int."""
+    if not value.is_finite():
+        return None
+    negative, numerals, exponent = value.as_tuple()
+    assert isinstance(exponent, int), "only what is not finite has another"
+    digits = "".join(map(str, numerals)).lstrip("0")
+    significant = digits.rstrip("0")
+    if not significant:
+        return "0"
+    power = exponent + len(digits) - len(significant)
+    sign = "-" if negative else ""
+    return sign + _written_out(significant, power)
+
+
+def _written_out(digits: str, power: int) -> str:
+    if max(len(digits), len(digits) + power, -power) > MAX_DIGITS:
+        return f"{digits}E{power}"
+    if power >= 0:
+        return digits + "0" * power
+    padded = digits.rjust(1 - power, "0")
+    return f"{padded[:power]}.{padded[power:]}"
+
+
+def _moment(value: datetime) -> str | None:
+    if value.utcoffset() is None:
+        return None
+    try:
+        return value.astimezone(UTC).isoformat()
+    except OverflowError:  # in UTC it is before the year 1 or after 9999
+        return None
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Enum):
+        return f"an Enum of {type(value.value).__name__}"
+    if isinstance(value, datetime):
+        return "a datetime without a time zone"
+    return "an empty str" if value == "" and isinstance(value, str) else type(value).__name__
+
+
+def _check_type(hint: Any, what: str) -> None:
+    """Raise ConfigError for an annotation whose values can be no key. What is unknown is judged by its values."""
+    for atom in _atoms(hint):
+        if _is_never(atom):
+            raise ConfigError(f"{what} is annotated {_name(atom)}, but {_FIX}; name another field, or give a function")
+
+
+def _atoms(hint: Any) -> list[Any]:
+    """The types that an annotation stands for, without None."""
+    hint = _bare(hint)
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return [atom for part in get_args(hint) for atom in _atoms(part)]
+    if origin is Literal:
+        return [type(value) for value in get_args(hint)]
+    return [] if hint in (None, types.NoneType) else [origin or hint]
+
+
+def _bare(hint: Any) -> Any:
+    """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
+    while True:
+        origin = get_origin(hint)
+        if origin is Annotated or getattr(origin, "__name__", getattr(origin, "_name", None)) in _WRAPPERS:
+            hint = get_args(hint)[0]
+        elif hasattr(hint, "__supertype__"):
+            hint = hint.__supertype__
+        elif type(hint).__name__ == "TypeAliasType":
+            hint = hint.__value__
+        else:
+            return hint
+
+
+def _is_never(atom: Any) -> bool:
+    if not isinstance(atom, type):
+        return False
+    if issubclass(atom, Enum):
+        return any(text_of(member) is None for member in atom)
+    naive = atom.__name__ == "NaiveDatetime" and atom.__module__.startswith("pydantic")
+    return naive or issubclass(atom, _NEVER) or _field_types(atom) is not None
+
+
+def _field_type(path: list[str], hint: Any, where: str) -> Any:
+    """The annotation of a field; Any where it cannot be known."""
+    for part in path:
+        hint = _inner(hint)
+        if isinstance(_origin(hint), type) and issubclass(_origin(hint), Mapping) and _field_types(hint) is None:
+            hint = (*get_args(hint), Any, Any)[1]
+            continue
+        known = _fields(hint)
+        if known is None or isinstance(getattr(hint, part, None), (property, functools.cached_property)):
+            return Any
+        if part not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise ConfigError(
+                f"{where}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}"
+            )
+        hint = known[part]
+    return hint
+
+
+def _origin(hint: Any) -> Any:
+    return get_origin(hint) or hint
+
+
+def _inner(hint: Any) -> Any:
+    """The one type of an optional field; Any where there are several."""
+    hint = _bare(hint)
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    parts = [part for part in get_args(hint) if part is not types.NoneType]
+    return _inner(parts[0]) if len(parts) == 1 else Any
+
+
+def _fields(hint: Any) -> dict[str, Any] | None:
+    """Names and types of a payload's fields; None where the type does not tell."""
+    known = _field_types(hint)
+    if known is not None:
+        return known
+    return {} if _is_plain(_origin(hint)) else None
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether it is a type whose values have no fields."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    return isinstance(hint, type) and issubclass(hint, (*_NEVER, str, int, Decimal, UUID, Enum))
+
+
+def _field_types(hint: Any) -> dict[str, Any] | None:
+    """The fields of a pydantic model, a dataclass or a TypedDict; None for anything else."""
+    hint = _origin(hint)
+    if isinstance(getattr(hint, "model_fields", None), dict):
+        return {name: field.annotation for name, field in hint.model_fields.items()}
+    if is_dataclass(hint):
+        return _resolved(hint, [field.name for field in fields(hint)])
+    if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions
+        return _resolved(hint, hint.__annotations__)
+    return None
+
+
+def _resolved(hint: Any, names: Iterable[str]) -> dict[str, Any]:
+    try:
+        resolved = get_type_hints(hint, include_extras=True)
+    except Exception:  # noqa: BLE001 - types that were declared within a function, or for a type checker only
+        resolved = {}
+    return {name: resolved.get(name, Any) for name in names}
+
+
+def _name(hint: Any) -> str:
+    return getattr(hint, "__name__", repr(hint))

@@ -1,0 +1,77 @@
+"""Addresses and errors without their secrets: what an error may quote of a URL, a connection string or an SDK's text."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_ARN = re.compile(r"arn:[\w:/.*-]+", re.ASCII)
+_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
+_PORT = re.compile(r":(?!\d{0,5}$)[^\]]*$")
+_PAIRS = re.compile(r"\s*[A-Za-z][\w .-]*=", re.ASCII)
+
+_SHOWN = frozenset({"endpoint", "entitypath", "accountname", "defaultendpointsprotocol", "endpointsuffix", "hostname"})
+"""Parts of a connection string that are no secret."""
+
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_NAMED = re.compile(
+    r"(?i)\b((?:[\w.-]*(?:password|passwd|secret|token|signature|credential|api[_-]?key|accountkey|accesskey)|pwd|sig"
+    r"|sharedaccesskey)['\"]?\s*[=:]\s*['\"]?)[^\s;,&'\"]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic|sharedaccesssignature)\s+[^\s,;'\"]+")
+
+
+def shown(address: object) -> str:
+    """An address for an error: scheme, host, path, and the names of what follows; never user, password or a value.
+
+    What is neither a URL, a connection string nor an ARN is hidden as a whole: it may be a secret in the wrong variable.
+    """
+    text = str(address)
+    if _PAIRS.match(text):
+        return ";".join(_pair(part) for part in text.split(";") if part)
+    url = _URL.fullmatch(text)
+    if url is not None:
+        return f"{url[1]}://{_location(url[2])}"
+    if _ARN.fullmatch(text):
+        return text
+    scheme = _SCHEME.match(text)
+    return f"{scheme[1]}:{HIDDEN}" if scheme else HIDDEN
+
+
+def scheme_of(address: str) -> str:
+    """The scheme of a URL in lower case, empty for what is no URL."""
+    url = _URL.fullmatch(address)
+    return url[1].lower() if url else ""
+
+
+def _pair(text: str) -> str:
+    name, equals, value = text.partition("=")
+    if not equals or not _NAME.fullmatch(name.strip()):
+        return HIDDEN
+    return (
+        f"{name}={shown(value) if '://' in value else value}" if name.strip().lower() in _SHOWN else f"{name}={HIDDEN}"
+    )
+
+
+def _location(rest: str) -> str:
+    """All before the last @ is hidden, since a password may hold any character."""
+    _, at, rest = rest.rpartition("@")
+    place, mark, query = re.fullmatch(r"([^?#;]*)([?#;]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr] # it always matches
+    host, slash, path = place.partition("/")
+    names = "&".join(_query_name(part) for part in re.split("[&;]", query)) if query else ""
+    return (f"{HIDDEN}@" if at else "") + _PORT.sub(f":{HIDDEN}", host) + slash + path + mark + names
+
+
+def _query_name(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    return f"{name}={HIDDEN}" if equals and _NAME.fullmatch(name) else HIDDEN
+
+
+def scrubbed(text: str) -> str:
+    """The text of somebody else's error without the secrets that have a usual form."""
+    text = _IN_TEXT.sub(lambda url: shown(url[0]), text)
+    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    return _NAMED.sub(rf"\1{HIDDEN}", text)

@@ -1,0 +1,120 @@
+"""Pools of daemon threads: bounded, safe over a fork, and never waited for when the interpreter exits.
+
+`concurrent.futures.ThreadPoolExecutor` joins its threads at exit, so one call that never returns would hold the process.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+Job = tuple["Future[Any]", Callable[[], Any]]
+
+
+class Retire(BaseException):
+    """Raised by a call to say that its thread must not be used again. Its argument is the call's result."""
+
+
+class _Crowd:
+    """The threads of a pool in one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.jobs: SimpleQueue[Job] = SimpleQueue()
+        self.threads = 0
+        self.spare = 0
+        """Threads that wait for a job, less the jobs that wait for a thread."""
+        self.stuck: set[Future[Any]] = set()
+        """Calls that nobody waits for any more, and that have not returned."""
+
+
+class Pool:
+    """Threads that are started as they are needed, `most` at a time. A call that finds none free waits for one."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self.most = most
+        self._name = name
+        self._crowds: dict[int, _Crowd] = {}
+        # By process: threads do not survive a fork, and a lock may have been held at that moment.
+
+    def _crowd(self) -> _Crowd:
+        pid = os.getpid()
+        return self._crowds.get(pid) or self._crowds.setdefault(pid, _Crowd())
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Call it in a thread. Raises TimeoutError when every thread is stuck in a call that was given up."""
+        crowd = self._crowd()
+        future: Future[T] = Future()
+        with crowd.lock:
+            if len(crowd.stuck) >= self.most:
+                raise TimeoutError(f"all {self.most} threads hang")
+            if crowd.spare <= 0 and crowd.threads < self.most:
+                self._start_thread(crowd)
+            crowd.spare -= 1
+        crowd.jobs.put((future, call))
+        return future
+
+    def _start_thread(self, crowd: _Crowd) -> None:
+        try:
+            threading.Thread(target=self._work, args=(crowd,), name=self._name, daemon=True).start()
+        except RuntimeError as exc:  # the system's limit of threads
+            if crowd.threads == len(crowd.stuck):
+                raise TimeoutError("no thread can be started") from exc
+            return  # one of the others will come to it
+        crowd.threads += 1
+        crowd.spare += 1
+
+    def _work(self, crowd: _Crowd) -> None:
+        retired = False
+        while not retired:
+            future, call = crowd.jobs.get()
+            if future.set_running_or_notify_cancel():
+                retired = _perform(future, call)
+            del future, call  # the last result must not live as long as an idle thread
+            with crowd.lock:
+                crowd.spare += 1
+        with crowd.lock:
+            self._leave(crowd)
+
+    def _leave(self, crowd: _Crowd) -> None:
+        """A thread ends; another takes its place where calls wait for one."""
+        crowd.threads -= 1
+        crowd.spare -= 1
+        if crowd.spare < 0:
+            with suppress(TimeoutError):  # the calls that wait have their own deadlines
+                self._start_thread(crowd)
+
+    def give_up(self, future: Future[Any]) -> None:
+        """Stop waiting for a call. One that has not begun never will; one that has keeps its thread until it returns."""
+        if future.cancel() or future.done():
+            return
+        crowd = self._crowd()
+        with crowd.lock:
+            crowd.stuck.add(future)
+        future.add_done_callback(crowd.stuck.discard)
+
+    def map(self, call: Callable[..., T], *arguments: Iterable[Any]) -> Iterator[T]:
+        """Call it for each set of arguments, all at once; the results in order."""
+        futures = [self.submit(lambda each=each: call(*each)) for each in zip(*arguments, strict=False)]  # type: ignore[misc] # a default binds early
+        return (future.result() for future in futures)
+
+
+def _perform(future: Future[Any], call: Callable[[], Any]) -> bool:
+    """Whether the thread that did it must end."""
+    try:
+        result = call()
+    except Retire as done:
+        future.set_result(done.args[0])
+        return True
+    except BaseException as exc:  # noqa: BLE001 - it is the caller's, whatever it is
+        future.set_exception(exc)
+    else:
+        future.set_result(result)
+    return False

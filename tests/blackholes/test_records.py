@@ -1,0 +1,33 @@
+"""Stores that stop to answer in the middle: after a claim, behind another process, late."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from tests.blackholes.running import Case, run_all
+from tests.blackholes.worlds import late
+
+DEAD = {"PEEKLOCK_ORDERS_DEAD_LETTER": "memory://dead"}
+
+
+def test_a_file_that_another_process_writes_to_gives_the_messages_back(tmp_path):
+    """Its transaction does not end. (trials 1.15)"""
+    path = tmp_path / "keys.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        environ = {**DEAD, "PEEKLOCK_STORE": f"sqlite://{path}"}
+        case = Case(scene="on_sqs", environ=environ, arguments={"whats": ["succeeds"] * 2, "memory": False})
+        told = run_all({"locked": case})
+    assert late(told) == {}
+    assert (told["locked"]["ran"], told["locked"]["answer"]) == ([], ["succeeds-0", "succeeds-1"])
+
+
+def test_a_success_that_cannot_be_recorded_is_complete():
+    """The store answers claims and nothing after them: near the end recording gives way to settling. (trials 1.15)"""
+    whats = ["succeeds", "fails", "succeeds"]
+    told = run_all({"deaf": Case(scene="on_sqs", environ=DEAD, arguments={"whats": whats, "deaf": True})})
+    assert late(told) == {}
+    assert (told["deaf"]["ran"], told["deaf"]["answer"]) == (whats, ["fails-1"])
+    assert "peeklock.unrecorded" in told["deaf"]["logged"]

@@ -1,0 +1,196 @@
+"""How old a message is, and what becomes of one that is too old."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from peeklock import Queue, Retry, consumer
+from peeklock.claims import State
+from peeklock.engine import handle
+from peeklock.message import Message, Trail
+from peeklock.observe import fields, latency_ms
+from peeklock.plan import Delays
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.world import FlakySender, FlakyStore, Script, message, plan_for
+
+QUEUE = Queue("orders", max_attempts=9, max_age=600)
+
+
+class World:
+    """A queue whose copies and dead letters the platform stamps with the time of their own sending."""
+
+    def __init__(self, *, key: str | None = None, fails: bool = True, delays: Delays = Delays.COPY) -> None:
+        self.clock, self.store = FakeClock(), MemoryStore()
+        self.copies, self.letters = Outbox(), Outbox()
+        self.seen: list[Message] = []
+        self.fails = fails
+
+        @consumer(QUEUE, key=key)
+        def handler(payload: dict, message: Message) -> None:
+            self.seen.append(message)
+            if self.fails:
+                raise Retry(after=300)
+
+        self.plan = plan_for(
+            handler, store=self.store, copies=self.copies, letters=self.letters, delays=delays, clock=self.clock
+        )
+        self.began = self.clock.now()
+
+    def now(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)
+
+    def send(self, body: Any = None, **about: Any) -> Message:
+        return message({} if body is None else body, sent_ms=self.now(), **about)
+
+    def deliver(self, *messages: Message) -> list[tuple[str, str]]:
+        return [(one.outcome.disposition.value, one.outcome.reason.value) for one in handle(self.plan, messages)]
+
+    def receive(self, parcel: Any, after: float) -> Message:
+        """As a platform delivers it: stamped anew, with the lineage as text."""
+        self.clock.advance(after)
+        trail = Trail.load(parcel.trail.dump())
+        assert trail is not None
+        return replace(self.send(json.loads(parcel.body)), id=trail.id, trail=trail, attempt=1 + trail.attempts)
+
+
+def test_the_age_counts_from_the_first_sending_also_after_copies():
+    """Three copies later it is too old, and not as old as its last copy (trials 1.5)."""
+    world = World()
+    first = world.send()
+    assert world.deliver(first) == [("abandon", "retry")]
+    ends = []
+    for _ in range(3):
+        ends += world.deliver(world.receive(world.copies.parcels[-1], 300))
+    assert ends == [("abandon", "retry"), ("abandon", "retry"), ("dead_letter", "expired")]
+    assert [one.sent_at for one in world.seen] == [world.began] * 3
+    assert "older than 0:10:00" in str(world.letters.parcels[0].attributes["peeklock-detail"])
+
+
+def test_latency_counts_from_the_first_sending(monkeypatch):
+    """The log's number, too (trials 1.5)."""
+    sent = Trail(id="m", hop=2, sent=1_000)
+    late = Message("m", b"", "orders", trail=sent, sent_ms=999_000_000_000_000)
+    early = Message("m", b"", "orders", sent_ms=1_000)
+    assert latency_ms(late) is not None
+    assert abs((latency_ms(late) or 0) - (latency_ms(early) or 0)) < 60_000
+
+
+def test_a_redriven_dead_letter_never_expires():
+    """However long it lay there: whoever brings it back wants it to run (trials 1.5)."""
+    world = World(fails=False)
+    old = world.send()
+    world.clock.advance(601)
+    assert world.deliver(old) == [("dead_letter", "expired")]
+    letter = world.letters.parcels[0]
+    assert (letter.trail.generation, letter.trail.sent) == (1, old.sent_ms)
+    assert world.deliver(world.receive(letter, 9_000)) == [("complete", "done")]
+    assert world.seen[0].sent_at == world.began
+
+
+@pytest.mark.parametrize("trail", [Trail(id="m", hop=1), Trail(id="m", generation=2)])
+def test_without_a_known_time_nothing_expires(trail):
+    """The platform's time is that of the copy, and no age."""
+    assert Message("m", b"", "q", trail=trail, sent_ms=5).sent_at is None
+    assert Message("m", b"", "q", trail=Trail(id="m"), sent_ms=5).sent_at is not None
+    assert Message("m", b"", "q").sent_at is None
+    assert "latency_ms" not in fields("test", _Settled(Message("m", b"", "q", trail=trail, sent_ms=5)))
+
+
+class _Settled:
+    key, duration = "m", 0.0
+
+    def __init__(self, message: Message) -> None:
+        from peeklock.outcome import DONE
+
+        self.message, self.outcome = message, DONE
+
+
+# -- a business key
+
+
+def test_a_done_message_that_comes_back_too_old_is_a_duplicate():
+    """Its work is done: no dead letter (trials 1.25)."""
+    world = World(key="order", fails=False)
+    first = world.send({"order": "o"})
+    assert world.deliver(first) == [("complete", "done")]
+    world.clock.advance(601)
+    assert world.deliver(first) == [("complete", "duplicate")]
+    assert world.letters.parcels == []
+
+
+def test_an_expired_message_leaves_its_key_to_others():
+    """Also while its dead letter cannot be published (trials 1.25)."""
+    world = World(key="order", fails=False, delays=Delays.NATIVE)
+    world.plan = replace(world.plan, letters=FlakySender(world.letters, Script({1: "before"})))
+    old = world.send({"order": "o"}, id="old")
+    world.clock.advance(601)
+    assert world.deliver(old) == [("abandon", "unavailable")]
+    assert world.deliver(world.send({"order": "o"}, id="young")) == [("complete", "done")]
+    assert world.deliver(old) == [("complete", "duplicate")], "its key's work is done"
+    assert world.store.records["orders#old"].state is State.CONDEMNED
+
+
+def test_an_expired_message_is_dead_lettered_once():
+    """Delivered again, it completes with its verdict, and its key is free."""
+    world = World(key="order", fails=False)
+    old = world.send({"order": "o"}, id="old")
+    world.clock.advance(601)
+    assert world.deliver(old) == world.deliver(old) == [("dead_letter", "expired")]
+    assert len(world.letters.parcels) == 1
+    assert "orders/o" not in world.store.records
+
+
+def test_a_message_that_ran_and_grew_too_old_ends_its_own_record():
+    """The record is about this message, so its attempts end with it; another one of the key may run at once."""
+    world = World(key="order", delays=Delays.NATIVE)
+    old = world.send({"order": "o"}, id="old")
+    assert world.deliver(old) == [("abandon", "retry")]
+    world.clock.advance(601)
+    world.plan = replace(world.plan, letters=FlakySender(world.letters, Script({1: "before"})))
+    assert world.deliver(old) == [("abandon", "unavailable")]
+    assert world.store.records["orders/o"].state is State.CONDEMNED
+    world.fails = False
+    assert world.deliver(world.send({"order": "o"}, id="young")) == [("complete", "done")]
+
+
+def test_another_messages_attempts_are_kept():
+    """An expired message of the key takes nothing from the one that waits (trials 1.25)."""
+    world = World(key="order", delays=Delays.NATIVE)
+    old = world.send({"order": "o"}, id="old")
+    world.clock.advance(500)
+    young = world.send({"order": "o"}, id="young")
+    assert world.deliver(young) == [("abandon", "retry")]
+    world.clock.advance(400)
+    assert world.deliver(old) == [("dead_letter", "expired")]
+    assert (world.store.records["orders/o"].message, world.store.records["orders/o"].attempts) == ("young", 1)
+
+
+def test_an_expired_message_waits_for_who_runs_its_key():
+    """The one that runs may be itself."""
+    world = World(key="order", fails=False)
+    old = world.send({"order": "o"})
+    world.clock.advance(601)
+    assert world.deliver(world.send({"order": "o"}, id="other")) == [("complete", "done")]
+    held = replace(
+        world.store.records["orders/o"], state=State.RUNNING, lease_until=world.clock.now() + timedelta(minutes=1)
+    )
+    world.store.records["orders/o"] = held
+    assert world.deliver(old) == [("abandon", "busy")]
+    world.store.records["orders/o"] = replace(held, expires_at=world.clock.now())
+    assert world.deliver(old) == [("dead_letter", "expired")]
+
+
+def test_an_expired_message_whose_store_is_down_comes_back():
+    """Nobody knows whether its work is done."""
+    world = World(key="order", fails=False)
+    old = world.send({"order": "o"})
+    world.clock.advance(601)
+    world.plan = replace(world.plan, store=FlakyStore(world.store, Script({1: "before", 2: "before", 3: "before"})))
+    assert world.deliver(old) == [("abandon", "unavailable")]
+    assert world.deliver(old) == [("dead_letter", "expired")]

@@ -1,0 +1,492 @@
+"""Handlers that hang cost their own message, and neither another queue nor the process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from peeklock import Batch, Queue, consumer, late, loop
+from peeklock.claims import State
+from peeklock.clock import SystemClock
+from peeklock.engine import handle, handle_async, run
+from peeklock.interrupt import Interrupted, Target
+from peeklock.late import watch
+from peeklock.plan import Plan, Window
+from peeklock.schedule import Schedule
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+from peeklock.threads import Pool
+from tests.core.world import QUEUE, Crash, FlakySender, FlakyStore, Script, message, plan_for, recording
+
+QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
+
+
+def plan(handler: Any, store: Any = None, **world: Any) -> Plan:
+    world.setdefault("parallel", 2)  # in threads
+    return plan_for(handler, store=store, clock=SystemClock(), **world)
+
+
+def reasons(settled: Any) -> list[str]:
+    return [one.outcome.reason.value for one in settled]
+
+
+class Stuck:
+    """A handler that blocks in C until it is released, and remembers its runs."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.runs: list[Any] = []
+
+    def consumer(self) -> Any:
+        @consumer(QUICK)
+        def stuck(payload: dict) -> None:
+            self.runs.append(payload)
+            if payload.get("hang"):
+                self.release.wait(60)
+
+        return stuck
+
+
+def test_hung_handlers_of_one_queue_cost_another_nothing():
+    """All threads of the first hang: its own next message is halted, not an attempt; the other's runs (trials 1.14)."""
+    stuck, store = Stuck(), MemoryStore()
+    hung = replace(plan(stuck.consumer(), store), handlers=Pool(2, "test"))
+    for name in "ab":
+        assert reasons(handle(hung, [message({"hang": 1}, id=name)])) == ["timeout"]
+    assert reasons(handle(hung, [message({}, id="c")])) == ["halted"]
+    assert store.records["orders#c"].attempts == 0
+    handler, seen = recording()
+    assert reasons(handle(plan(handler, MemoryStore()), [message({}, id=n) for n in "ab"])) == ["done", "done"]
+    assert len(seen) == 2
+    stuck.release.set()
+
+
+def test_what_never_got_a_thread_never_runs():
+    """Its claim is given back, and it does not run behind its event's back when a thread is free (trials 1.22)."""
+    stuck, store = Stuck(), MemoryStore()
+    crowded = replace(plan(stuck.consumer(), store), handlers=Pool(1, "test"))
+    occupied = crowded.handlers.submit(lambda: stuck.release.wait(60))
+    (one,) = handle(crowded, [message({"n": 1})], _seconds(2))
+    assert (one.outcome.reason.value, stuck.runs) == ("halted", [])
+    record = store.records["orders#m-1"]
+    assert (record.state, record.attempts) == (State.WAITING, 0)
+    stuck.release.set()
+    occupied.result(10)
+    crowded.handlers.submit(lambda: None).result(10)
+    assert stuck.runs == []
+    assert reasons(handle(crowded, [message({"n": 1})])) == ["done"]
+    assert stuck.runs == [{"n": 1}]
+
+
+def _seconds(number: float) -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=number)
+
+
+def test_a_handler_waits_for_a_thread_and_then_has_its_whole_time():
+    """Its time counts from its start (trials 1.22)."""
+    handler, seen = recording(queue=QUICK)
+    crowded = replace(plan(handler), handlers=Pool(1, "test"))
+    begun, go = threading.Event(), threading.Event()
+
+    def occupy() -> None:
+        begun.set()
+        go.wait(10)
+
+    crowded.handlers.submit(occupy)
+    begun.wait(10)
+    timer = threading.Timer(0.3, go.set)  # three time-outs
+    timer.start()
+    assert reasons(handle(crowded, [message({})], _seconds(30))) == ["done"]
+    assert len(seen) == 1
+
+
+def test_an_event_of_two_that_hang_answers():
+    """The store has threads of its own (trials 1.14)."""
+    stuck = Stuck()
+    full = replace(plan(stuck.consumer(), MemoryStore()), handlers=Pool(2, "test"))
+    assert reasons(handle(full, [message({"hang": 1}, id=n) for n in "ab"])) == ["timeout", "timeout"]
+    stuck.release.set()
+
+
+class Spinning:
+    """A handler that hangs in Python when asked to, and remembers its threads."""
+
+    def __init__(self) -> None:
+        self.threads: list[threading.Thread] = []
+
+    def work(self, payload: dict[str, Any]) -> None:
+        self.threads.append(threading.current_thread())
+        try:
+            while payload.get("hang"):
+                time.sleep(0.001)
+        except Exception:  # noqa: BLE001 - what many handlers do
+            raise AssertionError from None
+
+    def consumer(self, *, is_batch: bool) -> Any:
+        @consumer(QUICK)
+        def single(payload: dict) -> None:
+            self.work(payload)
+
+        @consumer(QUICK)
+        def batch(rows: Batch[dict]) -> None:
+            self.work(rows[0])
+
+        return batch if is_batch else single
+
+
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_handler_in_a_thread_is_interrupted(is_batch):
+    """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
+    spinning, store = Spinning(), MemoryStore()
+    bound = plan(spinning.consumer(is_batch=is_batch), store)
+    (one,) = handle(bound, [message({"hang": 1})])
+    assert (one.outcome.reason.value, one.outcome.attempt) == ("timeout", 1)
+    assert "interrupted" in one.outcome.detail
+    assert one.duration > 0.05
+    record = store.records["orders#m-1"]
+    assert (record.state, record.attempts) == (State.WAITING, 1)
+    (one,) = handle(bound, [message({})])
+    assert (one.outcome.reason.value, one.outcome.attempt) == ("done", 2)
+    first, second = spinning.threads
+    first.join(10)
+    assert not first.is_alive()
+    assert second is not first
+
+
+def test_it_is_interrupted_once():
+    """What swallows that keeps its slot, and its late success is recorded (trials 1.14, 1.26)."""
+    release, rings, written = threading.Event(), [], threading.Event()
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        while not release.is_set():
+            try:
+                time.sleep(0.01)
+            except Interrupted:
+                rings.append(1)
+
+    class Telling(MemoryStore):
+        def swap(self, changes: Any, /) -> Any:
+            answers = super().swap(changes)
+            if changes[0].record.state is State.DONE:
+                written.set()
+            return answers
+
+    store = Telling()
+    assert reasons(handle(plan(handler, store, parallel=2), [message({})])) == ["timeout"]
+    assert store.records["orders#m-1"].state is State.RUNNING
+    release.set()
+    assert written.wait(10)
+    assert rings == [1]
+    assert reasons(handle(plan(handler, store), [message({})])) == ["duplicate"]
+
+
+def test_an_interruption_hits_nothing_but_the_call():
+    """However close to its end it comes (trials 1.14)."""
+    outcomes = set()
+    for n in range(300):
+        target, begun = Target(), threading.Event()
+
+        def work(target: Target = target, begun: threading.Event = begun, n: int = n) -> str:
+            assert target.begin()
+            begun.set()
+            try:
+                target.call(lambda: sum(range(n * 20)))
+            except Interrupted:
+                return "hit"
+            return "ended"
+
+        thread = Pool(1, "test").submit(work)
+        begun.wait(10)
+        target.interrupt()
+        target.interrupt()
+        outcomes.add(thread.result(10))
+    assert "ended" in outcomes or "hit" in outcomes
+    target = Target()
+    target.interrupt()  # it has not begun
+    assert target.begin()
+    assert target.call(lambda: 7) == 7
+    assert not target.cancel()
+
+
+def test_an_interruption_between_the_end_and_the_mark_of_it():
+    """Is the call's own: it arrives before the call is over."""
+
+    class Slow(Target):
+        """Is interrupted as it ends."""
+
+        ends = 0
+
+        def _end(self) -> None:
+            self.ends += 1
+            if self.ends == 1:
+                raise Interrupted
+            super()._end()
+
+    target = Slow()
+    assert target.begin()
+    with pytest.raises(Interrupted):
+        target.call(lambda: 7)
+    assert target.ends == 2
+
+
+def test_one_that_was_cancelled_does_not_begin():
+    target = Target()
+    assert target.cancel()
+    assert not target.begin()
+
+
+class Counting(Schedule):
+    """Counts the turns of a driver."""
+
+    turns = 0
+
+    def start(self) -> Any:
+        self.turns += 1
+        return super().start()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch):
+    """The rest is halted, also what was not admitted yet, and the driver does not spin (trials 1.24)."""
+    made: list[Counting] = []
+
+    class Kept(Counting):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("peeklock.engine.Schedule", Kept)
+    release = threading.Event()
+
+    @consumer(QUICK)
+    def sync(payload: dict) -> None:
+        release.wait(60)
+
+    @consumer(QUICK)
+    async def coroutine(payload: dict) -> None:
+        while not release.is_set():
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    messages = [message({}, id=str(n)) for n in range(5)]
+    if is_async:
+        settled = loop.run(handle_async(plan(coroutine, parallel=1), messages, _seconds(20)))
+    else:
+        settled = _in_thread(lambda: handle(plan(sync, parallel=1), messages, _seconds(20)))
+    assert reasons(settled) == ["timeout"] + ["halted"] * 4
+    assert made[0].turns < 20
+    release.set()
+
+
+def _in_thread(run: Any) -> Any:
+    return Pool(1, "test").submit(run).result(60)
+
+
+def test_a_driver_with_nothing_to_do_says_so():
+    """Rather than to turn in a circle for ever: nothing is settled, and the messages come back."""
+    handler, _ = recording()
+    bound = plan_for(handler)
+    schedule = Schedule([], bound, Window(bound, None, 1))
+    schedule.unfinished = 1
+    with pytest.raises(RuntimeError, match="waits for nothing"):
+        schedule.go_on("no slot")
+
+
+def test_an_event_that_is_left_takes_what_has_not_begun_with_it():
+    """As when a queue's client ends the process: no handler starts afterwards (trials 1.22)."""
+    stuck = Stuck()
+    letters = FlakySender(Outbox(), Script({1: "crash_before"}))
+    crowded = replace(plan(stuck.consumer(), MemoryStore(), letters=letters), handlers=Pool(1, "test"))
+    crowded.handlers.submit(lambda: stuck.release.wait(60))
+    with pytest.raises(Crash):
+        handle(crowded, [message({}, id="a"), message(b"{", id="b")])
+    stuck.release.set()
+    crowded.handlers.submit(lambda: None).result(10)
+    assert stuck.runs == []
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_the_exit_of_the_process_waits_for_no_handler(kind, tmp_path):
+    """(trials 1.14)"""
+    program = f"""
+import sys, threading, time
+from peeklock import Queue, consumer, sqs
+from peeklock.testing import Outbox
+ORDERS = Queue("orders", timeout=0.1)
+if {kind!r} == "sync":
+    @consumer(ORDERS)
+    def hang(payload: dict) -> None:
+        threading.Event().wait()
+else:
+    @consumer(ORDERS)
+    async def hang(payload: dict) -> None:
+        import asyncio
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                pass
+entry = sqs.bind(hang, dead_letter=Outbox(), parallel=2, client=object())
+print(entry({{"Records": [{{"messageId": "m", "body": "{{}}", "eventSource": "aws:sqs"}}]}}))
+sys.exit(3)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], timeout=100, check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (ended.returncode, "'m'" in ended.stdout) == (3, True), ended.stderr
+
+
+def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
+    """Which answers before its limit; another queue's messages run on another loop, and nothing of the first begins later
+    (trials 1.14)."""
+    stuck, store = Stuck(), MemoryStore()
+
+    @consumer(QUICK)
+    async def blocking(payload: dict) -> None:
+        stuck.runs.append(payload)
+        stuck.release.wait(60)
+
+    @consumer(QUICK)
+    async def healthy(payload: dict) -> None: ...
+
+    started = time.monotonic()
+    bound = plan(blocking, store, parallel=1)
+    settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(1.5))
+    assert time.monotonic() - started < 1.5
+    assert reasons(settled) == ["halted"] * 3
+    assert "peeklock.blocked" in caplog.text
+    assert reasons(run(plan(healthy), [message({})])) == ["done"]
+    stuck.release.set()
+    while store.records["orders#a"].state is not State.DONE:  # the end of the one that ran is recorded all the same
+        time.sleep(0.001)
+    _settle(bound)
+    assert len(stuck.runs) == 1
+
+
+def test_a_time_out_on_the_loop_itself_is_not_taken_for_one_that_blocks_it():
+    async def fails() -> None:
+        raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        loop.run(fails(), 30)
+
+
+class Ended:
+    """A handler that has ended after its event."""
+
+    def __init__(self, items: Any, errors: Any) -> None:
+        self.items = items
+        self.errors = errors
+
+    def result(self) -> Any:
+        return self.errors
+
+
+class Done:
+    """A future that is done."""
+
+    def add_done_callback(self, call: Any) -> None:
+        call(self)
+
+
+def _late_item(store: MemoryStore) -> tuple[Plan, Window, Any]:
+    """A message whose handler was still running when its event ended."""
+    handler, _ = recording()
+    bound = plan_for(handler, store=store)
+    window = Window(bound, None, 1)
+    schedule = Schedule([message({})], bound, window)
+    ((item, change),) = schedule.changes
+    (answer,) = store.swap([change])
+    schedule.advance(item, answer)
+    return bound, window, item
+
+
+@pytest.fixture
+def quick_tries(monkeypatch):
+    monkeypatch.setattr(late, "PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.usefixtures("quick_tries")
+@pytest.mark.parametrize("wrong", [{2: "before"}, {2: "after"}, {}])
+def test_a_late_success_is_written_until_it_is_there(wrong):
+    """(trials 1.26)"""
+    flaky = FlakyStore(MemoryStore(), Script(wrong))
+    bound, window, item = _late_item(flaky)  # type: ignore[arg-type] # a store like any other
+    watch(bound, window, {Done(): Ended([item], [None])})
+    _settle(bound)
+    assert flaky.store.records["orders#m-1"].state is State.DONE
+
+
+def _settle(bound: Plan) -> None:
+    """Until the threads for I/O have nothing to do."""
+    crowd = bound.io._crowd()
+    deadline = time.monotonic() + 10
+    while crowd.spare < crowd.threads and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_late_success_that_cannot_be_written_is_said(caplog):
+    """(trials 1.26)"""
+    flaky = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(2, 9), "before")))
+    bound, window, item = _late_item(flaky)  # type: ignore[arg-type] # a store like any other
+    watch(bound, window, {Done(): Ended([item], [None])})
+    _settle(bound)
+    assert "peeklock.unrecorded" in caplog.text
+    assert flaky.script.calls == 1 + len(late.PAUSES)
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_late_end_follows_a_record_of_its_own_event():
+    """Whose answer came too late for the event (trials 1.26)."""
+    store = MemoryStore()
+    bound, window, item = _late_item(store)
+    record = store.records["orders#m-1"]
+    store.records["orders#m-1"] = replace(record, version=record.version + 1)
+    watch(bound, window, {Done(): Ended([item], [None])})
+    _settle(bound)
+    assert store.records["orders#m-1"].state is State.DONE
+
+
+@pytest.mark.usefixtures("quick_tries")
+def test_a_late_end_leaves_the_record_of_another_alone():
+    """Its lease was over, and the key is another's."""
+    store = MemoryStore()
+    bound, window, item = _late_item(store)
+    other = replace(store.records["orders#m-1"], owner="another", version=7)
+    store.records["orders#m-1"] = other
+    watch(bound, window, {Done(): Ended([item], [None])})
+    _settle(bound)
+    assert store.records["orders#m-1"] is other
+
+
+def test_a_late_end_without_a_thread_to_write_it_is_said(caplog):
+    """And nothing waits for one (trials 1.26)."""
+    bound, window, item = _late_item(MemoryStore())
+    release = threading.Event()
+    bound = replace(bound, io=Pool(1, "test"))
+    begun = bound.io.submit(lambda: release.wait(60))
+    while not begun.running():
+        time.sleep(0.001)
+    bound.io.give_up(begun)
+    watch(bound, window, {Done(): Ended([item], [None])})
+    release.set()
+    assert "peeklock.unrecorded" in caplog.text
+
+
+def test_a_late_end_without_a_store_is_nobodys():
+    handler, _ = recording(queue=QUEUE)
+    bound = plan_for(handler, letters=Outbox())
+    watch(bound, Window(bound, None, 1), {Done(): Ended([], [])})

@@ -1,0 +1,244 @@
+"""Numbers that JSON does not have, on the way in and on the way out; and what an error shows of a body."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from typing import Annotated, Any, Literal
+from typing import TypedDict as TypedDictOfTyping
+
+import pytest
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
+from typing_extensions import TypedDict
+
+from peeklock import ConfigError, InvalidMessage, Queue, consumer, send
+from peeklock.decode import decoder
+from peeklock.json_text import loads
+from peeklock.kept import results_of
+from peeklock.message import Message
+from peeklock.sending import dump, routed
+from peeklock.shape import Shape
+from peeklock.testing import Outbox, deliver
+
+
+class Price(BaseModel):
+    amount: float = 0.0
+    any: Any = None
+    note: str = ""
+    several: list[float] = []
+    named: dict[str, float] = {}
+
+
+class Whole(BaseModel):
+    amount: int = 0
+    note: str = ""
+
+
+@dataclasses.dataclass
+class Row:
+    amount: float
+    note: str | None = None
+
+
+class Record(TypedDict):
+    amount: float
+
+
+def decoded(hint: Any, body: bytes) -> Any:
+    return decoder(hint, "p")(Message(id="m", body=body, queue="q"))
+
+
+NO_NUMBERS = ["NaN", "Infinity", "-Infinity", "1e400", "-1E+400", "1e0400", "1" + "0" * 400, "1" + "0" * 400 + ".5"]
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS, ids=lambda text: text[:12])
+@pytest.mark.parametrize("hint", [Price, Row, Record, dict[str, float], dict[str, Any] | None], ids=str)
+def test_a_number_that_is_none_is_invalid(hint, number):
+    """A model refuses it as `dict` does. (trials 1.19)"""
+    with pytest.raises(InvalidMessage, match=r"a number is too large|is not a JSON number"):
+        decoded(hint, b'{"amount":%s}' % number.encode())
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS[:5])
+def test_a_dict_refuses_it(number):
+    """Though an integer may have any size there: it is exact. (trials 1.19)"""
+    for body in (f'{{"a":{number}}}', f'[{{"a":[{number}]}}]', number):
+        with pytest.raises(InvalidMessage, match=r"a number is too large|is not a JSON number"):
+            loads(body)
+    assert loads("1" + "0" * 400) == 10**400
+
+
+@pytest.mark.parametrize("place", ['{"any":[%s]}', '{"several":[1,%s]}', '{"named":{"a":%s}}', '{"extra":%s}'])
+def test_wherever_it_is(place):
+    """In a field without a type, and in one that the model does not have. (trials 1.19)"""
+    for number in ("NaN", "1e400"):
+        with pytest.raises(InvalidMessage):
+            decoded(Price, (place % number).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"amount":1e308}',
+        b'{"amount":-1.5E+300}',
+        b'{"amount":1e-999}',
+        b'{"note":"NaN 1e400 Infinity"}',
+        b'{"note":"' + b"9" * 500 + b'"}',
+        b'{"amount":0.' + b"3" * 300 + b"}",
+        b'{"note":"1e123","amount":2}',
+    ],
+)
+def test_what_only_looks_like_one_is_a_body(body):
+    """The text of a field is not its business."""
+    assert isinstance(decoded(Price, body), Price)
+
+
+def test_a_model_without_floats_is_not_read_twice():
+    """Its integers refuse such numbers, and the check costs nothing. (trials 1.19)"""
+    assert not Shape(TypeAdapter(Whole).core_schema).holds_floats
+    with pytest.raises(InvalidMessage, match=r"\$.amount: finite_number"):
+        decoded(Whole, b'{"amount":1e400}')
+    assert decoded(Whole, b'{"amount":1,"note":"1e400"}').note == "1e400"
+
+
+# -- on the way out
+
+
+class Constants(Price):
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+
+class Texts(Price):
+    model_config = ConfigDict(ser_json_inf_nan="strings")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(Price(amount=math.nan), Price(several=[1.0, math.inf]), Price(named={"a": -math.inf}), Price(any={math.nan})),
+        *(Price(any=(1, [math.inf])), Constants(amount=math.inf), Row(math.nan), {"a": math.nan}, [math.inf]),
+    ],
+    ids=repr,
+)
+def test_what_no_reader_could_read_is_not_sent(payload):
+    """Pydantic would write null, and a consumer find no number. (trials 1.19)"""
+    box = Outbox()
+    with routed(lambda queue: box), pytest.raises(ConfigError, match="has no JSON form"):
+        send(Queue("orders"), payload)
+    assert box.parcels == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [Price(any=None), Price(note="null NaN Infinity"), Row(1.0), Row(1.0, "NaN"), Texts(amount=math.nan)],
+    ids=repr,
+)
+def test_what_has_a_form_is_sent(payload):
+    """A null of one's own, and a text. A model that says how it writes them is asked no more."""
+    assert dump(payload)[1] == "application/json"
+
+
+def test_a_result_that_is_no_number_is_not_kept():
+    """Its duplicate would have another. (trials 1.19)"""
+    results = results_of(Price, "p")
+    assert results.load(results.dump(Price(amount=1.5))) == Price(amount=1.5)
+    with pytest.raises(ValueError, match="a number is NaN or infinite"):
+        results.dump(Price(amount=math.nan))
+
+
+# -- what an error shows
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    bones: int
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    sku: int
+
+
+class Order(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    prices: dict[str, int] = {}
+    tags: dict[Annotated[str, Field(max_length=3)], int] = {}
+    inner: Inner | None = None
+    items: list[Inner] = []
+    pet: Annotated[Cat | Dog, Field(discriminator="kind")] | None = None
+    either: Inner | list[int] | None = None
+    default: int = 0
+    renamed: int = Field(0, validation_alias=AliasChoices("alias", AliasPath("deep", 0, "place")))
+
+
+@dataclasses.dataclass
+class Line:
+    count: int
+    prices: dict[str, int]
+
+
+class Shaped(TypedDict):
+    type: int
+    fields: dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("hint", "body", "shown"),
+    [
+        (Order, '{"prices":{"secret":"x"}}', "$.prices.*: int_parsing"),
+        (Order, '{"tags":{"secret":1}}', "$.tags.*.*: string_too_long"),
+        (Order, '{"secret":1}', "$.*: extra_forbidden"),
+        (Order, '{"inner":{"sku":1,"secret":2}}', "$.inner.*: extra_forbidden"),
+        (Order, '{"inner":{}}', "$.inner.sku: missing"),
+        (Order, '{"items":[{"sku":1},{"sku":"secret"}]}', "$.items[1].sku: int_parsing"),
+        (Order, '{"pet":{"kind":"secret"}}', "$.pet: union_tag_invalid"),
+        (Order, '{"pet":{"kind":"cat","lives":"secret"}}', "$.pet.*.lives: int_parsing"),
+        (Order, '{"default":"secret"}', "$.default: int_parsing"),
+        (Order, '{"alias":"secret"}', "$.alias: int_parsing"),
+        (Order, '{"deep":[{"place":"secret"}]}', "$.deep[0].place: int_parsing"),
+        (list[Order], '[{"prices":{"secret":"x"}}]', "$[0].prices.*: int_parsing"),
+        (dict[str, Inner], '{"secret":{"sku":"x"}}', "$.*.sku: int_parsing"),
+        (Line, '{"count":"secret","prices":{}}', "$.count: int_parsing"),
+        (Line, '{"count":1,"prices":{"secret":"x"}}', "$.prices.*: int_parsing"),
+        (Shaped, '{"type":"secret","fields":{}}', "$.type: int_parsing"),
+        (Shaped, '{"type":1,"fields":{"secret":"x"}}', "$.fields.*: int_parsing"),
+        (dict[str, int], '{"secret":"x"}', "$.*: int_parsing"),
+    ],
+)
+def test_a_path_shows_declared_names_only(hint, body, shown):
+    """What the body itself named is a star, in the log and in the dead letter. (trials 2.4)"""
+    letters = Outbox()
+
+    @consumer(Queue("orders"))
+    def handle(order: Any) -> None: ...
+
+    handle.__annotations__["order"] = hint
+    outcome = deliver(handle, body.encode(), letters=letters)
+    assert outcome.detail == shown
+    assert letters.parcels[0].attributes["peeklock-detail"] == shown
+
+
+def test_the_parts_of_a_union():
+    """Each of its types is tried, and none of their labels is a name of the code's."""
+    with pytest.raises(InvalidMessage) as caught:
+        decoded(Order, b'{"either":{"secret":1}}')
+    assert "secret" not in str(caught.value)
+    assert "$.either.*.sku: missing" in str(caught.value)
+
+
+class OfTyping(TypedDictOfTyping):
+    n: int
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it there")
+@pytest.mark.parametrize("hint", [OfTyping, list[OfTyping], dict[str, OfTyping]])
+def test_the_typed_dict_of_typing(hint):
+    """The error says where to import it from. (trials 3.5)"""
+    with pytest.raises(ConfigError, match=r"on Python 3.11 import TypedDict from typing_extensions, not from typing"):
+        decoder(hint, "p")

@@ -1,0 +1,197 @@
+"""Nothing that an observer does decides over a message."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from peeklock import Batch, Queue, Reason, consumer, engine
+from peeklock.clock import SystemClock
+from peeklock.observe import LogObserver
+from peeklock.plan import Plan
+from peeklock.stores.memory import MemoryStore
+from tests.core.world import message, plan_for
+
+QUICK = Queue("orders", max_attempts=5, timeout=0.3, first_delay=1)
+
+WAYS = ("inline", "threads", "async", "batch")
+
+NEVER = threading.Event()
+
+
+class Rude(Exception):
+    """What the observers here raise."""
+
+
+class Unkind:
+    """An observer and its span, which go wrong where they are told to: by raising, by hanging until `release`, or, for a
+    span's exit, by swallowing what the handler raised."""
+
+    def __init__(self, wrong: str, how: Any = Rude) -> None:
+        self.wrong = wrong
+        self.how = how
+        self.release = threading.Event()
+        self.seen: list[str] = []
+        self.errors: list[Any] = []
+
+    def _at(self, place: str) -> bool:
+        self.seen.append(place)
+        if place == self.wrong and self.how == "hang":
+            while not self.release.wait(0.01):
+                continue
+        elif place == self.wrong and self.how == "block":
+            self.release.wait(60)
+        elif place == self.wrong and self.how != "swallow":
+            raise self.how
+        return place == self.wrong
+
+    def running(self, _: Any, /) -> AbstractContextManager[object] | None:
+        self._at("running")
+        return self
+
+    def __enter__(self) -> object:
+        return self._at("enter")
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        self.errors.append(error)
+        return self._at("exit")
+
+    def settled(self, _: str, __: Any, /) -> None:
+        self._at("settled")
+
+
+def plan(way: str, observer: Any, runs: list[Any]) -> Plan:
+    def act(payload: dict[str, Any]) -> None:
+        runs.append(payload)
+        if payload.get("fail"):
+            raise ValueError("mine")
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        act(payload)
+
+    @consumer(QUICK)
+    async def coroutine(payload: dict) -> None:
+        act(payload)
+
+    @consumer(QUICK)
+    def batch(rows: Batch[dict]) -> None:
+        act(rows[0])
+
+    declared: Any = {"async": coroutine, "batch": batch}.get(way, handler)
+    parallel = 1 + (way == "threads")
+    return plan_for(declared, store=MemoryStore(), clock=SystemClock(), observer=observer, parallel=parallel)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("how", [Rude, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("wrong", ["running", "enter", "exit", "settled"])
+def test_one_that_raises_changes_no_outcome(way, how, wrong, caplog):
+    """A success is one, a failure is the handler's own, and the observer's is logged (trials 1.13)."""
+    runs: list[Any] = []
+    bound = plan(way, Unkind(wrong, how), runs)
+    (one,) = engine.run(bound, [message({}, id="a")])
+    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
+    (one,) = engine.run(bound, [message({"fail": 1}, id="b")])
+    assert (one.outcome.reason, type(one.outcome.error)) == (Reason.RETRY, ValueError)
+    assert "peeklock.observer_failed" in caplog.text
+    assert f"error={how.__name__}" in caplog.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_that_swallows_the_handlers_error_changes_no_outcome(way):
+    """It is shown the error, and that is all (trials 1.26)."""
+    observer = Unkind("exit", "swallow")
+    bound = plan(way, observer, [])
+    (one,) = engine.run(bound, [message({"fail": 1})])
+    assert (one.outcome.reason, type(one.outcome.error)) == (Reason.RETRY, ValueError)
+    assert observer.errors == [one.outcome.error]
+    assert observer.seen == ["running", "enter", "exit", "settled"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_that_hangs_as_it_hears_of_settlements(way, caplog):
+    """The event answers before its limit (trials 1.13)."""
+    observer = Unkind("settled", "block")
+    bound = plan(way, observer, [])
+    started = time.monotonic()
+    (one,) = engine.run(bound, [message({})], timedelta(seconds=1.6))
+    assert one.outcome.reason == Reason.DONE
+    assert time.monotonic() - started < 1.6
+    observer.release.set()
+
+
+@pytest.mark.parametrize("wrong", ["running", "enter", "exit"])
+def test_one_that_hangs_around_a_run_on_the_main_thread(wrong, caplog):
+    """Is interrupted, and the handler runs with all its time (trials 1.13)."""
+    runs: list[Any] = []
+    observer = Unkind(wrong, "hang")
+    (one,) = engine.run(plan("inline", observer, runs), [message({})], timedelta(seconds=30))
+    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
+    assert "error=Interrupted" in caplog.text
+
+
+def test_one_that_hangs_until_there_is_no_time_to_run():
+    """Its message is halted, which is no attempt (trials 1.13)."""
+    runs: list[Any] = []
+    observer = Unkind("running", "hang")
+    (one,) = engine.run(plan("inline", observer, runs), [message({})], timedelta(seconds=1.4))
+    assert (one.outcome.reason, one.outcome.attempt, runs) == (Reason.HALTED, 1, [])
+
+
+def test_one_whose_span_begins_when_there_is_no_time_to_run():
+    """The span ends, too."""
+    runs: list[Any] = []
+    observer = Unkind("")
+    bound = plan("inline", observer, runs)
+    observer.__class__ = Slow
+    (one,) = engine.run(bound, [message({})], timedelta(seconds=1.35))
+    assert (one.outcome.reason, runs) == (Reason.HALTED, [])
+    assert observer.seen == ["running", "enter", "exit", "settled"]
+
+
+class Slow(Unkind):
+    """Takes a while to begin."""
+
+    def __enter__(self) -> object:
+        time.sleep(0.2)
+        return super().__enter__()
+
+
+@pytest.mark.parametrize("wrong", ["running", "enter"])
+def test_one_that_hangs_before_a_run_in_a_thread(wrong):
+    """The handler never runs, neither now nor later: halted, no attempt (trials 1.13, 1.22)."""
+    runs: list[Any] = []
+    observer = Unkind(wrong, "block")
+    bound = plan("threads", observer, runs)
+    (one,) = engine.run(bound, [message({})], timedelta(seconds=30))
+    assert (one.outcome.reason, one.outcome.attempt) == (Reason.HALTED, 1)
+    observer.release.set()
+    bound.handlers.submit(lambda: None).result(10)
+    assert runs == []
+
+
+def test_one_that_hangs_after_a_run_in_a_thread(caplog):
+    """The handler's end stands (trials 1.13)."""
+    runs: list[Any] = []
+    observer = Unkind("exit", "block")
+    (one,) = engine.run(plan("threads", observer, runs), [message({})], timedelta(seconds=30))
+    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
+    assert "peeklock.observer_failed" in caplog.text
+    observer.release.set()
+
+
+def test_the_log_is_left_alone_where_it_would_say_nothing(caplog):
+    """It is not called at all then, which is what most events are."""
+    caplog.set_level("WARNING", "peeklock")
+    done = engine.run(plan("inline", None, []), [message({})])
+    failed = engine.run(plan("inline", None, []), [message({"fail": 1})])
+    assert LogObserver().is_quiet(done)
+    assert not LogObserver().is_quiet(failed)
+    caplog.set_level("INFO", "peeklock")
+    assert not LogObserver().is_quiet(done)

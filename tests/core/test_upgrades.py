@@ -1,0 +1,237 @@
+"""Two releases at once: an older one meets what a newer one has written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from peeklock import Queue, consumer
+from peeklock.claims import Record, State
+from peeklock.engine import handle
+from peeklock.errors import UnreadableRecord
+from peeklock.message import MAX_EXTRA, Trail
+from peeklock.plan import Delays
+from peeklock.stores.record_json import dump, load
+from peeklock.stores.sqlite import SQLiteStore
+from peeklock.stores.tagged import Row, TaggedStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.world import message, plan_for
+from tests.stores.rows import MemoryRows
+
+LATER = datetime(2099, 1, 1, tzinfo=UTC)
+PLAIN = Record(state=State.WAITING, version=5, owner="w", message="m-1", expires_at=LATER, lease_until=LATER)
+NEWER = {"slot": [1, {"b": 2, "a": "ü"}], "a_new_flag": True}
+
+
+def written(**changes: Any) -> str:
+    return json.dumps({**json.loads(dump(PLAIN)), **changes})
+
+
+def test_what_a_newer_release_added_is_written_back():
+    """In one order, so that two processes write the same text of the same record."""
+    record = load(written(**NEWER))
+    assert record == replace(PLAIN, extra=record.extra)
+    assert json.loads(dump(record)) == {**json.loads(dump(PLAIN)), **NEWER}
+    assert dump(record) == dump(load(written(**dict(reversed(NEWER.items())))))
+    assert load(dump(record)) == record
+    assert hash(record) == hash(load(dump(record)))
+
+
+UNREADABLE = {
+    "state": "throttling",
+    "attempts": "3",
+    "counted": 1,
+    "lost": True,
+    "message": None,
+    "version": 1.5,
+    "lease_until": 12,
+    "expires_at": "2099-01-01T00:00:00",
+    "due": "soon",
+    "extra": 3,
+}
+
+
+@pytest.mark.parametrize("name", [name for name in UNREADABLE if name != "extra"])
+def test_what_cannot_be_understood_is_unreadable(name):
+    """A field of another type, and a state that is not known."""
+    with pytest.raises(UnreadableRecord, match=r"cannot be read: .+"):
+        load(written(**{name: UNREADABLE[name]}))
+
+
+@pytest.mark.parametrize("state", ["condemned", "dead"])
+def test_an_unknown_verdict_is_unreadable(state):
+    """Its dead letter would have no reason."""
+    with pytest.raises(UnreadableRecord, match="'sulked' is no reason that is known here"):
+        load(written(state=state, reason="sulked"))
+    assert load(written(state=state, reason="fatal")).reason == "fatal"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", "{}", "null", "[" * 100_000])
+def test_what_is_no_record_is_unreadable(text):
+    """Whatever it is."""
+    with pytest.raises(UnreadableRecord):
+        load(text)
+
+
+def test_a_field_may_be_absent_or_empty():
+    """As an older release leaves it, or a newer one writes it."""
+    assert load(written(due=None)) == PLAIN
+    due = replace(PLAIN, due=LATER)
+    assert load(dump(due)) == due
+
+
+# -- each store
+
+
+class OfRows:
+    """A store on a database that compares tags."""
+
+    def __init__(self) -> None:
+        self.rows = MemoryRows()
+        self.store = TaggedStore(self.rows)
+
+    def put(self, key: str, text: str) -> None:
+        self.rows.rows[key] = Row(tag=object(), text=text)
+
+    def text(self, key: str) -> str:
+        return self.rows.rows[key].text
+
+
+class OfSQLite:
+    """A store in a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.store = SQLiteStore(path)
+        self.store.swap([])
+        self.store._connect()
+
+    def put(self, key: str, text: str) -> None:
+        with sqlite3.connect(self.path) as connection:
+            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (key, LATER.isoformat(), text))
+
+    def text(self, key: str) -> str:
+        with sqlite3.connect(self.path) as connection:
+            return str(connection.execute("SELECT record FROM records WHERE key = ?", (key,)).fetchone()[0])
+
+
+@pytest.fixture(params=["rows", "sqlite"])
+def held(request, tmp_path):
+    opened = OfRows() if request.param == "rows" else OfSQLite(str(tmp_path / "keys.db"))
+    yield opened
+    if isinstance(opened, OfSQLite):
+        opened.store.close()
+
+
+class Counting:
+    """Counts the calls of a store."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.calls = 0
+
+    def swap(self, changes):
+        self.calls += 1
+        return self.store.swap(changes)
+
+
+def test_an_unknown_state_is_unavailable_and_said_once(held, caplog):
+    """It comes back after `max_delay`, asks the store once each time, and its neighbour runs."""
+    queue = Queue(f"upgraded-{type(held).__name__}", max_delay=700)
+    seen = []
+
+    @consumer(queue)
+    def handler(payload: dict) -> None:
+        seen.append(payload)
+
+    held.put(f"{queue.name}#new", written(state="throttling"))
+    store, clock = Counting(held.store), FakeClock(datetime(2026, 1, 1, tzinfo=UTC))
+    plan = plan_for(handler, store=store, clock=clock)
+    for _ in range(3):
+        before = store.calls
+        (one,) = handle(plan, [message({}, id="new")])
+        assert (one.outcome.disposition, one.outcome.reason) == ("abandon", "unavailable")
+        assert one.outcome.delay is not None
+        assert one.outcome.delay.total_seconds() == 700
+        assert store.calls == before + 1
+    outcomes = [one.outcome.reason for one in handle(plan, [message({}, id="new"), message({"n": 1}, id="old")])]
+    assert (outcomes, seen) == (["unavailable", "done"], [{"n": 1}])
+    said = [entry for entry in caplog.records if entry.msg == "peeklock.unreadable %s"]
+    assert [entry.levelno for entry in said] == [logging.WARNING]
+    assert "throttling" in caplog.text
+    assert json.loads(held.text(f"{queue.name}#new"))["state"] == "throttling", "and is left alone"
+
+
+def test_another_unknown_state_is_said_again(held, caplog):
+    """Once a state of the key."""
+    queue = Queue(f"changing-{type(held).__name__}")
+
+    @consumer(queue)
+    def handler(payload: dict) -> None: ...
+
+    plan = plan_for(handler, store=held.store)
+    for state in ("one", "two", "one"):
+        held.put(f"{queue.name}#m-1", written(state=state))
+        handle(plan, [message({})])
+    assert caplog.text.count("peeklock.unreadable") == 2
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_keeps_what_a_newer_release_added(held, fails):
+    """Through the claim and what follows it."""
+
+    @consumer(Queue("orders"))
+    def handler(payload: dict) -> None:
+        if fails:
+            raise ValueError("no")
+
+    held.put("orders#m-1", written(**NEWER))
+    clock = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))  # a store removes what has expired by its own clock
+    (one,) = handle(plan_for(handler, store=held.store, clock=clock), [message({})])
+    assert one.outcome.reason == ("retry" if fails else "done")
+    parts = json.loads(held.text("orders#m-1"))
+    assert parts["state"] == ("waiting" if fails else "done")
+    assert {name: parts[name] for name in NEWER} == NEWER
+
+
+# -- lineage
+
+
+def test_a_lineage_keeps_what_a_newer_release_added():
+    """In copies and dead letters, which may go to the newer release."""
+    trail = Trail.load(json.dumps({"id": "m-1", "attempts": 1, **NEWER}))
+    assert trail is not None
+    assert hash(trail)
+    for later in (trail, trail.copy(hop=1, attempts=2), trail.letter()):
+        parts = json.loads(later.dump())
+        assert {name: parts[name] for name in NEWER} == NEWER
+        assert Trail.load(later.dump()) == later
+    assert trail.letter() == Trail(id="m-1", generation=1, extra=trail.extra)
+
+
+def test_a_lineage_takes_no_load():
+    """Any producer may write the attribute: what a newer release adds is small."""
+    trail = Trail.load(json.dumps({"id": "m-1", "load": "x" * MAX_EXTRA}))
+    assert trail == Trail(id="m-1")
+
+
+def test_copies_and_dead_letters_carry_it():
+    """By the engine."""
+    copies, letters = Outbox(), Outbox()
+
+    @consumer(Queue("orders", max_attempts=2))
+    def handler(payload: dict) -> None:
+        raise ValueError("no")
+
+    trail = Trail.load('{"id":"m-1","new":7}')
+    plan = plan_for(handler, store=SQLiteStore(":memory:"), copies=copies, letters=letters, delays=Delays.COPY)
+    handle(plan, [message({}, trail=trail)])
+    assert json.loads(copies.parcels[0].trail.dump())["new"] == 7
+    handle(plan, [message({}, trail=copies.parcels[0].trail)])
+    assert json.loads(letters.parcels[0].trail.dump())["new"] == 7

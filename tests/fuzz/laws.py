@@ -1,0 +1,262 @@
+"""What must hold after every delivery, whatever the event was."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from peeklock.claims import State
+from peeklock.message import Trail
+from peeklock.outcome import Disposition, Reason
+from peeklock.sqs import MAX_VISIBILITY
+from tests.fuzz.changes import CREDENTIALS
+from tests.fuzz.entries import REFUSED, Entry
+from tests.fuzz.handlers import FATE
+from tests.fuzz.mutate import CANARY, SECRET
+from tests.fuzz.redrive import AGAIN
+from tests.fuzz.services import headers_refused, sqs_refuses, topic_refuses
+from tests.fuzz.stage import Stage
+
+LONGEST_VISIBILITY = 43_200
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+
+FORGOTTEN = 2**31
+"""A count of a lineage from which on nobody believes it; the message is then another one, and runs."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One event given to one entry point, and what came of it."""
+
+    platform: str
+    entry: Entry
+    stage: Stage
+    event: Any
+    told: Any
+    done_before: frozenset[str]
+    """Keys of successes that were recorded before this delivery."""
+
+    @property
+    def settled(self) -> Sequence[Any]:
+        return self.stage.watcher.settled_items
+
+
+def check(delivery: Delivery) -> None:
+    """Raises AssertionError that names the law."""
+    stage = delivery.stage
+    assert not stage.ears.faults, f"a fault of ours: {stage.ears.faults}"
+    _nothing_leaks(delivery)
+    if delivery.told == REFUSED:
+        assert stage.watcher.calls == 0, "an event that was refused was settled"
+        assert FATE.runs == 0, "an event that was refused was run"
+        return
+    assert stage.watcher.calls == 1, f"{stage.watcher.calls} settlements of one event"
+    _done_after_a_run(delivery)
+    for one in delivery.settled:
+        _is_safe(delivery, one)
+    _queues_take_it(delivery)
+    _comes_back_equal(delivery)
+    TOLD[delivery.platform](delivery)
+
+
+def _nothing_leaks(delivery: Delivery) -> None:
+    stage = delivery.stage
+    ids = [(one.message.id, one.message.group) for one in delivery.settled]
+    if CANARY not in str(ids):  # where a mutation has put it into an id, that is logged
+        for line in stage.ears.lines:
+            assert CANARY not in line, f"a body's value is logged: {line}"
+    if not _only_in_credentials(delivery.event):
+        return
+    sent = f"{stage.letters.service.shown()} {stage.copies.service.shown()}"
+    assert SECRET not in sent, f"a credential travels: {sent}"
+    assert not [line for line in stage.ears.lines if SECRET in line], "a credential is logged"
+
+
+def _only_in_credentials(event: Any) -> bool:
+    """Whether the secret is where credentials are, and no mutation has put it anywhere else."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    if not isinstance(headers, dict):
+        return False
+    names = {name.lower() for name in CREDENTIALS}
+    held = [name for name, value in headers.items() if SECRET in str(value)]
+    return all(name.lower() in names for name in held) and json.dumps(event).count(SECRET) == len(held)
+
+
+def _done_after_a_run(delivery: Delivery) -> None:
+    """As many successes as handlers that returned; none of a key that was done before, and one a key."""
+    done = [one for one in delivery.settled if one.outcome.reason is Reason.DONE]
+    if delivery.entry.batch:
+        assert len(done) <= FATE.runs, "done without a run"
+    else:
+        assert len(done) == len(FATE.successes), f"{len(done)} done, {len(FATE.successes)} handlers returned"
+    if "stored" in delivery.entry.name:
+        keys = Counter(one.record_key for one in done)
+        assert not [key for key, count in keys.items() if count > 1], f"one key was done twice: {keys}"
+        assert not delivery.done_before & keys.keys(), "a run after a recorded success"
+
+
+def _is_safe(delivery: Delivery, one: Any) -> None:
+    """A message that the platform may forget is done, or it is somewhere else: as a copy or as a dead letter."""
+    outcome, stage = one.outcome, delivery.stage
+    trail = one.message.lineage
+    if outcome.disposition is Disposition.DEAD_LETTER and not delivery.entry.actions:
+        assert _has(stage.letters.parcels, trail.id), f"{outcome.reason}, and no dead letter of {trail.id!r}"
+    if outcome.copied:
+        assert _has(stage.copies.parcels, trail.id), f"no copy of {trail.id!r}"
+    if outcome.disposition is Disposition.ABANDON and not outcome.copied:
+        assert not outcome.finished
+    if outcome.reason is Reason.DUPLICATE:
+        record = stage.shelf.inner.records[one.record_key]
+        assert record.state is State.DONE, "a duplicate of what is not done"
+
+
+def _has(parcels: Sequence[Any], id: str) -> bool:
+    return any(parcel.trail.id == id for parcel in parcels)
+
+
+def _queues_take_it(delivery: Delivery) -> None:
+    """What one queue held, another of its kind can hold, as a copy and as a dead letter; if not at once, then in the form
+    that follows from the refusal."""
+    refused = [*delivery.stage.letters.service.refused, *delivery.stage.copies.service.refused]
+    stuck = [one.outcome for one in delivery.settled if "could not be published" in one.outcome.detail]
+    if refused and stuck and HELD[delivery.platform](delivery):
+        raise AssertionError(f"the queue refuses a copy or a dead letter: {refused}, {stuck}")
+
+
+def _comes_back_equal(delivery: Delivery) -> None:
+    """A copy and a dead letter, delivered again, are the message that arrived: one copy, or one life, later."""
+    stage = delivery.stage
+    taken = {id(one): one for one in (*stage.letters.service.taken, *stage.copies.service.taken)}
+    again = [AGAIN[delivery.platform](one) for one in taken.values()]
+    for parcel in (*stage.letters.parcels, *stage.copies.parcels):
+        came = parcel.origin
+        same = [one for one in again if one.body == came.body and _without_type(one) == _without_type(came)]
+        assert same, f"what comes back has another body or other attributes: {came.attributes}"
+        trails = [one.trail for one in same]
+        assert parcel.bare or any(_follows(trail, parcel.trail) for trail in trails), f"{trails}, not {parcel.trail}"
+
+
+def _without_type(message: Any) -> dict[str, Any]:
+    """The attributes. Pub/Sub has no content type, so that of an unwrapped push comes back as an attribute."""
+    return {name: value for name, value in message.attributes.items() if name != "content-type"}
+
+
+def _follows(trail: Trail | None, sent: Trail) -> bool:
+    if max(sent.generation, sent.hop, sent.attempts) >= FORGOTTEN:
+        return trail is None
+    return trail is not None and (trail.id, trail.generation, trail.hop) == (sent.id, sent.generation, sent.hop)
+
+
+# -- what the platform hears
+
+
+def _sqs_hears(delivery: Delivery) -> None:
+    told, settled = delivery.told, delivery.settled
+    records = delivery.event["Records"]
+    assert len(settled) == len(records)
+    back = [one for one in settled if not one.outcome.finished]
+    assert told["batchItemFailures"] == [{"itemIdentifier": one.message.native_id} for one in back]
+    if any(line.startswith("peeklock.visibility_failed") for line in delivery.stage.ears.lines):
+        return  # an address that is none: the messages come back all the same
+    delayed = [one for one in back if one.outcome.delay is not None]
+    for one, entry in zip(delayed, told["visibilities"], strict=True):
+        seconds = entry["VisibilityTimeout"]
+        assert type(seconds) is int
+        assert 0 <= seconds <= LONGEST_VISIBILITY
+        assert seconds >= min(math.floor(one.outcome.delay.total_seconds()), MAX_VISIBILITY), "sooner than it should"
+
+
+def _push_hears(delivery: Delivery) -> None:
+    (one,) = delivery.settled
+    expected = 204 if one.outcome.finished else 409 if one.outcome.reason is Reason.BUSY else 500
+    assert delivery.told == expected, f"{delivery.told} for {one.outcome}"
+
+
+def _bus_hears(delivery: Delivery) -> None:
+    settled, told = delivery.settled, delivery.told
+    if not delivery.entry.actions:
+        assert told == ("returned" if all(one.outcome.finished for one in settled) else "raised")
+        return
+    verbs = {number: verb for verb, number in told}
+    assert len(verbs) == len(told) == len(settled), "a message that is not settled exactly once"
+    for one in settled:
+        verb = verbs[id(one.message.raw)]
+        if one.outcome.disposition is Disposition.DEAD_LETTER:
+            assert verb in ("dead_letter", "complete")
+        else:
+            assert verb == ("complete" if one.outcome.finished else "abandon")
+
+
+TOLD: dict[str, Callable[[Delivery], None]] = {
+    "sqs": _sqs_hears,
+    "cloudtasks": _push_hears,
+    "pubsub": _push_hears,
+    "servicebus": _bus_hears,
+}
+
+
+# -- what the platform could have held
+
+
+def _sqs_held(delivery: Delivery) -> bool:
+    for record in delivery.event["Records"]:
+        attributes = {name: _as_sent(value) for name, value in (record.get("messageAttributes") or {}).items()}
+        if None in attributes.values() or sqs_refuses(record["body"], attributes):
+            return False
+    return True
+
+
+def _as_sent(value: Any) -> dict[str, Any] | None:
+    try:
+        if str(value["dataType"]).startswith("Binary"):
+            return {"DataType": value["dataType"], "BinaryValue": base64.b64decode(value["binaryValue"], validate=True)}
+        return {"DataType": value["dataType"] + "", "StringValue": value["stringValue"] + ""}
+    except (TypeError, ValueError, KeyError):
+        return None
+
+
+def _task_held(delivery: Delivery) -> bool:
+    request = delivery.settled[0].message.raw
+    return not headers_refused(dict(request.headers)) and len(request.body) < 1_000_000
+
+
+def _topic_held(delivery: Delivery) -> bool:
+    message = delivery.settled[0].message
+    attributes = {name: str(value) for name, value in message.attributes.items()}
+    try:
+        return not topic_refuses(message.body or b"x", {**attributes, "peeklock": message.lineage.dump()})
+    except UnicodeEncodeError:
+        return False
+
+
+def _bus_held(delivery: Delivery) -> bool:
+    from azure.servicebus import ServiceBusMessage
+
+    from tests.fuzz.services import Bus
+
+    try:
+        json.dumps(delivery.event["triggerMetadata"], ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False  # the host's strings are UTF-8
+    for one in delivery.settled:
+        raw = one.message.raw
+        try:
+            message = ServiceBusMessage(raw.get_body(), application_properties=dict(raw.application_properties or {}))
+            message.content_type = one.message.content_type
+            Bus().send_messages(message)
+        except Exception:  # noqa: BLE001 - whatever the SDK says of it, no client could have sent it
+            return False
+    return True
+
+
+HELD: dict[str, Callable[[Delivery], bool]] = {
+    "sqs": _sqs_held,
+    "cloudtasks": _task_held,
+    "pubsub": _topic_held,
+    "servicebus": _bus_held,
+}

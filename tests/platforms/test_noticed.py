@@ -1,0 +1,214 @@
+"""What is told to the platforms' own APIs, value by value: groups, ids and delays, as a planted fault could change them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from peeklock import (
+    Queue,
+    Retry,
+    cloudtasks,
+    cloudtasks_send,
+    consumer,
+    pubsub,
+    push,
+    servicebus,
+    servicebus_send,
+    sqs,
+)
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
+from peeklock.servicebus_events import load
+from peeklock.sqs_send import SQSSender
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
+
+SQS_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+
+
+class SQS:
+    """Takes every call, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.changed: list[dict[str, Any]] = []
+
+    def send_message_batch(self, **asked: Any) -> dict[str, Any]:
+        self.sent += asked["Entries"]
+        return {"Successful": [{"Id": one["Id"]} for one in asked["Entries"]]}
+
+    def get_queue_url(self, **asked: Any) -> dict[str, str]:
+        return {"QueueUrl": SQS_URL}
+
+    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
+        self.changed += asked["Entries"]
+        return {}
+
+
+def parcel(**changes: Any) -> Parcel:
+    return Parcel(**{"body": b"{}", "trail": Trail(id="m-1"), **changes})
+
+
+def entry_of(url: str, one: Parcel) -> dict[str, Any]:
+    client = SQS()
+    assert SQSSender(url, client).send([one]) == [None]
+    return client.sent[0]
+
+
+def test_sqs_is_told_group_and_deduplication_id():
+    """The group is the message's own, and what deduplicates differs between copies and lives. (trials 6)"""
+    copy = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=2, hop=3), group="customer-7"))
+    assert (copy["MessageGroupId"], copy["MessageDeduplicationId"]) == ("customer-7", "m-1.2.3.peeklock")
+    letter = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), group="g", letter=True))
+    assert (letter["MessageGroupId"], letter["MessageDeduplicationId"]) == ("g", "m-1.1.0.peeklock")
+    alone = entry_of(f"{SQS_URL}.fifo", parcel())
+    assert alone["MessageGroupId"] == "m-1", "a FIFO queue takes no message without a group"
+
+
+@pytest.mark.parametrize("group", ["kundé", "a b", "x" * 129])
+def test_a_group_that_sqs_refuses_stays_the_same_group(group):
+    """Its hash: the same for the same name, and another for another. (trials 6)"""
+    names = [entry_of(f"{SQS_URL}.fifo", parcel(group=one))["MessageGroupId"] for one in (group, group, f"{group}2")]
+    assert names[0] == names[1] == hashlib.sha256(group.encode()).hexdigest()
+    assert names[2] != names[0]
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [(0.001, 1), (1, 1), (1.2, 2), (899.001, 900), (900, 900)],
+)
+def test_a_delay_of_sqs_is_rounded_up(delay, seconds):
+    """A message never comes before its time. (trials 6)"""
+    assert entry_of(SQS_URL, parcel(delay=timedelta(seconds=delay)))["DelaySeconds"] == seconds
+
+
+def test_no_delay_is_no_number():
+    """The queue's own setting holds then. (trials 6)"""
+    assert "DelaySeconds" not in entry_of(SQS_URL, parcel())
+    assert "MessageGroupId" not in entry_of(SQS_URL, parcel(group="g"))
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [(0, 0), (0.001, 1), (1.2, 2), (59, 59), (43_139.5, 43_140), (43_141, 43_140), (10**6, 43_140)],
+)
+def test_a_visibility_is_rounded_up_and_bounded(after, seconds):
+    """By twelve hours, less a minute for the time since the receipt. (trials 6)"""
+
+    @consumer(Queue("orders", max_delay=10**7))
+    def handler(payload: dict) -> None:
+        raise Retry(after=after)
+
+    client = SQS()
+    record = {
+        "messageId": "m-1",
+        "receiptHandle": "r-1",
+        "body": "{}",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:orders",
+    }
+    entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=client)
+    assert entry({"Records": [record]}) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
+    assert [(one["ReceiptHandle"], one["VisibilityTimeout"]) for one in client.changed] == [("r-1", seconds)]
+
+
+def test_a_service_bus_message_has_every_part():
+    """Session, type, id, time and properties. (trials 6)"""
+    before = datetime.now(UTC)
+    late = parcel(
+        trail=Trail(id="m-1", hop=1),
+        group="s-1",
+        content_type="application/json",
+        delay=timedelta(seconds=90),
+        attributes={"tenant": "blue"},
+    )
+    message = servicebus_send.message_of(late)
+    assert (message.session_id, message.content_type, message.message_id) == (
+        "s-1",
+        "application/json",
+        "m-1.0.1.peeklock",
+    )
+    assert timedelta(seconds=90) <= message.scheduled_enqueue_time_utc - before < timedelta(seconds=100)
+    assert message.application_properties["tenant"] == "blue"
+    assert b"".join(message.body) == b"{}"
+    assert servicebus_send.message_of(parcel()).scheduled_enqueue_time_utc is None
+
+
+def test_a_task_has_every_part():
+    """Name, token, deadline, time and headers. (trials 6)"""
+    sender = cloudtasks_send.CloudTasksSender(
+        queue="projects/p/locations/l/queues/q",
+        target="https://orders.example/run",
+        service_account="caller@demo",
+        audience="https://orders.example",
+        deadline=timedelta(seconds=60),
+    )
+    before = datetime.now(UTC)
+    task = sender.task(parcel(delay=timedelta(seconds=90), content_type="text/plain"))
+    assert task.name == f"projects/p/locations/l/queues/q/tasks/{hashlib.sha256(b'm-1').hexdigest()}"
+    assert task.http_request.oidc_token.audience == "https://orders.example"
+    assert task.http_request.oidc_token.service_account_email == "caller@demo"
+    assert task.dispatch_deadline == timedelta(seconds=60)
+    assert timedelta(seconds=89) <= task.schedule_time - before < timedelta(seconds=100)
+    assert task.http_request.headers["content-type"] == "text/plain"
+    assert task.http_request.body == b"{}"
+    copies = [cloudtasks_send.task_id(parcel(trail=Trail(id="m-1", hop=hop)).id) for hop in (0, 1, 1)]
+    assert copies[0] != copies[1] == copies[2]
+
+
+TRAIL = Trail(id="order-1", generation=1, hop=2, attempts=2)
+
+
+def sqs_copy() -> Any:
+    value = {"stringValue": TRAIL.dump(), "dataType": "String"}
+    record = {
+        "messageId": "m-1",
+        "body": "{}",
+        "eventSource": "aws:sqs",
+        "attributes": {"ApproximateReceiveCount": "3"},
+        "messageAttributes": {"peeklock": value, "peeklock-reason": {**value, "stringValue": "fatal"}},
+    }
+    return sqs.receive({"Records": [record]}, "orders")[0]
+
+
+def servicebus_copy() -> Any:
+    fields = {
+        "MessageId": {"string": "m-1"},
+        "ApplicationProperties": {"json": json.dumps({"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"})},
+        "UserProperties": {"json": "{}"},
+        "DeliveryCount": {"json": "3"},
+        "SequenceNumber": {"json": "7"},
+        "EnqueuedTimeUtc": {"json": '"2026-11-25T01:54:43.209"'},
+    }
+    event = {"inputData": [{"name": "messages", "data": {"bytes": "e30="}}], "triggerMetadata": fields}
+    return servicebus.receive(load(event).argument, "orders")[0]
+
+
+def cloudtasks_copy() -> Any:
+    headers = {"X-CloudTasks-TaskName": "m-1", "X-CloudTasks-TaskRetryCount": "2", "x-peeklock": TRAIL.dump()}
+    return cloudtasks.receive(push.request_of(headers, b"{}"), "orders")
+
+
+def pubsub_copy() -> Any:
+    inner = {
+        "messageId": "m-1",
+        "data": "e30=",
+        "attributes": {"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"},
+    }
+    body = json.dumps({"message": inner, "subscription": "s", "deliveryAttempt": 3}).encode()
+    return pubsub.receive(push.request_of({}, body), "orders")
+
+
+@pytest.mark.parametrize("copy", [sqs_copy, servicebus_copy, cloudtasks_copy, pubsub_copy])
+def test_a_copy_remembers_its_lineage(copy):
+    """Its id, and its attempts beside the platform's count; nothing of ours is an attribute. (trials 6)"""
+    message = copy()
+    assert (message.id, message.native_id, message.delivery, message.attempt) == ("order-1", "m-1", 3, 5)
+    assert message.trail == TRAIL
+    assert not message.attributes
+    assert message.body == b"{}"
