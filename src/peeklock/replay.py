@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import tomllib
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -309,7 +310,7 @@ class _Box:
                 sent["reason"] = parcel.attributes.get(REASON)
             if parcel.delay:
                 sent["delay_s"] = round(parcel.delay.total_seconds(), 3)
-            self.run.sent.append(sent)
+            insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
         return [None] * len(parcels)
 
 

@@ -170,14 +170,15 @@ class Schedule:
             steps.extend(self._at_gate(follower))
         return steps
 
-    def next_suspect(self) -> None:
-        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. There is
-        one, since those before it have ended."""
+    def next_suspect(self) -> bool:
+        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
+        there was one."""
         for item in self.suspects:
             if item.group is None or item.group.is_turn_of(item):
                 self.suspects.remove(item)
-                return self.advance(item, self._objection(item))
-        return None
+                self.advance(item, self._objection(item))
+                return True
+        return False
 
     def _objection(self, item: Item) -> Halted | None:
         if item.group is not None and item.group.halted:
@@ -189,9 +190,7 @@ class Schedule:
         reason; else a suspect may have its turn; else those are admitted that were not yet, to be given back as well."""
         if self.ready:
             self.halt_ready(why)
-        elif self.suspects:
-            self.next_suspect()
-        elif not self._begin_next():
+        elif not self.next_suspect() and not self._begin_next():
             raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
 
     def start(self) -> Item | None:

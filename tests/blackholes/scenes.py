@@ -1,6 +1,7 @@
 """Events that run in a process of their own, and tell how they ended and how long they took.
 
-The SDKs are imported with this module, before any clock is read: a function that is warm has them, too.
+The SDKs are imported with this module, before any clock is read: a function that is warm has them, too. The clients are
+made within the event, as by its first one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
+import boto3
+import botocore.session
 
 from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, servicebus_events, sqs
 from peeklock.claims import Record, State
@@ -35,7 +38,6 @@ SDKS = (
     "azure.data.tables",
     "azure.identity",
     "azure.servicebus",
-    "boto3",
     "google.cloud.firestore_v1.services.firestore",
     "google.cloud.pubsub_v1",
     "google.cloud.tasks_v2",
@@ -44,6 +46,21 @@ SDKS = (
 )
 for _name in SDKS:
     importlib.import_module(_name)
+
+
+def _read_models() -> None:
+    """What boto3 reads before its first call of a service: megabytes of JSON."""
+    session = botocore.session.get_session()
+    loader = session.get_component("data_loader")
+    for service in ("sqs", "dynamodb"):
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+    for data in ("endpoints", "partitions"):
+        loader.load_data(data)
+    boto3.setup_default_session(botocore_session=session)
+
+
+_read_models()
 
 NAMES = ".unresolved.test"
 """Host names whose look-up never ends."""
@@ -257,6 +274,8 @@ def on_push(what: str, platform: str, form: str, access: Mapping[str, Any]) -> d
 
 class Asked:
     """A request, as Flask and Starlette hand it over."""
+
+    method = "POST"
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
         self.headers = headers

@@ -11,6 +11,8 @@ from tests.blackholes.holes import Hole, Kind
 from tests.blackholes.running import Case, run_all
 from tests.blackholes.worlds import AWS, late
 
+pytestmark = pytest.mark.slow
+
 NO_KEYS = {name: value for name, value in AWS.items() if "KEY" not in name}
 
 

@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusConn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from peeklock import ConfigError, SendError, servicebus, servicebus_client, servicebus_send
+from peeklock import ConfigError, SendError, servicebus, servicebus_client, servicebus_message, servicebus_send
 from peeklock.message import Trail
 from peeklock.parcel import Parcel
 from tests.support import ROOT, environment
@@ -226,7 +226,7 @@ def test_what_no_queue_would_take():
 def test_ids_fit_and_stay_apart(ids):
     """The copy of a message with the longest id still has one, which differs from all others'; the trail is whole."""
     copies = [Parcel(body=b"", trail=Trail(id=name, hop=1)) for name in ids]
-    made = [servicebus_send.message_of(copy) for copy in copies]
+    made = [servicebus_message.message_of(copy) for copy in copies]
     assert len({message.message_id for message in made}) == len(ids)
     assert all(len(message.message_id) <= 128 for message in made)
     assert [Trail.load(message.application_properties["peeklock"]) for message in made] == [
