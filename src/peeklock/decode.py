@@ -43,9 +43,10 @@ def _validated(hint: Any, where: str) -> Decode:
         ) from exc
     try:
         adapter = TypeAdapter(hint)
+        validate_json, schema = adapter.validator.validate_json, adapter.core_schema
     except Exception as exc:
         raise _no_payload(hint, where, exc) from exc
-    validate_json, shape = adapter.validator.validate_json, Shape(adapter.core_schema)
+    shape = Shape(schema)
     holds_floats = shape.holds_floats
 
     def decode(message: Message) -> Any:

@@ -4,6 +4,7 @@ PeeklockError
 ├── ConfigError      a declaration or the environment is wrong; the text names the fix
 ├── EventError       what arrived is not an event of this platform
 ├── InvalidMessage   one message's body is not what its handler takes
+├── NothingToHandle  one message's envelope holds nothing for its handler
 ├── StoreError       the store did not answer
 │   └── UnreadableRecord   it answered with what this release cannot read
 ├── SendError        a queue did not take a message
@@ -43,6 +44,11 @@ class InvalidMessage(PeeklockError):
         super().__init__(f"{where}: {problem}" if where else problem)
         self.problem = problem
         self.where = where
+
+
+class NothingToHandle(PeeklockError):
+    """An envelope holds nothing for the handler, such as the test event of S3: raised by a function of `unwrap=`, it makes
+    the message complete without a run."""
 
 
 class StoreError(PeeklockError):

@@ -52,15 +52,18 @@ def fit(parcel: Parcel, sender: Sender) -> Parcel | None:
     accepts = getattr(sender, "accepts", None)
     if accepts is None or accepts(parcel):
         return parcel
+    if FORM in parcel.attributes or parcel.bare:  # it was fitted before: what it was is the caller's to fit again
+        return parcel if parcel.letter else None
     return next(filter(accepts, _forms(parcel)), _as_it_came(parcel) if parcel.letter else None)
 
 
 def prepare(parcel: Parcel, sender: Limited) -> Parcel | SendError:
-    """A message as its sender should send it, or why it must not. A new one has to leave room for its dead letter."""
+    """A message as its sender should send it, or why it must not. A new one has to leave room for its dead letter; and
+    the lineage is left out only where the caller did, who has to record that."""
     fitted = fit(parcel, sender)
-    if fitted is not None and (
-        not parcel.is_new or sender.accepts(replace(fitted, body=fitted.body + b" " * HEADROOM))
-    ):
+    if parcel.letter:
+        return fitted if fitted is not None and fitted.bare == parcel.bare else parcel
+    if fitted is not None and (not parcel.is_new or sender.accepts(_padded(fitted))):
         return fitted
     kept = f" of which {HEADROOM} are kept for a dead letter's reason;" if parcel.is_new else ""
     return SendError(
@@ -69,10 +72,12 @@ def prepare(parcel: Parcel, sender: Limited) -> Parcel | SendError:
     )
 
 
+def _padded(parcel: Parcel) -> Parcel:
+    return replace(parcel, body=parcel.body + b" " * HEADROOM)
+
+
 def _forms(parcel: Parcel) -> Iterator[Parcel]:
     """A message in ever smaller forms."""
-    if FORM in parcel.attributes or parcel.bare:
-        return
     yield from _shapes(_shortened(parcel), compress=not parcel.is_new)
     if parcel.letter:
         came = _as_it_came(parcel)

@@ -11,7 +11,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
-from peeklock.errors import DeadLetter, InvalidMessage, PeeklockError, Retry
+from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender
@@ -135,11 +135,7 @@ def prepare(item: Item, plan: Plan) -> None:
     message = item.message
     try:
         if plan.unwrap is not None:
-            opened = plan.unwrap(message)
-            if opened is None:
-                item.is_empty = True
-                return
-            item.message = message = opened
+            item.message = message = _opened(plan.unwrap(message))
         item.payload = plan.decode(message)
         if plan.check_body:
             item.body = hash_of(message.body)
@@ -150,8 +146,15 @@ def prepare(item: Item, plan: Plan) -> None:
         raise
     except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
         _unreadable(item, exc)
-    if plan.queue.max_age is not None:
+    if plan.queue.max_age is not None and not item.is_empty:
         _check_age(item, plan, plan.queue.max_age)
+
+
+def _opened(message: object) -> Message:
+    """Raises InvalidMessage for what a user's envelope returned instead of a message."""
+    if isinstance(message, Message):
+        return message
+    raise InvalidMessage(f"unwrap= returned a {type(message).__name__} and no Message")
 
 
 def _unreadable(item: Item, exc: BaseException) -> None:
@@ -159,6 +162,8 @@ def _unreadable(item: Item, exc: BaseException) -> None:
     item.body = ""
     if isinstance(exc, InvalidMessage):
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
+    elif isinstance(exc, NothingToHandle):
+        item.is_empty = True
     elif isinstance(exc, Exception) and not _is_fetch_error(exc):
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-from uuid import UUID
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.message import is_text
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Key = Callable[[Any], str]
 
@@ -80,6 +81,13 @@ def text_of(value: object) -> str | None:
         return str.__str__(value) or None
     if isinstance(value, int) and not isinstance(value, bool):
         return _integer(value)
+    return _rare_text(value)
+
+
+def _rare_text(value: object) -> str | None:
+    from decimal import Decimal  # a cold function whose keys are texts pays for neither
+    from uuid import UUID
+
     if isinstance(value, Decimal):
         return _decimal(value)
     if isinstance(value, datetime):
@@ -213,8 +221,15 @@ def _fields(hint: Any) -> dict[str, Any] | None:
     known = _field_types(hint)
     if known is not None:
         return known
-    origin = _origin(hint)
-    return {} if isinstance(origin, type) and issubclass(origin, (*_NEVER, str, int, Decimal, UUID, Enum)) else None
+    return {} if _is_plain(_origin(hint)) else None
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether it is a type whose values have no fields."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    return isinstance(hint, type) and issubclass(hint, (*_NEVER, str, int, Decimal, UUID, Enum))
 
 
 def _field_types(hint: Any) -> dict[str, Any] | None:
@@ -223,11 +238,18 @@ def _field_types(hint: Any) -> dict[str, Any] | None:
     if isinstance(getattr(hint, "model_fields", None), dict):
         return {name: field.annotation for name, field in hint.model_fields.items()}
     if is_dataclass(hint):
-        resolved = get_type_hints(hint, include_extras=True)
-        return {field.name: resolved[field.name] for field in fields(hint)}
+        return _resolved(hint, [field.name for field in fields(hint)])
     if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions
-        return get_type_hints(hint, include_extras=True)
+        return _resolved(hint, hint.__annotations__)
     return None
+
+
+def _resolved(hint: Any, names: Iterable[str]) -> dict[str, Any]:
+    try:
+        resolved = get_type_hints(hint, include_extras=True)
+    except Exception:  # noqa: BLE001 - types that were declared within a function, or for a type checker only
+        resolved = {}
+    return {name: resolved.get(name, Any) for name in names}
 
 
 def _name(hint: Any) -> str:

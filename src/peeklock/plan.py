@@ -73,7 +73,7 @@ class Plan:
     platform: str
     queue: Queue
     handler: Handler
-    unwrap: Callable[[Message], Message | None] | None = None
+    unwrap: Callable[[Message], Message] | None = None
     decode: Callable[[Message], Any]
     key: Callable[[Any], str] | None
     check_body: bool

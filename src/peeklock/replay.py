@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import tomllib
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -243,7 +244,7 @@ def _unwrap(wishes: Wishes, sample: Sample) -> Unwrap | None:
     if attempt is None:
         return opened
 
-    def pretend(message: Message) -> Message | None:
+    def pretend(message: Message) -> Message:
         trail = replace(message.lineage, attempts=attempt - 1)
         aged = replace(message, trail=trail, attempt=attempt)
         return opened(aged) if opened else aged
@@ -309,7 +310,7 @@ class _Box:
                 sent["reason"] = parcel.attributes.get(REASON)
             if parcel.delay:
                 sent["delay_s"] = round(parcel.delay.total_seconds(), 3)
-            self.run.sent.append(sent)
+            insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
         return [None] * len(parcels)
 
 

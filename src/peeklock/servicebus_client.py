@@ -40,7 +40,7 @@ def client(namespace: str) -> Any:
         from azure.servicebus import ServiceBusClient
 
         text = os.environ.get(CONNECTION)
-        identity = None if text else credential(CONNECTION)
+        identity: Any = None if text else credential(CONNECTION)
     except ImportError as exc:
         raise missing(exc) from exc
     patience: dict[str, Any] = {"retry_total": RESENDS, "try_timeout": TRY_SECONDS, "ssl_context": tls()}

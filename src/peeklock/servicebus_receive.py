@@ -11,13 +11,11 @@ from uuid import UUID
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.message import TRAIL, Message, Trail
+from peeklock.servicebus_message import EXPIRES_AT
 
 LETTERED = "DeadLetterReason"
 _HOSTS = frozenset({LETTERED, "DeadLetterErrorDescription"})
 # https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues
-
-EXPIRES_AT = "expires_at"
-"""Among a message's system properties: when it expires, as ISO 8601."""
 
 _SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 _MAX_GENERATION = 2**31 - 2

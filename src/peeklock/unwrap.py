@@ -1,9 +1,9 @@
 """Envelopes that other services put around a body. Opened only when the binding names one: guessing would let a
 producer's body pass for an envelope. Of several, name the outermost first: `unwrap=(sns, s3)`.
 
-Each takes a Message and returns it with the inner body, or None where there is nothing to handle: the message is then
-complete without a run of the handler. Raises InvalidMessage for what is no such envelope. Copies and dead letters carry
-the message as it arrived.
+Each takes a Message and returns it with the inner body. It raises InvalidMessage for what is no such envelope, and
+NothingToHandle where nothing is in it: the message is then complete without a run of the handler. Copies and dead letters
+carry the message as it arrived.
 """
 
 from __future__ import annotations
@@ -17,23 +17,20 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from peeklock.decode import as_json, as_text
-from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.errors import ConfigError, InvalidMessage, NothingToHandle
 from peeklock.json_text import members
 from peeklock.keywords import nearest
 from peeklock.message import Message
 
-Unwrap = Callable[[Message], Message | None]
+Unwrap = Callable[[Message], Message]
 
 
 def composed(unwraps: Sequence[Unwrap]) -> Unwrap:
     """Open several envelopes, the outermost first."""
 
-    def open_all(message: Message) -> Message | None:
+    def open_all(message: Message) -> Message:
         for unwrap in unwraps:
-            opened = unwrap(message)
-            if opened is None:
-                return None
-            message = opened
+            message = unwrap(message)
         return message
 
     return open_all
@@ -77,15 +74,15 @@ def eventbridge(message: Message) -> Message:
     return _inner(message, members(as_text(message))["detail"], about)
 
 
-def s3(message: Message) -> Message | None:
+def s3(message: Message) -> Message:
     """An S3 event notification; the body becomes its list of records. S3 writes an object's key as in a URL, and here
     `s3.object.key` is the key itself: `my+file%281%29.txt` becomes `my file(1).txt`, so do not decode it again.
 
-    None for the test event that S3 sends when a notification is set up:
+    Raises NothingToHandle for the test event that S3 sends when a notification is set up:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
     outer = _object(message, "an S3 event notification")
     if outer.get("Event") == "s3:TestEvent":
-        return None
+        raise NothingToHandle("the test event of S3")
     records = outer.get("Records")
     if not isinstance(records, list) or not all(isinstance(r, dict) and isinstance(r.get("s3"), dict) for r in records):
         raise InvalidMessage("not an S3 event notification: its Records hold s3")

@@ -6,9 +6,9 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import time
 import traceback
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,10 @@ SLACK = 1.5
 """Seconds by which a machine with more to do than it has cores may be late. The clients by themselves take far longer."""
 
 PATIENCE = 20.0
-"""Seconds in which all cases have to tell how they ended. Only one that hangs for ever takes them."""
+"""Seconds in which a case has to tell how it ended. Only one that hangs for ever takes them."""
+
+AT_ONCE = 3
+"""Cases that run at once. They wait for most of their time, but to make a client takes a core."""
 
 SCENES = "tests.blackholes.scenes"
 
@@ -39,24 +42,23 @@ class Case:
 
 def run_all(cases: Mapping[str, Case]) -> dict[str, dict[str, Any]]:
     """What each case tells, by its name; `{"hangs": True}` for one that tells nothing."""
-    started = {}
-    for name, case in cases.items():
-        ours, theirs = _context.Pipe(duplex=False)
-        process = _context.Process(target=_tell, args=(theirs, case), daemon=True)
-        process.start()
-        theirs.close()
-        started[name] = (process, ours)
-    told = {}
-    end = time.monotonic() + PATIENCE
-    for name, (process, ours) in started.items():
-        try:
-            told[name] = ours.recv() if ours.poll(max(end - time.monotonic(), 0)) else {"hangs": True}
-        finally:
-            process.kill()  # it would wait for the threads of the SDKs
-            process.join()
-            process.close()
-            ours.close()
-    return told
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(cases, pool.map(_run, cases.values()), strict=True))
+
+
+def _run(case: Case) -> dict[str, Any]:
+    ours, theirs = _context.Pipe(duplex=False)
+    process = _context.Process(target=_tell, args=(theirs, case), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        told: dict[str, Any] = ours.recv() if ours.poll(PATIENCE) else {"hangs": True}
+        return told
+    finally:
+        process.kill()  # it would wait for the threads of the SDKs
+        process.join()
+        process.close()
+        ours.close()
 
 
 def _tell(pipe: Any, case: Case) -> None:

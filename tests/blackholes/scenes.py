@@ -1,6 +1,7 @@
 """Events that run in a process of their own, and tell how they ended and how long they took.
 
-The SDKs are imported with this module, before any clock is read: a function that is warm has them, too.
+The SDKs are imported with this module, before any clock is read: a function that is warm has them, too. The clients are
+made within the event, as by its first one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import azure.functions as func
+import boto3
+import botocore.session
 
 from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, servicebus_events, sqs
 from peeklock.claims import Record, State
@@ -26,7 +29,7 @@ from peeklock.message import Trail
 from peeklock.observe import Settled
 from peeklock.parcel import Parcel
 from peeklock.registry import open_sender, open_store
-from peeklock.store import Answer, Change
+from peeklock.store import Answer, Change, Store
 from peeklock.stores.memory import MemoryStore
 from tests.blackholes.running import LIMIT
 from tests.support import ROOT
@@ -35,7 +38,6 @@ SDKS = (
     "azure.data.tables",
     "azure.identity",
     "azure.servicebus",
-    "boto3",
     "google.cloud.firestore_v1.services.firestore",
     "google.cloud.pubsub_v1",
     "google.cloud.tasks_v2",
@@ -45,6 +47,21 @@ SDKS = (
 for _name in SDKS:
     importlib.import_module(_name)
 
+
+def _read_models() -> None:
+    """What boto3 reads before its first call of a service: megabytes of JSON."""
+    session = botocore.session.get_session()
+    loader = session.get_component("data_loader")
+    for service in ("sqs", "dynamodb"):
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+    for data in ("endpoints", "partitions"):
+        loader.load_data(data)
+    boto3.setup_default_session(botocore_session=session)
+
+
+_read_models()
+
 NAMES = ".unresolved.test"
 """Host names whose look-up never ends."""
 
@@ -53,6 +70,8 @@ TOKEN = ".".join(
     for part in ('{"alg":"RS256","kid":"k1","typ":"JWT"}', '{"iss":"https://accounts.google.com"}', "signature")
 )
 """Well-formed: what is wrong with it is found only by the certificates."""
+
+SLOW_SECONDS = 3.0
 
 QUEUE = Queue("orders", max_attempts=3, timeout=1, first_delay=2)
 
@@ -135,6 +154,17 @@ class DeafStore:
         if any(change.record is None or change.record.state is not State.RUNNING for change in changes):
             threading.Event().wait()
         return self.memory.swap(changes)
+
+
+class SlowStore:
+    """A store that needs some time to fail."""
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        time.sleep(SLOW_SECONDS)
+        raise StoreError("no answer")
+
+
+STORES: Mapping[str, Callable[[], Store]] = {"memory": MemoryStore, "deaf": DeafStore, "slow": SlowStore}
 
 
 class Noticed:
@@ -223,15 +253,13 @@ def sqs_event(whats: Sequence[str]) -> dict[str, Any]:
 
 
 def on_sqs(
-    whats: Sequence[str], *, memory: bool = True, deaf: bool = False, silent: bool = False, limit: float = LIMIT
+    whats: Sequence[str], *, store: str = "memory", silent: bool = False, limit: float = LIMIT
 ) -> dict[str, Any]:
-    """An SQS event with `limit` seconds left. `memory`: with a store in memory, else the environment's. `deaf`: with one
-    that does not record. `silent`: with a client that does not answer, else the process's own."""
+    """An SQS event with `limit` seconds left. `store`: one of STORES, or "" for the environment's. `silent`: with a client
+    that does not answer, else the process's own."""
     never_resolve()
     scene, client = Scene(), SilentSQS()
-    more: dict[str, Any] = {"store": MemoryStore()} if memory else {}
-    if deaf:
-        more["store"] = DeafStore()
+    more: dict[str, Any] = {"store": STORES[store]()} if store else {}
     if silent:
         more["client"] = client
     handler = sqs.bind(scene.handle, observer=scene.watch, **more)
@@ -257,6 +285,8 @@ def on_push(what: str, platform: str, form: str, access: Mapping[str, Any]) -> d
 
 class Asked:
     """A request, as Flask and Starlette hand it over."""
+
+    method = "POST"
 
     def __init__(self, headers: Mapping[str, str], body: bytes) -> None:
         self.headers = headers

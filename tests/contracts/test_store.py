@@ -99,8 +99,13 @@ records = st.builds(
     hop=st.integers(0, 2**31),
     attempts=st.integers(0, 2**31),
     counted=st.booleans(),
+    suspect=st.booleans(),
+    lost=st.integers(0, 9),
+    due=st.none() | st.just(datetime(2099, 6, 1, 12, 30, 0, 123456, UTC)),
     reason=st.sampled_from(["", "fatal", "invalid"]),
     detail=st.text(max_size=200),
+    bare=st.booleans(),
+    extra=st.sampled_from(["", '{"a":[1,{"b":null}],"slot":"\\u00fc"}']),
 )
 
 

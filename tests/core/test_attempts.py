@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -85,6 +87,40 @@ def test_a_handler_that_kills_its_process_starts_max_attempts_times(most):
     (letter,) = world.letters.parcels
     assert letter.attributes["peeklock-detail"] == outcome.detail
     assert letter.attributes["peeklock-attempts"] == str(most)
+
+
+DIES = """
+import os, sys
+from datetime import UTC, datetime, timedelta
+from peeklock import Queue, consumer, sqs
+from peeklock.testing import FakeClock
+
+@consumer(Queue("orders", max_attempts=int(sys.argv[2])))
+def handler(payload: dict) -> None:
+    with open("starts", "a") as file:
+        file.write("x")
+    os._exit(1)
+
+options = {"store": "sqlite://keys.db", "dead_letter": "file://letters.jsonl"}
+clock = FakeClock(datetime.now(UTC) + timedelta(hours=int(sys.argv[1])))
+record = {"messageId": "m-1", "receiptHandle": "r", "body": "{}", "eventSource": "aws:sqs", "eventSourceARN": "arn:::::orders"}
+print(sqs.rehearse(handler, {"Records": [record]}, clock=clock, **options))
+"""
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_process_that_really_ends_starts_max_attempts_times(most, tmp_path):
+    """`os._exit(1)`, and a store that survives it (trials 1.10)."""
+    codes, answers = [], []
+    for hour in range(most + 1):
+        command = [sys.executable, "-c", DIES, str(hour), str(most)]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        codes.append(ended.returncode)
+        answers.append(ended.stdout)
+    assert codes == [1] * most + [0], ended.stderr
+    assert "'batchItemFailures': []" in answers[-1]
+    assert (tmp_path / "starts").read_text() == "x" * most
+    assert "its process ended or was killed" in (tmp_path / "letters.jsonl").read_text()
 
 
 @pytest.mark.parametrize("batch", [False, True])

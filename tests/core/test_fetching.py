@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, InvalidMessage, Message, Queue, Retry, consumer
+from peeklock import (
+    Batch,
+    DeadLetter,
+    InvalidMessage,
+    Message,
+    Queue,
+    Retry,
+    cloudtasks,
+    consumer,
+    pubsub,
+    servicebus,
+    sqs,
+)
 from peeklock.binding import Binding
 from peeklock.claims import State
 from peeklock.engine import run
@@ -17,6 +30,7 @@ from peeklock.plan import Delays, Plan
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
 from tests.core.world import FlakySender, Script, message, plan_for
+from tests.support import ROOT
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
 ran: list[Any] = []
@@ -151,6 +165,46 @@ def test_a_fetch_that_fails_halts_its_group(store):
     messages = [message(name.encode(), id=name, group="g") for name in ("a", "b", "c")]
     assert [one.reason for one in settle(plan, *messages)] == ["done", "retry", "halted"]
     assert ran == [{"id": "a"}]
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_an_async_handler(store):
+    """Has its bodies read the same way. (trials 1.9)"""
+
+    @consumer(QUEUE, decode=failing(ConnectionError("reset"), Retry(after=5)))
+    async def handle(payload: Any) -> None:
+        ran.append(payload)
+
+    plan = plan_for(handle, store=MemoryStore() if store else None)
+    first, second = settle(plan, message(b"a", id="a"), message(b"b", id="b"))
+    assert (first.reason, second.reason, second.delay) == ("retry", "retry", timedelta(seconds=5))
+    assert [one.reason for one in settle(plan, message(b"a", id="a", delivery=2))] == ["done"]
+    assert ran == [{"id": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("platform", "told", "copies"),
+    [
+        (sqs, {"batchItemFailures"}, 0),
+        (servicebus, None, 1),
+        (cloudtasks, {"status": 204}, 1),
+        (pubsub, {"status": 500}, 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_every_platform_delivers_it_again(platform, told, copies):
+    """By its own means: none of them forgets the message. (trials 1.9)"""
+    name = platform.__name__.rpartition(".")[2]
+    event = json.loads((ROOT / "events" / name / "single.json").read_text())
+    letters, box = Outbox(), Outbox()
+    said = platform.rehearse(
+        handling(decode=failing(ConnectionError("reset"))), event, store=MemoryStore(), dead_letter=letters, queue=box
+    )
+    if name == "sqs":
+        assert len(said["batchItemFailures"]) == 1
+    else:
+        assert said == told
+    assert (len(box.parcels), letters.parcels, ran) == (copies, [], [])
 
 
 def test_its_neighbours_in_a_batch_handler_run():

@@ -291,6 +291,27 @@ def test_a_path_that_cannot(key, hint, why):
         resolve(by(key, hint))
 
 
+def test_a_type_that_cannot_be_resolved():
+    """Its fields are known, and each value tells."""
+
+    class Local: ...
+
+    @dataclasses.dataclass
+    class Odd:
+        number: Local
+        name: str
+
+    def handle(order: Any) -> None: ...
+
+    handle.__annotations__["order"] = Odd
+    declared: dict[str, Any] = {"decode": lambda body: Odd(0.5, "a")}  # type: ignore[arg-type] # as a decoder may
+    assert "not float" in deliver(consumer(QUEUE, key="number", **declared)(handle), b"").detail
+    with pytest.raises(ConfigError, match="its fields are: name, number"):
+        resolve(consumer(QUEUE, key="nam", **declared)(handle))
+    with pytest.raises(ConfigError, match="which no body can become"):
+        resolve(consumer(QUEUE, key="name")(handle))
+
+
 def test_a_property_is_a_key():
     """It is no field, and each value tells."""
     assert deliver(by("inner.label"), {"inner": {"sku": str(ID)}}).reason == "done"

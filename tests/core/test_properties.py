@@ -215,6 +215,8 @@ def check_end(world: World) -> None:
     for name, body in world.bodies.items():
         key = body["key"]
         assert world.effects[key] or name in lettered, f"{name} lost"
+        if sum(other["key"] == key for other in world.bodies.values()) == 1:
+            assert world.starts[name] <= MAX_ATTEMPTS, f"{name} started more often than its attempts, crashes included"
         allowed = 1 + world.crashes + world.unsure
         assert world.effects[key] <= allowed, "an effect repeated without a crash or a lost record"
         state = world.store.records[f"orders/{key}"].state

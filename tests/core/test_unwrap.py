@@ -12,6 +12,7 @@ import pytest
 from peeklock import ConfigError, InvalidMessage, Queue, consumer, unwrap
 from peeklock.binding import Binding
 from peeklock.decode import as_json
+from peeklock.errors import NothingToHandle
 from peeklock.json_text import members
 from peeklock.message import Message
 from peeklock.plan import Delays
@@ -60,7 +61,6 @@ def test_headers_of_any_case():
     """HTTP does not tell them apart."""
     message = told(b"bare", **{f"CE-{name.title()}": value for name, value in CLOUD.items()})
     opened = unwrap.cloudevents(message)
-    assert opened is not None
     assert opened.body == b"bare"
     assert {f"ce-{name}": value for name, value in CLOUD.items()}.items() <= opened.attributes.items()
 
@@ -139,7 +139,6 @@ def test_three_envelopes():
     """SNS around an event of EventBridge around a CloudEvent."""
     event = {"detail": {**CLOUD, "data": {"n": 1}}, "detail-type": "t", "source": "s"}
     opened = unwrap.named("sns,eventbridge,cloudevents")(told(in_sns(json.dumps(event))))
-    assert opened is not None
     assert opened.body == b'{"n": 1}'
     assert opened.attributes["detail-type"] == "t"
     assert opened.attributes["ce-id"] == "1"
@@ -177,7 +176,6 @@ def test_an_objects_key_is_the_key_itself(written, key):
     records = json.loads(json.dumps(S3_EVENT))
     records["Records"][0]["s3"]["object"]["key"] = written
     opened = unwrap.s3(told(records))
-    assert opened is not None
     assert json.loads(opened.body)[0]["s3"]["object"]["key"] == key
 
 
@@ -185,7 +183,6 @@ def test_an_objects_key_is_the_key_itself(written, key):
 def test_records_without_a_key(stored):
     """Are the handler's business."""
     opened = unwrap.s3(told({"Records": [{"s3": {"object": stored}}]}))
-    assert opened is not None
     assert json.loads(opened.body) == [{"s3": {"object": stored}}]
 
 
@@ -199,7 +196,7 @@ TEST_EVENT = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-01-
 
 
 @pytest.mark.parametrize("store", [True, False])
-@pytest.mark.parametrize("body", [TEST_EVENT, in_sns(json.dumps(TEST_EVENT))])
+@pytest.mark.parametrize("body", [TEST_EVENT, in_sns(json.dumps(TEST_EVENT))], ids=["bare", "in_sns"])
 def test_the_test_event_of_s3_is_complete(store, body):
     """Without a run, a record and a dead letter, whatever key the handler has, and its group goes on. (trials 1.2)"""
     ran: list[Any] = []
@@ -276,3 +273,19 @@ def test_only_objects_have_members(text):
     """Anything else is invalid."""
     with pytest.raises(InvalidMessage):
         members(text)
+
+
+def test_an_envelope_that_forgets_its_answer():
+    """Never completes a message: nothing to handle has to be said."""
+    (settled,) = bound(failing_upload, lambda message: None, queue=Outbox()).run([told(S3_EVENT)])
+    assert (settled.outcome.reason, settled.outcome.detail) == ("invalid", "unwrap= returned a NoneType and no Message")
+
+
+def test_nothing_to_handle_is_for_everyone():
+    """An envelope of one's own says it the same way."""
+
+    def heartbeat(message: Message) -> Message:
+        raise NothingToHandle("a heartbeat")
+
+    (settled,) = bound(failing_upload, (unwrap.sns, heartbeat), queue=Outbox()).run([told(in_sns("ping"))])
+    assert (settled.outcome.disposition, settled.outcome.reason) == ("complete", "done")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import threading
+import random
+import subprocess
+import sys
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from peeklock import ConfigError, DeadLetter, Queue, Retry, consumer, pubsub, push, send, servicebus, sqs
 from peeklock import cloudtasks as cloud_tasks
 from peeklock.cloudtasks_send import CloudTasksSender, headers_of
-from peeklock.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, unfold, unfolded
+from peeklock.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, prepare, unfold, unfolded
 from peeklock.headers import CREDENTIALS
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel, copy_of, cut, legible, letter_of
@@ -29,7 +31,8 @@ from peeklock.pubsub_send import PubSubSender
 from peeklock.senders.file import FileSender, read
 from peeklock.sending import routed
 from peeklock.servicebus_events import load
-from peeklock.servicebus_send import ServiceBusSender, message_of
+from peeklock.servicebus_message import message_of
+from peeklock.servicebus_send import ServiceBusSender
 from peeklock.servicebus_settle import MAX_DESCRIPTION, Natively
 from peeklock.sqs_send import SQSSender, pack
 from peeklock.sqs_send import client as sqs_client
@@ -59,6 +62,33 @@ def fail(body: bytes) -> None:
 @consumer(QUEUE)
 def refuse(body: bytes) -> None:
     raise DeadLetter("no such customer")
+
+
+FORKED = """
+import os, threading
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
+from peeklock.servicebus_send import ServiceBusSender
+from tests.contracts.queues import StrictServiceBus
+
+class Client:
+    def get_queue_sender(self, entity):
+        print("parent" if os.getpid() == parent else "child", flush=True)
+        return StrictServiceBus()
+
+parent = os.getpid()
+sender = ServiceBusSender("orders", Client)
+parcel = Parcel(body=b"{}", trail=Trail(id="a"))
+sender.send([parcel])
+with sender._link.lock:
+    child = os.fork()
+    if not child:
+        done = threading.Event()
+        threading.Thread(target=lambda: (sender.send([parcel]), done.set()), daemon=True).start()
+        os._exit(0 if done.wait(20) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+sender.send([parcel])
+"""
 
 
 def world(**more: Any) -> dict[str, Any]:
@@ -205,26 +235,10 @@ class TestServiceBus:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
     def test_a_forked_child_opens_its_own_link(self):
         """And does not wait for a lock that a thread of its parent held (trials 1.27)."""
-        queue = StrictServiceBus()
-        opened: list[int] = []
-
-        class Client:
-            def get_queue_sender(self, entity: str) -> StrictServiceBus:
-                opened.append(os.getpid())
-                return queue.get_queue_sender(entity)
-
-        sender = ServiceBusSender("orders", Client)
-        parcel = Parcel(body=b"{}", trail=Trail(id="a"))
-        assert sender.send([parcel]) == [None]
-        with sender._lock:
-            child = os.fork()
-            if not child:  # pragma: no cover - another process
-                done = threading.Event()
-                threading.Thread(target=lambda: (sender.send([parcel]), done.set()), daemon=True).start()
-                os._exit(0 if done.wait(20) and opened[-1] == os.getpid() else 1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert sender.send([parcel]) == [None]
-        assert opened == [os.getpid()]
+        done = subprocess.run(
+            [sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        )
+        assert done.stdout.split() == ["parent", "child", "0"], done.stderr
 
 
 class TestSQS:
@@ -489,7 +503,22 @@ class TestForms:
         assert last is not None
         assert (last.bare, last.body, last.attributes) == (True, message.body, message.attributes)
         assert fit(copy(message), narrow) is None  # type: ignore[arg-type] # as above
-        assert fit(dataclasses.replace(long, origin=None), narrow) is not None  # type: ignore[arg-type] # as above
+        for fitted in (last, folded(long), dataclasses.replace(long, origin=None)):
+            assert fit(fitted, narrow) == fitted  # type: ignore[arg-type] # as above
+        assert fit(folded(copy(message)), narrow) is None  # type: ignore[arg-type] # as above
+
+    def test_a_sender_leaves_no_lineage_out_by_itself(self):
+        """Whoever does has to record it, or the redriven dead letter would not run."""
+        sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/1/orders")
+        sender.limit = 100
+        long = letter(dataclasses.replace(self.MESSAGE, body=random.Random(1).randbytes(200)))
+        assert fit(long, sender) == dataclasses.replace(
+            long, attributes=self.MESSAGE.attributes, unexplained=True, bare=True
+        )
+        assert prepare(long, sender) == long
+        bare = fit(long, sender)
+        assert bare is not None
+        assert prepare(bare, sender) == bare
 
     def test_a_bomb_is_refused(self):
         """And so is all that we did not write: the body stays as it is (trials 1.1)."""

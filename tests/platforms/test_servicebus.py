@@ -13,7 +13,17 @@ from azure.servicebus import ServiceBusMessage
 from azurefunctions.extensions.base import GrpcClientType
 
 from handlers.orders.charge import charge
-from peeklock import Batch, ConfigError, EventError, Queue, consumer, servicebus, servicebus_client, servicebus_send
+from peeklock import (
+    Batch,
+    ConfigError,
+    EventError,
+    Queue,
+    consumer,
+    servicebus,
+    servicebus_client,
+    servicebus_message,
+    servicebus_send,
+)
 from peeklock.message import Trail
 from peeklock.parcel import Parcel
 from peeklock.servicebus_events import load
@@ -379,7 +389,7 @@ def test_what_a_parcel_becomes():
     """The SDK's own message, with the trail, the session and the time in UTC."""
     from datetime import timedelta
 
-    made = servicebus_send.message_of(
+    made = servicebus_message.message_of(
         Parcel(
             body=b"x",
             trail=Trail(id="a", hop=1),

@@ -22,6 +22,10 @@ BUSY_SECONDS = 1.5
 """By which an event may be late on a machine that has more to do than it has cores."""
 
 
+MAX_ATTEMPTS = 6
+"""Of the soak's queue, in `tests/soak/app/business.py`."""
+
+
 @dataclass(slots=True)
 class Ledger:
     """What the functions wrote down, in the order of its times."""
@@ -85,6 +89,7 @@ def broken(
     for one in planned:
         told += _ended(one, ledger, letters.get(one.key, ()))
         told += _twice(one, ledger)
+        told += _too_often(one, lines[one.key])
         told += _unrecorded(one, lines[one.key], ledger, dead)
     return told + list(_out_of_order(planned, ledger)) + list(_overrun(ledger))
 
@@ -108,6 +113,14 @@ def _twice(one: Planned, ledger: Ledger) -> Iterator[str]:
     for (_, ended), (began, _) in pairwise(sorted(ledger.runs[one.key])):
         if ended is not None and began < ended:
             yield f"{one.key} ({one.kind}) ran twice at once"
+
+
+def _too_often(one: Planned, lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """At most `max_attempts` starts of a life, those included whose process died."""
+    starts = Counter(line["life"] for line in lines if line["what"] == "start")
+    for life, count in starts.items():
+        if count > MAX_ATTEMPTS:
+            yield f"{one.key} ({one.kind}) was started {count} times in life {life}"
 
 
 def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, dead: AbstractSet[int]) -> Iterator[str]:

@@ -46,6 +46,7 @@ def broken(kind: str, lines: Sequence[dict[str, Any]], *letters: str) -> list[st
         pytest.param("fatal", DECLINED, ("fatal", "fatal"), id="its letter twice"),
         pytest.param("dies_after", [*CRASH, *DONE], (), id="again after a crash"),
         pytest.param("dies_after", CRASH, ("exhausted",), id="died too often"),
+        pytest.param("dies_after", [begin(DEAD)] * 6, ("exhausted",), id="died as often as it may"),
         pytest.param("ok", [begin(), EFFECT, END, line("unsure")], (), id="an outage for its record"),
         pytest.param("mended", [*DECLINED, begin(life=1), EFFECT, END, line("done", life=1)], ("fatal",), id="mended"),
         pytest.param("ok", [*DONE, begin(2, life=1), line("end", 2)], (), id="its next life"),
@@ -75,6 +76,13 @@ def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], letters: Se
             ("fatal",),
             "k (fatal) ran twice at once",
             id="two at once",
+        ),
+        pytest.param(
+            "dies_after",
+            [begin(DEAD)] * 7,
+            ("exhausted",),
+            "k (dies_after) was started 7 times in life 0",
+            id="a crash too many",
         ),
         pytest.param(
             "ok", DONE[:3], (), "k (ok) has an effect without a record, and nothing went wrong", id="no record"

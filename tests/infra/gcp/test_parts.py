@@ -16,7 +16,7 @@ from peeklock.infra.gcp.identity import Role, grants, member
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
-from peeklock.oidc import Verifier, verifier
+from peeklock.oidc import Closed, Guard, Rejected
 from peeklock.pubsub_send import from_url as letters_from_url
 from peeklock.registry import open_store
 
@@ -99,12 +99,12 @@ def test_the_environment_of_the_code():
 
 
 def test_the_code_reads_it(monkeypatch):
-    """The token's check is on, with the audience of the queue's tokens; the store opens."""
+    """It is not closed but asks for a token, the audience being known; the store opens."""
     for name, value in told().items():
         monkeypatch.setenv(name, value)
-    check = verifier(ORDERS, None, None)
-    assert isinstance(check, Verifier)
-    assert (check.audience, check.service_account) == (TARGET, CALLER)
+    with pytest.raises(Rejected) as refused:
+        Guard(ORDERS).check("")
+    assert not isinstance(refused.value, Closed)
     assert open_store(told()["PEEKLOCK_STORE"])
 
 

@@ -231,7 +231,6 @@ RULES = (
         why="SQS counts polls, and deliveries that never ran a handler, and gives a message up without a reason",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_deliveries,
-        judges=frozenset({"redrivePolicy"}),
     ),
     Rule(
         name="aws-partial-failures",
