@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 from dataclasses import replace
@@ -12,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, claims, consumer, loop
+from peeklock import Batch, Queue, Retry, claims, consumer, late, loop
 from peeklock.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
 from peeklock.clock import SystemClock
 from peeklock.delays import backoff
 from peeklock.engine import handle, handle_async
-from peeklock.errors import InvalidMessage
+from peeklock.errors import InvalidMessage, StoreError
 from peeklock.follow import followed
 from peeklock.item import Item
 from peeklock.message import Message, Trail
 from peeklock.observe import fields
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import SKEW, Delays, Window
+from peeklock.record import next_version
 from peeklock.schedule import Schedule
 from peeklock.store import Answer
 from peeklock.stores.memory import MemoryStore
@@ -558,3 +560,52 @@ def test_how_grave_a_settlement_is(caplog, body, level):
     handle(plan_for(handler, store=MemoryStore()), [message(body)])
     (record,) = [record for record in caplog.records if record.message.startswith("peeklock.settled")]
     assert record.levelno == level
+
+
+def test_a_version_is_above_the_last_one():
+    """Although the clock of this machine is behind, and also within one millisecond. (trials 6)"""
+    last = next_version(0, START, 5)
+    for now in (START, START - timedelta(days=1), START + timedelta(days=1)):
+        assert next_version(last, now, 0) > last
+
+
+def test_a_copy_says_when_its_message_was_first_sent():
+    """So that ages count from there, also after the next copy. (trials 6)"""
+    handler, _ = recording()
+    copies = Outbox()
+    sent = int(START.timestamp() * 1000) - 5_000
+    plan = plan_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
+    handle(plan, [message({"error": "x"}, sent_ms=sent)])
+    handle(plan, [message({"error": "x"}, trail=copies.parcels[0].trail, sent_ms=sent + 60_000)])
+    assert [parcel.trail.sent for parcel in copies.parcels] == [sent, sent]
+
+
+def test_a_lineage_keeps_what_a_newer_release_added():
+    """It is written back. (trials 6)"""
+    trail = Trail.load('{"id":"m","attempts":1,"colour":"blue"}')
+    assert trail is not None
+    assert json.loads(trail.copy(hop=1, attempts=2).dump())["colour"] == "blue"
+    assert json.loads(trail.letter().dump())["colour"] == "blue"
+
+
+def test_a_delay_is_no_longer_than_the_platform_s_longest():
+    """A copy that asks for more would be refused. (trials 6)"""
+
+    @consumer(Queue("orders", max_delay=90_000))
+    def handler(payload: dict) -> None:  # type: ignore[type-arg] # the bare annotation is the documented one
+        raise Retry(after=80_000)
+
+    copies = Outbox()
+    plan = plan_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
+    (settled,) = handle(replace(plan, longest_delay=timedelta(seconds=60)), [message({})])
+    assert copies.parcels[0].delay == settled.outcome.delay == timedelta(seconds=60)
+
+
+def test_a_late_end_without_an_answer_is_not_written():
+    """It is tried again; one that lost to another process is over. (trials 6)"""
+    handler, _ = recording()
+    window = Window(plan_for(handler), None, 1)
+    item = Item(message({}))
+    assert not late._is_over(item, window, Answer(won=False, error=StoreError("down")))
+    assert late._is_over(item, window, Answer(won=True))
+    assert late._is_over(item, window, Answer(won=False, record=held(State.DONE)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,11 +59,14 @@ def variants(stage: Stage) -> list[tuple[str, Any, dict[str, Any]]]:
     return [*stored, *bare]
 
 
+@functools.cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The process's loop, made when it is first needed: two forks of one process must not share its selector."""
+    return asyncio.new_event_loop()
+
+
 def run(coroutine: Any) -> Any:
-    return LOOP.run_until_complete(coroutine)
-
-
-LOOP = asyncio.new_event_loop()
+    return _loop().run_until_complete(coroutine)
 
 
 # -- SQS
@@ -232,5 +236,3 @@ PLATFORMS: dict[str, Callable[[], tuple[Stage, list[Entry]]]] = {
     "cloudtasks": on_cloudtasks,
     "pubsub": on_pubsub,
 }
-
-__all__ = ["PLATFORMS", "REFUSED", "Entry", "Sequence"]

@@ -18,7 +18,7 @@ from peeklock import (
     pubsub,
     push,
     servicebus,
-    servicebus_send,
+    servicebus_message,
     sqs,
 )
 from peeklock.message import Trail
@@ -127,7 +127,7 @@ def test_a_service_bus_message_has_every_part():
         delay=timedelta(seconds=90),
         attributes={"tenant": "blue"},
     )
-    message = servicebus_send.message_of(late)
+    message = servicebus_message.message_of(late)
     assert (message.session_id, message.content_type, message.message_id) == (
         "s-1",
         "application/json",
@@ -136,7 +136,7 @@ def test_a_service_bus_message_has_every_part():
     assert timedelta(seconds=90) <= message.scheduled_enqueue_time_utc - before < timedelta(seconds=100)
     assert message.application_properties["tenant"] == "blue"
     assert b"".join(message.body) == b"{}"
-    assert servicebus_send.message_of(parcel()).scheduled_enqueue_time_utc is None
+    assert servicebus_message.message_of(parcel()).scheduled_enqueue_time_utc is None
 
 
 def test_a_task_has_every_part():

@@ -460,6 +460,7 @@ def test_old_certificates_are_renewed_beside_the_requests(endpoint, clock, held)
     clock.now += 20_000
     assert "k1" in held.of("k1")
     settled(held)
+    assert endpoint.requests == 2, "asked for because of their age, before anybody asks for another key"
     assert set(held.of("k2")) == {"k2"}
     assert endpoint.requests == 2
 
