@@ -58,7 +58,7 @@ def bind(
 
 def receive(request: push.Request, queue_name: str) -> Message:
     """The message in a push request. Raises EventError for a request that is none."""
-    if f"{HEADER}message-id" in request.headers:
+    if request.headers.get(f"{HEADER}message-id"):
         return _unwrapped(request, queue_name)
     try:
         envelope = json.loads(request.body)
@@ -68,7 +68,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     if not isinstance(inner, dict):
         raise EventError("not a push: its body has no message")
     native_id = inner.get("messageId") or inner.get("message_id")
-    if not isinstance(native_id, str):
+    if not isinstance(native_id, str) or not native_id:
         raise EventError("not a push: its message has no messageId")
     attributes = inner.get("attributes")
     attempt = envelope.get("deliveryAttempt") or envelope.get("delivery_attempt")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from peeklock import (
+    EventError,
     Queue,
     Retry,
     cloudtasks,
@@ -212,3 +213,17 @@ def test_a_copy_remembers_its_lineage(copy):
     assert message.trail == TRAIL
     assert not message.attributes
     assert message.body == b"{}"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        push.request_of({}, b'{"message": {"messageId": "", "message_id": "", "data": "e30="}, "subscription": "s"}'),
+        push.request_of({"x-goog-pubsub-message-id": ""}, b"{}"),
+    ],
+    ids=["wrapped", "unwrapped"],
+)
+def test_a_push_without_an_id_is_no_push(request_):
+    """Its lineage could not be told from another's. Found by the fuzzer."""
+    with pytest.raises(EventError, match="not a push"):
+        pubsub.receive(request_, "orders")
