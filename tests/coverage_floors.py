@@ -16,6 +16,7 @@ ADAPTERS = (
     "push",
     "oidc",
     "certificates",
+    "azure_identity",
     "replay",
     "stores",
     "senders",

@@ -272,10 +272,10 @@ def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
             return member
     if isinstance(error, plan.fatal) or any(isinstance(member, plan.fatal) for member in members):
         return DeadLetter(describe(error))
-    retries = [member for member in members if isinstance(member, Retry)]
-    if len(retries) < len(members):
-        return _ask(plan, error) or (_longest(retries, counts=True) if retries else None)
-    return retries[0] if len(retries) == 1 else _longest(retries, counts=any(retry.counts for retry in retries))
+    decisions = [member for member in members if isinstance(member, Retry)]
+    if len(decisions) < len(members):
+        return _ask(plan, error) or (_longest(decisions, counts=True) if decisions else None)
+    return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
 
 
 def _members(error: BaseException) -> list[BaseException]:
@@ -291,8 +291,10 @@ def _members(error: BaseException) -> list[BaseException]:
     return members
 
 
-def _longest(retries: Sequence[Retry], *, counts: bool) -> Retry:
-    return Retry(after=max((retry.after for retry in retries if retry.after is not None), default=None), counts=counts)
+def _longest(decisions: Sequence[Retry], *, counts: bool) -> Retry:
+    return Retry(
+        after=max((retry.after for retry in decisions if retry.after is not None), default=None), counts=counts
+    )
 
 
 def _ask(plan: Plan, error: BaseException) -> Retry | DeadLetter | None:

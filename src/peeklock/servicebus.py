@@ -227,7 +227,9 @@ class _Door:
             )
         lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
         natively = Natively(actions)
-        visit = Visit(plan.clock, lock=lock, longest=lock or MAX_LOCK, hold=self.hold, natively=natively)
+        visit = Visit(
+            plan.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
+        )
         changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
         entity = _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), self.entity)
         return visit, receive(event, self.binding.queue.name, sessions=self.sessions, entity=entity), changes

@@ -29,9 +29,6 @@ MAX_DELAY_SECONDS = 900
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 # A queue may be set to less, and those of before August 2025 are, to 262,144 bytes: its answer says it.
 
-MAX_DEDUPLICATION_ID = 128
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-
 SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
 # The one that a sender may set:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html
@@ -51,6 +48,8 @@ _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
 _TYPE = re.compile(r"(String|Number|Binary)(\..{1,248})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
+# Group and deduplication ids: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+
 _TOO_LONG = re.compile(r"(?:shorter|longer) than (\d+) bytes")
 # Of the texts "Message must be shorter than 262144 bytes" and "Batch requests cannot be longer than 262144 bytes".
 

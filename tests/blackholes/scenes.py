@@ -29,7 +29,7 @@ from peeklock.message import Trail
 from peeklock.observe import Settled
 from peeklock.parcel import Parcel
 from peeklock.registry import open_sender, open_store
-from peeklock.store import Answer, Change
+from peeklock.store import Answer, Change, Store
 from peeklock.stores.memory import MemoryStore
 from tests.blackholes.running import LIMIT
 from tests.support import ROOT
@@ -70,6 +70,8 @@ TOKEN = ".".join(
     for part in ('{"alg":"RS256","kid":"k1","typ":"JWT"}', '{"iss":"https://accounts.google.com"}', "signature")
 )
 """Well-formed: what is wrong with it is found only by the certificates."""
+
+SLOW_SECONDS = 3.0
 
 QUEUE = Queue("orders", max_attempts=3, timeout=1, first_delay=2)
 
@@ -152,6 +154,17 @@ class DeafStore:
         if any(change.record is None or change.record.state is not State.RUNNING for change in changes):
             threading.Event().wait()
         return self.memory.swap(changes)
+
+
+class SlowStore:
+    """A store that needs some time to fail."""
+
+    def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
+        time.sleep(SLOW_SECONDS)
+        raise StoreError("no answer")
+
+
+STORES: Mapping[str, Callable[[], Store]] = {"memory": MemoryStore, "deaf": DeafStore, "slow": SlowStore}
 
 
 class Noticed:
@@ -240,15 +253,13 @@ def sqs_event(whats: Sequence[str]) -> dict[str, Any]:
 
 
 def on_sqs(
-    whats: Sequence[str], *, memory: bool = True, deaf: bool = False, silent: bool = False, limit: float = LIMIT
+    whats: Sequence[str], *, store: str = "memory", silent: bool = False, limit: float = LIMIT
 ) -> dict[str, Any]:
-    """An SQS event with `limit` seconds left. `memory`: with a store in memory, else the environment's. `deaf`: with one
-    that does not record. `silent`: with a client that does not answer, else the process's own."""
+    """An SQS event with `limit` seconds left. `store`: one of STORES, or "" for the environment's. `silent`: with a client
+    that does not answer, else the process's own."""
     never_resolve()
     scene, client = Scene(), SilentSQS()
-    more: dict[str, Any] = {"store": MemoryStore()} if memory else {}
-    if deaf:
-        more["store"] = DeafStore()
+    more: dict[str, Any] = {"store": STORES[store]()} if store else {}
     if silent:
         more["client"] = client
     handler = sqs.bind(scene.handle, observer=scene.watch, **more)

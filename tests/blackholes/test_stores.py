@@ -25,7 +25,7 @@ def test_a_store_that_does_not_answer_gives_the_messages_back(name):
                     "PEEKLOCK_STORE": door.url(address, tls),
                     "PEEKLOCK_ORDERS_DEAD_LETTER": "memory://dead",
                 },
-                arguments={"whats": BATCH, "memory": False},
+                arguments={"whats": BATCH, "store": ""},
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }

@@ -65,7 +65,7 @@ QUEUES = {
 }
 
 
-def cases(sources: tuple[str, ...], stack: ExitStack, environ: Mapping[str, str], whats: list[str], **more: bool):
+def cases(sources: tuple[str, ...], stack: ExitStack, environ: Mapping[str, str], whats: list[str], **more: str):
     """A case for each source of tokens."""
     prepared = {}
     for source in sources:
@@ -83,7 +83,7 @@ def cases(sources: tuple[str, ...], stack: ExitStack, environ: Mapping[str, str]
 def test_a_store_that_gets_no_token_gives_the_messages_back(url):
     """(trials 1.15)"""
     with ExitStack() as stack:
-        told = run_all(cases(STORES[url], stack, {"PEEKLOCK_STORE": url}, ["succeeds"] * 2, memory=False))
+        told = run_all(cases(STORES[url], stack, {"PEEKLOCK_STORE": url}, ["succeeds"] * 2, store=""))
     assert late(told) == {}
     for source, one in told.items():
         assert (one["ran"], one["answer"]) == ([], ["succeeds-0", "succeeds-1"]), source

@@ -257,11 +257,11 @@ class Explorer:
     def start(self, world: World, after: World, known: Record | None, decision: Decision) -> World:
         """A run is claimed. One that did not come back is suspected until a start of the life ends."""
         assert decision.record is not None
-        lost = known is not None and known.state is State.RUNNING
-        crashed = lost or (world.crashed and known is not None)
+        goes_on = known is not None and known.generation == decision.record.generation
+        crashed = goes_on and known is not None and (known.state is State.RUNNING or world.crashed)
         if crashed and not decision.alone:
             self.fail("a suspect runs beside others", world, self.parents)
-        return replace(after, starts=after.starts + 1, crashed=crashed)
+        return replace(after, starts=after.starts + 1 if goes_on or known is None else 1, crashed=crashed)
 
     def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
         assert worker.trail is not None

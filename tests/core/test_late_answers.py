@@ -21,7 +21,7 @@ from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.core.world import message, plan_for
 
-QUEUE = Queue("orders", max_attempts=3, timeout=0.2, max_delay=1)
+QUEUE = Queue("orders", max_attempts=3, timeout=0.2, first_delay=0.5, max_delay=1)
 
 LEFT = timedelta(seconds=2)
 """For an event: half of it until what does not answer is given up."""

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from peeklock.message import Message
-from peeklock.observe import LogObserver, record
+from peeklock.observe import MOST_REMEMBERED, LogObserver, record, record_once
 from peeklock.outcome import Disposition, Outcome, Reason
 
 
@@ -56,3 +56,14 @@ def test_what_a_producer_chose_comes_last(caplog, name):
     found = re.search(rf"\b{name}=(\S+)", told.getMessage())
     assert found is not None
     assert found[1] == str(told.peeklock[name]) != "forged"
+
+
+def test_what_is_said_once_is_forgotten_in_the_end(caplog):
+    """A process that meets a new fact each time does not remember all of them."""
+    for n in range(MOST_REMEMBERED + 1):
+        record_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
+        record_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
+    said = [entry for entry in caplog.records if entry.msg == "peeklock.test %s"]
+    assert len(said) == MOST_REMEMBERED + 1
+    record_once("peeklock.test %s", {"queue": "said-once", "detail": "0"})
+    assert len([entry for entry in caplog.records if entry.msg == "peeklock.test %s"]) == MOST_REMEMBERED + 2

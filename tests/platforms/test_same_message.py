@@ -80,7 +80,7 @@ parent = os.getpid()
 sender = ServiceBusSender("orders", Client)
 parcel = Parcel(body=b"{}", trail=Trail(id="a"))
 sender.send([parcel])
-with sender._lock:
+with sender._link.lock:
     child = os.fork()
     if not child:
         done = threading.Event()

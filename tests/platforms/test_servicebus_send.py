@@ -314,3 +314,45 @@ def test_a_missing_sdk_says_how_to_install_it(module, program):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert f"ConfigError: {module}" in done.stderr
     assert "is not installed: pip install 'peeklock[servicebus]'" in done.stderr
+
+
+class Stuck:
+    """A namespace whose first link hangs until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.go, self.hangs = threading.Event(), threading.Event()
+        self.namespaces: list[Namespace] = []
+
+    def get_queue_sender(self, entity: str) -> Any:
+        self.namespaces.append(Namespace())
+        link = self.namespaces[-1].get_queue_sender(entity)
+        return _StuckLink(self, link) if len(self.namespaces) == 1 else link
+
+
+class _StuckLink:
+    def __init__(self, stuck: Stuck, link: Any) -> None:
+        self.stuck, self.link = stuck, link
+
+    def create_message_batch(self) -> Any:
+        self.stuck.hangs.set()
+        assert self.stuck.go.wait(30)
+        return self.link.create_message_batch()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.link, name)
+
+
+def test_a_link_that_is_not_given_back_is_replaced(monkeypatch):
+    """Others wait for it no longer than a sending takes; its own thread goes on with it when it can. (trials 1.15)"""
+    monkeypatch.setattr("peeklock.servicebus_send.HELD_SECONDS", 0.05)
+    stuck = Stuck()
+    queue = servicebus.from_url("sb://contoso/orders", connect=lambda _: stuck)
+    first = threading.Thread(target=queue.send, args=([parcel("a")],))
+    first.start()
+    assert stuck.hangs.wait(30)
+    assert queue.send([parcel("b")]) == [None]
+    assert queue.send([parcel("c")]) == [None]
+    stuck.go.set()
+    first.join(30)
+    ids = [[message_id for load in namespace.ids for message_id in load] for namespace in stuck.namespaces]
+    assert [len(each) for each in ids] == [1, 2]

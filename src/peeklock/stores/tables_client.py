@@ -33,7 +33,7 @@ def client(account: str, table: str) -> Any:
         from azure.data.tables import TableClient
 
         text = os.environ.get(CONNECTION)
-        identity = None if text else credential(CONNECTION)
+        identity: Any = None if text else credential(CONNECTION)
     except ImportError as exc:
         raise missing(exc, "tables") from exc
     if not text:

@@ -1,0 +1,166 @@
+"""How a message ends whose copy or dead letter finds little room, or none."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Metrics
+
+from peeklock import DeadLetter, Queue, SendError, consumer, engine
+from peeklock.message import Message
+from peeklock.observe import fields
+from peeklock.observers.powertools import PowertoolsObserver
+from peeklock.outcome import Reason
+from peeklock.parcel import Parcel
+from peeklock.plan import Delays
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, plan_for
+from tests.core.world import FlakyStore, Script
+
+QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
+NOISE = random.Random(5).randbytes(2000)
+
+
+class Narrow:
+    """A queue that takes messages of `size` bytes. Its sender hopes for more until it is refused."""
+
+    def __init__(self, size: int, *, hopes: int | None = None) -> None:
+        self.size = size
+        self.limit = size if hopes is None else hopes
+        self.sent: list[Parcel] = []
+        self.refused = 0
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        lineage = 0 if parcel.bare else len(parcel.trail.dump())
+        return lineage + len(parcel.body) + sum(len(str(part)) for item in parcel.attributes.items() for part in item)
+
+    def accepts(self, parcel: Parcel, /) -> bool:
+        return self.weigh(parcel) <= self.limit
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        (parcel,) = parcels
+        if self.weigh(parcel) > self.size:
+            self.limit = self.size
+            self.refused += 1
+            return [SendError("too large")]
+        self.sent.append(parcel)
+        return [None]
+
+
+@consumer(QUEUE)
+def refuse(body: bytes) -> None:
+    raise DeadLetter("no such customer")
+
+
+@consumer(QUEUE)
+def fail(body: bytes) -> None:
+    raise ValueError
+
+
+@consumer(QUEUE)
+def accept(body: bytes) -> None:
+    return None
+
+
+def deliver(function: Any, message: Message, **plan: Any) -> Any:
+    (settled,) = engine.run(plan_for(function, **plan), [message], None)
+    return settled
+
+
+def message(**more: Any) -> Message:
+    return Message("m-1", NOISE, "orders", **more)
+
+
+@pytest.mark.parametrize("hopes", [None, 10_000])
+def test_a_dead_letter_without_room_goes_out_as_it_came(hopes, caplog):
+    """With the reason in log, metric and record; and its redrive runs, though it carries no lineage (trials 1.1)."""
+    store, queue = MemoryStore(), Narrow(len(NOISE), hopes=hopes)
+    settled = deliver(refuse, message(), store=store, letters=queue)
+    assert settled.outcome.reason is Reason.FATAL
+    assert queue.refused == (0 if hopes is None else 1)
+    (sent,) = queue.sent
+    assert (sent.body, sent.bare, dict(sent.attributes)) == (NOISE, True, {})
+    record = store.records["orders#m-1"]
+    assert (record.state, record.reason, record.bare) == ("dead", "fatal", True)
+    assert "peeklock.letter_bare" in caplog.text
+    assert "reason=fatal" in caplog.text
+    assert fields("test", settled)["unexplained"] == 1
+    assert deliver(accept, message(), store=store).outcome.reason is Reason.DONE
+    assert deliver(accept, message(), store=store).outcome.reason is Reason.DUPLICATE
+
+
+def test_the_metric_of_dead_letters_without_a_reason(capsys):
+    """Counts them, and is not there without any."""
+    metrics = Metrics(namespace="Orders", service="orders")
+    observer = PowertoolsObserver(metrics=metrics)
+    settled = deliver(refuse, message(), store=MemoryStore(), letters=Narrow(len(NOISE)))
+    observer.settled("test", [settled])
+    assert '"Unexplained":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    observer.settled("test", [deliver(refuse, message(), store=MemoryStore())])
+    assert "Unexplained" not in capsys.readouterr().out
+
+
+def test_the_lineage_stays_as_long_as_it_fits(caplog):
+    """Only the reason is left out, and that is said as well."""
+    queue = Narrow(len(NOISE) + 40)
+    store = MemoryStore()
+    deliver(refuse, message(), store=store, letters=queue)
+    (sent,) = queue.sent
+    assert (sent.bare, sent.unexplained, sent.trail.generation) == (False, True, 1)
+    assert not store.records["orders#m-1"].bare
+    assert "lineage=True" in caplog.text
+
+
+def test_a_dead_letter_that_no_form_lets_in():
+    """Keeps its message: it is not acknowledged."""
+    queue, store = Narrow(100), MemoryStore()
+    outcome = deliver(refuse, message(), store=store, letters=queue).outcome
+    assert not outcome.finished
+    assert "could not be published: too large" in outcome.detail
+    assert store.records["orders#m-1"].state == "condemned"
+
+
+def test_no_lineage_is_left_out_unrecorded():
+    """When the store does not take that, the dead letter is not published."""
+    queue = Narrow(len(NOISE))
+    store = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(3, 9), "before")))
+    outcome = deliver(refuse, message(), store=store, letters=queue).outcome
+    assert not outcome.finished
+    assert queue.sent == []
+    assert "the store did not take" in outcome.detail
+
+
+@pytest.mark.parametrize("hopes", [None, 10_000])
+def test_a_copy_without_room_leaves_the_message_where_it_is(hopes):
+    """It comes back, runs again, and its attempts are counted (trials 1.1, 1.23)."""
+    store, queue, clock = MemoryStore(), Narrow(len(NOISE), hopes=hopes), FakeClock()
+    world: dict[str, Any] = {"store": store, "copies": queue, "delays": Delays.COPY, "clock": clock}
+    for attempt in (1, 2):
+        outcome = deliver(fail, message(), **world).outcome
+        assert (outcome.finished, outcome.reason, outcome.attempt) == (False, Reason.RETRY, attempt)
+        record = store.records["orders#m-1"]
+        assert (record.state, record.hop, record.attempts) == ("waiting", 0, attempt)
+        clock.advance(60)
+    assert deliver(fail, message(), **world).outcome.reason is Reason.EXHAUSTED
+    assert queue.sent == []
+    assert (queue.refused == 0) == (hopes is None)
+
+
+def test_a_copy_that_was_announced_and_does_not_fit():
+    """By another process, whose sender hoped for more: the next delivery takes it back, and the one after that runs."""
+    store, clock = MemoryStore(), FakeClock()
+    world: dict[str, Any] = {"store": store, "delays": Delays.COPY, "clock": clock}
+
+    class Dying(Narrow):
+        def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+            raise SendError("the process dies here")
+
+    deliver(fail, message(), copies=Dying(0, hopes=10_000), **world)
+    assert store.records["orders#m-1"].state == "moving"
+    queue = Narrow(len(NOISE))
+    outcome = deliver(accept, message(), copies=queue, **world).outcome
+    assert (outcome.finished, outcome.reason) == (False, Reason.UNAVAILABLE)
+    assert deliver(accept, message(), copies=queue, **world).outcome.reason is Reason.DONE
