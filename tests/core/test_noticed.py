@@ -615,3 +615,20 @@ def test_a_new_life_begins_without_copies():
     """Its dead letter carries the next life, and nothing of this one but the id and the first sending. (trials 6)"""
     trail = Trail(id="m", generation=1, hop=2, attempts=3, sent=5)
     assert trail.letter() == Trail(id="m", generation=2, sent=5)
+
+
+class Full(Outbox):
+    """A queue whose messages are as large as it takes, so that no copy fits."""
+
+    def accepts(self, parcel: Any) -> bool:
+        return False
+
+
+def test_where_no_copy_fits_none_is_announced():
+    """The message itself comes back, and its record says nothing of a copy. (trials 6)"""
+    handler, _ = recording()
+    store = Seen()
+    plan = plan_for(handler, store=store, copies=Full(), delays=Delays.COPY)
+    (settled,) = handle(plan, [message({"error": "x"})])
+    assert (settled.outcome.reason, settled.outcome.copied) == (Reason.RETRY, False)
+    assert [record.state for record in store.written] == [State.RUNNING, State.WAITING]

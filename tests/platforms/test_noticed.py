@@ -24,6 +24,7 @@ from peeklock import (
     servicebus,
     servicebus_message,
     sqs,
+    sqs_send,
 )
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
@@ -271,3 +272,12 @@ def test_what_pubsub_takes(attributes, accepted):
     """Values of 1,024 bytes, and 100 attributes. (trials 6)"""
     sender = pubsub_send.PubSubSender("projects/p/topics/t")
     assert sender.accepts(parcel(attributes=attributes)) is accepted
+
+
+def test_what_sqs_takes():
+    """Ten attributes with the lineage, and no control character in a body. (trials 6)"""
+    sender = SQSSender(SQS_URL, SQS())
+    assert sender.accepts(parcel(attributes={f"a{n}": "x" for n in range(9)}))
+    assert not sender.accepts(parcel(attributes={f"a{n}": "x" for n in range(10)}))
+    assert sqs_send.pack(parcel(body=b"\x00"))[0] == "AA=="
+    assert sqs_send.pack(parcel(body=b"text\t\n"))[0] == "text\t\n"
