@@ -1,7 +1,8 @@
-"""`python -m benchmarks`: a table, and build/bench.json."""
+"""`python -m benchmarks [--rounds N]`: a table, and build/bench.json."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -12,14 +13,14 @@ from benchmarks import cloudtasks, defects, dev, imports, messages, servicebus, 
 ROUNDS = 7
 
 
-def main() -> None:
+def main(rounds: int) -> None:
     """Measure, print, write. A number is a fact of this machine; what is compared is the ratio."""
     print("measuring imports ...", file=sys.stderr)
-    results: list[dict[str, Any]] = imports.measure(ROUNDS)
+    results: list[dict[str, Any]] = imports.measure(rounds)
     print("measuring messages ...", file=sys.stderr)
-    results += messages.measure(ROUNDS)
+    results += messages.measure(rounds)
     print("measuring stores ...", file=sys.stderr)
-    results += stores.measure(ROUNDS)
+    results += stores.measure(rounds)
     print("measuring the Service Bus emulator ...", file=sys.stderr)
     results += servicebus.measure()
     print("measuring the Cloud Tasks emulator ...", file=sys.stderr)
@@ -48,4 +49,8 @@ def show(value: float, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="how often each pair is measured in turn (default: %(default)s)"
+    )
+    main(parser.parse_args().rounds)
