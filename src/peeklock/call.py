@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from peeklock.batch import Batch
-from peeklock.errors import leaves_process
+from peeklock.errors import DeadLetter, Retry, leaves_process
 from peeklock.item import Item
 from peeklock.message import Message
 from peeklock.plan import Plan
@@ -79,6 +79,8 @@ def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
 def unstarted(returned: object) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
     `async def` makes of one that is. To complete its message would lose it."""
+    if isinstance(returned, (Retry, DeadLetter)):
+        return returned  # meant as `raise`, as `on_error` returns it
     if not isinstance(returned, (Awaitable, Generator, AsyncGenerator)):
         return None
     if isinstance(returned, Coroutine):

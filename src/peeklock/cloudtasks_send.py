@@ -125,13 +125,16 @@ class CloudTasksSender:
         prepared = prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.queue}: {prepared}")
-        tasks = client(os.environ.get("CLOUD_TASKS_EMULATOR_HOST"))
-        from google.api_core.exceptions import AlreadyExists
-
         try:
-            tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
-        except AlreadyExists:
-            self._deduplicated(parcel)
+            tasks = client(os.environ.get("CLOUD_TASKS_EMULATOR_HOST"))
+            from google.api_core.exceptions import AlreadyExists
+
+            try:
+                tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
+            except AlreadyExists:
+                self._deduplicated(parcel)
+        except ConfigError:
+            raise
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
             return because(SendError(f"{self.queue}: {type(exc).__name__}: {exc}"), exc)
         return None

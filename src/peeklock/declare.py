@@ -124,10 +124,22 @@ def declaration(function: object) -> Declaration:
     return declared
 
 
+def _check_hook(hook: object, where: str) -> None:
+    """Raises ConfigError for what cannot be called, and for a coroutine, which nobody would await."""
+    if hook is None:
+        return
+    if not callable(hook):
+        raise ConfigError(f"{where}{hook!r} cannot be called; give a function")
+    if inspect.iscoroutinefunction(hook):
+        raise ConfigError(f"{where}{getattr(hook, '__name__', hook)} is an `async def`; give a plain function")
+
+
 def resolve(function: Callable[..., Any]) -> Consumer:
     """Read the function's parameters. Raises ConfigError, naming the fix, for what cannot work."""
     declared = declaration(function)
     name = getattr(function, "__qualname__", type(function).__qualname__)
+    for option, hook in (("decode", declared.decode), ("on_error", declared.on_error)):
+        _check_hook(hook, f"{name}: {option}=")
     target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise ConfigError(f"{name}: a consumer that yields would never run; return instead, or use send()")

@@ -37,7 +37,7 @@ def succeed(item: Item, plan: Plan, window: Window) -> Life:
     finished = item.known = finish(item, plan, window, claim)
     if not (yield from _write(item, plan, finished)):
         fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
-        record("peeklock.unrecorded %s", fields)
+        record("peeklock.unrecorded %s", {**fields, "detail": item.unwritten})
     return outcome if plan.results is None else replace(outcome, result=item.returned)
 
 
@@ -253,6 +253,7 @@ def _write(item: Item, plan: Plan, mine: Record) -> Generator[Effect, Any, bool]
         assert item.claim is not None, "only a claim has a record to follow"
         answer = yield Change(key=item.record_key, expected=item.claim.version, record=mine)
         if not answer.won:
+            item.unwritten = "another process wrote the record" if answer.error is None else str(answer.error)
             return False
         item.known = mine
     item.claim = mine

@@ -82,6 +82,8 @@ class Item:
     record_key = ""
     claim: Record | None = None
     """The last record that this life wrote."""
+    unwritten = ""
+    """Why the last record that this life wanted to write is not there."""
     known: Record | None = None
     """What the record is believed to be before the store is asked."""
     life: Life | None = None

@@ -110,7 +110,7 @@ def _unanswered(item: Item, plan: Plan, error: StoreError) -> Outcome:
     the release that wrote it is everywhere, or is gone."""
     queue = plan.queue
     if not isinstance(error, UnreadableRecord):
-        return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.first_delay, error=error)
+        return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.first_delay, error=error, detail=str(error))
     told = {"queue": queue.name, "key": item.record_key, "detail": str(error)}
     record_once("peeklock.unreadable %s", told)
     return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.max_delay, error=error, detail=str(error))
@@ -167,5 +167,7 @@ def _publish_again(item: Item, plan: Plan, window: Window) -> Life:
     due = claim.due or window.clock.now()
     refused = yield from move(item, plan, window, max(due - window.clock.now(), ZERO))
     if refused is not None:
-        return abandoned(item, plan, Reason.UNAVAILABLE, delay=plan.queue.first_delay, error=refused)
+        detail = f"the delayed copy could not be published: {refused}"
+        delay = plan.queue.first_delay
+        return abandoned(item, plan, Reason.UNAVAILABLE, delay=delay, error=refused, detail=detail)
     return Outcome(disposition=Disposition.COMPLETE, reason=Reason.MOVED, attempt=item.attempt)

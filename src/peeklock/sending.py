@@ -15,7 +15,7 @@ from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError, SendError
 from peeklock.json_text import check_dumped
 from peeklock.keywords import strict
-from peeklock.message import TRAIL, Trail
+from peeklock.message import TRAIL, Trail, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
@@ -63,8 +63,9 @@ def send(
     of a dead letter; and when the queue did not confirm, after SEND_SECONDS at most: it may have the message all the
     same, so give an `id` and send again.
     """
-    if ours := [name for name in attributes or {} if name.startswith(TRAIL)]:
-        raise ConfigError(f"attribute {ours[0]!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")
+    _check_text("id", id, 'f"order-{n}"')
+    _check_text("group", group, 'f"customer-{n}"')
+    _check_attributes(attributes or {})
     if queue.fifo and not group:
         raise ConfigError(f"queue {queue.name!r} is fifo: give group=, within which the order is kept")
     import uuid
@@ -82,6 +83,21 @@ def send(
     sender = sender_to(queue) if route is None else route(queue)
     _hand_over(parcel, sender, queue)
     return parcel.trail.id
+
+
+def _check_text(name: str, value: object, example: str) -> None:
+    """An id of another type would be lost on its way, and with it what makes two messages the same."""
+    if value is None or (isinstance(value, str) and value and is_text(value)):
+        return
+    raise ConfigError(f"{name}={value!r}: give a text that is not empty, such as {example}")
+
+
+def _check_attributes(attributes: Mapping[Any, Any]) -> None:
+    for name, value in attributes.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(f"attributes={{{name!r}: ...}}: names and values are texts; give str(...)")
+        if name.startswith(TRAIL):
+            raise ConfigError(f"attribute {name!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")
 
 
 def _hand_over(parcel: Parcel, sender: Sender, queue: Queue) -> None:
@@ -136,7 +152,7 @@ def _json(payload: Any) -> bytes:
     for a number that is not finite."""
     dump_json = getattr(payload, "model_dump_json", None)
     if dump_json is not None:
-        text = dump_json().encode()
+        text = dump_json(by_alias=True, round_trip=True).encode()
         as_strings = getattr(payload, "model_config", {}).get("ser_json_inf_nan") == "strings"
         return text if as_strings else check_dumped(text, payload.model_dump)
     if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
@@ -146,5 +162,6 @@ def _json(payload: Any) -> bytes:
             payload = dataclasses.asdict(payload)
         else:
             adapter = TypeAdapter(type(payload))
-            return check_dumped(adapter.dump_json(payload), lambda: adapter.dump_python(payload))
+            text = adapter.dump_json(payload, by_alias=True, round_trip=True)
+            return check_dumped(text, lambda: adapter.dump_python(payload))
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -221,7 +221,7 @@ def test_a_lineage_takes_no_load():
     assert trail == Trail(id="m-1")
 
 
-def test_copies_and_dead_letters_carry_it():
+def test_copies_and_dead_letters_carry_it(tmp_path):
     """By the engine."""
     copies, letters = Outbox(), Outbox()
 
@@ -230,7 +230,9 @@ def test_copies_and_dead_letters_carry_it():
         raise ValueError("no")
 
     trail = Trail.load('{"id":"m-1","new":7}')
-    plan = plan_for(handler, store=SQLiteStore(":memory:"), copies=copies, letters=letters, delays=Delays.COPY)
+    plan = plan_for(
+        handler, store=SQLiteStore(str(tmp_path / "records.db")), copies=copies, letters=letters, delays=Delays.COPY
+    )
     handle(plan, [message({}, trail=trail)])
     assert json.loads(copies.parcels[0].trail.dump())["new"] == 7
     handle(plan, [message({}, trail=copies.parcels[0].trail)])

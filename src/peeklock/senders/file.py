@@ -63,6 +63,8 @@ def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
         "generation": trail.generation,
         "hop": trail.hop,
         "attempts": trail.attempts,
+        **({"sent": trail.sent} if trail.sent is not None else {}),
+        **({"extra": trail.extra} if trail.extra else {}),
         "letter": parcel.letter,
         "at": now.isoformat(timespec="milliseconds"),
         "delay_s": parcel.delay.total_seconds(),
@@ -98,7 +100,14 @@ def load(line: dict[str, Any]) -> Parcel:
     body = from_json(line["body"])
     parcel = Parcel(
         body=body if isinstance(body, bytes) else body.encode(),
-        trail=Trail(id=line["id"], generation=line["generation"], hop=line["hop"], attempts=line["attempts"]),
+        trail=Trail(
+            id=line["id"],
+            generation=line["generation"],
+            hop=line["hop"],
+            attempts=line["attempts"],
+            sent=line.get("sent"),
+            extra=line.get("extra", ""),
+        ),
         attributes={name: from_json(value) for name, value in line["attributes"].items()},
         types=line.get("types", {}),
         system=line.get("system", {}),

@@ -1,0 +1,121 @@
+"""What somebody meets who uses the library from its pages alone: each was a message lost, or an outcome without a cause."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from peeklock import ConfigError, DeadLetter, Queue, Retry, StoreError, consumer, send
+from peeklock.message import Trail
+from peeklock.outcome import Reason
+from peeklock.parcel import Parcel
+from peeklock.senders.file import FileSender, read
+from peeklock.sending import routed
+from peeklock.store import Answer, Change
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox, deliver, deliver_all
+
+QUEUE = Queue("orders")
+
+
+class Down:
+    """A store that is not there, from a number of calls on."""
+
+    def __init__(self, after: int = 0) -> None:
+        self.after = after
+        self.inner = MemoryStore()
+
+    def swap(self, changes: list[Change], /) -> Any:
+        self.after -= 1
+        if self.after >= 0:
+            return self.inner.swap(changes)
+        return [Answer(won=False, error=StoreError("no table 'leases'"))] * len(changes)
+
+
+@consumer(QUEUE)
+def handle(payload: dict) -> None:
+    """Succeed."""
+
+
+def test_an_outage_of_the_store_says_what_is_wrong(caplog):
+    with caplog.at_level(logging.INFO, "peeklock"):
+        outcome = deliver(handle, {}, store=Down())
+    assert (outcome.reason, outcome.detail) == (Reason.UNAVAILABLE, "no table 'leases'")
+    assert "no table 'leases'" in caplog.text
+
+
+def test_a_success_that_is_not_recorded_says_why(caplog):
+    with caplog.at_level(logging.INFO, "peeklock"):
+        assert deliver(handle, {}, store=Down(after=1)).reason == "done"
+    (unrecorded,) = [one for one in caplog.records if one.msg.startswith("peeklock.unrecorded")]
+    assert unrecorded.peeklock["detail"] == "no table 'leases'"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"id": 7}, {"id": ""}, {"group": 7}, {"attributes": {"n": 7}}, {"attributes": {7: "n"}}]
+)
+def test_what_would_be_lost_on_its_way_is_refused(wrong):
+    """An id of a number is no id for the receiver, so a message that is sent twice would run twice."""
+    outbox = Outbox()
+    with routed(lambda _: outbox), pytest.raises(ConfigError, match="text"):
+        send(QUEUE, {}, **wrong)
+    assert outbox.parcels == []
+
+
+class Order(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+    order_id: str
+
+
+@consumer(QUEUE)
+def take(order: Order) -> None:
+    assert order.order_id == "o-1"
+
+
+def test_a_model_with_aliases_arrives():
+    assert deliver(take, Order(orderId="o-1")).reason == "done"
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [(Retry("later"), "retry"), (Retry(counts=False), "rescheduled"), (DeadLetter("no"), "fatal")],
+)
+def test_a_decision_that_is_returned_is_one(decision, reason):
+    """As `on_error` returns it: to complete the message would lose it."""
+
+    @consumer(QUEUE)
+    def returns(payload: dict) -> object:
+        return decision
+
+    @consumer(QUEUE)
+    async def returns_async(payload: dict) -> object:
+        return decision
+
+    assert [deliver(each, {}).reason for each in (returns, returns_async)] == [reason, reason]
+    assert [one.reason for one in deliver_all(returns, [{}, {}], parallel=2)] == [reason, reason]
+
+
+async def later(_: Any) -> None:
+    """A hook that nobody would await."""
+
+
+@pytest.mark.parametrize("option", ["decode", "on_error"])
+@pytest.mark.parametrize("hook", ["json", later])
+def test_a_hook_that_cannot_be_called_is_refused(option, hook):
+    @consumer(QUEUE, **{option: hook})
+    def handler(payload: dict) -> None:
+        """Never run."""
+
+    with pytest.raises(ConfigError, match=f"{option}="):
+        deliver(handler, {})
+
+
+def test_a_file_keeps_the_whole_lineage(tmp_path):
+    trail = Trail(id="m-1", generation=1, hop=2, attempts=3, sent=1_795_000_000_000, extra='{"new":7}')
+    FileSender(str(tmp_path / "letters.jsonl")).send([Parcel(body=b"{}", trail=trail)])
+    (parcel,) = read(str(tmp_path / "letters.jsonl"))
+    assert parcel.trail == trail
