@@ -249,8 +249,9 @@ def timed_out(record: Record, stamp: Stamp, detail: str = "") -> Record:
 
 
 def let_go(record: Record, stamp: Stamp) -> Record:
-    """A handler past its time has ended after all, and failed: the lease need not be waited out."""
-    return _rewrite(replace(record, suspect=False), stamp, State.WAITING, attempts=record.attempts)
+    """A handler past its time has ended after all, and failed: it counts, also where that could not be recorded when its
+    time was over, and the lease need not be waited out."""
+    return _rewrite(replace(record, suspect=False), stamp, State.WAITING, attempts=counted(record))
 
 
 def stay(record: Record, stamp: Stamp) -> Record:

@@ -69,7 +69,7 @@ def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
     if isinstance(error, Halted):
         yield from _write(item, plan, claims.give_back(claim, stamp))
         return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(error))
-    if isinstance(error, TimedOut):
+    if isinstance(error, TimedOut) and (plan.store is not None or item.attempt < plan.queue.max_attempts):
         return (yield from _timed_out(item, plan, window, claim, error))
     return (yield from _raised(item, plan, window, claim, error))
 

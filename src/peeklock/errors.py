@@ -111,10 +111,15 @@ class Retry(Exception):
     With `counts=False` the attempt is not counted: for "not yet" rather than "failed".
     """
 
+    why = ""
+    after: timedelta | None = None
+    counts = True
+    # Of the class as well, for subclasses that do not call this:
+
     def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool = True) -> None:
         super().__init__(why)
         self.why = why
-        self.after: timedelta | None = None if after is None else seconds(after, "Retry(after=...)")
+        self.after = None if after is None else seconds(after, "Retry(after=...)")
         self.counts = counts
 
 

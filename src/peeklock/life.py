@@ -135,8 +135,9 @@ def _checked(item: Item, plan: Plan, window: Window, current: Record | None) -> 
 def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision, current: Record | None) -> Outcome:
     assert current is not None, "without a record there is a claim to make"
     if decision.do is Do.ABANDON:
-        left = max(current.lease_until - window.clock.now(), ZERO)
-        return replace(abandoned(item, plan, decision.reason, delay=left), attempt=claims.counted(current))
+        left = current.lease_until - window.clock.now()
+        delay = left if left > ZERO else plan.queue.first_delay  # an unpublished verdict has no lease to wait for
+        return replace(abandoned(item, plan, decision.reason, delay=delay), attempt=claims.counted(current))
     lettered = decision.reason not in (Reason.DUPLICATE, Reason.MOVED)
     return Outcome(
         disposition=Disposition.DEAD_LETTER if lettered else Disposition.COMPLETE,

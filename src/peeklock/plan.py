@@ -141,7 +141,7 @@ class Window:
 
     def waiting(self) -> float:
         """Seconds until an event that has not ended by itself is left alone."""
-        return self.limit - SETTLING_SECONDS / 2 - self.clock.monotonic()
+        return max(self.limit - SETTLING_SECONDS / 2 - self.clock.monotonic(), OBSERVING_SECONDS)
 
     def grace(self, now: float) -> float:
         """Until when a handler that was stopped at `now` may take to end, in the time of this machine."""

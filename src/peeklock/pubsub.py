@@ -17,7 +17,7 @@ from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
-from peeklock.message import TRAIL, Message, Trail
+from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
@@ -68,7 +68,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     if not isinstance(inner, dict):
         raise EventError("not a push: its body has no message")
     native_id = inner.get("messageId") or inner.get("message_id")
-    if not isinstance(native_id, str) or not native_id:
+    if not isinstance(native_id, str) or not native_id or not is_text(native_id):
         raise EventError("not a push: its message has no messageId")
     attributes = inner.get("attributes")
     attempt = envelope.get("deliveryAttempt") or envelope.get("delivery_attempt")

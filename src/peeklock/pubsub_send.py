@@ -123,7 +123,8 @@ class PubSubSender:
             future.result(timeout=max(end - time.monotonic(), 0.0))
         except Exception as exc:  # noqa: BLE001 - as above
             if parcel.group is not None:
-                client(True).resume_publish(self.topic, parcel.group)  # else the SDK refuses the key from now on
+                with suppress(RuntimeError):  # of a key that is not paused, after a time-out
+                    client(True).resume_publish(self.topic, parcel.group)  # else the SDK refuses the key from now on
             return self._failure(exc)
         return None
 

@@ -198,7 +198,9 @@ def test_a_start_that_timed_out_is_counted_once():
     assert again.record is not None
     assert (again.record.attempts, again.record.lost, again.alone) == (1, 0, True)
     freed = let_go(again.record, stamp(5))
-    assert (freed.state, freed.suspect, freed.attempts) == (State.WAITING, False, 1)
+    assert (freed.state, freed.suspect, freed.attempts) == (State.WAITING, False, 2), (
+        "also where its time-out was not recorded"
+    )
     gone = arrive(replace(late, lease_until=NOW), MINE, stamp(4), 1)
     assert gone.record is not None
     assert (gone.reason, gone.record.detail) == (Reason.EXHAUSTED, "ran past its 30 s")

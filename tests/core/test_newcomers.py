@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from peeklock import ConfigError, DeadLetter, Queue, Retry, StoreError, consumer, send
+from peeklock.engine import handle as handle_event
 from peeklock.message import Trail
 from peeklock.outcome import Reason
 from peeklock.parcel import Parcel
@@ -18,6 +20,7 @@ from peeklock.sending import routed
 from peeklock.store import Answer, Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
+from tests.core.world import FlakySender, Script, message, plan_for
 
 QUEUE = Queue("orders")
 
@@ -119,3 +122,47 @@ def test_a_file_keeps_the_whole_lineage(tmp_path):
     FileSender(str(tmp_path / "letters.jsonl")).send([Parcel(body=b"{}", trail=trail)])
     (parcel,) = read(str(tmp_path / "letters.jsonl"))
     assert parcel.trail == trail
+
+
+class NotYet(Retry):
+    """As many are written: without a call of the class above."""
+
+    def __init__(self) -> None:
+        """Set nothing."""
+
+
+def test_a_subclass_of_retry_needs_no_super():
+    @consumer(QUEUE)
+    def handler(payload: dict) -> None:
+        raise NotYet
+
+    outcome = deliver(handler, {})
+    assert (outcome.reason, outcome.delay is None) == ("retry", False)
+
+
+def test_without_a_store_the_last_time_out_is_the_end():
+    """It has been a run that failed, and no record would tell the next delivery so."""
+
+    @consumer(Queue("orders", timeout=0.05, max_attempts=2))
+    def hangs(payload: dict) -> None:
+        time.sleep(20)
+
+    letters = Outbox()
+    plan = plan_for(hangs, letters=letters)
+    outcomes = [handle_event(plan, [message({}, delivery=n)])[0].outcome for n in (1, 2)]
+    assert [(one.disposition, one.reason) for one in outcomes] == [("abandon", "timeout"), ("dead_letter", "exhausted")]
+    assert len(letters.parcels) == 1
+
+
+def test_a_twin_of_what_cannot_be_dead_lettered_waits():
+    """There is no lease to wait for, and at once would be a loop."""
+    store = MemoryStore()
+
+    @consumer(QUEUE, key="id")
+    def refuses(payload: dict) -> None:
+        raise DeadLetter("no")
+
+    plan = plan_for(refuses, store=store, letters=FlakySender(Outbox(), Script({1: "before"})))
+    handle_event(plan, [message({"id": "k"})])
+    (twin,) = handle_event(plan, [message({"id": "k"}, id="m-2")])
+    assert (twin.outcome.reason, twin.outcome.delay) == ("busy", QUEUE.first_delay)
