@@ -16,7 +16,7 @@ from peeklock.cloudtasks_send import TRAIL_HEADER
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
-from peeklock.message import TRAIL, Message, Trail
+from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
@@ -74,7 +74,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     """The message in a task's request. Raises EventError for a request that is none."""
     headers = request.headers
     name = headers.get("x-cloudtasks-taskname")
-    if not name:
+    if not name or not is_text(name):
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
     queue = headers.get("x-cloudtasks-queuename")
     trail = Trail.load(headers.get(TRAIL_HEADER, ""))

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
-from peeklock.message import TRAIL, Message, Trail
+from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.servicebus_message import EXPIRES_AT
 
 LETTERED = "DeadLetterReason"
@@ -152,7 +152,7 @@ def _native_id(raw: Any, source: _Source) -> str:
     its deliveries. The ids of a batch would not: whether their column is whole depends on who shares the batch.
 
     The queue's numbers start again in another queue, and in one that is made anew; with the time they are unique."""
-    if source.alone and isinstance(raw.message_id, str) and raw.message_id:
+    if source.alone and isinstance(raw.message_id, str) and raw.message_id and is_text(raw.message_id):
         return raw.message_id
     if type(raw.sequence_number) is not int:
         raise EventError("not a Service Bus message: it has neither a message id nor a sequence number")

@@ -21,7 +21,7 @@ from peeklock.clock import Clock
 from peeklock.delays import ZERO
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
-from peeklock.message import TRAIL, Message, Trail
+from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
 from peeklock.plan import Delays
@@ -92,7 +92,7 @@ def _message(record: Any, queue_name: str) -> Message:
         native_id, body, source = record["messageId"], record["body"], record["eventSource"]
     except (KeyError, TypeError):
         raise EventError("not an SQS event: each record has messageId, body and eventSource") from None
-    if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not native_id:
+    if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not _is_id(native_id):
         raise EventError(f"not an SQS event: a record comes from {str(source)[:80]!r}")
     system = record.get("attributes")
     if type(system) is not dict:
@@ -120,6 +120,11 @@ def _read_system(message: Message, system: Mapping[str, Any]) -> None:
         message.group = texts.pop(sqs_send.GROUP, None)
     kept = (sqs_send.GROUP, *sqs_send.SYSTEM_ATTRIBUTES)
     message.system = {name: texts[name] for name in kept if name in texts} or None
+
+
+def _is_id(native_id: str) -> bool:
+    """Whether it can be an id: one without an encoding could be sent nowhere again."""
+    return bool(native_id) and (native_id.isascii() or is_text(native_id))
 
 
 def _count(count: Any) -> int:
