@@ -287,7 +287,7 @@ def test_what_is_said_of_functions():
         "\nfunction f: m.f (consuming off: it gets no messages)",
         "  timeout 1.5 s, batch 10, at once 2",
         "  as the program says: B",
-        "  A=local  (here, instead of redis://…@cloud/0)",
+        "  A=local  (here, instead of redis://***@cloud/0)",
         "  C=c  (only here)",
         "  HTTPS_PROXY: the program's is not taken here: it would lead away from this machine",
     ]

@@ -41,7 +41,7 @@ class Handled:
         self.letters = world.letters("orders", 4)
         self._redrive(self.letters[body("decline", "decline")])
         world.send("orders", ServiceBusMessage(body("twin"), message_id="other"))
-        world.wait_done("retry once.0.1", "redriven", "other")
+        world.wait_done("retry once.0.1.peeklock", "redriven", "other")
         self._hang_and_die()
 
     def _send_lines_and_parts(self) -> None:
