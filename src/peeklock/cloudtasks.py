@@ -79,7 +79,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     queue = headers.get("x-cloudtasks-queuename")
     trail = Trail.load(headers.get(TRAIL_HEADER, ""))
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
-    delivery = _count(headers.get("x-cloudtasks-taskretrycount", "")) + 1
+    delivery = push.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = cloudtasks_send.unpack(headers)
     attributes = {**of_producer(headers), **packed}
     message = Message(
@@ -98,10 +98,6 @@ def receive(request: push.Request, queue_name: str) -> Message:
     )
     unfold(message, packed.get(FORM))
     return message
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - digits of 2**31
 
 
 def _millis(text: str) -> int | None:

@@ -83,7 +83,7 @@ def _timed_out(item: Item, plan: Plan, window: Window, claim: Record, error: Tim
     queue = plan.queue
     delay: timedelta | None = None
     if error.ended:
-        delay = min(backoff(attempt, queue.first_delay, queue.max_delay, plan.random), plan.longest_delay)
+        delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random)
     elif plan.store is not None:
         delay = max(window.lease_until - stamp.now, ZERO)
     outcome = abandoned(item, plan, Reason.TIMEOUT, delay=delay, error=error, detail=str(error))

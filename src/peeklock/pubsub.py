@@ -94,14 +94,13 @@ def _data(data: object) -> bytes:
 def _unwrapped(request: push.Request, queue_name: str) -> Message:
     """A push whose metadata are headers with a prefix, and whose attributes are headers without one."""
     headers = request.headers
-    attempt = headers.get(f"{HEADER}delivery-attempt", "")
     return _message(
         request,
         queue_name,
         native_id=headers[f"{HEADER}message-id"],
         body=request.body,
         attributes=of_producer(headers),
-        delivery=max(int(attempt), 1) if attempt.isascii() and attempt.isdigit() and len(attempt) < 10 else 1,  # noqa: PLR2004 - digits of 2**31
+        delivery=max(push.count_of(headers.get(f"{HEADER}delivery-attempt", "")), 1),
         group=headers.get(f"{HEADER}ordering-key"),
         published=headers.get(f"{HEADER}publish-time"),
     )

@@ -40,6 +40,11 @@ def request_of(headers: Mapping[str, Any], body: bytes, method: str = "POST") ->
     return Request(headers=lower, body=body, method=method)
 
 
+def count_of(text: str) -> int:
+    """The number in a header that counts deliveries; 0 for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - digits of 2**31
+
+
 Receive = Callable[[Request, str], Message]
 
 

@@ -6,7 +6,7 @@ http://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-messaging-v1.0-os.html
 
 from __future__ import annotations
 
-from peeklock.message import TRAIL
+from peeklock.message import TRAIL, is_text
 from peeklock.parcel import Parcel
 
 SMALL = 255
@@ -47,10 +47,4 @@ def of_message(parcel: Parcel, message_id: str | None) -> int:
 def is_encodable(parcel: Parcel) -> bool:
     """Whether all texts have an encoding; half a surrogate pair has none."""
     texts = [*parcel.attributes, *parcel.attributes.values(), parcel.content_type or "", parcel.group or ""]
-    try:
-        for text in texts:
-            if isinstance(text, str):
-                text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return all(is_text(text) for text in texts if isinstance(text, str))
