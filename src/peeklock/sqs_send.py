@@ -120,19 +120,18 @@ class SQSSender:
 
     def _send_entries(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
         for chunk in _chunks(entries, self._batch_limit):
-            before = self._batch_limit
-            answers = list(self._send_chunk(chunk))
-            if self._batch_limit < before and len(chunk) > 1:  # nothing of it was taken: in smaller batches, then
-                yield from self._send_entries(chunk)
-            else:
-                yield from answers
+            yield from self._send_chunk(chunk)
 
-    def _send_chunk(self, chunk: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
+    def _send_chunk(self, chunk: Sequence[dict[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
         sqs = self._sqs or _client_of(self.url)
         try:
             answer = sqs.send_message_batch(QueueUrl=self.url, Entries=chunk)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
-            self._batch_limit = min(self._batch_limit, self._learn(str(exc)))
+            size = self._learn(str(exc))
+            self._batch_limit = min(self._batch_limit, size)
+            if len(chunk) > 1 and size < sum(map(_weight, chunk)):  # nothing of it was taken: in smaller batches, then
+                yield from self._send_entries(chunk)
+                return
             failure = because(SendError(f"{self.url}: {type(exc).__name__}: {exc}"), exc)
             yield from ((int(entry["Id"]), failure) for entry in chunk)
             return
@@ -188,7 +187,7 @@ def _chunks(entries: Sequence[dict[str, Any]], limit: int) -> Iterator[list[dict
     chunk: list[dict[str, Any]] = []
     size = 0
     for entry in entries:
-        weight = weigh(entry["MessageBody"], entry["MessageAttributes"])
+        weight = _weight(entry)
         if chunk and (len(chunk) == MAX_BATCH or size + weight > limit):
             yield chunk
             chunk, size = [], 0
@@ -196,6 +195,10 @@ def _chunks(entries: Sequence[dict[str, Any]], limit: int) -> Iterator[list[dict
         size += weight
     if chunk:
         yield chunk
+
+
+def _weight(entry: Mapping[str, Any]) -> int:
+    return weigh(entry["MessageBody"], entry["MessageAttributes"])
 
 
 def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:

@@ -17,6 +17,7 @@ from peeklock.outcome import Reason
 from peeklock.parcel import Parcel
 from peeklock.senders.file import FileSender, read
 from peeklock.sending import routed
+from peeklock.sqs_send import SQSSender
 from peeklock.store import Answer, Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
@@ -166,3 +167,23 @@ def test_a_twin_of_what_cannot_be_dead_lettered_waits():
     handle_event(plan, [message({"id": "k"})])
     (twin,) = handle_event(plan, [message({"id": "k"}, id="m-2")])
     assert (twin.outcome.reason, twin.outcome.delay) == ("busy", QUEUE.first_delay)
+
+
+class Lowering:
+    """SQS, while another thread of the process learns that the queue takes less."""
+
+    def __init__(self) -> None:
+        self.sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", sqs=self)
+        self.calls = 0
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict]) -> dict:  # noqa: N803 - boto3's
+        self.calls += 1
+        self.sender._batch_limit //= 2
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+
+def test_a_batch_that_was_taken_is_not_sent_again():
+    """Only its own refusal says that it was too long."""
+    queue = Lowering()
+    parcels = [Parcel(body=b"{}", trail=Trail(id=f"m-{n}")) for n in range(2)]
+    assert (queue.sender.send(parcels), queue.calls) == ([None, None], 1)
