@@ -178,17 +178,17 @@ def test_the_laws_hold_in_larger_worlds_on_a_real_store(name, case, tmp_path):
 
 
 STORE_FAULTS = {
-    "expected ignored": (faulty.ignore_expected, "a run after a recorded success"),
-    "claims overwrite": (faulty.overwrite_on_claim, "a run after a recorded success"),
-    "late writes taken": (faulty.forget_fences, "more starts than attempts"),
-    "nothing written": (faulty.write_nothing, "quiet, but not settled"),
+    "expected ignored": (faulty.ignore_expected, Case(), "a run after a recorded success"),
+    "claims overwrite": (faulty.overwrite_on_claim, Case(), "a run after a recorded success"),
+    "late writes taken": (faulty.forget_fences, Case(duplicates=1), "two runs"),
+    "nothing written": (faulty.write_nothing, Case(), "quiet, but not settled"),
 }
 
 
 @pytest.mark.parametrize("name", STORE_FAULTS)
 def test_a_fault_of_a_store_is_found(name):
     """The protocol's laws need each of the store's, and the way there is told."""
-    fault, law = STORE_FAULTS[name]
+    fault, case, law = STORE_FAULTS[name]
     with pytest.raises(Broken, match=law) as found:
-        Explorer(Case(), Rules(), faulty.Faulty(fault)).explore()
+        Explorer(case, Rules(), faulty.Faulty(fault)).explore()
     assert "w0 receives" in str(found.value)

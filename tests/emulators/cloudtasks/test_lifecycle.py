@@ -57,17 +57,6 @@ def test_it_is_started_once(emulator: CloudTasksEmulator) -> None:
         emulator.start()
 
 
-def test_it_starts_quickly() -> None:
-    """Under 50 ms; the best of several, as this machine may be busy."""
-    took = []
-    for _ in range(5):
-        started = time.perf_counter()
-        emulator = CloudTasksEmulator().start()
-        took.append(time.perf_counter() - started)
-        emulator.stop()
-    assert min(took) < 0.05
-
-
 def test_ports_that_are_asked_for_and_taken() -> None:
     with CloudTasksEmulator() as first:
         port, http_port = (int(text.rpartition(":")[2]) for text in (first.address, first.http_url))
