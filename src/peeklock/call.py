@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from peeklock.batch import Batch
-from peeklock.errors import DeadLetter, Retry, leaves_process
+from peeklock.errors import DeadLetter, Retry, is_a, leaves_process
 from peeklock.item import Item
 from peeklock.message import Message
 from peeklock.plan import Plan
@@ -79,11 +79,11 @@ def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
 def unstarted(returned: object) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
     `async def` makes of one that is. To complete its message would lose it."""
-    if isinstance(returned, (Retry, DeadLetter)):
+    if is_a(returned, (Retry, DeadLetter)):
         return returned  # meant as `raise`, as `on_error` returns it
-    if not isinstance(returned, (Awaitable, Generator, AsyncGenerator)):
+    if not is_a(returned, (Awaitable, Generator, AsyncGenerator)):
         return None
-    if isinstance(returned, Coroutine):
+    if is_a(returned, Coroutine):
         returned.close()  # else the interpreter warns of it at some later time
     return TypeError(
         f"the handler returned a {type(returned).__name__} that nobody awaits, so it did not run;"

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from peeklock.call import Ended, Errors, arguments_of, arguments_of_one, attempt, errors_of, unstarted
-from peeklock.interrupt import Alarm, Interrupted, Target
+from peeklock.interrupt import LOOK_AGAIN, QUICK, Alarm, Interrupted, Target
 from peeklock.item import Halted, Item, TimedOut
 from peeklock.message import Message
 from peeklock.observing import Span, enter_span, exit_span, observer_failed
@@ -106,10 +106,15 @@ class Inline:
             alarm.due = None
             if not self.window.has_room():
                 return self._leave(span, message, (Halted(NO_ROOM), None))
+            alarm.rang = False
             started = alarm.start()
         ended = attempt(self.plan.handler.call, arguments)
         alarm.due = None
+        if alarm.rang:  # whatever the handler made of that: a part of it was cut off
+            ended = Interrupted(), None
         self._duration = time.monotonic() - started
+        if self._duration > QUICK:
+            alarm.take_back()
         return ended if span is None else self._leave(span, message, ended)
 
     def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
@@ -169,7 +174,7 @@ class Run(Timer):
         except Interrupted as late:
             ended = (late, None)
         self._duration, self._returned = time.monotonic() - started, ended[1]
-        if isinstance(ended[0], Interrupted):
+        if self.target.interrupted:  # whatever the handler made of that: a part of it was cut off
             ended = (timed_out(self._plan, "interrupted", ended=True), None)
         self.errors = errors_of(self._plan, self.items, ended)
         return ended[0]
@@ -240,6 +245,8 @@ class Threads:
     def _patience(self, run: Run, now: float) -> float:
         """Should it begin meanwhile, its time is over no earlier than a whole time-out from now."""
         left = self._left(run, now)
+        if run.stopped and not run.target.interrupted:
+            left = min(left, LOOK_AGAIN)
         return max(min(left, self.window.timeout) if run.due is None else left, 0.0)
 
     def _errors(self, future: Future[None], run: Run, now: float) -> Errors | None:
@@ -248,6 +255,8 @@ class Threads:
             future.result()
             return run.result()
         if self._left(run, now) > 0:
+            if run.stopped:
+                run.target.interrupt()
             return None
         if run.target.cancel():  # it waits for a thread, or its observer hangs
             self.plan.handlers.give_up(future)

@@ -80,6 +80,7 @@ def consumer(
     )
 
     def mark(function: F) -> F:
+        _check_target(function, queue)
         try:
             setattr(function, _MARK, declared)
         except AttributeError as exc:  # such as a bound method
@@ -89,6 +90,21 @@ def consumer(
         return function
 
     return mark
+
+
+def _check_target(function: object, queue: Queue) -> None:
+    if isinstance(function, (staticmethod, classmethod)):
+        kind = type(function).__name__
+        raise ConfigError(
+            f"@consumer(...) is above @{kind}, which hides it: write @{kind} first, and @consumer beneath it"
+        )
+    declared = getattr(function, "__dict__", {}).get(_MARK)
+    if isinstance(declared, Declaration) and declared.queue != queue:
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        raise ConfigError(
+            f"{name} is the consumer of queue {declared.queue.name!r} already; declare another function for"
+            f" {queue.name!r} that calls it"
+        )
 
 
 def _fatal(fatal: object) -> tuple[type[BaseException], ...]:
@@ -144,7 +160,7 @@ def resolve(function: Callable[..., Any]) -> Consumer:
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise ConfigError(f"{name}: a consumer that yields would never run; return instead, or use send()")
     hints = _hints(target, name)
-    parameters = _parameters(function, name)
+    parameters = _parameters(function, hints, name)
     payload = parameters[0]
     wants_message = len(parameters) > 1 and _is_message(parameters, hints, name)
     hint = hints.get(payload, None)
@@ -176,18 +192,28 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
         ) from exc
 
 
-def _parameters(function: Callable[..., Any], name: str) -> list[str]:
+def _parameters(function: Callable[..., Any], hints: dict[str, Any], name: str) -> list[str]:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     found = list(inspect.signature(function).parameters.values())
     taken = [p for p in found if p.kind in positional and (p.default is p.empty or p.annotation is not p.empty)]
     required = [p for p in found if p.default is p.empty and p.kind in (*positional, inspect.Parameter.KEYWORD_ONLY)]
     if not taken or len(required) > 2 or any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in required):  # noqa: PLR2004 - payload and message
         raise ConfigError(f"{name}: a consumer takes the payload and, if it wants it, `message: Message`; nothing else")
-    return [p.name for p in taken[: max(len(required), 1)]]
+    for p in found:
+        if p not in taken[:2] and _holds_message(hints.get(p.name)):
+            raise ConfigError(
+                f"{name}: make `{p.name}: Message` the second parameter; nothing would fill it where it is"
+            )
+    asked = [p.name for p in taken[1:2] if _holds_message(hints.get(p.name))]
+    return [taken[0].name, *asked] if asked else [p.name for p in taken[: max(len(required), 1)]]
+
+
+def _holds_message(hint: Any) -> bool:
+    return hint is Message or Message in get_args(hint)
 
 
 def _is_message(parameters: list[str], hints: dict[str, Any], name: str) -> bool:
-    if hints.get(parameters[1]) is not Message:
+    if not _holds_message(hints.get(parameters[1])):
         raise ConfigError(f"{name}: annotate the second parameter as `{parameters[1]}: Message`, or remove it")
     return True
 

@@ -16,7 +16,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
-from peeklock.errors import DeadLetter, Retry, SendError, described, leaves_process
+from peeklock.errors import DeadLetter, Retry, SendError, described, is_a, leaves_process
 from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.kept import is_too_large
@@ -66,10 +66,10 @@ def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
     """It was not started, did not end in time, or raised."""
     claim = item.claim = item.claim or stand_in(item, window)
     stamp = window.stamp(claim)
-    if isinstance(error, Halted):
+    if is_a(error, Halted):
         yield from _write(item, plan, claims.give_back(claim, stamp))
         return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(error))
-    if isinstance(error, TimedOut) and (plan.store is not None or item.attempt < plan.queue.max_attempts):
+    if is_a(error, TimedOut) and (plan.store is not None or item.attempt < plan.queue.max_attempts):
         return (yield from _timed_out(item, plan, window, claim, error))
     return (yield from _raised(item, plan, window, claim, error))
 
@@ -98,7 +98,7 @@ def stand_in(item: Item, window: Window) -> Record:
 
 def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseException) -> Life:
     wish = judge(error, plan)
-    retry = wish if isinstance(wish, Retry) else Retry()
+    retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = plan.queue, item.attempt
     delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
     delay = min(delay, plan.longest_delay)
@@ -109,7 +109,7 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
         copies=_may_copy(item, plan, claim),
         counts=retry.counts or _must_count(plan),
         delay=delay,
-        verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if isinstance(wish, DeadLetter) else None,
+        verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if is_a(wish, DeadLetter) else None,
     )
     assert decision.record is not None, "a failure always changes the record"
     reason = Reason.RETRY if retry.counts else Reason.RESCHEDULED
@@ -269,11 +269,11 @@ def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
     """
     members = _members(error)
     for member in members:
-        if isinstance(member, DeadLetter):
+        if is_a(member, DeadLetter):
             return member
-    if isinstance(error, plan.fatal) or any(isinstance(member, plan.fatal) for member in members):
+    if is_a(error, plan.fatal) or any(is_a(member, plan.fatal) for member in members):
         return DeadLetter(describe(error))
-    decisions = [member for member in members if isinstance(member, Retry)]
+    decisions = [member for member in members if is_a(member, Retry)]
     if len(decisions) < len(members):
         return _ask(plan, error) or (_longest(decisions, counts=True) if decisions else None)
     return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
@@ -285,7 +285,7 @@ def _members(error: BaseException) -> list[BaseException]:
     waiting = [error]
     while waiting:
         current = waiting.pop()
-        if isinstance(current, BaseExceptionGroup):
+        if is_a(current, BaseExceptionGroup):
             waiting.extend(reversed(current.exceptions))
         else:
             members.append(current)
@@ -313,6 +313,6 @@ def _ask(plan: Plan, error: BaseException) -> Retry | DeadLetter | None:
 def describe(error: BaseException) -> str:
     """The class of an error and its text; of a group, the members' as well."""
     text = described(error)
-    if isinstance(error, BaseExceptionGroup):
+    if is_a(error, BaseExceptionGroup):
         text = "; ".join([text, *map(described, _members(error))])
     return text[:MAX_DETAIL]

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from peeklock.delays import Seconds, seconds
 from peeklock.redaction import scrubbed
 
 E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
 
 
 class PeeklockError(Exception):
@@ -70,6 +71,12 @@ class SendError(PeeklockError):
         super().__init__(scrubbed(problem))
 
 
+def is_a(value: object, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
+    """Whether an error, or what a handler returned, is of a class. By its type alone: `isinstance` also asks for its
+    `__class__`, which may raise or lie."""
+    return issubclass(type(value), kind)
+
+
 def because(failure: E, cause: BaseException) -> E:
     """What `raise failure from cause` would make of it, for a failure that is answered and not raised."""
     failure.__cause__ = cause
@@ -92,12 +99,12 @@ def described(error: BaseException) -> str:
 
 def leaves_process(error: BaseException) -> bool:
     """Whether somebody at a terminal wants out. Anything else that is raised concerns its message and no other."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+    return is_a(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def store_error(exc: Exception) -> StoreError:
     """What a store raised, as the one error that says all: not known whether the change was made."""
-    return exc if isinstance(exc, StoreError) else because(StoreError(described(exc)), exc)
+    return exc if is_a(exc, StoreError) else because(StoreError(described(exc)), exc)
 
 
 class Redeliver(PeeklockError):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from types import FrameType
 from typing import Any, Self, TypeVar
 
@@ -18,9 +19,29 @@ T = TypeVar("T")
 AGAIN = 1.0
 """Seconds until a handler on the main thread that swallowed its interruption is interrupted once more."""
 
+LOOK_AGAIN = 0.0005
+"""Seconds between two looks at a call that must not be interrupted where it is."""
+
+LONGEST_LOOK = 0.1
+"""Seconds for which the alarm looks again. Beyond it the handler waits for a lock that it does not have yet."""
+
+QUICK = 0.000005
+"""Seconds in which no handler sets an alarm of its own and takes it back: after one as quick as that, to ask for the timer
+would take an eighth of the time of an event."""
+
+FRAGILE_NAMES = frozenset({"acquire", "release", "__enter__", "__exit__", "_acquireLock", "_releaseLock", "__del__"})
+"""Functions that take or give back what must not stay taken; and those in which an exception is lost."""
+
+FRAGILE_MODULES = frozenset(
+    {"threading", "queue", "concurrent", "importlib", "_frozen_importlib", "_frozen_importlib_external"}
+)
+"""Modules and packages whose other functions leave a lock held, or lose an item, when an exception is raised in them."""
+
 set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
 # What is beneath `signal.signal`, without its search for handlers among the members of an enum, which takes longer than
 # a small event.
+
+get_handler: Callable[[int], Any] = getattr(sys.modules.get("_signal"), "getsignal", signal.getsignal)
 
 HAS_TIMER = hasattr(signal, "setitimer")
 """Windows has none."""
@@ -28,6 +49,16 @@ HAS_TIMER = hasattr(signal, "setitimer")
 
 class Interrupted(BaseException):
     """Raised into a handler whose time is over. Not an Exception, so that `except Exception` lets it through."""
+
+
+def is_fragile(frame: FrameType | None) -> bool:
+    """Whether an exception raised at this line of code may leave a lock held for good, or get lost."""
+    if frame is None:
+        return False
+    if frame.f_code is threading.Condition.wait.__code__:
+        return bool(frame.f_locals.get("gotit", True))  # False while it waits, in a `try` that takes its lock back
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return frame.f_code.co_name in FRAGILE_NAMES or package in FRAGILE_MODULES
 
 
 class Alarm(Timer):
@@ -46,20 +77,36 @@ class Alarm(Timer):
         self.due = now + self.timeout
         return now
 
-    def __enter__(self) -> Self:
-        self._before = set_handler(signal.SIGALRM, self._ring)
+    def take_back(self) -> None:
+        """After a handler that may have used the timer, or its signal, itself."""
+        armed_for = signal.getitimer(signal.ITIMER_REAL)[0]
+        if not 0 < armed_for <= self.timeout or get_handler(signal.SIGALRM) is not self._handler:
+            self._arm()
+
+    def _arm(self) -> None:
+        set_handler(signal.SIGALRM, self._handler)
         signal.setitimer(signal.ITIMER_REAL, self.timeout)
+
+    def __enter__(self) -> Self:
+        self._handler = self._ring  # one object, to know it again
+        self._before = get_handler(signal.SIGALRM)
+        self._arm()
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         set_handler(signal.SIGALRM, self._before)
+        del self._handler  # a cycle
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        left = self.timeout if self.due is None else self.left(time.monotonic())
+        del signum
+        now = time.monotonic()
+        left = self.timeout if self.due is None else self.left(now)
+        if -LONGEST_LOOK < left <= 0 and is_fragile(frame):
+            left = LOOK_AGAIN
         signal.setitimer(signal.ITIMER_REAL, left if left > 0 else AGAIN)
         if left <= 0:
+            self.due = now + AGAIN
             self.rang = True
             raise Interrupted
 
@@ -122,19 +169,29 @@ class Target:
         with self._lock:
             self.phase = Phase.ENDED
         if self.interrupted:
-            _set_exception(self._thread, None)  # one that has not arrived yet must not arrive later
+            _exception_setter()(self._thread, None)  # one that has not arrived yet must not arrive later
 
-    def interrupt(self) -> None:
-        """Raise Interrupted in the call, if it still runs and was not interrupted before."""
+    def interrupt(self) -> bool:
+        """Raise Interrupted in the call, if it still runs and was not interrupted before. False where that has to wait: it
+        might leave a lock held."""
+        set_exception = _exception_setter()  # before the look, which must not be old when the exception is set
         with self._lock:
             if self.phase is Phase.RUNNING and not self.interrupted:
+                if is_fragile(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented all the same
+                    return False
                 self.interrupted = True
-                _set_exception(self._thread, Interrupted)
+                set_exception(self._thread, Interrupted)
+            return True
 
 
-def _set_exception(thread: int, exception: type[BaseException] | None) -> None:
-    """Have the interpreter raise it in a thread, at its next bytecode: what blocks in C goes on until it returns."""
+@cache
+def _exception_setter() -> Callable[[int, type[BaseException] | None], None]:
+    """A function that has the interpreter raise an exception in a thread, where that is now: at once, or in what blocks in C
+    when that returns. None takes back what was not raised yet."""
     import ctypes  # costs a cold start, and most processes never need it
 
-    value = None if exception is None else ctypes.py_object(exception)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+    def set_exception(thread: int, exception: type[BaseException] | None) -> None:
+        value = None if exception is None else ctypes.py_object(exception)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+
+    return set_exception

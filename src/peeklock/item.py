@@ -11,7 +11,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
-from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry
+from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry, is_a
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender
@@ -162,11 +162,11 @@ def _opened(message: object) -> Message:
 def _unreadable(item: Item, exc: BaseException) -> None:
     """What is wrong with a message is its verdict; what may be right the next time is its failure."""
     item.body = ""
-    if isinstance(exc, InvalidMessage):
+    if is_a(exc, InvalidMessage):
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
-    elif isinstance(exc, NothingToHandle):
+    elif is_a(exc, NothingToHandle):
         item.is_empty = True
-    elif isinstance(exc, Exception) and not _is_fetch_error(exc):
+    elif is_a(exc, Exception) and not _is_fetch_error(exc):
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:
         item.failure = exc
@@ -178,9 +178,9 @@ def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
 
 
 def _is_fetch_error(exc: Exception) -> bool:
-    if isinstance(exc, ExceptionGroup):
+    if is_a(exc, ExceptionGroup):
         return exc.subgroup(FETCH_ERRORS) is not None
-    return isinstance(exc, FETCH_ERRORS)
+    return is_a(exc, FETCH_ERRORS)
 
 
 def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:

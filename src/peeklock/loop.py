@@ -9,7 +9,8 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from typing import TypeVar
+from contextlib import suppress
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
@@ -26,10 +27,18 @@ def _loop() -> asyncio.AbstractEventLoop:
         made = asyncio.new_event_loop()
         loop = _loops.setdefault(pid, made)
         if loop is made:
-            threading.Thread(target=loop.run_forever, name="peeklock-loop", daemon=True).start()
+            threading.Thread(target=_serve, args=(loop,), name="peeklock-loop", daemon=True).start()
         else:
             made.close()
     return loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> NoReturn:
+    """Run the loop for good. asyncio stops a loop for a SystemExit or KeyboardInterrupt of any task, after that task has been
+    given it: whoever awaits the task learns of it, and all others have to go on."""
+    while True:
+        with suppress(SystemExit, KeyboardInterrupt):
+            loop.run_forever()
 
 
 def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -> T:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from peeklock.errors import DeadLetter
+from peeklock.errors import DeadLetter, is_a
 from peeklock.message import Message
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 
@@ -120,7 +120,7 @@ def level_of(outcome: Outcome) -> int:
 
 def error_of(outcome: Outcome) -> BaseException | None:
     """The exception whose traceback belongs into the log: what a handler decided on purpose has none."""
-    if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or isinstance(outcome.error, DeadLetter):
+    if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or is_a(outcome.error, DeadLetter):
         return None
     return outcome.error
 
@@ -169,6 +169,6 @@ def _traceable(error: BaseException | None) -> BaseException | None:
     try:
         if error is not None:
             traceback.TracebackException(type(error), error, error.__traceback__, limit=1, lookup_lines=False)
-    except Exception:  # noqa: BLE001 - its class is the user's: __cause__ and the like may raise anything
+    except BaseException:  # noqa: BLE001 - its class is the user's: __cause__ and the like may raise anything
         return None
     return error

@@ -17,6 +17,8 @@ _METHODS: dict[str, tuple[str, ...]] = {
     "store": ("swap",),
     "dead_letter": ("send",),
     "queue": ("send",),
+    "outbox": ("send",),
+    "letters": ("send",),
     "observer": ("running", "settled"),
     "clock": ("now", "monotonic"),
     "random": ("uniform",),

@@ -17,9 +17,11 @@ from peeklock import engine
 from peeklock.clock import Clock, SystemClock
 from peeklock.declare import resolve
 from peeklock.delays import Seconds, seconds
+from peeklock.errors import ConfigError
 from peeklock.keywords import strict
 from peeklock.message import Message, Trail
 from peeklock.observe import LogObserver, Observer
+from peeklock.option_checks import check_options
 from peeklock.outcome import Outcome
 from peeklock.parcel import Sender
 from peeklock.plan import Delays, Plan
@@ -95,7 +97,8 @@ def deliver_all(
 ) -> list[Outcome]:
     """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order. `groups`: the
     group of each. `parallel`: how many of them run at once."""
-    store, remaining = world.get("store"), world.get("remaining")
+    _check(world, attempt)
+    store, remaining, outbox = world.get("store"), world.get("remaining"), world.get("outbox")
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
     plan = plan_for(
         handler,
@@ -109,11 +112,19 @@ def deliver_all(
         _message(plan.queue, payload, name, group, attempt)
         for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
     ]
-    recorder = world.get("outbox") or Outbox()
+    recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
     with routed(lambda _: recorder):
         settled = engine.run(plan, messages, left)
     return [one.outcome for one in settled]
+
+
+def _check(world: World, attempt: int) -> None:
+    if type(attempt) is not int or attempt < 1:
+        raise ConfigError(f"attempt={attempt!r}: give the number of the attempt, 1 for the first")
+    if isinstance(world.get("store"), str):
+        raise ConfigError("store= takes no address here: give the store itself, such as store=MemoryStore()")
+    check_options(world, World.__annotations__, "test")
 
 
 def plan_for(
@@ -140,12 +151,12 @@ def plan_for(
         fatal=consumer.declared.fatal,
         on_error=consumer.declared.on_error,
         store=store,
-        letters=letters or Outbox(),
+        letters=Outbox() if letters is None else letters,
         copies=copies,
         delays=delays,
         parallel=parallel,
-        observer=observer or LogObserver(),
-        clock=clock or SystemClock(),
+        observer=LogObserver() if observer is None else observer,
+        clock=SystemClock() if clock is None else clock,
         random=random.Random(0),  # noqa: S311 - a test wants the same delay each time
     )
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 Job = tuple["Future[Any]", Callable[[], Any]]
+"""What is to be called, and who waits for it."""
 
 
 class Retire(BaseException):
@@ -23,20 +24,56 @@ class Retire(BaseException):
 
 
 class _Crowd:
-    """The threads of a pool in one process."""
+    """The threads of a pool in one process. They know it and not the pool, which may be forgotten before they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, name: str) -> None:
+        self.most = most
+        self.name = name
         self.lock = threading.Lock()
-        self.jobs: SimpleQueue[Job] = SimpleQueue()
+        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
+        """None: the pool is gone, and each thread ends that comes to it."""
         self.threads = 0
         self.spare = 0
         """Threads that wait for a job, less the jobs that wait for a thread."""
         self.stuck: set[Future[Any]] = set()
         """Calls that nobody waits for any more, and that have not returned."""
 
+    def start_thread(self) -> None:
+        try:
+            threading.Thread(target=self.work, name=self.name, daemon=True).start()
+        except RuntimeError as exc:  # the system's limit of threads
+            if self.threads == len(self.stuck):
+                raise TimeoutError("no thread can be started") from exc
+            return  # one of the others will come to it
+        self.threads += 1
+        self.spare += 1
+
+    def work(self) -> None:
+        retired = False
+        while not retired and (job := self.jobs.get()) is not None:
+            future, call = job
+            if future.set_running_or_notify_cancel():
+                retired = _perform(future, call)
+            del job, future, call  # the last result must not live as long as an idle thread
+            with self.lock:
+                self.spare += 1
+        if not retired:
+            self.jobs.put(None)  # for the next thread
+        with self.lock:
+            self._leave()
+
+    def _leave(self) -> None:
+        """A thread ends; another takes its place where calls wait for one."""
+        self.threads -= 1
+        self.spare -= 1
+        if self.spare < 0:
+            with suppress(TimeoutError):  # the calls that wait have their own deadlines
+                self.start_thread()
+
 
 class Pool:
-    """Threads that are started as they are needed, `most` at a time. A call that finds none free waits for one."""
+    """Threads that are started as they are needed, `most` at a time. A call that finds none free waits for one. They end when
+    the pool is forgotten and its calls have been made."""
 
     def __init__(self, most: int, name: str) -> None:
         self.most = most
@@ -44,9 +81,13 @@ class Pool:
         self._crowds: dict[int, _Crowd] = {}
         # By process: threads do not survive a fork, and a lock may have been held at that moment.
 
+    def __del__(self) -> None:
+        for crowd in self._crowds.values():
+            crowd.jobs.put(None)
+
     def _crowd(self) -> _Crowd:
         pid = os.getpid()
-        return self._crowds.get(pid) or self._crowds.setdefault(pid, _Crowd())
+        return self._crowds.get(pid) or self._crowds.setdefault(pid, _Crowd(self.most, self._name))
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Call it in a thread. Raises TimeoutError when every thread is stuck in a call that was given up."""
@@ -56,40 +97,10 @@ class Pool:
             if len(crowd.stuck) >= self.most:
                 raise TimeoutError(f"all {self.most} threads hang")
             if crowd.spare <= 0 and crowd.threads < self.most:
-                self._start_thread(crowd)
+                crowd.start_thread()
             crowd.spare -= 1
         crowd.jobs.put((future, call))
         return future
-
-    def _start_thread(self, crowd: _Crowd) -> None:
-        try:
-            threading.Thread(target=self._work, args=(crowd,), name=self._name, daemon=True).start()
-        except RuntimeError as exc:  # the system's limit of threads
-            if crowd.threads == len(crowd.stuck):
-                raise TimeoutError("no thread can be started") from exc
-            return  # one of the others will come to it
-        crowd.threads += 1
-        crowd.spare += 1
-
-    def _work(self, crowd: _Crowd) -> None:
-        retired = False
-        while not retired:
-            future, call = crowd.jobs.get()
-            if future.set_running_or_notify_cancel():
-                retired = _perform(future, call)
-            del future, call  # the last result must not live as long as an idle thread
-            with crowd.lock:
-                crowd.spare += 1
-        with crowd.lock:
-            self._leave(crowd)
-
-    def _leave(self, crowd: _Crowd) -> None:
-        """A thread ends; another takes its place where calls wait for one."""
-        crowd.threads -= 1
-        crowd.spare -= 1
-        if crowd.spare < 0:
-            with suppress(TimeoutError):  # the calls that wait have their own deadlines
-                self._start_thread(crowd)
 
     def give_up(self, future: Future[Any]) -> None:
         """Stop waiting for a call. One that has not begun never will; one that has keeps its thread until it returns."""

@@ -157,3 +157,17 @@ def test_the_exit_of_the_process_does_not_wait():
         "except TimeoutError: sys.exit(3)"
     )
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 3
+
+
+def test_the_threads_of_a_forgotten_pool_end():
+    """After the calls that were handed to it; a test suite makes thousands of them."""
+    pool, go = Pool(2, "test"), threading.Event()
+    ran = [pool.submit(lambda: go.wait(10) and threading.current_thread()) for _ in range(2)]
+    last = pool.submit(threading.current_thread)
+    del pool
+    go.set()
+    for future in [*ran, last]:
+        thread = future.result(10)
+        assert isinstance(thread, threading.Thread)
+        thread.join(10)
+        assert not thread.is_alive()

@@ -684,3 +684,90 @@ def test_a_batch_is_a_sequence():
     rows = Batch([Row(1), Row(2)], [Message(id="a", body=b"", queue="q"), Message(id="b", body=b"", queue="q")])
     assert (len(rows), rows[0], list(rows), rows[1:]) == (2, Row(1), [Row(1), Row(2)], (Row(2),))
     assert [message.id for message, _ in rows.pairs()] == ["a", "b"]
+
+
+def test_a_message_that_may_be_left_out_is_filled():
+    """As one that may not: who annotates it wants it."""
+    seen: list[Any] = []
+
+    @consumer(ORDERS)
+    def handler(payload: dict, message: Message | None = None) -> None:
+        seen.append(message)
+
+    assert deliver(handler, {}, attempt=3).reason == "done"
+    assert seen[0].attempt == 3
+
+
+def test_a_message_that_nothing_would_fill():
+    @consumer(ORDERS)
+    def named(payload: dict, *, message: Message | None = None) -> None: ...
+
+    @consumer(ORDERS)
+    def third(payload: dict, verbose: bool = False, message: Message | None = None) -> None: ...
+
+    for handler in (named, third):
+        with pytest.raises(ConfigError, match="second parameter"):
+            resolve(handler)
+
+
+def test_a_static_method_is_marked_beneath_its_decorator():
+    """Above it, the mark would be hidden, and the binding find no consumer."""
+
+    class Shop:
+        @staticmethod
+        @consumer(ORDERS)
+        def charge(payload: dict) -> None: ...
+
+    assert deliver(Shop.charge, {}).reason == "done"
+    for wrapped in (staticmethod, classmethod):
+        with pytest.raises(ConfigError, match=f"@{wrapped.__name__} first"):
+            consumer(ORDERS)(wrapped(lambda payload: None))
+
+
+def test_one_function_is_the_consumer_of_one_queue():
+    """A second declaration would replace the first without a word; one for the same queue is meant to."""
+
+    @consumer(ORDERS)
+    def handler(payload: dict) -> None: ...
+
+    with pytest.raises(ConfigError, match="consumer of queue 'orders' already"):
+        consumer(Queue("refunds"))(handler)
+    assert consumer(ORDERS, fatal=(ValueError,))(handler) is handler
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fix"),
+    [
+        ({"store": "memory://"}, "store=MemoryStore"),
+        ({"store": object()}, r"swap\(\)"),
+        ({"outbox": []}, r"send\(\)"),
+        ({"letters": []}, r"send\(\)"),
+        ({"parallel": 0}, "1 or more"),
+        ({"attempt": 0}, "1 for the first"),
+        ({"attempt": True}, "1 for the first"),
+        ({"attempt": "2"}, "1 for the first"),
+    ],
+)
+def test_a_delivery_that_cannot_be_made(wrong, fix):
+    @consumer(ORDERS)
+    def handler(payload: dict) -> None: ...
+
+    with pytest.raises(ConfigError, match=fix):
+        deliver(handler, {}, **wrong)
+
+
+def test_an_outbox_that_is_empty_is_used():
+    """Whatever it thinks of itself."""
+
+    class Empty(Outbox):
+        def __len__(self) -> int:
+            return len(self.parcels)
+
+    @consumer(ORDERS)
+    def handler(payload: dict) -> None:
+        send(ORDERS, {"n": 1})
+
+    outbox, letters = Empty(), Empty()
+    assert deliver(handler, {}, outbox=outbox).reason == "done"
+    assert deliver(handler, b"{", letters=letters).reason == "invalid"
+    assert (len(outbox), len(letters)) == (1, 1)

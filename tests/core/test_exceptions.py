@@ -45,6 +45,30 @@ class Harsh(Exception):
         raise SystemExit(3)
 
 
+class Hidden(Exception):
+    """Does not say its class."""
+
+    @property
+    def __class__(self) -> Any:
+        raise SystemExit(3)
+
+
+class Shut(Exception):
+    """Has nothing that can be had."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ZeroDivisionError
+
+
+class Lying(Exception):
+    """Says that somebody at a terminal wants out."""
+
+    __class__ = KeyboardInterrupt  # type: ignore[assignment] # what is meant to be tested
+
+
+ODD = (Mute, Causeless, Harsh, Hidden, Shut, Lying)
+
+
 def plan(error: Any, way: str = "inline", **world: Any) -> Plan:
     declared = {name: world.pop(name) for name in ("on_error", "fatal") if name in world}
 
@@ -64,7 +88,7 @@ def outcome(bound: Plan, **delivery: Any) -> Any:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("error", [Mute, Causeless, Harsh])
+@pytest.mark.parametrize("error", ODD)
 def test_one_that_cannot_be_printed_is_a_failure_like_any_other(way, error, caplog):
     """It is delayed and counted, and its line is in the log; it is exhausted after its attempts (trials 1.7)."""
     letters = Outbox()
@@ -78,14 +102,14 @@ def test_one_that_cannot_be_printed_is_a_failure_like_any_other(way, error, capl
     assert letters.parcels[0].attributes["peeklock-detail"].startswith(error.__name__)
 
 
-@pytest.mark.parametrize("error", [Mute, Causeless, Harsh])
+@pytest.mark.parametrize("error", ODD)
 def test_one_that_cannot_be_printed_may_be_fatal(error):
     """(trials 1.7)"""
     assert outcome(plan(error(), fatal=(error,))).reason == Reason.FATAL
 
 
 @pytest.mark.usefixtures("fast_pauses")
-@pytest.mark.parametrize("error", [Mute, Causeless, Harsh])
+@pytest.mark.parametrize("error", ODD)
 def test_a_store_and_a_queue_may_raise_it(error):
     """(trials 1.7)"""
 
@@ -99,6 +123,47 @@ def test_a_store_and_a_queue_may_raise_it(error):
     assert outcome(plan(ValueError(), store=Failing())).reason == Reason.UNAVAILABLE
     (one,) = engine.run(plan(ValueError(), letters=Failing()), [message(b"{")])
     assert one.outcome.reason == Reason.UNAVAILABLE
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("hook", ["key", "decode", "on_error"])
+@pytest.mark.parametrize("error", [Hidden, Shut, Lying])
+def test_a_hook_may_raise_it(error, hook, way):
+    """A body that cannot be read is invalid; a hook that cannot answer leaves the usual delay."""
+
+    def fail(_: Any) -> Any:
+        raise error
+
+    async def coroutine(payload: dict) -> None:
+        raise ValueError
+
+    @consumer(QUEUE, **{hook: fail})
+    def handler(payload: dict) -> None:
+        raise ValueError
+
+    declared = consumer(QUEUE, **{hook: fail})(coroutine) if way == "async" else handler
+    bound = plan_for(declared, parallel=1 + (way == "threads"), store=MemoryStore())
+    assert outcome(bound).reason == (Reason.RETRY if hook == "on_error" else Reason.INVALID)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_value_that_hides_its_class_is_nobody_s_business(way):
+    """Such as a proxy of an object that is gone; the handler has done its work."""
+
+    class Gone:
+        @property
+        def __class__(self) -> Any:
+            raise RuntimeError("working outside of a request")
+
+    @consumer(QUEUE)
+    def handler(payload: dict) -> Any:
+        return Gone()
+
+    async def coroutine(payload: dict) -> Any:
+        return Gone()
+
+    declared = consumer(QUEUE)(coroutine) if way == "async" else handler
+    assert outcome(plan_for(declared, parallel=1 + (way == "threads"))).reason == Reason.DONE
 
 
 def test_a_line_of_the_log_is_written_without_a_traceback_that_cannot_be(caplog):
@@ -321,3 +386,33 @@ def test_a_loop_of_the_process_survives_what_its_handlers_raise():
 
 async def _answer() -> int:
     return 7
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("way", ["gather", "group", "forgotten"])
+def test_a_child_task_that_wants_to_end_the_process_fails_its_message(way, error):
+    """And no other: asyncio stops its loop for it, which goes on."""
+
+    async def leave() -> None:
+        raise error
+
+    async def work() -> None:
+        if way == "gather":
+            await asyncio.gather(leave(), asyncio.sleep(0.01))
+        elif way == "group":
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(leave())
+        else:
+            task = asyncio.ensure_future(leave())
+            await asyncio.sleep(0.01)
+            task.exception()
+
+    @consumer(QUEUE)
+    async def handler(payload: dict) -> None:
+        if payload:
+            await work()
+
+    bound = plan_for(handler, parallel=2)
+    settled = engine.run(bound, [message({"n": 1}, id="a"), message({}, id="b")], timedelta(seconds=40))
+    assert [one.outcome.reason for one in settled] == ["done" if way == "forgotten" else "retry", "done"]
+    assert engine.run(bound, [message({})], timedelta(seconds=40))[0].outcome.reason == "done"

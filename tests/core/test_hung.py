@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import queue
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ from peeklock import Batch, Queue, consumer, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import handle, handle_async, run
-from peeklock.interrupt import Interrupted, Target
+from peeklock.interrupt import Interrupted, Target, is_fragile
 from peeklock.late import watch
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
@@ -163,7 +165,7 @@ def test_a_handler_in_a_thread_is_interrupted(is_batch):
 
 
 def test_it_is_interrupted_once():
-    """What swallows that keeps its slot, and its late success is recorded (trials 1.14, 1.26)."""
+    """What swallows that keeps its slot and its lease until it ends; then it may run again (trials 1.14, 1.26)."""
     release, rings, written = threading.Event(), [], threading.Event()
 
     @consumer(QUICK)
@@ -177,7 +179,7 @@ def test_it_is_interrupted_once():
     class Telling(MemoryStore):
         def swap(self, changes: Any, /) -> Any:
             answers = super().swap(changes)
-            if changes[0].record.state is State.DONE:
+            if release.is_set():
                 written.set()
             return answers
 
@@ -187,7 +189,7 @@ def test_it_is_interrupted_once():
     release.set()
     assert written.wait(10)
     assert rings == [1]
-    assert reasons(handle(plan(handler, store), [message({})])) == ["duplicate"]
+    assert reasons(handle(plan(handler, store), [message({})])) == ["done"]
 
 
 def test_an_interruption_hits_nothing_but_the_call():
@@ -237,6 +239,107 @@ def test_an_interruption_between_the_end_and_the_mark_of_it():
     with pytest.raises(Interrupted):
         target.call(lambda: 7)
     assert target.ends == 2
+
+
+class Parked:
+    """A thread in a call that ends when the test says so, and in the function that the test names."""
+
+    def __init__(self) -> None:
+        self.inside, self.go = threading.Event(), threading.Event()
+
+    def block(self) -> None:
+        """Wait on a lock of C, so that no function of `threading` is the innermost."""
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        self.inside.set()
+        while not self.go.is_set():
+            lock.acquire(True, 0.001)
+
+    def acquire(self) -> None:
+        lock = _thread.allocate_lock()
+        lock.acquire()
+        self.inside.set()
+        while not self.go.is_set():
+            lock.acquire(True, 0.001)
+
+
+@pytest.mark.parametrize(("name", "is_interrupted"), [("block", True), ("acquire", False)])
+def test_a_call_is_not_interrupted_while_it_takes_a_lock(name, is_interrupted):
+    """It would stay taken for good; whoever interrupts has to look again."""
+    target, parked = Target(), Parked()
+
+    def work() -> str:
+        assert target.begin()
+        try:
+            target.call(getattr(parked, name))
+        except Interrupted:
+            return "hit"
+        return "ended"
+
+    ended = Pool(1, "test").submit(work)
+    assert parked.inside.wait(10)
+    answers = {target.interrupt() for _ in range(20)}
+    parked.go.set()
+    assert (answers, ended.result(10)) == (({True}, "hit") if is_interrupted else ({False}, "ended"))
+
+
+def blocks_in(call: Any, function: str, *, fragile: bool) -> bool:
+    """Whether a thread that makes the call comes to wait in that function, and what that is, is known."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        frame = sys._current_frames().get(thread.ident or 0)
+        if frame is not None and frame.f_code.co_name == function and is_fragile(frame) is fragile:
+            return True
+        time.sleep(0.0005)
+    return False
+
+
+def test_where_an_exception_does_harm():
+    """In the functions that take and release locks, in the queues, and in what joins a thread. What waits for an event or for
+    an item has given its lock back, and may be interrupted."""
+    items: queue.Queue[int] = queue.LifoQueue()
+    event, gate = threading.Event(), _thread.allocate_lock()
+    gate.acquire()
+    other = threading.Thread(target=lambda: event.wait(10))
+    other.start()
+
+    def pause() -> None:
+        gate.acquire(True, 10)
+
+    assert not is_fragile(None)
+    assert blocks_in(lambda: items.get(timeout=10), "wait", fragile=False)
+    assert blocks_in(lambda: event.wait(10), "wait", fragile=False)
+    assert blocks_in(pause, "pause", fragile=False)
+    joins = "_wait_for_tstate_lock" if sys.version_info < (3, 13) else "join"
+    assert blocks_in(other.join, joins, fragile=True)
+    event.set()
+    gate.release()
+    items.put(1)
+    for name in ("acquire", "release", "__enter__", "__exit__", "__del__"):
+        namespace: dict[str, Any] = {}
+        exec(f"import sys\ndef {name}(): return sys._getframe()", namespace)
+        assert is_fragile(namespace[name]())
+
+
+def test_a_handler_that_takes_a_lock_at_its_time_is_interrupted_after_it():
+    """Within its grace."""
+    over = time.monotonic() + 0.2  # twice its time-out
+
+    def acquire() -> None:
+        while time.monotonic() < over:
+            time.sleep(0.001)
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        acquire()
+        while True:
+            time.sleep(0.001)
+
+    (one,) = handle(plan(handler), [message({})])
+    assert "interrupted" in one.outcome.detail
+    assert time.monotonic() > over
 
 
 def test_one_that_was_cancelled_does_not_begin():

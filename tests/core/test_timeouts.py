@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 import time
 from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, consumer, loop
+from peeklock import Batch, DeadLetter, Queue, consumer, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
-from peeklock.engine import handle, handle_async
-from peeklock.interrupt import Interrupted
+from peeklock.engine import handle, handle_async, run
+from peeklock.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
 from peeklock.plan import Plan
 from peeklock.stores.memory import MemoryStore
 from tests.core.world import message, plan_for
@@ -80,6 +81,79 @@ def test_one_that_swallows_its_interruption_is_interrupted_again():
     assert len(rings) == 2
 
 
+@pytest.mark.parametrize("way", ["main", "thread", "loop"])
+@pytest.mark.parametrize("end", ["return", "raise"])
+def test_one_that_swallows_its_interruption_and_ends_is_not_done(way, end):
+    """A part of it was cut off, so it runs again; and what it raises instead does not decide over its message."""
+
+    def swallow() -> None:
+        if end == "raise":
+            raise DeadLetter("it failed")
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        try:
+            while True:
+                time.sleep(0.001)
+        except BaseException:  # noqa: BLE001 - what is meant to be tested
+            swallow()
+
+    @consumer(QUICK)
+    async def coroutine(payload: dict) -> None:
+        try:
+            await asyncio.sleep(5)
+        except BaseException:  # noqa: BLE001 - what is meant to be tested
+            swallow()
+
+    store = MemoryStore()
+    bound = plan(coroutine if way == "loop" else handler, store, parallel=1 + (way == "thread"))
+    (one,) = run(bound, [message({})])
+    assert (one.outcome.reason, one.outcome.disposition) == ("timeout", "abandon")
+    record = store.records["orders#m-1"]
+    assert (record.state, record.attempts) == (State.WAITING, 1)
+
+
+def test_the_alarm_looks_again_while_its_handler_takes_a_lock(monkeypatch):
+    """Else that lock would stay taken. A lock that is not to be had is waited for no longer than a moment."""
+
+    def acquire() -> Any:
+        return sys._getframe()
+
+    now, armed = [100.0], []
+    monkeypatch.setattr("peeklock.interrupt.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("peeklock.interrupt.signal.setitimer", lambda _, seconds: armed.append(seconds))
+    with Alarm(10, 1000) as alarm:
+        alarm.start()
+        now[0] += 10
+        alarm._ring(signal.SIGALRM, acquire())
+        assert (armed[-1], alarm.rang) == (LOOK_AGAIN, False)
+        now[0] += LONGEST_LOOK + 0.01
+        with pytest.raises(Interrupted):
+            alarm._ring(signal.SIGALRM, acquire())
+        assert (armed[-1], alarm.rang) == (AGAIN, True)
+        now[0] += AGAIN
+        alarm._ring(signal.SIGALRM, acquire())  # the next time it looks again, too
+        with pytest.raises(Interrupted):
+            alarm._ring(signal.SIGALRM, sys._getframe())
+
+
+@pytest.mark.parametrize("habit", ["alarm", "timer", "default"])
+def test_a_handler_that_uses_the_alarm_itself(habit):
+    """Takes the time-out from nobody but itself: the next one in its event is interrupted, and the process lives."""
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None:
+        time.sleep(5 if payload else 0.001)
+        if habit == "alarm":
+            signal.alarm(0)
+        elif habit == "timer":
+            signal.setitimer(signal.ITIMER_REAL, 60)
+        else:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    assert reasons(handle(plan(handler), [message({}, id="a"), message({"slow": 1}, id="b")])) == ["done", "timeout"]
+
+
 def test_a_batch_handler_is_interrupted_for_all():
     """And without a store each time-out counts by the platform's number."""
 
@@ -101,16 +175,15 @@ def in_thread(run: Any) -> Any:
 
 
 def test_another_thread_cannot_be_stopped():
-    """When it swallows its interruption. Its slot stays taken, so the next is halted; its late success is recorded, so
-    that it does not run again."""
+    """While it blocks where an exception would do harm, as in joining a thread. Its slot stays taken, so the next is halted;
+    it was not interrupted, so its late success is recorded, and it does not run again."""
     release, ended = threading.Event(), threading.Event()
+    other = threading.Thread(target=lambda: release.wait(10))
+    other.start()
 
     @consumer(QUICK)
     def handler(payload: dict) -> None:
-        try:
-            release.wait(10)
-        except Interrupted:
-            return
+        other.join()
 
     class Telling(MemoryStore):
         def swap(self, changes: Any, /) -> Any:
@@ -208,19 +281,6 @@ def test_a_coroutine_is_cancelled():
 
     settled = loop.run(handle_async(plan(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")]))
     assert (reasons(settled), cancelled) == (["timeout", "done"], [1])
-
-
-def test_a_coroutine_that_ends_in_spite_of_it_has_ended():
-    """Its work is done, so it is not run again."""
-
-    @consumer(QUICK)
-    async def handler(payload: dict) -> None:
-        try:
-            await asyncio.sleep(5)
-        except asyncio.CancelledError:
-            return
-
-    assert reasons(loop.run(handle_async(plan(handler, MemoryStore()), [message({})]))) == ["done"]
 
 
 def test_a_coroutine_that_refuses_to_be_cancelled():
