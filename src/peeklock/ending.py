@@ -172,7 +172,7 @@ def _origin(item: Item, claim: Record) -> Message:
     """The message that a copy or a dead letter is made of. Its lineage says when it was first sent, which the platform knows
     of the first copy only; and the life that its record says, where it carries none."""
     arrived = item.arrived
-    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent)
+    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent, source=arrived.source)
     return replace(arrived, trail=lineage)
 
 
