@@ -140,14 +140,21 @@ def _again(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdic
 
 
 def _twin(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
-    """Another message with the same key. They share the attempts, unless the other's life is over."""
+    """Another message with the same key. They share the attempts, unless the other's life is over, or this is a redriven
+    dead letter that has not begun one yet: once, or two messages that take turns would never be exhausted."""
     if _is_held(record, stamp.now):
         return _busy(record, stamp.now)
     if record.state is State.CONDEMNED and not _may_be_forgotten(record, stamp.now):
         return Decision(do=Do.ABANDON, reason=Reason.BUSY)
     over = record.state in (State.DEAD, State.CONDEMNED)
-    claim = begin(trail, stamp, record) if over else _resume(record, trail, stamp)
-    return _start(claim, max_attempts, verdict)
+    mark = _redrive_of(trail)
+    claim = begin(trail, stamp, record) if over or mark > record.redriven else _resume(record, trail, stamp)
+    return _start(replace(claim, redriven=max(mark, record.redriven)), max_attempts, verdict)
+
+
+def _redrive_of(trail: Trail) -> str:
+    """A text that grows with each redrive of a message; empty for what is no redriven dead letter, or a copy of one."""
+    return f"{trail.generation:010}.{trail.id}" if trail.generation and not trail.hop else ""
 
 
 def _may_be_forgotten(record: Record, now: datetime) -> bool:
@@ -169,6 +176,7 @@ def begin(trail: Trail, stamp: Stamp, record: Record | None = None) -> Record:
         hop=trail.hop,
         attempts=trail.attempts,
         body=stamp.body,
+        redriven="" if record is None else record.redriven,
         extra="" if record is None else record.extra,
     )
 
@@ -256,8 +264,15 @@ def let_go(record: Record, stamp: Stamp) -> Record:
 
 def stay(record: Record, stamp: Stamp) -> Record:
     """No form of the announced copy fits into its queue, so it was never published: this delivery carries on."""
-    mine = _rewrite(record, stamp, State.WAITING, attempts=record.attempts)
-    return replace(mine, hop=max(record.hop - 1, 0))
+    return _rewrite(without_copies(record), stamp, State.WAITING, attempts=record.attempts)
+
+
+def without_copies(record: Record) -> Record:
+    """The record where no copy can be published, as after a deployment without them: the announced one is waited for no
+    more. Should it be there all the same, it is the newest copy when it arrives, and carries on."""
+    if record.state is not State.MOVING:
+        return record
+    return replace(record, state=State.WAITING, hop=max(record.hop - 1, 0))
 
 
 def unlock(record: Record, stamp: Stamp) -> Record:

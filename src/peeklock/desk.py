@@ -1,4 +1,4 @@
-"""The I/O of an event, in rounds: one call to the store and one to each queue, for all that wait."""
+"""The I/O of an event, in rounds: one call to the store and one to each queue, for all that wait, beside each other."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ Ask = Callable[[Steps], Iterable[Results]]
 
 
 class Round:
-    """All effects of one kind that wait, as one call for another thread. What waits is looked at when that begins, so
+    """All effects for one place that wait, as one call for another thread. What waits is looked at when that begins, so
     what came up on the way there goes out with it: quick handlers share one trip, and slow ones do not wait for each
     other."""
 
-    def __init__(self, kind: type, effects: deque[Any], ask: Ask) -> None:
-        self.kind = kind
+    def __init__(self, place: object, effects: deque[Any], ask: Ask) -> None:
+        self.place = place
+        """The store or the queue that it goes to: one round at a time."""
         self.effects = effects
         self._ask = ask
         self._lock = threading.Lock()
@@ -80,7 +81,8 @@ class Round:
 
 
 class Desk:
-    """The I/O of an event: one round to the store at a time, and beside it one to the queues."""
+    """The I/O of an event: one round to the store at a time, and beside it one to each queue, so that none that hangs holds
+    back what is for another."""
 
     def __init__(self, schedule: Schedule, plan: Plan, window: Window) -> None:
         self._schedule = schedule
@@ -97,16 +99,32 @@ class Desk:
         """Begin what waits: its futures, and what could not be begun with the reason."""
         futures: list[Future[None]] = []
         results: Results = []
-        taken = {round_.kind for round_ in self.rounds.values()}
-        for kind, effects, ask in (
-            (Change, self._schedule.changes, partial(_ask_store, self._plan, self._window)),
-            (Send, self._schedule.sends, _ask_queues),
-        ):
-            if effects and kind not in taken:
-                begun, refused = self._begin(Round(kind, effects, ask))
-                futures += begun
-                results += refused
+        for round_ in self._waiting():
+            begun, refused = self._begin(round_)
+            futures += begun
+            results += refused
         return futures, results
+
+    def _waiting(self) -> list[Round]:
+        """What waits for a place that no round is under way to."""
+        taken = {round_.place for round_ in self.rounds.values()}
+        waiting: list[Round] = []
+        if self._schedule.changes and Change not in taken:
+            waiting.append(Round(Change, self._schedule.changes, partial(_ask_store, self._plan, self._window)))
+        for sender, sends in self._by_sender().items():
+            if sender in taken:
+                self._schedule.sends.extend(sends)
+            else:
+                waiting.append(Round(sender, sends, _ask_queue))
+        return waiting
+
+    def _by_sender(self) -> dict[int, deque[Any]]:
+        """The sends that wait, taken, by the identity of their sender."""
+        by_sender: dict[int, deque[Any]] = {}
+        while self._schedule.sends:
+            item, send = self._schedule.sends.popleft()
+            by_sender.setdefault(id(send.sender), deque()).append((item, send))
+        return by_sender
 
     def _begin(self, round_: Round) -> tuple[list[Future[None]], Results]:
         try:
@@ -158,12 +176,9 @@ def _ask_store(plan: Plan, window: Window, steps: Steps) -> Iterator[Results]:
         yield [(item, answer) for (item, _), answer in zip(steps, answers, strict=True)]
 
 
-def _ask_queues(steps: Steps) -> Iterator[Results]:
-    by_sender: dict[int, list[tuple[Item, Send]]] = {}
-    for item, send in steps:
-        by_sender.setdefault(id(send.sender), []).append((item, send))
-    for batch in by_sender.values():
-        yield [(item, refused) for (item, _), refused in zip(batch, _send(batch), strict=True)]
+def _ask_queue(steps: Steps) -> Iterator[Results]:
+    if steps:
+        yield [(item, refused) for (item, _), refused in zip(steps, _send(steps), strict=True)]
 
 
 def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]:

@@ -69,23 +69,21 @@ def fail(item: Item, plan: Plan, window: Window, error: BaseException) -> Life:
     if is_a(error, Halted):
         yield from _write(item, plan, claims.give_back(claim, stamp))
         return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(error))
-    if is_a(error, TimedOut) and (plan.store is not None or item.attempt < plan.queue.max_attempts):
+    if is_a(error, TimedOut) and not error.ended and not _is_last_without_store(item, plan):
         return (yield from _timed_out(item, plan, window, claim, error))
     return (yield from _raised(item, plan, window, claim, error))
 
 
+def _is_last_without_store(item: Item, plan: Plan) -> bool:
+    return plan.store is None and item.attempt >= plan.queue.max_attempts
+
+
 def _timed_out(item: Item, plan: Plan, window: Window, claim: Record, error: TimedOut) -> Life:
-    """The start counts. The lease stays only while the handler may still run; where it has ended, the retry comes as
-    after any failure."""
+    """The handler may still run: the start counts, and the lease stays. No delayed copy carries on, since none may run
+    before the lease is over: the message itself comes back, and is busy until then."""
     stamp, attempt = window.stamp(claim), item.attempt
-    counted = claims.timed_out(claim, stamp, describe(error))
-    yield from _write(item, plan, claims.let_go(counted, stamp) if error.ended else counted)
-    queue = plan.queue
-    delay: timedelta | None = None
-    if error.ended:
-        delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random)
-    elif plan.store is not None:
-        delay = max(window.lease_until - stamp.now, ZERO)
+    yield from _write(item, plan, claims.timed_out(claim, stamp, describe(error)))
+    delay = None if plan.store is None else max(window.lease_until - stamp.now, ZERO)
     outcome = abandoned(item, plan, Reason.TIMEOUT, delay=delay, error=error, detail=str(error))
     return replace(outcome, attempt=attempt)
 
@@ -97,7 +95,7 @@ def stand_in(item: Item, window: Window) -> Record:
 
 
 def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseException) -> Life:
-    wish = judge(error, plan)
+    wish = None if is_a(error, TimedOut) else judge(error, plan)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = plan.queue, item.attempt
     delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
@@ -112,8 +110,7 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
         verdict=Verdict(reason=Reason.FATAL, detail=describe(error)) if is_a(wish, DeadLetter) else None,
     )
     assert decision.record is not None, "a failure always changes the record"
-    reason = Reason.RETRY if retry.counts else Reason.RESCHEDULED
-    outcome = abandoned(item, plan, reason, delay=delay, error=error)
+    outcome = _comes_back(item, plan, retry, delay, error)
     if not (yield from _write(item, plan, replace(decision.record, detail=decision.record.detail or describe(error)))):
         return outcome
     if decision.do is Do.DEAD_LETTER:
@@ -124,6 +121,12 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     if refused is not None:
         return replace(outcome, detail=f"the delayed copy could not be published: {refused}")
     return replace(outcome, copied=True, delay=delay)
+
+
+def _comes_back(item: Item, plan: Plan, retry: Retry, delay: timedelta, error: BaseException) -> Outcome:
+    if is_a(error, TimedOut):
+        return abandoned(item, plan, Reason.TIMEOUT, delay=delay, error=error, detail=str(error))
+    return abandoned(item, plan, Reason.RETRY if retry.counts else Reason.RESCHEDULED, delay=delay, error=error)
 
 
 def _may_copy(item: Item, plan: Plan, claim: Record) -> bool:
@@ -172,7 +175,7 @@ def _origin(item: Item, claim: Record) -> Message:
     """The message that a copy or a dead letter is made of. Its lineage says when it was first sent, which the platform knows
     of the first copy only; and the life that its record says, where it carries none."""
     arrived = item.arrived
-    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent)
+    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent, source=arrived.source)
     return replace(arrived, trail=lineage)
 
 
@@ -180,8 +183,7 @@ def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[
     """The record says `moving`: publish the delayed copy, then record that. What went wrong, if it did."""
     claim = item.claim
     assert claim is not None, "a record announced the copy"
-    if plan.copies is None:
-        return SendError(f"queue {plan.queue.name!r} was bound before with delayed copies, and now without")
+    assert plan.copies is not None, "where there are no copies, none is announced any more"
     parcel = copy_of(_origin(item, claim), hop=claim.hop, attempts=claim.attempts, delay=delay)
     _, refused = yield from _publish(item, plan, window, parcel, plan.copies)
     if refused is None:
@@ -216,7 +218,7 @@ def bury(item: Item, plan: Plan, window: Window, *, ran: BaseException | None) -
     yield from _write(item, plan, claims.unlock(claim, window.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the dead letter ({reason}) could not be published: {refused}"
-    delay = plan.queue.first_delay
+    delay = longer_each_time(item, plan)
     return replace(abandoned(item, plan, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
 
 
@@ -225,6 +227,13 @@ def _tell(item: Item, parcel: Parcel, claim: Record) -> None:
     if parcel.unexplained:
         fields = {"queue": item.message.queue, "message_id": item.message.id, "reason": claim.reason}
         record("peeklock.letter_bare %s", {**fields, "detail": claim.detail, "lineage": not parcel.bare})
+
+
+def longer_each_time(item: Item, plan: Plan) -> timedelta:
+    """The delay of a message that comes back without an attempt, by the platform's own count: its limit of deliveries
+    must outlast an outage of the store or the dead-letter queue."""
+    queue = plan.queue
+    return backoff(item.message.delivery, queue.first_delay, queue.max_delay, plan.random)
 
 
 def abandoned(

@@ -57,6 +57,8 @@ def is_fragile(frame: FrameType | None) -> bool:
         return False
     if frame.f_code is threading.Condition.wait.__code__:
         return bool(frame.f_locals.get("gotit", True))  # False while it waits, in a `try` that takes its lock back
+    if frame.f_globals is globals():
+        return True  # a call that is over is being marked so, under a lock
     package = str(frame.f_globals.get("__name__")).partition(".")[0]
     return frame.f_code.co_name in FRAGILE_NAMES or package in FRAGILE_MODULES
 
@@ -169,7 +171,7 @@ class Target:
         with self._lock:
             self.phase = Phase.ENDED
         if self.interrupted:
-            _exception_setter()(self._thread, None)  # one that has not arrived yet must not arrive later
+            _let_it_arrive()
 
     def interrupt(self) -> bool:
         """Raise Interrupted in the call, if it still runs and was not interrupted before. False where that has to wait: it
@@ -184,14 +186,23 @@ class Target:
             return True
 
 
+def _let_it_arrive() -> None:
+    """Have what was raised in this thread, and has not arrived yet, arrive here and not later. To take it back instead, with
+    None, leaves CPython 3.11 looking for it at every call, and a traced process (coverage, a debugger) hangs for good."""
+    try:
+        for _ in range(100):
+            pass
+    except Interrupted:
+        pass
+
+
 @cache
-def _exception_setter() -> Callable[[int, type[BaseException] | None], None]:
+def _exception_setter() -> Callable[[int, type[BaseException]], None]:
     """A function that has the interpreter raise an exception in a thread, where that is now: at once, or in what blocks in C
-    when that returns. None takes back what was not raised yet."""
+    when that returns."""
     import ctypes  # costs a cold start, and most processes never need it
 
-    def set_exception(thread: int, exception: type[BaseException] | None) -> None:
-        value = None if exception is None else ctypes.py_object(exception)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+    def set_exception(thread: int, exception: type[BaseException]) -> None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(exception))
 
     return set_exception

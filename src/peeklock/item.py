@@ -191,10 +191,17 @@ def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
 
 
 def record_key(item: Item, plan: Plan) -> str:
-    """Two queues never share a key, so consumers may share a store; and a business key is never taken for an id."""
-    return f"{plan.queue.name}/{item.key}" if item.has_key else id_key(item, plan)
+    """Two queues never share a key, nor do two subscriptions, so consumers may share a store; and a business key is never
+    taken for an id."""
+    return f"{_consumed(item, plan)}/{item.key}" if item.has_key else id_key(item, plan)
 
 
 def id_key(item: Item, plan: Plan) -> str:
     """The name of the record of this message alone, whatever its key."""
-    return f"{plan.queue.name}#{item.message.id}"
+    return f"{_consumed(item, plan)}#{item.message.id}"
+
+
+def _consumed(item: Item, plan: Plan) -> str:
+    """The queue's name, and the subscription: each one of a topic gets every message. A business key may have a slash."""
+    source = item.arrived.source.replace("/", ":")
+    return f"{plan.queue.name}@{source}" if source else plan.queue.name

@@ -14,7 +14,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
-from peeklock.ending import abandoned, bury, fail, move, succeed
+from peeklock.ending import abandoned, bury, fail, longer_each_time, move, succeed
 from peeklock.errors import StoreError, UnreadableRecord
 from peeklock.item import ALONE, RUN, Effect, Item, Life, id_key, record_key
 from peeklock.observe import record, record_once
@@ -49,10 +49,12 @@ def live(item: Item, plan: Plan, window: Window) -> Life:
 
 
 def _decided(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Decision | Outcome]:
-    if item.verdict is not None and item.verdict.reason is Reason.EXPIRED and plan.key is not None:
-        unanswered = yield from _look(item, plan, window)
-        if unanswered is not None:
-            return _unanswered(item, plan, unanswered)
+    if _may_expire_apart(item, plan):
+        look = Change(key=item.record_key, expected=None, record=None)  # changes nothing, and says what is there
+        answer = yield look
+        if answer.error is not None:
+            return _unanswered(item, plan, answer.error)
+        item.known = answer.record
     return (yield from _claim(item, plan, window))
 
 
@@ -64,18 +66,10 @@ def refuse(item: Item, plan: Plan, window: Window) -> Life:
     return (yield from bury(item, plan, window, ran=None))
 
 
-def _look(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, StoreError | None]:
-    """Find the record of the key of a message that is too old to run. Where that does not concern it, its verdict is
-    recorded under its own id: the key is free for others."""
-    answer = yield Change(key=item.record_key, expected=None, record=None)  # changes nothing, and says what is there
-    if answer.error is not None:
-        return answer.error  # type: ignore[no-any-return] # a driver's answer to a change is an Answer
-    current = answer.record
-    if current is not None and claims.concerns(current, item.message.lineage, window.clock.now()):
-        item.known = current
-    else:
-        item.known, item.record_key = None, id_key(item, plan)
-    return None
+def _may_expire_apart(item: Item, plan: Plan) -> bool:
+    """Whether a message that is too old to run is still judged by the record of its key."""
+    expired = item.verdict is not None and item.verdict.reason is Reason.EXPIRED
+    return expired and item.record_key != id_key(item, plan)
 
 
 def _claim(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Decision | Outcome]:
@@ -98,7 +92,7 @@ def _claim(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Dec
         if answer.error is not None:
             return _unanswered(item, plan, answer.error)
         current = answer.record
-    return abandoned(item, plan, Reason.BUSY, delay=plan.queue.first_delay)
+    return abandoned(item, plan, Reason.BUSY, delay=longer_each_time(item, plan))
 
 
 def _is_busy(decision: Decision) -> bool:
@@ -110,7 +104,8 @@ def _unanswered(item: Item, plan: Plan, error: StoreError) -> Outcome:
     the release that wrote it is everywhere, or is gone."""
     queue = plan.queue
     if not isinstance(error, UnreadableRecord):
-        return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.first_delay, error=error, detail=str(error))
+        delay = longer_each_time(item, plan)
+        return abandoned(item, plan, Reason.UNAVAILABLE, delay=delay, error=error, detail=str(error))
     told = {"queue": queue.name, "key": item.record_key, "detail": str(error)}
     record_once("peeklock.unreadable %s", told)
     return abandoned(item, plan, Reason.UNAVAILABLE, delay=queue.max_delay, error=error, detail=str(error))
@@ -122,10 +117,14 @@ def _arrive(item: Item, plan: Plan, window: Window, current: Record | None) -> D
 
 
 def _checked(item: Item, plan: Plan, window: Window, current: Record | None) -> Record | None:
-    """The record, unless it stands for another body: then this message is invalid, and like any that is, its letter is
-    recorded under its own id."""
-    if current is None or not item.body or not claims.contradicts(current, item.body, window.clock.now()):
-        return current
+    """The record that decides over a message. None where its verdict is recorded under its own id: it is too old to run
+    and the record is about another message; or that stands for another body, so that this message is invalid."""
+    now = window.clock.now()
+    if _may_expire_apart(item, plan) and (current is None or not claims.concerns(current, item.message.lineage, now)):
+        item.record_key = id_key(item, plan)  # the key is free for others
+        return None
+    if current is None or not item.body or not claims.contradicts(current, item.body, now):
+        return current if current is None or plan.copies is not None else claims.without_copies(current)
     item.verdict = Verdict(reason=Reason.INVALID, detail="its key was used before with another body")
     item.has_key, item.body = False, ""
     item.record_key = record_key(item, plan)
@@ -136,7 +135,7 @@ def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision,
     assert current is not None, "without a record there is a claim to make"
     if decision.do is Do.ABANDON:
         left = current.lease_until - window.clock.now()
-        delay = left if left > ZERO else plan.queue.first_delay  # an unpublished verdict has no lease to wait for
+        delay = left if left > ZERO else longer_each_time(item, plan)  # an unpublished verdict has no lease to wait for
         return replace(abandoned(item, plan, decision.reason, delay=delay), attempt=claims.counted(current))
     lettered = decision.reason not in (Reason.DUPLICATE, Reason.MOVED)
     return Outcome(
@@ -169,6 +168,6 @@ def _publish_again(item: Item, plan: Plan, window: Window) -> Life:
     refused = yield from move(item, plan, window, max(due - window.clock.now(), ZERO))
     if refused is not None:
         detail = f"the delayed copy could not be published: {refused}"
-        delay = plan.queue.first_delay
+        delay = longer_each_time(item, plan)
         return abandoned(item, plan, Reason.UNAVAILABLE, delay=delay, error=refused, detail=detail)
     return Outcome(disposition=Disposition.COMPLETE, reason=Reason.MOVED, attempt=item.attempt)

@@ -19,7 +19,7 @@ MOST_SENT = 2**53
 
 _NUMBERS = ("generation", "hop", "attempts", "sent")
 
-_OWN = frozenset({"id", *_NUMBERS})
+_OWN = frozenset({"id", "source", *_NUMBERS})
 """Fields of a trail that this release knows."""
 
 
@@ -54,6 +54,9 @@ class Trail:
     """Counted starts that the copy remembers by itself."""
     sent: int | None = None
     """Milliseconds since 1970 when the producer first sent it; None until a copy or a dead letter has to remember it."""
+    source: str = ""
+    """Subscription that it came through first: each subscription of a topic has records of its own, and a delayed copy in
+    another queue belongs to them."""
     extra: str = ""
     """Fields that a newer release wrote, as a JSON object: kept as they are, and carried on."""
 
@@ -66,15 +69,20 @@ class Trail:
 
     @property
     def derived(self) -> str:
-        """An id that differs between copies and lives but not between two publications of one of them. The suffix keeps
-        it apart from ids of producers, who like to number theirs."""
-        return self.id if not (self.generation or self.hop) else f"{self.id}.{self.generation}.{self.hop}.{TRAIL}"
+        """An id that differs between copies and lives but not between two publications of one of them. An id that a producer
+        uses again was first sent at another time. The suffix keeps it apart from ids of producers, who like to number theirs."""
+        if not (self.generation or self.hop):
+            return self.id
+        numbers = (self.generation, self.hop, *([] if self.sent is None else [self.sent]))
+        return ".".join([self.id, *map(str, numbers), *filter(None, [self.source]), TRAIL])
 
     def dump(self) -> str:
         parts: dict[str, Any] = {"id": self.id}
         for name in _NUMBERS:
             if value := getattr(self, name):
                 parts[name] = value
+        if self.source:
+            parts["source"] = self.source
         if self.extra:
             parts = {**json.loads(self.extra), **parts}
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
@@ -84,7 +92,8 @@ class Trail:
         """The trail in an attribute's value; None when it holds none, since any producer may write one."""
         try:
             parts = json.loads(text)
-            trail = cls(id=parts["id"], extra=extra_of(parts), **{n: parts[n] for n in _NUMBERS if n in parts})
+            known = {name: parts[name] for name in ("source", *_NUMBERS) if name in parts}
+            trail = cls(id=parts["id"], extra=extra_of(parts), **known)
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (trail.generation, trail.hop, trail.attempts)
@@ -92,8 +101,8 @@ class Trail:
             return None
         if trail.sent is not None and not (type(trail.sent) is int and 0 <= trail.sent < MOST_SENT):
             return None
-        name = parts["id"]
-        return trail if isinstance(name, str) and name and is_text(name) else None
+        texts: list[Any] = [trail.id, trail.source]
+        return trail if trail.id and all(isinstance(text, str) and is_text(text) for text in texts) else None
 
 
 @dataclass(slots=True)
@@ -125,6 +134,8 @@ class Message:
     """The producer's MIME type, where the platform carries one."""
     fence: int = 0
     """Grows with each claim of the key: hand it to a downstream that can refuse an older one. 0 without a store."""
+    subscription: str = ""
+    """Name of the subscription of a topic that delivered it; empty where it came from a queue."""
     trail: Trail | None = None
     """What an earlier copy or life left on it; None on a message as its producer sent it."""
     native_id: str = ""
@@ -158,6 +169,11 @@ class Message:
         except (TypeError, ValueError, OverflowError):
             return None
         return first if first is not None and 0 <= first < MOST_SENT else None
+
+    @property
+    def source(self) -> str:
+        """The subscription whose records are about it: this delivery's, else that of the message whose copy it is."""
+        return self.subscription or self.lineage.source
 
     @property
     def lineage(self) -> Trail:

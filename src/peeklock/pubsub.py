@@ -81,6 +81,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
         delivery=attempt if type(attempt) is int and attempt > 0 else 1,
         group=inner.get("orderingKey") or inner.get("ordering_key"),
         published=inner.get("publishTime") or inner.get("publish_time"),
+        subscription=envelope.get("subscription"),
     )
 
 
@@ -103,6 +104,7 @@ def _unwrapped(request: push.Request, queue_name: str) -> Message:
         delivery=max(push.count_of(headers.get(f"{HEADER}delivery-attempt", "")), 1),
         group=headers.get(f"{HEADER}ordering-key"),
         published=headers.get(f"{HEADER}publish-time"),
+        subscription=headers.get(f"{HEADER}subscription-name"),
     )
 
 
@@ -116,6 +118,7 @@ def _message(
     delivery: int,
     group: object,
     published: object,
+    subscription: object,
 ) -> Message:
     texts = {str(name): str(value) for name, value in attributes.items()}
     trail = Trail.load(texts.get(TRAIL, ""))
@@ -131,10 +134,17 @@ def _message(
         content_type=request.headers.get("content-type") if body is request.body else None,
         trail=trail,
         native_id=native_id,
+        subscription=_name(subscription),
         raw=request,
     )
     unfold(message, texts.get(FORM))
     return message
+
+
+def _name(subscription: object) -> str:
+    """The last part of `projects/P/subscriptions/S`; empty where the push does not say it."""
+    name = subscription.rpartition("/")[2] if isinstance(subscription, str) else ""
+    return name if is_text(name) else ""
 
 
 def _millis(text: object) -> int | None:

@@ -72,6 +72,8 @@ class Record:
     bare: bool = False
     """On a dead record: its dead letter carries no lineage, so the next delivery of this id is taken for a redrive. On any
     other: this life began so, and a delivery without lineage belongs to it."""
+    redriven: str = ""
+    """The last dead letter that was redriven into the life of another message, and began it anew."""
     extra: str = ""
     """Fields that a newer release wrote, as a JSON object: kept as they are, and written back."""
 

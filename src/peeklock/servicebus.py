@@ -96,6 +96,7 @@ def bind(
         hold=_duration(hold),
         can_settle=actions is not False,
         entity=f"{topic_name}/{subscription_name}" if topic_name else queue_name or binding.queue.name,
+        subscribed=topic_name is not None,
     )
     entry = mark(_entry(door, servicebus_settle.actions_class(actions), name), binding)
     trigger(
@@ -179,7 +180,15 @@ class _Door:
     """Where the host's events come in."""
 
     def __init__(
-        self, binding: Binding, *, batch: bool, sessions: bool, hold: timedelta, can_settle: bool, entity: str
+        self,
+        binding: Binding,
+        *,
+        batch: bool,
+        sessions: bool,
+        hold: timedelta,
+        can_settle: bool,
+        entity: str,
+        subscribed: bool,
     ) -> None:
         """`entity`: the queue or subscription, in which `%NAME%` stands for an app setting."""
         self.binding = binding
@@ -188,6 +197,7 @@ class _Door:
         self.hold = hold
         self.can_settle = can_settle
         self.entity = entity
+        self.subscribed = subscribed
 
     def enter(self, event: Any, actions: Any) -> None:
         visit, messages, changes = self._open(event, actions)
@@ -232,7 +242,9 @@ class _Door:
         )
         changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
         entity = _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), self.entity)
-        return visit, receive(event, self.binding.queue.name, sessions=self.sessions, entity=entity), changes
+        queue, subscribed = self.binding.queue.name, self.subscribed
+        messages = receive(event, queue, sessions=self.sessions, entity=entity, subscribed=subscribed)
+        return visit, messages, changes
 
 
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:

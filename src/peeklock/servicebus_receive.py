@@ -45,9 +45,11 @@ _TYPES: dict[type, str] = {
 }
 
 
-def receive(event: Any, queue_name: str, *, sessions: bool = False, entity: str = "") -> list[Message]:
+def receive(
+    event: Any, queue_name: str, *, sessions: bool = False, entity: str = "", subscribed: bool = False
+) -> list[Message]:
     """The messages of a trigger's argument. `entity`: the queue or subscription as Azure names it, where that is not
-    `queue_name`. Raises EventError for anything else."""
+    `queue_name`; `subscribed`: it is a subscription. Raises EventError for anything else."""
     many = isinstance(event, list)
     raws = event if many else [event]
     if not raws:
@@ -59,6 +61,7 @@ def receive(event: Any, queue_name: str, *, sessions: bool = False, entity: str 
     source = _Source(
         queue=queue_name,
         entity=entity or queue_name,
+        subscription=entity if subscribed else "",
         alone=not many,
         typed=not many or _is_trusted("ContentType", raws),
         system=whole,
@@ -72,6 +75,8 @@ class _Source:
 
     queue: str
     entity: str
+    subscription: str
+    """The entity, where it is a subscription."""
     alone: bool
     """Whether the event is no batch, so that its metadata cannot have shifted."""
     typed: bool
@@ -125,6 +130,7 @@ def _message(raw: Any, source: _Source, group: str | None) -> Message:
         content_type=content_type or None,
         trail=trail,
         native_id=native_id,
+        subscription=source.subscription,
         raw=raw,
         types={name: _TYPES[type(value)] for name, value in producers.items() if type(value) in _TYPES} or None,
         system=_system(raw, source) or None,

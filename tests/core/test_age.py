@@ -171,6 +171,28 @@ def test_another_messages_attempts_are_kept():
     assert (world.store.records["orders/o"].message, world.store.records["orders/o"].attempts) == ("young", 1)
 
 
+def test_a_record_that_changes_after_it_was_looked_at_is_judged_again():
+    """Another message took the key over between the two: its attempts stay, too."""
+    world = World(key="order", delays=Delays.NATIVE)
+    old = world.send({"order": "o"}, id="old")
+    assert world.deliver(old) == [("abandon", "retry")]
+    world.clock.advance(601)
+
+    class TakenOver(MemoryStore):
+        def swap(self, changes: Any, /) -> Any:
+            answers = world.store.swap(changes)
+            if changes[0].record is None:  # the look
+                mine = world.store.records["orders/o"]
+                world.store.records["orders/o"] = replace(mine, message="young", version=mine.version + 1)
+            return answers
+
+    world.plan = replace(world.plan, store=TakenOver())
+    assert world.deliver(old) == [("dead_letter", "expired")]
+    record = world.store.records["orders/o"]
+    assert (record.message, record.state, record.attempts) == ("young", State.WAITING, 1)
+    assert world.store.records["orders#old"].state is State.DEAD
+
+
 def test_an_expired_message_waits_for_who_runs_its_key():
     """The one that runs may be itself."""
     world = World(key="order", fails=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -296,20 +298,27 @@ def test_without_a_store_ten_times_max_attempts_are_enough():
     assert one.outcome.detail.startswith("delivered more than 10 times")
 
 
-def test_the_dead_letter_after_time_outs_says_so():
-    """It is decided at the delivery that follows the last time-out, and not empty (trials 1.10)."""
+@pytest.mark.parametrize("ends", [True, False])
+def test_the_dead_letter_after_time_outs_says_so(ends):
+    """And is not empty (trials 1.10). It is decided at once where the handler has ended, else when its lease is over."""
     clock, store, letters = FakeClock(), MemoryStore(), Outbox()
+    release = threading.Event()
 
     @consumer(Queue("orders", max_attempts=1, timeout=0.05))
-    def handler(payload: dict) -> None:
-        while True:
-            pass
+    async def handler(payload: dict) -> None:
+        while not release.is_set():
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                if ends:
+                    raise
 
     plan = plan_for(handler, store=store, letters=letters, clock=clock)
-    (late,) = handle(plan, [message({})])
-    assert late.outcome.reason == Reason.TIMEOUT
+    (late,) = run(plan, [message({})])
+    assert late.outcome.reason == (Reason.EXHAUSTED if ends else Reason.TIMEOUT)
     clock.advance(HOUR)
-    (dead,) = handle(plan, [message({})])
+    (dead,) = run(plan, [message({})])
+    release.set()
     assert dead.outcome.reason == Reason.EXHAUSTED
     assert "ran past its 0.05 s" in str(letters.parcels[0].attributes["peeklock-detail"])
 

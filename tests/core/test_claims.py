@@ -341,3 +341,25 @@ def test_a_bare_dead_letter_waits_for_its_record():
     plan = plan_for(handler, store=flaky, letters=letters)
     (one,) = handle(plan, [message({})])
     assert (one.outcome.disposition, letters.outbox.parcels) == ("abandon", [])
+
+
+# -- redriven dead letters of a key that others have
+
+
+def test_a_redriven_dead_letter_begins_anew_among_others():
+    """Once: whoever joins its life shares its attempts, also itself when it comes back, so that two messages that take turns
+    are exhausted; and the next redrive begins anew again."""
+    spent = record(State.WAITING, message="other", attempts=2)
+    redriven = Trail(id="m", generation=1)
+    claim = arrive(spent, redriven, stamp(), 3).record
+    assert claim is not None
+    assert claim.attempts == 0
+    tired = replace(claim, state=State.WAITING, attempts=1)
+    theirs = arrive(tired, Trail(id="other"), stamp(3), 3).record
+    assert theirs is not None
+    assert (theirs.message, theirs.attempts) == ("other", 1)
+    waiting = replace(theirs, state=State.WAITING, attempts=2)
+    for trail, attempts in ((redriven, 2), (Trail(id="m", generation=2, hop=1), 2), (Trail(id="m", generation=2), 0)):
+        mine = arrive(waiting, trail, stamp(4), 9).record
+        assert mine is not None
+        assert mine.attempts == attempts

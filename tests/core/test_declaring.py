@@ -169,6 +169,8 @@ def test_any_text_is_a_trail_or_none(text):
     [
         '{"id":1}',
         '{"id":""}',
+        '{"id":"x","source":1}',
+        '{"id":"x","source":"\\ud800"}',
         '{"id":"x","hop":-1}',
         '{"id":"x","hop":true}',
         '{"id":"x","attempts":1e9}',
@@ -189,6 +191,7 @@ def test_trails():
     assert Trail.load(trail.dump()) == trail
     assert trail.derived == "é"
     assert trail.copy(hop=2, attempts=1).derived == "é.0.2.peeklock"
+    assert Trail(id="é", hop=2, sent=7, source="t/mail").derived == "é.0.2.7.t/mail.peeklock"
     assert Parcel(body=b"", trail=trail.letter(), letter=True).id == "é.1.0.peeklock"
     assert Message(id="a", body=b"", queue="q").lineage == Trail(id="a")
     assert Message(id="a", body=b"", queue="q", sent_ms="x").sent_at is None

@@ -242,9 +242,10 @@ class TestCopies:
         """The record says moving, so the older copy publishes and does not run."""
         handler, seen = recording()
         plan = self.plan(handler)
-        plan = replace(plan, copies=FlakySender(self.copies, Script({1: "before"})))
+        plan = replace(plan, copies=FlakySender(self.copies, Script({1: "before", 2: "before"})))
         (one,) = handle(plan, [message({"error": "x"})])
         assert (one.outcome.reason, one.outcome.copied) == (Reason.RETRY, False)
+        assert outcomes(handle(plan, [message({"error": "x"})])) == [("abandon", "unavailable")]
         assert outcomes(handle(plan, [message({"error": "x"})])) == [("complete", "moved")]
         assert [parcel.trail.hop for parcel in self.copies.parcels] == [1]
         assert len(seen) == 1
@@ -263,13 +264,24 @@ class TestCopies:
         (one,) = handle(self.plan(handler), [message({"error": "x"}, group="g")])
         assert (one.outcome.copied, self.copies.parcels) == (False, [])
 
-    def test_a_binding_that_lost_its_copies_keeps_the_message(self):
-        """A moving record left by an earlier deployment is not completed."""
-        handler, _ = recording()
-        plan = replace(self.plan(handler), copies=FlakySender(self.copies, Script({1: "before"})))
+    @pytest.mark.parametrize("published", [True, False])
+    def test_a_binding_that_lost_its_copies_runs_the_message(self, published):
+        """A record left by an earlier deployment announces a copy: nobody can publish it any more, and if it is there after
+        all, it carries on."""
+        handler, seen = recording()
+        script = Script({1: "after" if published else "before"})
+        plan = replace(self.plan(handler), copies=FlakySender(self.copies, script))
         handle(plan, [message({"error": "x"})])
         bare = replace(plan, copies=None, delays=Delays.NATIVE)
-        assert outcomes(handle(bare, [message({"error": "x"})])) == [("abandon", "unavailable")]
+        assert outcomes(handle(bare, [message({"error": "x"})])) == [("abandon", "retry")]
+        assert self.store.records["orders#m-1"].attempts == 2
+        if published:
+            (copy,) = self.copies.parcels
+            assert outcomes(handle(bare, [message({}, trail=copy.trail)])) == [("complete", "done")]
+        else:
+            assert outcomes(handle(bare, [message({})])) == [("complete", "done")]
+        assert outcomes(handle(bare, [message({})])) == [("complete", "duplicate")]
+        assert len(seen) == 3
 
 
 class TestOrder:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, consumer, late, loop
+from peeklock import Batch, DeadLetter, Queue, consumer, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import handle, handle_async, run
 from peeklock.interrupt import Interrupted, Target, is_fragile
 from peeklock.late import watch
-from peeklock.plan import Plan, Window
+from peeklock.plan import Delays, Plan, Window
 from peeklock.schedule import Schedule
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -239,6 +239,35 @@ def test_an_interruption_between_the_end_and_the_mark_of_it():
     with pytest.raises(Interrupted):
         target.call(lambda: 7)
     assert target.ends == 2
+
+
+TRACED = """
+import sys, threading
+from peeklock.interrupt import Interrupted, Target
+
+def interrupt():
+    while not target.interrupt():
+        pass
+
+def spin():
+    threading.Thread(target=interrupt).start()
+    while True:
+        pass
+
+sys.settrace(lambda *_: None)
+target = Target()
+assert target.begin()
+try:
+    target.call(spin)
+except Interrupted:
+    print((lambda: "goes on")())
+"""
+
+
+def test_a_traced_process_goes_on_after_an_interruption():
+    """CPython 3.11 looks for an exception that was taken back at every call, and a tracer keeps it there for good."""
+    ended = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout == "goes on\n"
 
 
 class Parked:
@@ -593,3 +622,34 @@ def test_a_late_end_without_a_store_is_nobodys():
     handler, _ = recording(queue=QUEUE)
     bound = plan_for(handler, letters=Outbox())
     watch(bound, Window(bound, None, 1), {Done(): Ended([], [])})
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
+    """The copies of other messages go out beside it."""
+    gone, copies = threading.Event(), Outbox()
+
+    class Copies:
+        def send(self, parcels: Any, /) -> Any:
+            answers = copies.send(parcels)
+            if len(copies.parcels) == 2:
+                gone.set()
+            return answers
+
+    class Letters(Outbox):
+        def send(self, parcels: Any, /) -> Any:
+            assert gone.wait(10), "it waits for the copies, and they for it"
+            return super().send(parcels)
+
+    def fails(payload: dict) -> None:
+        raise DeadLetter("no") if payload["n"] == 0 else ValueError
+
+    async def fails_async(payload: dict) -> None:
+        fails(payload)
+
+    letters = Letters()
+    handler = consumer(Queue("orders", max_attempts=5, timeout=20))(fails_async if is_async else fails)
+    made = plan(handler, MemoryStore(), letters=letters, copies=Copies(), delays=Delays.COPY)
+    settled = run(made, [message({"n": n}, id=f"m-{n}") for n in range(3)])
+    assert reasons(settled) == ["fatal", "retry", "retry"]
+    assert (len(copies.parcels), len(letters.parcels)) == (2, 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from peeklock.testing import Outbox, deliver, deliver_all
 from tests.core.world import FlakySender, Script, message, plan_for
 
 QUEUE = Queue("orders")
+GROWN = Queue("orders", first_delay=2, max_delay=900)
 
 
 class Down:
@@ -155,18 +158,45 @@ def test_without_a_store_the_last_time_out_is_the_end():
     assert len(letters.parcels) == 1
 
 
-def test_a_twin_of_what_cannot_be_dead_lettered_waits():
-    """There is no lease to wait for, and at once would be a loop."""
+class Longest:
+    """Chance that always takes the most."""
+
+    def uniform(self, _: float, most: float, /) -> float:
+        return most
+
+
+GROWING = pytest.mark.parametrize(("delivery", "seconds"), [(1, 2), (4, 16), (1000, 900)])
+
+
+@GROWING
+def test_a_twin_of_what_cannot_be_dead_lettered_waits(delivery, seconds):
+    """There is no lease to wait for, and at once would be a loop. Longer each time, or the queue's own limit of deliveries
+    is used up within the outage."""
     store = MemoryStore()
 
     @consumer(QUEUE, key="id")
     def refuses(payload: dict) -> None:
         raise DeadLetter("no")
 
-    plan = plan_for(refuses, store=store, letters=FlakySender(Outbox(), Script({1: "before"})))
+    plan = plan_for(refuses, store=store, letters=FlakySender(Outbox(), Script({1: "before", 2: "before"})))
+    plan = replace(plan, queue=GROWN, random=Longest())
     handle_event(plan, [message({"id": "k"})])
-    (twin,) = handle_event(plan, [message({"id": "k"}, id="m-2")])
-    assert (twin.outcome.reason, twin.outcome.delay) == ("busy", QUEUE.first_delay)
+    (twin,) = handle_event(plan, [message({"id": "k"}, id="m-2", delivery=delivery)])
+    assert (twin.outcome.reason, twin.outcome.delay) == ("busy", timedelta(seconds=seconds))
+    (again,) = handle_event(plan, [message({"id": "k"}, delivery=delivery)])
+    assert (again.outcome.reason, again.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
+
+
+@GROWING
+def test_a_store_that_is_down_is_asked_less_and_less(delivery, seconds):
+    """As above."""
+
+    @consumer(GROWN)
+    def runs(payload: dict) -> None: ...
+
+    plan = replace(plan_for(runs, store=Down()), random=Longest())
+    (one,) = handle_event(plan, [message({}, delivery=delivery)])
+    assert (one.outcome.reason, one.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
 
 
 class Lowering:

@@ -79,9 +79,15 @@ class World:
 
     def scheduled(self) -> dict[str, datetime]:
         """When copies are to appear, by body."""
+        return {str(one): one.scheduled_enqueue_time_utc for one in self._copies()}
+
+    def scheduled_ids(self) -> list[str]:
+        return [str(one.message_id) for one in self._copies()]
+
+    def _copies(self) -> list[ServiceBusReceivedMessage]:
         with self.client.get_queue_receiver("orders") as receiver:
             peeked = receiver.peek_messages(max_message_count=100)
-        return {str(one): one.scheduled_enqueue_time_utc for one in peeked if one.scheduled_enqueue_time_utc}
+        return [one for one in peeked if one.scheduled_enqueue_time_utc]
 
     def runs(self, name: str, what: str = "begin") -> Sequence[Mapping[str, Any]]:
         return [one for one in self.noted() if one["order"] == name and one["what"] == what]

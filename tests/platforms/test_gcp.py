@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -221,8 +222,46 @@ class TestReceive:
         assert (wrapped.id, wrapped.body, wrapped.group, wrapped.delivery) == ("p-1", b"{}", "k", 4)
         assert (dict(wrapped.attributes), str(wrapped.sent_at)) == ({"a": "b"}, "2026-11-25 01:57:58.526000+00:00")
         headers = {"x-goog-pubsub-message-id": "p-2", "A": "b", "x-goog-pubsub-publish-time": "?"}
+        assert wrapped.subscription == "s"
         bare = pubsub.receive(push.request_of(headers, b"\xff"), "q")
         assert (bare.id, bare.body, dict(bare.attributes), bare.sent_at) == ("p-2", b"\xff", {"a": "b"}, None)
+
+    @pytest.mark.parametrize(
+        ("said", "name"), [("projects/p/subscriptions/mail", "mail"), (None, ""), ("\ud800", ""), (5, "")]
+    )
+    def test_a_push_says_its_subscription(self, said, name):
+        """The last part of its name, with and without the wrapper; one without an encoding could not be a key."""
+        body = {"message": {"messageId": "p-1"}, "subscription": said}
+        assert pubsub.receive(push.request_of({}, json.dumps(body).encode()), "q").subscription == name
+        headers = {
+            "x-goog-pubsub-message-id": "p-1",
+            "x-goog-pubsub-subscription-name": "projects/p/subscriptions/mail",
+        }
+        assert pubsub.receive(push.request_of(headers, b""), "q").subscription == "mail"
+
+    @pytest.mark.parametrize("key", [None, "order_id"])
+    def test_two_subscriptions_of_a_topic_each_run_its_messages(self, key):
+        """Pub/Sub gives the message the same id in both; each subscription has its own records in their store."""
+        ran: list[str] = []
+        store = MemoryStore()
+
+        def subscriber(name: str) -> Any:
+            @consumer(QUEUE, key=key)
+            def handler(payload: dict) -> None:
+                ran.append(name)
+
+            entry = pubsub.bind(handler, unauthenticated=True, store=store, dead_letter=Outbox())
+            envelope = {
+                "message": {"messageId": "p-1", "data": base64.b64encode(b'{"order_id":"o-1"}').decode()},
+                "subscription": f"projects/p/subscriptions/{name}",
+            }
+            return lambda: answer(entry, push.request_of({}, json.dumps(envelope).encode()))
+
+        mail, stock = subscriber("mail"), subscriber("stock")
+        assert [mail(), stock(), mail(), stock()] == [204] * 4
+        assert ran == ["mail", "stock"]
+        name = "#p-1" if key is None else "/o-1"
+        assert list(store.records) == [f"orders@mail{name}", f"orders@stock{name}"]
 
     @pytest.mark.parametrize(
         "body", [b"", b"[]", b"{}", b'{"message":{}}', b'{"message":{"messageId":"1","data":"%"}}', b"[" * 100_000]

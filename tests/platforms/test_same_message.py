@@ -203,7 +203,7 @@ class TestServiceBus:
             ({}, "orders"),
             ({"queue_name": "orders-eu"}, "orders-eu"),
             ({"queue_name": "%ORDERS_NAME%"}, "orders-us"),
-            ({"topic_name": "t", "subscription_name": "s"}, "t/s"),
+            ({"topic_name": "%ORDERS_NAME%", "subscription_name": "s"}, "orders-us/s"),
         ],
         ids=str,
     )
@@ -213,7 +213,40 @@ class TestServiceBus:
         entry = servicebus.bind(fail, app=func.FunctionApp(), batch=True, hold=0, **source, **options)
         with environment(ORDERS_NAME="orders-us"):
             entry(messages=[servicebus_raw(message_id="")])
-        assert list(options["store"].records) == [f"orders#seq-1@{entity}"]
+        records = "orders@orders-us:s" if "topic_name" in source else "orders"
+        assert list(options["store"].records) == [f"{records}#seq-1@{entity}"]
+
+    @pytest.mark.parametrize("key", [None, "order_id"])
+    def test_a_copy_of_a_subscriptions_message_has_its_record(self, key):
+        """Another subscription has another, of the same id and key; and the copies of both may be in one queue."""
+
+        @consumer(QUEUE, key=key)
+        def failing(payload: dict) -> None:
+            raise ValueError
+
+        options = world()
+        app = func.FunctionApp()
+        for name in ("mail", "stock"):
+            entry = servicebus.bind(
+                failing, app=app, name=name, hold=0, topic_name="t", subscription_name=name, **options
+            )
+            entry(messages=servicebus_raw(get_body=lambda: b'{"order_id":"o-1"}'))
+        copies = options["queue"].parcels
+        assert len({copy.id for copy in copies}) == 2, "one would be dropped where the queue detects duplicates"
+        entry = servicebus.bind(failing, app=app, name="copies", hold=0, **options)
+        for copy in list(copies):
+            carried = {"peeklock": copy.trail.dump()}
+            entry(
+                messages=servicebus_raw(
+                    get_body=lambda copy=copy: copy.body, message_id=copy.id, application_properties=carried
+                )
+            )
+        name = "#m-1" if key is None else "/o-1"
+        records = options["store"].records
+        assert {found: record.attempts for found, record in records.items()} == {
+            f"orders@t:mail{name}": 2,
+            f"orders@t:stock{name}": 2,
+        }
 
     def test_a_native_dead_letter_says_what_fits(self):
         """4,096 bytes of reason and description, each encodable (trials 1.1)."""
@@ -420,7 +453,7 @@ class TestHTTP:
         for n in range(2):
             event["headers"]["x-goog-pubsub-message-id"] = f"{n}"
             pubsub.rehearse(fail, event, **world(store=store))
-        assert list(store.records) == ["orders#order-9"]
+        assert list(store.records) == ["orders@orders-push#order-9"]
 
     @pytest.mark.parametrize("attempt", ["4", "x", "", "0", "9" * 12])
     def test_the_delivery_of_an_unwrapped_push(self, attempt):

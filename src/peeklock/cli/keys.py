@@ -27,6 +27,8 @@ KEY is the name of a record in the store:
   orders/order-7     the queue's declared name, a slash, the business key: of a consumer with key=
   orders#059f36b4    the queue's declared name, a number sign, the message's id (message_id in the logs): of a consumer
                      without key=, and of any message whose body was invalid
+  orders@mail/order-7  of the subscription `mail` of a Pub/Sub topic; orders@placed:mail/order-7 of the subscription `mail`
+                     of the topic `placed` of Service Bus
 """
 
 SHOW = f"""\
@@ -162,7 +164,7 @@ def _agreed(record: Record) -> bool:
 
 def _key(text: str) -> str:
     """Raises ConfigError, which teaches the form, for what names no record."""
-    parts = re.fullmatch(r"([^/#]+)[/#].+", text, re.DOTALL)
+    parts = re.fullmatch(r"([^/#@]+)(?:@[^/#]+)?[/#].+", text, re.DOTALL)
     if parts is None or not is_text(text):
         raise ConfigError(f"KEY {text!r} names no record\n\n{FORM.rstrip()}")
     Queue(parts[1])  # no queue has another name
