@@ -9,8 +9,9 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
 from peeklock.headers import is_producers
-from peeklock.message import TRAIL
+from peeklock.message import TRAIL, Trail
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
@@ -186,7 +187,7 @@ def method_of(parcel: Parcel) -> str:
 def headers_of(parcel: Parcel) -> dict[str, str]:
     """Headers of a task. An attribute that is a header as it stands remains one, so that a copy is the same request and
     another consumer of the queue reads a CloudEvent; the others are packed."""
-    headers = {} if parcel.bare else {TRAIL_HEADER: parcel.trail.dump()}
+    headers = {} if parcel.bare else {TRAIL_HEADER: _lineage(parcel).dump()}
     if parcel.content_type or not parcel.bare:
         headers[CONTENT_TYPE] = parcel.content_type or "application/octet-stream"
     packed: dict[str, Any] = {}
@@ -200,6 +201,14 @@ def headers_of(parcel: Parcel) -> dict[str, str]:
         parts = [text[start : start + MAX_HEADER] for start in range(0, len(text), MAX_HEADER)]
         headers |= {f"{ATTRIBUTES}-{n}" if n else ATTRIBUTES: part for n, part in enumerate(parts)}
     return headers
+
+
+def _lineage(parcel: Parcel) -> Trail:
+    """With the time of sending on a new task: the service tells no more than when it is due, which a delay moves, and
+    perhaps each retry."""
+    if not parcel.is_new or parcel.trail.sent is not None:
+        return parcel.trail
+    return replace(parcel.trail, sent=int(time.time() * 1000))
 
 
 def _is_header(name: str, value: str) -> bool:

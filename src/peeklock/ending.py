@@ -38,6 +38,7 @@ def succeed(item: Item, plan: Plan, window: Window) -> Life:
     if not (yield from _write(item, plan, finished)):
         fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
         record("peeklock.unrecorded %s", {**fields, "detail": item.unwritten})
+        outcome = replace(outcome, unrecorded=True)
     return outcome if plan.results is None else replace(outcome, result=item.returned)
 
 

@@ -58,6 +58,8 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
         told["delay_s"] = round(outcome.delay.total_seconds(), 3)
     if outcome.unexplained:
         told["unexplained"] = 1
+    if outcome.unrecorded:
+        told["unrecorded"] = 1
     told["message_id"] = message.id
     if message.group is not None:
         told["group"] = message.group

@@ -45,8 +45,19 @@ NOT_AN_ATTEMPT = frozenset(
 """Reasons of deliveries that are not counted: the handler asked for that (`rescheduled`), or never ran."""
 
 
-FAILED = frozenset({Reason.RETRY, Reason.TIMEOUT, Reason.INVALID, Reason.FATAL, Reason.EXHAUSTED, Reason.EXPIRED})
-"""Reasons of deliveries that count as failures in metrics and alarms."""
+FAILED = frozenset(
+    {
+        Reason.RETRY,
+        Reason.TIMEOUT,
+        Reason.UNAVAILABLE,
+        Reason.INVALID,
+        Reason.FATAL,
+        Reason.EXHAUSTED,
+        Reason.EXPIRED,
+    }
+)
+"""Reasons of deliveries that count as failures in metrics and alarms: also where no attempt was made, since the store or the
+dead-letter queue is down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +74,8 @@ class Outcome:
     """A delayed copy carries on, so the platform is told that this one is complete."""
     unexplained: bool = False
     """The dead letter had no room for its reason, which the log has instead."""
+    unrecorded: bool = False
+    """The handler succeeded, and the store did not take that: a second delivery would run it again."""
     detail: str = ""
     """What is wrong and where, never a value of the body."""
     error: BaseException | None = None

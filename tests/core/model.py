@@ -33,6 +33,7 @@ class Rules:
     timed_out: Callable[..., Record] = claims.timed_out
     give_back: Callable[..., Record] = claims.give_back
     finish: Callable[..., Record] = claims.finish
+    without_copies: Callable[..., Record] = claims.without_copies
     adopted: bool = True
     """Whether a copy and a dead letter are in the life that the record says."""
     announced: bool = True
@@ -53,6 +54,8 @@ class Case:
     lost_answers: int = 0
     redrives: int = 1
     copies: bool = False
+    mixed: bool = False
+    """Whether all workers but the first are of a deployment that publishes no copies."""
     max_attempts: int = 2
     timeouts: int = 0
     waits: int = 0
@@ -239,9 +242,14 @@ class Explorer:
         (answer,) = self.store.swap([replace(change, key=key)])
         return answer, look(self.store, key, change.record if answer.won else answer.record)
 
+    def copies(self, n: int) -> bool:
+        return self.case.copies and not (self.case.mixed and n)
+
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         """First as if there were no record, then by the one that it was told of; others may act in between."""
         known = worker.record if self.case.apart else told(world.record, world)
+        if known is not None and not self.copies(n):
+            known = self.rules.without_copies(known)
         decision = self.rules.arrive(known, worker.trail, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
@@ -281,7 +289,7 @@ class Explorer:
     def do_run(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
         yield f"w{n} has its effect", put(replace(world, effects=world.effects + 1), n, replace(worker, step="ran"))
-        decision = self.rules.failed(worker.record, self.stamp(), self.case.max_attempts, copies=self.case.copies)
+        decision = self.rules.failed(worker.record, self.stamp(), self.case.max_attempts, copies=self.copies(n))
         yield from self.after_failure(world, n, worker, decision)
         if world.budget[TIMEOUTS]:
             late = self.rules.timed_out(worker.record, self.stamp())

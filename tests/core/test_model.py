@@ -28,6 +28,9 @@ SMALL = [
     Case(bare=True, deaths=1),
     Case(bare=True, deaths=0, copies=True, duplicates=1),
     Case(deaths=2, max_attempts=1),
+    Case(deaths=1, copies=True, mixed=True),
+    Case(deaths=0, duplicates=1, copies=True, mixed=True),
+    Case(messages=2, redrives=1, deaths=0),
 ]
 
 LARGE = [
@@ -57,6 +60,10 @@ def test_the_laws_hold(case):
 def test_the_laws_hold_in_larger_worlds(case):
     """With more workers, deaths, duplicates and losses."""
     assert Explorer(case, Rules()).explore() > 1000
+
+
+def wait_for_the_copy(record: Record) -> Record:
+    return replace(record, state=State.WAITING) if record.state is State.MOVING else record
 
 
 def complete_stale_copies(record, trail, stamp, most, verdict=None):
@@ -117,6 +124,11 @@ def count_what_never_ran(record: Record, stamp):
 
 FAULTS = {
     "stale copy completed while moving": (Rules(arrive=complete_stale_copies), Case(copies=True), "lost"),
+    "copies that nobody publishes waited for": (
+        Rules(without_copies=wait_for_the_copy),
+        Case(deaths=1, copies=True, mixed=True),
+        "lost",
+    ),
     "condemned taken for dead": (Rules(arrive=take_condemned_for_dead), Case(), "lost"),
     "leases ignored": (Rules(arrive=ignore_leases), Case(duplicates=1), "two runs"),
     "generations ignored": (Rules(arrive=ignore_generations), Case(), "did not run"),

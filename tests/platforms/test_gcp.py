@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import closing
@@ -186,13 +187,22 @@ class TestReceive:
     def test_any_attribute_travels(self):
         """Names and values that no header takes."""
         carried = {"ключ": "значение", "bytes": b"\x00\xff", "line": "a\r\nb", "ce-id": "1", "peeklock-reason": "fatal"}
-        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="é", hop=1), attributes=carried))
+        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="é", hop=1, sent=7), attributes=carried))
         assert all(value.isascii() and "\n" not in value for value in headers.values())
         message = cloudtasks.receive(push.request_of({**headers, "X-CloudTasks-TaskName": "t"}, b""), "q")
         assert dict(message.attributes) == {name: value for name, value in carried.items() if name != "peeklock-reason"}
-        assert message.trail == Trail(id="é", hop=1)
+        assert message.trail == Trail(id="é", hop=1, sent=7)
         assert cloudtasks_send.unpack({"x-peeklock-attributes": "%"}) == {}
         assert cloudtasks_send.unpack({"x-peeklock-attributes": "WzFd"}) == {}
+
+    def test_the_age_of_a_task_counts_from_its_sending(self):
+        """And not from when it was due, nor from a retry, which may be due anew."""
+        before = time.time()
+        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="t"), delay=timedelta(days=9)))
+        due = {"X-CloudTasks-TaskName": "t", "X-CloudTasks-TaskETA": "4102444800", "X-CloudTasks-TaskRetryCount": "3"}
+        sent_at = cloudtasks.receive(push.request_of({**headers, **due}, b""), "q").sent_at
+        assert sent_at is not None
+        assert int(before) <= sent_at.timestamp() <= time.time()
 
     def test_a_copy_of_a_cloudevent_is_still_one(self):
         """Its headers travel with it."""
@@ -400,12 +410,14 @@ ADDRESS = "cloudtasks://projects/p/locations/l/queues/q?target=https://orders.ex
 def test_a_task_is_created(tasks):
     """With its trail, token and time; a name that is taken is success, for it is the same task."""
     sender = cloudtasks.from_url(ADDRESS)
-    late = Parcel(body=b"{}", trail=Trail(id="a", hop=1), delay=timedelta(seconds=90), content_type="application/json")
+    late = Parcel(
+        body=b"{}", trail=Trail(id="a", hop=1, sent=7), delay=timedelta(seconds=90), content_type="application/json"
+    )
     assert sender.send([late, late, Parcel(body=b"no", trail=Trail(id="b"))])[:2] == [None, None]
     assert "Task size too large" in str(sender.send([Parcel(body=b"no", trail=Trail(id="b"))])[0])
     (made,) = tasks
     assert made.http_request.url == "https://orders.example/run"
-    assert made.http_request.headers["x-peeklock"] == '{"id":"a","hop":1}'
+    assert made.http_request.headers["x-peeklock"] == '{"id":"a","hop":1,"sent":7}'
     assert made.http_request.oidc_token.audience == "https://orders.example/run"
     assert timedelta(seconds=80) < made.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
     assert not made.dispatch_deadline, "Cloud Tasks has its own"

@@ -6,12 +6,15 @@ import io
 import json
 import sys
 import time
+from typing import Any
 
+import pytest
 from aws_lambda_powertools import Logger, Metrics
 
-from peeklock import Queue, Retry, consumer, sqs
+from peeklock import Queue, Retry, StoreError, consumer, desk, sqs
 from peeklock.message import Message
 from peeklock.observers.powertools import PowertoolsObserver
+from peeklock.store import WON, Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.platforms.test_sqs import record
@@ -62,6 +65,32 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
     assert len(metrics["DurationMs"]) == 4
     assert all(5000 <= one < 60_000 for one in metrics["LatencyMs"])
     assert len(metrics["LatencyMs"]) == 2, "of the finished ones: what comes back is not there yet"
+
+
+class Refusing:
+    """A store that answers no change from a number of them on."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def swap(self, changes: Any, /) -> Any:
+        self.after -= len(changes)
+        return [WON if self.after >= 0 else Answer(won=False, error=StoreError("down"))] * len(changes)
+
+
+@pytest.mark.parametrize(("after", "failed", "unrecorded"), [(0, 1.0, None), (1, 0.0, [1.0])])
+def test_a_store_that_is_down_is_in_the_metrics(capsys, monkeypatch, after, failed, unrecorded):
+    """Before the handler as a failure, although it is no attempt; after it as `Unrecorded`."""
+    monkeypatch.setattr(desk, "PAUSES", ())
+
+    @consumer(Queue("orders"))
+    def runs(payload: dict) -> None: ...
+
+    observer = PowertoolsObserver(metrics=Metrics(namespace="shop", service="charge"))
+    events = {"Records": [record("{}", messageId="a")]}
+    sqs.rehearse(runs, events, store=Refusing(after), dead_letter=Outbox(), observer=observer)
+    (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (metrics["Settled"], metrics["Failed"], metrics.get("Unrecorded")) == ([1.0], [failed], unrecorded)
 
 
 class Provider:

@@ -55,11 +55,16 @@ class PowertoolsObserver:
         metrics.add_dimension("queue", settled[0].message.queue)
         metrics.add_dimension("platform", platform)
         reasons = [one.outcome.reason for one in settled]
-        metrics.add_metric("Settled", MetricUnit.Count, sum(reason not in NOT_AN_ATTEMPT for reason in reasons))
+        counted = sum(reason in FAILED or reason not in NOT_AN_ATTEMPT for reason in reasons)
+        metrics.add_metric("Settled", MetricUnit.Count, counted)
         metrics.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
-        unexplained = sum(one.outcome.unexplained for one in settled)
-        if unexplained:
-            metrics.add_metric("Unexplained", MetricUnit.Count, unexplained)
+        rare = {
+            "Unexplained": sum(one.outcome.unexplained for one in settled),
+            "Unrecorded": sum(one.outcome.unrecorded for one in settled),
+        }
+        for name, count in rare.items():
+            if count:
+                metrics.add_metric(name, MetricUnit.Count, count)
         for one in settled:
             latency = latency_ms(one.message)
             if latency is not None and one.outcome.finished:
