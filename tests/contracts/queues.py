@@ -200,6 +200,11 @@ class StrictServiceBus:
         assert entity == "orders"
         return self
 
+    @property
+    def _max_message_size_on_link(self) -> int:
+        """As the SDK's sender has it, of the link's max-message-size."""
+        return self.largest
+
     def create_message_batch(self) -> ServiceBusMessageBatch:
         return ServiceBusMessageBatch(max_size_in_bytes=self.largest)
 
