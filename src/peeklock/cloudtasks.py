@@ -17,7 +17,6 @@ from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
-from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = cloudtasks_send.from_url
@@ -37,9 +36,9 @@ def bind(
     certs_url: str | None = None,
     unauthenticated: bool = False,
     **options: Unpack[Options],
-) -> Callable[[Any], Any]:
-    """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`
-    consumer of a Starlette one.
+) -> Callable[[Any], tuple[str, int]]:
+    """A function for functions-framework, of a Flask request, that runs a consumer over tasks. An `async def` consumer runs on
+    the process's own event loop: leave out `--asgi` and `FUNCTION_USE_ASGI`.
 
     Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
     `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
@@ -49,14 +48,15 @@ def bind(
     task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
     """
     binding = _bind(function, options)
-    guard = Guard(
-        binding.queue,
+    return push.entry(
+        binding,
+        receive,
+        lock=DISPATCH_DEADLINE,
         audience=audience,
         service_account=service_account,
         certs_url=certs_url,
         unauthenticated=unauthenticated,
     )
-    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=DISPATCH_DEADLINE))
 
 
 def _bind(function: Callable[..., Any], options: Options) -> Binding:

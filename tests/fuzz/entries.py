@@ -100,7 +100,7 @@ def _say_sqs(entry: Any, client: SQS) -> Say:
 
 
 class Request:
-    """A Flask request, or for `await body()` a Starlette one."""
+    """A Flask request."""
 
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
@@ -110,17 +110,14 @@ class Request:
     def get_data(self) -> bytes:
         return self.data
 
-    async def body(self) -> bytes:
-        return self.data
 
-
-def _say_push(entry: Any, *, is_async: bool) -> Say:
+def _say_push(entry: Any) -> Say:
     def say(event: Any) -> Any:
         try:
             request = Request(push.sample(event))
         except (EventError, AttributeError):
             return REFUSED
-        status = run(entry(request)).status_code if is_async else entry(request)[1]
+        status = entry(request)[1]
         return REFUSED if status == push.BAD else status
 
     return say
@@ -144,7 +141,7 @@ def on_pubsub() -> tuple[Stage, list[Entry]]:
 
 def _pushes(bind: Any, stage: Stage) -> list[Entry]:
     return [
-        Entry(name, _say_push(bind(kind, unauthenticated=True, **options), is_async="async" in name), "batch" in name)
+        Entry(name, _say_push(bind(kind, unauthenticated=True, **options)), "batch" in name)
         for name, kind, options in variants(stage)
     ]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import closing
@@ -13,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import functions_framework
-import functions_framework.aio
 import grpc
 import pytest
-import requests
-import uvicorn
+import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
 from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, pubsub, pubsub_send, push
@@ -273,22 +269,21 @@ def test_under_functions_framework(tmp_path):
 
 
 def test_under_functions_framework_async(tmp_path):
-    """An async consumer runs on the server's own loop, with a real Starlette request."""
+    """An `async def` consumer answers the same server: what deploys the function need not know of it."""
     source = tmp_path / "main.py"
     source.write_text(MAIN.format(name="charge_async"))
-    app = functions_framework.aio.create_asgi_app("charge_async", str(source), "http")
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    try:
-        assert requests.post(url, b"{}", headers=headers_of_task("a-1"), timeout=10).status_code == 204
-        assert requests.post(url, b'{"fail":1}', headers=headers_of_task("a-2"), timeout=10).status_code == 204
-        assert requests.post(url, b"{}", timeout=10).status_code == 400
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    client = functions_framework.create_app("charge_async", str(source)).test_client()
+    assert client.post("/", data=b"{}", headers=headers_of_task("a-1")).status_code == 204
+    assert client.post("/", data=b'{"fail":1}', headers=headers_of_task("a-2")).status_code == 204
+    assert [parcel.trail.id for parcel in WORLDS["charge_async"]["queue"].parcels] == ["a-2"]
+    assert client.post("/", data=b"{}").status_code == 400
+
+
+def test_a_request_of_another_server_names_the_fix():
+    """As of `functions-framework --asgi`."""
+    asked = starlette.requests.Request({"type": "http", "headers": []})
+    with pytest.raises(ConfigError, match="leave out --asgi and FUNCTION_USE_ASGI"):
+        cloudtasks.bind(handle, **world())(asked)
 
 
 def test_the_example_entries(tmp_path):
