@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Unpack
 
-from peeklock import cloudtasks_send, push
+from peeklock import cloudtasks_address, cloudtasks_send, push
 from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import TRAIL_HEADER
 from peeklock.errors import EventError
@@ -19,7 +19,7 @@ from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
 
-from_url = cloudtasks_send.from_url
+from_url = cloudtasks_address.from_url
 
 _OURS = (TRAIL, TRAIL_HEADER)
 

@@ -84,6 +84,11 @@ class PubSubSender:
 
     limit = MAX_MESSAGE
 
+    @property
+    def place(self) -> str:
+        """Which topic it is."""
+        return self.topic
+
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether Pub/Sub takes a message in this form."""
         attributes = pack(parcel)

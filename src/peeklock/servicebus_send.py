@@ -56,6 +56,11 @@ class ServiceBusSender:
         self.forget()
         _senders.add(self)
 
+    @property
+    def place(self) -> str:
+        """Which queue or topic it is. The namespace is the process's, since the client is."""
+        return self.entity.lower()
+
     def forget(self) -> None:
         """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
         thread of the parent may have held the lock."""

@@ -127,7 +127,7 @@ def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
     cloudtasks_send.client = lambda _: tasks  # type: ignore[assignment] # Google's client, which this process never makes
     address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/run"
-    stage = Stage(*(Box(lambda: cloudtasks_send.from_url(address), tasks) for _ in range(2)))
+    stage = Stage(*(Box(lambda: cloudtasks.from_url(address), tasks) for _ in range(2)))
     return stage, _pushes(cloudtasks.bind, stage)
 
 

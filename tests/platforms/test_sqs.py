@@ -397,10 +397,10 @@ def test_an_address_that_is_none(url):
 
 def test_the_client_is_made_from_the_address(aws):
     """Its region is in AWS's host names; another host is an emulator."""
-    from peeklock.sqs_send import _client_of
+    from peeklock.sqs_client import client_of
 
-    assert _client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
-    assert _client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
+    assert client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
+    assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("fifo", [False, True])
