@@ -124,7 +124,7 @@ class Binding:
             check_body=declared.check_body,
             results=self.consumer.results,
             fatal=declared.fatal,
-            on_error=declared.on_error,
+            on_error=self.consumer.on_error,
             store=store,
             letters=letters,
             copies=None if delays is not Delays.COPY else own or sender_to(queue),

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 from peeklock import cloudtasks_address, cloudtasks_send, push
 from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import TRAIL_HEADER
-from peeklock.errors import EventError
+from peeklock.errors import ConfigError, EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
@@ -60,7 +60,7 @@ def bind(
 
 
 def _bind(function: Callable[..., Any], options: Options) -> Binding:
-    return Binding(
+    binding = Binding(
         function,
         "cloudtasks",
         delays=Delays.COPY,
@@ -68,6 +68,12 @@ def _bind(function: Callable[..., Any], options: Options) -> Binding:
         longest_delay=cloudtasks_send.MAX_DELAY,
         options=options,
     )
+    if binding.queue.fifo:
+        raise ConfigError(
+            f"queue {binding.queue.name!r} is fifo, and Cloud Tasks keeps no order: receive it from Pub/Sub with ordering"
+            " keys, or leave fifo=True out"
+        )
+    return binding
 
 
 def receive(request: push.Request, queue_name: str) -> Message:
@@ -77,7 +83,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     if not name or not is_text(name):
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
     queue = headers.get("x-cloudtasks-queuename")
-    trail = Trail.load(headers.get(TRAIL_HEADER, ""))
+    trail = Trail.load(headers.get(TRAIL_HEADER) or headers.get(TRAIL, ""))
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
     delivery = push.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = cloudtasks_send.unpack(headers)
@@ -96,7 +102,9 @@ def receive(request: push.Request, queue_name: str) -> Message:
         raw=request,
         system=None if request.method == cloudtasks_send.POST else {cloudtasks_send.METHOD: request.method},
     )
-    unfold(message, packed.get(FORM))
+    unfold(
+        message, packed.get(FORM) or headers.get(FORM)
+    )  # the second of a dead letter that somebody moved from Pub/Sub
     return message
 
 

@@ -120,6 +120,8 @@ class CloudTasksSender:
     def _send(self, parcel: Parcel) -> SendError | None:
         if parcel.delay > MAX_DELAY:
             return SendError(f"{self.queue}: a task waits {MAX_DELAY.days} days at most, not {parcel.delay}")
+        if parcel.group and parcel.is_new:
+            return SendError(f"{self.queue}: Cloud Tasks keeps no order within a group; send it without group=")
         prepared = prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.queue}: {prepared}")

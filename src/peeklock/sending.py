@@ -62,6 +62,8 @@ def send(
     of a dead letter; and when the queue did not confirm, after SEND_SECONDS at most: it may have the message all the
     same, so give an `id` and send again.
     """
+    if not isinstance(queue, Queue):
+        raise ConfigError(f"send() takes the Queue first: send(ORDERS, payload), not {type(queue).__name__}")
     _check_text("id", id, 'f"order-{n}"')
     _check_text("group", group, 'f"customer-{n}"')
     _check_attributes(attributes or {})

@@ -17,6 +17,7 @@ from peeklock.binding import Binding, Options, mark
 from peeklock.declare import declaration
 from peeklock.delays import Seconds, seconds
 from peeklock.errors import ConfigError, Redeliver
+from peeklock.keywords import check_flags
 from peeklock.plan import RESERVE, Delays
 from peeklock.queue import LONGEST_TIMEOUT
 from peeklock.registry import missing
@@ -63,6 +64,9 @@ def bind(
 
     Raises ConfigError for a declaration that cannot work here; at the first event, where the environment does not fit.
     """
+    if not hasattr(app, "service_bus_queue_trigger"):
+        raise ConfigError(f"app={type(app).__name__}: give the func.FunctionApp on which the function is registered")
+    check_flags("servicebus.bind()", batch=batch, sessions=sessions, actions=isinstance(actions, type) or actions)
     if actions is not False:
         options.setdefault("dead_letter", Natively(None))
     copies = topic_name is None or "queue" in options

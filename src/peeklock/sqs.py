@@ -17,6 +17,7 @@ from peeklock import sqs_client, sqs_receive, sqs_send
 from peeklock.binding import Binding, Options, mark
 from peeklock.clock import Clock
 from peeklock.delays import ZERO
+from peeklock.errors import ConfigError
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
 from peeklock.plan import Delays
@@ -59,13 +60,23 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
         began = time.monotonic()
         messages = receive(event, queue_name)
         clock = binding.plan().clock
-        binding.check_dead_letter(*sqs_client.places_of(str(messages[0].raw.get("eventSourceARN"))))
+        _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
         left = tighter(_left(context), left_of(binding.lock(), began))
         limit = None if left is None else clock.monotonic() + left.total_seconds()
         settled = binding.run(messages, left)
         return settle(settled, client, clock, limit)
 
     return mark(entry, binding)
+
+
+def _check_queue(binding: Binding, arn: str) -> None:
+    """Raise ConfigError for a queue whose order nobody keeps, and for one to which its own dead letters would go."""
+    if binding.queue.fifo and arn.startswith("arn:") and not arn.endswith(".fifo"):
+        raise ConfigError(
+            f"queue {binding.queue.name!r} is fifo, but its events come from a standard queue, which keeps no order: use one"
+            " whose name ends in .fifo, or leave fifo=True out"
+        )
+    binding.check_dead_letter(*sqs_client.places_of(arn))
 
 
 def _left(context: Any) -> timedelta | None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import BASE64, FORM, prepare
 from peeklock.message import TRAIL
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, size_of
 from peeklock.redaction import shown
 from peeklock.sqs_client import client_of, region_of
 
@@ -87,6 +87,11 @@ class SQSSender:
         delay = parcel.delay.total_seconds()
         if delay > 0 and self.fifo:
             return SendError("a FIFO queue delays no single message; send it without delay=")
+        if parcel.group and parcel.is_new and not self.fifo:
+            return SendError(
+                "a standard queue keeps no order within a group; use a FIFO queue, whose name ends in .fifo, or send it"
+                " without group="
+            )
         if delay > MAX_DELAY_SECONDS:
             return SendError(f"SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s")
         return None
@@ -129,11 +134,11 @@ class SQSSender:
         if system:
             entry["MessageSystemAttributes"] = system
         if self.fifo:
-            entry[GROUP] = _token(parcel.group or parcel.trail.id)
+            entry[GROUP] = _token(parcel.group or parcel.system.get(GROUP) or parcel.trail.id)
             entry["MessageDeduplicationId"] = _token(parcel.id)
             return entry
-        if GROUP in parcel.system:
-            entry[GROUP] = parcel.system[GROUP]
+        if group := parcel.system.get(GROUP) or parcel.group:  # of a dead letter: for whoever moves it back
+            entry[GROUP] = _token(group)
         if parcel.delay:
             entry["DelaySeconds"] = math.ceil(parcel.delay.total_seconds())
         return entry
@@ -165,14 +170,10 @@ def _weight(entry: Mapping[str, Any]) -> int:
 def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
     """Bytes as SQS counts them: the body, and each attribute's name, type and value.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
-    return _size(body) + sum(
-        _size(name) + sum(len(part) if isinstance(part, bytes) else _size(part) for part in value.values())
+    return size_of(body) + sum(
+        size_of(name) + sum(len(part) if isinstance(part, bytes) else size_of(part) for part in value.values())
         for name, value in attributes.items()
     )
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:

@@ -138,7 +138,7 @@ def plan_for(
         check_body=consumer.declared.check_body,
         results=consumer.results,
         fatal=consumer.declared.fatal,
-        on_error=consumer.declared.on_error,
+        on_error=consumer.on_error,
         store=store,
         letters=letters or Outbox(),
         copies=copies,

@@ -17,6 +17,7 @@ import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
 from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, pubsub, pubsub_send, push
+from peeklock.fitting import fit
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
 from peeklock.sending import routed
@@ -443,3 +444,16 @@ def test_rehearsals_ask_for_no_token():
             "status": 204
         }
     assert isinstance(cloudtasks.receive(push.sample(event), "q"), Message)
+
+
+def test_a_folded_dead_letter_of_pubsub_that_is_moved_to_cloud_tasks():
+    """By hand, attribute by attribute: it is unfolded, and its lineage makes it run."""
+    names = {f"Ключ {n}": "значение" * 400 for n in range(22)}
+    letter = Parcel(body=b"{}", trail=Trail(id="o-1", generation=1), attributes=names, letter=True)
+    fitted = fit(letter, pubsub_send.PubSubSender("projects/p/topics/t"))
+    assert fitted is not None
+    headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "q", **pubsub_send.pack(fitted)}
+    message = cloudtasks.receive(push.request_of(headers, fitted.body), "orders")
+    assert (message.id, message.body, dict(message.attributes)) == ("o-1", b"{}", names)
+    assert message.trail is not None
+    assert message.trail.generation == 1

@@ -411,7 +411,7 @@ def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
     def handler(payload: dict) -> None:
         raise Retry(after=86_400)
 
-    event = {"Records": [record("{}")]}
+    event = {"Records": [record("{}", eventSourceARN=f"arn:aws:sqs:eu-west-1:123456789012:orders{'.fifo' * fifo}")]}
     told = sqs.rehearse(handler, event, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
     assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [43_140]
