@@ -126,16 +126,16 @@ def _say_push(entry: Any) -> Say:
 def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
     cloudtasks_send.client = lambda _: tasks  # type: ignore[assignment] # Google's client, which this process never makes
-    address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/run"
-    stage = Stage(*(Box(lambda: cloudtasks.from_url(address), tasks) for _ in range(2)))
+    address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/"
+    stage = Stage(*(Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run")))
     return stage, _pushes(cloudtasks.bind, stage)
 
 
 def on_pubsub() -> tuple[Stage, list[Entry]]:
     topic = Topic()
     pubsub_send.client = lambda _: topic  # type: ignore[assignment] # as above
-    address = "pubsub://projects/p/topics/orders"
-    stage = Stage(*(Box(lambda: pubsub_send.from_url(address), topic) for _ in range(2)))
+    address = "pubsub://projects/p/topics/"
+    stage = Stage(*(Box(functools.partial(pubsub_send.from_url, address + name), topic) for name in ("dead", "orders")))
     return stage, _pushes(pubsub.bind, stage)
 
 
@@ -170,7 +170,12 @@ class Actions:
 
 def on_servicebus() -> tuple[Stage, list[Entry]]:
     bus = Bus()
-    stage = Stage(*(Box(lambda: servicebus_send.ServiceBusSender("orders", lambda: bus), bus) for _ in range(2)))
+    stage = Stage(
+        *(
+            Box(functools.partial(servicebus_send.ServiceBusSender, name, lambda: bus), bus)
+            for name in ("dead", "copies")
+        )
+    )
     return stage, [*_buses(stage, actions=False), *_buses(stage, actions=True)]
 
 
