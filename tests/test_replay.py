@@ -86,6 +86,7 @@ def test_json_for_machines():
     first, second, last = lines(out)
     assert code == 0
     assert first.keys() == {
+        "detail",
         "event",
         "platform",
         "run",
@@ -269,3 +270,16 @@ def test_colours_on_a_terminal(monkeypatch):
     table.row("\x1b[2J", "e\u0301", colour="unknown")
     assert "\x1b[32m日…" in sys.stdout.getvalue()  # type: ignore[attr-defined] # the double's
     assert "?[2J" in sys.stdout.getvalue()  # type: ignore[attr-defined] # as above
+
+
+def test_what_is_wrong_with_an_invalid_message_is_said(tmp_path):
+    """And where, for a person and for a machine; never a value of it."""
+    event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    event["Records"][0]["body"] = '{"order_id":["secret-value"]}'
+    (tmp_path / "invalid.json").write_text(json.dumps(event))
+    code, out, _ = run(str(tmp_path / "invalid.json"), "--handler", "handlers.orders.charge:charge")
+    assert code == 0
+    assert "$.order_id: string_type" in out
+    assert "secret-value" not in out
+    _, out, _ = run(str(tmp_path / "invalid.json"), "--handler", "handlers.orders.charge:charge", "--json")
+    assert "$.order_id: string_type" in lines(out)[0]["detail"]

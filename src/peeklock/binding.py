@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
 from peeklock import engine
+from peeklock.addresses import check_apart, dead_letters_of, own_of, place_of, store_of
 from peeklock.clock import Clock, SystemClock
 from peeklock.declare import Consumer, resolve
 from peeklock.delays import ABSURD, Random, Seconds, seconds
@@ -22,7 +23,6 @@ from peeklock.option_checks import check_options, unwrap_of
 from peeklock.parcel import Sender
 from peeklock.plan import RESERVE, Delays, Plan
 from peeklock.queue import Queue
-from peeklock.registry import open_sender, open_store
 from peeklock.sending import sender_to
 from peeklock.store import Store
 from peeklock.unwrap import Unwrap
@@ -109,9 +109,11 @@ class Binding:
     def _make(self) -> Plan:
         queue, options, declared = self.queue, self.options, self.consumer.declared
         _check_fingerprint(queue)
-        store = self._store()
+        store = store_of(options.get("store"))
         delays = Delays.NONE if self.delays is Delays.COPY and store is None else self.delays
         self._check_store(store, delays)
+        letters, own = dead_letters_of(queue, options.get("dead_letter")), own_of(queue, options.get("queue"))
+        check_apart(queue, letters, place_of(own))
         return Plan(
             platform=self.platform,
             queue=queue,
@@ -122,10 +124,10 @@ class Binding:
             check_body=declared.check_body,
             results=self.consumer.results,
             fatal=declared.fatal,
-            on_error=declared.on_error,
+            on_error=self.consumer.on_error,
             store=store,
-            letters=self._letters(),
-            copies=self._copies() if delays is Delays.COPY else None,
+            letters=letters,
+            copies=None if delays is not Delays.COPY else own or sender_to(queue),
             delays=delays,
             longest_delay=self.longest_delay,
             parallel=self._parallel(),
@@ -133,6 +135,10 @@ class Binding:
             clock=options.get("clock") or SystemClock(),
             random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
         )
+
+    def check_dead_letter(self, *own: object) -> None:
+        """Raise ConfigError where dead letters go to the queue that an event came from, of which senders say this."""
+        check_apart(self.queue, self.plan().letters, *own)
 
     def _parallel(self) -> int:
         """The function's time-out was computed for what the infrastructure says: fewer at once would not end in it."""
@@ -157,10 +163,6 @@ class Binding:
 
         return followed(observer, self.platform, address)
 
-    def _store(self) -> Store | None:
-        given = self.options.get("store") or os.environ.get("PEEKLOCK_STORE")
-        return open_store(given) if isinstance(given, str) else given
-
     def _check_store(self, store: Store | None, delays: Delays) -> None:
         queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
         for asked, what in ((self.consumer.key, "key="), (self.consumer.results, "keep_result=True")):
@@ -181,21 +183,6 @@ class Binding:
         if weaker:
             level = logging.WARNING if store is None else logging.INFO  # the platform's way, and no setting mends it
             record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
-
-    def _letters(self) -> Sender:
-        given = self.options.get("dead_letter") or os.environ.get(self.queue.variable("DEAD_LETTER"))
-        if not given:
-            raise ConfigError(
-                f"{self.queue.variable('DEAD_LETTER')} is not set: it holds the address to which dead letters of queue"
-                f" {self.queue.name!r} go; set it, or pass dead_letter="
-            )
-        return open_sender(given) if isinstance(given, str) else given
-
-    def _copies(self) -> Sender:
-        given = self.options.get("queue")
-        if given is None:
-            return sender_to(self.queue)
-        return open_sender(given) if isinstance(given, str) else given
 
     def lock(self, default: timedelta | None = None) -> timedelta | None:
         """How long the platform holds a message, as far as it was said. Raises ConfigError for less than one message
@@ -248,13 +235,6 @@ def binding_of(entry: object) -> Binding | None:
     """What an entry point is bound to; None for anything else."""
     found = getattr(entry, _MARK, None)
     return found if isinstance(found, Binding) else None
-
-
-def tighter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
-    """Of two limits, as far as they are known."""
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
 
 
 def _check_fingerprint(queue: Queue) -> None:

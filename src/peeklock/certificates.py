@@ -6,7 +6,6 @@ for the caller, whatever the endpoint does. Between two fetches lies a pause, so
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import threading
@@ -85,16 +84,6 @@ class Certificates:
         if fetch is not None:
             try:
                 fetch.result(wait)
-            except TimeoutError:
-                raise _late(wait) from None
-        return self._answer(key_id)
-
-    async def of_async(self, key_id: str, wait: float = FETCH_SECONDS) -> Mapping[str, str]:
-        """Return what `of` does, without blocking the event loop."""
-        fetch = self._needed(key_id)
-        if fetch is not None:
-            try:
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(fetch)), wait)
             except TimeoutError:
                 raise _late(wait) from None
         return self._answer(key_id)

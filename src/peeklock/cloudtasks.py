@@ -10,17 +10,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Unpack
 
-from peeklock import cloudtasks_send, push
+from peeklock import cloudtasks_address, cloudtasks_send, push
 from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import TRAIL_HEADER
-from peeklock.errors import EventError
+from peeklock.errors import ConfigError, EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
-from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
-from_url = cloudtasks_send.from_url
+from_url = cloudtasks_address.from_url
 
 _OURS = (TRAIL, TRAIL_HEADER)
 
@@ -37,9 +36,9 @@ def bind(
     certs_url: str | None = None,
     unauthenticated: bool = False,
     **options: Unpack[Options],
-) -> Callable[[Any], Any]:
-    """A function for functions-framework that runs a consumer over tasks: of a Flask request, or for an `async def`
-    consumer of a Starlette one.
+) -> Callable[[Any], tuple[str, int]]:
+    """A function for functions-framework, of a Flask request, that runs a consumer over tasks. An `async def` consumer runs on
+    the process's own event loop: leave out `--asgi` and `FUNCTION_USE_ASGI`.
 
     Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
     `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
@@ -49,18 +48,19 @@ def bind(
     task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
     """
     binding = _bind(function, options)
-    guard = Guard(
-        binding.queue,
+    return push.entry(
+        binding,
+        receive,
+        lock=DISPATCH_DEADLINE,
         audience=audience,
         service_account=service_account,
         certs_url=certs_url,
         unauthenticated=unauthenticated,
     )
-    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=DISPATCH_DEADLINE))
 
 
 def _bind(function: Callable[..., Any], options: Options) -> Binding:
-    return Binding(
+    binding = Binding(
         function,
         "cloudtasks",
         delays=Delays.COPY,
@@ -68,6 +68,12 @@ def _bind(function: Callable[..., Any], options: Options) -> Binding:
         longest_delay=cloudtasks_send.MAX_DELAY,
         options=options,
     )
+    if binding.queue.fifo:
+        raise ConfigError(
+            f"queue {binding.queue.name!r} is fifo, and Cloud Tasks keeps no order: receive it from Pub/Sub with ordering"
+            " keys, or leave fifo=True out"
+        )
+    return binding
 
 
 def receive(request: push.Request, queue_name: str) -> Message:
@@ -77,7 +83,7 @@ def receive(request: push.Request, queue_name: str) -> Message:
     if not name or not is_text(name):
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
     queue = headers.get("x-cloudtasks-queuename")
-    trail = Trail.load(headers.get(TRAIL_HEADER, ""))
+    trail = Trail.load(headers.get(TRAIL_HEADER) or headers.get(TRAIL, ""))
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
     delivery = push.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = cloudtasks_send.unpack(headers)
@@ -96,7 +102,9 @@ def receive(request: push.Request, queue_name: str) -> Message:
         raw=request,
         system=None if request.method == cloudtasks_send.POST else {cloudtasks_send.METHOD: request.method},
     )
-    unfold(message, packed.get(FORM))
+    unfold(
+        message, packed.get(FORM) or headers.get(FORM)
+    )  # the second of a dead letter that somebody moved from Pub/Sub
     return message
 
 

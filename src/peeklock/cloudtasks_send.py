@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
@@ -23,7 +22,6 @@ from peeklock.message import TRAIL, Trail
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
-from peeklock.redaction import shown
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"
@@ -53,9 +51,6 @@ MAX_FIELDS = 60
 MAX_DELAY = timedelta(days=30)
 # https://cloud.google.com/tasks/docs/quotas
 
-DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
-# dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
-
 CREATE_SECONDS = 10.0
 """How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
 many an event, and what is not confirmed comes back with its message."""
@@ -72,8 +67,6 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _HEADER_NAME = re.compile("[a-z0-9-]{1,200}")
 """Names that arrive as they were sent: HTTP has no case, and some servers drop names with an underscore."""
-
-_ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target=https://HOST/PATH"
 
 
 @once
@@ -105,6 +98,11 @@ class CloudTasksSender:
 
     limit = MAX_TASK
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Which queue it is, and who consumes its tasks: each task names its own target."""
+        return self.queue, self.target
+
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether Cloud Tasks takes a message in this form, and its target's server the request."""
         headers = headers_of(parcel)
@@ -123,6 +121,8 @@ class CloudTasksSender:
     def _send(self, parcel: Parcel) -> SendError | None:
         if parcel.delay > MAX_DELAY:
             return SendError(f"{self.queue}: a task waits {MAX_DELAY.days} days at most, not {parcel.delay}")
+        if parcel.group and parcel.is_new:
+            return SendError(f"{self.queue}: Cloud Tasks keeps no order within a group; send it without group=")
         prepared = prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.queue}: {prepared}")
@@ -234,29 +234,3 @@ def unpack(headers: Mapping[str, str]) -> Mapping[str, str | bytes]:
         return {name: from_json(value) for name, value in packed.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-
-
-def from_url(url: str) -> CloudTasksSender:
-    """`cloudtasks://projects/P/locations/L/queues/Q?target=https://...&service_account=...&audience=...&deadline=SECONDS`"""
-    parts = urlsplit(url)
-    queue = (parts.netloc + parts.path).strip("/")
-    asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-    words = queue.split("/")
-    if words[::2] != ["projects", "locations", "queues"] or "target" not in asked or not all(words):
-        raise ConfigError(f"{shown(url)!r} is no Cloud Tasks address, such as {_ADDRESS}")
-    return CloudTasksSender(
-        queue=queue,
-        target=asked["target"],
-        service_account=asked.get("service_account"),
-        audience=asked.get("audience"),
-        deadline=_deadline(url, asked.get("deadline")),
-    )
-
-
-def _deadline(url: str, given: str | None) -> timedelta | None:
-    if given is None:
-        return None
-    least, most = (int(one.total_seconds()) for one in DEADLINES)
-    if not given.isdecimal() or not least <= int(given) <= most:
-        raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
-    return timedelta(seconds=int(given))

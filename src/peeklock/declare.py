@@ -10,11 +10,12 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
-from peeklock.errors import ConfigError
+from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.handler import Handler, OnError
+from peeklock.hook_checks import check_hook, checked
 from peeklock.kept import Results, results_of
 from peeklock.keys import keyed_by_function, keyed_by_path
-from peeklock.keywords import strict
+from peeklock.keywords import check_flags, strict
 from peeklock.message import Message
 from peeklock.queue import Queue
 
@@ -62,20 +63,21 @@ def consumer(
       `invalid`. It may fetch the payload from elsewhere: an OSError, such as ConnectionError and TimeoutError, and
       `Retry` and `DeadLetter` end the message as if the handler had raised them. An SDK with errors of its own needs a
       `raise Retry(...) from exc`. The same holds for a function given as `key` or `unwrap`.
-    - `fatal`: exceptions that no later attempt could avoid.
+    - `fatal`: exceptions that no later attempt could avoid. `InvalidMessage` is one of them always.
     - `on_error`: asked about any other exception; returns a `Retry`, a `DeadLetter`, or None for the usual.
 
     The declaration is checked when it is bound to a platform, where errors name the fix.
     """
     if not isinstance(queue, Queue):
         raise ConfigError(f"consumer() takes the Queue first: @consumer(ORDERS), not {queue!r}")
+    check_flags("consumer()", check_body=check_body, keep_result=keep_result)
     declared = Declaration(
         queue=queue,
         key=key,
         check_body=check_body,
         keep_result=keep_result,
         decode=decode,
-        fatal=_fatal(fatal),
+        fatal=(*_fatal(fatal), InvalidMessage),
         on_error=on_error,
     )
 
@@ -125,6 +127,7 @@ class Consumer:
     decode: Decode
     key: Callable[[Any], str] | None
     results: Results | None
+    on_error: OnError | None
 
     @property
     def queue(self) -> Queue:
@@ -140,22 +143,19 @@ def declaration(function: object) -> Declaration:
     return declared
 
 
-def _check_hook(hook: object, where: str) -> None:
-    """Raises ConfigError for what cannot be called, and for a coroutine, which nobody would await."""
-    if hook is None:
-        return
-    if not callable(hook):
-        raise ConfigError(f"{where}{hook!r} cannot be called; give a function")
-    if inspect.iscoroutinefunction(hook):
-        raise ConfigError(f"{where}{getattr(hook, '__name__', hook)} is an `async def`; give a plain function")
-
-
 def resolve(function: Callable[..., Any]) -> Consumer:
     """Read the function's parameters. Raises ConfigError, naming the fix, for what cannot work."""
     declared = declaration(function)
     name = getattr(function, "__qualname__", type(function).__qualname__)
-    for option, hook in (("decode", declared.decode), ("on_error", declared.on_error)):
-        _check_hook(hook, f"{name}: {option}=")
+    key = declared.key
+    if key is not None and not isinstance(key, str) and not callable(key):
+        raise ConfigError(f"{name}: key={key!r}: give the name of a field, or a function of the payload")
+    for option, hook in (
+        ("decode", declared.decode),
+        ("on_error", declared.on_error),
+        ("key", key if callable(key) else None),
+    ):
+        check_hook(hook, f"{name}: {option}=")
     target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise ConfigError(f"{name}: a consumer that yields would never run; return instead, or use send()")
@@ -175,6 +175,7 @@ def resolve(function: Callable[..., Any]) -> Consumer:
         decode=_decode(declared, inner, f"{name}: parameter {payload!r}"),
         key=_key(declared, inner, name),
         results=_results(declared, hints, name, batch=batch),
+        on_error=None if declared.on_error is None else checked(declared.on_error),
     )
 
 

@@ -121,13 +121,22 @@ class Retry(Exception):
     why = ""
     after: timedelta | None = None
     counts = True
-    # Of the class as well, for subclasses that do not call this:
+    # A subclass may set them, and need not call this:
 
-    def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool = True) -> None:
+    def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool | None = None) -> None:
+        if not isinstance(why, str):
+            raise TypeError(f"Retry({why!r}) takes the reason first, as a text: write Retry(after={why!r})")
         super().__init__(why)
         self.why = why
-        self.after = None if after is None else seconds(after, "Retry(after=...)")
-        self.counts = counts
+        if after is not None:
+            self.after = seconds(after, "Retry(after=...)")
+        if counts is not None:
+            self.counts = counts
+
+    def __init_subclass__(cls) -> None:
+        """Let a subclass write seconds as well. Raises TypeError or ValueError for what is no duration."""
+        if cls.after is not None:
+            cls.after = seconds(cls.after, f"{cls.__name__}.after")
 
 
 class DeadLetter(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from json.decoder import scanstring  # type: ignore[attr-defined] # typeshed leaves it out
 from typing import Any, NoReturn
 
@@ -16,6 +16,9 @@ MAX_FLOAT_DIGITS = 200
 
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}")
 _MAY_BE_LONG = re.compile(rb"[0-9]{%d}" % MAX_FLOAT_DIGITS)
+_MAY_BE_CHANGED = re.compile(rb'null|NaN|Infinity|"\*{10}"')
+"""In what pydantic wrote: signs of a number that is not finite, and of a secret."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -76,24 +79,31 @@ def check_floats(body: bytes) -> None:
 def check_dumped(text: bytes, values: Callable[[], Any]) -> bytes:
     """Return a JSON text that pydantic wrote. `values`: the same as plain Python, asked for where it matters.
 
-    Raises ValueError for a number that is not finite, for which pydantic writes null, or a constant that is no JSON.
+    Raises ValueError for what pydantic does not write as it is: a number that is not finite, and a secret.
     """
-    if (b"null" in text or b"NaN" in text or b"Infinity" in text) and _has_infinite(values()):
-        raise ValueError("a number is NaN or infinite")
+    if _MAY_BE_CHANGED.search(text):
+        for part in _parts(values()):
+            _check_part(part)
     return text
 
 
-def _has_infinite(value: Any) -> bool:
+def _check_part(part: object) -> None:
+    if isinstance(part, float) and not math.isfinite(part):
+        raise ValueError("a number is NaN or infinite")
+    if hasattr(part, "get_secret_value"):
+        raise ValueError("a secret would be sent as asterisks: make the field a str, or give it a field_serializer")
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Each value within a value."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, float) and not math.isfinite(part):
-            return True
+        yield part
         if isinstance(part, Mapping):
             waiting.extend(part.values())
         elif isinstance(part, (list, tuple, set, frozenset)):
             waiting.extend(part)
-    return False
 
 
 def members(text: str) -> dict[str, str]:

@@ -27,8 +27,8 @@ class Results:
 
 def results_of(hint: Any, where: str) -> Results:
     """For what the handler is annotated to return. Raises ConfigError for what no JSON can hold."""
-    if hint in (Any, object, dict, list, str, int, float, bool):
-        return Results(dump=_dump, load=json.loads)
+    if hint in (Any, object) or hint in _KINDS:
+        return Results(dump=partial(_dump, _KINDS.get(hint, object)), load=json.loads)
     try:
         from pydantic import TypeAdapter
     except ImportError as exc:
@@ -49,7 +49,16 @@ def _dump_typed(adapter: Any, value: Any) -> str:
     return check_dumped(text, lambda: adapter.dump_python(value)).decode()
 
 
-def _dump(value: Any) -> str:
+_KINDS: dict[Any, type | tuple[type, ...]] = {
+    float: (float, int),
+    **{kind: kind for kind in (dict, list, str, int, bool)},
+}
+"""What a plain annotation stands for."""
+
+
+def _dump(kind: type | tuple[type, ...], value: Any) -> str:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind not in (bool, object)):
+        raise TypeError(f"a result of type {type(value).__name__}")
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 

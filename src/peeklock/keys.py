@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -32,8 +31,6 @@ _WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 def keyed_by_function(read: Callable[[Any], Any], where: str) -> Key:
     """The key that a function finds. Raises ConfigError for a function that cannot find one."""
     name = getattr(read, "__name__", "key")
-    if inspect.iscoroutinefunction(read):
-        raise ConfigError(f"{where}: key={name} is an `async def`; give a plain function of the payload")
     try:
         hint = get_type_hints(read, include_extras=True).get("return", Any)
     except Exception:  # noqa: BLE001 - of a partial, or names that exist only for a type checker: then each value tells
@@ -49,7 +46,7 @@ def keyed_by_path(key: str, hint: Any, where: str) -> Key:
 
     def read(payload: Any) -> Any:
         for part in path:
-            payload = payload[part] if isinstance(payload, dict) else getattr(payload, part)
+            payload = payload.get(part) if isinstance(payload, dict) else getattr(payload, part, None)
         return payload
 
     return _keyed(read, key)
@@ -59,8 +56,10 @@ def _keyed(read: Callable[[Any], Any], name: str) -> Key:
     def key(payload: Any) -> str:
         try:
             value = read(payload)
-        except (KeyError, AttributeError, TypeError, IndexError):
-            value = None
+        except (KeyError, AttributeError, TypeError, IndexError) as exc:
+            raise InvalidMessage(
+                f"the key is missing, for its function raised {type(exc).__name__}", where=name
+            ) from exc
         if value is None:
             raise InvalidMessage("the key is missing", where=name)
         text = text_of(value)
@@ -191,7 +190,7 @@ def _field_type(path: list[str], hint: Any, where: str) -> Any:
         if isinstance(_origin(hint), type) and issubclass(_origin(hint), Mapping) and _field_types(hint) is None:
             hint = (*get_args(hint), Any, Any)[1]
             continue
-        known = _fields(hint)
+        known = None if _takes_more(hint) else _fields(hint)
         if known is None or isinstance(getattr(hint, part, None), (property, functools.cached_property)):
             return Any
         if part not in known:
@@ -201,6 +200,12 @@ def _field_type(path: list[str], hint: Any, where: str) -> Any:
             )
         hint = known[part]
     return hint
+
+
+def _takes_more(hint: Any) -> bool:
+    """Whether it is a pydantic model with fields that it does not declare."""
+    settings = getattr(hint, "model_config", None)
+    return isinstance(settings, dict) and settings.get("extra") == "allow"
 
 
 def _origin(hint: Any) -> Any:

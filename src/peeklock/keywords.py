@@ -20,7 +20,7 @@ def strict(*more: type[Mapping[str, Any]]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         code = function.__code__
         declared = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        known = {*declared, *(name for options in more for name in options.__annotations__)}
+        known = {*declared, *(name for options in more for name in options.__annotations__)} - {"self"}
         name = function.__qualname__.removesuffix(".__init__")
 
         @functools.wraps(function)
@@ -32,6 +32,13 @@ def strict(*more: type[Mapping[str, Any]]) -> Callable[[F], F]:
         return cast("F", checked)
 
     return decorate
+
+
+def check_flags(what: str, **flags: object) -> None:
+    """Raise ConfigError for a flag that is neither True nor False: "no" would count as True."""
+    for name, value in flags.items():
+        if type(value) is not bool:
+            raise ConfigError(f"{what}: {name}={value!r} is neither True nor False")
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> NoReturn:

@@ -83,12 +83,6 @@ class Guard:
         if verifier is not None:
             verifier(authorization, wait)
 
-    async def check_async(self, authorization: str, wait: float = FETCH_SECONDS) -> None:
-        """Do what `check` does, without blocking the event loop."""
-        verifier = self._resolved()
-        if verifier is not None:
-            await verifier.check_async(authorization, wait)
-
     def _resolved(self) -> Verifier | None:
         """The verifier; None where no token is asked for."""
         if self._known:
@@ -186,12 +180,6 @@ class Verifier:
         token = _bearer(authorization)
         key_id = _key_id(token)
         self._judge(token, key_id, self.certs.of(key_id, wait))
-
-    async def check_async(self, authorization: str, wait: float = FETCH_SECONDS) -> None:
-        """Do what a call does, without blocking the event loop."""
-        token = _bearer(authorization)
-        key_id = _key_id(token)
-        self._judge(token, key_id, await self.certs.of_async(key_id, wait))
 
     def _judge(self, token: str, key_id: str, certs: Mapping[str, str]) -> None:
         if key_id not in certs:

@@ -113,6 +113,11 @@ def _again(message: Message, trail: Trail, **changes: Any) -> Parcel:
     return replace(parcel, **changes)
 
 
+def size_of(text: str) -> int:
+    """Bytes of a text in UTF-8, also of one that has no encoding: half a surrogate pair takes three."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def legible(text: str) -> str:
     """A text with escapes for what queues refuse: halves of surrogate pairs, control characters, noncharacters."""
     return _ILLEGIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

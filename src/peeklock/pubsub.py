@@ -18,7 +18,6 @@ from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
-from peeklock.oidc import Guard
 from peeklock.plan import Delays
 
 from_url = pubsub_send.from_url
@@ -39,21 +38,22 @@ def bind(
     certs_url: str | None = None,
     unauthenticated: bool = False,
     **options: Unpack[Options],
-) -> Callable[[Any], Any]:
+) -> Callable[[Any], tuple[str, int]]:
     """As `cloudtasks.bind`, for a push subscription, with or without the wrapper around its messages.
 
     Set `PEEKLOCK_<QUEUE>_LOCK` to the subscription's acknowledgement deadline, which is 10 seconds unless it was raised:
     within it a request has to be answered. A message with an ordering key keeps its order.
     """
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
-    guard = Guard(
-        binding.queue,
+    return push.entry(
+        binding,
+        receive,
+        lock=None,
         audience=audience,
         service_account=service_account,
         certs_url=certs_url,
         unauthenticated=unauthenticated,
     )
-    return push.entry(push.Door(binding=binding, receive=receive, guard=guard, lock=None))
 
 
 def receive(request: push.Request, queue_name: str) -> Message:

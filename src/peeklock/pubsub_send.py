@@ -13,7 +13,7 @@ from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import FORM, prepare
 from peeklock.message import TRAIL, is_text
 from peeklock.once import once
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, size_of
 from peeklock.redaction import shown
 from peeklock.registry import missing
 
@@ -84,6 +84,11 @@ class PubSubSender:
 
     limit = MAX_MESSAGE
 
+    @property
+    def place(self) -> str:
+        """Which topic it is."""
+        return self.topic
+
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether Pub/Sub takes a message in this form."""
         attributes = pack(parcel)
@@ -92,7 +97,7 @@ class PubSubSender:
 
     def weigh(self, parcel: Parcel, /) -> int:
         texts = [text for item in pack(parcel).items() for text in item]
-        return len(parcel.body) + sum(_size(text) + TAGS for text in [*texts, parcel.group or ""]) + REQUEST
+        return len(parcel.body) + sum(size_of(text) + TAGS for text in [*texts, parcel.group or ""]) + REQUEST
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
         end = time.monotonic() + PUBLISH_SECONDS
@@ -132,15 +137,11 @@ class PubSubSender:
         return because(SendError(f"{self.topic}: {type(exc).__name__}: {exc}"), exc)
 
 
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
 def _is_valid(name: str, value: str) -> bool:
     """Whether Pub/Sub takes an attribute, and its client the call."""
     if not (is_text(name) and is_text(value)) or name in _ARGUMENTS or name.startswith("goog"):
         return False
-    return 0 < _size(name) <= MAX_NAME and _size(value) <= MAX_VALUE
+    return 0 < size_of(name) <= MAX_NAME and size_of(value) <= MAX_VALUE
 
 
 def pack(parcel: Parcel) -> dict[str, str]:
@@ -154,7 +155,7 @@ def pack(parcel: Parcel) -> dict[str, str]:
     if parcel.content_type and not parcel.bare:
         packed.setdefault(CONTENT_TYPE, parcel.content_type)
     trail = parcel.trail.dump()
-    inside = parcel.bare or (FORM in packed and _size(trail) > MAX_VALUE)
+    inside = parcel.bare or (FORM in packed and size_of(trail) > MAX_VALUE)
     return packed if inside else {**packed, TRAIL: trail}
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Unpack
 
 from peeklock.binding import Binding, mark
 from peeklock.certificates import FETCH_SECONDS, Unavailable
 from peeklock.delays import ZERO
-from peeklock.errors import EventError, PeeklockError
+from peeklock.errors import ConfigError, EventError, PeeklockError
 from peeklock.message import Message
 from peeklock.observe import Settled, record
-from peeklock.oidc import Closed, Guard, Rejected
+from peeklock.oidc import Access, Closed, Guard, Rejected
 from peeklock.outcome import Reason
 from peeklock.plan import RESERVE
 from peeklock.settling import left_of
@@ -77,16 +77,6 @@ class Door:
             return self._refuse(exc)
         return status_of(self.binding.run([message], self._left(limit, arrived)))
 
-    async def answer_async(self, request: Request) -> int:
-        """The status for a request, found on the caller's event loop."""
-        arrived, limit = time.monotonic(), self.binding.lock(self.lock)
-        try:
-            await self.guard.check_async(_credentials(request), _patience(limit))
-            message = self.receive(request, self.binding.queue.name)
-        except tuple(REFUSALS) as exc:
-            return self._refuse(exc)
-        return status_of(await self.binding.run_async([message], self._left(limit, arrived)))
-
     def _left(self, limit: timedelta | None, arrived: float) -> timedelta | None:
         """What the check of the token, and at a cold start the making of the plan, have left of the event's time."""
         self.binding.plan()
@@ -114,25 +104,20 @@ def status_of(settled: Sequence[Settled]) -> int:
     return BUSY if outcome.reason is Reason.BUSY else FAILED
 
 
-def entry(door: Door) -> Callable[[Any], Any]:
-    """A function for functions-framework: of a Flask request, or for an `async def` consumer of a Starlette one."""
-    if door.binding.is_async:
-        return mark(_async_entry(door), door.binding)
+def entry(
+    binding: Binding, receive: Receive, *, lock: timedelta | None, **access: Unpack[Access]
+) -> Callable[[Any], tuple[str, int]]:
+    """A function of a Flask request, for functions-framework. An `async def` consumer runs on the process's event loop, so
+    that whoever deploys the function need not know of it. `lock`: how long the platform waits for an answer, unless the
+    environment says otherwise."""
+    door = Door(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
 
     def answer(request: Any) -> tuple[str, int]:
+        if not hasattr(request, "get_data"):
+            raise ConfigError(f"{type(request).__name__} is not of Flask: leave out --asgi and FUNCTION_USE_ASGI")
         return "", door.answer(request_of(request.headers, request.get_data(), request.method))
 
-    return mark(answer, door.binding)
-
-
-def _async_entry(door: Door) -> Callable[[Any], Awaitable[Any]]:
-    async def answer(request: Any) -> Any:
-        from starlette.responses import Response
-
-        status = await door.answer_async(request_of(request.headers, await request.body(), request.method))
-        return Response(status_code=status)
-
-    return answer
+    return mark(answer, binding)
 
 
 def sample(event: Any) -> Request:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
-from peeklock.keywords import strict
+from peeklock.keywords import check_flags, strict
 
 if TYPE_CHECKING:
     from peeklock.span import Span
@@ -91,6 +91,7 @@ class Queue:
                 f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
                 " (no '.fifo': say fifo=True)"
             )
+        check_flags(f"queue {self.name!r}", fifo=self.fifo)
         if type(self.max_attempts) is not int or self.max_attempts < 1:
             raise ConfigError(
                 f"queue {self.name!r}: max_attempts={self.max_attempts!r}, but it counts runs from 1; use 1 to never retry"

@@ -66,8 +66,14 @@ def _location(rest: str) -> str:
 
 
 def _query_name(text: str) -> str:
+    name = parameter_name(text)
+    return name if name == HIDDEN else f"{name}={HIDDEN}"
+
+
+def parameter_name(text: str) -> str:
+    """The name of `name=value`, hidden where it may be a value itself."""
     name, equals, _ = text.partition("=")
-    return f"{name}={HIDDEN}" if equals and _NAME.fullmatch(name) else HIDDEN
+    return name if equals and _NAME.fullmatch(name) else HIDDEN
 
 
 def scrubbed(text: str) -> str:

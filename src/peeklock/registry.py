@@ -6,16 +6,20 @@ A new platform, store or sender is one module and one line here.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
-from peeklock.redaction import scheme_of, shown
+from peeklock.redaction import parameter_name, scheme_of, shown
 
 if TYPE_CHECKING:
     from peeklock.parcel import Sender
     from peeklock.store import Store
+
+T = TypeVar("T")
 
 PLATFORMS: dict[str, str] = {
     "sqs": "peeklock.sqs",
@@ -43,6 +47,13 @@ SENDERS: dict[str, str] = {
     "cloudtasks": "peeklock.cloudtasks:from_url",
     "pubsub": "peeklock.pubsub:from_url",
 }
+
+_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "cloudtasks": ("target", "service_account", "audience", "deadline"),
+    "dynamodb": ("writes",),
+    **dict.fromkeys(("memory", "https", "http", "sb", "pubsub", "tables", "firestore"), ()),
+}
+"""What an address takes after its question mark, by scheme. Of a file it is part of the path, and redis-py checks its own."""
 
 _EXTRAS = {
     "boto3": "sqs",
@@ -88,6 +99,17 @@ def open_sender(url: str) -> Sender:
     return found
 
 
+def from_variable(name: str, open_address: Callable[[str], T]) -> T | None:
+    """What an environment variable holds the address of; None where it is not set. An error names the variable."""
+    address = os.environ.get(name)
+    if not address:
+        return None
+    try:
+        return open_address(address)
+    except ConfigError as exc:
+        raise ConfigError(f"{name}: {exc}") from exc
+
+
 def check_store(url: str) -> str:
     """Where the store of a URL is made, as `module:function`. Raises ConfigError for an unknown scheme."""
     return _target(url, STORES, "store", "sqlite:///var/lib/orders.db")
@@ -104,7 +126,19 @@ def _target(url: str, known: Mapping[str, str], what: str, example: str) -> str:
     if target is None:
         problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(known))}" if scheme else "it is no URL"
         raise ConfigError(f"{what} {shown(url)!r}: {problem}. Example: {example}")
+    known_parameters = _PARAMETERS.get(scheme)
+    if known_parameters is not None:
+        _check_parameters(f"{what} {shown(url)!r}", url.partition("?")[2], known_parameters)
     return target
+
+
+def _check_parameters(address: str, query: str, known: Sequence[str]) -> None:
+    """Raise ConfigError for a parameter that nobody would read. `address`: for the error, which shows no value."""
+    for part in re.split("[&#]", query) if query else ():
+        name = parameter_name(part)
+        if name not in known:
+            hint = nearest(name, known) if known else "it takes no parameters"
+            raise ConfigError(f"{address}: {name} is unknown: {hint}. Within a value, write & as %26 and # as %23")
 
 
 def _open(url: str, target: str) -> Any:

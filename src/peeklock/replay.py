@@ -73,6 +73,8 @@ class Run:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
     """Milliseconds, one an outcome."""
+    details: list[str] = field(default_factory=list)
+    """What was wrong with a message that no handler ran for, one an outcome; empty where nothing was, or an error says it."""
     errors: list[BaseException] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
     told: object = None
@@ -286,6 +288,7 @@ class _Mail:
                 }
             )
             self.run.durations.append(one.duration * 1000)
+            self.run.details.append("" if outcome.error is not None else outcome.detail)
             if outcome.error is not None:
                 self.run.errors.append(outcome.error)
 

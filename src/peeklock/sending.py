@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,7 +18,7 @@ from peeklock.message import TRAIL, Trail, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
-from peeklock.registry import open_sender
+from peeklock.registry import from_variable, open_sender
 from peeklock.threads import Pool
 
 JSON, TEXT, BINARY = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
@@ -63,6 +62,8 @@ def send(
     of a dead letter; and when the queue did not confirm, after SEND_SECONDS at most: it may have the message all the
     same, so give an `id` and send again.
     """
+    if not isinstance(queue, Queue):
+        raise ConfigError(f"send() takes the Queue first: send(ORDERS, payload), not {type(queue).__name__}")
     _check_text("id", id, 'f"order-{n}"')
     _check_text("group", group, 'f"customer-{n}"')
     _check_attributes(attributes or {})
@@ -118,10 +119,10 @@ def _pool(_: str) -> Pool:
 def sender_to(queue: Queue) -> Sender:
     """The sender of the address in the environment. Raises ConfigError where there is none."""
     name = queue.variable("URL")
-    url = os.environ.get(name)
-    if not url:
+    sender = from_variable(name, open_sender)
+    if sender is None:
         raise ConfigError(f"{name} is not set: it holds the address of queue {queue.name!r}")
-    return open_sender(url)
+    return sender
 
 
 @contextmanager

@@ -8,10 +8,7 @@ offers message actions, each message is settled by itself.
 from __future__ import annotations
 
 import inspect
-import os
-import re
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Unpack
 
@@ -20,27 +17,17 @@ from peeklock.binding import Binding, Options, mark
 from peeklock.declare import declaration
 from peeklock.delays import Seconds, seconds
 from peeklock.errors import ConfigError, Redeliver
-from peeklock.message import Message
+from peeklock.keywords import check_flags
 from peeklock.plan import RESERVE, Delays
 from peeklock.queue import LONGEST_TIMEOUT
 from peeklock.registry import missing
 from peeklock.servicebus_client import CONNECTION
-from peeklock.servicebus_settle import Natively, Visit
-from peeklock.settling import left_of
+from peeklock.servicebus_door import MAX_LOCK, Door
+from peeklock.servicebus_settle import Natively
 
 from_url = servicebus_send.from_url
 recognises = servicebus_events.recognises
 receive = servicebus_receive.receive
-
-_SETTING = re.compile("%([^%]+)%")
-# https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings
-
-MAX_LOCK = timedelta(minutes=5)
-# A batch's locks are not renewed, and no lock is longer; a single message's are renewed that long unless host.json says
-# otherwise. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
-
-DEFAULT_LOCK = timedelta(minutes=1)
-# As MAX_LOCK.
 
 DEFAULT_HOLD = 20
 """Seconds for which a message that must come back is held at most, since the host would deliver it again at once."""
@@ -77,6 +64,9 @@ def bind(
 
     Raises ConfigError for a declaration that cannot work here; at the first event, where the environment does not fit.
     """
+    if not hasattr(app, "service_bus_queue_trigger"):
+        raise ConfigError(f"app={type(app).__name__}: give the func.FunctionApp on which the function is registered")
+    check_flags("servicebus.bind()", batch=batch, sessions=sessions, actions=isinstance(actions, type) or actions)
     if actions is not False:
         options.setdefault("dead_letter", Natively(None))
     copies = topic_name is None or "queue" in options
@@ -89,13 +79,15 @@ def bind(
     )
     _check_order(binding, sessions=sessions)
     trigger = _trigger(app, binding, queue_name, topic_name, subscription_name)
-    door = _Door(
+    own = topic_name or queue_name or binding.queue.name
+    door = Door(
         binding,
         batch=batch,
         sessions=sessions,
         hold=_duration(hold),
         can_settle=actions is not False,
-        entity=f"{topic_name}/{subscription_name}" if topic_name else queue_name or binding.queue.name,
+        entity=f"{own}/{subscription_name}" if topic_name else own,
+        own=own if connection == CONNECTION else "",
         subscribed=topic_name is not None,
     )
     entry = mark(_entry(door, servicebus_settle.actions_class(actions), name), binding)
@@ -144,7 +136,7 @@ def _trigger(
     return lambda **rest: app.service_bus_topic_trigger(**source, **rest)
 
 
-def _entry(door: _Door, actions: type | None, name: str | None) -> Callable[..., Any]:
+def _entry(door: Door, actions: type | None, name: str | None) -> Callable[..., Any]:
     """A function as the worker's indexing wants it: a plain one, whose signature is exactly its bindings."""
     try:
         import azure.functions as func
@@ -174,77 +166,6 @@ def _entry(door: _Door, actions: type | None, name: str | None) -> Callable[...,
     entry.__annotations__ = dict(hints)
     entry.__name__ = entry.__qualname__ = name or door.binding.consumer.name.rpartition(".")[2]
     return entry
-
-
-class _Door:
-    """Where the host's events come in."""
-
-    def __init__(
-        self,
-        binding: Binding,
-        *,
-        batch: bool,
-        sessions: bool,
-        hold: timedelta,
-        can_settle: bool,
-        entity: str,
-        subscribed: bool,
-    ) -> None:
-        """`entity`: the queue or subscription, in which `%NAME%` stands for an app setting."""
-        self.binding = binding
-        self.batch = batch
-        self.sessions = sessions
-        self.hold = hold
-        self.can_settle = can_settle
-        self.entity = entity
-        self.subscribed = subscribed
-
-    def enter(self, event: Any, actions: Any) -> None:
-        visit, messages, changes = self._open(event, actions)
-        settled = self.binding.run(messages, visit.lock, **changes)
-        visit.finish(settled)
-        wait = visit.wait(settled)
-        if wait:
-            time.sleep(wait)
-        visit.give_back(settled)
-
-    async def enter_async(self, event: Any, actions: Any) -> None:
-        import asyncio
-
-        visit, messages, changes = self._open(event, actions)
-        settled = await self.binding.run_async(messages, visit.lock, **changes)
-        if self.can_settle:
-            await asyncio.to_thread(visit.finish, settled)  # actions are calls that block
-        wait = visit.wait(settled)
-        if wait:
-            await asyncio.sleep(wait)
-        if self.can_settle:
-            await asyncio.to_thread(visit.give_back, settled)
-        else:
-            visit.give_back(settled)
-
-    def _open(self, event: Any, actions: Any) -> tuple[Visit, Sequence[Message], dict[str, Any]]:
-        began = time.monotonic()
-        plan = self.binding.plan()
-        if self.batch and not self.can_settle and plan.store is None:
-            raise ConfigError(
-                f"queue {self.binding.queue.name!r}: batch=True needs a store, since the host abandons a batch only as a"
-                " whole; set PEEKLOCK_STORE or pass store=, or pass actions= where the worker has them"
-            )
-        if self.can_settle and actions is None:
-            raise ConfigError(
-                "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
-            )
-        lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
-        natively = Natively(actions)
-        visit = Visit(
-            plan.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
-        )
-        changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
-        entity = _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), self.entity)
-        queue, subscribed = self.binding.queue.name, self.subscribed
-        messages = receive(event, queue, sessions=self.sessions, entity=entity, subscribed=subscribed)
-        return visit, messages, changes
 
 
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:

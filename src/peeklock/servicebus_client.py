@@ -88,6 +88,13 @@ class Link:
             self._sender = self.client().get_queue_sender(self.entity)
         return self._sender
 
+    @property
+    def largest(self) -> int:
+        """Bytes of a message that the service takes on this link, as it said when the link was opened; 0 where it did not.
+
+        The SDK's only public answer is the size of a batch, which on Premium is less."""
+        return int(getattr(self._sender, "_max_message_size_on_link", 0))
+
     def close(self) -> None:
         sender, self._sender = self._sender, None
         with suppress(Exception):  # it is given up already

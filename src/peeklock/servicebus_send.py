@@ -6,7 +6,6 @@ import functools
 import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,9 +53,13 @@ class ServiceBusSender:
         self.entity = entity
         self.client = client
         self.limit = MAX_MESSAGE
-        self._largest = 0
         self.forget()
         _senders.add(self)
+
+    @property
+    def place(self) -> str:
+        """Which queue or topic it is. The namespace is the process's, since the client is."""
+        return self.entity.lower()
 
     def forget(self) -> None:
         """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
@@ -128,21 +131,15 @@ class ServiceBusSender:
             self._learn(exc, link, load)
             link.close()
             return self._failure(exc)
-        self._largest = max(self._largest, _size_of(load))
         return None
 
     def _learn(self, exc: Exception, link: Link, load: Any) -> None:
-        """The queue's own limit, of which a refusal tells no more than that this is above: the next message is made to
-        fit into what the queue took before, or into the largest batch that the link allows."""
+        """Lower the limit to what the link says that it takes, or else by no more than the refusal proves."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
         size = _size_of(load)
-        if not isinstance(exc, MessageSizeExceededError) or not size:
-            return
-        with suppress(Exception):  # the link may be gone; then the size itself has to do
-            taken = max(self._largest, link.open().create_message_batch().max_size_in_bytes)
-            size = taken + 1 if taken < size else size
-        self.limit = min(self.limit, size - 1)
+        if isinstance(exc, MessageSizeExceededError) and size:
+            self.limit = min(self.limit, link.largest or size - 1, size - 1)
 
     def _failure(self, exc: Exception) -> SendError:
         if isinstance(exc, SendError):

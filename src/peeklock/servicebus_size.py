@@ -7,7 +7,7 @@ http://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-messaging-v1.0-os.html
 from __future__ import annotations
 
 from peeklock.message import TRAIL, is_text
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, size_of
 
 SMALL = 255
 """Bytes up to which a text needs two more bytes, and five beyond."""
@@ -22,7 +22,7 @@ FIXED = 10
 
 def of(value: str | bytes) -> int:
     """Bytes of a text or of bytes."""
-    size = len(value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass"))
+    size = len(value) if isinstance(value, bytes) else size_of(value)
     return size + (2 if size <= SMALL else 5)
 
 

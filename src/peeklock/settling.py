@@ -46,3 +46,10 @@ class Settling:
         share = max(left / max(self._calls, 1), LEAST_SECONDS)
         self._calls -= 1
         return bounded(act, min(share, left, CALL_SECONDS))
+
+
+def tighter(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    """Of two limits, as far as they are known."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

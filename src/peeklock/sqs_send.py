@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import BASE64, FORM, prepare
 from peeklock.message import TRAIL
-from peeklock.once import once
-from peeklock.parcel import Parcel
+from peeklock.parcel import Parcel, size_of
 from peeklock.redaction import shown
+from peeklock.sqs_client import client_of, region_of
 
 MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_BATCH_BYTES = 1024 * 1024
@@ -35,15 +35,6 @@ SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
 
 GROUP = "MessageGroupId"
 
-CONNECT_SECONDS = 2
-
-READ_SECONDS = 5
-"""SQS answers within milliseconds. boto3 would wait for 60 seconds, longer than many an event lasts."""
-
-TRIES = 2
-"""The second is for a connection that was closed while it was idle, and for a throttled call. What fails twice comes back
-with its message. https://docs.aws.amazon.com/boto3/latest/guide/retries.html"""
-
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-][A-Za-z0-9_.-]{0,255}")
 _TYPE = re.compile(r"(String|Number|Binary)(\..{1,248})?")
@@ -52,29 +43,6 @@ _TOKEN = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
 _TOO_LONG = re.compile(r"(?:shorter|longer) than (\d+) bytes")
 # Of the texts "Message must be shorter than 262144 bytes" and "Batch requests cannot be longer than 262144 bytes".
-
-_REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
-_AWS = re.compile(
-    r"\.(amazonaws\.(com|com\.cn|eu)|api\.(aws|amazonwebservices\.com\.cn)|c2s\.ic\.gov|sc2s\.sgov\.gov)$"
-)
-_LEGACY = re.compile(r"(sqs\.[a-z0-9-]+|([a-z0-9-]+\.)?queue)\.amazonaws\.com(\.cn)?")
-# https://docs.aws.amazon.com/general/latest/gr/sqs-service.html
-
-
-@once
-def client(region: str | None = None, endpoint: str | None = None) -> Any:
-    """The process's client. Raises ConfigError where boto3 is missing."""
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError as exc:
-        raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": TRIES},
-    )
-    return boto3.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
 
 
 class SQSSender:
@@ -89,6 +57,11 @@ class SQSSender:
         self.limit = MAX_MESSAGE_BYTES
         self._batch_limit = MAX_BATCH_BYTES
         self._sqs = sqs
+
+    @property
+    def place(self) -> str:
+        """Which queue it is, however its address is written: region, account and name."""
+        return f"{region_of(self.url) or ''}/{urlsplit(self.url).path.strip('/')}"
 
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether the queue takes a message in this form, as far as its limits are known."""
@@ -114,6 +87,11 @@ class SQSSender:
         delay = parcel.delay.total_seconds()
         if delay > 0 and self.fifo:
             return SendError("a FIFO queue delays no single message; send it without delay=")
+        if parcel.group and parcel.is_new and not self.fifo:
+            return SendError(
+                "a standard queue keeps no order within a group; use a FIFO queue, whose name ends in .fifo, or send it"
+                " without group="
+            )
         if delay > MAX_DELAY_SECONDS:
             return SendError(f"SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s")
         return None
@@ -123,7 +101,7 @@ class SQSSender:
             yield from self._send_chunk(chunk)
 
     def _send_chunk(self, chunk: Sequence[dict[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
-        sqs = self._sqs or _client_of(self.url)
+        sqs = self._sqs or client_of(self.url)
         try:
             answer = sqs.send_message_batch(QueueUrl=self.url, Entries=chunk)
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
@@ -156,26 +134,14 @@ class SQSSender:
         if system:
             entry["MessageSystemAttributes"] = system
         if self.fifo:
-            entry[GROUP] = _token(parcel.group or parcel.trail.id)
+            entry[GROUP] = _token(parcel.group or parcel.system.get(GROUP) or parcel.trail.id)
             entry["MessageDeduplicationId"] = _token(parcel.id)
             return entry
-        if GROUP in parcel.system:
-            entry[GROUP] = parcel.system[GROUP]
+        if group := parcel.system.get(GROUP) or parcel.group:  # of a dead letter: for whoever moves it back
+            entry[GROUP] = _token(group)
         if parcel.delay:
             entry["DelaySeconds"] = math.ceil(parcel.delay.total_seconds())
         return entry
-
-
-def _client_of(url: str) -> Any:
-    """The client for an address. AWS's hosts name their region; where the host is not the region's usual one (FIPS, a
-    VPC endpoint, dual stack) or not AWS's at all (an emulator), it is also the endpoint."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    usual = bool(_LEGACY.fullmatch(host))
-    region = "us-east-1" if host == "queue.amazonaws.com" else None
-    if usual or _AWS.search(host):
-        region = next(filter(_REGION.fullmatch, host.split(".")), region)
-    return client(region, None if usual else f"{parts.scheme}://{parts.netloc}")
 
 
 def _token(text: str) -> str:
@@ -204,14 +170,10 @@ def _weight(entry: Mapping[str, Any]) -> int:
 def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
     """Bytes as SQS counts them: the body, and each attribute's name, type and value.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
-    return _size(body) + sum(
-        _size(name) + sum(len(part) if isinstance(part, bytes) else _size(part) for part in value.values())
+    return size_of(body) + sum(
+        size_of(name) + sum(len(part) if isinstance(part, bytes) else size_of(part) for part in value.values())
         for name, value in attributes.items()
     )
-
-
-def _size(text: str) -> int:
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:

@@ -149,7 +149,7 @@ def plan_for(
         check_body=consumer.declared.check_body,
         results=consumer.results,
         fatal=consumer.declared.fatal,
-        on_error=consumer.declared.on_error,
+        on_error=consumer.on_error,
         store=store,
         letters=Outbox() if letters is None else letters,
         copies=copies,

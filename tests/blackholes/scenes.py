@@ -278,13 +278,11 @@ def on_push(what: str, platform: str, form: str, access: Mapping[str, Any]) -> d
     entry: Any = bind(scene.handle, observer=scene.watch, lock=LIMIT, store=MemoryStore(), **access)
     headers = {"Authorization": f"Bearer {TOKEN}", "X-CloudTasks-TaskName": "t-1", "X-Goog-PubSub-Message-Id": "m-1"}
     request = Asked(headers, json.dumps({"what": what}).encode())
-    if form == "sync":
-        return scene.time(lambda: entry(request)[1])
-    return scene.time(lambda: asyncio.run(entry(request)).status_code)
+    return scene.time(lambda: entry(request)[1])
 
 
 class Asked:
-    """A request, as Flask and Starlette hand it over."""
+    """A request, as Flask hands it over."""
 
     method = "POST"
 
@@ -293,9 +291,6 @@ class Asked:
         self._body = body
 
     def get_data(self) -> bytes:
-        return self._body
-
-    async def body(self) -> bytes:
         return self._body
 
 

@@ -79,7 +79,7 @@ def test_a_batch_without_actions_comes_back_within_its_lock(form):
     door = QUEUES["servicebus"]
     with Hole(Kind.SILENT, door.protocol) as hole:
         environ = {**door.environ(hole.address, False), "PEEKLOCK_ORDERS_DEAD_LETTER": door.url(hole.address, False)}
-        environ["PEEKLOCK_ORDERS_URL"] = environ["PEEKLOCK_ORDERS_DEAD_LETTER"]
+        environ["PEEKLOCK_ORDERS_URL"] = environ["PEEKLOCK_ORDERS_DEAD_LETTER"].replace("/dead", "/orders")
         case = Case(
             scene="on_servicebus", environ=environ, arguments={"whats": ["succeeds", "fatal"] * 2, "form": form}
         )
@@ -108,7 +108,7 @@ def _pushes(what: str, platform: str, form: str, access: dict[str, Any]) -> dict
                     environ={
                         **door.environ(address, tls),
                         "PEEKLOCK_ORDERS_DEAD_LETTER": door.url(address, tls),
-                        "PEEKLOCK_ORDERS_URL": door.url(address, tls),
+                        "PEEKLOCK_ORDERS_URL": door.url(address, tls).replace("/dead", "/orders"),
                     },
                     arguments={"what": what, "platform": platform, "form": form, "access": access},
                 )

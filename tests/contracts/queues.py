@@ -6,6 +6,7 @@ Each makes events of what it holds, by the platform's own form, and binds a cons
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ from peeklock.sqs_send import SQSSender
 from tests.support import environment
 
 Attributes = Mapping[str, Any]
+
+NUMBERS = itertools.count()
+"""Of queues: each has a name of its own, as a queue and its dead-letter queue must."""
 
 
 class Refused(Exception):
@@ -65,9 +69,9 @@ class StrictSQS:
     NAME = re.compile(r"(?!(?i:aws|amazon)\.)[A-Za-z0-9_-]([A-Za-z0-9_-]|\.(?!\.|$)){0,255}")
     TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 
-    def __init__(self, largest: int = 262_144, url: str = "https://sqs.eu-west-1.amazonaws.com/1/orders") -> None:
+    def __init__(self, largest: int = 262_144, url: str = "") -> None:
         self.largest = largest
-        self.url = url
+        self.url = url or f"https://sqs.eu-west-1.amazonaws.com/1/orders-{next(NUMBERS)}"
         self.entries: list[Mapping[str, Any]] = []
         self.calls = 0
 
@@ -182,6 +186,7 @@ class StrictServiceBus:
 
     def __init__(self, largest: int = 262_144) -> None:
         self.largest = largest
+        self.entity = f"orders-{next(NUMBERS)}"
         self.messages: list[ServiceBusMessage] = []
 
     def put(self, body: bytes, attributes: Attributes) -> None:
@@ -197,8 +202,13 @@ class StrictServiceBus:
         self.messages.append(message)
 
     def get_queue_sender(self, entity: str) -> StrictServiceBus:
-        assert entity == "orders"
+        assert entity == self.entity
         return self
+
+    @property
+    def _max_message_size_on_link(self) -> int:
+        """As the SDK's sender has it, of the link's max-message-size."""
+        return self.largest
 
     def create_message_batch(self) -> ServiceBusMessageBatch:
         return ServiceBusMessageBatch(max_size_in_bytes=self.largest)
@@ -211,7 +221,7 @@ class StrictServiceBus:
         return None
 
     def sender(self) -> ServiceBusSender:
-        return ServiceBusSender("orders", lambda: self)
+        return ServiceBusSender(self.entity, lambda: self)
 
     def events(self) -> list[Any]:
         return [self._event(n, message) for n, message in enumerate(self.messages)]

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
-from peeklock.binding import Binding, Options, binding_of, tighter
+from peeklock.binding import Binding, Options, binding_of
 from peeklock.declare import resolve
 from peeklock.decode import decoder
 from peeklock.delays import backoff, retry_after, seconds
@@ -28,6 +28,7 @@ from peeklock.parcel import Parcel
 from peeklock.plan import Delays
 from peeklock.registry import missing
 from peeklock.sending import dump, routed, send, sender_to
+from peeklock.settling import tighter
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver, deliver_all
 from tests.support import environment

@@ -100,7 +100,7 @@ def _say_sqs(entry: Any, client: SQS) -> Say:
 
 
 class Request:
-    """A Flask request, or for `await body()` a Starlette one."""
+    """A Flask request."""
 
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
@@ -110,17 +110,14 @@ class Request:
     def get_data(self) -> bytes:
         return self.data
 
-    async def body(self) -> bytes:
-        return self.data
 
-
-def _say_push(entry: Any, *, is_async: bool) -> Say:
+def _say_push(entry: Any) -> Say:
     def say(event: Any) -> Any:
         try:
             request = Request(push.sample(event))
         except (EventError, AttributeError):
             return REFUSED
-        status = run(entry(request)).status_code if is_async else entry(request)[1]
+        status = entry(request)[1]
         return REFUSED if status == push.BAD else status
 
     return say
@@ -129,22 +126,22 @@ def _say_push(entry: Any, *, is_async: bool) -> Say:
 def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
     cloudtasks_send.client = lambda _: tasks  # type: ignore[assignment] # Google's client, which this process never makes
-    address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/run"
-    stage = Stage(*(Box(lambda: cloudtasks_send.from_url(address), tasks) for _ in range(2)))
+    address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/"
+    stage = Stage(*(Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run")))
     return stage, _pushes(cloudtasks.bind, stage)
 
 
 def on_pubsub() -> tuple[Stage, list[Entry]]:
     topic = Topic()
     pubsub_send.client = lambda _: topic  # type: ignore[assignment] # as above
-    address = "pubsub://projects/p/topics/orders"
-    stage = Stage(*(Box(lambda: pubsub_send.from_url(address), topic) for _ in range(2)))
+    address = "pubsub://projects/p/topics/"
+    stage = Stage(*(Box(functools.partial(pubsub_send.from_url, address + name), topic) for name in ("dead", "orders")))
     return stage, _pushes(pubsub.bind, stage)
 
 
 def _pushes(bind: Any, stage: Stage) -> list[Entry]:
     return [
-        Entry(name, _say_push(bind(kind, unauthenticated=True, **options), is_async="async" in name), "batch" in name)
+        Entry(name, _say_push(bind(kind, unauthenticated=True, **options)), "batch" in name)
         for name, kind, options in variants(stage)
     ]
 
@@ -173,7 +170,12 @@ class Actions:
 
 def on_servicebus() -> tuple[Stage, list[Entry]]:
     bus = Bus()
-    stage = Stage(*(Box(lambda: servicebus_send.ServiceBusSender("orders", lambda: bus), bus) for _ in range(2)))
+    stage = Stage(
+        *(
+            Box(functools.partial(servicebus_send.ServiceBusSender, name, lambda: bus), bus)
+            for name in ("dead", "copies")
+        )
+    )
     return stage, [*_buses(stage, actions=False), *_buses(stage, actions=True)]
 
 

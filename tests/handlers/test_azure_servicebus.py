@@ -13,7 +13,8 @@ import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock.plan import RESERVE
-from peeklock.servicebus import DEFAULT_HOLD, DEFAULT_LOCK
+from peeklock.servicebus import DEFAULT_HOLD
+from peeklock.servicebus_door import DEFAULT_LOCK
 from tests.platforms.azure_worker import Worker
 from tests.support import ROOT, environment, on_this_machine
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
@@ -15,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import functions_framework
-import functions_framework.aio
 import grpc
 import pytest
-import requests
-import uvicorn
+import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
 from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, pubsub, pubsub_send, push
+from peeklock.fitting import fit
 from peeklock.message import Message, Trail
 from peeklock.parcel import Parcel
 from peeklock.sending import routed
@@ -322,22 +319,21 @@ def test_under_functions_framework(tmp_path):
 
 
 def test_under_functions_framework_async(tmp_path):
-    """An async consumer runs on the server's own loop, with a real Starlette request."""
+    """An `async def` consumer answers the same server: what deploys the function need not know of it."""
     source = tmp_path / "main.py"
     source.write_text(MAIN.format(name="charge_async"))
-    app = functions_framework.aio.create_asgi_app("charge_async", str(source), "http")
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    try:
-        assert requests.post(url, b"{}", headers=headers_of_task("a-1"), timeout=10).status_code == 204
-        assert requests.post(url, b'{"fail":1}', headers=headers_of_task("a-2"), timeout=10).status_code == 204
-        assert requests.post(url, b"{}", timeout=10).status_code == 400
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    client = functions_framework.create_app("charge_async", str(source)).test_client()
+    assert client.post("/", data=b"{}", headers=headers_of_task("a-1")).status_code == 204
+    assert client.post("/", data=b'{"fail":1}', headers=headers_of_task("a-2")).status_code == 204
+    assert [parcel.trail.id for parcel in WORLDS["charge_async"]["queue"].parcels] == ["a-2"]
+    assert client.post("/", data=b"{}").status_code == 400
+
+
+def test_a_request_of_another_server_names_the_fix():
+    """As of `functions-framework --asgi`."""
+    asked = starlette.requests.Request({"type": "http", "headers": []})
+    with pytest.raises(ConfigError, match="leave out --asgi and FUNCTION_USE_ASGI"):
+        cloudtasks.bind(handle, **world())(asked)
 
 
 def test_the_example_entries(tmp_path):
@@ -499,3 +495,16 @@ def test_rehearsals_ask_for_no_token():
             "status": 204
         }
     assert isinstance(cloudtasks.receive(push.sample(event), "q"), Message)
+
+
+def test_a_folded_dead_letter_of_pubsub_that_is_moved_to_cloud_tasks():
+    """By hand, attribute by attribute: it is unfolded, and its lineage makes it run."""
+    names = {f"Ключ {n}": "значение" * 400 for n in range(22)}
+    letter = Parcel(body=b"{}", trail=Trail(id="o-1", generation=1), attributes=names, letter=True)
+    fitted = fit(letter, pubsub_send.PubSubSender("projects/p/topics/t"))
+    assert fitted is not None
+    headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "q", **pubsub_send.pack(fitted)}
+    message = cloudtasks.receive(push.request_of(headers, fitted.body), "orders")
+    assert (message.id, message.body, dict(message.attributes)) == ("o-1", b"{}", names)
+    assert message.trail is not None
+    assert message.trail.generation == 1

@@ -95,7 +95,7 @@ def test_a_delay_of_sqs_is_rounded_up(delay, seconds):
 def test_no_delay_is_no_number():
     """The queue's own setting holds then. (trials 6)"""
     assert "DelaySeconds" not in entry_of(SQS_URL, parcel())
-    assert "MessageGroupId" not in entry_of(SQS_URL, parcel(group="g"))
+    assert "MessageGroupId" not in entry_of(SQS_URL, parcel())
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,26 @@ def test_a_store_that_is_down_is_in_the_metrics(capsys, monkeypatch, after, fail
     assert (metrics["Settled"], metrics["Failed"], metrics.get("Unrecorded")) == ([1.0], [failed], unrecorded)
 
 
+def test_its_metrics_are_apart_from_the_handlers(capsys):
+    """`Metrics` is one for the whole process: what the handler measures has neither its dimensions nor its end."""
+    metrics = Metrics(namespace="Orders", service="orders")
+    metrics.set_default_dimensions(stage="test")
+    try:
+        metrics.add_metric("Charged", "Count", 1)
+        observer = PowertoolsObserver(metrics=metrics)
+        sqs.rehearse(handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+        metrics.flush_metrics()
+    finally:
+        metrics.clear_default_dimensions()
+        metrics.clear_metrics()
+    own, users = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (own["queue"], own["platform"], own["stage"], own["service"]) == ("orders", "sqs", "test", "orders")
+    assert "Charged" not in own
+    assert users["Charged"] == [1.0]
+    assert users["stage"] == "test"
+    assert not {"queue", "platform", "Settled"} & users.keys()
+
+
 class Provider:
     """Remembers the subsegments that it is asked for."""
 

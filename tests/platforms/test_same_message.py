@@ -34,8 +34,8 @@ from peeklock.servicebus_events import load
 from peeklock.servicebus_message import message_of
 from peeklock.servicebus_send import ServiceBusSender
 from peeklock.servicebus_settle import MAX_DESCRIPTION, Natively
+from peeklock.sqs_client import client as sqs_client
 from peeklock.sqs_send import SQSSender, pack
-from peeklock.sqs_send import client as sqs_client
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.contracts.queues import (
@@ -330,7 +330,7 @@ class TestSQS:
 
     def test_a_dead_letter_keeps_its_group(self):
         """In a FIFO queue, and its deduplication id is its own (trials section 6)."""
-        queue = StrictSQS(url="https://sqs.eu-west-1.amazonaws.com/1/orders.fifo")
+        queue = StrictSQS(url="https://sqs.eu-west-1.amazonaws.com/1/orders-dead.fifo")
         entry = sqs.bind(refuse, **world(dead_letter=queue.sender()))
         fifo = self.record(attributes={"MessageGroupId": "g"}, eventSourceARN="arn:aws:sqs:eu-west-1:1:orders.fifo")
         entry({"Records": [fifo]}, None)
@@ -388,12 +388,12 @@ class TestSQS:
     )
     def test_each_form_of_address(self, host, region, endpoint):
         """Its region, and the endpoint where it is not the region's usual one (trials 1.27)."""
-        from peeklock.sqs_send import _client_of
+        from peeklock.sqs_client import client_of
 
         keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
         sqs_client.forget()
         with environment(AWS_DEFAULT_REGION="ap-south-1", **keys):
-            made = _client_of(f"https://{host}/123456789012/orders")
+            made = client_of(f"https://{host}/123456789012/orders")
         sqs_client.forget()
         assert made.meta.region_name == region
         assert endpoint is None or made.meta.endpoint_url == endpoint

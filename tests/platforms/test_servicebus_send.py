@@ -54,6 +54,12 @@ class Link:
         self.namespace.check("close")
 
 
+class Large(Link):
+    """Says of its messages what the SDK's sender knows of them."""
+
+    _max_message_size_on_link = 3_000
+
+
 class Namespace:
     """A client of the SDK. `fail`: what is raised by the nth call of a kind, as `send 2`."""
 
@@ -103,6 +109,12 @@ def parcel(name: str, size: int = 10, **more: Any) -> Parcel:
 
 def sender(namespace: Namespace) -> servicebus_send.ServiceBusSender:
     return servicebus.from_url("sb://contoso.servicebus.windows.net/orders", connect=lambda _: namespace)
+
+
+class LargeNamespace(Namespace):
+    def get_queue_sender(self, entity: str) -> Link:
+        self.links.append(Large(self))
+        return self.links[-1]
 
 
 DOWN = ServiceBusConnectionError(message="the connection was lost")
@@ -356,3 +368,25 @@ def test_a_link_that_is_not_given_back_is_replaced(monkeypatch):
     first.join(30)
     ids = [[message_id for load in namespace.ids for message_id in load] for namespace in stuck.namespaces]
     assert [len(each) for each in ids] == [1, 2]
+
+
+def test_a_refusal_proves_only_that_its_own_message_was_too_large():
+    """What is smaller is still sent: it may be more than a batch holds, and more than was ever sent before."""
+    namespace = Namespace()
+    to = sender(namespace)
+    assert isinstance(to.send([parcel("a", 9_000)])[0], SendError)
+    assert 9_000 <= to.limit < 9_200
+    assert to.send([parcel("b", 1_900)]) == [None]
+    assert namespace.ids == [["b"]]
+
+
+def test_a_refusal_teaches_what_the_link_says():
+    """Once: a message between that and the refused one is not tried at all."""
+    namespace = LargeNamespace()
+    to = sender(namespace)
+    assert isinstance(to.send([parcel("a", 9_000)])[0], SendError)
+    assert to.limit == Large._max_message_size_on_link
+    (refused,) = to.send([parcel("b", 4_000)])
+    assert "the queue takes 3,000 bytes" in str(refused)
+    assert namespace.calls["send"] == 1
+    assert to.send([parcel("c", 1_900)]) == [None]

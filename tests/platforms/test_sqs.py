@@ -397,10 +397,10 @@ def test_an_address_that_is_none(url):
 
 def test_the_client_is_made_from_the_address(aws):
     """Its region is in AWS's host names; another host is an emulator."""
-    from peeklock.sqs_send import _client_of
+    from peeklock.sqs_client import client_of
 
-    assert _client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
-    assert _client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
+    assert client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
+    assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("fifo", [False, True])
@@ -411,7 +411,7 @@ def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
     def handler(payload: dict) -> None:
         raise Retry(after=86_400)
 
-    event = {"Records": [record("{}")]}
+    event = {"Records": [record("{}", eventSourceARN=f"arn:aws:sqs:eu-west-1:123456789012:orders{'.fifo' * fifo}")]}
     told = sqs.rehearse(handler, event, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
     assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [43_140]

@@ -158,6 +158,8 @@ class _Text:
                 sent if n == 0 else "",
                 colour=outcome["disposition"],
             )
+            if one.details[n]:
+                self.table.line(f"  {outcome['message_id']}: {one.details[n]}")
         for error in one.errors:
             self._explain(name, error)
 
@@ -192,8 +194,9 @@ class _Json:
 
     def show(self, one: Run) -> None:
         head = {"event": one.sample.name, "platform": one.platform, "run": one.number}
-        for outcome, duration in zip(one.outcomes, one.durations, strict=True):
-            _print({**head, "delay_s": None, **outcome, "duration_ms": round(duration, 3)})
+        for outcome, duration, detail in zip(one.outcomes, one.durations, one.details, strict=True):
+            line = {**head, "delay_s": None, **outcome, "detail": detail, "duration_ms": round(duration, 3)}
+            _print(line)
         for error in one.errors:
             if isinstance(error, EventError):
                 _print({**head, "refused": str(error)})

@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 from peeklock.cli.plain import plain
 from peeklock.delays import seconds
 from peeklock.errors import ConfigError, SendError
-from peeklock.message import Trail
+from peeklock.message import TRAIL, Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_sender
+from peeklock.senders.file import load
 
 HELP = "send a message to a queue with the platform's own SDK"
 
@@ -32,6 +34,7 @@ examples:
   echo '{"order_id": "o-1"}' | peeklock send orders -   from standard input
   peeklock send orders order.json --id o-1 --times 2    a duplicate
   peeklock send orders order.json --platform sqs        where several platforms run
+  sed -n 3p dead.jsonl | peeklock send orders - --redrive    the third dead letter of file://dead.jsonl, back again
   peeklock send orders order.json -a tenant=acme --group o-1 --delay 5
 
 exit codes:
@@ -48,7 +51,13 @@ def add_to(commands: Any) -> None:
     parser.add_argument("queue", metavar="QUEUE", help="a declared name, or an address")
     parser.add_argument("file", metavar="FILE", help="the body, as it is; - for standard input")
     parser.add_argument("--platform", metavar="NAME", help="of a running `peeklock dev`: sqs, servicebus or cloudtasks")
-    parser.add_argument("--id", help="the message's id; a new one otherwise")
+    parser.add_argument(
+        "--id",
+        help="the message's id; a new one otherwise. That of a dead letter completes unrun: --redrive it instead",
+    )
+    parser.add_argument(
+        "--redrive", action="store_true", help="FILE has lines of a file:// dead-letter queue; each starts a new life"
+    )
     parser.add_argument("--group", help="FIFO group or session")
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds until it is delivered")
     parser.add_argument("-a", "--attribute", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
@@ -59,10 +68,10 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Send, say so, and return the exit code."""
-    parcel = _parcel(given)
+    parcels = _redriven(given) if given.redrive else [_parcel(given)]
     address = _address(given.queue, given.platform, Path.cwd())
     sender = open_sender(address)
-    for _ in range(max(given.times, 1)):
+    for parcel in parcels * max(given.times, 1):
         refused = _send(sender, parcel)
         if refused is not None:
             print(plain(f"peeklock send: {refused}"), file=sys.stderr)
@@ -78,12 +87,31 @@ def _send(sender: Sender, parcel: Parcel) -> SendError | None:
         return exc
 
 
-def _parcel(given: argparse.Namespace) -> Parcel:
+def _read(file: str) -> bytes:
     try:
-        body = sys.stdin.buffer.read() if given.file == "-" else Path(given.file).read_bytes()
-        delay: timedelta = seconds(given.delay, "--delay")
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as exc:
-        raise ConfigError(f"{given.file}: {exc.strerror}") from None
+        raise ConfigError(f"{file}: {exc.strerror}") from None
+
+
+def _redriven(given: argparse.Namespace) -> list[Parcel]:
+    """The messages of dead letters, one a line: what they were, and in their next life, so that they run."""
+    try:
+        letters = [load(json.loads(line)) for line in _read(given.file).splitlines() if line.strip()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigError(f"{given.file}: not lines of a file:// dead-letter queue, as they were written") from None
+    return [
+        replace(
+            letter, letter=False, attributes={n: v for n, v in letter.attributes.items() if not n.startswith(TRAIL)}
+        )
+        for letter in letters
+    ]
+
+
+def _parcel(given: argparse.Namespace) -> Parcel:
+    body = _read(given.file)
+    try:
+        delay: timedelta = seconds(given.delay, "--delay")
     except (TypeError, ValueError) as exc:
         raise ConfigError(str(exc)) from None
     return Parcel(

@@ -58,7 +58,6 @@ class CloudTasks:
                 entry.name,
                 self._ports[entry.queue],
                 environ,
-                is_async=entry.is_async,
                 cwd=self._world.project.root,
                 on_line=lambda line: self._world.on_line(self.platform, line),
             )
@@ -112,14 +111,13 @@ class Target:
         *,
         cwd: Path,
         on_line: Callable[[str], None],
-        is_async: bool = False,
     ) -> None:
         """`file` has the function `name`. `on_line` hears, in a thread, each line that is printed."""
         self._function = f"{file}:{name}"
         self._port = port
         self._on_line = on_line
         command = [sys.executable, "-P", framework.__file__, "--source", file, "--target", name]
-        command += ["--host", "127.0.0.1", "--port", str(port), *(["--asgi"] if is_async else [])]
+        command += ["--host", "127.0.0.1", "--port", str(port)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command,
             cwd=cwd,

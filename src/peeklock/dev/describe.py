@@ -48,7 +48,6 @@ def _entry(target: str, platform: str) -> dict[str, Any]:
         "name": name,
         "file": str(module.__file__),
         "queue": binding.queue.name,
-        "is_async": binding.is_async,
     }
 
 

@@ -33,7 +33,6 @@ class Entry:
     name: str
     file: str
     queue: str
-    is_async: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,25 +50,29 @@ class PowertoolsObserver:
         tell[level_of(outcome)]("peeklock.settled", extra=dict(fields(platform, one)), exc_info=error_of(outcome))
 
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
-        from aws_lambda_powertools.metrics import MetricUnit
+        from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-        metrics.add_dimension("queue", settled[0].message.queue)
-        metrics.add_dimension("platform", platform)
+        # A set of its own: `Metrics` is one for the whole process, and has what the handler measures.
+        own = EphemeralMetrics(
+            namespace=metrics.namespace, service=metrics.service, default_dimensions=dict(metrics.default_dimensions)
+        )
+        own.add_dimension("queue", settled[0].message.queue)
+        own.add_dimension("platform", platform)
         reasons = [one.outcome.reason for one in settled]
         counted = sum(reason in FAILED or reason not in NOT_AN_ATTEMPT for reason in reasons)
-        metrics.add_metric("Settled", MetricUnit.Count, counted)
-        metrics.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
+        own.add_metric("Settled", MetricUnit.Count, counted)
+        own.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
         rare = {
             "Unexplained": sum(one.outcome.unexplained for one in settled),
             "Unrecorded": sum(one.outcome.unrecorded for one in settled),
         }
         for name, count in rare.items():
             if count:
-                metrics.add_metric(name, MetricUnit.Count, count)
+                own.add_metric(name, MetricUnit.Count, count)
         for one in settled:
             latency = latency_ms(one.message)
             if latency is not None and one.outcome.finished:
-                metrics.add_metric("LatencyMs", MetricUnit.Milliseconds, latency)
+                own.add_metric("LatencyMs", MetricUnit.Milliseconds, latency)
             if one.duration:
-                metrics.add_metric("DurationMs", MetricUnit.Milliseconds, one.duration * 1000)
-        metrics.flush_metrics()
+                own.add_metric("DurationMs", MetricUnit.Milliseconds, one.duration * 1000)
+        own.flush_metrics()

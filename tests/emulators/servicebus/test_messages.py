@@ -18,6 +18,8 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType, Amq
 from azure.servicebus.exceptions import MessageSizeExceededError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus.amqp.connection import LARGEST
+from peeklock.servicebus_client import Link
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 UUID5 = uuid.UUID(int=5)
@@ -247,3 +249,13 @@ def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, clien
     assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
     (letter,) = bus.messages("orders" + LETTERS)
     assert letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}
+
+
+def test_a_link_knows_the_largest_message(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    """By a name of the SDK's own: 0 before it is open."""
+    bus.add_queue("orders")
+    link = Link("orders", lambda: client)
+    assert link.largest == 0
+    link.open().send_messages(ServiceBusMessage("a"))
+    assert link.largest == LARGEST
+    link.close()

@@ -23,7 +23,8 @@ import requests
 
 from handlers.orders.queue import ORDERS
 from peeklock import send
-from peeklock.cloudtasks_send import from_url, headers_of, task_id
+from peeklock.cloudtasks_address import from_url
+from peeklock.cloudtasks_send import headers_of, task_id
 from peeklock.dev.deployed.gcp import GcpDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear

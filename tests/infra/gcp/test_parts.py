@@ -9,7 +9,7 @@ import pytest
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.bundle.targets import TARGETS
-from peeklock.cloudtasks_send import from_url
+from peeklock.cloudtasks_address import from_url
 from peeklock.infra.gcp import functions, identity, queues
 from peeklock.infra.gcp.environment import address, environment, letters_address, links
 from peeklock.infra.gcp.identity import Role, grants, member

@@ -8,7 +8,7 @@ import signal
 import time
 from typing import Any
 
-from peeklock import DeadLetter, Message, Queue, Retry, consumer, sqs, sqs_send
+from peeklock import DeadLetter, Message, Queue, Retry, consumer, sqs, sqs_client
 
 note = importlib.import_module("app").note  # a function's folder is its path
 
@@ -16,7 +16,7 @@ ORDERS = Queue("orders", max_attempts=2, timeout=0.5, first_delay=0, max_delay=0
 FIFO = Queue("orders", max_attempts=3, timeout=0.5, first_delay=0, max_delay=0, fifo=True)
 
 # As users do: what is loaded before the first event is not on its clock.
-sqs_send.client()
+sqs_client.client()
 
 
 class Declined(Exception):

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from peeklock.cloudtasks_send import DEADLINES, MAX_DELAY
+from peeklock.cloudtasks_address import DEADLINES
+from peeklock.cloudtasks_send import MAX_DELAY
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
