@@ -12,8 +12,8 @@ import pytest
 from peeklock import Message, Queue, consumer
 from peeklock.claims import State
 from peeklock.engine import run
-from peeklock.hooks import limited
-from peeklock.interrupt import Alarm, Interrupted
+from peeklock.hooks import _perform, limited
+from peeklock.interrupt import Alarm, Interrupted, Target
 from peeklock.plan import Plan, Window
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
@@ -138,6 +138,15 @@ def test_a_hook_that_gets_no_thread_is_never_called():
     release.set()
     occupied.result(10)
     pool.submit(lambda: None).result(10)
+    assert calls == []
+
+
+def test_a_hook_whose_time_was_over_before_it_began_is_not_called():
+    """Its thread had it already, and nobody waits any more."""
+    target, calls = Target(), []
+    assert target.cancel()
+    with pytest.raises(Interrupted):
+        _perform(target, lambda: calls.append(1))
     assert calls == []
 
 
