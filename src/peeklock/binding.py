@@ -121,6 +121,7 @@ class Binding:
             unwrap=unwrap_of(options.get("unwrap")),
             decode=self.consumer.decode,
             key=self.consumer.key,
+            has_hooks=self.consumer.has_hooks or options.get("unwrap") is not None,
             check_body=declared.check_body,
             results=self.consumer.results,
             fatal=declared.fatal,

@@ -270,8 +270,7 @@ class Threads:
             return run.result()
         if not run.stopped:
             run.stopped = True
-            run.due = run.latest = self.window.grace(now)
-            run.target.interrupt()
+            run.due = run.latest = self.window.grace(now)  # and interrupted at the next look, at once
             return None
         self.plan.handlers.give_up(future)
         self.runaways[future] = run

@@ -133,6 +133,11 @@ class Consumer:
     def queue(self) -> Queue:
         return self.declared.queue
 
+    @property
+    def has_hooks(self) -> bool:
+        """Whether to read a message calls a function of the declaration's."""
+        return self.declared.decode is not None or callable(self.declared.key)
+
 
 def declaration(function: object) -> Declaration:
     """What `consumer` was told of this function. Raises ConfigError where it was never used."""

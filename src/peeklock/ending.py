@@ -11,6 +11,7 @@ import logging
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from peeklock import claims
@@ -96,7 +97,7 @@ def stand_in(item: Item, window: Window) -> Record:
 
 
 def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseException) -> Life:
-    wish = None if is_a(error, TimedOut) else judge(error, plan)
+    wish = None if is_a(error, TimedOut) else judge(error, plan, window)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = plan.queue, item.attempt
     delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
@@ -270,7 +271,7 @@ def _write(item: Item, plan: Plan, mine: Record) -> Generator[Effect, Any, bool]
     return True
 
 
-def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
+def judge(error: BaseException, plan: Plan, window: Window) -> Retry | DeadLetter | None:
     """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
 
     A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
@@ -285,7 +286,7 @@ def judge(error: BaseException, plan: Plan) -> Retry | DeadLetter | None:
         return DeadLetter(describe(error))
     decisions = [member for member in members if is_a(member, Retry)]
     if len(decisions) < len(members):
-        return _ask(plan, error) or (_longest(decisions, counts=True) if decisions else None)
+        return _ask(plan, window, error) or (_longest(decisions, counts=True) if decisions else None)
     return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
 
 
@@ -308,11 +309,11 @@ def _longest(decisions: Sequence[Retry], *, counts: bool) -> Retry:
     )
 
 
-def _ask(plan: Plan, error: BaseException) -> Retry | DeadLetter | None:
+def _ask(plan: Plan, window: Window, error: BaseException) -> Retry | DeadLetter | None:
     if plan.on_error is None:
         return None
     try:
-        return plan.on_error(error)
+        return window.limited(partial(plan.on_error, error), min(window.timeout, window.observing()))
     except BaseException as exc:  # the user's hook: its failure must not decide over the message
         if leaves_process(exc):
             raise

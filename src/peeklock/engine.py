@@ -41,16 +41,17 @@ def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None 
     `remaining`: how long the platform leaves this event; None where it does not say.
     """
     window = Window(plan, remaining, len(messages))
-    schedule = Schedule(messages, plan, window)
-    desk = Desk(schedule, plan, window)
     inbox: SimpleQueue[object] = SimpleQueue()
     if plan.parallel == 1 and can_interrupt():
         with Alarm(window.timeout, window.latest) as alarm:
-            Thread(schedule, desk, Inline(plan, window, alarm), inbox).drive()
+            window.limited = alarm.limited
+            schedule = Schedule(messages, plan, window)
+            Thread(schedule, Desk(schedule, plan, window), Inline(plan, window, alarm), inbox).drive()
     else:
+        schedule = Schedule(messages, plan, window)
         crew = Threads(plan, window, inbox)
         try:
-            Thread(schedule, desk, crew, inbox).drive()
+            Thread(schedule, Desk(schedule, plan, window), crew, inbox).drive()
         finally:
             crew.close()
         watch(plan, window, crew.runaways)

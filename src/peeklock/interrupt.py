@@ -85,6 +85,23 @@ class Alarm(Timer):
         if not 0 < armed_for <= self.timeout or get_handler(signal.SIGALRM) is not self._handler:
             self._arm()
 
+    def limited(self, call: Callable[[], T], seconds: float) -> T:
+        """Return what a hook returns; raise Interrupted when it takes longer."""
+        self.rang = False
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        self.due = time.monotonic() + seconds
+        try:
+            try:
+                result = call()
+            finally:
+                self.due = None
+        except Interrupted:
+            self.due = None  # the line above may itself have been interrupted
+            raise
+        if self.rang:
+            raise Interrupted
+        return result
+
     def _arm(self) -> None:
         set_handler(signal.SIGALRM, self._handler)
         signal.setitimer(signal.ITIMER_REAL, self.timeout)

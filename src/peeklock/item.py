@@ -6,16 +6,18 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from peeklock import claims
 from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
 from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry, is_a
+from peeklock.interrupt import Interrupted
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.parcel import MAX_DETAIL, Parcel, Sender
-from peeklock.plan import Plan
+from peeklock.plan import Plan, Window
 from peeklock.store import Change
 
 
@@ -132,24 +134,47 @@ FETCH_ERRORS = (OSError, Retry, DeadLetter)
 """What says that a body could not be fetched, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
 
 
-def prepare(item: Item, plan: Plan) -> None:
-    """Open the envelope, decode the body and find the key; then see how old the message is."""
-    message = item.message
+def prepare(item: Item, plan: Plan, window: Window) -> None:
+    """Open the envelope, decode the body and find the key; then see how old the message is. Where that calls what may hang,
+    there has to be time for it as for a handler; a message that is not read then will be halted, as nothing can start."""
+    if plan.has_hooks and not window.has_room():
+        return
     try:
-        if plan.unwrap is not None:
-            item.message = message = _opened(plan.unwrap(message))
-        item.payload = plan.decode(message)
-        if plan.check_body:
-            item.body = hash_of(message.body)
-        if plan.key is not None:
-            item.key = plan.key(item.payload)
-            item.has_key = True
+        if plan.has_hooks:
+            _read_in_time(item, plan, window)
+        else:
+            _read(item, plan)
     except KeyboardInterrupt:  # somebody at a terminal wants out
         raise
     except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
         _unreadable(item, exc)
     if plan.queue.max_age is not None and not item.is_empty:
         _check_age(item, plan, plan.queue.max_age)
+
+
+def _read_in_time(item: Item, plan: Plan, window: Window) -> None:
+    """Read into another item: a hook that cannot be stopped may go on long after."""
+    draft = Item(item.message)
+    try:
+        window.limited(partial(_read, draft, plan), window.timeout)
+    except Interrupted:
+        raise TimedOut(f"reading it took longer than {window.timeout:g} s", ended=True) from None
+    except BaseException:
+        vars(item).update(vars(draft))
+        raise
+    vars(item).update(vars(draft))
+
+
+def _read(item: Item, plan: Plan) -> None:
+    message = item.message
+    if plan.unwrap is not None:
+        item.message = message = _opened(plan.unwrap(message))
+    item.payload = plan.decode(message)
+    if plan.check_body:
+        item.body = hash_of(message.body)
+    if plan.key is not None:
+        item.key = plan.key(item.payload)
+        item.has_key = True
 
 
 def _opened(message: object) -> Message:
@@ -166,7 +191,7 @@ def _unreadable(item: Item, exc: BaseException) -> None:
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
     elif is_a(exc, NothingToHandle):
         item.is_empty = True
-    elif is_a(exc, Exception) and not _is_fetch_error(exc):
+    elif is_a(exc, Exception) and not is_a(exc, TimedOut) and not _is_fetch_error(exc):
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:
         item.failure = exc

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from peeklock.claims import LONGEST_EVENT, Record, Stamp, next_version
 from peeklock.clock import Clock
 from peeklock.delays import ABSURD, Random
 from peeklock.handler import Handler, OnError
+from peeklock.hooks import limited
 from peeklock.kept import Results
 from peeklock.message import Message
 from peeklock.observe import Observer
@@ -22,6 +23,8 @@ from peeklock.parcel import Sender
 from peeklock.queue import Queue
 from peeklock.store import Store
 from peeklock.threads import Pool
+
+T = TypeVar("T")
 
 RESERVE = timedelta(seconds=1)
 """Kept back before the limit, for recording and settling."""
@@ -55,6 +58,12 @@ SKEW = timedelta(seconds=5)
 service; five seconds also cover a process that is killed late."""
 
 
+class Limited(Protocol):
+    """Returns what the call returns, or raises what it raises; Interrupted when it takes longer."""
+
+    def __call__(self, call: Callable[[], T], seconds: float, /) -> T: ...
+
+
 class Delays(StrEnum):
     """How an abandoned message can be held back."""
 
@@ -76,6 +85,8 @@ class Plan:
     unwrap: Callable[[Message], Message] | None = None
     decode: Callable[[Message], Any]
     key: Callable[[Any], str] | None
+    has_hooks: bool = False
+    """Whether reading a message calls functions of the user's, which may hang."""
     check_body: bool
     results: Results | None
     """How results are kept; None where they are not."""
@@ -103,6 +114,8 @@ class Window:
         """From the time that the platform leaves. Where it does not say, room for each message to take its time-out
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
         self.clock = plan.clock
+        self.limited: Limited = partial(limited, plan.handlers)
+        """Calls a user's hook for so many seconds at most."""
         self.keep = plan.queue.keep
         timeout = self.timeout = plan.queue.timeout.total_seconds()
         span = timeout * (messages + 1) + RESERVE_SECONDS if remaining is None else remaining.total_seconds()

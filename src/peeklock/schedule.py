@@ -96,7 +96,7 @@ class Schedule:
     def _admit(self, message: Message) -> Item:
         item = Item(message)
         self.items.append(item)
-        prepare(item, self.plan)
+        prepare(item, self.plan, self.window)
         if message.group is not None:
             self._groups.setdefault(message.group, Group()).join(item)
         return item

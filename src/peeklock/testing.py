@@ -146,6 +146,7 @@ def plan_for(
         handler=consumer.handler,
         decode=consumer.decode,
         key=consumer.key,
+        has_hooks=consumer.has_hooks,
         check_body=consumer.declared.check_body,
         results=consumer.results,
         fatal=consumer.declared.fatal,

@@ -155,6 +155,17 @@ def test_a_handler_that_uses_the_alarm_itself(habit):
     assert reasons(handle(plan(handler), [message({}, id="a"), message({"slow": 1}, id="b")])) == ["done", "timeout"]
 
 
+def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
+    """It would take an eighth of the time of an event."""
+
+    @consumer(QUICK)
+    def handler(payload: dict) -> None: ...
+
+    monkeypatch.setattr("peeklock.crew.QUICK", 1000.0)
+    monkeypatch.setattr(Alarm, "take_back", lambda _: pytest.fail("asked"))
+    assert reasons(handle(plan(handler), [message({})])) == ["done"]
+
+
 def test_a_batch_handler_is_interrupted_for_all():
     """And without a store each time-out counts by the platform's number."""
 

@@ -1,0 +1,50 @@
+"""Calling a user's hook (`decode=`, `key=`, `unwrap=`, `on_error=`) in a thread, for no longer than there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from typing import TypeVar
+
+from peeklock.interrupt import LOOK_AGAIN, Interrupted, Target
+from peeklock.threads import Pool, Retire
+
+T = TypeVar("T")
+
+GRACE = 0.1
+"""Seconds that a hook which was interrupted may take to end, before its thread counts as taken for good."""
+
+
+def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
+    """Return what the call returns, or raise what it raises; Interrupted when it takes longer."""
+    target, context = Target(), copy_context()
+    future = pool.submit(lambda: context.run(_perform, target, call))
+    try:
+        result = future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise  # the call's own
+        _stop(target, future)
+        pool.give_up(future)
+        raise Interrupted from None
+    return result
+
+
+def _perform(target: Target, call: Callable[[], T]) -> T:
+    if not target.begin():
+        raise Interrupted
+    try:
+        return target.call(call)
+    finally:
+        if target.interrupted:
+            raise Retire(None)  # nobody waits for the result any more
+
+
+def _stop(target: Target, future: Future[T]) -> None:
+    """Interrupt a call; return when it has ended, never will begin, or does not let itself be interrupted."""
+    end = time.monotonic() + GRACE
+    while not target.cancel() and not future.done() and time.monotonic() < end:
+        target.interrupt()
+        wait((future,), LOOK_AGAIN)
