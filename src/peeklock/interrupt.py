@@ -37,6 +37,10 @@ FRAGILE_MODULES = frozenset(
 )
 """Modules and packages whose other functions leave a lock held, or lose an item, when an exception is raised in them."""
 
+HANGS_WHEN_TRACED = sys.version_info[:2] == (3, 11)
+"""While an exception waits for a thread that blocks in C, CPython 3.11 calls no function in a thread that is traced, as by
+coverage or a debugger: it looks for that exception before each call, over and over."""
+
 set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
 # What is beneath `signal.signal`, without its search for handlers among the members of an enum, which takes longer than
 # a small event.
@@ -153,6 +157,7 @@ class Target:
         self.phase = Phase.WAITING
         self.interrupted = False
         self._thread = 0
+        self._spent = -1
         self._lock = threading.RLock()
         # Reentrant: where an interruption comes between taking it and releasing it, the thread takes it again.
 
@@ -198,14 +203,22 @@ class Target:
             if self.phase is Phase.RUNNING and not self.interrupted:
                 if is_fragile(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented all the same
                     return False
+                if HANGS_WHEN_TRACED and sys.gettrace() is not None and not self._moves():
+                    return False
                 self.interrupted = True
                 set_exception(self._thread, Interrupted)
             return True
 
+    def _moves(self) -> bool:
+        """Whether its thread has worked since the last look, so that it does not block in C."""
+        spent = time.clock_gettime_ns(time.pthread_getcpuclockid(self._thread))
+        before, self._spent = self._spent, spent
+        return before not in (-1, spent)
+
 
 def _let_it_arrive() -> None:
     """Have what was raised in this thread, and has not arrived yet, arrive here and not later. To take it back instead, with
-    None, leaves CPython 3.11 looking for it at every call, and a traced process (coverage, a debugger) hangs for good."""
+    None, would leave CPython 3.11 looking for it for good: see HANGS_WHEN_TRACED."""
     try:
         for _ in range(100):
             pass
