@@ -317,7 +317,7 @@ def test_nothing_is_loaded_before_it_is_used(program):
     [
         ("azure.servicebus", "s.from_url('sb://c/q').send([])"),
         ("azure.functions", "s.rehearse(None, {'inputData': [{}], 'triggerMetadata': {}})"),
-        ("azure.functions", "s.bind(charge, app=None)"),
+        ("azure.functions", "s.bind(charge, app=type('App', (), {'service_bus_queue_trigger': None}))"),
     ],
 )
 def test_a_missing_sdk_says_how_to_install_it(module, program):

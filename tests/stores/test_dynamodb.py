@@ -136,7 +136,7 @@ def test_a_url_and_the_environment_are_all_it_needs():
         ("dynamodb://", "names no DynamoDB table, such as dynamodb://orders-leases"),
         ("dynamodb://a/b", "names no DynamoDB table"),
         ("dynamodb://keys/more", "names no DynamoDB table"),
-        ("dynamodb://keys?region=eu-west-1", "writes=transact only"),
+        ("dynamodb://keys?region=eu-west-1", "region is unknown: known are writes"),
         ("dynamodb://keys?writes=batch", "writes=transact only"),
     ],
 )
