@@ -28,6 +28,7 @@ from tests.support import ROOT, on_this_machine
 
 pytestmark = [
     pytest.mark.servers,
+    pytest.mark.timeout(600),  # each downloads a cloud's packages
     pytest.mark.skipif(sys.platform != "linux", reason="the clouds' functions run on Linux"),
 ]
 

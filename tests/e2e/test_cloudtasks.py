@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import pytest
 
 from peeklock import Queue
 from peeklock.emulators.faults import Faults
+from peeklock.interrupt import HANGS_WHEN_TRACED
 from peeklock.sending import send
 from tests.e2e.cloudtasks_world import QUEUE, SECONDS, World, body
 from tests.support import environment
@@ -135,14 +137,16 @@ def test_fatal(world: World, do: str, detail: str) -> None:
 
 
 def test_over_its_time_and_broken_off_late(world: World) -> None:
-    """What blocks in C cannot be stopped: it is busy until it returns, and broken off then. The next attempt does it."""
+    """What blocks in C cannot be stopped: it is busy until it returns, and broken off then. The next attempt does it. A worker
+    under coverage on CPython 3.11 breaks off nothing that blocks: there it succeeds late, and that is recorded."""
     task = world.send("slow", "wait")
     with world.inside():
         world.wait_for(task, 500, 409)
     world.idle()
     assert world.statuses(task)[0] == 500
     assert world.statuses(task)[-1] == 204
-    assert world.attempts("slow") == [1, 2]
+    is_broken_off = not (HANGS_WHEN_TRACED and sys.gettrace())
+    assert world.attempts("slow") == ([1, 2] if is_broken_off else [1])
     assert len(world.runs("slow", "end")) == 1
 
 
@@ -158,12 +162,12 @@ def test_over_its_time_and_failed_late(world: World) -> None:
 
 
 def test_over_its_time_and_interrupted(single: World) -> None:
-    """It has ended, so its claim is let go, and the next attempt need not wait."""
+    """It has ended, so its claim is let go, and a delayed copy carries on."""
     task = single.send("stuck", "wait")
     with single.inside():
-        single.wait_for(task, 500)
+        single.wait_for(task, 204)
     single.idle()
-    assert single.statuses(task)[-1] == 204
+    assert single.statuses(task) == [204]
     assert single.attempts("stuck") == [1, 2]
     assert len(single.runs("stuck", "end")) == 1
 

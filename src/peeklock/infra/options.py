@@ -56,7 +56,7 @@ class Thresholds:
     length: int = 10_000
     """Messages in the queue, whatever their state."""
     failures: float = 5.0
-    """Percent of the settled messages that failed: retry, timeout, fatal, invalid, exhausted or expired."""
+    """Percent of the settled messages that failed: retry, timeout, unavailable, fatal, invalid, exhausted or expired."""
     latency: float = 60.0
     """Seconds from sending to settlement, on average."""
     utilisation: float = 90.0

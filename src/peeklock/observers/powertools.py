@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class PowertoolsObserver:
     """One structured record a settlement, one set of metrics an event, one subsegment a run.
 
-    Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those of them
-    that end as retry, timeout, invalid, fatal, exhausted or expired; `Unexplained` the dead letters whose queue had no
-    room for their reason; `LatencyMs` is the time from a message's sending to
-    its settlement, `DurationMs` that of a run. Dimensions: `queue`, `platform`.
+    Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those that end as
+    retry, timeout, unavailable, invalid, fatal, exhausted or expired, `unavailable` being no attempt and counted in both;
+    `Unexplained` the dead letters whose queue had no room for their reason; `Unrecorded` the successes that the store did not
+    take. `LatencyMs` is the time from a message's sending to its settlement, `DurationMs` that of a run. Dimensions:
+    `queue`, `platform`.
     """
 
     def __init__(

@@ -56,7 +56,15 @@ def written(capsys) -> set[tuple[str, str, tuple[tuple[str, str], ...]]]:
 
 def test_alarms_watch_the_metrics_that_are_written(capsys):
     """By a function in the environment that the program gives it, whose handler says `Metrics()` and no more."""
-    variables = told("shop", QUEUE, url="u", letters="l", table="t", parallel=1, uses={})
+    variables = told(
+        "shop",
+        QUEUE,
+        url="https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+        letters="l",
+        table="t",
+        parallel=1,
+        uses={},
+    )
     sent = {"attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}}
     records = [record("{}", messageId="a", **sent), record('{"fail":1}', messageId="b", **sent)]
     with environment(**variables):

@@ -29,7 +29,7 @@ from tests.support import ROOT
 
 pytestmark = [
     pytest.mark.servers,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux", reason="bundles are for Linux, as the cloud's functions are"),
 ]
 

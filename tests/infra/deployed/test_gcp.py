@@ -36,7 +36,7 @@ from peeklock.senders import file
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT, environment
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 
 NAME_IS_FREE = timedelta(days=7).total_seconds() + 1
 """After a queue was deleted.
