@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -169,10 +170,9 @@ class Run(Timer):
 
     def _call(self) -> BaseException | None:
         started = time.monotonic()
-        try:
+        ended: Ended = (None, None)
+        with suppress(Interrupted):  # it came as the handler ended
             ended = self.target.call(attempt, self._plan.handler.call, self._arguments)
-        except Interrupted as late:
-            ended = (late, None)
         self._duration, self._returned = time.monotonic() - started, ended[1]
         if self.target.interrupted:  # whatever the handler made of that: a part of it was cut off
             ended = (timed_out(self._plan, "interrupted", ended=True), None)

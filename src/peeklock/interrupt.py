@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 from types import FrameType
@@ -219,11 +220,9 @@ class Target:
 def _let_it_arrive() -> None:
     """Have what was raised in this thread, and has not arrived yet, arrive here and not later. To take it back instead, with
     None, would leave CPython 3.11 looking for it for good: see HANGS_WHEN_TRACED."""
-    try:
+    with suppress(Interrupted):
         for _ in range(100):
             pass
-    except Interrupted:
-        pass
 
 
 @cache

@@ -368,6 +368,31 @@ def test_where_an_exception_does_harm():
         assert is_fragile(namespace[name]())
 
 
+def test_a_call_is_not_interrupted_while_it_is_marked_as_over():
+    """The lock of its mark would stay held."""
+    target, marking, seen = Target(), _thread.allocate_lock(), []
+    marking.acquire()
+
+    class Slow:
+        """A lock that somebody else holds for now."""
+
+        def __enter__(self) -> None:
+            while not seen:
+                marking.acquire(True, 0.001)
+
+        __exit__ = lambda *_: None  # noqa: E731 - nothing to give back
+
+    target._lock = Slow()  # type: ignore[assignment] # as seen from the thread that marks
+    thread = threading.Thread(target=target.begin)
+    thread.start()
+    while (frame := sys._current_frames().get(thread.ident or 0)) is None or frame.f_code.co_name != "__enter__":
+        pass
+    assert frame.f_back is not None
+    seen.append(is_fragile(frame.f_back))
+    thread.join()
+    assert seen == [True]
+
+
 def test_a_handler_that_takes_a_lock_at_its_time_is_interrupted_after_it():
     """Within its grace."""
     over = time.monotonic() + 0.2  # twice its time-out
