@@ -13,7 +13,7 @@ from peeklock.store import Store
 
 def store_of(option: Store | str | None) -> Store | None:
     """The store; None where there is none."""
-    if not option:
+    if option is None or option == "":
         return from_variable("PEEKLOCK_STORE", open_store)
     return open_store(option) if isinstance(option, str) else option
 
@@ -36,7 +36,7 @@ def dead_letters_of(queue: Queue, option: Sender | str | None) -> Sender:
 
 
 def _sender(variable: str, option: Sender | str | None) -> Sender | None:
-    if not option:
+    if option is None or option == "":
         return from_variable(variable, open_sender)
     return open_sender(option) if isinstance(option, str) else option
 

@@ -128,12 +128,12 @@ class Binding:
             on_error=self.consumer.on_error,
             store=store,
             letters=letters,
-            copies=None if delays is not Delays.COPY else own or sender_to(queue),
+            copies=None if delays is not Delays.COPY else sender_to(queue) if own is None else own,
             delays=delays,
             longest_delay=self.longest_delay,
             parallel=self._parallel(),
             observer=self._observer(),
-            clock=options.get("clock") or SystemClock(),
+            clock=SystemClock() if (clock := options.get("clock")) is None else clock,
             random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
         )
 
@@ -157,7 +157,8 @@ class Binding:
         return int(told)
 
     def _observer(self) -> Observer:
-        observer = self.options.get("observer") or LogObserver()
+        observer = self.options.get("observer")
+        observer = LogObserver() if observer is None else observer
         if not (address := os.environ.get("PEEKLOCK_FOLLOW")):
             return observer
         from peeklock.follow import followed

@@ -148,8 +148,9 @@ def _twin(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict
         return Decision(do=Do.ABANDON, reason=Reason.BUSY)
     over = record.state in (State.DEAD, State.CONDEMNED)
     mark = _redrive_of(trail)
-    claim = begin(trail, stamp, record) if over or mark > record.redriven else _resume(record, trail, stamp)
-    return _start(replace(claim, redriven=max(mark, record.redriven)), max_attempts, verdict)
+    before = "" if over else record.redriven
+    claim = begin(trail, stamp, record) if over or mark > before else _resume(record, trail, stamp)
+    return _start(replace(claim, redriven=max(mark, before)), max_attempts, verdict)
 
 
 def _redrive_of(trail: Trail) -> str:
@@ -176,7 +177,6 @@ def begin(trail: Trail, stamp: Stamp, record: Record | None = None) -> Record:
         hop=trail.hop,
         attempts=trail.attempts,
         body=stamp.body,
-        redriven="" if record is None else record.redriven,
         extra="" if record is None else record.extra,
     )
 

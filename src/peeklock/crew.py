@@ -254,9 +254,9 @@ class Threads:
         if future.done():
             future.result()
             return run.result()
+        if run.stopped:
+            run.target.interrupt()
         if self._left(run, now) > 0:
-            if run.stopped:
-                run.target.interrupt()
             return None
         if run.target.cancel():  # it waits for a thread, or its observer hangs
             self.plan.handlers.give_up(future)
@@ -270,8 +270,8 @@ class Threads:
             return run.result()
         if not run.stopped:
             run.stopped = True
-            run.due = run.latest = self.window.grace(now)  # and interrupted at the next look, at once
-            return None
+            run.due = run.latest = self.window.grace(now)
+            return None  # and interrupted at the next look, at once
         self.plan.handlers.give_up(future)
         self.runaways[future] = run
         return [timed_out(self.plan, "still running", ended=False)] * len(run.items)

@@ -16,7 +16,7 @@ from typing import Any
 
 from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
-from peeklock.delays import ZERO, backoff
+from peeklock.delays import ZERO, backoff, seconds
 from peeklock.errors import DeadLetter, Retry, SendError, described, is_a, leaves_process
 from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
@@ -100,7 +100,8 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     wish = None if is_a(error, TimedOut) else judge(error, plan, window)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = plan.queue, item.attempt
-    delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if retry.after is None else retry.after
+    after = _after(retry)
+    delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if after is None else after
     delay = min(delay, plan.longest_delay)
     decision = claims.failed(
         claim,
@@ -123,6 +124,15 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     if refused is not None:
         return replace(outcome, detail=f"the delayed copy could not be published: {refused}")
     return replace(outcome, copied=True, delay=delay)
+
+
+def _after(retry: Retry) -> timedelta | None:
+    """The delay that it asks for, which a subclass may have set to a number or to nonsense: then there is the usual one."""
+    try:
+        return None if retry.after is None else seconds(retry.after, f"{type(retry).__name__}.after")
+    except (TypeError, ValueError) as exc:
+        record("peeklock.retry_unclear %s", {"detail": str(exc)})
+        return None
 
 
 def _comes_back(item: Item, plan: Plan, retry: Retry, delay: timedelta, error: BaseException) -> Outcome:
@@ -305,7 +315,7 @@ def _members(error: BaseException) -> list[BaseException]:
 
 def _longest(decisions: Sequence[Retry], *, counts: bool) -> Retry:
     return Retry(
-        after=max((retry.after for retry in decisions if retry.after is not None), default=None), counts=counts
+        after=max((after for retry in decisions if (after := _after(retry)) is not None), default=None), counts=counts
     )
 
 

@@ -121,7 +121,7 @@ class Retry(Exception):
     why = ""
     after: timedelta | None = None
     counts = True
-    # A subclass may set them, and need not call this:
+    # A subclass may set them, a number of seconds too, and need not call this:
 
     def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool | None = None) -> None:
         if not isinstance(why, str):
@@ -132,11 +132,6 @@ class Retry(Exception):
             self.after = seconds(after, "Retry(after=...)")
         if counts is not None:
             self.counts = counts
-
-    def __init_subclass__(cls) -> None:
-        """Let a subclass write seconds as well. Raises TypeError or ValueError for what is no duration."""
-        if cls.after is not None:
-            cls.after = seconds(cls.after, f"{cls.__name__}.after")
 
 
 class DeadLetter(Exception):

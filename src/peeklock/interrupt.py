@@ -38,6 +38,9 @@ FRAGILE_MODULES = frozenset(
 )
 """Modules and packages whose other functions leave a lock held, or lose an item, when an exception is raised in them."""
 
+THREAD_CLOCK: Callable[[int], int] | None = getattr(time, "pthread_getcpuclockid", None)
+"""The clock of what a thread works; Windows and macOS have none."""
+
 HANGS_WHEN_TRACED = sys.version_info[:2] == (3, 11)
 """While an exception waits for a thread that blocks in C, CPython 3.11 calls no function in a thread that is traced, as by
 coverage or a debugger: it looks for that exception before each call, over and over."""
@@ -85,7 +88,7 @@ class Alarm(Timer):
         return now
 
     def take_back(self) -> None:
-        """After a handler that may have used the timer, or its signal, itself."""
+        """After a handler or a hook that may have used the timer, or its signal, itself."""
         armed_for = signal.getitimer(signal.ITIMER_REAL)[0]
         if not 0 < armed_for <= self.timeout or get_handler(signal.SIGALRM) is not self._handler:
             self._arm()
@@ -103,6 +106,8 @@ class Alarm(Timer):
         except Interrupted:
             self.due = None  # the line above may itself have been interrupted
             raise
+        finally:
+            self.take_back()
         if self.rang:
             raise Interrupted
         return result
@@ -212,7 +217,9 @@ class Target:
 
     def _moves(self) -> bool:
         """Whether its thread has worked since the last look, so that it does not block in C."""
-        spent = time.clock_gettime_ns(time.pthread_getcpuclockid(self._thread))
+        if THREAD_CLOCK is None:
+            return False
+        spent = time.clock_gettime_ns(THREAD_CLOCK(self._thread))
         before, self._spent = self._spent, spent
         return before not in (-1, spent)
 

@@ -27,8 +27,9 @@ class Results:
 
 def results_of(hint: Any, where: str) -> Results:
     """For what the handler is annotated to return. Raises ConfigError for what no JSON can hold."""
-    if hint in (Any, object) or hint in _KINDS:
-        return Results(dump=partial(_dump, _KINDS.get(hint, object)), load=json.loads)
+    kind = object if hint is Any else hint
+    if kind is object or (isinstance(kind, type) and kind in _KINDS):
+        return Results(dump=partial(_dump, _KINDS.get(kind, object)), load=json.loads)
     try:
         from pydantic import TypeAdapter
     except ImportError as exc:

@@ -173,7 +173,8 @@ class Message:
     @property
     def source(self) -> str:
         """The subscription whose records are about it: this delivery's, else that of the message whose copy it is."""
-        return self.subscription or self.lineage.source
+        lineage = self.lineage
+        return self.subscription or (lineage.source if lineage.generation or lineage.hop else "")
 
     @property
     def lineage(self) -> Trail:

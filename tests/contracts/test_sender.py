@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from peeklock import ConfigError, SendError
 from peeklock.message import Trail
 from peeklock.parcel import Parcel, Sender
 from peeklock.registry import open_sender
-from peeklock.senders.file import FileSender, from_url, read
+from peeklock.senders.file import FileSender, from_url, load, read
 from peeklock.senders.memory import Outbox
 from tests.support import ROOT
 
@@ -190,3 +191,13 @@ def test_addresses():
     assert open_sender("memory://letters") is open_sender("memory://letters")
     with pytest.raises(ConfigError, match="unknown scheme 'amqp'"):
         open_sender("amqp://host/queue")
+
+
+def test_a_line_has_the_whole_lineage(tmp_path):
+    """Each field of it that there is."""
+    trail = Trail(id="x", generation=1, hop=2, attempts=3, sent=4, source="t/mail", extra='{"new":1}')
+    assert all(getattr(trail, field.name) for field in fields(Trail))
+    sender = FileSender(str(tmp_path / "l.jsonl"))
+    sender.send([Parcel(body=b"{}", trail=trail)])
+    (line,) = sender.path.read_text(encoding="utf-8").splitlines()
+    assert load(json.loads(line)).trail == trail

@@ -11,6 +11,7 @@ import pytest
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub, send, servicebus, sqs
 from peeklock.registry import open_sender, open_store
+from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.support import ROOT, environment
 
@@ -24,6 +25,8 @@ def handle(order: dict) -> None:  # type: ignore[type-arg] # as users write it
 
 
 ran: list[Any] = []
+
+SQS_RECORD = {"messageId": "m-1", "body": "{}", "eventSource": "aws:sqs"}
 
 
 @pytest.mark.parametrize(
@@ -218,3 +221,16 @@ def test_the_queue_of_a_trigger(options, comes_back):
                 entry(messages=trigger.argument)
         else:
             entry(messages=trigger.argument)
+
+
+def test_a_store_that_is_empty_is_used():
+    """Whatever it says of its length."""
+
+    class Counted(MemoryStore):
+        def __len__(self) -> int:
+            return len(self.records)
+
+    store, before = Counted(), len(ran)
+    for _ in range(2):
+        sqs.rehearse(handle, {"Records": [SQS_RECORD]}, store=store, dead_letter=Outbox())
+    assert len(ran) == before + 1

@@ -363,3 +363,14 @@ def test_a_redriven_dead_letter_begins_anew_among_others():
         mine = arrive(waiting, trail, stamp(4), 9).record
         assert mine is not None
         assert mine.attempts == attempts
+
+
+def test_a_redrive_of_long_ago_decides_over_no_new_life():
+    """The mark of it ends with its life; a redriven dead letter then begins with no attempts again."""
+    over = record(State.DEAD, message="other", generation=5, redriven="0000000005.old")
+    begun = arrive(over, Trail(id="new"), stamp(), 13).record
+    assert begun is not None
+    tired = replace(begun, state=State.WAITING, attempts=12)
+    mine = arrive(tired, Trail(id="b", generation=1), stamp(3), 13).record
+    assert mine is not None
+    assert mine.attempts == 0

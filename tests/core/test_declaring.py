@@ -775,3 +775,13 @@ def test_an_outbox_that_is_empty_is_used():
     assert deliver(handler, {}, outbox=outbox).reason == "done"
     assert deliver(handler, b"{", letters=letters).reason == "invalid"
     assert (len(outbox), len(letters)) == (1, 1)
+
+
+def test_the_subscription_of_a_message_is_nobodys_to_write():
+    """But of a copy's and of a redriven dead letter's, whose lineage is ours."""
+    names = [
+        Message("m", b"", "orders", trail=Trail(id="m", source="mail", **lineage)).source
+        for lineage in ({}, {"hop": 1}, {"generation": 1})
+    ]
+    assert names == ["", "mail", "mail"]
+    assert Message("m", b"", "orders", subscription="t/a", trail=Trail(id="m", hop=1, source="mail")).source == "t/a"

@@ -138,7 +138,21 @@ class Later(Retry):
     counts = False
 
 
-@pytest.mark.parametrize("raised", [Later, Later("busy"), Retry(after=60, counts=False)])
+class Set(Retry):
+    def __init__(self, after: float) -> None:
+        self.after = after  # type: ignore[assignment] # as above
+        self.counts = False
+
+
+class Asked(Retry):
+    counts = False
+
+    @property
+    def after(self) -> timedelta:  # type: ignore[override] # as users write it
+        return timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("raised", [Later, Later("busy"), Retry(after=60, counts=False), Set(60), Asked.__new__(Asked)])
 def test_a_retry_of_a_class(raised):
     """Its delay and whether it counts, in seconds too."""
 
@@ -154,8 +168,19 @@ def test_a_retry_whose_reason_is_a_number():
     """It was meant as the delay."""
     with pytest.raises(TypeError, match=r"takes the reason first, as a text: write Retry\(after=60\)"):
         Retry(60)  # type: ignore[arg-type] # the point
-    with pytest.raises(TypeError, match=r"Bad.after takes seconds"):
-        type("Bad", (Retry,), {"after": "soon"})
+
+
+def test_a_retry_whose_delay_is_none(caplog):
+    """Comes back after the usual one, and the log says why."""
+
+    @consumer(QUEUE)
+    def handle(order: dict) -> None:  # type: ignore[type-arg] # as users write it
+        raise Set(-1)
+
+    outcome = deliver(handle, {})
+    assert outcome.reason is Reason.RESCHEDULED
+    assert outcome.delay is not None
+    assert "Set.after cannot be negative" in caplog.text
 
 
 class Card(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from datetime import timedelta
@@ -187,3 +188,20 @@ def test_an_envelope_may_hang_too():
     bound = replace(plan("threads"), unwrap=unwrap, has_hooks=True)
     assert Window(bound, None, 1).timeout == 0.1
     assert reasons(run(bound, [message(HANG)], timedelta(seconds=20))) == ["timeout"]
+
+
+@pytest.mark.parametrize("after", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_hook_that_uses_the_alarm_itself(after):
+    """Takes the time-out from no handler, and the process goes on."""
+
+    def take(_: Message) -> dict[str, Any]:
+        signal.signal(signal.SIGALRM, after)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return {}
+
+    @consumer(QUICK, decode=take)
+    def handler(payload: dict) -> None:
+        hang()
+
+    settled = run(plan_for(handler), [message({}, id=name) for name in "ab"])
+    assert [one.outcome.reason for one in settled] == ["timeout", "timeout"]

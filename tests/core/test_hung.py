@@ -694,3 +694,48 @@ def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
     settled = run(made, [message({"n": n}, id=f"m-{n}") for n in range(3)])
     assert reasons(settled) == ["fatal", "retry", "retry"]
     assert (len(copies.parcels), len(letters.parcels)) == (2, 1)
+
+
+def test_without_a_clock_of_threads_a_traced_call_is_left_alone(monkeypatch):
+    """As on Windows and macOS: whether it works or blocks is not known there."""
+    target, parked = Target(), Parked()
+    thread = threading.Thread(target=lambda: target.begin() and target.call(parked.block))
+    thread.start()
+    assert parked.inside.wait(10)
+    monkeypatch.setattr("peeklock.interrupt.HANGS_WHEN_TRACED", True)
+    monkeypatch.setattr("peeklock.interrupt.THREAD_CLOCK", None)
+    traced = sys.gettrace()
+    sys.settrace(traced or (lambda *_: None))
+    try:
+        answers = {target.interrupt() for _ in range(20)}
+    finally:
+        sys.settrace(traced)
+    parked.go.set()
+    thread.join()
+    assert answers == {False}
+
+
+def test_a_driver_that_looks_late_interrupts_all_the_same():
+    """Both moments were over before it looked: then it gives the handler up, and it ends."""
+    interrupted, go = threading.Event(), threading.Event()
+
+    def block(_: BaseException) -> None:
+        time.sleep(1.3)
+
+    @consumer(Queue("orders", timeout=0.3), on_error=block)
+    def handler(payload: dict) -> None:
+        if payload:
+            raise ValueError
+        try:
+            while not go.is_set():
+                time.sleep(0.001)
+        except Interrupted:
+            interrupted.set()
+            raise
+
+    bound = plan_for(handler, store=MemoryStore(), parallel=3, clock=SystemClock())
+    settled = handle(bound, [message({}, id="b"), message({"n": 1}, id="a"), message({"n": 1}, id="c")], _seconds(1.45))
+    go_on = interrupted.wait(5)
+    go.set()
+    assert settled[0].outcome.reason == "timeout"
+    assert go_on

@@ -9,7 +9,7 @@ import math
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
@@ -300,3 +300,8 @@ def test_check_body_without_a_key():
 def test_what_says_the_same_has_the_same_hash(one, other, same):
     """White space and the order of names say nothing; in anything but JSON each byte does."""
     assert (hash_of(one) == hash_of(other)) is same
+
+
+def test_an_annotation_that_says_more():
+    """And cannot be looked up, since it has no hash."""
+    assert deliver(returning({"n": 1}, Annotated[dict, {"doc": 1}]), {}).result == {"n": 1}
