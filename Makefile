@@ -8,6 +8,8 @@ EVENTS ?= events
 .DEFAULT_GOAL := help
 # Most tests wait for a client or a process most of their time, so there are more workers than cores.
 WORKERS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )))
+# The tests on the real Pulumi engine stand together and take a minute each: who is done first takes some of them over.
+PARALLEL := -n $(WORKERS) --dist worksteal
 MESSAGES ?= 10000
 FUZZ ?= 10000
 JS := build/js/node_modules
@@ -57,11 +59,11 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 
 test: $(VENV)/.dev ## Run the tests
 	@echo "== testing (about 4 minutes), without servers, node and the real Pulumi engine: make servers, slow and infra-test have those"
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not servers" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 	@echo "== running the slow tests (about 18 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) -m slow --timeout=900 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m slow --timeout=900 $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 	@echo "== fuzzing: $(FUZZ) events a platform (about a minute for 10,000)"
@@ -69,7 +71,7 @@ fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "servers and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "servers and not slow" $(PYTEST_ARGS)
 
 # Debian's server, where it is not installed and we may install it.
 redis:
@@ -107,7 +109,7 @@ pulumi: ## Have the Pulumi CLI; needs pulumi or Go
 
 infra-test: $(VENV)/.dev pulumi ## The infrastructure, on the real Pulumi engine too
 	@echo "== the infrastructure, on the real Pulumi engine too (about 5 minutes)"
-	@$(BIN)/python -m pytest -n $(WORKERS) tests/infra tests/dev/test_infra.py $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) tests/infra tests/dev/test_infra.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style, types and imports
 	@echo "== ruff"; $(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
@@ -119,7 +121,7 @@ lint: $(VENV)/.dev ## Check style, types and imports
 coverage: $(VENV)/.dev $(JS) redis pulumi ## Run the tests with branch coverage
 	@echo "== testing with branch coverage (about 6 minutes)"
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow" --cov --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
 bench: $(VENV)/.dev peer ## Measure against the peers
