@@ -120,13 +120,10 @@ class Inline:
 
     def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
         if span is not None:
-            try:
+            with suppress(Interrupted):  # as above; the handler's end stands
                 self.alarm.start()
                 exit_span(span, message, ended[0])
-                self.alarm.due = None
-            except Interrupted as rang:  # as above; the handler's end stands
-                self.alarm.due = None
-                observer_failed(message.queue, rang)
+            self.alarm.due = None
         return ended
 
     def collect(self) -> tuple[Sequence[Job], float | None]:

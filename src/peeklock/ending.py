@@ -8,23 +8,23 @@ Without a store there is nothing to write, and the platform's own count stands i
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
-from peeklock.delays import ZERO, backoff, seconds
-from peeklock.errors import DeadLetter, Retry, SendError, described, is_a, leaves_process
+from peeklock.delays import ZERO, backoff
+from peeklock.errors import DeadLetter, Retry, SendError, is_a
 from peeklock.fitting import fit
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
+from peeklock.judging import delay_of, describe, judge
 from peeklock.kept import is_too_large
 from peeklock.message import Message
 from peeklock.observe import record, record_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
-from peeklock.parcel import MAX_DETAIL, Parcel, Sender, copy_of, letter_of
+from peeklock.parcel import Parcel, Sender, copy_of, letter_of
 from peeklock.plan import Delays, Plan, Window
 from peeklock.store import Change
 
@@ -100,7 +100,7 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     wish = None if is_a(error, TimedOut) else judge(error, plan, window)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = plan.queue, item.attempt
-    after = _after(retry)
+    after = delay_of(retry)
     delay = backoff(attempt, queue.first_delay, queue.max_delay, plan.random) if after is None else after
     delay = min(delay, plan.longest_delay)
     decision = claims.failed(
@@ -124,15 +124,6 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     if refused is not None:
         return replace(outcome, detail=f"the delayed copy could not be published: {refused}")
     return replace(outcome, copied=True, delay=delay)
-
-
-def _after(retry: Retry) -> timedelta | None:
-    """The delay that it asks for, which a subclass may have set to a number or to nonsense: then there is the usual one."""
-    try:
-        return None if retry.after is None else seconds(retry.after, f"{type(retry).__name__}.after")
-    except (TypeError, ValueError) as exc:
-        record("peeklock.retry_unclear %s", {"detail": str(exc)})
-        return None
 
 
 def _comes_back(item: Item, plan: Plan, retry: Retry, delay: timedelta, error: BaseException) -> Outcome:
@@ -279,61 +270,3 @@ def _write(item: Item, plan: Plan, mine: Record) -> Generator[Effect, Any, bool]
         item.known = mine
     item.claim = mine
     return True
-
-
-def judge(error: BaseException, plan: Plan, window: Window) -> Retry | DeadLetter | None:
-    """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
-
-    A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
-    member decides. If all are Retry, or `on_error`, which is asked once and with the whole group, has no answer, then the
-    longest `after` of its Retry members holds; the attempt is not counted only if every member says so.
-    """
-    members = _members(error)
-    for member in members:
-        if is_a(member, DeadLetter):
-            return member
-    if is_a(error, plan.fatal) or any(is_a(member, plan.fatal) for member in members):
-        return DeadLetter(describe(error))
-    decisions = [member for member in members if is_a(member, Retry)]
-    if len(decisions) < len(members):
-        return _ask(plan, window, error) or (_longest(decisions, counts=True) if decisions else None)
-    return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
-
-
-def _members(error: BaseException) -> list[BaseException]:
-    """The exceptions of a group, those of nested ones too; else the one itself."""
-    members: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        current = waiting.pop()
-        if is_a(current, BaseExceptionGroup):
-            waiting.extend(reversed(current.exceptions))
-        else:
-            members.append(current)
-    return members
-
-
-def _longest(decisions: Sequence[Retry], *, counts: bool) -> Retry:
-    return Retry(
-        after=max((after for retry in decisions if (after := _after(retry)) is not None), default=None), counts=counts
-    )
-
-
-def _ask(plan: Plan, window: Window, error: BaseException) -> Retry | DeadLetter | None:
-    if plan.on_error is None:
-        return None
-    try:
-        return window.limited(partial(plan.on_error, error), min(window.timeout, window.observing()))
-    except BaseException as exc:  # the user's hook: its failure must not decide over the message
-        if leaves_process(exc):
-            raise
-        record("peeklock.on_error_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
-        return None
-
-
-def describe(error: BaseException) -> str:
-    """The class of an error and its text; of a group, the members' as well."""
-    text = described(error)
-    if is_a(error, BaseExceptionGroup):
-        text = "; ".join([text, *map(described, _members(error))])
-    return text[:MAX_DETAIL]

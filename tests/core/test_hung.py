@@ -18,7 +18,7 @@ from peeklock import Batch, DeadLetter, Queue, consumer, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import handle, handle_async, run
-from peeklock.interrupt import Interrupted, Target, is_fragile
+from peeklock.interrupt import HANGS_WHEN_TRACED, Interrupted, Target, is_fragile
 from peeklock.late import watch
 from peeklock.plan import Delays, Plan, Window
 from peeklock.schedule import Schedule
@@ -738,4 +738,4 @@ def test_a_driver_that_looks_late_interrupts_all_the_same():
     go_on = interrupted.wait(5)
     go.set()
     assert settled[0].outcome.reason == "timeout"
-    assert go_on
+    assert go_on is not (HANGS_WHEN_TRACED and sys.gettrace() is not None)  # there, one look is not enough

@@ -1,0 +1,123 @@
+"""Ends of the core that a message seldom reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from peeklock import ConfigError, Message, Queue, consumer, desk, loop
+from peeklock.drive_async import Coroutine
+from peeklock.item import Halted, Item
+from peeklock.message import MOST_SENT, Trail
+from peeklock.observing import enter_span, exit_span
+from peeklock.parcel import DETAIL, letter_of
+from peeklock.plan import Window
+from peeklock.schedule import Schedule
+from peeklock.sending import dump
+from peeklock.testing import FakeClock, deliver
+from tests.core.world import message, plan_for
+
+
+@dataclass
+class Order:
+    n: int
+
+
+def test_a_dataclass_without_pydantic(monkeypatch):
+    """Is sent by itself, and not received."""
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+
+    @consumer(Queue("orders"))
+    def handler(order: Order) -> None: ...
+
+    assert dump(Order(1))[0] == b'{"n":1}'
+    with pytest.raises(ConfigError, match=r"needs pydantic: pip install 'peeklock\[pydantic\]'"):
+        deliver(handler, {"n": 1})
+
+
+def test_a_round_with_nothing_left():
+    """Asks nobody."""
+    plan: Any = None
+    assert list(desk._ask_store(plan, plan, [])) == []
+    assert list(desk._ask_queue([])) == []
+
+
+def test_a_coroutine_that_begins_too_late():
+    """Is halted, and its span is ended."""
+    ended: list[str] = []
+
+    class Spans:
+        def settled(self, platform: str, settled: Any, /) -> None: ...
+
+        @contextmanager
+        def running(self, message: Message, /):
+            try:
+                yield
+            finally:
+                ended.append(message.id)
+
+    @consumer(Queue("orders", timeout=10))
+    async def handler(order: dict) -> None:
+        raise AssertionError
+
+    plan = plan_for(handler, observer=Spans())
+    item = Item(message({}))
+    coroutine = Coroutine(plan, [item], Window(plan, timedelta(0), 1))
+    asyncio.run(coroutine.perform())
+    (error,) = coroutine.result()
+    assert isinstance(error, Halted)
+    assert ended == ["m-1"]
+
+
+def test_two_threads_that_want_the_first_loop(monkeypatch):
+    """Get the same one."""
+    first = loop._loop()
+
+    class Late(dict[int, Any]):
+        def get(self, key: int, default: Any = None) -> Any:
+            return None
+
+    monkeypatch.setattr(loop, "_loops", Late(loop._loops))
+    assert loop._loop() is first
+
+
+def test_a_time_beyond_all_years():
+    """Is not known."""
+    assert Message("m", b"", "orders", trail=Trail(id="m", hop=1, sent=MOST_SENT - 1)).sent_at is None
+
+
+def test_an_observer_at_a_terminal():
+    """Whoever wants out gets out."""
+
+    class Out:
+        def running(self, message: Message, /) -> Any:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    out: Any = Out()
+    with pytest.raises(KeyboardInterrupt):
+        enter_span(out, message({}))
+    with pytest.raises(KeyboardInterrupt):
+        exit_span(out, message({}), None)
+
+
+def test_a_dead_letter_without_a_detail():
+    """Has no attribute for it."""
+    letter = letter_of(message({}), reason="expired", detail="", attempts=0, now=FakeClock().now())
+    assert DETAIL not in letter.attributes
+
+
+def test_a_suspect_whose_group_has_another_before_it():
+    """Waits for its turn."""
+    waits = SimpleNamespace(is_turn_of=lambda _: False)
+    suspects: Any = SimpleNamespace(suspects=[SimpleNamespace(group=waits)])
+    assert not Schedule.next_suspect(suspects)
