@@ -120,7 +120,7 @@ class Hole:
                     client.sendall(METADATA_ROOT)
                     client.close()
                 case Kind.RESET:
-                    client.sendall(self._banner)
+                    client.sendall(self._banner[:8])  # a whole "200 OK" is an answer, whatever becomes of its body
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                     client.close()
                 case Kind.DRIP:
