@@ -88,7 +88,7 @@ class Alarm(Timer):
         return now
 
     def take_back(self) -> None:
-        """After a handler or a hook that may have used the timer, or its signal, itself."""
+        """Arm the timer again after a handler or a hook that used it, or its signal, itself."""
         armed_for = signal.getitimer(signal.ITIMER_REAL)[0]
         if not 0 < armed_for <= self.timeout or get_handler(signal.SIGALRM) is not self._handler:
             self._arm()

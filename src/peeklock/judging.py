@@ -1,4 +1,4 @@
-"""What a failure asks for: by its class, by the declaration, or by the user's `on_error`."""
+"""Judgement of a failure: by its class, by the declaration, or by the user's `on_error`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peeklock.plan import Plan, Window
 
 
 def delay_of(retry: Retry) -> timedelta | None:
-    """The delay that it asks for, which a subclass may have set to a number or to nonsense: then there is the usual one."""
+    """Return the delay that a Retry asks for; None for the usual one, also where a subclass has set what is no duration."""
     try:
         return None if retry.after is None else seconds(retry.after, f"{type(retry).__name__}.after")
     except (TypeError, ValueError) as exc:

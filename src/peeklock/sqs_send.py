@@ -7,6 +7,7 @@ an attribute says so: the body itself is never guessed at.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 import re
@@ -58,9 +59,9 @@ class SQSSender:
         self._batch_limit = MAX_BATCH_BYTES
         self._sqs = sqs
 
-    @property
+    @functools.cached_property
     def place(self) -> str:
-        """Which queue it is, however its address is written: region, account and name."""
+        """Region, account and name of the queue, however its address is written. Each event is compared with it."""
         return f"{region_of(self.url) or ''}/{urlsplit(self.url).path.strip('/')}"
 
     def accepts(self, parcel: Parcel, /) -> bool:
