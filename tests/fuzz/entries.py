@@ -125,17 +125,19 @@ def _say_push(entry: Any) -> Say:
 
 def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
-    cloudtasks_send.client = lambda _: tasks  # type: ignore[assignment] # Google's client, which this process never makes
     address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/"
-    stage = Stage(*(Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run")))
+    letters, copies = (Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run"))
+    stage = Stage(letters, copies, {cloudtasks_send: tasks})
     return stage, _pushes(cloudtasks.bind, stage)
 
 
 def on_pubsub() -> tuple[Stage, list[Entry]]:
     topic = Topic()
-    pubsub_send.client = lambda _: topic  # type: ignore[assignment] # as above
     address = "pubsub://projects/p/topics/"
-    stage = Stage(*(Box(functools.partial(pubsub_send.from_url, address + name), topic) for name in ("dead", "orders")))
+    letters, copies = (
+        Box(functools.partial(pubsub_send.from_url, address + name), topic) for name in ("dead", "orders")
+    )
+    stage = Stage(letters, copies, {pubsub_send: topic})
     return stage, _pushes(pubsub.bind, stage)
 
 

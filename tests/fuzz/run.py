@@ -72,7 +72,8 @@ def one(platform: str, seed: int, number: int, tally: Tally) -> None:
         stage.begin(random.choice(TIMES))
         try:
             done_before = frozenset(stage.shelf.done())
-            told = entry.say(event)
+            with stage.set():
+                told = entry.say(event)
             delivery = Delivery(platform, entry, stage, event, told, done_before)
             check(delivery)
         except Exception as exc:

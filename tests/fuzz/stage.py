@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 from peeklock.claims import State
@@ -92,9 +94,9 @@ class Watcher:
 
 
 class Stage:
-    """Everything that an entry point is bound to."""
+    """Everything that an entry point is bound to. `clients`: by the module whose client the process would otherwise make."""
 
-    def __init__(self, letters: Box, copies: Box) -> None:
+    def __init__(self, letters: Box, copies: Box, clients: Mapping[Any, Any] = MappingProxyType({})) -> None:
         self.shelf = Shelf()
         self.clock = FakeClock(START)
         self.random = Random()
@@ -102,10 +104,27 @@ class Stage:
         self.copies = copies
         self.watcher = Watcher()
         self.ears = Ears()
+        self._clients = clients
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        """Within it, log and clients are the stage's; afterwards they are the process's again, for the next test."""
         log = logging.getLogger("peeklock")
-        log.addHandler(self.ears)
-        log.setLevel(logging.INFO)
-        log.propagate = False
+        level, propagates = log.level, log.propagate
+        own = {module: module.client for module in self._clients}
+        try:
+            log.addHandler(self.ears)
+            log.setLevel(logging.INFO)
+            log.propagate = False
+            for module, client in self._clients.items():
+                module.client = lambda _, client=client: client
+            yield
+        finally:
+            for module, client in own.items():
+                module.client = client
+            log.removeHandler(self.ears)
+            log.setLevel(level)
+            log.propagate = propagates
 
     def options(self, *, stored: bool) -> dict[str, Any]:
         """Keywords of every `bind`."""
