@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from peeklock import DeadLetter, Queue, consumer, sqs
+from peeklock import DeadLetter, Queue, SendError, consumer, sqs
 from peeklock.cli import main
+from peeklock.emulators.outages import SmallQueue
+from peeklock.fitting import prepare, unfolded
+from peeklock.message import Trail
+from peeklock.parcel import Parcel
 from peeklock.senders.file import FileSender, read
 from peeklock.stores.memory import MemoryStore
+from peeklock.testing import Outbox
 from tests.support import ROOT
 
 QUEUE = Queue("orders")
@@ -45,6 +51,35 @@ def test_a_dead_letter_of_a_file_is_redriven(tmp_path, capsys):
     assert (parcel.body, dict(parcel.attributes), parcel.letter) == (b'{"id":"o-1"}', {"tenant": "blue"}, False)
     sqs.rehearse(handle, event(peeklock=parcel.trail.dump()), store=store, dead_letter=FileSender(str(dead)))
     assert len(ran) == 2
+
+
+@pytest.mark.parametrize(
+    "option", [["--id", "a"], ["--group", "a"], ["--delay", "5"], ["-a", "a=b"], ["--content-type", "text/plain"]]
+)
+def test_what_a_dead_letter_says_by_itself_is_not_given(tmp_path, capsys, option):
+    """It would be ignored without a word."""
+    assert main(["send", f"file://{tmp_path}/b.jsonl", "a.jsonl", "--redrive", *option]) == 2
+    assert "does not go with --redrive" in capsys.readouterr().err
+
+
+def test_a_message_that_was_never_dead_lettered_is_not_redriven(tmp_path, capsys):
+    """In its old life it would complete unrun. None of the others is sent before that is said."""
+    parcel = Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)
+    FileSender(str(tmp_path / "a.jsonl")).send([parcel, replace(parcel, trail=Trail(id="m-2"), letter=False)])
+    assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
+    assert "message 2 (m-2) is no dead letter; nothing was sent" in capsys.readouterr().err
+    assert not (tmp_path / "b.jsonl").exists()
+
+
+def test_a_redriven_message_may_be_as_long_as_its_queue_takes():
+    """A new one keeps room for a dead letter's reason; this one is compressed where it has to be."""
+    outbox = SmallQueue(Outbox(), most=2_000)
+    outbox.limit = 2_000  # as it is once a refusal said so
+    long = Parcel(body=b"x" * 1_990, trail=Trail(id="m-1"))
+    assert isinstance(prepare(long, outbox), SendError)
+    redriven = prepare(replace(long, trail=Trail(id="m-1", generation=1)), outbox)
+    assert isinstance(redriven, Parcel)
+    assert unfolded(redriven).body == long.body
 
 
 @pytest.mark.parametrize("text", ["no JSON", "[]", '{"id":"a"}', "5"])

@@ -18,7 +18,7 @@ from peeklock.observing import Span, enter_span, exit_span, observer_failed
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule
 from peeklock.threads import Retire
-from peeklock.timer import Timer, running
+from peeklock.timer import SHORTEST, Timer, running
 
 Job = tuple[Sequence[Item], Errors]
 
@@ -56,6 +56,7 @@ class Inline:
         self.alarm = alarm
         self._context = copy_context()
         self._context.run(running.set, alarm)
+        self._timeout = window.timeout
         self._duration = 0.0
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
@@ -75,6 +76,7 @@ class Inline:
     def _run_one(self, item: Item) -> BaseException | None:
         """As `_run`. Apart for its cost, which each message pays."""
         message, arguments = arguments_of_one(self.plan, item)
+        self._timeout = time_of((item,), self.window) if item.spent else self.window.timeout
         error, returned = self._call(message, arguments)
         item.duration = self._duration
         if error is None and returned is not None:
@@ -85,6 +87,7 @@ class Inline:
     def _run(self, items: Sequence[Item]) -> Errors:
         if not items:
             return ()
+        self._timeout = time_of(items, self.window)
         ended = self._call(items[0].message, arguments_of(self.plan, items))
         for item in items:
             item.duration = self._duration
@@ -101,14 +104,16 @@ class Inline:
         alarm = self.alarm
         alarm.rang = False
         started = time.monotonic()
-        alarm.due = started + alarm.timeout
+        alarm.due = started + self._timeout
+        if self._timeout < alarm.timeout:
+            alarm.shorten(self._timeout)
         span = enter_span(self.plan.observer, message)
         if span is not None or alarm.rang:  # the time that an observer took is not the handler's
             alarm.due = None
-            if not self.window.has_room():
+            if not self.window.has_room(self.window.timeout - self._timeout):
                 return self._leave(span, message, (Halted(NO_ROOM), None))
             alarm.rang = False
-            started = alarm.start()
+            started = alarm.start(self._timeout)
         ended = attempt(self.plan.handler.call, arguments)
         alarm.due = None
         if alarm.rang:  # whatever the handler made of that: a part of it was cut off
@@ -121,7 +126,7 @@ class Inline:
     def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
         if span is not None:
             with suppress(Interrupted):  # as above; the handler's end stands
-                self.alarm.start()
+                self.alarm.start(self._timeout)
                 exit_span(span, message, ended[0])
             self.alarm.due = None
         return ended
@@ -143,6 +148,7 @@ class Run(Timer):
         """Its time was over, and it has a short grace to end."""
         self._plan = plan
         self._window = window
+        self.timeout = time_of(items, window)
         self._arguments = arguments_of(plan, items)
         self._message = items[0].message
         self._returned: Any = None
@@ -155,7 +161,7 @@ class Run(Timer):
         span = enter_span(self._plan.observer, self._message)
         error: BaseException | None = None
         self._start()  # the time that an observer took is not the handler's
-        if self._window.may_begin() and self.target.begin():
+        if self._window.may_begin(self._window.timeout - self.timeout) and self.target.begin():
             error = self._call()
         if span is not None:
             exit_span(span, self._message, error)
@@ -163,7 +169,7 @@ class Run(Timer):
             raise Retire(None)
 
     def _start(self) -> None:
-        self.due = time.monotonic() + self._window.timeout
+        self.due = time.monotonic() + self.timeout
 
     def _call(self) -> BaseException | None:
         started = time.monotonic()
@@ -237,14 +243,14 @@ class Threads:
 
     def _left(self, run: Run, now: float) -> float:
         """One that has no thread yet has to have one while there is room for the whole of it."""
-        return run.left(now) - (self.window.timeout if run.due is None else 0.0)
+        return run.left(now) - (run.timeout if run.due is None else 0.0)
 
     def _patience(self, run: Run, now: float) -> float:
         """Should it begin meanwhile, its time is over no earlier than a whole time-out from now."""
         left = self._left(run, now)
         if run.stopped and not run.target.interrupted:
             left = min(left, LOOK_AGAIN)
-        return max(min(left, self.window.timeout) if run.due is None else left, 0.0)
+        return max(min(left, run.timeout) if run.due is None else left, 0.0)
 
     def _errors(self, future: Future[None], run: Run, now: float) -> Errors | None:
         """What came of a run; None while it may go on."""
@@ -289,6 +295,11 @@ def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item
     if io_waits or schedule.changes or schedule.sends:
         return ()
     return schedule.start_all()
+
+
+def time_of(items: Sequence[Item], window: Window) -> float:
+    """Seconds that a call may take: the time-out, less what it took to read the one that took longest."""
+    return max(window.timeout - max(item.spent for item in items), SHORTEST)
 
 
 def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:

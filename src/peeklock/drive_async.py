@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from peeklock.call import Ended, Errors, arguments_of, attempt_async, errors_of
-from peeklock.crew import NO_ROOM, NO_SLOT, next_job, timed_out
+from peeklock.crew import NO_ROOM, NO_SLOT, next_job, time_of, timed_out
 from peeklock.desk import Desk
 from peeklock.item import Halted, Item
 from peeklock.observing import Span, enter_span, exit_span
@@ -30,6 +30,7 @@ class Coroutine(Timer):
         self.cancelled = False
         self._plan = plan
         self._window = window
+        self.timeout = time_of(items, window)
         self._arguments = arguments_of(plan, items)
         self._message = items[0].message
         self._ended: Ended = (Halted(NO_ROOM), None)
@@ -38,9 +39,9 @@ class Coroutine(Timer):
     async def perform(self) -> None:
         running.set(self)
         span = enter_span(self._plan.observer, self._message)
-        if self._window.may_begin():
+        if self._window.may_begin(self._window.timeout - self.timeout):
             started = time.monotonic()
-            self.due = started + self._window.timeout
+            self.due = started + self.timeout
             try:
                 self._ended = await attempt_async(self._plan.handler.call, self._arguments)
             except BaseException as exc:
@@ -130,8 +131,8 @@ class Loop:
 
     def _patience(self, now: float) -> float | None:
         """Until something may be over its time; what has not begun, no earlier than a whole time-out from now."""
-        most = self.window.timeout
-        dues = [most if coroutine.due is None else coroutine.left(now) for coroutine in self.running.values()]
+        running = self.running.values()
+        dues = [one.timeout if one.due is None else one.left(now) for one in running]
         left = self.desk.left()
         if left is not None:
             dues.append(left)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, wait
 from contextvars import copy_context
 from typing import TypeVar
 
+from peeklock.errors import PeeklockError
 from peeklock.interrupt import LOOK_AGAIN, Interrupted, Target
 from peeklock.threads import Pool, Retire
 
@@ -17,19 +18,26 @@ GRACE = 0.1
 """Seconds that a hook which was interrupted may take to end, before its thread counts as taken for good."""
 
 
+class NoThread(PeeklockError):
+    """A hook was not called: every thread is taken by what hangs."""
+
+
 def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
-    """Return what the call returns, or raise what it raises; Interrupted when it takes longer."""
+    """Return what the call returns, or raise what it raises; Interrupted when it takes longer, NoThread when it never began."""
     target, context = Target(), copy_context()
-    future = pool.submit(lambda: context.run(_perform, target, call))
     try:
-        result = future.result(seconds)
+        future = pool.submit(lambda: context.run(_perform, target, call))
+    except TimeoutError as exc:
+        raise NoThread(str(exc)) from exc
+    try:
+        return future.result(seconds)
     except TimeoutError:
         if future.done():
             raise  # the call's own
-        _stop(target, future)
-        pool.give_up(future)
-        raise Interrupted from None
-    return result
+    never_began = target.cancel()
+    _stop(target, future)
+    pool.give_up(future)
+    raise NoThread("no thread came free") if never_began else Interrupted
 
 
 def _perform(target: Target, call: Callable[[], T]) -> T:

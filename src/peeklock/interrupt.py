@@ -81,11 +81,16 @@ class Alarm(Timer):
         self.rang = False
         """An interruption was raised since this was last set to False."""
 
-    def start(self) -> float:
-        """A handler, or an observer, begins: the time, in monotonic seconds."""
+    def start(self, seconds: float) -> float:
+        """A handler, or an observer, begins, for so long at most: the time, in monotonic seconds."""
         now = time.monotonic()
-        self.due = now + self.timeout
+        self.due = now + seconds
         return now
+
+    def shorten(self, seconds: float) -> None:
+        """Look in so many seconds at the latest, for a handler that has less than the time-out."""
+        if signal.getitimer(signal.ITIMER_REAL)[0] > seconds:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def take_back(self) -> None:
         """Arm the timer again after a handler or a hook that used it, or its signal, itself."""

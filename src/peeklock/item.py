@@ -13,6 +13,7 @@ from peeklock import claims
 from peeklock.body_hash import hash_of
 from peeklock.claims import Record, Verdict
 from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry, is_a
+from peeklock.hooks import NoThread
 from peeklock.interrupt import Interrupted
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
@@ -44,7 +45,7 @@ Life = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
-    """Answer to RUN and ALONE: there is no time to start, or an earlier message of the group was not completed."""
+    """Answer to RUN and ALONE: there is no time or no thread to start, or an earlier message of the group was not completed."""
 
 
 class TimedOut(PeeklockError):
@@ -71,6 +72,8 @@ class Item:
     payload: Any = None
     body = ""
     """Hash of the body, where that is checked."""
+    spent = 0.0
+    """Seconds that hooks of the user's took to read it, of the time-out that they share with the handler."""
     returned: Any = None
     """What the handler returned, where that is kept."""
     verdict: Verdict | None = None
@@ -136,7 +139,7 @@ FETCH_ERRORS = (OSError, Retry, DeadLetter)
 
 def prepare(item: Item, plan: Plan, window: Window) -> None:
     """Open the envelope, decode the body and find the key; then see how old the message is. Where that calls what may hang,
-    there has to be time for it as for a handler; a message that is not read then will be halted, as nothing can start."""
+    it takes its time from the handler's; a message that is not read, as none is left, will be halted."""
     if plan.has_hooks and not window.has_room():
         return
     try:
@@ -154,15 +157,20 @@ def prepare(item: Item, plan: Plan, window: Window) -> None:
 
 def _read_in_time(item: Item, plan: Plan, window: Window) -> None:
     """Read into another item: a hook that cannot be stopped may go on long after."""
-    draft = Item(item.message)
+    draft, began = Item(item.message), window.clock.monotonic()
     try:
         window.limited(partial(_read, draft, plan), window.timeout)
     except Interrupted:
         raise TimedOut(f"reading it took longer than {window.timeout:g} s", ended=True) from None
+    except NoThread as exc:
+        raise Halted(f"it could not be read: {exc}") from None
     except BaseException:
         vars(item).update(vars(draft))
         raise
-    vars(item).update(vars(draft))
+    else:
+        vars(item).update(vars(draft))
+    finally:
+        item.spent = window.clock.monotonic() - began
 
 
 def _read(item: Item, plan: Plan) -> None:
@@ -191,7 +199,7 @@ def _unreadable(item: Item, exc: BaseException) -> None:
         item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
     elif is_a(exc, NothingToHandle):
         item.is_empty = True
-    elif is_a(exc, Exception) and not is_a(exc, TimedOut) and not _is_fetch_error(exc):
+    elif is_a(exc, Exception) and not is_a(exc, (TimedOut, Halted)) and not _is_fetch_error(exc):
         item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:
         item.failure = exc

@@ -15,8 +15,8 @@ from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
 from peeklock.ending import abandoned, bury, fail, longer_each_time, move, succeed
-from peeklock.errors import StoreError, UnreadableRecord
-from peeklock.item import ALONE, RUN, Effect, Item, Life, id_key, record_key
+from peeklock.errors import StoreError, UnreadableRecord, is_a
+from peeklock.item import ALONE, RUN, Effect, Halted, Item, Life, id_key, record_key
 from peeklock.observe import record, record_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
@@ -32,8 +32,10 @@ def live(item: Item, plan: Plan, window: Window) -> Life:
     """From arrival to outcome, with a store."""
     if item.is_empty:
         return NOTHING_TO_DO
-    if item.verdict is None and not window.has_room():
+    if item.verdict is None and not window.has_room(item.spent):
         return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail="no time left to start")
+    if is_a(item.failure, Halted):
+        return abandoned(item, plan, Reason.HALTED, delay=ZERO, detail=str(item.failure))
     decision = yield from _decided(item, plan, window)
     if isinstance(decision, Outcome):
         return decision

@@ -56,8 +56,8 @@ class Parcel:
 
     @property
     def is_new(self) -> bool:
-        """Whether a producer sends it, so that it is neither a copy nor a dead letter."""
-        return self.origin is None and not self.letter
+        """Whether a producer sends it, so that it is neither a copy nor a dead letter, nor one that is redriven."""
+        return self.origin is None and not (self.letter or self.trail.generation or self.trail.hop)
 
 
 def to_json(value: str | bytes) -> str | dict[str, str]:

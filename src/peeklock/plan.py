@@ -136,13 +136,13 @@ class Window:
     def lease_until(self) -> datetime:
         return self.clock.now() + timedelta(seconds=self.limit - self.clock.monotonic()) + SKEW
 
-    def has_room(self) -> bool:
-        """Whether a handler started now may take its whole time-out."""
-        return self.clock.monotonic() <= self.last_start
+    def has_room(self, spent: float = 0.0) -> bool:
+        """Whether a handler started now may take its whole time-out, `spent` seconds of which are over already."""
+        return self.clock.monotonic() <= self.last_start + spent
 
-    def may_begin(self) -> bool:
+    def may_begin(self, spent: float) -> bool:
         """Whether a handler that was started while there was room may still begin."""
-        return self.clock.monotonic() <= self.last_start + HANDOVER_SECONDS
+        return self.clock.monotonic() <= self.last_start + spent + HANDOVER_SECONDS
 
     def io_left(self) -> float:
         """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""

@@ -26,6 +26,10 @@ NEVER_ENDS = f"delivered more than {BACKSTOP} times as often as max_attempts, an
 
 NOT_COMPLETED = "an earlier message of its group was not completed"
 
+READING_SECONDS = 0.5
+"""How long an event reads messages, where that calls hooks of the user's, before those that it has read may run. A key that
+is looked up takes microseconds; a body that is fetched may take seconds, and all of them more than there is time for."""
+
 NO_STEPS: Steps = []
 """Shared, and never added to: a list for each message would be the only thing that most of them make."""
 
@@ -50,19 +54,41 @@ class Schedule:
         self.changes: deque[tuple[Item, Change]] = deque()
         self.sends: deque[tuple[Item, Send]] = deque()
         self.suspects: deque[Item] = deque()
-        if plan.store is not None:
-            self._claim_all()
+        self._keys: dict[str, Item] = {}
+        """The last item of each key."""
+        self._has_store = plan.store is not None
+        if self._has_store:
+            self._claim_next()
 
-    def _claim_all(self) -> None:
-        """Begin every life now, so that all claims leave in one call."""
-        keys: dict[str, Item] = {}
+    def _claim_next(self) -> bool:
+        """With a store: begin every life now, so that all claims leave in one call; where reading takes long, some of them.
+        Whether there were any."""
         first = []
-        for item in map(self._admit, self._messages):
+        began = self._monotonic()
+        known = len(self.items)
+        for message in self._messages:
+            item = self._admit(message)
             item.life = live(item, self.plan, self.window)
-            if _is_first_of_key(item, self.plan, keys):
+            if self._is_first_of_key(item):
                 first.append(item)
+            if item.spent and self._monotonic() - began > READING_SECONDS:
+                break
         for item in first:
             self.advance(item, None)
+        return len(self.items) > known
+
+    def _is_first_of_key(self, item: Item) -> bool:
+        """Whether nothing of this event has the same key, or nothing any more."""
+        item.record_key = record_key(item, self.plan)
+        twin = self._keys.get(item.record_key)
+        self._keys[item.record_key] = item
+        if twin is None:
+            return True
+        if twin.finished:
+            _inherit(twin, item)
+            return True
+        twin.next_of_key = item
+        return False
 
     def _begin_next(self) -> bool:
         """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
@@ -162,7 +188,7 @@ class Schedule:
             return NO_STEPS
         steps: Steps = []
         if twin is not None:
-            twin.known = item.known if item.record_key == twin.record_key else None
+            _inherit(item, twin)
             steps.append((twin, None))
         follower = None if group is None else group.next()
         if follower is not None:
@@ -183,22 +209,22 @@ class Schedule:
     def _objection(self, item: Item) -> Halted | None:
         if item.group is not None and item.group.halted:
             return Halted(NOT_COMPLETED)
-        return None if self.window.has_room() else Halted("no time left to run it alone")
+        return None if self.window.has_room(item.spent) else Halted("no time left to run it alone")
 
     def go_on(self, why: str) -> None:
         """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
         reason; else a suspect may have its turn; else those are admitted that were not yet, to be given back as well."""
         if self.ready:
             self.halt_ready(why)
-        elif not self.next_suspect() and not self._begin_next():
+        elif not self.next_suspect() and not (self._claim_next() if self._has_store else self._begin_next()):
             raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
 
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
         while not self.ready:
-            if self.sends or not self._begin_next():
+            if self._has_store or self.sends or not self._begin_next():
                 return None
-        if self._monotonic() <= self._last_start:
+        if self._monotonic() <= self._last_start + self.ready[0].spent:
             return self.ready.popleft()
         self.halt_ready("no time left to start")
         return None
@@ -216,13 +242,9 @@ class Schedule:
             self.advance(self.ready.popleft(), Halted(why))
 
 
-def _is_first_of_key(item: Item, plan: Plan, keys: dict[str, Item]) -> bool:
-    item.record_key = record_key(item, plan)
-    twin = keys.get(item.record_key)
-    if twin is not None:
-        twin.next_of_key = item
-    keys[item.record_key] = item
-    return twin is None
+def _inherit(before: Item, item: Item) -> None:
+    """What is known of a key is known to the next of its messages as well."""
+    item.known = before.known if before.record_key == item.record_key else None
 
 
 def _fault(item: Item, exc: Exception) -> Outcome:

@@ -84,12 +84,13 @@ class GoesOn(Schedule):
 class TwinsAtOnce(Schedule):
     """Two messages with one key claim it in one call."""
 
-    def _claim_all(self):
-        super()._claim_all()
+    def _claim_next(self):
+        more = super()._claim_next()
         for item in self.items:
             if item.next_of_key is not None:
                 twin, item.next_of_key = item.next_of_key, None
                 self.advance(twin, None)
+        return more
 
 
 class KeepsClaims(Schedule):

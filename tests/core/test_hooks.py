@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +15,15 @@ import pytest
 
 from peeklock import Message, Queue, consumer
 from peeklock.claims import State
+from peeklock.clock import SystemClock
 from peeklock.engine import run
-from peeklock.hooks import _perform, limited
+from peeklock.hooks import NoThread, _perform, limited
 from peeklock.interrupt import Alarm, Interrupted, Target
 from peeklock.plan import Plan, Window
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from peeklock.threads import Pool
+from peeklock.timer import Timer, running
 from tests.core.world import message, plan_for
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
@@ -108,6 +113,131 @@ def test_no_hook_is_called_without_time_for_it():
     assert calls == []
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("store", [MemoryStore, lambda: None])
+def test_a_hook_and_its_handler_share_the_time_out(way, store):
+    """So what leaves room for a handler leaves room for both. Nothing moves the handler's end but its own hooks."""
+    left: list[float] = []
+
+    @consumer(Queue("orders", timeout=10), decode=lambda _: time.sleep(0.2))
+    def handler(_: dict) -> None:
+        left.append(handlers_timer().left(time.monotonic()))
+
+    @consumer(Queue("orders", timeout=10), decode=lambda _: time.sleep(0.2))
+    async def coroutine(_: dict) -> None:
+        handler(_)
+
+    declared: Any = coroutine if way == "async" else handler
+    bound = plan_for(declared, store=store(), parallel=1 + (way == "threads"), clock=SystemClock())
+    assert reasons(run(bound, [message(b"{}")], timedelta(seconds=11.1))) == ["done"]
+    assert 0 < left[0] <= 9.8
+
+
+def handlers_timer() -> Timer:
+    timer = running.get()
+    assert timer is not None
+    return timer
+
+
+def test_the_alarm_rings_early_for_a_handler_that_has_less_time():
+    """It is armed once an event, for the whole time-out."""
+
+    @consumer(Queue("orders", timeout=30), decode=lambda _: clock.advance(timedelta(seconds=29.95)))
+    def handler(_: dict) -> None:
+        hang()
+
+    clock = FakeClock()
+    (settled,) = run(plan_for(handler, store=MemoryStore(), clock=clock), [message(b"{}")], timedelta(seconds=32))
+    assert (settled.outcome.reason, settled.duration < 29) == ("timeout", True)
+
+
+class Slow:
+    """A `decode` that takes long, by a clock that only it moves, and the order of all calls."""
+
+    def __init__(self, seconds: float) -> None:
+        self.clock = FakeClock()
+        self.seconds = timedelta(seconds=seconds)
+        self.calls: list[str] = []
+
+    def decode(self, body: bytes) -> str:
+        self.calls.append(f"read {body.decode()}")
+        self.clock.advance(self.seconds)
+        return body.decode()
+
+    def bound(self, way: str, **declared: Any) -> Plan:
+        @consumer(Queue("orders", timeout=30), decode=self.decode, **declared)
+        def handler(name: str) -> None:
+            self.calls.append(f"run {name}")
+
+        @consumer(Queue("orders", timeout=30), decode=self.decode, **declared)
+        async def coroutine(name: str) -> None:
+            handler(name)
+
+        declared_one: Any = coroutine if way == "async" else handler
+        return plan_for(declared_one, store=MemoryStore(), clock=self.clock, parallel=1 + (way == "threads"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_slow_to_read_runs_before_more_is_read(way):
+    """Else reading would take all the time, in each event anew, and nothing would ever run."""
+    slow = Slow(20)
+    messages = [message(name.encode(), id=name) for name in "abc"]
+    settled = run(slow.bound(way), messages, timedelta(seconds=61))
+    assert reasons(settled) == ["done", "done", "halted"]
+    assert slow.calls == ["read a", "run a", "read b", "run b"]
+
+
+def test_what_is_quick_to_read_is_claimed_together():
+    slow = Slow(0.01)
+    run(slow.bound("main"), [message(name.encode(), id=name) for name in "abc"], timedelta(seconds=61))
+    assert slow.calls == ["read a", "read b", "read c", "run a", "run b", "run c"]
+
+
+def test_a_twin_that_is_read_later_knows_what_the_first_wrote():
+    """And so needs no look into the store."""
+    slow = Slow(1)
+    bound = slow.bound("main", key=lambda _: "k")
+    store = bound.store
+    assert isinstance(store, MemoryStore)
+    asked: list[int] = []
+    swap = store.swap
+    bound = replace(bound, store=Counting(lambda changes: asked.append(len(changes)) or swap(changes)))
+    settled = run(bound, [message(name.encode(), id=name) for name in "ab"], timedelta(seconds=61))
+    assert reasons(settled) == ["done", "duplicate"]
+    assert slow.calls == ["read a", "run a", "read b"]
+    assert asked == [1, 1]
+
+
+class Counting:
+    def __init__(self, swap: Any) -> None:
+        self.swap = swap
+
+
+@pytest.mark.parametrize("store", [MemoryStore, lambda: None])
+def test_what_gets_no_thread_to_be_read_in_comes_back_uncounted(store):
+    """It was never looked at."""
+    calls: list[bytes] = []
+    bound = plan("threads", store=store(), decode=calls.append)
+    with taken(Pool(1, "test")) as pool:
+        (settled,) = run(replace(bound, handlers=pool), [message(b"{}")], timedelta(seconds=20))
+    assert (settled.outcome.reason, settled.outcome.attempt, calls) == ("halted", 1, [])
+    assert "it could not be read: all 1 threads hang" in settled.outcome.detail
+    assert bound.store is None or not bound.store.records
+
+
+@contextmanager
+def taken(pool: Pool) -> Iterator[Pool]:
+    """A pool of one thread, which hangs."""
+    begun, release = threading.Event(), threading.Event()
+    hung = pool.submit(lambda: (begun.set(), release.wait(10)))
+    assert begun.wait(10)
+    pool.give_up(hung)
+    try:
+        yield pool
+    finally:
+        release.set()
+
+
 def test_a_hook_that_blocks_is_left_alone():
     """It may go on; what it answers later concerns nobody."""
     release, ended = threading.Event(), threading.Event()
@@ -125,7 +255,7 @@ def test_a_hook_that_blocks_is_left_alone():
     pool = Pool(1, "test")
     with pytest.raises(Interrupted):
         limited(pool, stubborn, 0.02)
-    with pytest.raises(TimeoutError, match="hang"):
+    with pytest.raises(NoThread, match="hang"):
         limited(pool, gate.locked, 10)
     release.set()
     assert ended.wait(10)
@@ -134,7 +264,7 @@ def test_a_hook_that_blocks_is_left_alone():
 def test_a_hook_that_gets_no_thread_is_never_called():
     pool, release, calls = Pool(1, "test"), threading.Event(), []
     occupied = pool.submit(lambda: release.wait(10))
-    with pytest.raises(Interrupted):
+    with pytest.raises(NoThread):
         limited(pool, lambda: calls.append(1), 0.02)
     release.set()
     occupied.result(10)

@@ -124,7 +124,7 @@ def test_the_alarm_looks_again_while_its_handler_takes_a_lock(monkeypatch):
     monkeypatch.setattr("peeklock.interrupt.time.monotonic", lambda: now[0])
     monkeypatch.setattr("peeklock.interrupt.signal.setitimer", lambda _, seconds: armed.append(seconds))
     with Alarm(10, 1000) as alarm:
-        alarm.start()
+        alarm.start(10)
         now[0] += 10
         alarm._ring(signal.SIGALRM, acquire())
         assert (armed[-1], alarm.rang) == (LOOK_AGAIN, False)

@@ -9,7 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from moto.sqs.models import sqs_backends
 
+from peeklock.emulators import sqs_server
 from peeklock.emulators.sqs_lambda.queue import client
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.errors import ConfigError
@@ -86,6 +88,25 @@ def test_a_group_whose_locks_end_together_keeps_its_order(server):
     for _ in range(2):
         told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
         assert [one["Body"] for one in told["Messages"]] == ["0", "1", "2"]
+
+
+def test_locks_that_end_while_a_receive_looks_hold_their_group(server, monkeypatch):
+    """Until the next look, which sees that all of them are over."""
+    url = server.queue(name() + ".fifo", VisibilityTimeout=30)
+    for n in range(3):
+        server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
+    server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+    count_locks = sqs_server._count_locks
+
+    def late() -> None:
+        monkeypatch.undo()
+        count_locks()
+        for message in sqs_backends["123456789012"][REGION].get_queue(url.rpartition("/")[2])._messages:
+            message.change_visibility(0)
+
+    monkeypatch.setattr(sqs_server, "_count_locks", late)
+    again = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
+    assert [one["Body"] for one in again] == ["0", "1", "2"]
 
 
 def test_a_lock_that_was_ended_and_set_anew_holds_its_group(server):

@@ -22,6 +22,7 @@ from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_sender
 from peeklock.senders.file import load
+from peeklock.sending import JSON
 
 HELP = "send a message to a queue with the platform's own SDK"
 
@@ -61,7 +62,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--group", help="FIFO group or session")
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds until it is delivered")
     parser.add_argument("-a", "--attribute", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
-    parser.add_argument("--content-type", default="application/json", metavar="TYPE", help="default: %(default)s")
+    parser.add_argument("--content-type", default=JSON, metavar="TYPE", help="default: %(default)s")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="send it N times with one id")
     parser.set_defaults(run=run)
 
@@ -96,16 +97,35 @@ def _read(file: str) -> bytes:
 
 def _redriven(given: argparse.Namespace) -> list[Parcel]:
     """The messages of dead letters, one a line: what they were, and in their next life, so that they run."""
+    _check_alone(given)
     try:
         letters = [load(json.loads(line)) for line in _read(given.file).splitlines() if line.strip()]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"{given.file}: not lines of a file:// dead-letter queue, as they were written") from None
+    for number, letter in enumerate(letters, 1):
+        if not letter.letter:
+            raise ConfigError(f"{given.file}: message {number} ({letter.trail.id}) is no dead letter; nothing was sent")
     return [
         replace(
             letter, letter=False, attributes={n: v for n, v in letter.attributes.items() if not n.startswith(TRAIL)}
         )
         for letter in letters
     ]
+
+
+def _check_alone(given: argparse.Namespace) -> None:
+    """Raise ConfigError for what would be ignored: a dead letter says all of it by itself."""
+    for option, value, usual in (
+        ("--id", given.id, None),
+        ("--group", given.group, None),
+        ("--delay", given.delay, 0.0),
+        ("--attribute", given.attribute, []),
+        ("--content-type", given.content_type, JSON),
+    ):
+        if value != usual:
+            raise ConfigError(
+                f"{option} does not go with --redrive: a dead letter goes back as the message that it was"
+            )
 
 
 def _parcel(given: argparse.Namespace) -> Parcel:

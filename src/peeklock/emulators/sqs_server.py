@@ -74,8 +74,15 @@ def _count_locks() -> None:
         for backend in account.values():
             for queue in backend.queues.values():
                 held = [one for one in queue._messages if not one.visible and one.approximate_receive_count > 0]  # noqa: SLF001 - moto shows the visible ones only
-                queue.pending_messages.clear()
-                queue.pending_messages.update(held)
+                queue._pending_messages = _Held(held)  # noqa: SLF001 - a property otherwise
+
+
+class _Held(set[Any]):
+    """What was under a lock when a receive began. A lock that ends meanwhile holds back its group until the next receive:
+    the messages that were passed over come before this one."""
+
+    def remove(self, _: Any, /) -> None:
+        """Called for a message that is visible after all; the next count leaves it out."""
 
 
 class SqsServer:

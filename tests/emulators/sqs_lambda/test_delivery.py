@@ -228,7 +228,7 @@ def test_a_failing_head_holds_its_group_and_no_other(world: World) -> None:
 
 def test_a_receive_of_two_batches_keeps_its_order_when_the_first_fails(world: World) -> None:
     """Too large for one event: the rest goes back to the queue, unseen, behind what failed."""
-    url = world.queue(fifo=True, visibility=2)
+    url = world.queue(fifo=True, visibility=8)
     world.send(url, *(str(n) * 700_000 for n in range(10)), group="g")
     function = world.function(url, "app.answer", environ={"ANSWER": '"done"'}, batch_size=10)
     function.wait_idle(30)
