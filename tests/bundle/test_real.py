@@ -23,7 +23,7 @@ from peeklock.bundle.build import build
 from peeklock.bundle.packages import tool
 from peeklock.bundle.project import load
 from peeklock.bundle.targets import MB, TARGETS
-from tests.bundle.kit import packed
+from tests.bundle.kit import installers, packed
 from tests.support import ROOT, on_this_machine
 
 pytestmark = [
@@ -171,7 +171,8 @@ def test_google(tmp_path):
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_for_the_cloud(cloud):
     """As `peeklock bundle` makes it: within its budget, which is not twice of what is needed; the same bytes twice."""
-    one, other = (build(load(ROOT, cloud), TARGETS[cloud], tool(TARGETS[cloud]), lambda _: None) for _ in range(2))
+    with installers():
+        one, other = (build(load(ROOT, cloud), TARGETS[cloud], tool(TARGETS[cloud]), lambda _: None) for _ in range(2))
     assert one.problems == ()
     assert one.digest == other.digest
     budget = load(ROOT, cloud).budget
