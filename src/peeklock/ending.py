@@ -114,7 +114,8 @@ def _raised(item: Item, plan: Plan, window: Window, claim: Record, error: BaseEx
     )
     assert decision.record is not None, "a failure always changes the record"
     outcome = _comes_back(item, plan, retry, delay, error)
-    if not (yield from _write(item, plan, replace(decision.record, detail=decision.record.detail or describe(error)))):
+    announced = dated(replace(decision.record, detail=decision.record.detail or describe(error)), item)
+    if not (yield from _write(item, plan, announced)):
         return outcome
     if decision.do is Do.DEAD_LETTER:
         return replace((yield from bury(item, plan, window, ran=error)), attempt=attempt)
@@ -178,8 +179,16 @@ def _origin(item: Item, claim: Record) -> Message:
     """The message that a copy or a dead letter is made of. Its lineage says when it was first sent, which the platform knows
     of the first copy only; and the life that its record says, where it carries none."""
     arrived = item.arrived
-    lineage = replace(arrived.lineage, generation=claim.generation, sent=arrived.first_sent, source=arrived.source)
+    sent = arrived.first_sent if claim.sent is None else claim.sent
+    lineage = replace(arrived.lineage, generation=claim.generation, sent=sent, source=arrived.source)
     return replace(arrived, trail=lineage)
+
+
+def dated(announcement: Record, item: Item) -> Record:
+    """A record that announces a copy or a dead letter, with the time of the first sending. That time is a part of their id,
+    which must be the same if another delivery has to publish them, to which the platform may give another time."""
+    announces = announcement.state in (State.MOVING, State.CONDEMNED) and announcement.sent is None
+    return replace(announcement, sent=item.arrived.first_sent) if announces else announcement
 
 
 def move(item: Item, plan: Plan, window: Window, delay: timedelta) -> Generator[Effect, Any, SendError | None]:

@@ -14,7 +14,7 @@ from typing import Any
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
-from peeklock.ending import abandoned, bury, fail, longer_each_time, move, succeed
+from peeklock.ending import abandoned, bury, dated, fail, longer_each_time, move, succeed
 from peeklock.errors import StoreError, UnreadableRecord, is_a
 from peeklock.item import ALONE, RUN, Effect, Halted, Item, Life, id_key, record_key
 from peeklock.observe import record, record_once
@@ -87,6 +87,8 @@ def _claim(item: Item, plan: Plan, window: Window) -> Generator[Effect, Any, Dec
             decision, alone = _arrive(item, plan, window, current), True
         if decision.record is None:
             return _settled_already(item, plan, window, decision, current)
+        if decision.do is Do.DEAD_LETTER:
+            decision = replace(decision, record=dated(decision.record, item))
         expected = None if current is None else current.version
         answer = yield Change(key=item.record_key, expected=expected, record=decision.record)
         if answer.won:

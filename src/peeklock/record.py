@@ -61,6 +61,9 @@ class Record:
     """Starts of this life that did not come back: their process ended or was killed."""
     due: datetime | None = None
     """When the delayed copy of a moving or moved record is to be delivered."""
+    sent: int | None = None
+    """Milliseconds since 1970 when the message was first sent, once a copy or a dead letter was announced: a platform may say
+    another time with each delivery."""
     reason: str = ""
     """The verdict of a condemned or dead record."""
     detail: str = ""

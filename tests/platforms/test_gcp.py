@@ -201,6 +201,20 @@ class TestReceive:
         assert sent_at is not None
         assert int(before) <= sent_at.timestamp() <= time.time()
 
+    @pytest.mark.parametrize("body", [b'{"fail":1}', b"no JSON"], ids=["copy", "dead letter"])
+    def test_what_is_published_twice_has_one_id(self, body):
+        """Also of a task that another client made, whose only time, the one when it is due, may be another at each delivery.
+        The answer of the first publication is lost here."""
+        made = world()
+        outbox = Outbox()
+        lost = FlakySender(outbox, Script({1: "after"}))
+        entry = cloudtasks.bind(handle, **{**made, "queue": lost, "dead_letter": lost})
+        for eta in ("1795572530.5", "1795572590.25"):
+            answer(entry, push.request_of({"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-TaskETA": eta}, body))
+        first, second = outbox.parcels
+        assert first.id == second.id
+        assert first.trail.sent == second.trail.sent == 1795572530500
+
     def test_a_copy_of_a_cloudevent_is_still_one(self):
         """Its headers travel with it."""
         made = world(unwrap=cloudevents)
