@@ -134,7 +134,7 @@ class Binding:
             parallel=self._parallel(),
             observer=self._observer(),
             clock=SystemClock() if (clock := options.get("clock")) is None else clock,
-            random=options.get("random") or random.Random(),  # noqa: S311 - jitter, not a secret
+            random=options.get("random") or random.SystemRandom(),  # forks of one process draw different delays
         )
 
     def check_dead_letter(self, *own: object) -> None:

@@ -30,6 +30,6 @@ def bounded(call: Callable[[], T], seconds: float, pool: Pool = _pool) -> T:
         return future.result(seconds)
     except TimeoutError:
         if future.done():
-            raise  # the call's own
+            return future.result()  # in the last moment; or the call's own
         pool.give_up(future)
         raise TimeoutError(f"no answer within {seconds:.3g} s") from None

@@ -48,7 +48,7 @@ def arguments_of(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
         return arguments_of_one(plan, items[0])[1]
     for item in items:
         _number(item)
-    return (Batch([item.payload for item in items], [item.message for item in items]),)
+    return (Batch([item.payload for item in items], [_handed(item.message) for item in items]),)
 
 
 def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
@@ -56,7 +56,14 @@ def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
     if item.claim is not None:
         _number(item)
     message = item.message
-    return message, (item.payload, message) if plan.handler.wants_message else (item.payload,)
+    if not plan.handler.wants_message:
+        return message, (item.payload,)
+    return message, (item.payload, _handed(message))
+
+
+def _handed(message: Message) -> Message:
+    """With attributes of its own, which a handler may change: copies and dead letters carry the producer's."""
+    return replace(message, attributes=dict(message.attributes))
 
 
 def _number(item: Item) -> None:
@@ -70,18 +77,19 @@ def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
     error, returned = ended
     if error is None and returned is not None:
         items[0].returned = returned
-        error = unstarted(returned)
+        error = unstarted(returned, awaited=plan.handler.is_async)
         if error is None and plan.handler.batch:
             return _failures(items, returned)
     return [error] * len(items)
 
 
-def unstarted(returned: object) -> BaseException | None:
+def unstarted(returned: object, *, awaited: bool = False) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
-    `async def` makes of one that is. To complete its message would lose it."""
+    `async def` makes of one that is. To complete its message would lose it. `awaited`: it is the value of an `async def`,
+    which has run; a task or a future that it returns has begun as well."""
     if is_a(returned, (Retry, DeadLetter)):
         return returned  # meant as `raise`, as `on_error` returns it
-    if not is_a(returned, (Awaitable, Generator, AsyncGenerator)):
+    if not is_a(returned, (Coroutine if awaited else Awaitable, Generator, AsyncGenerator)):
         return None
     if is_a(returned, Coroutine):
         returned.close()  # else the interpreter warns of it at some later time

@@ -42,6 +42,9 @@ READ_SECONDS = 5.0
 ABANDONED_SECONDS = 60.0
 """After so long another fetch is begun beside one that does not end, whose late answer is ignored."""
 
+MOST_FETCHES = 4
+"""At once: one that hangs keeps its thread."""
+
 MOST_BYTES = 262_144
 """Of an answer; Google's has about 3,000."""
 
@@ -76,6 +79,8 @@ class Certificates:
         self._held = _Held()
         self._failure: str | None = NONE_YET
         self._fetch: Future[None] | None = None
+        self._hung: set[Future[None]] = set()
+        """Fetches that were abandoned, and have not ended."""
         self._begun = self._not_before = float("-inf")
 
     def of(self, key_id: str, wait: float = FETCH_SECONDS) -> Mapping[str, str]:
@@ -105,6 +110,9 @@ class Certificates:
             return self._fetch
         if not running and now < self._not_before:
             return None
+        self._hung = {one for one in (*self._hung, self._fetch) if one is not None and not one.done()}
+        if len(self._hung) >= MOST_FETCHES:
+            return self._fetch  # an endpoint that never ends an answer must not take a thread each time
         fetch: Future[None] = Future()
         threading.Thread(target=self._run, args=(fetch,), name="peeklock-certificates", daemon=True).start()
         self._fetch, self._begun = fetch, now

@@ -297,7 +297,10 @@ def finish(record: Record, stamp: Stamp, state: State, *, bare: bool = False) ->
     if state is State.MOVED:
         until = max(stamp.now, record.due or stamp.now) + UNSETTLED_KEEP
     carried = bare if state is State.DEAD else record.bare
-    return replace(record, state=state, version=stamp.version, owner=stamp.owner, expires_at=until, bare=carried)
+    detail = "" if state is State.DONE else record.detail  # what went wrong before is nobody's business any more
+    return replace(
+        record, state=state, version=stamp.version, owner=stamp.owner, expires_at=until, bare=carried, detail=detail
+    )
 
 
 def _rewrite(record: Record, stamp: Stamp, state: State, *, attempts: int, delay: timedelta = ZERO) -> Record:

@@ -35,6 +35,11 @@ class Crew(Protocol):
         """Whether a handler is running."""
         ...
 
+    @property
+    def has_runaways(self) -> bool:
+        """Whether a handler that could not be stopped still runs."""
+        ...
+
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         """Start what may run now; whether anything was. `io_waits`: results of the store or a queue are still to come,
         so a batch handler waits for the messages that they may let run."""
@@ -48,7 +53,7 @@ class Crew(Protocol):
 class Inline:
     """Runs one handler at a time, here, interrupted by the alarm."""
 
-    busy = False
+    busy = has_runaways = False
 
     def __init__(self, plan: Plan, window: Window, alarm: Alarm) -> None:
         self.plan = plan
@@ -227,6 +232,10 @@ class Threads:
     @property
     def busy(self) -> bool:
         return bool(self.running)
+
+    @property
+    def has_runaways(self) -> bool:
+        return not all(future.done() for future in self.runaways)
 
     def _ended(self, _: Future[None]) -> None:
         self.inbox.put(self)

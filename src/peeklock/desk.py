@@ -209,8 +209,15 @@ def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:
         answers = list(plan.store.swap(changes))
     except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
         return [Answer(won=False, error=store_error(exc))] * len(changes)
+    answers = [_understood(answer) for answer in answers[: len(changes)]]
     missing = len(changes) - len(answers)
-    return answers[: len(changes)] + [Answer(won=False, error=StoreError("the store gave no answer"))] * missing
+    return answers + [Answer(won=False, error=StoreError("the store gave no answer"))] * missing
+
+
+def _understood(answer: object) -> Answer:
+    if isinstance(answer, Answer):
+        return answer
+    return Answer(won=False, error=StoreError(f"the store answered with a {type(answer).__name__}"))
 
 
 def _send(batch: Sequence[tuple[Item, Send]]) -> list[SendError | None]:

@@ -33,7 +33,7 @@ class Thread:
             if crew.busy or desk.busy:
                 self._wait()
             elif schedule.unfinished and not (schedule.changes or schedule.sends):
-                schedule.go_on(NO_SLOT)
+                schedule.go_on(NO_SLOT, alone=not crew.has_runaways)
 
     def _do_io(self) -> None:
         """In threads of its own, so that it may hang; beside the handlers. What is asked for while a round is under way

@@ -92,7 +92,7 @@ class Loop:
                 if self.running or desk.busy:
                     await self._wait()
                 elif schedule.unfinished and not (schedule.changes or schedule.sends):
-                    schedule.go_on(NO_SLOT)
+                    schedule.go_on(NO_SLOT, alone=all(task.done() for task in self.runaways))
         finally:
             for task in self.running:
                 task.cancel()

@@ -33,7 +33,7 @@ def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
         return future.result(seconds)
     except TimeoutError:
         if future.done():
-            raise  # the call's own
+            return future.result()  # in the last moment; or the call's own
     never_began = target.cancel()
     _stop(target, future)
     pool.give_up(future)
@@ -45,6 +45,8 @@ def _perform(target: Target, call: Callable[[], T]) -> T:
         raise Interrupted
     try:
         return target.call(call)
+    except KeyboardInterrupt as exc:  # nobody at a terminal: what they ask for arrives in the main thread
+        raise OSError("the hook raised KeyboardInterrupt") from exc
     finally:
         if target.interrupted:
             raise Retire(None)  # nobody waits for the result any more

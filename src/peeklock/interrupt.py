@@ -84,7 +84,7 @@ class Alarm(Timer):
     def start(self, seconds: float) -> float:
         """A handler, or an observer, begins, for so long at most: the time, in monotonic seconds."""
         now = time.monotonic()
-        self.due = now + seconds
+        self.due = min(now + seconds, self.latest)
         return now
 
     def shorten(self, seconds: float) -> None:
@@ -108,8 +108,10 @@ class Alarm(Timer):
                 result = call()
             finally:
                 self.due = None
-        except Interrupted:
+        except BaseException:
             self.due = None  # the line above may itself have been interrupted
+            if self.rang:
+                raise Interrupted from None  # whatever the hook made of that: a part of it was cut off
             raise
         finally:
             self.take_back()

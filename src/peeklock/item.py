@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -176,7 +176,7 @@ def _read_in_time(item: Item, plan: Plan, window: Window) -> None:
 def _read(item: Item, plan: Plan) -> None:
     message = item.message
     if plan.unwrap is not None:
-        item.message = message = _opened(plan.unwrap(message))
+        item.message = message = _opened(message, plan.unwrap(replace(message, attributes=dict(message.attributes))))
     item.payload = plan.decode(message)
     if plan.check_body:
         item.body = hash_of(message.body)
@@ -185,11 +185,12 @@ def _read(item: Item, plan: Plan) -> None:
         item.has_key = True
 
 
-def _opened(message: object) -> Message:
-    """Raises InvalidMessage for what a user's envelope returned instead of a message."""
-    if isinstance(message, Message):
-        return message
-    raise InvalidMessage(f"unwrap= returned a {type(message).__name__} and no Message")
+def _opened(message: Message, inner: object) -> Message:
+    """The message with what an envelope of the user's found in it, and all else as it arrived: its id, lineage and group are
+    not the envelope's to change. Raises InvalidMessage for an answer that is no message."""
+    if isinstance(inner, Message):
+        return replace(message, body=inner.body, attributes=inner.attributes, content_type=inner.content_type)
+    raise InvalidMessage(f"unwrap= returned a {type(inner).__name__} and no Message")
 
 
 def _unreadable(item: Item, exc: BaseException) -> None:

@@ -64,7 +64,10 @@ def _ask(plan: Plan, window: Window, error: BaseException) -> Retry | DeadLetter
     if plan.on_error is None:
         return None
     try:
-        return window.limited(partial(plan.on_error, error), min(window.timeout, window.observing()))
+        left = window.asking()
+        if left <= 0:
+            raise TimeoutError("no time is left to ask it")  # noqa: TRY301 - as any other failure of it
+        return window.limited(partial(plan.on_error, error), left)
     except BaseException as exc:  # the user's hook: its failure must not decide over the message
         if leaves_process(exc):
             raise

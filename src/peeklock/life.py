@@ -44,7 +44,7 @@ def live(item: Item, plan: Plan, window: Window) -> Life:
         return (yield from _publish_again(item, plan, window))
     if decision.do is Do.DEAD_LETTER:
         return (yield from bury(item, plan, window, ran=None))
-    error = item.failure if item.failure is not None else (yield RUN)
+    error = yield RUN
     if error is not None:
         return (yield from fail(item, plan, window, error))
     return (yield from succeed(item, plan, window))
@@ -146,7 +146,7 @@ def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision,
         disposition=Disposition.DEAD_LETTER if lettered else Disposition.COMPLETE,
         reason=decision.reason,
         attempt=max(current.attempts, 1),
-        detail=current.detail,
+        detail=current.detail if lettered else "",
         result=_replayed(item, plan, current),
     )
 

@@ -45,13 +45,15 @@ def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -
     """Run it on the process's loop and wait, from any thread but the loop's own.
 
     Raises TimeoutError when it has not ended after so many seconds: something on the loop blocks it. Whatever comes next
-    gets another loop; what is on this one goes on if it ever can.
+    gets another loop, until this one goes on: what handlers keep, such as connections, belongs to it.
     """
     used = _loop()
     future = asyncio.run_coroutine_threadsafe(coroutine, used)
     try:
         return future.result(seconds)
     except TimeoutError:
-        if not future.done() and _loops.get(os.getpid()) is used:
-            del _loops[os.getpid()]
+        pid = os.getpid()
+        if not future.done() and _loops.get(pid) is used:
+            del _loops[pid]
+            used.call_soon_threadsafe(_loops.__setitem__, pid, used)  # once it can
         raise

@@ -40,6 +40,9 @@ OBSERVING_SECONDS = 0.1
 RECORDING_SECONDS = 0.25
 """Of the reserve: for recording how the last handlers ended."""
 
+LOOKING_SECONDS = 0.1
+"""Of the reserve: for what looks at the clock, so that an event with room for one handler and no more runs it."""
+
 HANDOVER_SECONDS = 0.2
 """Of the reserve: what it may take until a thread begins with a handler that was started in time."""
 
@@ -122,7 +125,7 @@ class Window:
         span = min(span, LONGEST_EVENT.total_seconds())
         self.limit = plan.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
-        self.last_start = self.limit - RESERVE_SECONDS - timeout
+        self.last_start = self.limit - RESERVE_SECONDS - timeout + LOOKING_SECONDS
         """After this no handler can end in time, recording and settling included."""
         self.latest = time.monotonic() + span - RESERVE_SECONDS + HANDOVER_SECONDS
         """When the last handler has to end, in the time of this machine, which handlers are held to."""
@@ -142,11 +145,15 @@ class Window:
 
     def may_begin(self, spent: float) -> bool:
         """Whether a handler that was started while there was room may still begin."""
-        return self.clock.monotonic() <= self.last_start + spent + HANDOVER_SECONDS
+        return self.clock.monotonic() <= self.last_start + spent + HANDOVER_SECONDS - LOOKING_SECONDS
 
     def io_left(self) -> float:
         """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""
         return self.limit - SETTLING_SECONDS - self.clock.monotonic()
+
+    def asking(self) -> float:
+        """Seconds that `on_error` may take: what ended has to be recorded after it, and the next one may have to be asked."""
+        return min(self.timeout, self.io_left() - RECORDING_SECONDS)
 
     def observing(self) -> float:
         """Seconds that the observer has for an event's settlements."""

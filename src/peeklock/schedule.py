@@ -24,6 +24,8 @@ a delivery may end without one, and too many of them do so only where its proces
 
 NEVER_ENDS = f"delivered more than {BACKSTOP} times as often as max_attempts, and no attempt has come to an end"
 
+NOT_ALONE = "a handler that could not be stopped still runs beside it"
+
 NOT_COMPLETED = "an earlier message of its group was not completed"
 
 READING_SECONDS = 0.5
@@ -71,11 +73,17 @@ class Schedule:
             item.life = live(item, self.plan, self.window)
             if self._is_first_of_key(item):
                 first.append(item)
-            if item.spent and self._monotonic() - began > READING_SECONDS:
+            if self.plan.has_hooks and self._has_read_enough(began):
                 break
         for item in first:
             self.advance(item, None)
         return len(self.items) > known
+
+    def _has_read_enough(self, began: float) -> bool:
+        """Whether what was read since then has to run first: the next may take a whole time-out to be read, and that must not
+        be the time of those that wait."""
+        now = self._monotonic()
+        return now - began > READING_SECONDS or now + self.window.timeout > self._last_start
 
     def _is_first_of_key(self, item: Item) -> bool:
         """Whether nothing of this event has the same key, or nothing any more."""
@@ -100,20 +108,13 @@ class Schedule:
     def _begin(self, item: Item) -> None:
         if item.is_empty:
             self._follow(self._finish(item, NOTHING_TO_DO))
-        elif item.failure is not None:
-            self.advance(item, item.failure)
-        elif self._is_refused(item):
+        elif item.verdict is not None or self._is_spent(item.message):
             item.life = refuse(item, self.plan, self.window)
             self.advance(item, None)
         elif item.message.group is None:
             self.ready.append(item)
         else:
             self._follow(self._at_gate(item))
-
-    def _is_refused(self, item: Item) -> bool:
-        if item.verdict is None and item.message.attempt > self._backstop:
-            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
-        return item.verdict is not None or self._is_spent(item.message)
 
     def _is_spent(self, message: Message) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
@@ -122,7 +123,10 @@ class Schedule:
     def _admit(self, message: Message) -> Item:
         item = Item(message)
         self.items.append(item)
-        prepare(item, self.plan, self.window)
+        if not self._has_store and message.attempt > self._backstop:  # to read it may be what kills the process
+            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
+        else:
+            prepare(item, self.plan, self.window)
         if message.group is not None:
             self._groups.setdefault(message.group, Group()).join(item)
         return item
@@ -196,44 +200,62 @@ class Schedule:
             steps.extend(self._at_gate(follower))
         return steps
 
-    def next_suspect(self) -> bool:
+    def next_suspect(self, *, alone: bool = True) -> bool:
         """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
         there was one."""
         for item in self.suspects:
             if item.group is None or item.group.is_turn_of(item):
                 self.suspects.remove(item)
-                self.advance(item, self._objection(item))
+                self.advance(item, self._objection(item, alone=alone))
                 return True
         return False
 
-    def _objection(self, item: Item) -> Halted | None:
+    def _objection(self, item: Item, *, alone: bool) -> Halted | None:
         if item.group is not None and item.group.halted:
             return Halted(NOT_COMPLETED)
+        if not alone:
+            return Halted(NOT_ALONE)
         return None if self.window.has_room(item.spent) else Halted("no time left to run it alone")
 
-    def go_on(self, why: str) -> None:
+    def go_on(self, why: str, *, alone: bool) -> None:
         """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
-        reason; else a suspect may have its turn; else those are admitted that were not yet, to be given back as well."""
+        reason; else those are admitted that were not yet; else a suspect may have its turn. `alone`: no handler is left that
+        could not be stopped."""
         if self.ready:
             self.halt_ready(why)
-        elif not self.next_suspect() and not (self._claim_next() if self._has_store else self._begin_next()):
+        elif not self._admit_more() and not self.next_suspect(alone=alone):
             raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
+
+    def _admit_more(self) -> bool:
+        return self._claim_next() if self._has_store else self._begin_next()
 
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
+        while self._is_ready():
+            if self._monotonic() > self._last_start + self.ready[0].spent:
+                self.halt_ready("no time left to start")
+                return None
+            item = self.ready.popleft()
+            if item.failure is None:
+                return item
+            self.advance(item, item.failure)  # it could not be read, and its turn to fail has come
+        return None
+
+    def _is_ready(self) -> bool:
+        """Whether something may run; without a store, messages are admitted until something may."""
         while not self.ready:
             if self._has_store or self.sends or not self._begin_next():
-                return None
-        if self._monotonic() <= self._last_start + self.ready[0].spent:
-            return self.ready.popleft()
-        self.halt_ready("no time left to start")
-        return None
+                return False
+        return True
 
     def start_all(self) -> list[Item]:
         """All that are ready, for a batch handler."""
         chosen = []
+        began = self._monotonic()
         while (item := self.start()) is not None:
             chosen.append(item)
+            if self.plan.has_hooks and self._has_read_enough(began):
+                break
         return chosen
 
     def halt_ready(self, why: str) -> None:

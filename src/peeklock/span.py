@@ -22,7 +22,7 @@ MANY = 100
 SCORE_1 = -2.326
 """The 1st percentile of the standard normal distribution."""
 
-LONGEST_ON_SQS = timedelta(hours=12) - timedelta(seconds=60)
+LONGEST_ON_SQS = timedelta(hours=12) - timedelta(minutes=20)
 """The longest visibility timeout that `peeklock.sqs` sets.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
 

@@ -20,7 +20,7 @@ from peeklock.delays import ZERO
 from peeklock.errors import ConfigError
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
-from peeklock.plan import Delays
+from peeklock.plan import LOOKING_SECONDS, RESERVE, Delays
 from peeklock.settling import Settling, left_of, tighter
 
 from_url = sqs_send.from_url
@@ -29,9 +29,12 @@ receive = sqs_receive.receive
 LONGEST = timedelta(minutes=15)
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
-MAX_VISIBILITY = 12 * 3600 - 60
-# Seconds: twelve hours from receipt in all, less a minute for the time that the handlers took.
+MAX_VISIBILITY = 12 * 3600 - 1200
+# Seconds: twelve hours from receipt in all, less the longest that a message can have been held by then: 5 minutes of
+# Lambda's batching window and 15 of the function. SQS refuses what goes beyond.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+
+LOOKING = timedelta(seconds=LOOKING_SECONDS)
 
 MAX_ENTRIES = 10
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
@@ -61,7 +64,9 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
         messages = receive(event, queue_name)
         clock = binding.plan().clock
         _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
-        left = tighter(_left(context), left_of(binding.lock(), began))
+        invocation = _left(context)
+        _check_left(binding, invocation)
+        left = tighter(invocation, left_of(binding.lock(), began))
         limit = None if left is None else clock.monotonic() + left.total_seconds()
         settled = binding.run(messages, left)
         return settle(settled, client, clock, limit)
@@ -77,6 +82,18 @@ def _check_queue(binding: Binding, arn: str) -> None:
             " whose name ends in .fifo, or leave fifo=True out"
         )
     binding.check_dead_letter(*sqs_client.places_of(arn))
+
+
+def _check_left(binding: Binding, left: timedelta | None) -> None:
+    """Raise ConfigError for an invocation that leaves no room for one handler: its messages would come back unrun, at once and
+    for ever."""
+    needed = binding.queue.timeout + RESERVE
+    if left is not None and left < needed - LOOKING:
+        raise ConfigError(
+            f"queue {binding.queue.name!r}: the function has {left.total_seconds():.3g} s left, and a message may take"
+            f" {binding.queue.timeout.total_seconds():g} s: set the function's timeout above {needed.total_seconds():g} s, or"
+            " lower timeout= of the queue"
+        )
 
 
 def _left(context: Any) -> timedelta | None:
@@ -101,11 +118,12 @@ def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
         chunk = delayed[start : start + MAX_ENTRIES]
         try:
             answer = settling.call(functools.partial(_change_visibility, chunk, client))
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, the messages come back all the same
+            failures = [(chunk[int(failed["Id"])], str(failed.get("Code"))) for failed in answer.get("Failed") or ()]
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises or answers, the messages come back all the same
             _tell(chunk[0], len(chunk), type(exc).__name__, exc)
             continue
-        for failed in answer.get("Failed", ()):
-            _tell(chunk[int(failed["Id"])], 1, str(failed.get("Code")), None)
+        for one, code in failures:
+            _tell(one, 1, code, None)
 
 
 def _change_visibility(chunk: Sequence[Settled], client: Any) -> Mapping[str, Any]:

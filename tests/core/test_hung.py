@@ -474,7 +474,7 @@ def test_a_driver_with_nothing_to_do_says_so():
     schedule = Schedule([], bound, Window(bound, None, 1))
     schedule.unfinished = 1
     with pytest.raises(RuntimeError, match="waits for nothing"):
-        schedule.go_on("no slot")
+        schedule.go_on("no slot", alone=True)
 
 
 def test_an_event_that_is_left_takes_what_has_not_begun_with_it():

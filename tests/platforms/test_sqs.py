@@ -21,7 +21,7 @@ from peeklock.message import Trail
 from peeklock.parcel import Parcel
 from peeklock.sqs_send import MAX_DELAY_SECONDS, SQSSender, pack
 from peeklock.stores.memory import MemoryStore
-from peeklock.testing import Outbox
+from peeklock.testing import FakeClock, Outbox
 from tests.support import environment
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
@@ -161,7 +161,7 @@ def test_a_delay_is_cut_at_twelve_hours():
     """SQS counts from the receipt, so a minute is kept back."""
     told = sqs.rehearse(handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
-    assert told["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 43_140}]
+    assert told["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 42_000}]
 
 
 def test_a_refused_delay_changes_nothing_but_the_log(aws, caplog):
@@ -192,10 +192,25 @@ class Context:
 
 def test_the_deadline_is_the_contexts():
     """Without time for one more message all go back, to be visible at once."""
+    clock = FakeClock()
+
+    @consumer(Queue("orders", timeout=30))
+    def slow(_: dict) -> None:
+        clock.advance(20)
+
+    entry = sqs.bind(slow, store=MemoryStore(), dead_letter=Outbox(), client=sqs._Recorder(), clock=clock)
+    event = {"Records": [record("{}", messageId=f"m-{n}") for n in (1, 2, 3)]}
+    assert entry(event, Context(52))["batchItemFailures"] == [{"itemIdentifier": "m-3"}]
+
+
+def test_a_function_with_no_time_for_one_message_is_refused():
+    """Its messages would come back unrun for ever; the time-out of a Lambda is 3 s where nobody set it. A timeout that just
+    fits is enough, however long it took to get here."""
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=sqs._Recorder())
     event = {"Records": [record("{}")]}
-    assert entry(event, Context(30))["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
-    assert entry(event, Context(32))["batchItemFailures"] == []
+    with pytest.raises(ConfigError, match=r"the function has 3 s left, .* 30 s: set the function's timeout above 31 s"):
+        entry(event, Context(3))
+    assert entry(event, Context(30.95))["batchItemFailures"] == []
 
 
 @pytest.mark.parametrize(
@@ -414,5 +429,5 @@ def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
     event = {"Records": [record("{}", eventSourceARN=f"arn:aws:sqs:eu-west-1:123456789012:orders{'.fifo' * fifo}")]}
     told = sqs.rehearse(handler, event, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
-    assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [43_140]
-    assert "delay_s=43140.0" in caplog.text
+    assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [42_000]
+    assert "delay_s=42000.0" in caplog.text

@@ -35,7 +35,7 @@ TIMES = 6
 LONGEST_VISIBILITY = 43_200
 """Seconds from a message's receipt, delays included. See VISIBILITY."""
 
-SETTLING = 60
+SETTLING = 1200
 """Seconds of it that the binding always leaves (sqs.MAX_VISIBILITY)."""
 
 MOST_RECEIVES = 1000
@@ -113,7 +113,7 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
     visibility = TIMES * timeout + window
     _check_attempts(queue)
     span = queue.span("sqs")
-    _check_delays(queue, timeout, span)
+    _check_delays(queue, span)
     _check_age(queue)
     return Settings(
         batch=capacity.batch,
@@ -207,8 +207,8 @@ def _check_attempts(queue: Queue) -> None:
         )
 
 
-def _check_delays(queue: Queue, timeout: int, span: Span) -> None:
-    longest = LONGEST_VISIBILITY - max(timeout, SETTLING)
+def _check_delays(queue: Queue, span: Span) -> None:
+    longest = LONGEST_VISIBILITY - SETTLING
     if seconds_of(queue.max_delay) > longest:
         raise ConfigError(
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"

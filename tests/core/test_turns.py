@@ -1,0 +1,170 @@
+"""Whose turn it is: in a group, in an event that reads slowly, and beside a handler that cannot be stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from peeklock import Batch, Queue, Retry, consumer
+from peeklock.clock import SystemClock
+from peeklock.engine import run
+from peeklock.interrupt import Interrupted
+from peeklock.message import Trail
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock, Outbox
+from tests.core.world import message, plan_for
+
+ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
+STORES: list[Callable[[], Any]] = [MemoryStore, lambda: None]
+
+
+def reasons(settled: Any) -> list[str]:
+    return [one.outcome.reason.value for one in settled]
+
+
+def fetch(body: bytes) -> bytes:
+    if body == b"down":
+        raise OSError("the bucket is down")
+    return body
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_cannot_be_fetched_waits_for_its_turn_to_fail(store):
+    """While its group is halted it is not counted, and never dead-lettered before what stands in front of it."""
+
+    @consumer(ORDERS, decode=fetch)
+    def handler(_: bytes) -> None:
+        raise Retry(after=60)
+
+    letters = Outbox()
+    bound = plan_for(handler, store=store(), letters=letters)
+    settled = run(bound, [message(b"1", id="a", group="g"), message(b"down", id="b", group="g", delivery=3)])
+    assert reasons(settled) == ["retry", "halted"]
+    assert not letters.parcels
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_cannot_be_fetched_fails_when_its_turn_has_come(store):
+    """And what stands behind it is halted."""
+
+    @consumer(ORDERS, decode=fetch)
+    def handler(_: bytes) -> None: ...
+
+    bound = plan_for(handler, store=store())
+    messages = [message(body, id=name, group="g") for name, body in (("a", b"1"), ("b", b"down"), ("c", b"3"))]
+    assert reasons(run(bound, messages)) == ["done", "retry", "halted"]
+
+
+class Reading:
+    """A `decode` that takes as long as the body says, by a clock that only it moves."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.ran: list[str] = []
+
+    def decode(self, body: bytes) -> str:
+        name, _, seconds = body.decode().partition(" ")
+        self.clock.advance(timedelta(seconds=float(seconds or 0)))
+        fetch(name.encode())
+        return name
+
+
+def test_what_was_read_quickly_runs_before_something_that_may_take_its_time():
+    """In an event with room for little more than one time-out."""
+    reading = Reading()
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(name: str) -> None:
+        reading.ran.append(name)
+
+    bound = plan_for(handler, store=MemoryStore(), clock=reading.clock)
+    settled = run(bound, [message(b"quick"), message(b"slow 40", id="m-2")], timedelta(seconds=33))
+    assert reasons(settled)[0] == "done"
+    assert reading.ran[0] == "quick"
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+@pytest.mark.parametrize("store", STORES)
+def test_a_batch_does_not_start_when_reading_has_taken_its_time(parallel, store):
+    """It would run past the event."""
+    reading = Reading()
+    began = reading.clock.monotonic()
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(batch: Batch[str]) -> None:
+        assert reading.clock.monotonic() - began < 1
+        reading.ran.extend(batch)
+
+    bound = plan_for(handler, store=store(), clock=reading.clock, parallel=parallel)
+    settled = run(bound, [message(b"a"), message(b"down 29", id="m-2")], timedelta(seconds=31.2))
+    assert (reading.ran, settled[0].outcome.reason) == (["a"], "done")
+
+
+def test_a_suspect_runs_after_what_is_read_later():
+    """So that it takes nobody with it when it ends its process once more."""
+    reading = Reading()
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(name: str) -> None:
+        if name == "poison":
+            raise KeyboardInterrupt
+        reading.ran.append(name)
+
+    store = MemoryStore()
+    bound = plan_for(handler, store=store, clock=reading.clock, parallel=1)
+    messages = [message(body, id=body[:1].decode()) for body in (b"poison 1", b"b 1", b"c 1")]
+    dying(bound, messages[:1])
+    reading.clock.advance(timedelta(hours=2))
+    dying(bound, messages)
+    assert reading.ran == ["b", "c"]
+
+
+def dying(bound: Any, messages: Any) -> None:
+    """A delivery that ends with its process: what leaves the engine here ends one."""
+    with pytest.raises(KeyboardInterrupt):
+        run(bound, messages, timedelta(seconds=200))
+
+
+class Stubborn:
+    """Handlers that cannot be stopped by whatever is raised in them, until `release` is set."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.ran: list[str] = []
+
+    def run(self, name: str) -> None:
+        self.ran.append(name)
+        while name == "stubborn" and not self.release.is_set():
+            with suppress(Interrupted):
+                self.release.wait(20)
+
+    async def run_async(self, name: str) -> None:
+        self.ran.append(name)
+        while name == "stubborn" and not self.release.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("way", ["run", "run_async"])
+def test_a_last_attempt_does_not_start_beside_a_handler_that_could_not_be_stopped(way):
+    """If that ends the process, this message would be exhausted by it."""
+    stubborn, store = Stubborn(), MemoryStore()
+    queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
+    handler = consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way)))
+    bound = plan_for(handler, store=store, clock=SystemClock(), parallel=2)
+    messages = [message(b"stubborn", id="a"), message(b"last", id="b", trail=Trail(id="b", attempts=2))]
+    try:
+        settled = run(bound, messages, timedelta(seconds=20))
+    finally:
+        stubborn.release.set()
+    assert reasons(settled) == ["timeout", "halted"]
+    assert "could not be stopped" in settled[1].outcome.detail
+    assert stubborn.ran == ["stubborn"]
+    assert "orders#b" not in store.records
