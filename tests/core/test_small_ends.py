@@ -1,0 +1,259 @@
+"""Small ends of one event that a planted fault could change unseen: who runs it, what it waits for, what it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from peeklock import Batch, Message, Queue, Reason, consumer, loop
+from peeklock.claims import State
+from peeklock.clock import SystemClock
+from peeklock.crew import Inline, Run, Threads, next_job, time_of
+from peeklock.desk import Desk
+from peeklock.drive_async import Coroutine, Loop, bounded_async
+from peeklock.engine import handle, handle_async
+from peeklock.interrupt import Alarm
+from peeklock.item import Item
+from peeklock.plan import HANDOVER_SECONDS, Window
+from peeklock.schedule import Schedule
+from peeklock.store import WON
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock
+from peeklock.threads import Pool
+from peeklock.timer import SHORTEST
+from tests.core.test_observers import Unkind
+from tests.core.world import QUEUE, message, plan_for, recording
+
+
+def reasons(settled: Any) -> list[str]:
+    return [one.outcome.reason.value for one in settled]
+
+
+def spent(seconds: float) -> Item:
+    """An item that took so long to read."""
+    item = Item(message({}))
+    item.spent = seconds
+    return item
+
+
+@consumer(QUEUE)
+def batch(rows: Batch[dict]) -> None:
+    """Whatever it is given."""
+
+
+# -- how long
+
+
+def test_the_alarm_is_off_once_a_span_has_ended():
+    """What is slow outside of the handler is not interrupted in its place."""
+    handler, seen = recording()
+    observer = Unkind("")
+    plan = plan_for(handler, observer=observer)
+    window = Window(plan, None, 1)
+    with Alarm(window.timeout, window.latest) as alarm:
+        assert Inline(plan, window, alarm).work(Schedule([message({})], plan, window), io_waits=False)
+        assert (seen, observer.seen) == ([{}], ["running", "enter", "exit"])
+        assert alarm.due is None
+
+
+class Lengthy(Unkind):
+    """Takes half a minute to begin a span, by a clock that only it moves."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.clock = FakeClock()
+
+    def running(self, message: Message, /) -> Any:
+        self.clock.advance(30)
+        return super().running(message)
+
+
+def test_a_handler_in_a_thread_does_not_begin_too_late():
+    """It was started in time, and then its observer took what was left."""
+    handler, seen = recording()
+    observer = Lengthy()
+    plan = plan_for(handler, clock=observer.clock, observer=observer, parallel=2)
+    (settled,) = handle(plan, [message({})], timedelta(seconds=60))
+    assert (settled.outcome.reason, seen) == (Reason.HALTED, [])
+    assert observer.seen == ["running", "enter", "exit", "settled"]
+
+
+def test_a_handler_that_was_started_in_time_may_begin_a_moment_later():
+    """What a thread takes to begin is kept back for that, and no more."""
+    handler, _ = recording()
+    clock = FakeClock()
+    window = Window(plan_for(handler, clock=clock), timedelta(seconds=31), 1)
+    clock.advance(HANDOVER_SECONDS / 2)
+    assert not window.has_room()
+    assert window.may_begin(0.0)
+    clock.advance(HANDOVER_SECONDS)
+    assert not window.may_begin(0.0)
+
+
+@pytest.mark.parametrize("observer", [None, Unkind("")], ids=["no span", "span"])
+def test_what_was_slow_to_read_runs_in_what_is_left(observer):
+    """The room for both was there before it was read. An observer with spans takes nothing from it."""
+    clock = FakeClock()
+
+    @consumer(QUEUE, decode=lambda _: clock.advance(20))
+    def handler(payload: Any) -> None: ...
+
+    plan = plan_for(handler, store=MemoryStore(), clock=clock, observer=observer)
+    assert reasons(handle(plan, [message({})], timedelta(seconds=40))) == ["done"]
+
+
+def test_what_was_slow_to_read_may_run_alone():
+    """The last attempt of a message waits for all others, and has as much time as they."""
+    clock = FakeClock()
+
+    @consumer(Queue("orders", max_attempts=1, timeout=30), decode=lambda _: clock.advance(20))
+    def handler(payload: Any) -> None: ...
+
+    plan = plan_for(handler, store=MemoryStore(), clock=clock)
+    assert reasons(handle(plan, [message({})], timedelta(seconds=40))) == ["done"]
+
+
+def test_a_batch_has_the_time_of_the_one_that_was_slowest_to_read():
+    """It shares its time-out with its handler, whatever is beside it."""
+    window = Window(plan_for(batch), None, 2)
+    assert time_of([spent(0), spent(5), spent(1)], window) == 25
+
+
+def test_no_handler_has_less_than_no_time():
+    """The alarm is set to a time that is to come."""
+    window = Window(plan_for(batch), None, 2)
+    assert [time_of([spent(seconds)], window) for seconds in (30, 31, 1000)] == [SHORTEST] * 3
+
+
+# -- what waits for what
+
+
+def threads_of(handler: Any) -> Threads:
+    plan = plan_for(handler, parallel=2)
+    return Threads(plan, Window(plan, timedelta(seconds=900), 1), SimpleQueue())
+
+
+def test_a_call_that_waits_for_a_thread_is_looked_at_in_time():
+    """Should it begin at once, its time may be over after one time-out, long before that of the event."""
+    handler, _ = recording()
+    threads = threads_of(handler)
+    waits = Run(threads.plan, [Item(message({}))], threads.window)
+    assert threads._patience(waits, time.monotonic()) == 30
+
+
+def test_a_batch_waits_for_the_one_that_runs():
+    """What that lets run goes out with it."""
+    threads = threads_of(batch)
+    schedule = Schedule([message({}, id="b")], threads.plan, threads.window)
+    running: Future[None] = Future()
+    threads.running[running] = Run(threads.plan, [Item(message({}, id="a"))], threads.window)
+    assert not threads.work(schedule, io_waits=False)
+    del threads.running[running]
+    assert threads.work(schedule, io_waits=False)
+
+
+def test_a_batch_waits_for_the_coroutine_that_runs():
+    """As in threads."""
+    plan = plan_for(batch, parallel=2)
+    window = Window(plan, None, 1)
+    schedule = Schedule([], plan, window)
+
+    async def host() -> list[bool]:
+        driver = Loop(schedule, plan, window, Desk(schedule, plan, window))
+        driver.running[asyncio.get_running_loop().create_future()] = Coroutine(plan, [Item(message({}))], window)
+        waits = [driver._waits()]
+        driver.running.clear()
+        return [*waits, driver._waits()]
+
+    assert asyncio.run(host()) == [True, False]
+
+
+def test_a_batch_waits_for_what_is_to_be_written_and_sent():
+    """Whether that is under way or not: it may let more messages run."""
+    plan = plan_for(batch, store=MemoryStore())
+    schedule = Schedule([message({}, id="a"), message(b"{", id="b")], plan, Window(plan, None, 2))
+
+    def write() -> None:
+        item, _ = schedule.changes.popleft()
+        schedule.advance(item, WON)
+
+    write()  # the claim of the first; the verdict of the second waits
+    assert (len(schedule.ready), len(schedule.changes), len(schedule.sends)) == (1, 1, 0)
+    assert next_job(schedule, plan, io_waits=False) == ()
+    write()  # its dead letter waits
+    assert (len(schedule.ready), len(schedule.changes), len(schedule.sends)) == (1, 0, 1)
+    assert next_job(schedule, plan, io_waits=False) == ()
+    item, _ = schedule.sends.popleft()
+    schedule.advance(item, None)
+    write()
+    assert next_job(schedule, plan, io_waits=True) == ()
+    assert next_job(schedule, plan, io_waits=False) == [schedule.items[0]]
+
+
+# -- coroutines
+
+
+def test_a_coroutine_that_was_cancelled_may_take_a_moment_to_end():
+    """Then it has ended, and its key is free."""
+
+    @consumer(Queue("orders", timeout=0.1))
+    async def handler(payload: dict) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):  # turns of the loop, and no time
+                await asyncio.sleep(0)
+
+    store = MemoryStore()
+    assert reasons(loop.run(handle_async(plan_for(handler, store=store, clock=SystemClock()), [message({})]))) == [
+        "timeout"
+    ]
+    assert store.records["orders#m-1"].state is State.WAITING
+
+
+def test_the_span_of_a_coroutine_that_is_closed_hears_of_it():
+    """It has not returned."""
+    observer = Unkind("")
+
+    @consumer(QUEUE)
+    async def handler(payload: dict) -> None:
+        await asyncio.sleep(0)
+
+    async def host() -> None:
+        plan = plan_for(handler, observer=observer)
+        perform = Coroutine(plan, [Item(message({}))], Window(plan, None, 1)).perform()
+        perform.send(None)
+        perform.close()
+
+    asyncio.run(host())
+    assert [type(error) for error in observer.errors] == [GeneratorExit]
+
+
+def test_what_hangs_beside_a_loop_counts_as_hanging():
+    """Else each event would wait for one more thread."""
+    pool, begun, release = Pool(1, "test"), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        release.wait(30)
+
+    async def host() -> None:
+        call = asyncio.ensure_future(bounded_async(hang, 0.01, pool))
+        await asyncio.sleep(0)
+        assert begun.wait(30)
+        with pytest.raises(TimeoutError, match="no answer"):
+            await call
+
+    try:
+        asyncio.run(host())
+        with pytest.raises(TimeoutError, match="all 1 threads hang"):
+            pool.submit(lambda: None)
+    finally:
+        release.set()
