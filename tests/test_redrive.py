@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -67,7 +69,7 @@ def test_a_message_that_was_never_dead_lettered_is_not_redriven(tmp_path, capsys
     parcel = Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)
     FileSender(str(tmp_path / "a.jsonl")).send([parcel, replace(parcel, trail=Trail(id="m-2"), letter=False)])
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
-    assert "message 2 (m-2) is no dead letter; nothing was sent" in capsys.readouterr().err
+    assert "a.jsonl: line 2 (m-2) is no dead letter; nothing was sent" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
 
 
@@ -82,10 +84,36 @@ def test_a_redriven_message_may_be_as_long_as_its_queue_takes():
     assert unfolded(redriven).body == long.body
 
 
-@pytest.mark.parametrize("text", ["no JSON", "[]", '{"id":"a"}', "5"])
-def test_a_line_that_is_no_dead_letter(tmp_path, capsys, text):
-    """Is refused with what it should be, and nothing is sent."""
-    (tmp_path / "a.jsonl").write_text(text)
+BAD = ["no JSON", "[]", '{"id":"a"}', "5", "[" * 100_000]
+
+
+@pytest.mark.parametrize("bad", [*BAD, "late"], ids=lambda bad: bad[:10])
+def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
+    """By its number in the file, where empty lines count too; and none of the good ones is sent."""
+    good = Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)
+    FileSender(str(tmp_path / "a.jsonl")).send([good, good])
+    one, two = (tmp_path / "a.jsonl").read_text().splitlines()
+    if bad == "late":  # by more than any time can be
+        bad = one.replace('"delay_s": 0.0', '"delay_s": 1e300')
+    (tmp_path / "a.jsonl").write_text(f"{one}\n\n{bad}\n{two}\n")
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
-    assert "not lines of a file:// dead-letter queue" in capsys.readouterr().err
+    assert "a.jsonl: line 3 is not one of a file:// dead-letter queue" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_no_dead_letter_at_all(tmp_path, capsys, text):
+    """Is no success: the filter before it may have found nothing."""
+    (tmp_path / "a.jsonl").write_text(text)
+    assert main(["send", "memory://back", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
+    assert capsys.readouterr().err == f"peeklock send: no dead letter in {tmp_path}/a.jsonl; nothing was sent\n"
+
+
+def test_standard_input_has_a_name(capsys):
+    """Where a message says which file it was."""
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO())
+    try:
+        assert main(["send", "memory://back", "-", "--redrive"]) == 2
+    finally:
+        sys.stdin = before
+    assert "no dead letter in standard input" in capsys.readouterr().err

@@ -7,12 +7,15 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from peeklock import Queue, consumer
 from peeklock.cli import main
+from peeklock.errors import EventError
 from tests.support import ROOT, environment
 
 EVENTS = ROOT / "events"
@@ -204,6 +207,9 @@ def test_live_really_sends(tmp_path):
         (["src"], "no events in this folder"),
         (["tests/not_an_event.json"], "not an event of sqs, servicebus, cloudtasks, pubsub; see events/README.md"),
         (["events/sqs/single.json", "--times", "0"], "is not a number from 1 up"),
+        (["events/sqs/single.json", "--times", "²"], "is not a number from 1 up"),
+        (["events/sqs/single.json", "--deadline", "-1"], "peeklock replay: --deadline cannot be negative"),
+        (["events/sqs/single.json", "--deadline", "nan"], "peeklock replay: --deadline takes seconds"),
     ],
 )
 def test_mistakes_are_explained(argv, fix):
@@ -283,3 +289,78 @@ def test_what_is_wrong_with_an_invalid_message_is_said(tmp_path):
     assert "secret-value" not in out
     _, out, _ = run(str(tmp_path / "invalid.json"), "--handler", "handlers.orders.charge:charge", "--json")
     assert "$.order_id: string_type" in lines(out)[0]["detail"]
+
+
+class Bad(Exception):
+    """No attempt can make it good."""
+
+
+@consumer(Queue("orders", max_attempts=2, max_age=3600, timeout=0.2), fatal=(Bad,))
+def failing(order: dict) -> None:  # type: ignore[type-arg] # as users write it
+    match order["do"]:
+        case "fatal":
+            raise Bad("no")
+        case "retry":
+            raise EventError("not of the platform")
+        case "timeout":
+            time.sleep(5)
+
+
+def failures(folder: Path) -> str:
+    """An event with a message for each way to fail."""
+    event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    (first,) = event["Records"]
+    first["attributes"]["SentTimestamp"] = str(2**42)  # far from too old
+    bodies = {name: json.dumps({"do": name}) for name in ("done", "fatal", "retry", "timeout", "expired")}
+    event["Records"] = [
+        {**first, "messageId": name, "body": body} for name, body in {**bodies, "invalid": "no JSON"}.items()
+    ]
+    event["Records"][4]["attributes"] = {**first["attributes"], "SentTimestamp": "1000"}
+    (folder / "failures.json").write_text(json.dumps(event))
+    return str(folder / "failures.json")
+
+
+def details(*argv: str) -> dict[str, tuple[str, str]]:
+    rows = lines(run(*argv, "--handler", "tests.test_replay:failing", "--json")[1])
+    return {row["message_id"]: (row["reason"], row["detail"]) for row in rows if "message_id" in row}
+
+
+def test_a_machine_is_told_each_outcomes_detail(tmp_path):
+    """Also where the handler raised: it gets no traceback, and the letter says the same."""
+    file = failures(tmp_path)
+    assert details(file) == {
+        "done": ("done", ""),
+        "fatal": ("fatal", "Bad: no"),
+        "retry": ("retry", ""),
+        "timeout": ("timeout", "ran past its 0.2 s, interrupted"),
+        "expired": ("expired", "older than 1:00:00"),
+        "invalid": ("invalid", "not JSON: Expecting value at character 0"),
+    }
+    last = details(file, "--attempt", "2")
+    assert last["retry"] == ("exhausted", "EventError: not of the platform")
+    assert last["timeout"] == ("exhausted", "TimedOut: ran past its 0.2 s, interrupted")
+
+
+def test_a_person_reads_each_detail_once(tmp_path):
+    """In the traceback of what was raised, or else below its message. What a handler raises refuses no event."""
+    code, out, _ = run(failures(tmp_path), "--handler", "tests.test_replay:failing")
+    assert code == 0
+    assert "refused" not in out
+    assert [out.count(text) for text in ("Bad: no", "EventError: not of", "ran past its", "older than")] == [1] * 4
+
+
+def test_letters_that_cannot_be_published_are_told(tmp_path):
+    """To machine and person, whether or not the handler raised something before."""
+    file, lost = failures(tmp_path), "could not be published: /proc/nowhere/letters.jsonl"
+    settings = {
+        "PEEKLOCK_STORE": "memory://unpublished",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": "file:///proc/nowhere/letters.jsonl",
+        "PEEKLOCK_ORDERS_URL": "memory://orders",
+    }
+    with environment(**settings):
+        told = details(file, "--live")
+        _, out, _ = run(file, "--live", "--handler", "tests.test_replay:failing")
+    assert [told[name][0] for name in ("fatal", "expired", "invalid")] == ["retry", "unavailable", "unavailable"]
+    assert all(lost in told[name][1] for name in ("fatal", "expired", "invalid"))
+    assert "  invalid: the dead letter (invalid) could not be published" in out
+    assert "  fatal: the dead letter (fatal) could not be published" in out

@@ -13,6 +13,16 @@ _NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _PORT = re.compile(r":(?!\d{0,5}$)[^\]]*$")
 _PAIRS = re.compile(r"\s*[A-Za-z][\w .-]*=", re.ASCII)
 
+_NO_USER = re.compile(
+    r"(?:[\w-]*\.[\w.-]*)?(?:/[^?#:]*)?(?:[?#]|\Z)"  # no host or a dotted one, and a path
+    r"|[\w-]+(?:/[^?#:@]*)?\?[\w.-]+=",  # a host that may be a password's beginning, but then a named parameter
+    re.ASCII,
+)
+"""What stands before the ? of an address whose @ ends no user and password: it holds no colon, which would begin one."""
+
+_INNER = re.compile(r"://[^/?#&;]*:.*@", re.DOTALL)
+"""What may be user and password of a URL that is a value itself: a & in them begins no name."""
+
 _SHOWN = frozenset({"endpoint", "entitypath", "accountname", "defaultendpointsprotocol", "endpointsuffix", "hostname"})
 """Parts of a connection string that are no secret."""
 
@@ -57,11 +67,11 @@ def _pair(text: str) -> str:
 
 
 def _location(rest: str) -> str:
-    """All before the last @ is hidden, since a password may hold any character."""
-    _, at, rest = rest.rpartition("@")
+    """Where there may be a password, all before the last @ is hidden, since it may hold any character."""
+    _, at, rest = ("", "", rest) if _NO_USER.match(rest) else rest.rpartition("@")
     place, mark, query = re.fullmatch(r"([^?#;]*)([?#;]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr] # it always matches
     host, slash, path = place.partition("/")
-    names = "&".join(_query_name(part) for part in re.split("[&;]", query)) if query else ""
+    names = "&".join(_query_name(part) for part in re.split("[&;]", _INNER.sub("", query))) if query else ""
     return (f"{HIDDEN}@" if at else "") + _PORT.sub(f":{HIDDEN}", host) + slash + path + mark + names
 
 

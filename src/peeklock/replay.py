@@ -74,8 +74,10 @@ class Run:
     durations: list[float] = field(default_factory=list)
     """Milliseconds, one an outcome."""
     details: list[str] = field(default_factory=list)
-    """What was wrong with a message that no handler ran for, one an outcome; empty where nothing was, or an error says it."""
-    errors: list[BaseException] = field(default_factory=list)
+    """What is wrong and where, one an outcome; empty where nothing is."""
+    errors: list[BaseException | None] = field(default_factory=list)
+    """What the handler raised, one an outcome."""
+    refused: EventError | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     told: object = None
 
@@ -210,7 +212,7 @@ def replay(sample: Sample, wishes: Wishes) -> Iterator[Run]:
                 run.told = rehearse(_function(wishes.function), sample.event, **options)
         except EventError as exc:
             run.told = {"raises": "EventError"}
-            run.errors.append(exc)
+            run.refused = exc
         except ConfigError as exc:
             raise ReplayError(f"{sample.name}: {exc}") from exc
         yield run
@@ -288,9 +290,8 @@ class _Mail:
                 }
             )
             self.run.durations.append(one.duration * 1000)
-            self.run.details.append("" if outcome.error is not None else outcome.detail)
-            if outcome.error is not None:
-                self.run.errors.append(outcome.error)
+            self.run.details.append(outcome.detail)
+            self.run.errors.append(outcome.error)
 
     def to(self, queue: Queue) -> _Box:
         return self.box(queue.name)

@@ -64,9 +64,9 @@ def send(
     """
     if not isinstance(queue, Queue):
         raise ConfigError(f"send() takes the Queue first: send(ORDERS, payload), not {type(queue).__name__}")
-    _check_text("id", id, 'f"order-{n}"')
-    _check_text("group", group, 'f"customer-{n}"')
-    _check_attributes(attributes or {})
+    check_text("id", id, 'f"order-{n}"')
+    check_text("group", group, 'f"customer-{n}"')
+    check_attributes({} if attributes is None else attributes)
     if queue.fifo and not group:
         raise ConfigError(f"queue {queue.name!r} is fifo: give group=, within which the order is kept")
     import uuid
@@ -86,16 +86,20 @@ def send(
     return parcel.trail.id
 
 
-def _check_text(name: str, value: object, example: str) -> None:
-    """An id of another type would be lost on its way, and with it what makes two messages the same."""
+def check_text(name: str, value: object, example: str) -> None:
+    """Raise ConfigError for an id or a group that is none: one of another type would be lost on its way, and with it what
+    makes two messages the same."""
     if value is None or (isinstance(value, str) and value and is_text(value)):
         return
     raise ConfigError(f"{name}={value!r}: give a text that is not empty, such as {example}")
 
 
-def _check_attributes(attributes: Mapping[Any, Any]) -> None:
+def check_attributes(attributes: object) -> None:
+    """Raise ConfigError for what cannot travel beside a body, and for names that carry a message's lineage."""
+    if not isinstance(attributes, Mapping):
+        raise ConfigError(f"attributes= takes a dict of texts, not {type(attributes).__name__}")
     for name, value in attributes.items():
-        if not isinstance(name, str) or not isinstance(value, str):
+        if not all(isinstance(one, str) and is_text(one) for one in (name, value)):
             raise ConfigError(f"attributes={{{name!r}: ...}}: names and values are texts; give str(...)")
         if name.startswith(TRAIL):
             raise ConfigError(f"attribute {name!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")

@@ -53,6 +53,13 @@ CONNECTION = f"Endpoint=sb://contoso.servicebus.windows.net/;SharedAccessKeyName
             f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET}==;EndpointSuffix=core.windows.net",
             "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=***;EndpointSuffix=core.windows.net",
         ),
+        (f"https://app:{SECRET}@host/path?owner=a@b", "https://***@b"),
+        (f"redis://{SECRET}/{SECRET}@cache/0", "redis://***@cache/0"),
+        (f"redis://{SECRET}?{SECRET}#x@cache/0", "redis://***@cache/0"),
+        (f"redis:///app:{SECRET}@cache/0", "redis://***@cache/0"),
+        (f"redis:///{SECRET}@cache:6379/0", "redis://***@cache:6379/0"),
+        (f"https://host.example/https://app:{SECRET}@cache/0", "https://***@cache/0"),
+        (f"https://host:8080{SECRET}/path?owner=a@b", "https://***@b"),
         (f"AccountName=a;{SECRET}", "AccountName=a;***"),
         (f"Server=db;Password={SECRET}", "Server=***;Password=***"),
         (f"valkey:{SECRET}@cache", "valkey:***"),
@@ -75,6 +82,31 @@ def test_whatever_a_password_holds(scheme, before, after):
     """It ends at the last @. (trials 2.2)"""
     assert SECRET not in shown(f"{scheme}://app:{before}{SECRET}{after}@host/0")
     assert SECRET not in shown(f"{scheme}://app:{SECRET}{after}@host/0?a={SECRET}")
+    assert SECRET not in shown(f"{scheme}://jo.doe:{before}{SECRET}{after}@host/0")
+    assert SECRET not in shown(f"{scheme}://:{before}{SECRET}{after}@host/0")
+    assert SECRET not in shown(f"{scheme}://a/b?target=https://app:{before}{SECRET}={after}@host/0&owner=a@b")
+
+
+QUEUE = "cloudtasks://projects/p/locations/l/queues/q"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        (f"{QUEUE}?target=https://x/&service_account=dev@p.example", f"{QUEUE}?target=***&service_account=***"),
+        (f"{QUEUE}?service_account=dev@p.example&target=https://x/", f"{QUEUE}?service_account=***&target=***"),
+        (f"{QUEUE}?target=https://u:{SECRET}&{SECRET}=@x/", f"{QUEUE}?target=***"),
+        (f"{QUEUE}?target=https://u:1/&{SECRET}=@x/&deadline=15", f"{QUEUE}?target=***&deadline=***"),
+        (f"https://host/path?owner={SECRET}@b", "https://host/path?owner=***"),
+        ("https://host.example/@team/path", "https://host.example/@team/path"),
+        ("https://host.example?a=b@c", "https://host.example?a=***"),
+        (f"https://host.example/path#{SECRET}@b", "https://host.example/path#***"),
+        ("sqlite:///home/me@work/orders.db", "sqlite:///home/me@work/orders.db"),
+    ],
+)
+def test_an_at_sign_that_ends_no_password(address, expected):
+    """It stands behind the host, in a part that is shown as ever: which queue it was can be told."""
+    assert shown(address) == expected
 
 
 def test_the_scheme_of_an_address():

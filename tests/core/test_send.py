@@ -75,3 +75,32 @@ def test_a_delay_that_is_none(delay):
     with routed(lambda queue: box), pytest.raises((TypeError, ValueError), match="delay"):
         send(Queue("q"), {}, delay=delay)
     assert box.parcels == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ([("a", "b")], "attributes= takes a dict of texts, not list"),
+        ([], "attributes= takes a dict of texts, not list"),
+        ("a=b", "attributes= takes a dict of texts, not str"),
+        ({"a": 1}, "names and values are texts"),
+        ({1: "a"}, "names and values are texts"),
+        ({"a": "\ud800"}, "names and values are texts"),
+        ({"peeklock-reason": "x"}, "names that begin with 'peeklock' are peeklock's own"),
+    ],
+)
+def test_attributes_that_are_none(attributes, problem):
+    """Nothing is sent."""
+    box = Outbox()
+    with routed(lambda queue: box), pytest.raises(ConfigError, match=problem):
+        send(Queue("q"), {}, attributes=attributes)
+    assert box.parcels == []
+
+
+def test_without_attributes():
+    """None says so, as an empty dict does."""
+    box = Outbox()
+    with routed(lambda queue: box):
+        send(Queue("q"), {}, attributes=None)
+        send(Queue("q"), {}, attributes={})
+    assert [dict(parcel.attributes) for parcel in box.parcels] == [{}, {}]

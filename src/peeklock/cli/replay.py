@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from peeklock import unwrap
+from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.table import Table
-from peeklock.errors import ConfigError, EventError
+from peeklock.errors import ConfigError
 from peeklock.registry import PLATFORMS
 from peeklock.replay import ReplayError, Run, Wishes, accept, default_handler, difference, load_handler, replay, samples
 
@@ -49,8 +50,8 @@ def add_to(commands: Any) -> None:
         metavar="NAMES",
         help=f"the envelope around each body ({', '.join(unwrap.BY_NAME)}); of several the outermost first: sns,s3",
     )
-    parser.add_argument("--times", type=_positive, default=1, metavar="N", help="deliver each event N times")
-    parser.add_argument("--attempt", type=_positive, metavar="N", help="deliver each message as its Nth attempt")
+    parser.add_argument("--times", type=positive, default=1, metavar="N", help="deliver each event N times")
+    parser.add_argument("--attempt", type=positive, metavar="N", help="deliver each message as its Nth attempt")
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds that an event has")
     parser.add_argument("--store", metavar="URL", help="a store that lasts, such as sqlite://replay.db")
     parser.add_argument("--live", action="store_true", help="really send, by the environment's PEEKLOCK_ variables")
@@ -60,13 +61,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--accept", action="store_true", help="write what happens as the expected results")
     parser.add_argument("--json", action="store_true", help="one JSON object a message, then one for the summary")
     parser.set_defaults(run=run)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdigit() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
-    return number
 
 
 def run(given: argparse.Namespace) -> int:
@@ -84,7 +78,7 @@ def run(given: argparse.Namespace) -> int:
         live=given.live,
         times=given.times,
         attempt=given.attempt,
-        deadline=given.deadline,
+        deadline=None if given.deadline is None else seconds(given.deadline, "--deadline"),
     )
     found = samples(given.paths)
     report = _Json() if given.json else _Text()
@@ -123,7 +117,7 @@ class _Tally:
     def add(self, one: Run) -> None:
         self.reasons.update(outcome["reason"] for outcome in one.outcomes)
         self.sent += len(one.sent)
-        self.refused += any(isinstance(error, EventError) for error in one.errors)
+        self.refused += one.refused is not None
 
     def check(self, one: Run, report: _Text | _Json) -> None:
         lines = difference(one)
@@ -158,18 +152,17 @@ class _Text:
                 sent if n == 0 else "",
                 colour=outcome["disposition"],
             )
-            if one.details[n]:
+            if not _says(one.errors[n], one.details[n]):
                 self.table.line(f"  {outcome['message_id']}: {one.details[n]}")
-        for error in one.errors:
+        if one.refused is not None:
+            self.table.line(f"{name}: refused: {one.refused}")
+        for error in filter(_has_traceback, one.errors):
             self._explain(name, error)
 
-    def _explain(self, name: str, error: BaseException) -> None:
+    def _explain(self, name: str, error: BaseException | None) -> None:
         """Its traceback, the first time."""
-        if isinstance(error, EventError):
-            self.table.line(f"{name}: refused: {error}")
-            return
         text = "".join(traceback.format_exception(error))
-        if error.__traceback__ is not None and text not in self.shown:
+        if text not in self.shown:
             self.shown.add(text)
             self.table.line(f"\n{name}: the handler raised\n{text}")
 
@@ -197,9 +190,8 @@ class _Json:
         for outcome, duration, detail in zip(one.outcomes, one.durations, one.details, strict=True):
             line = {**head, "delay_s": None, **outcome, "detail": detail, "duration_ms": round(duration, 3)}
             _print(line)
-        for error in one.errors:
-            if isinstance(error, EventError):
-                _print({**head, "refused": str(error)})
+        if one.refused is not None:
+            _print({**head, "refused": str(one.refused)})
 
     def differs(self, one: Run, lines: list[str]) -> None:
         _print({"event": one.sample.name, "platform": one.platform, "difference": lines})
@@ -213,6 +205,16 @@ class _Json:
             "refused": tally.refused,
         }
         _print({"summary": {**summary, **({"different": tally.different} if checked else {})}})
+
+
+def _has_traceback(error: BaseException | None) -> bool:
+    """Whether it was raised, and did not only come as an answer."""
+    return error is not None and error.__traceback__ is not None
+
+
+def _says(error: BaseException | None, detail: str) -> bool:
+    """Whether a person reads the detail in the traceback already, or there is none to read."""
+    return not detail or (_has_traceback(error) and detail in "".join(traceback.format_exception_only(error)))
 
 
 def _print(line: object) -> None:

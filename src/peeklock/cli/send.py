@@ -7,14 +7,13 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.plain import plain
-from peeklock.delays import seconds
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import TRAIL, Trail
 from peeklock.parcel import Parcel, Sender
@@ -22,7 +21,7 @@ from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_sender
 from peeklock.senders.file import load
-from peeklock.sending import JSON
+from peeklock.sending import JSON, check_attributes, check_text
 
 HELP = "send a message to a queue with the platform's own SDK"
 
@@ -41,7 +40,7 @@ examples:
 exit codes:
   0  the queue has it
   1  the queue refused it, or could not be reached
-  2  an unknown queue, or a file that cannot be read
+  2  nothing was sent: an unknown queue, a file that cannot be read, a line of it that is no dead letter
 """
 
 
@@ -63,7 +62,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds until it is delivered")
     parser.add_argument("-a", "--attribute", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     parser.add_argument("--content-type", default=JSON, metavar="TYPE", help="default: %(default)s")
-    parser.add_argument("--times", type=int, default=1, metavar="N", help="send it N times with one id")
+    parser.add_argument("--times", type=positive, default=1, metavar="N", help="send it N times with one id")
     parser.set_defaults(run=run)
 
 
@@ -72,7 +71,7 @@ def run(given: argparse.Namespace) -> int:
     parcels = _redriven(given) if given.redrive else [_parcel(given)]
     address = _address(given.queue, given.platform, Path.cwd())
     sender = open_sender(address)
-    for parcel in parcels * max(given.times, 1):
+    for parcel in parcels * given.times:
         refused = _send(sender, parcel)
         if refused is not None:
             print(plain(f"peeklock send: {refused}"), file=sys.stderr)
@@ -98,19 +97,32 @@ def _read(file: str) -> bytes:
 def _redriven(given: argparse.Namespace) -> list[Parcel]:
     """The messages of dead letters, one a line: what they were, and in their next life, so that they run."""
     _check_alone(given)
-    try:
-        letters = [load(json.loads(line)) for line in _read(given.file).splitlines() if line.strip()]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"{given.file}: not lines of a file:// dead-letter queue, as they were written") from None
-    for number, letter in enumerate(letters, 1):
-        if not letter.letter:
-            raise ConfigError(f"{given.file}: message {number} ({letter.trail.id}) is no dead letter; nothing was sent")
+    file = "standard input" if given.file == "-" else given.file
+    letters = list(_letters(file, _read(given.file)))
+    if not letters:
+        raise ConfigError(f"no dead letter in {file}; nothing was sent")
     return [
         replace(
             letter, letter=False, attributes={n: v for n, v in letter.attributes.items() if not n.startswith(TRAIL)}
         )
         for letter in letters
     ]
+
+
+def _letters(file: str, data: bytes) -> Iterator[Parcel]:
+    """The dead letters of a file. Raises ConfigError with the number of the first line that is none."""
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            letter = load(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise ConfigError(
+                f"{file}: line {number} is not one of a file:// dead-letter queue, as it was written; nothing was sent"
+            ) from None
+        if not letter.letter:
+            raise ConfigError(f"{file}: line {number} ({letter.trail.id}) is no dead letter; nothing was sent")
+        yield letter
 
 
 def _check_alone(given: argparse.Namespace) -> None:
@@ -129,17 +141,14 @@ def _check_alone(given: argparse.Namespace) -> None:
 
 
 def _parcel(given: argparse.Namespace) -> Parcel:
-    body = _read(given.file)
-    try:
-        delay: timedelta = seconds(given.delay, "--delay")
-    except (TypeError, ValueError) as exc:
-        raise ConfigError(str(exc)) from None
+    check_text("--id", given.id, "order-7")
+    check_text("--group", given.group, "customer-7")
     return Parcel(
-        body=body,
+        body=_read(given.file),
         trail=Trail(id=given.id or str(uuid.uuid4())),
         attributes=_attributes(given.attribute),
         group=given.group,
-        delay=delay,
+        delay=seconds(given.delay, "--delay"),
         content_type=given.content_type,
     )
 
@@ -149,7 +158,9 @@ def _attributes(given: list[str]) -> Mapping[str, str]:
     for name, equals, _ in pairs:
         if not name or not equals:
             raise ConfigError(f"--attribute {name!r}: write NAME=VALUE")
-    return {name: value for name, _, value in pairs}
+    attributes = {name: value for name, _, value in pairs}
+    check_attributes(attributes)
+    return attributes
 
 
 def _address(queue: str, platform: str | None, root: Path) -> str:
