@@ -186,10 +186,17 @@ def _read(item: Item, plan: Plan) -> None:
 
 
 def _opened(message: Message, inner: object) -> Message:
-    """The message with what an envelope of the user's found in it, and all else as it arrived: its id, lineage and group are
-    not the envelope's to change. Raises InvalidMessage for an answer that is no message."""
+    """The message with what an envelope of the user's found in it, and all else as it arrived: a new Message has no lineage
+    and no group, and an id that may be another's. Raises InvalidMessage for an answer that is no message."""
     if isinstance(inner, Message):
-        return replace(message, body=inner.body, attributes=inner.attributes, content_type=inner.content_type)
+        return replace(
+            message,
+            body=inner.body,
+            attributes=inner.attributes,
+            content_type=inner.content_type,
+            trail=inner.trail or message.trail,  # `replay --attempt` gives a later one
+            attempt=max(inner.attempt, message.attempt),
+        )
     raise InvalidMessage(f"unwrap= returned a {type(inner).__name__} and no Message")
 
 
@@ -208,7 +215,7 @@ def _unreadable(item: Item, exc: BaseException) -> None:
 
 def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
     if is_older(item.arrived, max_age, plan.clock.now()):
-        item.verdict, item.failure, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), None, ""
+        item.verdict, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), ""
 
 
 def _is_fetch_error(exc: Exception) -> bool:

@@ -90,7 +90,7 @@ def test_a_handler_that_was_started_in_time_may_begin_a_moment_later():
     handler, _ = recording()
     clock = FakeClock()
     window = Window(plan_for(handler, clock=clock), timedelta(seconds=31), 1)
-    clock.advance(HANDOVER_SECONDS / 2)
+    clock.advance(HANDOVER_SECONDS * 0.75)
     assert not window.has_room()
     assert window.may_begin(0.0)
     clock.advance(HANDOVER_SECONDS)
