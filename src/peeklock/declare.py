@@ -53,7 +53,8 @@ def consumer(
     - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
       two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
       may well be two orders. Needs a store. The value is a str, an int, a UUID, a Decimal, a date, an aware datetime,
-      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound.
+      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound, and
+      so is a field with a default other than None, which unrelated messages would share.
     - `check_body`: a message whose key was used with another body is dead-lettered as `invalid`, instead of completed as
       a duplicate of what it is not. Bodies of JSON are compared by what they say, numbers exactly, and an object with a
       repeated name is `invalid`; other bodies are compared byte by byte. Only a hash is stored.
