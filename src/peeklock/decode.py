@@ -46,20 +46,31 @@ def _validated(hint: Any, where: str) -> Decode:
         validate_json, schema = adapter.validator.validate_json, adapter.core_schema
     except Exception as exc:
         raise _no_payload(hint, where, exc) from exc
-    shape = Shape(schema)
-    holds_floats = shape.holds_floats
+    return _Validator(validate_json, Shape(schema), ValidationError)
 
-    def decode(message: Message) -> Any:
+
+class _Validator:
+    """Reads by pydantic."""
+
+    def __init__(self, read: Callable[[bytes], Any], shape: Shape, error: type[Any]) -> None:
+        """`error`: what `read` raises for a body that is not valid."""
+        self.shape = shape
+        self._read, self._error, self._holds_floats = read, error, shape.holds_floats
+
+    def __call__(self, message: Message) -> Any:
         try:
-            payload = validate_json(message.body)
-        except ValidationError as exc:
+            payload = self._read(message.body)
+        except self._error as exc:
             problems = exc.errors(include_url=False, include_input=False, include_context=False)
-            raise _invalid(problems, shape) from None
-        if holds_floats:
+            raise _invalid(problems, self.shape) from None
+        if self._holds_floats:
             check_floats(message.body)
         return payload
 
-    return decode
+
+def runs_code(decode: Decode) -> bool:
+    """Whether a decoder that was made here calls functions of the user's: a model's validators may hang."""
+    return isinstance(decode, _Validator) and decode.shape.runs_code
 
 
 def _no_payload(hint: Any, where: str, exc: Exception) -> ConfigError:

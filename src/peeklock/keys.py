@@ -53,6 +53,15 @@ def keyed_by_path(key: str, hint: Any, where: str) -> Key:
     return _keyed(functools.partial(_at, path), key)
 
 
+def runs_code(key: str, hint: Any) -> bool:
+    """Whether to read the key calls a function of the user's, which may hang."""
+    return any(_is_property(kind, part) for kind, part, _ in _steps(key.split("."), hint))
+
+
+def _is_property(kind: Any, part: str) -> bool:
+    return isinstance(getattr(_origin(kind), part, None), (property, functools.cached_property))
+
+
 def _at(path: list[str], payload: Any) -> Any:
     for part in path:
         payload = payload.get(part) if isinstance(payload, dict) else getattr(payload, part, None)
@@ -203,7 +212,7 @@ def _field_type(path: list[str], hint: Any, where: str) -> Any:
             hint = _value_type(hint)
             continue
         known = _fields(hint)
-        if known is None or isinstance(getattr(hint, part, None), (property, functools.cached_property)):
+        if known is None or _is_property(hint, part):
             return Any
         if part not in known:
             if _takes_more(hint):
