@@ -61,7 +61,8 @@ def consumer(
       a duplicate of what it is not. Bodies of JSON are compared by what they say, numbers exactly, and an object with a
       repeated name is `invalid`; other bodies are compared byte by byte. Only a hash is stored.
     - `keep_result`: the record keeps what the function returns, as JSON of at most 24 KiB by its annotation, and the
-      `Outcome` of a duplicate has it in `result`. A larger one is left out of the record, with a warning.
+      `Outcome` of a duplicate has it in `result`. One that is larger, or that does not read back as it was, is left
+      out of the record, with a warning.
     - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
       `invalid`. It may fetch the payload from elsewhere: an OSError, such as ConnectionError and TimeoutError, and
       `Retry` and `DeadLetter` end the message as if the handler had raised them. An SDK with errors of its own needs a
