@@ -25,6 +25,14 @@ _FIX = "a key is a str, int, UUID, Decimal, date, aware datetime, or an Enum of 
 
 _NEVER = (bool, float, complex, bytes, bytearray, list, dict, set, frozenset, tuple, time, timedelta)
 
+_MAKES = "__get_pydantic_core_schema__"
+"""By it pydantic asks a class, or what is beside a type in Annotated, for other values than those of the type."""
+
+_MADE = ("AwareDatetime", "PastDatetime", "FutureDatetime", "PastDate", "FutureDate", "EmailStr", "Json")
+"""Pydantic's own that stand for values of another class, which may be keys."""
+
+_CONVERTERS = ("AfterValidator", "PlainValidator", "WrapValidator")
+
 _WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
@@ -174,11 +182,23 @@ def _atoms(hint: Any) -> list[Any]:
 
 
 def _members(hint: Any) -> list[Any]:
-    """The types of a union, without None; of anything else the type itself."""
+    """The types of a union, without None; of anything else the type itself. Any for what a function makes of one."""
+    if any(map(_converts, getattr(hint, "__metadata__", ()))):
+        return [Any]
     hint = _bare(hint)
     if get_origin(hint) in (Union, types.UnionType):
         return [member for part in get_args(hint) for member in _members(part)]
     return [] if hint in (None, types.NoneType) else [hint]
+
+
+def _converts(beside: Any) -> bool:
+    """Whether what is beside a type in Annotated may make something else of its values."""
+    kind = type(beside)
+    return hasattr(kind, _MAKES) and (not _is_pydantics(kind) or kind.__name__ in _CONVERTERS)
+
+
+def _is_pydantics(kind: type) -> bool:
+    return kind.__module__.split(".")[0] == "pydantic"
 
 
 def _bare(hint: Any) -> Any:
@@ -196,12 +216,19 @@ def _bare(hint: Any) -> Any:
 
 
 def _is_never(atom: Any) -> bool:
-    if not isinstance(atom, type):
+    """Whether it is a class whose values can be no key. Of one that tells pydantic what to make, only the values tell; those
+    that are pydantic's own are known."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    if not isinstance(atom, type) or atom is Any or getattr(atom, "_is_protocol", False):
         return False
     if issubclass(atom, Enum):
         return any(text_of(member) is None for member in atom)
-    naive = atom.__name__ == "NaiveDatetime" and atom.__module__.startswith("pydantic")
-    return naive or issubclass(atom, _NEVER) or _field_types(atom) is not None
+    if issubclass(atom, (str, int, UUID, Decimal, date)) or issubclass(int, atom):
+        return atom is bool
+    maker = next((base for base in atom.__mro__ if _MAKES in vars(base)), None)
+    return (maker is None or _is_pydantics(maker)) and atom.__name__ not in _MADE
 
 
 def _field_type(path: list[str], hint: Any, where: str) -> Any:
@@ -309,7 +336,8 @@ def _field_types(hint: Any) -> dict[str, Any] | None:
     """The fields of a pydantic model, a dataclass or a TypedDict; None for anything else."""
     hint = _origin(hint)
     if isinstance(getattr(hint, "model_fields", None), dict):
-        return {name: field.annotation for name, field in hint.model_fields.items()}
+        declared = hint.model_fields.items()
+        return {name: Any if any(map(_converts, field.metadata)) else field.annotation for name, field in declared}
     if is_dataclass(hint):
         return _resolved(hint, [field.name for field in fields(hint)])
     if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions

@@ -5,27 +5,39 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import re
 import uuid
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
-from typing import Annotated, Any, Literal, NewType, NotRequired, Optional, Required, TypeVar
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType, NotRequired, Optional, Protocol, Required, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import (
+    AfterValidator,
+    AnyUrl,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    HttpUrl,
     NaiveDatetime,
+    PastDate,
     PositiveInt,
+    SecretStr,
     StrictFloat,
     StrictStr,
+    UrlConstraints,
     create_model,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
 from peeklock import ConfigError, Queue, consumer
@@ -131,6 +143,33 @@ OrderId = NewType("OrderId", uuid.UUID)
 Alias = TypeAliasType("Alias", int)
 
 
+class Named(Protocol):
+    """Something that any value may be."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.any_schema()
+
+
+class Rounded:
+    """Beside a type, it makes another of its values."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_after_validator_function(lambda value: f"{value:.1f}", handler(source))
+
+
+class Itself:
+    """A type whose values are of another."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.str_schema()
+
+
+class Ours(SecretStr):
+    """As pydantic's."""
+
+
 def with_field(hint: Any) -> Any:
     model = create_model("Order", k=(hint, ...))
 
@@ -161,6 +200,14 @@ def with_field(hint: Any) -> Any:
         (Literal["a", 1], "a", "a"),
         (str | int, "1", 1),
         (Any, "a", "a"),
+        (object, "a", "a"),
+        (Hashable, "a", "a"),
+        (Named, "a", "a"),
+        (PastDate, "2026-01-02", "2026-01-02"),
+        (Annotated[HttpUrl, AfterValidator(str)], "https://a.example", "https://a.example/"),
+        (Annotated[HttpUrl, AfterValidator(str)] | None, "https://a.example", "https://a.example/"),
+        (Annotated[float, Rounded()], 1.32, 1.3),
+        (Itself, "a", "a"),
     ],
     ids=str,
 )
@@ -196,6 +243,9 @@ def test_a_field_of_such_a_type_is_a_key(hint, first, again):
             NewType("Price", float),
             Literal[True],
         ),
+        *(AnyUrl, HttpUrl, IPv4Address, Path, SecretStr, Ours, re.Pattern, re.Pattern[str], complex, type),
+        *(HttpUrl | None, Annotated[HttpUrl, BeforeValidator(str)], Annotated[AnyUrl, UrlConstraints(max_length=9)]),
+        *(Sequence[str], deque[str]),
     ],
     ids=str,
 )
