@@ -185,7 +185,7 @@ def _members(hint: Any) -> list[Any]:
     """The types of a union, without None; of anything else the type itself. Any for what a function makes of one."""
     if any(map(_converts, getattr(hint, "__metadata__", ()))):
         return [Any]
-    hint = _bare(hint)
+    hint = bare(hint)
     if get_origin(hint) in (Union, types.UnionType):
         return [member for part in get_args(hint) for member in _members(part)]
     return [] if hint in (None, types.NoneType) else [hint]
@@ -201,7 +201,7 @@ def _is_pydantics(kind: type) -> bool:
     return kind.__module__.split(".")[0] == "pydantic"
 
 
-def _bare(hint: Any) -> Any:
+def bare(hint: Any) -> Any:
     """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
     while True:
         origin = get_origin(hint)
@@ -309,7 +309,7 @@ def _origin(hint: Any) -> Any:
 
 def _inner(hint: Any) -> Any:
     """The one type of an optional field; Any where there are several."""
-    hint = _bare(hint)
+    hint = bare(hint)
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
     parts = [part for part in get_args(hint) if part is not types.NoneType]
