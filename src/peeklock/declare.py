@@ -10,11 +10,13 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
+from peeklock.decode import runs_code as validator_runs_code
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.handler import Handler, OnError
 from peeklock.hook_checks import check_hook, checked
 from peeklock.kept import Results, results_of
 from peeklock.keys import keyed_by_function, keyed_by_path
+from peeklock.keys import runs_code as key_runs_code
 from peeklock.keywords import check_flags, strict
 from peeklock.message import Message
 from peeklock.queue import Queue
@@ -53,16 +55,19 @@ def consumer(
     - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
       two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
       may well be two orders. Needs a store. The value is a str, an int, a UUID, a Decimal, a date, an aware datetime,
-      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound.
+      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound, and
+      so is a field with a default other than None, which unrelated messages would share.
     - `check_body`: a message whose key was used with another body is dead-lettered as `invalid`, instead of completed as
       a duplicate of what it is not. Bodies of JSON are compared by what they say, numbers exactly, and an object with a
       repeated name is `invalid`; other bodies are compared byte by byte. Only a hash is stored.
     - `keep_result`: the record keeps what the function returns, as JSON of at most 24 KiB by its annotation, and the
-      `Outcome` of a duplicate has it in `result`. A larger one is left out of the record, with a warning.
+      `Outcome` of a duplicate has it in `result`. One that is larger, or that does not read back as it was, is left
+      out of the record, with a warning.
     - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
       `invalid`. It may fetch the payload from elsewhere: an OSError, such as ConnectionError and TimeoutError, and
       `Retry` and `DeadLetter` end the message as if the handler had raised them. An SDK with errors of its own needs a
-      `raise Retry(...) from exc`. The same holds for a function given as `key` or `unwrap`.
+      `raise Retry(...) from exc`. The same holds for a function given as `key` or `unwrap`. These share the message's
+      time-out with its handler, and so do the validators of a payload's type.
     - `fatal`: exceptions that no later attempt could avoid. `InvalidMessage` is one of them always.
     - `on_error`: asked about any other exception; returns a `Retry`, a `DeadLetter`, or None for the usual.
 
@@ -126,17 +131,14 @@ class Consumer:
     handler: Handler
     decode: Decode
     key: Callable[[Any], str] | None
+    has_hooks: bool
+    """Whether to read a message calls a function of the user's, be it a validator of the payload's type."""
     results: Results | None
     on_error: OnError | None
 
     @property
     def queue(self) -> Queue:
         return self.declared.queue
-
-    @property
-    def has_hooks(self) -> bool:
-        """Whether to read a message calls a function of the declaration's."""
-        return self.declared.decode is not None or callable(self.declared.key)
 
 
 def declaration(function: object) -> Declaration:
@@ -173,12 +175,14 @@ def resolve(function: Callable[..., Any]) -> Consumer:
     if batch and wants_message:
         raise ConfigError(f"{name}: a batch handler takes the Batch alone; its messages are in batch.messages")
     inner = (get_args(hint) or (None,))[0] if batch else hint
+    decode = _decode(declared, inner, f"{name}: parameter {payload!r}")
     return Consumer(
         name=name,
         declared=declared,
         handler=Handler(call=function, wants_message=wants_message, batch=batch, is_async=_is_async(function, target)),
-        decode=_decode(declared, inner, f"{name}: parameter {payload!r}"),
+        decode=decode,
         key=_key(declared, inner, name),
+        has_hooks=_has_hooks(declared, decode, inner),
         results=_results(declared, hints, name, batch=batch),
         on_error=None if declared.on_error is None else checked(declared.on_error),
     )
@@ -233,6 +237,12 @@ def _decode(declared: Declaration, hint: Any, where: str) -> Decode:
             f"{where} has no annotation; say what a body becomes, such as `order: Order`, or pass decode="
         )
     return decoder(hint, where)
+
+
+def _has_hooks(declared: Declaration, decode: Decode, hint: Any) -> bool:
+    if declared.decode is not None or callable(declared.key) or validator_runs_code(decode):
+        return True
+    return isinstance(declared.key, str) and key_runs_code(declared.key, hint)
 
 
 def _results(declared: Declaration, hints: dict[str, Any], name: str, *, batch: bool) -> Results | None:

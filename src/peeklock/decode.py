@@ -4,11 +4,14 @@ the value: bodies hold what logs must not."""
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
-from typing import Any
+from enum import Enum
+from typing import Any, Literal, Union, get_args, get_origin
 
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.json_text import check_floats, loads
+from peeklock.keys import bare
 from peeklock.message import Message
 from peeklock.shape import Shape
 
@@ -27,39 +30,78 @@ def decoder(hint: Any, where: str) -> Decode:
         raise ConfigError(
             f"{where} is annotated Message, but the first parameter is the payload; use bytes for the bare body"
         )
+    named = hint
+    while hasattr(named, "__supertype__"):  # a NewType, which adds nothing to its values
+        named = named.__supertype__
     try:
-        return _PLAIN[hint]
+        return _PLAIN[named]
     except (KeyError, TypeError):  # TypeError: an annotation that cannot be hashed
-        return _validated(hint, where)
+        return _validated(hint, where, _PLAIN.get(_raw_type(hint, where)))
 
 
-def _validated(hint: Any, where: str) -> Decode:
-    """One pass from bytes to the model, in pydantic's own parser."""
+def _raw_type(hint: Any, where: str) -> type | None:
+    """str or bytes, of which a body is not JSON but the value itself, as `send` sends it; None for anything else. Raises
+    ConfigError for a choice between them or None, since a body does not tell which it is."""
+    hint = bare(hint)
+    if get_origin(hint) is Literal:
+        return str if all(isinstance(value, str) for value in get_args(hint)) else None
+    if get_origin(hint) in (Union, types.UnionType):
+        choices = {_raw_type(part, where) for part in get_args(hint) if part is not types.NoneType}
+        if None not in choices:
+            names = " or ".join(sorted(choice.__name__ for choice in choices if choice))
+            raise ConfigError(
+                f"{where} is annotated {hint!r}, but any body is one: annotate it {names}, or pass decode="
+            )
+        return None
+    if isinstance(hint, type) and issubclass(hint, Enum) and issubclass(hint, str):
+        return str
+    return hint if hint in (str, bytes) else None
+
+
+def _validated(hint: Any, where: str, raw: Decode | None) -> Decode:
+    """One pass from bytes to the model, in pydantic's own parser; or what `raw` reads, with the constraints of its type. Those
+    are pydantic's, and mean nothing where it is not installed."""
     try:
         from pydantic import TypeAdapter, ValidationError
     except ImportError as exc:
+        if raw is not None and bare(hint) in (str, bytes):
+            return raw
         raise ConfigError(
             f"{where} is annotated {hint!r}, which needs pydantic: pip install 'peeklock[pydantic]'"
         ) from exc
     try:
         adapter = TypeAdapter(hint)
-        validate_json, schema = adapter.validator.validate_json, adapter.core_schema
+        validator, schema = adapter.validator, adapter.core_schema
+        validate = validator.validate_json if raw is None else validator.validate_python
     except Exception as exc:
         raise _no_payload(hint, where, exc) from exc
     shape = Shape(schema)
-    holds_floats = shape.holds_floats
+    read = as_bytes if raw is None else raw
+    return _Validator(lambda message: validate(read(message)), shape, ValidationError, is_json=raw is None)
 
-    def decode(message: Message) -> Any:
+
+class _Validator:
+    """Reads by pydantic."""
+
+    def __init__(self, read: Decode, shape: Shape, error: type[Any], *, is_json: bool) -> None:
+        """`error`: what `read` raises for a body that is not valid."""
+        self.shape = shape
+        self._read, self._error, self._holds_floats = read, error, is_json and shape.holds_floats
+
+    def __call__(self, message: Message) -> Any:
         try:
-            payload = validate_json(message.body)
-        except ValidationError as exc:
+            payload = self._read(message)
+        except self._error as exc:
             problems = exc.errors(include_url=False, include_input=False, include_context=False)
-            raise _invalid(problems, shape) from None
-        if holds_floats:
+            raise _invalid(problems, self.shape) from None
+        if self._holds_floats:
             check_floats(message.body)
         return payload
 
-    return decode
+
+def runs_code(decode: Decode) -> bool:
+    """Whether a decoder that was made here calls functions of the user's: a model's validators may hang."""
+    return isinstance(decode, _Validator) and decode.shape.runs_code
 
 
 def _no_payload(hint: Any, where: str, exc: Exception) -> ConfigError:

@@ -46,8 +46,18 @@ def results_of(hint: Any, where: str) -> Results:
 
 
 def _dump_typed(adapter: Any, value: Any) -> str:
-    text = adapter.dump_json(value, warnings="error")
-    return check_dumped(text, lambda: adapter.dump_python(value)).decode()
+    """Raises ValueError for what would not be read as it is. Values are compared where texts differ, as those of a set may."""
+    text = check_dumped(_text_of(adapter, value), partial(adapter.dump_python, value))
+    again = adapter.validate_json(text)
+    if _text_of(adapter, again) != text and again != value:
+        raise ValueError("it would be read as something else")
+    return text.decode()
+
+
+def _text_of(adapter: Any, value: Any) -> bytes:
+    """As `send` writes it, since that is how its type reads it: with aliases, without computed fields."""
+    text: bytes = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error")
+    return text
 
 
 _KINDS: dict[Any, type | tuple[type, ...]] = {

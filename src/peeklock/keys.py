@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -25,6 +25,14 @@ _FIX = "a key is a str, int, UUID, Decimal, date, aware datetime, or an Enum of 
 
 _NEVER = (bool, float, complex, bytes, bytearray, list, dict, set, frozenset, tuple, time, timedelta)
 
+_MAKES = "__get_pydantic_core_schema__"
+"""By it pydantic asks a class, or what is beside a type in Annotated, for other values than those of the type."""
+
+_MADE = ("AwareDatetime", "PastDatetime", "FutureDatetime", "PastDate", "FutureDate", "EmailStr", "Json")
+"""Pydantic's own that stand for values of another class, which may be keys."""
+
+_CONVERTERS = ("AfterValidator", "PlainValidator", "WrapValidator")
+
 _WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
@@ -40,16 +48,32 @@ def keyed_by_function(read: Callable[[Any], Any], where: str) -> Key:
 
 
 def keyed_by_path(key: str, hint: Any, where: str) -> Key:
-    """The key in a field. Raises ConfigError for a field that the payload cannot have, as far as its type tells."""
-    path = key.split(".")
-    _check_type(_field_type(path, hint, where), f"{where}: key={key!r}")
+    """The key in a field. Raises ConfigError for a field that the payload cannot have, as far as its type tells, and for
+    one that has a value also where the body has none."""
+    path, what = key.split("."), f"{where}: key={key!r}"
+    _check_type(_field_type(path, hint, where), what)
+    for kind, part, rest in _steps(path, hint):
+        if _is_filled(kind, part, rest):
+            raise ConfigError(
+                f"{what}: {_name(kind)}.{part} has a default, so a message without it would get a key that is not its"
+                " own; make the field required"
+            )
+    return _keyed(functools.partial(_at, path), key)
 
-    def read(payload: Any) -> Any:
-        for part in path:
-            payload = payload.get(part) if isinstance(payload, dict) else getattr(payload, part, None)
-        return payload
 
-    return _keyed(read, key)
+def runs_code(key: str, hint: Any) -> bool:
+    """Whether to read the key calls a function of the user's, which may hang."""
+    return any(_is_property(kind, part) for kind, part, _ in _steps(key.split("."), hint))
+
+
+def _is_property(kind: Any, part: str) -> bool:
+    return isinstance(getattr(_origin(kind), part, None), (property, functools.cached_property))
+
+
+def _at(path: list[str], payload: Any) -> Any:
+    for part in path:
+        payload = payload.get(part) if isinstance(payload, dict) else getattr(payload, part, None)
+    return payload
 
 
 def _keyed(read: Callable[[Any], Any], name: str) -> Key:
@@ -150,17 +174,34 @@ def _check_type(hint: Any, what: str) -> None:
 
 
 def _atoms(hint: Any) -> list[Any]:
-    """The types that an annotation stands for, without None."""
-    hint = _bare(hint)
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        return [atom for part in get_args(hint) for atom in _atoms(part)]
-    if origin is Literal:
-        return [type(value) for value in get_args(hint)]
-    return [] if hint in (None, types.NoneType) else [origin or hint]
+    """The classes that an annotation stands for, without None."""
+    atoms: list[Any] = []
+    for member in _members(hint):
+        atoms.extend(map(type, get_args(member)) if get_origin(member) is Literal else [_origin(member)])
+    return atoms
 
 
-def _bare(hint: Any) -> Any:
+def _members(hint: Any) -> list[Any]:
+    """The types of a union, without None; of anything else the type itself. Any for what a function makes of one."""
+    if any(map(_converts, getattr(hint, "__metadata__", ()))):
+        return [Any]
+    hint = bare(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return [member for part in get_args(hint) for member in _members(part)]
+    return [] if hint in (None, types.NoneType) else [hint]
+
+
+def _converts(beside: Any) -> bool:
+    """Whether what is beside a type in Annotated may make something else of its values."""
+    kind = type(beside)
+    return hasattr(kind, _MAKES) and (not _is_pydantics(kind) or kind.__name__ in _CONVERTERS)
+
+
+def _is_pydantics(kind: type) -> bool:
+    return kind.__module__.split(".")[0] == "pydantic"
+
+
+def bare(hint: Any) -> Any:
     """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
     while True:
         origin = get_origin(hint)
@@ -175,31 +216,85 @@ def _bare(hint: Any) -> Any:
 
 
 def _is_never(atom: Any) -> bool:
-    if not isinstance(atom, type):
+    """Whether it is a class whose values can be no key. Of one that tells pydantic what to make, only the values tell; those
+    that are pydantic's own are known."""
+    from decimal import Decimal
+    from uuid import UUID
+
+    if not isinstance(atom, type) or atom is Any or getattr(atom, "_is_protocol", False):
         return False
     if issubclass(atom, Enum):
         return any(text_of(member) is None for member in atom)
-    naive = atom.__name__ == "NaiveDatetime" and atom.__module__.startswith("pydantic")
-    return naive or issubclass(atom, _NEVER) or _field_types(atom) is not None
+    if issubclass(atom, (str, int, UUID, Decimal, date)) or issubclass(int, atom):
+        return atom is bool
+    maker = next((base for base in atom.__mro__ if _MAKES in vars(base)), None)
+    return (maker is None or _is_pydantics(maker)) and atom.__name__ not in _MADE
 
 
 def _field_type(path: list[str], hint: Any, where: str) -> Any:
     """The annotation of a field; Any where it cannot be known."""
     for part in path:
         hint = _inner(hint)
-        if isinstance(_origin(hint), type) and issubclass(_origin(hint), Mapping) and _field_types(hint) is None:
-            hint = (*get_args(hint), Any, Any)[1]
+        if _is_mapping(hint):
+            hint = _value_type(hint)
             continue
-        known = None if _takes_more(hint) else _fields(hint)
-        if known is None or isinstance(getattr(hint, part, None), (property, functools.cached_property)):
+        known = _fields(hint)
+        if known is None or _is_property(hint, part):
             return Any
         if part not in known:
+            if _takes_more(hint):
+                return Any
             listed = ", ".join(sorted(known)) or "none"
             raise ConfigError(
                 f"{where}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}"
             )
         hint = known[part]
     return hint
+
+
+def _steps(path: list[str], hint: Any) -> Iterator[tuple[Any, str, list[str]]]:
+    """Each step of a path as far as types tell: whose field, its name, and the rest of the path. Each type of a union
+    has steps of its own."""
+    part, *rest = path
+    for kind in _members(hint):
+        known = _field_types(kind)
+        if known is not None:
+            yield kind, part, rest
+        if rest and known is not None:
+            yield from _steps(rest, known.get(part, Any))
+        elif rest and _is_mapping(kind):
+            yield from _steps(rest, _value_type(kind))
+
+
+def _is_filled(kind: Any, part: str, rest: list[str]) -> bool:
+    """Whether the rest of the path leads to a value where the body does not have this field. One that leads nowhere makes
+    the message invalid, as a default of None does, and the empty dict for names that nobody knows."""
+    for field in _declarations(kind, part):
+        factory, default = getattr(field, "default_factory", None), getattr(field, "default", MISSING)
+        if factory is not None and factory is not MISSING and factory is not dict:
+            return True
+        is_set = default is not MISSING and type(default).__name__ not in ("PydanticUndefinedType", "FieldInfo")
+        if is_set and _at(rest, default) is not None:
+            return True
+    return False
+
+
+def _declarations(kind: Any, part: str) -> Iterator[Any]:
+    """Where a field may have its default: in itself, in the `Field` that it is assigned, and in that of an Annotated."""
+    for listed in ("model_fields", "__dataclass_fields__", "__pydantic_fields__"):
+        field = (getattr(_origin(kind), listed, None) or {}).get(part)
+        yield from (field, getattr(field, "default", None))
+    yield from getattr((_field_types(kind) or {}).get(part), "__metadata__", ())
+
+
+def _is_mapping(hint: Any) -> bool:
+    """Whether it maps any names to values of one type."""
+    kind = _origin(hint)
+    return isinstance(kind, type) and issubclass(kind, Mapping) and _field_types(hint) is None
+
+
+def _value_type(hint: Any) -> Any:
+    return (*get_args(hint), Any, Any)[1]
 
 
 def _takes_more(hint: Any) -> bool:
@@ -214,7 +309,7 @@ def _origin(hint: Any) -> Any:
 
 def _inner(hint: Any) -> Any:
     """The one type of an optional field; Any where there are several."""
-    hint = _bare(hint)
+    hint = bare(hint)
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
     parts = [part for part in get_args(hint) if part is not types.NoneType]
@@ -241,7 +336,8 @@ def _field_types(hint: Any) -> dict[str, Any] | None:
     """The fields of a pydantic model, a dataclass or a TypedDict; None for anything else."""
     hint = _origin(hint)
     if isinstance(getattr(hint, "model_fields", None), dict):
-        return {name: field.annotation for name, field in hint.model_fields.items()}
+        declared = hint.model_fields.items()
+        return {name: Any if any(map(_converts, field.metadata)) else field.annotation for name, field in declared}
     if is_dataclass(hint):
         return _resolved(hint, [field.name for field in fields(hint)])
     if hasattr(hint, "__required_keys__"):  # a TypedDict, of typing or of typing_extensions

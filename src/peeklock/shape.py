@@ -1,9 +1,11 @@
-"""What pydantic's schema of a payload declares: the names that an error may show, and whether a float can be in it."""
+"""What pydantic's schema of a payload declares: the names that an error may show, whether a float can be in it, and whether
+to read it calls functions of the user's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from contextlib import suppress
+from functools import cached_property, partial
 from typing import Any
 
 _FIELDS = frozenset({"model-field", "typed-dict-field", "dataclass-field"})
@@ -42,6 +44,15 @@ _CONTAINERS = frozenset(
 _NOT_OF_THE_BODY = ("metadata", "serialization", "cls", "config", "default", "default_factory", "function", "expected")
 
 
+_HARMLESS = frozenset(
+    [
+        *("builtins", "pydantic", "pydantic_core", "annotated_types", "collections", "datetime", "decimal", "enum"),
+        *("fractions", "ipaddress", "operator", "pathlib", "re", "typing", "uuid", "zoneinfo"),
+    ]
+)
+"""Packages whose functions end. Those of pydantic may have been made around others, which count."""
+
+
 class Shape:
     """Facts of one schema, each found out when it is first needed."""
 
@@ -53,6 +64,11 @@ class Shape:
         """Whether a number that is not finite could get into the payload."""
         types = {part["type"] for part in _parts(self._schema)}
         return not types <= _WITHOUT_FLOATS | _CONTAINERS
+
+    @cached_property
+    def runs_code(self) -> bool:
+        """Whether to read a payload calls a function of the user's, which may hang."""
+        return any(_runs_code(part) for part in _parts(self._schema))
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -85,6 +101,48 @@ def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
             waiting.extend(inner for name, inner in part.items() if not is_schema or name not in _NOT_OF_THE_BODY)
         elif isinstance(part, (list, tuple)):
             waiting.extend(part)
+
+
+def _runs_code(part: Mapping[str, Any]) -> bool:
+    """A validator, a factory, a choice among the types of a union, an enum's `_missing_`; or what makes an instance."""
+    function, factory = part.get("function"), part.get("default_factory")
+    called = [
+        function.get("function") if isinstance(function, Mapping) else function,
+        None if isinstance(factory, type) else factory,
+        part.get("discriminator"),
+        getattr(part.get("cls"), "_missing_", None),
+    ]
+    return any(_is_users(one) for one in called) or _makes_with_code(part)
+
+
+def _makes_with_code(part: Mapping[str, Any]) -> bool:
+    """An `__init__`, a `__post_init__` or a `model_post_init`; not pydantic's own for private attributes."""
+    after = part.get("post_init")
+    if isinstance(after, str):
+        after = getattr(part["cls"], after).__name__ != "init_private_attributes"
+    return bool(after or part.get("custom_init"))
+
+
+def _is_users(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    return callable(function) and (not _is_harmless(function) or any(map(_is_wrapped, _cells(function))))
+
+
+def _is_harmless(function: Any) -> bool:
+    return (getattr(function, "__module__", None) or "builtins").split(".")[0] in _HARMLESS
+
+
+def _cells(function: Any) -> Iterator[Any]:
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # it is empty
+            yield cell.cell_contents
+
+
+def _is_wrapped(held: Any) -> bool:
+    """Whether a function of pydantic's was made around it: around a Predicate's, or a validator of pydantic 1."""
+    inner = getattr(held, "func", held)
+    return callable(inner) and not isinstance(inner, type) and not _is_harmless(inner)
 
 
 def _names(part: Mapping[str, Any]) -> Iterator[str]:

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NewType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PlainValidator, StringConstraints
 from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on only
 
 import peeklock
@@ -44,7 +45,7 @@ class Item(BaseModel):
 class Order(BaseModel):
     order_id: str
     cents: int = 1
-    item: Item = Item(sku="x")
+    item: Item | None = None
 
 
 @dataclass
@@ -413,6 +414,84 @@ def told(body: Any, **attributes: str) -> Message:
     return Message(id="m", body=raw, queue="q", attributes=attributes)
 
 
+# -- texts and bytes
+
+
+OrderId = NewType("OrderId", str)
+Short = NewType("Short", Annotated[OrderId, StringConstraints(max_length=3)])  # type: ignore[valid-newtype] # of a type
+
+
+class Size(StrEnum):
+    SMALL = "s"
+
+
+@pytest.mark.parametrize(
+    ("hint", "payload"),
+    [
+        (OrderId, OrderId("ü 1")),
+        (NewType("Raw", bytes), b"\xff"),
+        (NewType("Raw", dict), {"n": 1}),
+        (Annotated[str, "what it is"], "o-1"),
+        (Annotated[str, StringConstraints(max_length=3)], "NaN"),
+        (Annotated[bytes, Field(max_length=3)], b"\xff"),
+        (Short, "o-1"),
+        (Size, Size.SMALL),
+        (Literal["a", "NaN"], "NaN"),
+        (Annotated[str, PlainValidator(str)], "NaN"),
+        (Order, Order(order_id="o")),
+    ],
+    ids=str,
+)
+def test_what_send_sends_is_read(hint, payload):
+    """A text and bytes as they are, whatever the annotation adds to them."""
+    assert decoder(hint, "p")(told(payload)) == payload
+
+
+@pytest.mark.parametrize(
+    ("hint", "body", "why"),
+    [
+        (Annotated[str, StringConstraints(max_length=3)], SECRET, r"\$: string_too_long"),
+        (Annotated[bytes, Field(max_length=3)], SECRET, r"\$: bytes_too_long"),
+        (Annotated[str, "what it is"], b"\xff", "not UTF-8 at byte 0"),
+        (Size, SECRET, r"\$: enum"),
+        (Literal["a"], SECRET, r"\$: literal_error"),
+        (Literal["a", 1], "a", r"\$: json_invalid"),
+    ],
+)
+def test_a_text_that_its_type_does_not_allow(hint, body, why):
+    """Without its value."""
+    with pytest.raises(InvalidMessage, match=why) as found:
+        decoder(hint, "p")(told(body))
+    assert SECRET not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("hint", "fix"),
+    [
+        (str | None, "annotate it str, or pass decode="),
+        (Annotated[bytes | None, "raw"], "annotate it bytes, or pass decode="),
+        (OrderId | bytes, "annotate it bytes or str, or pass decode="),
+        (Size | None, "annotate it str, or pass decode="),
+    ],
+)
+def test_a_body_that_may_be_a_text_or_something_else(hint, fix):
+    """Is refused when it is bound: `null` is a text as well."""
+    with pytest.raises(ConfigError, match=fix):
+        decoder(hint, "p")
+
+
+def test_a_text_with_constraints_without_pydantic(monkeypatch):
+    """Is a text; a choice of texts needs it."""
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    assert decoder(Annotated[str, "what it is"], "p")(told("o-1")) == "o-1"
+    for hint in (Size, Literal["a"]):
+        with pytest.raises(ConfigError, match=r"peeklock\[pydantic\]"):
+            decoder(hint, "p")
+
+
+# -- envelopes opened
+
+
 CLOUD = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
 
 
@@ -503,7 +582,7 @@ def test_send():
         assert len(send(QUEUE, {"n": 1})) == 36
     first = box.parcels[0]
     assert (first.body, first.delay, first.group) == (
-        b'{"order_id":"o","cents":1,"item":{"sku":"x"}}',
+        b'{"order_id":"o","cents":1,"item":null}',
         timedelta(seconds=3),
         "g",
     )

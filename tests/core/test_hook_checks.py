@@ -205,6 +205,21 @@ class Plain:
     card: Card
 
 
+class Revealed(BaseModel):
+    """Only as JSON."""
+
+    number: SecretStr
+    note: str | None = None
+
+    @field_serializer("number", when_used="json")
+    def reveal(self, number: SecretStr) -> str:
+        return number.get_secret_value()
+
+
+class HalfRevealed(Revealed):
+    other: SecretStr
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -212,6 +227,7 @@ class Plain:
         Cards(cards={"a": [Card(number=SecretStr("4111"))]}),
         Cards(cards={}, key=SecretBytes(b"4111")),
         Plain(card=Card(number=SecretStr("4111"))),
+        HalfRevealed(number=SecretStr("4111"), other=SecretStr("4111"), note="**********"),
     ],
 )
 def test_a_secret_is_not_sent_as_asterisks(payload):
@@ -227,6 +243,9 @@ def test_a_secret_that_its_model_reveals_is_sent():
     """And ten asterisks are a text like any other."""
     assert dump(Sent(number=SecretStr("4111")))[0] == b'{"number":"4111"}'
     assert dump(Open(note="**********"))[0] == b'{"cents":0,"note":"**********"}'
+    revealed = Revealed(number=SecretStr("4111"))
+    assert dump(revealed)[0] == b'{"number":"4111","note":null}'
+    assert dump(revealed.model_copy(update={"note": "**********"}))[0] == b'{"number":"4111","note":"**********"}'
 
 
 RESULTS = [

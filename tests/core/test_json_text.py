@@ -5,11 +5,21 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections import deque
 from typing import Annotated, Any, Literal
 from typing import TypedDict as TypedDictOfTyping
 
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    computed_field,
+    field_serializer,
+)
 from typing_extensions import TypedDict
 
 from peeklock import ConfigError, InvalidMessage, Queue, consumer, send
@@ -109,6 +119,24 @@ class Constants(Price):
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
 
+class Computed(BaseModel):
+    amount: float = 1.0
+    note: str | None = None
+
+    @computed_field
+    def share(self) -> float:
+        return math.nan
+
+
+class Written(BaseModel):
+    amount: float = math.nan
+    note: str | None = None
+
+    @field_serializer("amount", when_used="json")
+    def write(self, amount: float) -> str:
+        return str(amount)
+
+
 class Texts(Price):
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
@@ -117,6 +145,7 @@ class Texts(Price):
     "payload",
     [
         *(Price(amount=math.nan), Price(several=[1.0, math.inf]), Price(named={"a": -math.inf}), Price(any={math.nan})),
+        *(Price(any=deque([None, math.nan])), Price(any=[Written(), math.nan])),
         *(Price(any=(1, [math.inf])), Constants(amount=math.inf), Row(math.nan), {"a": math.nan}, [math.inf]),
     ],
     ids=repr,
@@ -131,11 +160,19 @@ def test_what_no_reader_could_read_is_not_sent(payload):
 
 @pytest.mark.parametrize(
     "payload",
-    [Price(any=None), Price(note="null NaN Infinity"), Row(1.0), Row(1.0, "NaN"), Texts(amount=math.nan)],
+    [
+        Computed(),
+        Written(),
+        Price(any=None),
+        Price(note="null NaN Infinity"),
+        Row(1.0),
+        Row(1.0, "NaN"),
+        Texts(amount=math.nan),
+    ],
     ids=repr,
 )
 def test_what_has_a_form_is_sent(payload):
-    """A null of one's own, and a text. A model that says how it writes them is asked no more."""
+    """A null of one's own, a text, what a serializer makes of it, and what is computed and not sent. A model that says how it writes them is asked no more."""
     assert dump(payload)[1] == "application/json"
 
 

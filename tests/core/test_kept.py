@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import math
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, Json, SecretStr, computed_field, field_serializer
+from pydantic.alias_generators import to_camel
 
 from peeklock import Batch, ConfigError, DeadLetter, Queue, Retry, consumer
 from peeklock.body_hash import hash_of
@@ -34,6 +36,19 @@ class Receipt(BaseModel):
 class Pair:
     left: str
     right: list[int]
+
+
+class Renamed(BaseModel):
+    order_id: str = Field(serialization_alias="orderId")
+
+
+class Forgotten(BaseModel):
+    order_id: str = Field("unknown", serialization_alias="orderId")
+
+
+class Encoded(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="hex")
+    raw: bytes
 
 
 def returning(value: Any, hint: Any) -> Any:
@@ -65,6 +80,41 @@ def test_a_duplicate_has_the_result_of_the_first_run(value, hint):
     assert first.result is value
     assert second.result == value
     assert type(second.result) is type(value)
+
+
+class Camel(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid")
+    order_id: str
+    lines: Json[list[int]]
+
+    @computed_field
+    def label(self) -> str:
+        return f"order {self.order_id}"
+
+
+def test_a_result_is_read_as_it_was_written():
+    """With aliases and JSON in texts, and without what is computed."""
+    store, value = MemoryStore(), Camel.model_validate({"orderId": "o", "lines": "[1]"})
+    handle = returning(value, Camel)
+    assert [deliver(handle, {}, store=store).result for _ in range(2)] == [value, value]
+
+
+turns = itertools.cycle([False, True])
+
+
+class Turned(BaseModel):
+    names: set[str]
+
+    @field_serializer("names")
+    def write(self, names: set[str]) -> list[str]:
+        return sorted(names, reverse=next(turns))
+
+
+def test_a_result_whose_text_varies_is_kept():
+    """Sets have no order, so each time they are written may differ."""
+    store, value = MemoryStore(), Turned(names={"a", "b"})
+    handle = returning(value, Turned)
+    assert [deliver(handle, {}, store=store).result for _ in range(2)] == [value, value]
 
 
 def test_a_result_is_kept_for_an_async_handler_and_for_its_twins():
@@ -116,6 +166,11 @@ def test_a_failed_run_keeps_nothing():
         (math.nan, float, "ValueError"),
         (object(), Any, "TypeError"),
         ("seven", Receipt, "PydanticSerializationError"),
+        (Renamed(order_id="o"), Renamed, "ValidationError"),
+        (Forgotten(order_id="o"), Forgotten, "ValueError"),
+        (Encoded(raw=b"raw"), Encoded, "ValueError"),
+        (b"\xff", bytes, "PydanticSerializationError"),
+        ({"key": SecretStr("s")}, dict[str, SecretStr], "ValueError"),
     ],
 )
 def test_a_result_that_cannot_be_kept(value, hint, why, caplog):

@@ -5,16 +5,39 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import re
 import uuid
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
-from typing import Annotated, Any, Literal, NewType, Optional, Required, TypeVar
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal, NewType, NotRequired, Optional, Protocol, Required, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, BaseModel, Field, NaiveDatetime, PositiveInt, StrictFloat, StrictStr, create_model
+from pydantic import (
+    AfterValidator,
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    NaiveDatetime,
+    PastDate,
+    PositiveInt,
+    SecretStr,
+    StrictFloat,
+    StrictStr,
+    UrlConstraints,
+    create_model,
+)
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
 from peeklock import ConfigError, Queue, consumer
@@ -120,6 +143,33 @@ OrderId = NewType("OrderId", uuid.UUID)
 Alias = TypeAliasType("Alias", int)
 
 
+class Named(Protocol):
+    """Something that any value may be."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.any_schema()
+
+
+class Rounded:
+    """Beside a type, it makes another of its values."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_after_validator_function(lambda value: f"{value:.1f}", handler(source))
+
+
+class Itself:
+    """A type whose values are of another."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.str_schema()
+
+
+class Ours(SecretStr):
+    """As pydantic's."""
+
+
 def with_field(hint: Any) -> Any:
     model = create_model("Order", k=(hint, ...))
 
@@ -150,6 +200,14 @@ def with_field(hint: Any) -> Any:
         (Literal["a", 1], "a", "a"),
         (str | int, "1", 1),
         (Any, "a", "a"),
+        (object, "a", "a"),
+        (Hashable, "a", "a"),
+        (Named, "a", "a"),
+        (PastDate, "2026-01-02", "2026-01-02"),
+        (Annotated[HttpUrl, AfterValidator(str)], "https://a.example", "https://a.example/"),
+        (Annotated[HttpUrl, AfterValidator(str)] | None, "https://a.example", "https://a.example/"),
+        (Annotated[float, Rounded()], 1.32, 1.3),
+        (Itself, "a", "a"),
     ],
     ids=str,
 )
@@ -185,6 +243,9 @@ def test_a_field_of_such_a_type_is_a_key(hint, first, again):
             NewType("Price", float),
             Literal[True],
         ),
+        *(AnyUrl, HttpUrl, IPv4Address, Path, SecretStr, Ours, re.Pattern, re.Pattern[str], complex, type),
+        *(HttpUrl | None, Annotated[HttpUrl, BeforeValidator(str)], Annotated[AnyUrl, UrlConstraints(max_length=9)]),
+        *(Sequence[str], deque[str]),
     ],
     ids=str,
 )
@@ -242,8 +303,8 @@ class Outer(BaseModel):
     several: list[Inner] = []
     prices: dict[str, float] = {}
     names: Mapping[str, str] = {}
-    any: dict = {}  # type: ignore[type-arg] # the bare annotation is what users write
-    text: str = ""
+    any: dict = Field(default_factory=dict)  # type: ignore[type-arg] # the bare annotation is what users write
+    text: str | None = None
 
 
 def by(key: Any, hint: Any = Outer) -> Any:
@@ -289,6 +350,70 @@ def test_a_path_that_cannot(key, hint, why):
     """Is refused when it is bound. (trials 1.6)"""
     with pytest.raises(ConfigError, match=why):
         resolve(by(key, hint))
+
+
+class Filled(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    name: str = "unknown"
+    made: uuid.UUID = Field(default_factory=uuid.uuid4)
+    noted: Annotated[str, Field(default="unknown")]
+    inner: Inner = Inner(sku=ID)
+    named: dict[str, str] = {"name": "unknown"}
+    outer: Outer = Outer()
+
+
+@dataclasses.dataclass
+class FilledRow:
+    noted: Annotated[str, Field(default_factory=str)]
+    name: str = "unknown"
+    made: str = dataclasses.field(default_factory=lambda: "unknown")
+    field: str = Field(default="unknown")
+
+
+@pydantic_dataclass
+class FilledByPydantic:
+    field: str = Field(default="unknown")
+
+
+class FilledShape(TypedDict):
+    noted: Annotated[str, Field(default="unknown")]
+
+
+class Holder(BaseModel):
+    filled: Filled
+    named: dict[str, Filled]
+    either: Filled | Inner
+
+
+@pytest.mark.parametrize(
+    ("key", "hint", "place"),
+    [
+        *[(name, Filled, f"Filled.{name}") for name in ("name", "made", "noted")],
+        *[(path, Filled, f"Filled.{path.split('.')[0]}") for path in ("inner.sku", "named.name")],
+        *[(name, FilledRow, f"FilledRow.{name}") for name in ("noted", "name", "made", "field")],
+        ("field", FilledByPydantic, "FilledByPydantic.field"),
+        ("noted", FilledShape, "FilledShape.noted"),
+        *[(f"{step}.name", Holder, "Filled.name") for step in ("filled", "named.a", "either")],
+        ("name", Filled | Inner, "Filled.name"),
+    ],
+)
+def test_a_key_that_a_body_without_it_would_get(key, hint, place):
+    """Is one for unrelated messages, or another one at each delivery, and refused when it is bound."""
+    with pytest.raises(ConfigError, match=f"{place} has a default, .*; make the field required"):
+        resolve(by(key, hint))
+
+
+class Unfilled(TypedDict):
+    name: NotRequired[str]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("text", Outer), ("names.a", Outer), ("any.a.b", Outer), ("outer.text", Filled), ("name", Unfilled)],
+)
+def test_a_default_that_is_no_key(key, hint):
+    """Makes a message without it invalid, as one whose key is missing."""
+    assert deliver(by(key, hint), b'{"noted":"a"}').detail == f"{key}: the key is missing"
 
 
 def test_a_type_that_cannot_be_resolved():
