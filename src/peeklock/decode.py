@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
 from peeklock.errors import ConfigError, InvalidMessage
-from peeklock.json_text import check_floats, loads
+from peeklock.json_text import check_floats, check_payload, loads
 from peeklock.keys import bare
 from peeklock.message import Message
 from peeklock.shape import Shape
@@ -96,6 +96,7 @@ class _Validator:
             raise _invalid(problems, self.shape) from None
         if self._holds_floats:
             check_floats(message.body)
+            check_payload(message.body, payload)
         return payload
 
 

@@ -6,7 +6,8 @@ import json
 import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING
 from json.decoder import scanstring  # type: ignore[attr-defined] # typeshed leaves it out
 from types import FunctionType
 from typing import Any, NoReturn
@@ -18,6 +19,9 @@ MAX_FLOAT_DIGITS = 200
 
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}")
 _MAY_BE_LONG = re.compile(rb"[0-9]{%d}" % MAX_FLOAT_DIGITS)
+_MAY_HIDE = re.compile(rb"(?i)nan|inf|\\u|e\+?[0-9_]{3}|[0-9_]{%d}" % MAX_FLOAT_DIGITS)
+"""In a body: what a float may be made of that is none in JSON, such as the text "NaN"."""
+
 _ASTERISKS = "*" * 10
 """What pydantic writes of a secret."""
 
@@ -79,6 +83,45 @@ def check_floats(body: bytes) -> None:
         or (len(body) > MAX_FLOAT_DIGITS and _MAY_BE_LONG.search(body))
     ):
         _read(_FLOATS, body.decode())
+
+
+def check_payload(body: bytes, payload: object) -> None:
+    """Raise InvalidMessage for a number that is not finite, in what pydantic made of a body that has passed `check_floats`: it
+    makes one of a text as well, and of JSON within a text. Defaults may be what they are."""
+    if _MAY_HIDE.search(body) and any(map(_is_no_number, _given(payload))):
+        raise InvalidMessage("a number is too large, or none")
+
+
+def _given(payload: object) -> Iterator[object]:
+    """Each value within a payload that is no default. A validator may have linked values in a circle."""
+    waiting, seen = [payload], set[int]()
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if id(part) not in seen:
+            seen.add(id(part))
+            waiting.extend(_within(part))
+
+
+def _within(part: object) -> Iterable[object]:
+    if isinstance(part, Mapping):
+        return [*part, *part.values()]
+    if isinstance(part, (list, tuple, set, frozenset, deque)):
+        return part
+    return () if isinstance(part, type) else _given_fields(part)
+
+
+def _given_fields(part: Any) -> list[object]:
+    """The values of a model or a dataclass but for its defaults. What else an object holds is not the body's."""
+    named = getattr(part, "__dict__", {})
+    if hasattr(part, "__pydantic_fields_set__"):
+        named = {**named, **(part.__pydantic_extra__ or {})}
+        return [value for name, value in named.items() if name in part.__pydantic_fields_set__]
+    declared = getattr(part, "__dataclass_fields__", None)
+    if declared is None:
+        return []
+    named = {**{name: getattr(part, name, None) for name in declared}, **named}
+    return [value for name, value in named.items() if value is not getattr(declared.get(name), "default", MISSING)]
 
 
 def check_dumped(text: bytes, values: Callable[..., Any]) -> bytes:

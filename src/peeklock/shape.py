@@ -62,8 +62,8 @@ class Shape:
     @cached_property
     def holds_floats(self) -> bool:
         """Whether a number that is not finite could get into the payload."""
-        types = {part["type"] for part in _parts(self._schema)}
-        return not types <= _WITHOUT_FLOATS | _CONTAINERS
+        parts = list(_parts(self._schema))
+        return not {part["type"] for part in parts} <= _WITHOUT_FLOATS | _CONTAINERS or any(map(_takes_more, parts))
 
     @cached_property
     def runs_code(self) -> bool:
@@ -101,6 +101,12 @@ def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
             waiting.extend(inner for name, inner in part.items() if not is_schema or name not in _NOT_OF_THE_BODY)
         elif isinstance(part, (list, tuple)):
             waiting.extend(part)
+
+
+def _takes_more(part: Mapping[str, Any]) -> bool:
+    """Whether it keeps fields that it does not declare, which may hold anything."""
+    settings = part.get("config") or {}
+    return "allow" in (part.get("extra_behavior"), settings.get("extra_fields_behavior"))
 
 
 def _runs_code(part: Mapping[str, Any]) -> bool:

@@ -16,9 +16,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Json,
     TypeAdapter,
     computed_field,
     field_serializer,
+    model_validator,
 )
 from typing_extensions import TypedDict
 
@@ -68,6 +70,100 @@ def test_a_number_that_is_none_is_invalid(hint, number):
     """A model refuses it as `dict` does. (trials 1.19)"""
     with pytest.raises(InvalidMessage, match=r"a number is too large|is not a JSON number"):
         decoded(hint, b'{"amount":%s}' % number.encode())
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    n: int = 0
+
+
+class OpenRecord(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc] # where pydantic looks for it
+    n: int
+
+
+@dataclasses.dataclass
+class OpenRow:
+    __pydantic_config__ = ConfigDict(extra="allow")
+    n: int
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    amount: float
+
+
+class Within(BaseModel):
+    text: Json[Any] = None
+    amount: float = 0.0
+    row: Row | Slotted | None = None
+    last: deque[float] = deque()
+    keys: dict[float, int] = {}
+    open: Open | None = None
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS, ids=lambda text: text[:12])
+@pytest.mark.parametrize("hint", [Open, OpenRecord, OpenRow, list[Open]], ids=str)
+def test_a_number_that_is_none_in_a_field_that_is_not_declared(hint, number):
+    """The type keeps it, though it has no floats of its own."""
+    body = f'{{"n":1,"more":{number}}}'
+    with pytest.raises(InvalidMessage, match=r"a number is too large|is not a JSON number"):
+        decoded(hint, (f"[{body}]" if hint == list[Open] else body).encode())
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", " -iNf ", "Infinity", "1e400", "1e4_00", "\\u004eaN", "9" * 400])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *('{"amount":"%s"}', '{"row":{"amount":"%s"}}', '{"last":["1","%s"]}', '{"keys":{"%s":1}}'),
+        '{"amount":1,"row":{"amount":"%s","note":null}}',
+    ],
+)
+def test_a_text_that_is_made_a_number(place, text):
+    """As pydantic does for a float."""
+    with pytest.raises(InvalidMessage, match="a number is too large, or none"):
+        decoded(Within, (place % text).encode())
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{\\"a\\":[-Infinity]}', "1e400"])
+def test_json_within_a_text(text):
+    """Is JSON as any other."""
+    with pytest.raises(InvalidMessage, match="a number is too large, or none"):
+        decoded(Within, (f'{{"text":"{text}"}}').encode())
+
+
+class Held:
+    def __init__(self) -> None:
+        self.most = math.inf
+
+
+class Endless(BaseModel):
+    most: float = math.inf
+    note: str = ""
+    parent: Any = None
+    kind: type[Any] = float
+    held: Any = None
+
+    @model_validator(mode="after")
+    def link(self) -> Endless:
+        self.__dict__.update(parent=self, kind=Endless, held=Held())
+        self.__pydantic_fields_set__.update(("parent", "kind", "held"))
+        return self
+
+
+@dataclasses.dataclass
+class EndlessRow:
+    note: str
+    most: float = math.inf
+
+
+def test_a_default_may_be_endless():
+    """The code says so, and not the body; nor does it say what an object of the code's holds."""
+    assert decoded(Endless, b'{"note":"Infinity"}').most == math.inf
+    assert decoded(EndlessRow, b'{"note":"Infinity"}').most == math.inf
+    for hint in (Endless, EndlessRow):
+        with pytest.raises(InvalidMessage):
+            decoded(hint, b'{"note":"","most":"Infinity"}')
 
 
 @pytest.mark.parametrize("number", NO_NUMBERS[:5])
