@@ -11,9 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.json_text import check_floats, check_payload, loads
-from peeklock.keys import bare
 from peeklock.message import Message
-from peeklock.shape import Shape
+from peeklock.shape import Shape, bare
 
 Decode = Callable[[Message], Any]
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.message import is_text
+from peeklock.shape import bare
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -32,8 +33,6 @@ _MADE = ("AwareDatetime", "PastDatetime", "FutureDatetime", "PastDate", "FutureD
 """Pydantic's own that stand for values of another class, which may be keys."""
 
 _CONVERTERS = ("AfterValidator", "PlainValidator", "WrapValidator")
-
-_WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
 def keyed_by_function(read: Callable[[Any], Any], where: str) -> Key:
@@ -199,20 +198,6 @@ def _converts(beside: Any) -> bool:
 
 def _is_pydantics(kind: type) -> bool:
     return kind.__module__.split(".")[0] == "pydantic"
-
-
-def bare(hint: Any) -> Any:
-    """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
-    while True:
-        origin = get_origin(hint)
-        if origin is Annotated or getattr(origin, "__name__", getattr(origin, "_name", None)) in _WRAPPERS:
-            hint = get_args(hint)[0]
-        elif hasattr(hint, "__supertype__"):
-            hint = hint.__supertype__
-        elif type(hint).__name__ == "TypeAliasType":
-            hint = hint.__value__
-        else:
-            return hint
 
 
 def _is_never(atom: Any) -> bool:

@@ -1,12 +1,12 @@
 """What pydantic's schema of a payload declares: the names that an error may show, whether a float can be in it, and whether
-to read it calls functions of the user's."""
+to read it calls functions of the user's. And the type that an annotation adds to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 _FIELDS = frozenset({"model-field", "typed-dict-field", "dataclass-field"})
 
@@ -51,6 +51,9 @@ _HARMLESS = frozenset(
     ]
 )
 """Packages whose functions end. Those of pydantic may have been made around others, which count."""
+
+
+_WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
 class Shape:
@@ -168,3 +171,17 @@ def _texts(alias: Any) -> Iterator[str]:
     elif isinstance(alias, list):
         for part in alias:
             yield from _texts(part)
+
+
+def bare(hint: Any) -> Any:
+    """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
+    while True:
+        origin = get_origin(hint)
+        if origin is Annotated or getattr(origin, "__name__", getattr(origin, "_name", None)) in _WRAPPERS:
+            hint = get_args(hint)[0]
+        elif hasattr(hint, "__supertype__"):
+            hint = hint.__supertype__
+        elif type(hint).__name__ == "TypeAliasType":
+            hint = hint.__value__
+        else:
+            return hint

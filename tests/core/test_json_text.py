@@ -223,6 +223,10 @@ class Computed(BaseModel):
     def share(self) -> float:
         return math.nan
 
+    @computed_field
+    def nothing(self) -> None:
+        return None
+
 
 class Written(BaseModel):
     amount: float = math.nan
@@ -241,7 +245,7 @@ class Texts(Price):
     "payload",
     [
         *(Price(amount=math.nan), Price(several=[1.0, math.inf]), Price(named={"a": -math.inf}), Price(any={math.nan})),
-        *(Price(any=deque([None, math.nan])), Price(any=[Written(), math.nan])),
+        *(Computed(amount=math.nan), Price(any=deque([None, math.nan])), Price(any=[Written(), math.nan])),
         *(Price(any=(1, [math.inf])), Constants(amount=math.inf), Row(math.nan), {"a": math.nan}, [math.inf]),
     ],
     ids=repr,
