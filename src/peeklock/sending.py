@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from peeklock.bounded import bounded
@@ -157,9 +158,7 @@ def _json(payload: Any) -> bytes:
     for a number that is not finite."""
     dump_json = getattr(payload, "model_dump_json", None)
     if dump_json is not None:
-        text = dump_json(by_alias=True, round_trip=True).encode()
-        as_strings = getattr(payload, "model_config", {}).get("ser_json_inf_nan") == "strings"
-        return text if as_strings else check_dumped(text, payload.model_dump)
+        return check_dumped(dump_json(by_alias=True, round_trip=True).encode(), payload.model_dump)
     if dataclasses.is_dataclass(payload) and not isinstance(payload, type):
         try:
             from pydantic import TypeAdapter
@@ -168,5 +167,5 @@ def _json(payload: Any) -> bytes:
         else:
             adapter = TypeAdapter(type(payload))
             text = adapter.dump_json(payload, by_alias=True, round_trip=True)
-            return check_dumped(text, lambda: adapter.dump_python(payload))
+            return check_dumped(text, partial(adapter.dump_python, payload))
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

@@ -154,6 +154,9 @@ class Named(Protocol):
 class Rounded:
     """Beside a type, it makes another of its values."""
 
+    def __repr__(self) -> str:  # else a test's name would have its address, another in each process
+        return "Rounded()"
+
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         return core_schema.no_info_after_validator_function(lambda value: f"{value:.1f}", handler(source))
 
