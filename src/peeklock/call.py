@@ -8,9 +8,10 @@ from typing import Any
 
 from peeklock.batch import Batch
 from peeklock.errors import DeadLetter, Retry, is_a, leaves_process
-from peeklock.item import Item
+from peeklock.item import Item, TimedOut
 from peeklock.message import Message
-from peeklock.plan import Plan
+from peeklock.plan import Plan, Window
+from peeklock.timer import SHORTEST
 
 Errors = Sequence[BaseException | None]
 
@@ -123,3 +124,12 @@ def _problem(answer: object, ids: set[str]) -> str:
         if value is not None and not isinstance(value, BaseException):
             return f"{wanted}, and a value of type {type(value).__name__} is neither an exception nor None"
     return ""
+
+
+def time_of(items: Sequence[Item], window: Window) -> float:
+    """Seconds that a call may take: the time-out, less what it took to read the one that took longest."""
+    return max(window.timeout - max(item.spent for item in items), SHORTEST)
+
+
+def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:
+    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}", ended=ended)

@@ -10,15 +10,25 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from peeklock.call import Ended, Errors, arguments_of, arguments_of_one, attempt, errors_of, unstarted
+from peeklock.call import (
+    Ended,
+    Errors,
+    arguments_of,
+    arguments_of_one,
+    attempt,
+    errors_of,
+    time_of,
+    timed_out,
+    unstarted,
+)
 from peeklock.interrupt import LOOK_AGAIN, QUICK, Alarm, Interrupted, Target
-from peeklock.item import Halted, Item, TimedOut
+from peeklock.item import Halted, Item
 from peeklock.message import Message
 from peeklock.observing import Span, enter_span, exit_span, observer_failed
 from peeklock.plan import Plan, Window
-from peeklock.schedule import Schedule
+from peeklock.schedule import Schedule, next_job
 from peeklock.threads import Retire
-from peeklock.timer import SHORTEST, Timer, running
+from peeklock.timer import Timer, running
 
 Job = tuple[Sequence[Item], Errors]
 
@@ -40,6 +50,11 @@ class Crew(Protocol):
         """Whether a handler that could not be stopped still runs."""
         ...
 
+    @property
+    def may_take_more(self) -> bool:
+        """Whether messages that are read and claimed now may run at once."""
+        ...
+
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         """Start what may run now; whether anything was. `io_waits`: results of the store or a queue are still to come,
         so a batch handler waits for the messages that they may let run."""
@@ -54,6 +69,7 @@ class Inline:
     """Runs one handler at a time, here, interrupted by the alarm."""
 
     busy = has_runaways = False
+    may_take_more = True
 
     def __init__(self, plan: Plan, window: Window, alarm: Alarm) -> None:
         self.plan = plan
@@ -93,6 +109,8 @@ class Inline:
         if not items:
             return ()
         self._timeout = time_of(items, self.window)
+        if not self.window.has_room(self.window.timeout - self._timeout):  # to read one that is not here took it
+            return [Halted(NO_ROOM)] * len(items)
         ended = self._call(items[0].message, arguments_of(self.plan, items))
         for item in items:
             item.duration = self._duration
@@ -211,6 +229,7 @@ class Threads:
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         started = False
+        waited = len(schedule.changes) + len(schedule.sends)
         while self._free() and (items := next_job(schedule, self.plan, io_waits=io_waits or bool(self.running))):
             started = True
             run = Run(self.plan, items, self.window)
@@ -223,7 +242,7 @@ class Threads:
                 continue
             self.running[future] = run
             future.add_done_callback(self._ended)
-        return started
+        return started or len(schedule.changes) + len(schedule.sends) > waited
 
     def _free(self) -> bool:
         taken = len(self.running) + sum(not future.done() for future in self.runaways)
@@ -232,6 +251,10 @@ class Threads:
     @property
     def busy(self) -> bool:
         return bool(self.running)
+
+    @property
+    def may_take_more(self) -> bool:
+        return self._free() and not (self.running and self.plan.handler.batch)
 
     @property
     def has_runaways(self) -> bool:
@@ -293,23 +316,3 @@ class Threads:
         for future, run in self.running.items():
             run.target.cancel()
             self.plan.handlers.give_up(future)
-
-
-def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item]:
-    """The messages of the next call: one, or all that may run for a batch handler, once no claim is under way. Empty
-    when there is none."""
-    if not plan.handler.batch:
-        item = schedule.start()
-        return () if item is None else (item,)
-    if io_waits or schedule.changes or schedule.sends:
-        return ()
-    return schedule.start_all()
-
-
-def time_of(items: Sequence[Item], window: Window) -> float:
-    """Seconds that a call may take: the time-out, less what it took to read the one that took longest."""
-    return max(window.timeout - max(item.spent for item in items), SHORTEST)
-
-
-def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:
-    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}", ended=ended)

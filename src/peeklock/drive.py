@@ -30,10 +30,16 @@ class Thread:
                 self._do_io()
             if crew.work(schedule, io_waits=desk.busy):
                 continue
+            if crew.may_take_more and not self._waits() and schedule.admit_more():
+                continue
             if crew.busy or desk.busy:
                 self._wait()
             elif schedule.unfinished and not (schedule.changes or schedule.sends):
                 schedule.go_on(NO_SLOT, alone=not crew.has_runaways)
+
+    def _waits(self) -> bool:
+        """Whether something is to come from store or queues, which may let more run."""
+        return bool(self.desk.busy or self.schedule.changes or self.schedule.sends)
 
     def _do_io(self) -> None:
         """In threads of its own, so that it may hang; beside the handlers. What is asked for while a round is under way

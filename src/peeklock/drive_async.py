@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from peeklock.call import Ended, Errors, arguments_of, attempt_async, errors_of
-from peeklock.crew import NO_ROOM, NO_SLOT, next_job, time_of, timed_out
+from peeklock.call import Ended, Errors, arguments_of, attempt_async, errors_of, time_of, timed_out
+from peeklock.crew import NO_ROOM, NO_SLOT
 from peeklock.desk import Desk
 from peeklock.item import Halted, Item
 from peeklock.observing import Span, enter_span, exit_span
 from peeklock.plan import Plan, Window
-from peeklock.schedule import Schedule
+from peeklock.schedule import Schedule, next_job
 from peeklock.threads import Pool
 from peeklock.timer import Timer, running
 

@@ -32,6 +32,9 @@ READING_SECONDS = 0.5
 """How long an event reads messages, where that calls hooks of the user's, before those that it has read may run. A key that
 is looked up takes microseconds; a body that is fetched may take seconds, and all of them more than there is time for."""
 
+QUICK_READING_SECONDS = 0.05
+"""As long at most where the next hook, if it takes the whole time-out, would leave no room for what was read."""
+
 NO_STEPS: Steps = []
 """Shared, and never added to: a list for each message would be the only thing that most of them make."""
 
@@ -80,10 +83,10 @@ class Schedule:
         return len(self.items) > known
 
     def _has_read_enough(self, began: float) -> bool:
-        """Whether what was read since then has to run first: the next may take a whole time-out to be read, and that must not
-        be the time of those that wait."""
+        """Whether what was read since then has to run first, since to read more might take its time."""
         now = self._monotonic()
-        return now - began > READING_SECONDS or now + self.window.timeout > self._last_start
+        has_room = now + self.window.timeout <= self._last_start
+        return now - began > (READING_SECONDS if has_room else QUICK_READING_SECONDS)
 
     def _is_first_of_key(self, item: Item) -> bool:
         """Whether nothing of this event has the same key, or nothing any more."""
@@ -223,10 +226,11 @@ class Schedule:
         could not be stopped."""
         if self.ready:
             self.halt_ready(why)
-        elif not self._admit_more() and not self.next_suspect(alone=alone):
+        elif not self.admit_more() and not self.next_suspect(alone=alone):
             raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
 
-    def _admit_more(self) -> bool:
+    def admit_more(self) -> bool:
+        """Read messages that were not read yet; whether there were any."""
         return self._claim_next() if self._has_store else self._begin_next()
 
     def start(self) -> Item | None:
@@ -262,6 +266,17 @@ class Schedule:
         """Give all back that could not be started."""
         while self.ready:
             self.advance(self.ready.popleft(), Halted(why))
+
+
+def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item]:
+    """The messages of the next call: one, or all that may run for a batch handler, once no claim is under way. Empty
+    when there is none."""
+    if not plan.handler.batch:
+        item = schedule.start()
+        return () if item is None else (item,)
+    if io_waits or schedule.changes or schedule.sends:
+        return ()
+    return schedule.start_all()
 
 
 def _inherit(before: Item, item: Item) -> None:

@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, Message, Queue, Reason, consumer, loop
+from peeklock.call import time_of
 from peeklock.claims import State
 from peeklock.clock import SystemClock
-from peeklock.crew import Inline, Run, Threads, next_job, time_of
+from peeklock.crew import Inline, Run, Threads
 from peeklock.desk import Desk
 from peeklock.drive_async import Coroutine, Loop, bounded_async
 from peeklock.engine import handle, handle_async
 from peeklock.interrupt import Alarm
 from peeklock.item import Item
 from peeklock.plan import HANDOVER_SECONDS, Window
-from peeklock.schedule import Schedule
+from peeklock.schedule import Schedule, next_job
 from peeklock.store import WON
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock

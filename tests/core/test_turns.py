@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, Queue, Retry, consumer
+from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import run
 from peeklock.interrupt import Interrupted
@@ -85,9 +86,42 @@ def test_what_was_read_quickly_runs_before_something_that_may_take_its_time():
         reading.ran.append(name)
 
     bound = plan_for(handler, store=MemoryStore(), clock=reading.clock)
-    settled = run(bound, [message(b"quick"), message(b"slow 40", id="m-2")], timedelta(seconds=33))
+    settled = run(bound, [message(b"quick 0.1"), message(b"slow 40", id="m-2")], timedelta(seconds=33))
     assert reasons(settled)[0] == "done"
     assert reading.ran[0] == "quick"
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_what_is_slow_to_read_runs_beside_what_runs_already(store):
+    """Where there is a free slot: an event's handlers would run one after the other else."""
+    reading, met = Reading(), threading.Barrier(2)
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(_: str) -> None:
+        met.wait(20)
+
+    bound = plan_for(handler, store=store(), clock=reading.clock, parallel=2)
+    settled = run(bound, [message(b"a 1"), message(b"b 1", id="m-2")], timedelta(seconds=200))
+    assert reasons(settled) == ["done", "done"]
+
+
+def test_a_failed_fetch_is_recorded_while_others_run():
+    """And does not wait for the end of a handler."""
+    reading, recorded = Reading(), threading.Event()
+
+    class Store(MemoryStore):
+        def swap(self, changes: Any, /) -> Any:
+            if any(change.record is not None and change.record.state is State.WAITING for change in changes):
+                recorded.set()
+            return super().swap(changes)
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(_: str) -> None:
+        assert recorded.wait(20)
+
+    bound = plan_for(handler, store=Store(), clock=reading.clock, parallel=2)
+    settled = run(bound, [message(b"a 1"), message(b"down 1", id="m-2")], timedelta(seconds=200))
+    assert reasons(settled) == ["done", "retry"]
 
 
 @pytest.mark.parametrize("parallel", [1, 2])
@@ -103,33 +137,44 @@ def test_a_batch_does_not_start_when_reading_has_taken_its_time(parallel, store)
         reading.ran.extend(batch)
 
     bound = plan_for(handler, store=store(), clock=reading.clock, parallel=parallel)
-    settled = run(bound, [message(b"a"), message(b"down 29", id="m-2")], timedelta(seconds=31.2))
-    assert (reading.ran, settled[0].outcome.reason) == (["a"], "done")
+    assert reasons(run(bound, [message(b"a"), message(b"down 29", id="m-2")], timedelta(seconds=31.2))) == [
+        "halted",
+        "retry",
+    ]
+    began = reading.clock.monotonic()
+    assert reasons(run(bound, [message(b"a 0.1"), message(b"down 29", id="m-2")], timedelta(seconds=31.3))) == [
+        "done",
+        "retry",
+    ]
+    assert reading.ran == ["a"]
 
 
-def test_a_suspect_runs_after_what_is_read_later():
+@pytest.mark.parametrize("way", ["main", "threads", "async"])
+def test_a_suspect_runs_after_what_is_read_later(way):
     """So that it takes nobody with it when it ends its process once more."""
     reading = Reading()
 
     @consumer(ORDERS, decode=reading.decode)
     def handler(name: str) -> None:
-        if name == "poison":
-            raise KeyboardInterrupt
         reading.ran.append(name)
 
+    @consumer(ORDERS, decode=reading.decode)
+    async def coroutine(name: str) -> None:
+        handler(name)
+
+    @consumer(ORDERS, decode=reading.decode)
+    def dying(_: str) -> None:
+        raise KeyboardInterrupt  # on the main thread: nothing after it happens, as when a process ends
+
     store = MemoryStore()
-    bound = plan_for(handler, store=store, clock=reading.clock, parallel=1)
     messages = [message(body, id=body[:1].decode()) for body in (b"poison 1", b"b 1", b"c 1")]
-    dying(bound, messages[:1])
-    reading.clock.advance(timedelta(hours=2))
-    dying(bound, messages)
-    assert reading.ran == ["b", "c"]
-
-
-def dying(bound: Any, messages: Any) -> None:
-    """A delivery that ends with its process: what leaves the engine here ends one."""
     with pytest.raises(KeyboardInterrupt):
-        run(bound, messages, timedelta(seconds=200))
+        run(plan_for(dying, store=store, clock=reading.clock), messages[:1], timedelta(seconds=200))
+    reading.clock.advance(timedelta(hours=2))
+    declared: Any = coroutine if way == "async" else handler
+    bound = plan_for(declared, store=store, clock=reading.clock, parallel=1 + (way == "threads"))
+    run(bound, messages, timedelta(seconds=200))
+    assert (sorted(reading.ran[:2]), reading.ran[2]) == (["b", "c"], "poison")
 
 
 class Stubborn:
