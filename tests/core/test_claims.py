@@ -374,3 +374,11 @@ def test_a_redrive_of_long_ago_decides_over_no_new_life():
     mine = arrive(tired, Trail(id="b", generation=1), stamp(3), 13).record
     assert mine is not None
     assert mine.attempts == 0
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.MOVED, State.DEAD])
+def test_a_delivery_of_an_earlier_life_is_over(state):
+    """Its dead letter was redriven: that one carries on, and this one neither runs nor is a second dead letter."""
+    later = record(state, generation=1, reason="fatal" if state is State.DEAD else "")
+    decision = arrive(later, MINE, stamp(), 3)
+    assert (decision.do, decision.reason, decision.record) == (Do.COMPLETE, Reason.MOVED, None)
