@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from peeklock.claims import Record, State
 from peeklock.errors import UnreadableRecord
-from peeklock.store import Answer, Change, Store
+from peeklock.store import Change, Store
 from tests.contracts.stores import STORES, record
 from tests.stores import servers_redis
 
@@ -103,19 +103,9 @@ class StoreMachine(RuleBasedStateMachine):
             case _:
                 return Change(key=key, expected=late, record=held)
 
-    def answered(self, changes: Sequence[Change]) -> Sequence[Answer]:
-        """A server on a busy machine may not answer in time: asked again, as by the engine, it has to say what is so."""
-        answers = list(self.store.swap(changes))
-        for _ in range(3):
-            open_ = [n for n, one in enumerate(answers) if one.error and not isinstance(one.error, UnreadableRecord)]
-            again = self.store.swap([changes[n] for n in open_]) if open_ else ()
-            for n, answer in zip(open_, again, strict=True):
-                answers[n] = answer
-        return answers
-
     def ask(self, changes: Sequence[Change]) -> None:
         """The store, and then the dict, which says what the answers should have been."""
-        answers = self.answered(changes)
+        answers = self.store.swap(changes)
         assert len(answers) == len(changes)
         for change, answer in zip(changes, answers, strict=True):
             if change.key in self.spoilt:
