@@ -34,7 +34,7 @@ class Thread:
                 continue
             if crew.busy or desk.busy:
                 self._wait()
-            elif schedule.unfinished and not (schedule.changes or schedule.sends):
+            elif schedule.unfinished and not self._waits():
                 schedule.go_on(NO_SLOT, alone=not crew.has_runaways)
 
     def _waits(self) -> bool:

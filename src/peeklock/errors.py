@@ -130,9 +130,9 @@ class Retry(Exception):
         self.why = why
         if after is not None:
             self.after = seconds(after, "Retry(after=...)")
-        if counts is not None and type(counts) is not bool:
-            raise TypeError(f"Retry(counts={counts!r}) takes True or False")
         if counts is not None:
+            if type(counts) is not bool:
+                raise TypeError(f"Retry(counts={counts!r}) takes True or False")
             self.counts = counts
 
 

@@ -8,9 +8,10 @@ import fcntl
 import hashlib
 import os
 import platform
+import shutil
 import struct
 import sys
-import tempfile
+import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -114,15 +115,21 @@ def entries(**files: bytes) -> Entries:
     return {path.replace("__", "/"): Entry(part="planted", data=data) for path, data in files.items()}
 
 
+DAY = 86_400
+"""Seconds after which the bundles of a test run are in nobody's use."""
+
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def packed(cloud: str, python: str = THIS_PYTHON) -> bytes:
     """The examples' bundle for a cloud, as a zip file; for a version of Python, and for this machine's processor. Built once a
     test run, whose processes share it: each downloads a cloud's packages."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    place = Path(tempfile.gettempdir()) / f"peeklock-bundles-{run}"
-    place.mkdir(exist_ok=True)
+    runs = ROOT / "build" / "test-bundles"
+    place = runs / os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    place.mkdir(parents=True, exist_ok=True)
+    for run in runs.iterdir():
+        if time.time() - run.stat().st_mtime > DAY:
+            shutil.rmtree(run, ignore_errors=True)
     made = place / f"{cloud}-{python}.zip"
     with (place / f"{made.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -27,7 +27,7 @@ delays are drawn from the same random source each time: a replay says the same w
 examples:
   peeklock replay events/                          all sample events
   peeklock replay events/sqs/batch.json --times 2  delivered twice: what was done is now a duplicate
-  peeklock replay events/ --attempt 5              as their last attempt
+  peeklock replay events/ --attempt 13             as the last attempt of a Queue that names no max_attempts
   peeklock replay events/ --check                  compare with *.expected.json beside each event
   peeklock replay - --handler app.orders:charge    an event from standard input
 
