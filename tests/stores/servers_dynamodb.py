@@ -18,6 +18,7 @@ from peeklock.emulators.sqs_server import Serial
 from peeklock.store import Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
+from peeklock.stores.together import CONNECTIONS
 from tests.support import ROOT, environment
 
 HERE = {
@@ -82,22 +83,21 @@ def connect(url: str) -> Any:
 
 
 @functools.cache
-def shared(url: str) -> Any:
-    """One client a server, for tests that do nothing to it."""
-    made = connect(url)
-    atexit.register(made.close)
-    return made
-
-
-@functools.cache
 def patient(url: str) -> Any:
-    """One client a server that makes and removes tables. Its first call loads moto's DynamoDB, which on a busy machine
-    takes longer than the seconds that the product's own client waits. (trials 6)"""
+    """One client a server, as the product's but for its patience: for tests that are about what a server answers, and not
+    about how long it takes. On a busy machine moto takes longer than the product waits: to load at its first call
+    (trials 6), and to copy its table for a transaction. There the search in test_machine.py saw a ReadTimeoutError."""
     import boto3
     from botocore.config import Config
 
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    config = Config(connect_timeout=PATIENCE, read_timeout=PATIENCE, retries={"total_max_attempts": 1})
+    config = Config(
+        connect_timeout=PATIENCE,
+        read_timeout=PATIENCE,
+        max_pool_connections=CONNECTIONS,
+        parameter_validation=False,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
     made = boto3.client("dynamodb", endpoint_url=url, region_name="eu-west-1", config=config, **keys)
     atexit.register(made.close)
     return made
@@ -123,7 +123,7 @@ def opened(url: str, *, transact: bool = False) -> Iterator[DynamoStore]:
     """A store in a table of its own."""
     name = make_table(url)
     try:
-        yield DynamoStore(name, transact=transact, dynamodb=shared(url))
+        yield DynamoStore(name, transact=transact, dynamodb=patient(url))
     finally:
         patient(url).delete_table(TableName=name)
 

@@ -32,7 +32,7 @@ from peeklock.stores.record_json import load
 from peeklock.testing import deliver, deliver_all
 from tests.contracts.stores import change, record
 from tests.stores.relay_dynamodb import Relay, relay
-from tests.stores.servers_dynamodb import HERE, connect, dynalite, make_table, moto, opened, shared
+from tests.stores.servers_dynamodb import HERE, connect, dynalite, make_table, moto, opened, patient
 from tests.support import ROOT, environment
 from tests.test_architecture import SDKS, loaded_by
 
@@ -104,7 +104,7 @@ def claims_of(count: int, prefix: str = "k") -> list[Change]:
 
 
 def items_of(store: DynamoStore) -> list[dict[str, Any]]:
-    return list(shared(moto()).scan(TableName=store.table.name, ConsistentRead=True)["Items"])
+    return list(patient(moto()).scan(TableName=store.table.name, ConsistentRead=True)["Items"])
 
 
 def won(answers: Any) -> list[bool]:
@@ -492,8 +492,8 @@ def test_a_refusal_without_its_item(store, wire):
 
 def test_a_record_that_cannot_be_read(store):
     """Fails its own key only."""
-    shared(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}})
-    shared(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
+    patient(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}})
+    patient(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
     answers = store.swap(claims_of(4))
     assert won(answers) == [False, False, True, True]
     assert [isinstance(one.error, StoreError) for one in answers] == [True, True, False, False]
