@@ -24,7 +24,7 @@ from peeklock.call import (
 from peeklock.interrupt import LOOK_AGAIN, QUICK, Alarm, Interrupted, Target
 from peeklock.item import Halted, Item
 from peeklock.message import Message
-from peeklock.observing import Span, enter_span, exit_span, observer_failed
+from peeklock.observing import Span, enter_span, exit_span, has_spans, observer_failed
 from peeklock.plan import Plan, Window
 from peeklock.schedule import Schedule, next_job
 from peeklock.threads import Retire
@@ -79,6 +79,7 @@ class Inline:
         self._context.run(running.set, alarm)
         self._timeout = window.timeout
         self._duration = 0.0
+        self._observer = plan.observer if has_spans(plan.observer) else None
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         if self.plan.handler.batch:
@@ -130,7 +131,7 @@ class Inline:
         alarm.due = started + self._timeout
         if self._timeout < alarm.timeout:
             alarm.shorten(self._timeout)
-        span = enter_span(self.plan.observer, message)
+        span = None if self._observer is None else enter_span(self._observer, message)
         if span is not None or alarm.rang:  # the time that an observer took is not the handler's
             alarm.due = None
             if not self.window.has_room(self.window.timeout - self._timeout):

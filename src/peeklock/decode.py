@@ -74,22 +74,21 @@ def _validated(hint: Any, where: str, raw: Decode | None) -> Decode:
         validate = validator.validate_json if raw is None else validator.validate_python
     except Exception as exc:
         raise _no_payload(hint, where, exc) from exc
-    shape = Shape(schema)
-    read = as_bytes if raw is None else raw
-    return _Validator(lambda message: validate(read(message)), shape, ValidationError, is_json=raw is None)
+    return _Validator(validate, Shape(schema), ValidationError, raw)
 
 
 class _Validator:
     """Reads by pydantic."""
 
-    def __init__(self, read: Decode, shape: Shape, error: type[Any], *, is_json: bool) -> None:
-        """`error`: what `read` raises for a body that is not valid."""
+    def __init__(self, validate: Callable[[Any], Any], shape: Shape, error: type[Any], raw: Decode | None) -> None:
+        """`error`: what `validate` raises for a body that is not valid. `raw`: what makes a value of it that is not JSON."""
         self.shape = shape
-        self._read, self._error, self._holds_floats = read, error, is_json and shape.holds_floats
+        self._validate, self._error, self._raw = validate, error, raw
+        self._holds_floats = raw is None and shape.holds_floats
 
     def __call__(self, message: Message) -> Any:
         try:
-            payload = self._read(message)
+            payload = self._validate(message.body if self._raw is None else self._raw(message))
         except self._error as exc:
             problems = exc.errors(include_url=False, include_input=False, include_context=False)
             raise _invalid(problems, self.shape) from None

@@ -7,9 +7,14 @@ from contextlib import AbstractContextManager
 
 from peeklock.errors import leaves_process
 from peeklock.message import Message
-from peeklock.observe import Observer, Settled, record
+from peeklock.observe import LogObserver, Observer, Settled, record
 
 Span = AbstractContextManager[object]
+
+
+def has_spans(observer: Observer) -> bool:
+    """Whether to ask it for spans: the default has none, and each message would pay for the question."""
+    return type(observer) is not LogObserver
 
 
 def enter_span(observer: Observer, message: Message) -> Span | None:

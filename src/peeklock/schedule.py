@@ -10,7 +10,7 @@ from peeklock.claims import Verdict
 from peeklock.ending import done, fail
 from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
 from peeklock.life import NOTHING_TO_DO, live, refuse
-from peeklock.message import Message
+from peeklock.message import Message, Trail
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
@@ -111,7 +111,7 @@ class Schedule:
     def _begin(self, item: Item) -> None:
         if item.is_empty:
             self._follow(self._finish(item, NOTHING_TO_DO))
-        elif item.verdict is not None or self._is_spent(item.message):
+        elif item.verdict is not None or (item.message.trail is not None and self._is_spent(item.message.trail)):
             item.life = refuse(item, self.plan, self.window)
             self.advance(item, None)
         elif item.message.group is None:
@@ -119,9 +119,9 @@ class Schedule:
         else:
             self._follow(self._at_gate(item))
 
-    def _is_spent(self, message: Message) -> bool:
+    def _is_spent(self, trail: Trail) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
-        return message.trail is not None and message.trail.attempts >= self.plan.queue.max_attempts
+        return trail.attempts >= self.plan.queue.max_attempts
 
     def _admit(self, message: Message) -> Item:
         item = Item(message)
@@ -235,22 +235,18 @@ class Schedule:
 
     def start(self) -> Item | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
-        while self._is_ready():
-            if self._monotonic() > self._last_start + self.ready[0].spent:
+        ready = self.ready
+        while True:
+            while not ready:  # without a store, messages are admitted until something may run
+                if self._has_store or self.sends or not self._begin_next():
+                    return None
+            if self._monotonic() > self._last_start + ready[0].spent:
                 self.halt_ready("no time left to start")
                 return None
-            item = self.ready.popleft()
+            item = ready.popleft()
             if item.failure is None:
                 return item
             self.advance(item, item.failure)  # it could not be read, and its turn to fail has come
-        return None
-
-    def _is_ready(self) -> bool:
-        """Whether something may run; without a store, messages are admitted until something may."""
-        while not self.ready:
-            if self._has_store or self.sends or not self._begin_next():
-                return False
-        return True
 
     def start_all(self) -> list[Item]:
         """All that are ready, for a batch handler."""

@@ -29,8 +29,10 @@ def _message(record: Any, queue_name: str) -> Message:
         native_id, body, source = record["messageId"], record["body"], record["eventSource"]
     except (KeyError, TypeError):
         raise EventError("not an SQS event: each record has messageId, body and eventSource") from None
-    if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not _is_id(native_id):
+    if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not native_id:
         raise EventError(f"not an SQS event: a record comes from {str(source)[:80]!r}")
+    if not (native_id.isascii() or is_text(native_id)):  # without an encoding it could be sent nowhere again
+        raise EventError("not an SQS event: a messageId is no text")
     system = record.get("attributes")
     if type(system) is not dict:
         system = {}
@@ -57,11 +59,6 @@ def _read_system(message: Message, system: Mapping[str, Any]) -> None:
         message.group = texts.pop(GROUP, None)
     kept = (GROUP, *SYSTEM_ATTRIBUTES)
     message.system = {name: texts[name] for name in kept if name in texts} or None
-
-
-def _is_id(native_id: str) -> bool:
-    """Whether it can be an id: one without an encoding could be sent nowhere again."""
-    return bool(native_id) and (native_id.isascii() or is_text(native_id))
 
 
 def _count(count: Any) -> int:

@@ -242,7 +242,7 @@ def test_an_interruption_between_the_end_and_the_mark_of_it():
 
 
 TRACED = """
-import sys, threading
+import sys, threading, time
 from peeklock.interrupt import Interrupted, Target
 
 def spin():
@@ -265,6 +265,10 @@ target, begun = Target(), threading.Event()
 thread = threading.Thread(target=lambda: target.begin() and call(), daemon=True)
 thread.start()
 begun.wait()
+if {call} is block:  # once it does
+    clock, spent = time.pthread_getcpuclockid(thread.ident), -1
+    while spent != (spent := time.clock_gettime_ns(clock)):
+        time.sleep(0.02)
 for _ in range(100):
     target.interrupt()
     thread.join(0.001)
