@@ -16,27 +16,28 @@ from handlers.orders.charge import charge
 from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.errors import EventError
 from peeklock.registry import PLATFORMS
-from peeklock.replay import Sample, Wishes, difference, platform_of, replay, samples
+from peeklock.replay import Sample, Wishes, difference, load_handlers, platform_of, project_of, replay, samples
 from peeklock.sending import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.support import ROOT
 
 SAMPLES = samples([str(ROOT / "events")])
+HANDLERS = load_handlers((), project_of(ROOT))
 MODULES = {"sqs": sqs, "servicebus": servicebus, "cloudtasks": cloudtasks, "pubsub": pubsub}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_sample_comes_out_as_expected(sample: Sample):
     """Outcomes, what the platform is told, and what is sent."""
-    (run,) = replay(sample, Wishes(function=charge))
+    (run,) = replay(sample, Wishes(handlers=HANDLERS))
     assert difference(run) == []
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_what_was_done_is_a_duplicate_the_second_time(sample: Sample):
     """Delivered twice over one store, nothing is done twice."""
-    first, second = replay(sample, Wishes(function=charge, times=2))
+    first, second = replay(sample, Wishes(handlers=HANDLERS, times=2))
     for before, after in zip(first.outcomes, second.outcomes, strict=True):
         if before["reason"] == "done":
             assert after["reason"] == "duplicate"
@@ -138,9 +139,10 @@ def test_a_terrible_body_is_a_letter_and_costs_the_others_nothing(body):
             "UserPropertiesArray": {"json": "[{},{}]"},
             "ApplicationPropertiesArray": {"json": "[{},{}]"},
             "SequenceNumberArray": {"collectionSint64": {"sint64": ["1", "2"]}},
+            "sys": {"json": '{"MethodName":"charge"}'},
         },
     }
-    (run,) = replay(Sample(name="terrible", event=event), Wishes(function=charge))
+    (run,) = replay(Sample(name="terrible", event=event), Wishes(handlers=HANDLERS))
     assert [outcome["reason"] for outcome in run.outcomes] == ["invalid", "done"]
 
 

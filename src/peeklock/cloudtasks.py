@@ -116,6 +116,19 @@ def _millis(text: str) -> int | None:
         return None
 
 
+SHAPE = 'the request of a task, {"headers": {"X-CloudTasks-TaskName": ..., ...}, "body": ...}'
+
+SOURCE = "queue"
+
+
+def source_of(event: Any) -> str | None:
+    """Name of the queue that a sample event names; None where it names none."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    lower = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    name = lower.get("x-cloudtasks-queuename")
+    return name if isinstance(name, str) and name else None
+
+
 def recognises(event: object) -> bool:
     """Whether a sample event has the shape of a task's request."""
     headers = event.get("headers") if isinstance(event, dict) else None
@@ -130,4 +143,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
 
 
-__all__ = ["bind", "from_url", "receive", "recognises", "rehearse"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]

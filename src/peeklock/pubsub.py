@@ -154,6 +154,21 @@ def _millis(text: object) -> int | None:
         return None
 
 
+SHAPE = 'the request of a push, {"headers": {...}, "body": ...}, or its body, {"message": ..., "subscription": ...}'
+
+SOURCE = "subscription"
+
+
+def source_of(event: Any) -> str | None:
+    """Name of the subscription that a sample event names; None where it names none."""
+    bare = isinstance(event, dict) and "headers" not in event
+    try:
+        request = push.request_of({}, json.dumps(event).encode()) if bare else push.sample(event)
+        return receive(request, "").subscription or None
+    except EventError:
+        return None
+
+
 def recognises(event: object) -> bool:
     """Whether a sample event has the shape of a push, as a request or as its bare body."""
     if not isinstance(event, dict):
@@ -175,4 +190,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return {"status": push.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
 
 
-__all__ = ["bind", "from_url", "receive", "recognises", "rehearse"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]

@@ -27,6 +27,11 @@ from peeklock.servicebus_settle import Natively
 
 from_url = servicebus_send.from_url
 recognises = servicebus_events.recognises
+source_of = servicebus_events.function_of
+
+SHAPE = 'the host\'s InvocationRequest as JSON, {"inputData": [...], "triggerMetadata": {...}}'
+
+SOURCE = "function"
 receive = servicebus_receive.receive
 
 DEFAULT_HOLD = 20
@@ -187,4 +192,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return None
 
 
-__all__ = ["bind", "from_url", "receive", "recognises", "rehearse"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]

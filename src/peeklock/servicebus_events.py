@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -29,6 +30,18 @@ class Trigger:
 def recognises(event: object) -> bool:
     """Whether a sample event has the shape of an invocation request."""
     return isinstance(event, dict) and isinstance(event.get("inputData"), list) and "triggerMetadata" in event
+
+
+def function_of(event: Any) -> str | None:
+    """Name of the function that a sample event is handed to, which is all that a host says of where it comes from; None
+    where it says none. https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
+    metadata = event.get("triggerMetadata") if isinstance(event, dict) else None
+    system = metadata.get("sys") if isinstance(metadata, dict) else None
+    try:
+        name = json.loads(system["json"])["MethodName"] if isinstance(system, dict) else None
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return name if isinstance(name, str) and name else None
 
 
 def load(event: Any) -> Trigger:

@@ -157,6 +157,20 @@ def _queue_url(sqs: Any, arn: str) -> str:
     return str(answer["QueueUrl"])
 
 
+SHAPE = 'Lambda\'s event, {"Records": [{"eventSource": "aws:sqs", ...}]}'
+
+SOURCE = "queue"
+
+
+def source_of(event: Any) -> str | None:
+    """Name of the queue that a sample event names, without `.fifo`; None where it names none. An event of SQS is of one
+    queue: several names become one that no queue can have."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    arns = {str(one.get("eventSourceARN") or "") for one in records or () if isinstance(one, dict)}
+    names = sorted(arn.rpartition(":")[2].removesuffix(".fifo") for arn in arns)
+    return ", ".join(names) or None
+
+
 def recognises(event: object) -> bool:
     """Whether a sample event has the shape of one from SQS."""
     records = event.get("Records") if isinstance(event, dict) else None
@@ -191,4 +205,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return told
 
 
-__all__ = ["bind", "from_url", "receive", "recognises", "rehearse", "settle"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "settle", "source_of"]

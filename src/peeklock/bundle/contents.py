@@ -24,7 +24,7 @@ class Entry:
 
 Entries = Mapping[str, Entry]
 
-NEVER = frozenset({"infra", "emulators", "cli", "dev", "bundle", "testing.py", "replay.py", "pytest_plugin.py"})
+NEVER = frozenset({"infra", "emulators", "cli", "dev", "bundle", "testing.py", "replay", "pytest_plugin.py"})
 """Of peeklock itself: what runs on a laptop or in a pipeline."""
 
 _OWN = re.compile(

@@ -1,4 +1,4 @@
-"""`peeklock replay`: sample events through a handler, on this machine and nowhere else."""
+"""`peeklock replay`: sample events through their handlers, on this machine and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,21 +8,42 @@ import sys
 import time
 import traceback
 from collections import Counter
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from peeklock import unwrap
 from peeklock.cli.numbers import positive, seconds
+from peeklock.cli.plain import plain
 from peeklock.cli.table import Table
 from peeklock.errors import ConfigError
 from peeklock.registry import PLATFORMS
-from peeklock.replay import ReplayError, Run, Wishes, accept, default_handler, difference, load_handler, replay, samples
+from peeklock.replay import (
+    ReplayError,
+    Run,
+    Wishes,
+    accept,
+    difference,
+    load_handlers,
+    project_of,
+    replay,
+    route,
+    samples,
+)
 
-HELP = "run sample events through a handler, touching nothing"
+HELP = "run sample events through their handlers, touching nothing"
 
 EPILOG = """\
-The platform is told from an event's shape. Each event gets a fresh store in memory, what is sent is only recorded, and
-delays are drawn from the same random source each time: a replay says the same whenever it is run.
+Handlers are named in pyproject.toml, or with --handler:
+
+  [tool.peeklock]
+  handlers = ["app.orders:charge", "app.receipts:write"]
+
+The platform is told from an event's shape, and each event runs through the handler of its queue; an event of another queue
+is an error. (Of Service Bus an event names its function, of Pub/Sub its subscription: where that is called otherwise, say
+--queue, or "queue": "orders" in its expected file.) Each event gets a fresh store in memory, what is sent is only recorded, and
+delays are drawn from the same random source each time: a replay says the same whenever it is run. Results are on standard
+output; tracebacks, and what handlers print, on standard error.
 
 examples:
   peeklock replay events/                          all sample events
@@ -34,7 +55,7 @@ examples:
 exit codes:
   0  every event was run (with --check: and came out as expected)
   1  --check found a difference, or an event was refused by its platform
-  2  it could not be run: an unknown handler, a file that is not JSON, an event of no known platform
+  2  it could not be run: an unknown handler, a file that is not JSON, an event of no known platform or of no handler's queue
 """
 
 
@@ -43,7 +64,14 @@ def add_to(commands: Any) -> None:
         "replay", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a file, a folder, or - for standard input")
-    parser.add_argument("--handler", metavar="MODULE:NAME", help="default: [tool.peeklock] handler in pyproject.toml")
+    parser.add_argument(
+        "--handler",
+        action="append",
+        default=[],
+        metavar="MODULE:NAME",
+        help="may be repeated; default: [tool.peeklock] handlers in pyproject.toml, or else the entry points of [tool.peeklock.dev]",
+    )
+    parser.add_argument("--queue", metavar="NAME", help="the declared queue of all these events, whatever they say")
     parser.add_argument("--platform", choices=sorted(PLATFORMS), help="instead of telling it from the event's shape")
     parser.add_argument(
         "--unwrap",
@@ -65,13 +93,11 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Replay, tell, and return the exit code."""
-    target = given.handler or default_handler(Path.cwd())
-    if target is None:
-        raise ReplayError(
-            'no handler: pass --handler module:function, or set it in pyproject.toml:\n\n  [tool.peeklock]\n  handler = "app:handle"'
-        )
+    with redirect_stdout(sys.stderr):  # what a module prints when it is imported
+        handlers = load_handlers(given.handler, project_of(Path.cwd()))
     wishes = Wishes(
-        function=load_handler(target),
+        handlers=handlers,
+        queue=given.queue,
         platform=given.platform,
         unwrap=_unwrap(given.unwrap),
         store=given.store,
@@ -81,6 +107,8 @@ def run(given: argparse.Namespace) -> int:
         deadline=None if given.deadline is None else seconds(given.deadline, "--deadline"),
     )
     found = samples(given.paths)
+    for sample in found:
+        route(sample, wishes)  # before the first of them runs
     report = _Json() if given.json else _Text()
     tally = _Tally()
     for sample in found:
@@ -133,7 +161,7 @@ class _Text:
     """For a person."""
 
     def __init__(self) -> None:
-        self.table = Table(event=24, message=24, attempt=7, outcome=11, reason=11, delay=9, time=9, told=12, sent=0)
+        self.table = Table(event=24, message=36, attempt=7, outcome=11, reason=11, delay=9, time=9, told=12, sent=0)
         self.shown: set[str] = set()
 
     def show(self, one: Run) -> None:
@@ -152,19 +180,21 @@ class _Text:
                 sent if n == 0 else "",
                 colour=outcome["disposition"],
             )
-            if not _says(one.errors[n], one.details[n]):
-                self.table.line(f"  {outcome['message_id']}: {one.details[n]}")
+            for why in _whys(one.errors[n], one.details[n]):
+                self.table.line(f"  {outcome['message_id']}: {why}")
         if one.refused is not None:
             self.table.line(f"{name}: refused: {one.refused}")
-        for error in filter(_has_traceback, one.errors):
-            self._explain(name, error)
+        for error in one.errors:
+            if error is not None and error.__traceback__ is not None:  # raised, and not only answered
+                self._explain(name, error)
 
-    def _explain(self, name: str, error: BaseException | None) -> None:
-        """Its traceback, the first time."""
+    def _explain(self, name: str, error: BaseException) -> None:
+        """Its traceback, the first time, and not between the results."""
         text = "".join(traceback.format_exception(error))
         if text not in self.shown:
             self.shown.add(text)
-            self.table.line(f"\n{name}: the handler raised\n{text}")
+            sys.stdout.flush()
+            print(plain(f"\n{name}: the handler raised\n{text}"), file=sys.stderr, flush=True)
 
     def differs(self, one: Run, lines: list[str]) -> None:
         self.table.line("\n".join(["", f"{one.sample.name}: not as expected", *lines, ""]))
@@ -187,9 +217,9 @@ class _Json:
 
     def show(self, one: Run) -> None:
         head = {"event": one.sample.name, "platform": one.platform, "run": one.number}
-        for outcome, duration, detail in zip(one.outcomes, one.durations, one.details, strict=True):
-            line = {**head, "delay_s": None, **outcome, "detail": detail, "duration_ms": round(duration, 3)}
-            _print(line)
+        for n, outcome in enumerate(one.outcomes):
+            why = {"detail": one.details[n], "error": _raised(one.errors[n]) or None}
+            _print({**head, "delay_s": None, **outcome, **why, "duration_ms": round(one.durations[n], 3)})
         if one.refused is not None:
             _print({**head, "refused": str(one.refused)})
 
@@ -207,14 +237,17 @@ class _Json:
         _print({"summary": {**summary, **({"different": tally.different} if checked else {})}})
 
 
-def _has_traceback(error: BaseException | None) -> bool:
-    """Whether it was raised, and did not only come as an answer."""
-    return error is not None and error.__traceback__ is not None
+def _whys(error: BaseException | None, detail: str) -> list[str]:
+    """Why it ended so, each reason once: the detail often has what was raised in it."""
+    raised = _raised(error)
+    if detail in raised:
+        return [raised] if raised else []
+    return [detail] if raised in detail else [raised, detail]
 
 
-def _says(error: BaseException | None, detail: str) -> bool:
-    """Whether a person reads the detail in the traceback already, or there is none to read."""
-    return not detail or (_has_traceback(error) and detail in "".join(traceback.format_exception_only(error)))
+def _raised(error: BaseException | None) -> str:
+    """The last line of a traceback; empty where nothing was raised."""
+    return "" if error is None else "".join(traceback.format_exception_only(error)).strip()
 
 
 def _print(line: object) -> None:

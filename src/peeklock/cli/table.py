@@ -11,6 +11,10 @@ from peeklock.cli.plain import plain
 _COLOURS = {"complete": "32", "abandon": "33", "dead_letter": "31"}
 
 
+WHOLE = frozenset({"message"})
+"""Columns whose cells are never cut: ids often begin alike, and people look them up."""
+
+
 class Table:
     """Prints rows as they come: widths are given, 0 for the last column, which is not cut. Colours only on a terminal
     whose user did not refuse them (https://no-color.org)."""
@@ -29,8 +33,8 @@ class Table:
         self._print(f"\x1b[{code}m{line}\x1b[0m" if self.coloured and code else line)
 
     def _join(self, cells: tuple[object, ...]) -> str:
-        widths = self.columns.values()
-        return "  ".join(_fit(str(cell), width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+        columns = zip(cells, self.columns.items(), strict=True)
+        return "  ".join(_fit(str(cell), width, whole=name in WHOLE) for cell, (name, width) in columns).rstrip()
 
     def line(self, text: str) -> None:
         """Print a text of any number of lines."""
@@ -41,10 +45,10 @@ class Table:
         print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _fit(text: str, width: int) -> str:
-    """Cut or padded to a width, by what a terminal shows of it: ids come from producers, and may hold anything."""
+def _fit(text: str, width: int, *, whole: bool) -> str:
+    """Padded to a width, and cut unless `whole`, by what a terminal shows of it: ids come from producers, and may hold anything."""
     plain = "".join(c if c.isprintable() else "?" for c in text)
-    if not width:
+    if not width or (whole and sum(map(_size, plain)) >= width):
         return plain
     shown, used = "", 0
     for c in plain:

@@ -1,0 +1,24 @@
+"""Running sample events through handlers, on this machine and nowhere else."""
+
+from peeklock.replay.handlers import Handler, Project, load_handler, load_handlers, project_of
+from peeklock.replay.run import Run, Wishes, accept, difference, replay, route
+from peeklock.replay.samples import EXPECTED, ReplayError, Sample, platform_of, samples
+
+__all__ = [
+    "EXPECTED",
+    "Handler",
+    "Project",
+    "ReplayError",
+    "Run",
+    "Sample",
+    "Wishes",
+    "accept",
+    "difference",
+    "load_handler",
+    "load_handlers",
+    "platform_of",
+    "project_of",
+    "replay",
+    "route",
+    "samples",
+]

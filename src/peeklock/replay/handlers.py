@@ -1,0 +1,192 @@
+"""The handlers of a project, and which of them an event belongs to: the one of its queue, and no other."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peeklock.binding import Binding, binding_of
+from peeklock.declare import declaration
+from peeklock.errors import ConfigError
+from peeklock.keywords import nearest
+from peeklock.queue import Queue
+from peeklock.registry import PLATFORMS
+from peeklock.replay.problems import explained
+from peeklock.replay.samples import EXPECTED, ReplayError, Sample
+
+TABLES = ("handlers", "dev", "bundle")
+"""What `[tool.peeklock]` of a pyproject.toml holds."""
+
+BOUND = ("sqs", "cloudtasks")
+"""Platforms whose entry points `[tool.peeklock.dev]` lists one by one."""
+
+FIX = """\
+no handler: pass --handler module:function, or name all of them in pyproject.toml:
+
+  [tool.peeklock]
+  handlers = ["app.orders:charge", "app.receipts:write"]"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """A consumer, or an entry point that is bound to one."""
+
+    target: str
+    """How it was named: `module:function`."""
+    function: Callable[..., Any]
+    """The consumer itself, also of a bound entry point."""
+    entry: Callable[..., Any]
+    """What was named: the consumer, or the entry point."""
+
+    @property
+    def queue(self) -> Queue:
+        return declaration(self.function).queue
+
+    @property
+    def binding(self) -> Binding | None:
+        return binding_of(self.entry)
+
+    @property
+    def names(self) -> set[str]:
+        """Names that its function may have in a function app."""
+        return {getattr(one, "__name__", "") for one in (self.function, self.entry)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Where handlers are imported from, and those that its pyproject.toml names."""
+
+    root: Path
+    targets: Sequence[str] = ()
+
+
+def project_of(folder: Path) -> Project:
+    """The project with the nearest pyproject.toml: the handlers of `[tool.peeklock]`, or else the entry points of
+    `[tool.peeklock.dev]`. Raises ReplayError for a table that says something else."""
+    for parent in (folder, *folder.parents):
+        file = parent / "pyproject.toml"
+        if file.is_file():
+            return Project(root=parent, targets=_targets(file))
+    return Project(root=folder)
+
+
+def _targets(file: Path) -> list[str]:
+    try:
+        table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("peeklock", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ReplayError(f"{file}: {exc}") from None
+    for name in table:
+        if name not in TABLES:
+            raise ReplayError(f"{file}, [tool.peeklock]: {name!r} is unknown; {nearest(name, TABLES)}")
+    if "handlers" in table:
+        return _texts(table["handlers"], f"{file}, [tool.peeklock]: handlers")
+    dev = table.get("dev", {})
+    return [one for name in BOUND for one in _texts(dev.get(name, []), f"{file}, [tool.peeklock.dev]: {name}")]
+
+
+def _texts(value: Any, where: str) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ReplayError(f"{where} = {value!r} is no list of module:function")
+    return texts
+
+
+def load_handlers(targets: Sequence[str], project: Project) -> list[Handler]:
+    """The handlers that were asked for, or else the project's. Raises ReplayError where there are none."""
+    named = list(targets or project.targets)
+    if not named:
+        raise ReplayError(FIX)
+    return [load_handler(target, project.root) for target in named]
+
+
+def load_handler(target: str, root: Path) -> Handler:
+    """The consumer, or the bound entry point, that `module:function` names. Raises ReplayError."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise ReplayError(f"handler {target!r}: write module:function, such as app.orders:charge")
+    module = _imported(module_name, target, root)
+    entry = getattr(module, name, None)
+    if entry is None:
+        near = difflib.get_close_matches(name, dir(module), 1)
+        hint = f"; did you mean {module_name}:{near[0]}?" if near else ""
+        raise ReplayError(f"handler {target!r}: {module_name} has no {name!r}{hint}")
+    bound = binding_of(entry)
+    handler = Handler(target=target, entry=entry, function=bound.function if bound else entry)
+    try:
+        _ = handler.queue
+    except ConfigError as exc:
+        raise ReplayError(f"handler {target!r}: {exc}") from exc
+    return handler
+
+
+def _imported(name: str, target: str, root: Path) -> Any:
+    """A module of the project, whose folder stays importable: handlers import more when they run."""
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name and f"{name}.".startswith(f"{exc.name}."):
+            raise ReplayError(f"handler {target!r}: there is no module {exc.name!r} under {root}") from exc
+        raise ReplayError(
+            f"handler {target!r}: {name} imports {exc.name!r}, which is not installed\n{explained(exc, root)}"
+        ) from exc
+    except Exception as exc:
+        raise ReplayError(f"handler {target!r}: {explained(exc, root)}") from exc
+
+
+def handler_of(sample: Sample, platform: str, handlers: Sequence[Handler], queue: str | None) -> Handler:
+    """The handler of an event's queue: of several for one queue the one that is bound to its platform. `queue`: the queue's
+    declared name, where the event need not be asked. Raises ReplayError for an event of a queue that no handler has."""
+    by_queue: dict[str, list[Handler]] = {}
+    for handler in handlers:
+        by_queue.setdefault(handler.queue.name, []).append(handler)
+    wished = queue or sample.said("queue")
+    if wished is None:
+        return _chosen(sample, platform, _asked(sample, platform, by_queue))
+    if wished not in by_queue:
+        raise ReplayError(f"{sample.name}: no handler has the queue {wished!r}; {nearest(wished, sorted(by_queue))}")
+    return _chosen(sample, platform, by_queue[wished])
+
+
+def _asked(sample: Sample, platform: str, by_queue: Mapping[str, list[Handler]]) -> list[Handler]:
+    """The handlers of the queue that the event itself names."""
+    module = importlib.import_module(PLATFORMS[platform])
+    named = module.source_of(sample.event)
+    if named is None:
+        if len(by_queue) == 1:
+            return next(iter(by_queue.values()))
+        raise ReplayError(f"{sample.name}: it does not say which {module.SOURCE} it is of; {_fix(sample, by_queue)}")
+    if module.SOURCE == "function":
+        matching = [one for several in by_queue.values() for one in several if named in one.names]
+    else:
+        matching = by_queue.get(named, [])
+    if not matching:
+        raise ReplayError(
+            f"{sample.name}: it is of the {module.SOURCE} {named!r}, and no handler is; {_fix(sample, by_queue)}"
+        )
+    return matching
+
+
+def _fix(sample: Sample, by_queue: Mapping[str, object]) -> str:
+    name = sample.name.rpartition("/")[2] + EXPECTED
+    return (
+        f"there are handlers for the queues {', '.join(sorted(by_queue))}. Add the missing one with --handler or to"
+        f' handlers in pyproject.toml; or say whose event it is with --queue NAME, or "queue": "NAME" in {name}'
+    )
+
+
+def _chosen(sample: Sample, platform: str, handlers: Sequence[Handler]) -> Handler:
+    bound = [one for one in handlers if one.binding is not None and one.binding.platform == platform]
+    plain = [one for one in handlers if one.binding is None]
+    best = bound or plain or list(handlers)
+    if len({one.function for one in best}) > 1:
+        targets = ", ".join(one.target for one in best)
+        raise ReplayError(f"{sample.name}: queue {best[0].queue.name!r} has several handlers, {targets}: say --handler")
+    return best[0]

@@ -1,0 +1,230 @@
+"""Run sample events through their handlers, touching nothing: a fresh memory store for each event, sends that are only
+recorded, and the same random source each time, so that a replay says the same whenever it is run."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import random
+import sys
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from peeklock import unwrap as envelopes
+from peeklock.binding import Options
+from peeklock.delays import Seconds
+from peeklock.errors import ConfigError, EventError, SendError
+from peeklock.message import Message
+from peeklock.observe import Settled
+from peeklock.option_checks import unwrap_of
+from peeklock.parcel import REASON, Parcel
+from peeklock.queue import Queue
+from peeklock.registry import PLATFORMS, open_store
+from peeklock.replay.handlers import Handler, handler_of
+from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
+from peeklock.sending import routed
+from peeklock.store import Store
+from peeklock.stores.memory import MemoryStore
+from peeklock.unwrap import Unwrap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How to replay."""
+
+    handlers: Sequence[Handler]
+    queue: str | None = None
+    """The declared queue of every event, whatever an event says."""
+    platform: str | None = None
+    unwrap: Unwrap | None = None
+    store: str | None = None
+    live: bool = False
+    times: int = 1
+    attempt: int | None = None
+    deadline: Seconds | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What one run of one event came to."""
+
+    sample: Sample
+    number: int
+    platform: str
+    asked: str | None = None
+    """The queue that was asked for, whatever the event says."""
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    durations: list[float] = field(default_factory=list)
+    """Milliseconds, one an outcome."""
+    details: list[str] = field(default_factory=list)
+    """What is wrong and where, one an outcome; empty where nothing is."""
+    errors: list[BaseException | None] = field(default_factory=list)
+    """What the handler raised, one an outcome."""
+    refused: EventError | None = None
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    told: object = None
+
+    def facts(self) -> dict[str, Any]:
+        """What is the same each time: the content of an expected file."""
+        said = {name: self.sample.said(name) for name in ("queue", "unwrap")}
+        return {
+            **{name: value for name, value in said.items() if value},
+            "outcomes": self.outcomes,
+            "told": self.told,
+            "sent": self.sent,
+        }
+
+
+def route(sample: Sample, wishes: Wishes) -> tuple[str, Handler]:
+    """The platform and the handler of an event. Raises ReplayError for an event that has none."""
+    platform = platform_of(sample, wishes.platform)
+    return platform, handler_of(sample, platform, wishes.handlers, wishes.queue)
+
+
+def replay(sample: Sample, wishes: Wishes) -> Iterator[Run]:
+    """Run an event as often as wished, over one store. Raises ReplayError where it cannot be run at all."""
+    platform, handler = route(sample, wishes)
+    store = _store(wishes)
+    for number in range(1, wishes.times + 1):
+        run = Run(sample=sample, number=number, platform=platform, asked=wishes.queue)
+        _rehearse(run, handler, wishes, store)
+        yield run
+
+
+def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -> None:
+    """One run. What the handler prints goes to standard error: the results alone are on standard output."""
+    mail = _Mail(run)
+    options = _options(wishes, handler, run.sample, store, mail)
+    rehearse = importlib.import_module(PLATFORMS[run.platform]).rehearse
+    try:
+        with redirect_stdout(sys.stderr), nullcontext() if wishes.live else routed(mail.to):
+            run.told = rehearse(handler.function, run.sample.event, **options)
+    except EventError as exc:
+        run.told = {"raises": "EventError"}
+        run.refused = exc
+    except ConfigError as exc:
+        raise ReplayError(f"{run.sample.name}: {exc}") from exc
+
+
+def _store(wishes: Wishes) -> Store | None:
+    if wishes.store is not None:
+        return open_store(wishes.store)
+    return None if wishes.live else MemoryStore()
+
+
+def _options(wishes: Wishes, handler: Handler, sample: Sample, store: Store | None, mail: _Mail) -> Options:
+    options: Options = {"observer": mail, "random": random.Random(0)}  # noqa: S311 - the same each time is the point
+    if store is not None:
+        options["store"] = store
+    if not wishes.live:
+        queue = handler.queue
+        options["dead_letter"] = mail.box(f"{queue.name}-dead-letter")
+        options["queue"] = mail.box(queue.name)
+    if wishes.deadline is not None:
+        options["lock"] = wishes.deadline
+    unwrap = _unwrap(wishes, handler, sample)
+    if unwrap is not None:
+        options["unwrap"] = unwrap
+    return options
+
+
+def _unwrap(wishes: Wishes, handler: Handler, sample: Sample) -> Unwrap | None:
+    """The envelope to open, and what `--attempt` pretends."""
+    bound = handler.binding.options.get("unwrap") if handler.binding else None
+    opened = wishes.unwrap or _expected_unwrap(sample) or unwrap_of(bound)
+    attempt = wishes.attempt
+    if attempt is None:
+        return opened
+
+    def pretend(message: Message) -> Message:
+        trail = replace(message.lineage, attempts=attempt - 1)
+        aged = replace(message, trail=trail, attempt=attempt)
+        return opened(aged) if opened else aged
+
+    return pretend
+
+
+def _expected_unwrap(sample: Sample) -> Unwrap | None:
+    names = sample.said("unwrap")
+    if names is None:
+        return None
+    try:
+        return envelopes.named(names)
+    except ConfigError as exc:
+        raise ReplayError(f"{sample.name}{EXPECTED}, unwrap: {exc}") from None
+
+
+class _Mail:
+    """Remembers what an event came to: as its observer, and as every queue that something is sent to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def running(self, _: Message, /) -> None:
+        return None
+
+    def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
+        del platform
+        for one in settled:
+            outcome = one.outcome
+            delay = None if outcome.delay is None else round(outcome.delay.total_seconds(), 3)
+            self.run.outcomes.append(
+                {
+                    "message_id": one.message.id,
+                    "attempt": outcome.attempt,
+                    "disposition": outcome.disposition.value,
+                    "reason": outcome.reason.value,
+                    **({} if delay is None else {"delay_s": delay}),
+                }
+            )
+            self.run.durations.append(one.duration * 1000)
+            self.run.details.append(outcome.detail)
+            self.run.errors.append(outcome.error)
+
+    def to(self, queue: Queue) -> _Box:
+        return self.box(queue.name)
+
+    def box(self, name: str) -> _Box:
+        return _Box(self.run, name)
+
+
+class _Box:
+    """A queue that records."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.run = run
+        self.name = name
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        for parcel in parcels:
+            sent: dict[str, Any] = {"to": self.name, "id": parcel.trail.id}
+            if parcel.letter:
+                sent["reason"] = parcel.attributes.get(REASON)
+            if parcel.delay:
+                sent["delay_s"] = round(parcel.delay.total_seconds(), 3)
+            insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
+        return [None] * len(parcels)
+
+
+def difference(run: Run) -> list[str]:
+    """How a run differs from what is expected, as a diff; empty if it does not."""
+    if run.sample.expected is None:
+        return [f"no expected results: write {run.sample.name.rpartition('/')[2]}{EXPECTED}, or let --accept write it"]
+    wanted, got = _lines(run.sample.expected), _lines(run.facts())
+    return list(difflib.unified_diff(wanted, got, "expected", "replayed", lineterm="", n=2))
+
+
+def _lines(facts: Mapping[str, Any]) -> list[str]:
+    return json.dumps(facts, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+
+
+def accept(run: Run) -> None:
+    """Write what happened as what is expected."""
+    if run.sample.path is not None:
+        facts = {**({"queue": run.asked} if run.asked else {}), **run.facts()}
+        text = json.dumps(facts, indent=2, ensure_ascii=False)
+        expected_path(run.sample.path).write_text(text + "\n", encoding="utf-8")
