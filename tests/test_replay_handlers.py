@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
-import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from peeklock.cli import main
 
 CODE = """
 from peeklock import Queue, consumer, sqs
@@ -36,13 +41,36 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def replay(folder: Path, *events: object, words: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+@dataclass
+class Done:
+    """What a command came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def replay(folder: Path, *events: object, words: tuple[str, ...] = ()) -> Done:
     """The command, with these events in a folder of their own."""
     (folder / "events").mkdir(exist_ok=True)
     for n, event in enumerate(events):
         (folder / f"events/e{n}.json").write_text(json.dumps(event))
-    command = [sys.executable, "-P", "-m", "peeklock.cli", "replay", str(folder / "events"), *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return command(folder, "events", *words)
+
+
+def command(folder: Path, *words: str) -> Done:
+    """`peeklock replay` in a folder, and nothing of the project left in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    path = list(sys.path)
+    try:
+        with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+            importlib.invalidate_caches()  # files are newer than what it remembers of their folder
+            code = main(["replay", *words])
+    finally:
+        sys.path[:] = path
+        for name in ("shop", "other"):
+            sys.modules.pop(name, None)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 def sqs_event(*queues: str, body: str = "{}") -> dict[str, Any]:
@@ -174,8 +202,7 @@ def test_the_entry_points_of_dev_are_handlers_too(project):
     (project / "pyproject.toml").write_text('[tool.peeklock.dev]\nsqs = ["shop:handler"]\n')
     event = sqs_event("invoices.fifo", body='{"Type": "Notification", "Message": "{}"}')
     replay(project, event)
-    command = [sys.executable, "-P", "-m", "peeklock.cli", "replay", "e0.json"]
-    done = subprocess.run(command, cwd=project / "events", capture_output=True, text=True, check=False)
+    done = command(project / "events", "e0.json")
     assert "1 done" in done.stdout, done.stderr
 
 
