@@ -236,3 +236,14 @@ def test_ids_are_shown_whole(project):
         record["messageId"] = name
     done = replay(project, event)
     assert all(name in done.stdout for name in ids)
+
+
+def test_a_send_that_the_queue_refuses(project):
+    """Fails the message as it would on the event's own platform. (trials 3.4)"""
+    (project / "shop.py").write_text(
+        CODE.replace('print("stored")', "send(UPLOADS, {}, delay=1000)").replace("consumer,", "consumer, send,")
+    )
+    done = replay(project, sqs_event("uploads"), task("uploads"), push("uploads"))
+    assert "1 retry" in done.stdout
+    assert "2 done" in done.stdout
+    assert "  m-1: peeklock.errors.SendError: queue 'uploads': SQS delays a message by 900 s at most" in done.stdout

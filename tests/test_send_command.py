@@ -71,3 +71,12 @@ def test_the_queue_is_named_whole(tmp_path, capsys, body):
     address = f"file://{tmp_path}/a@b/out.jsonl"
     assert main(["send", address, body, "--id", "o-1"]) == 0
     assert capsys.readouterr().out == f"sent o-1 to {address}\n"
+
+
+def test_a_fifo_queue_needs_a_group(capsys, body):
+    """SQS would refuse the message, and says so with the option: nothing is made up in its place. (trials 3.4)"""
+    address = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo"
+    assert main(["send", address, body]) == 1
+    err = capsys.readouterr().err
+    assert f"peeklock send: {address}: a FIFO queue takes no message without a group" in err
+    assert "--group" in err

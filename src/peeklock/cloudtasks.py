@@ -20,6 +20,7 @@ from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
 
 from_url = cloudtasks_address.from_url
+refusal = cloudtasks_send.refusal
 
 _OURS = (TRAIL, TRAIL_HEADER)
 
@@ -143,4 +144,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]

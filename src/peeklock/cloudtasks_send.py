@@ -119,11 +119,7 @@ class CloudTasksSender:
         return [self._send(parcel) for parcel in parcels]
 
     def _send(self, parcel: Parcel) -> SendError | None:
-        if parcel.delay > MAX_DELAY:
-            return SendError(f"{self.queue}: a task waits {MAX_DELAY.days} days at most, not {parcel.delay}")
-        if parcel.group and parcel.is_new:
-            return SendError(f"{self.queue}: Cloud Tasks keeps no order within a group; send it without group=")
-        prepared = prepare(parcel, self)
+        prepared = refusal(parcel) or prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.queue}: {prepared}")
         try:
@@ -171,6 +167,16 @@ class CloudTasksSender:
         if parcel.delay:
             task["schedule_time"] = datetime.now(UTC) + parcel.delay
         return tasks_v2.Task(task)
+
+
+def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
+    """Why Cloud Tasks would refuse a message, as far as that follows from its group and its delay. It knows no `fifo`."""
+    del fifo
+    if parcel.delay > MAX_DELAY:
+        return SendError(f"a task waits {MAX_DELAY.days} days at most, not {parcel.delay}")
+    if parcel.group and parcel.is_new:
+        return SendError("Cloud Tasks keeps no order within a group; send it without group=")
+    return None
 
 
 def task_id(parcel_id: str) -> str:

@@ -21,6 +21,7 @@ from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
 
 from_url = pubsub_send.from_url
+refusal = pubsub_send.refusal
 
 LONGEST = timedelta(seconds=600)
 # The longest acknowledgement deadline, which is also a push request's:
@@ -190,4 +191,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return {"status": push.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]

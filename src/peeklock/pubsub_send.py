@@ -108,11 +108,7 @@ class PubSubSender:
         ]
 
     def _publish(self, parcel: Parcel) -> Any:
-        if parcel.delay:
-            return SendError(
-                f"{self.topic}: Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay="
-            )
-        prepared = prepare(parcel, self)
+        prepared = refusal(parcel) or prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.topic}: {prepared}")
         try:
@@ -135,6 +131,15 @@ class PubSubSender:
 
     def _failure(self, exc: Exception) -> SendError:
         return because(SendError(f"{self.topic}: {type(exc).__name__}: {exc}"), exc)
+
+
+def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
+    """Why Pub/Sub would refuse a message, as far as that follows from its delay. It takes messages without ordering keys,
+    `fifo` or not."""
+    del fifo
+    if parcel.delay:
+        return SendError("Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay=")
+    return None
 
 
 def _is_valid(name: str, value: str) -> bool:

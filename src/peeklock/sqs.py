@@ -25,6 +25,7 @@ from peeklock.settling import Settling, left_of, tighter
 
 from_url = sqs_send.from_url
 receive = sqs_receive.receive
+refusal = sqs_send.refusal
 
 LONGEST = timedelta(minutes=15)
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -205,4 +206,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return told
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "settle", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "settle", "source_of"]

@@ -74,7 +74,7 @@ class SQSSender:
         return weigh(*pack(parcel))
 
     def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        prepared = [self._refusal(parcel) or prepare(parcel, self) for parcel in parcels]
+        prepared = [refusal(parcel, fifo=self.fifo) or prepare(parcel, self) for parcel in parcels]
         answers: list[SendError | None] = [self._named(one) if isinstance(one, SendError) else None for one in prepared]
         entries = [self._entry(n, one) for n, one in enumerate(prepared) if isinstance(one, Parcel)]
         for n, failure in self._send_entries(entries):
@@ -83,19 +83,6 @@ class SQSSender:
 
     def _named(self, failure: SendError) -> SendError:
         return SendError(f"{self.url}: {failure}")
-
-    def _refusal(self, parcel: Parcel) -> SendError | None:
-        delay = parcel.delay.total_seconds()
-        if delay > 0 and self.fifo:
-            return SendError("a FIFO queue delays no single message; send it without delay=")
-        if parcel.group and parcel.is_new and not self.fifo:
-            return SendError(
-                "a standard queue keeps no order within a group; use a FIFO queue, whose name ends in .fifo, or send it"
-                " without group="
-            )
-        if delay > MAX_DELAY_SECONDS:
-            return SendError(f"SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s")
-        return None
 
     def _send_entries(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[int, SendError | None]]:
         for chunk in _chunks(entries, self._batch_limit):
@@ -143,6 +130,30 @@ class SQSSender:
         if parcel.delay:
             entry["DelaySeconds"] = math.ceil(parcel.delay.total_seconds())
         return entry
+
+
+def refusal(parcel: Parcel, *, fifo: bool) -> SendError | None:
+    """Why SQS would refuse a message, as far as that follows from its group and its delay.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
+    delay = parcel.delay.total_seconds()
+    if delay > 0 and fifo:
+        return SendError("a FIFO queue delays no single message (SQS: InvalidParameterValue); send it without delay=")
+    if parcel.is_new and fifo and not (parcel.group or parcel.system.get(GROUP)):
+        return SendError(
+            "a FIFO queue takes no message without a group (SQS: MissingParameter, MessageGroupId); give group=, or --group,"
+            " within which the order is kept"
+        )
+    if parcel.group and parcel.is_new and not fifo:
+        return SendError(
+            "a standard queue keeps no order within a group; use a FIFO queue, whose name ends in .fifo, or send it"
+            " without group="
+        )
+    if delay > MAX_DELAY_SECONDS:
+        return SendError(
+            f"SQS delays a message by {MAX_DELAY_SECONDS} s at most, not {delay:g} s (InvalidParameterValue); let its handler"
+            " wait with Retry(after=..., counts=False)"
+        )
+    return None
 
 
 def _token(text: str) -> str:

@@ -18,7 +18,7 @@ from peeklock.clock import Clock, SystemClock
 from peeklock.declare import resolve
 from peeklock.delays import Seconds, seconds
 from peeklock.errors import ConfigError
-from peeklock.keywords import strict
+from peeklock.keywords import nearest, strict
 from peeklock.message import Message, Trail
 from peeklock.observe import LogObserver, Observer
 from peeklock.option_checks import check_options
@@ -26,6 +26,8 @@ from peeklock.outcome import Outcome
 from peeklock.parcel import Sender
 from peeklock.plan import Delays, Plan
 from peeklock.queue import Queue
+from peeklock.registry import PLATFORMS
+from peeklock.senders.checked import Checked
 from peeklock.senders.memory import Outbox
 from peeklock.sending import dump, routed
 from peeklock.store import Store
@@ -53,8 +55,15 @@ class FakeClock:
         self._monotonic += step.total_seconds()
 
 
+STRICTEST = "sqs"
+"""The platform whose rules hold where none is named: what its queues take, those of the others take as well, but for Pub/Sub,
+which delays nothing, and Cloud Tasks, which has no groups."""
+
+
 class World(TypedDict, total=False):
     """What `deliver` and `deliver_all` take besides the messages."""
+
+    platform: str
 
     store: Store | None
     outbox: Sender | None
@@ -80,6 +89,8 @@ def deliver(
     - `attempt`: 1-based; `attempt=5` is a message that failed four times before.
     - `id`: the message's id; the same id (or key) with the same `store` is a duplicate.
     - `store`: a fresh `MemoryStore` unless given. `outbox`: an `Outbox` that records what the handler sends.
+      A message that the queue would refuse fails as it would there, by the rules of `platform`, or of SQS, the
+      strictest, where none is named: a delay of more than 15 minutes, or any for a FIFO queue, or a group for another.
       `letters`: another that records its letter. `remaining`: seconds that the platform leaves. `clock`, `observer`.
     """
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
@@ -114,12 +125,20 @@ def deliver_all(
     ]
     recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
-    with routed(lambda _: recorder):
+    with routed(lambda queue: _queue(queue, recorder, world.get("platform"))):
         settled = engine.run(plan, messages, left)
     return [one.outcome for one in settled]
 
 
+def _queue(queue: Queue, recorder: Sender, platform: str | None) -> Checked:
+    hint = "" if platform else "; where it is no queue of SQS, say so: deliver(..., platform=...)"
+    return Checked(queue=queue, sender=recorder, platform=platform or STRICTEST, hint=hint)
+
+
 def _check(world: World, attempt: int) -> None:
+    platform = world.get("platform", STRICTEST)
+    if platform not in PLATFORMS:
+        raise ConfigError(f"platform={platform!r}: {nearest(str(platform), PLATFORMS)}")
     if type(attempt) is not int or attempt < 1:
         raise ConfigError(f"attempt={attempt!r}: give the number of the attempt, 1 for the first")
     if isinstance(world.get("store"), str):

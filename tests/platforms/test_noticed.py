@@ -71,8 +71,10 @@ def test_sqs_is_told_group_and_deduplication_id():
     assert (copy["MessageGroupId"], copy["MessageDeduplicationId"]) == ("customer-7", "m-1.2.3.peeklock")
     letter = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), group="g", letter=True))
     assert (letter["MessageGroupId"], letter["MessageDeduplicationId"]) == ("g", "m-1.1.0.peeklock")
-    alone = entry_of(f"{SQS_URL}.fifo", parcel())
-    assert alone["MessageGroupId"] == "m-1", "a FIFO queue takes no message without a group"
+    alone = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), letter=True))
+    assert alone["MessageGroupId"] == "m-1", (
+        "a dead letter without a group reaches a FIFO dead-letter queue all the same"
+    )
 
 
 @pytest.mark.parametrize("group", ["kundé", "a b", "x" * 129])

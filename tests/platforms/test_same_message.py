@@ -339,7 +339,7 @@ class TestSQS:
 
     @pytest.mark.parametrize(
         ("group", "name", "expected"),
-        [("g", "order-1", ("g", "order-1")), (None, "order-1", ("order-1", "order-1")), ("a b", "ä", None)],
+        [("g", "order-1", ("g", "order-1")), ("a b", "ä", None)],
     )
     def test_what_a_fifo_queue_is_told(self, group, name, expected):
         """Group and deduplication id, hashed where SQS takes no such text (trials section 6)."""

@@ -21,11 +21,12 @@ from peeklock.errors import ConfigError, EventError, SendError
 from peeklock.message import Message
 from peeklock.observe import Settled
 from peeklock.option_checks import unwrap_of
-from peeklock.parcel import REASON, Parcel
+from peeklock.parcel import REASON, Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
+from peeklock.senders.checked import Checked
 from peeklock.sending import routed
 from peeklock.store import Store
 from peeklock.stores.memory import MemoryStore
@@ -185,8 +186,12 @@ class _Mail:
             self.run.details.append(outcome.detail)
             self.run.errors.append(outcome.error)
 
-    def to(self, queue: Queue) -> _Box:
-        return self.box(queue.name)
+    def to(self, queue: Queue) -> Sender:
+        """What a handler sends: refused as the platform would. Pub/Sub delays nothing, so what a handler there sends with a
+        delay goes to a queue of another platform."""
+        if self.run.platform == "pubsub":
+            return self.box(queue.name)
+        return Checked(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
 
     def box(self, name: str) -> _Box:
         return _Box(self.run, name)
