@@ -266,7 +266,7 @@ def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
     """It says what to install."""
     monkeypatch.setitem(clouds.CLOUDS, "aws", "peeklock_none.aws:Deployed")
     with pytest.raises(
-        ConfigError, match=r"aws on this machine needs peeklock_none: pip install 'peeklock\[dev,infra\]'"
+        ConfigError, match=r"aws on this machine needs peeklock_none: pip install 'peeklock\[dev,infra-aws\]'"
     ):
         clouds.made("aws", None, tmp_path)
 

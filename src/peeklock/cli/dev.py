@@ -87,5 +87,7 @@ def _of_program(given: argparse.Namespace) -> Callable[..., None]:
     try:
         from peeklock.dev.deployed.run import run as serve
     except ImportError as exc:
-        raise ConfigError(f"--infra needs {exc.name}: pip install 'peeklock[dev,infra]'") from exc
+        from peeklock.dev.deployed import clouds
+
+        raise ConfigError(f"--infra needs {exc.name}: {clouds.install(clouds.named(given.infra))}") from exc
     return partial(serve, Path.cwd(), given.infra, given.stack or "dev")

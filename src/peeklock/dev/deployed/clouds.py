@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from peeklock.dev.deployed.place import Deployed, Here
@@ -25,6 +25,20 @@ IMPORTED = {
     "pulumi_azure_native": "azure",
     "pulumi_gcp": "gcp",
 }
+
+
+EXTRAS = {
+    "aws": ("dev", "infra-aws"),
+    "azure": ("dev", "servicebus", "infra-azure"),
+    "gcp": ("dev", "cloudtasks", "infra-gcp"),
+}
+"""Of peeklock, by cloud: what a program and its functions need on this machine."""
+
+
+def install(clouds: Sequence[str]) -> str:
+    """The command that installs what programs for these clouds need."""
+    extras = dict.fromkeys(extra for cloud in clouds for extra in EXTRAS[cloud])
+    return f"pip install 'peeklock[{','.join(extras)}]'"
 
 
 def named(folder: Path) -> list[str]:
@@ -63,5 +77,5 @@ def made(name: str, here: Here, folder: Path) -> Deployed:
     try:
         one: Deployed = getattr(importlib.import_module(module), attribute)(here, folder)
     except ImportError as exc:
-        raise ConfigError(f"{name} on this machine needs {exc.name}: pip install 'peeklock[dev,infra]'") from exc
+        raise ConfigError(f"{name} on this machine needs {exc.name}: {install([name])}") from exc
     return one

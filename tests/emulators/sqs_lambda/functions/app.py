@@ -118,20 +118,33 @@ def meet(event: Any, context: Any) -> None:
     note(bodies=bodies(event), what="end")
 
 
-def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
-    """Makes its messages visible, and goes on for a while."""
+def release(event: Any) -> None:
+    """Make its messages visible."""
     import boto3
 
     sdk: Any = boto3
     sqs = sdk.client("sqs")
-    note(bodies=bodies(event), what="begin")
     *_, name = event["Records"][0]["eventSourceARN"].split(":")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    for one in event["Records"]:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=one["receiptHandle"], VisibilityTimeout=0)
+
+
+def release_and_fail(event: Any, context: Any) -> None:
+    """At the first delivery, with the beginnings of its bodies noted."""
+    note(bodies=[body[:1] for body in bodies(event)])
+    if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1":
+        release(event)
+        raise ValueError("no")
+
+
+def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
+    """Makes its messages visible, and goes on for a while."""
+    note(bodies=bodies(event), what="begin")
     if event["Records"][0]["attributes"]["ApproximateReceiveCount"] != "1":
         note(bodies=bodies(event), what="end")
         return {}
-    for one in event["Records"]:
-        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=one["receiptHandle"], VisibilityTimeout=0)
+    release(event)
     time.sleep(0.5)
     note(bodies=bodies(event), what="end")
     return {"batchItemFailures": [{"itemIdentifier": one} for one in ids(event)]}
