@@ -47,10 +47,12 @@ def opened(root: Path, screen: Screen) -> Iterator[State]:
         (folder / TOLD).unlink(missing_ok=True)
 
 
-def _line(screen: Screen, platform: str, line: str) -> None:
-    """Without what the screen shows already, and without the SDKs' own gossip."""
-    if line and "peeklock.settled" not in line and not line.startswith(("INFO azure.", '{"_aws":')):
-        screen.line(platform, line)
+def _line(screen: Screen, platform: str, text: str) -> None:
+    """Line by line, without what the screen shows already, and without the SDKs' own gossip. A record of a settlement has the
+    traceback of what was raised below its first line."""
+    for line in text.splitlines():
+        if line and "peeklock.settled" not in line and not line.startswith(("INFO azure.", '{"_aws":')):
+            screen.line(platform, line)
 
 
 def _fresh(folder: Path) -> Path:

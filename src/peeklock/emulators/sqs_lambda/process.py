@@ -33,16 +33,29 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing
 LAST_WORDS = 1.0
 """Seconds that a dead process's output is read on; a child of its own may keep it open for ever."""
 
+LOGS = "_LAMBDA_TELEMETRY_LOG_FD"
+"""Variable with the number of a pipe, which the client writes log records to, each with its length: on standard output it
+would join a record's last line to whatever is printed next.
+https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/bootstrap.py"""
+
+FRAME = 16
+"""Bytes before each record: type, length, and time."""
+
 _PIECE = 64 * 1024
 
 
 class FunctionProcess:
-    """One process and its group. Each line that it prints goes to `on_line`."""
+    """One process and its group. Each line that it prints or logs goes to `on_line`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: Output, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, output: Output, logs: Output, on_line: Callable[[str], None]
+    ) -> None:
         self._process = process
-        self._output = output
-        self._reading = asyncio.create_task(_read(output.reader, on_line))
+        self._outputs = output, logs
+        self._reading = {
+            asyncio.create_task(_read(output.reader, on_line)),
+            asyncio.create_task(_read_records(logs.reader, on_line)),
+        }
         self.exited = asyncio.create_task(self._end())
 
     @property
@@ -54,9 +67,11 @@ class FunctionProcess:
         if self.alive:
             self._kill_group()
         await self.exited
-        await asyncio.wait({self._reading}, timeout=LAST_WORDS)
-        self._reading.cancel()
-        self._output.close()
+        await asyncio.wait(self._reading, timeout=LAST_WORDS)
+        for reading in self._reading:
+            reading.cancel()
+        for output in self._outputs:
+            output.close()
 
     async def _end(self) -> int:
         """Its status. What it started ends with it; later its number may be another's."""
@@ -75,23 +90,29 @@ class Output:
 
     def __init__(self) -> None:
         ours, self.theirs = os.pipe()
+        self._shared = True
         self._ours = os.fdopen(ours, "rb", 0)
         self._transport: asyncio.ReadTransport | None = None
         self.reader = asyncio.StreamReader()
 
     async def listen(self) -> None:
         """Once the process has its end."""
-        os.close(self.theirs)
+        self._let_go()
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self.reader), self._ours)
 
-    def abandon(self) -> None:
-        """There is no process."""
-        os.close(self.theirs)
-        self._ours.close()
+    def _let_go(self) -> None:
+        """Close the end that the process has, once."""
+        if self._shared:
+            self._shared = False
+            os.close(self.theirs)
 
     def close(self) -> None:
-        if self._transport is not None:
+        """Also where there is no process, and where nobody listened yet."""
+        self._let_go()
+        if self._transport is None:
+            self._ours.close()
+        else:
             self._transport.close()
 
 
@@ -99,7 +120,7 @@ async def launch(
     handler: str, environ: Mapping[str, str], cwd: Path, on_line: Callable[[str], None]
 ) -> FunctionProcess:
     """Raises OSError or ValueError where the machine refuses to start it."""
-    output = Output()
+    output, logs = Output(), Output()
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -109,21 +130,26 @@ async def launch(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output.theirs,
             stderr=output.theirs,
-            env=environ,
+            env={**environ, LOGS: str(logs.theirs)},
+            pass_fds=(logs.theirs,),
             cwd=cwd,
             start_new_session=True,
         )
     except BaseException:
-        output.abandon()
+        output.close()
+        logs.close()
         raise
     try:
         await output.listen()
+        await logs.listen()
     except BaseException:  # stopped while it starts: nobody else knows of it yet
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        output.close()
+        logs.close()
         raise
-    return FunctionProcess(process, output, on_line)
+    return FunctionProcess(process, output, logs, on_line)
 
 
 async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
@@ -138,6 +164,15 @@ async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) ->
             on_line(line[:MAX_LINE])
     if rest:
         on_line(rest)
+
+
+async def _read_records(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    """The lines of each log record."""
+    with contextlib.suppress(asyncio.IncompleteReadError):  # it ended, perhaps within a record
+        while head := await stream.readexactly(FRAME):
+            record = await stream.readexactly(int.from_bytes(head[4:8], "big"))
+            for line in record.decode(errors="replace").splitlines():
+                on_line(line[:MAX_LINE])
 
 
 def environment(
