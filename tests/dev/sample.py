@@ -94,15 +94,19 @@ class Running:
         until = time.monotonic() + SECONDS
         while (one := self._next(until)) is not None:
             self.said.append(one)
-            found = one.get(kind)
-            if found is None:
-                continue
-            if isinstance(found, str):
-                if fields["text"] in found:
-                    return found
-            elif all(str(value) in str(found.get(name)) for name, value in fields.items()):
-                return found
+            if _fits(one, kind, fields):
+                return one[kind]
         raise AssertionError(f"it ended without {kind} {fields}: {self.said[-20:]}")
+
+    def until_all(self, *wanted: tuple[str, dict[str, Any]]) -> None:
+        """Until each of these kinds, with its fields, was seen, in any order; what is wanted twice was seen twice."""
+        missing = list(wanted)
+        until = time.monotonic() + SECONDS
+        while missing and (one := self._next(until)) is not None:
+            self.said.append(one)
+            seen = [each for each in missing if _fits(one, *each)][:1]
+            missing = [each for n, each in enumerate(missing) if not seen or n != missing.index(seen[0])]
+        assert missing == [], f"it ended without {missing}: {self.said[-20:]}"
 
     def _next(self, until: float) -> dict[str, Any] | None:
         try:
@@ -115,6 +119,13 @@ class Running:
         code = self.process.wait(SECONDS)
         self._thread.join(SECONDS)
         return code
+
+
+def _fits(one: dict[str, Any], kind: str, fields: dict[str, Any]) -> bool:
+    found = one.get(kind)
+    if found is None or isinstance(found, str):
+        return found is not None and fields["text"] in found
+    return all(str(value) in str(found.get(name)) for name, value in fields.items())
 
 
 @contextmanager

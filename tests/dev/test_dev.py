@@ -17,6 +17,9 @@ import pytest
 import requests
 
 from peeklock.cli.screen import screen
+from peeklock.dev.code import Code
+from peeklock.dev.project import load
+from peeklock.dev.world import find
 from peeklock.errors import ConfigError
 from tests.dev import sample
 
@@ -49,8 +52,8 @@ def test_three_clouds(project):
             settled -= {(one["platform"], one["reason"])}
         for platform in PLATFORMS:
             send(project, platform, "bad")
-            while running.until("settled", platform=platform)["disposition"] != "dead_letter":
-                continue
+            raised = ("line", {"platform": platform, "text": "ValueError: no"})
+            running.until_all(raised, raised, ("settled", {"platform": platform, "disposition": "dead_letter"}))
         assert (project / ".peeklock/dev.json").exists()
         assert status_without_a_token(project) == 401
         assert running.end() == 0
@@ -75,7 +78,9 @@ def test_reload(project):
         orders = project / "app/orders.py"
         text = orders.read_text()
         orders.write_text(text + "\nno python\n")
-        assert "SyntaxError" in running.until("say", text="not reloaded")
+        assert running.until("say", text="not reloaded").startswith(
+            "not reloaded: app/orders.py, line 13: SyntaxError: "
+        )
         send(project, "sqs", "b")
         running.until("settled", platform="sqs", reason="done")
         orders.write_text(text.replace('"handling"', '"changed"'))
@@ -179,7 +184,14 @@ def plain(text: str) -> str:
             "nothing for servicebus",
         ),
         ({"pyproject.toml": "not toml"}, (), "pyproject.toml"),
-        ({"azure__function_app": "import nothing_such"}, (), "nothing_such"),
+        (
+            {"azure__function_app": "import nothing_such"},
+            (),
+            "peeklock dev: azure/function_app.py, line 1: ModuleNotFoundError: No module named 'nothing_such'\n",
+        ),
+        ({"app__orders": "x = (\n"}, (), "peeklock dev: app/orders.py, line 1: SyntaxError: '(' was never closed\n"),
+        ({"app__orders": "raise SystemExit(3)"}, (), "peeklock dev: app/orders.py, line 1: SystemExit: 3\n"),
+        ({"app__orders": "import os\nos._exit(3)"}, (), "importing the handlers ended the process, with exit status 3"),
         ({"azure__function_app": "app = 1"}, ("servicebus",), "has no func.FunctionApp"),
     ],
 )
@@ -237,3 +249,68 @@ def test_a_queue_that_cannot_be_reached(tmp_path):
     ran = sample.command(tmp_path, "send", "file:///proc/nowhere/out.jsonl", "-")
     assert ran.returncode == 1
     assert b"peeklock send: " in ran.stderr
+
+
+ACROSS = {
+    "pyproject.toml": '[tool.peeklock.dev]\nsqs = ["app.aws:handler"]\ncloudtasks = ["app.gcp:mail_http"]\n',
+    "app__orders": """
+import os
+
+from peeklock import Queue, consumer, send
+
+ORDERS = Queue("orders", timeout=20)
+MAILS = Queue("mails", timeout=20)
+AUDIT = Queue("audit")
+
+@consumer(ORDERS)
+def handle(order: dict) -> None:
+    if order["id"] == "crash":
+        os._exit(7)
+    send(MAILS, order)
+
+@consumer(MAILS)
+def mail(order: dict) -> None:
+    print("mail", order["id"])
+    if order["id"] == "crash":
+        os._exit(3)  # the status for which gunicorn gives up, and does not replace its worker
+""",
+    "app__gcp": "from app.orders import mail\nfrom peeklock import cloudtasks\n\nmail_http = cloudtasks.bind(mail)\n",
+}
+
+
+def test_across_clouds_and_crashes(tmp_path):
+    """What is sent to a queue that another platform alone consumes arrives there, which is said; so is what nobody consumes,
+    and the end of a function's process. `peeklock send` needs no platform for such a queue. (trials 3.3)"""
+    sample.write(tmp_path, **ACROSS)
+    with sample.dev(tmp_path, "--no-reload") as running:
+        said = [row["say"] for row in running.said if "say" in row]
+        assert "sqs: what is sent to 'mails' goes to cloudtasks, which alone consumes it here" in said
+        assert "cloudtasks: what is sent to 'orders' goes to sqs, which alone consumes it here" in said
+        assert "nobody here consumes 'audit': what is sent there stays in its queue" in said
+        send(tmp_path, "sqs", "m-1")
+        running.until("line", platform="cloudtasks", text="mail m-1")
+        send(tmp_path, "sqs", "crash")
+        ended = "app.aws:handler: Runtime.ExitError: exit status 7; its messages (1) come back when their locks end"
+        running.until("line", platform="sqs", text=ended)
+        ran = sample.command(tmp_path, "send", "mails", "-", stdin=b'{"id": "crash"}')
+        assert ran.returncode == 0, ran.stderr
+        running.until("line", platform="cloudtasks", text="its process ended, with exit status 3; it starts again")
+        sample.command(tmp_path, "send", "mails", "-", stdin=b'{"id": "m-2"}')
+        running.until("line", platform="cloudtasks", text="mail m-2")
+        ran = sample.command(tmp_path, "send", "audit", "-")
+        assert b"add --platform sqs or --platform cloudtasks" in ran.stderr
+    assert not sample.processes(tmp_path)
+
+
+def test_which_files_are_the_functions(tmp_path):
+    """What was imported, other Python files of its packages, and the settings of a function app; while nothing loads, every
+    Python file. (trials 3.3)"""
+    sample.write(tmp_path)
+    project = load(tmp_path)
+    code = Code.of(project, find(project))
+    theirs = ("app/orders.py", "app/lazy.py", "azure/function_app.py", "azure/host.json", "azure/local.settings.json")
+    others = ("data.json", "app/data.json", "pyproject.toml", "scripts/run.py", "azure/data.json")
+    assert [name for name in (*theirs, *others) if code.has(tmp_path / name)] == list(theirs)
+    unknown = Code.unknown(project)
+    assert unknown.has(tmp_path / "scripts/run.py")
+    assert not unknown.has(tmp_path / "data.json")

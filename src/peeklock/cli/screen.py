@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from peeklock.cli.plain import plain
-from peeklock.cli.table import Table
+from peeklock.cli.table import WHOLE, Table
 from peeklock.dev.world import Screen
 from peeklock.errors import ConfigError
 
@@ -108,7 +108,8 @@ class Live:
 
         columns = Columns(box=None, pad_edge=False, expand=True)
         for name in ("platform", "queue", "message", "attempt", "outcome", "reason", "delay", "time", "detail"):
-            columns.add_column(name, no_wrap=True, overflow="ellipsis")
+            whole = name in WHOLE
+            columns.add_column(name, no_wrap=not whole, overflow="fold" if whole else "ellipsis")
         with self._lock:
             for row in self._rows.values():
                 style = STYLES.get(str(row.get("disposition")), "cyan")

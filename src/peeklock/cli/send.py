@@ -168,7 +168,7 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
     if ":" in queue:
         return queue
     variable = Queue(queue).variable("URL")
-    settings = _running(platform, root)
+    settings = _running(platform, variable, root)
     if settings is not None:
         os.environ.update(settings)
     if variable not in os.environ:
@@ -180,8 +180,9 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
     return os.environ[variable]
 
 
-def _running(platform: str | None, root: Path) -> dict[str, str] | None:
-    """The variables of the `peeklock dev` in this folder; None when none runs."""
+def _running(platform: str | None, variable: str, root: Path) -> dict[str, str] | None:
+    """The variables of the `peeklock dev` in this folder; None when none runs. Of several platforms any will do where the
+    queue's address, in `variable`, is the same for all."""
     from peeklock.dev.state import TOLD, running
     from peeklock.dev.world import FOLDER
 
@@ -190,7 +191,7 @@ def _running(platform: str | None, root: Path) -> dict[str, str] | None:
             raise ConfigError("--platform is for a running `peeklock dev`, and in this folder none runs")
         return None
     platforms: dict[str, dict[str, str]] = json.loads((root / FOLDER / TOLD).read_text())["platforms"]
-    if platform is None and len(platforms) > 1:
+    if platform is None and len({one.get(variable) for one in platforms.values()}) > 1:
         raise ConfigError(f"`peeklock dev` runs several platforms: add --platform {' or --platform '.join(platforms)}")
     chosen = platform or next(iter(platforms))
     if chosen not in platforms:

@@ -46,11 +46,13 @@ class CloudTasks:
     def open(self) -> None:
         self._client = self._emulator.start().client()
 
-    def serve(self, found: Found) -> None:
-        self._stop_targets()
+    def make(self, found: Found) -> None:
         for queue, entry in queues_of(found, found.cloudtasks):
             self._make(queue, entry)
-        environ = {**os.environ, **self._world.variables(self.platform), **self.variables()}
+
+    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+        self._stop_targets()
+        environ = {**os.environ, **self._world.variables(self.platform), **self.variables(), **carried}
         environ |= {**self._admitted, "PEEKLOCK_CERTS_URL": self._emulator.certs_url, "WORKERS": "1", "THREADS": "8"}
         for entry in found.cloudtasks:
             target = Target(
@@ -116,35 +118,60 @@ class Target:
         self._function = f"{file}:{name}"
         self._port = port
         self._on_line = on_line
-        command = [sys.executable, "-P", framework.__file__, "--source", file, "--target", name]
-        command += ["--host", "127.0.0.1", "--port", str(port)]
+        self._command = [sys.executable, "-P", framework.__file__, "--source", file, "--target", name]
+        self._command += ["--host", "127.0.0.1", "--port", str(port)]
+        self._cwd, self._environ = cwd, environ
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._serves = False
+        self._begin()
+
+    def _begin(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command,
-            cwd=cwd,
-            env=environ,
+            self._command,
+            cwd=self._cwd,
+            env=self._environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # a Ctrl-C is for `peeklock dev`, which then ends it
         )
-        self._lines = threading.Thread(target=self._read, name="peeklock-dev-lines", daemon=True)
+        self._lines = threading.Thread(target=self._read, args=(self._process,), name="peeklock-dev-lines", daemon=True)
         self._lines.start()
 
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        """Each line until it ends; one that served and ends by itself, as a server does that cannot replace its worker, is
+        started again, as the cloud would."""
+        for line in process.stdout or ():
             self._on_line(line.rstrip("\n"))
+        status = process.wait()
+        _close(process)
+        with self._lock:
+            if self._stopped or not self._serves:
+                return
+            self._serves = False
+            self._on_line(f"{self._function}: its process ended, with exit status {status}; it starts again")
+            self._begin()
+        try:
+            self.wait()
+        except PeeklockError as exc:
+            if not self._stopped:
+                self._on_line(str(exc))
 
     def wait(self) -> None:
         """Until it takes connections. Raises PeeklockError when it ends instead."""
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self._process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                self._serves = True
                 return
             time.sleep(0.02)  # no event tells of another process's socket
         raise PeeklockError(f"{self._function} did not start; its own words are above")
 
     def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -152,9 +179,13 @@ class Target:
             os.killpg(self._process.pid, 9)
             self._process.wait()
         self._lines.join(STOP_SECONDS)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+        _close(self._process)
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
 
 
 def free_port() -> int:

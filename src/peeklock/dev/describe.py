@@ -2,7 +2,7 @@
 
     python -m peeklock.dev.describe ROOT '{"sqs": ["app.aws:handler"], "servicebus": "azure", "cloudtasks": []}'
 
-It prints one line of JSON; what the project's modules print goes to standard error.
+It prints one line of JSON, with `error` for code that does not load; what the project's modules print goes to standard error.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from peeklock.binding import Binding, binding_of
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
+from peeklock.replay.problems import explained
 
 
 def describe(root: Path, told: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +31,9 @@ def describe(root: Path, told: dict[str, Any]) -> dict[str, Any]:
         "cloudtasks": [_entry(target, "cloudtasks") for target in told.get("cloudtasks", ())],
         "servicebus": list(_triggers(Path(told["servicebus"]))) if told.get("servicebus") else [],
     }
-    return {**found, "queues": [_queue(one) for one in _declared(root)]}
+    modules = list(_own(root))
+    files = [str(Path(str(one.__file__)).resolve()) for one in modules]
+    return {**found, "queues": [_queue(one) for one in _declared(modules)], "files": files}
 
 
 def _entry(target: str, platform: str) -> dict[str, Any]:
@@ -82,13 +86,19 @@ def _setting(value: str | None) -> str | None:
     return value and re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], found[0]), value)
 
 
-def _declared(root: Path) -> list[Queue]:
-    """The queues in the project's own modules, also those that it only sends to."""
-    queues: dict[str, Queue] = {}
+def _own(root: Path) -> Iterator[ModuleType]:
+    """The project's own modules."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
         if file and Path(file).is_relative_to(root) and "site-packages" not in Path(file).parts:
-            queues.update({one.name: one for one in vars(module).values() if isinstance(one, Queue)})
+            yield module
+
+
+def _declared(modules: Sequence[ModuleType]) -> list[Queue]:
+    """The queues in the project's own modules, also those that it only sends to."""
+    queues: dict[str, Queue] = {}
+    for module in modules:
+        queues.update({one.name: one for one in vars(module).values() if isinstance(one, Queue)})
     return sorted(queues.values(), key=lambda queue: queue.name)
 
 
@@ -107,9 +117,8 @@ def main(argv: list[str]) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             found = describe(root, told)
-    except ConfigError as exc:
-        print(exc, file=sys.stderr)  # noqa: T201 - it is a program
-        return 2
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever the project's code does when it is imported
+        found = {"error": explained(exc, root), "config": isinstance(exc, ConfigError)}
     sys.stdout.write(json.dumps(found) + "\n")
     return 0
 

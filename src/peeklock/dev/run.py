@@ -7,8 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
+from peeklock.dev import across
 from peeklock.dev.bell import CHANGED, until_stopped
+from peeklock.dev.code import Code
 from peeklock.dev.project import Project
 from peeklock.dev.state import State, announce, opened
 from peeklock.dev.watching import watching
@@ -30,14 +33,14 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
     with ExitStack() as stack:
         bell = stack.enter_context(until_stopped())
         state = stack.enter_context(opened(project.root, screen))
-        stack.enter_context(watching(project.root, bell, reload=reload))
+        changes = stack.enter_context(watching(project.root, bell, reload=reload))
         world = World(project=project, state=state.folder, follow=state.follow, on_line=state.on_line)
         stands = stack.enter_context(_stands(project, world))
-        _serve(stands, _open(project, stands))
-        announce(screen, _tell(state, stands))
+        running = _Running(project, state, stands, screen)
+        announce(screen, running.serve(_open(project, stands)))
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
         while bell.wait() == CHANGED:
-            _reload(project, state, stands, screen)
+            running.renew(changes.take())
         screen.say("stopping")
 
 
@@ -66,26 +69,44 @@ def _open(project: Project, stands: Sequence[Stand]) -> Found:
         return finding.result()
 
 
-def _serve(stands: Sequence[Stand], found: Found) -> None:
-    """All platforms at once: each waits for processes that start."""
-    with ThreadPoolExecutor(len(stands)) as pool:
-        for serving in [pool.submit(stand.serve, found) for stand in stands]:
-            serving.result()
+class _Running:
+    """What runs. What was said of it is said again only where it changed."""
 
+    def __init__(self, project: Project, state: State, stands: Sequence[Stand], screen: Screen) -> None:
+        self._project, self._state, self._stands, self._screen = project, state, stands, screen
+        self._code: Code = Code.unknown(project)
+        self._told: list[str] = []
 
-def _tell(state: State, stands: Sequence[Stand]) -> dict[str, dict[str, str]]:
-    variables = {stand.platform: dict(stand.variables()) for stand in stands}
-    state.tell(variables)
-    return variables
+    def serve(self, found: Found) -> dict[str, dict[str, str]]:
+        """All platforms at once: each waits for processes that start. Returns what a client of each platform needs, which
+        `peeklock send` is told. Raises PeeklockError."""
+        self._code = Code.of(self._project, found)
+        for stand in self._stands:
+            stand.make(found)
+        carried = across.carried(self._stands, found)
+        with ThreadPoolExecutor(len(self._stands)) as pool:
+            for serving in [pool.submit(stand.serve, found, carried[stand.platform]) for stand in self._stands]:
+                serving.result()
+        self._say(list(across.told(self._stands, found)))
+        variables = {stand.platform: {**stand.variables(), **carried[stand.platform]} for stand in self._stands}
+        self._state.tell(variables)
+        return variables
 
+    def _say(self, lines: list[str]) -> None:
+        if lines != self._told:
+            self._told = lines
+            for line in lines:
+                self._screen.say(line)
 
-def _reload(project: Project, state: State, stands: Sequence[Stand], screen: Screen) -> None:
-    """The changed code; while it does not load, the processes that run serve on."""
-    started = time.monotonic()
-    try:
-        _serve(stands, find(project))
-    except PeeklockError as exc:
-        screen.say(f"not reloaded: {exc}")
-        return
-    _tell(state, stands)
-    screen.say(f"reloaded in {time.monotonic() - started:.1f} s")
+    def renew(self, files: set[Path]) -> None:
+        """The changed code; while it does not load, the processes that run serve on."""
+        if not any(self._code.has(file) for file in files):
+            return
+        started = time.monotonic()
+        try:
+            self.serve(find(self._project))
+        except PeeklockError as exc:
+            self._code = Code.unknown(self._project)
+            self._screen.say(f"not reloaded: {exc}")
+            return
+        self._screen.say(f"reloaded in {time.monotonic() - started:.1f} s")

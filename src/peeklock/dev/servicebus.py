@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from peeklock.dev.world import Found, Trigger, World
-from peeklock.emulators.functions_host import FunctionsHost
+from peeklock.emulators.functions_host import FunctionsHost, Invocation
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.queue import Queue
 
@@ -37,15 +37,19 @@ class ServiceBus:
     def open(self) -> None:
         self._emulator.start()
 
-    def serve(self, found: Found) -> None:
-        self._stop_host()
+    def make(self, found: Found) -> None:
         for queue in found.queues.values():
             self._make(queue, [one for one in found.servicebus if one.queue == queue.name])
+
+    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+        del found
+        self._stop_host()
         folder = self._world.project.servicebus
         assert folder is not None, "a project without a function app has no such stand"
-        environ = {**self._world.variables(self.platform), **self._addresses}
+        environ = {**self._world.variables(self.platform), **self._addresses, **carried}
         host = FunctionsHost(folder, servicebus=self._emulator.connection_string, environ=environ)
         host.on_line(self._line)
+        host.on_invocation(self._ended)
         self._host = host.start()
 
     def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:
@@ -78,6 +82,12 @@ class ServiceBus:
                 topic, name, lock_duration=lock, max_delivery_count=MANY, requires_session=sessions
             )
             self._made.add(f"{topic}/{name}")
+
+    def _ended(self, invocation: Invocation) -> None:
+        """Say what no handler can say of itself: that its process ended."""
+        if invocation.outcome == "killed":
+            text = f"{invocation.function}: {invocation.error or 'its process ended'}; its messages come back"
+            self._world.on_line(self.platform, text)
 
     def _line(self, _stream: str, line: str) -> None:
         self._world.on_line(self.platform, line)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from peeklock.dev.world import Entry, Found, World
-from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.emulators.sqs_lambda import Invocation, SqsLambda
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.queue import Queue
 
@@ -30,12 +30,14 @@ class Sqs:
     def open(self) -> None:
         self._server.start()
 
-    def serve(self, found: Found) -> None:
-        self._stop_functions()
+    def make(self, found: Found) -> None:
         for queue in found.queues.values():
             self._make(queue)
+
+    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+        self._stop_functions()
         for entry in found.sqs:
-            self._functions.append(self._function(entry, found.queues[entry.queue]).start())
+            self._functions.append(self._function(entry, found.queues[entry.queue], carried).start())
 
     def _make(self, queue: Queue) -> None:
         """The queue and its dead-letter queue; their attributes as they are declared now."""
@@ -44,7 +46,7 @@ class Sqs:
         self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
         self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
 
-    def _function(self, entry: Entry, queue: Queue) -> SqsLambda:
+    def _function(self, entry: Entry, queue: Queue, carried: Mapping[str, str]) -> SqsLambda:
         return SqsLambda(
             queue_url=self._urls[queue.variable("URL")],
             endpoint_url=self._server.endpoint_url,
@@ -53,9 +55,17 @@ class Sqs:
             cwd=self._world.project.root,
             timeout=_function_seconds(queue),
             provisioned=1,  # somebody waits for the first message
-            environ={**self._world.variables(self.platform), **self._urls},
+            environ={**self._world.variables(self.platform), **self._urls, **carried},
             on_line=partial(self._world.on_line, self.platform),
+            on_invocation=partial(self._ended, f"{entry.module}:{entry.name}"),
         )
+
+    def _ended(self, function: str, invocation: Invocation) -> None:
+        """Say what no handler can say of itself, such as that its process ended."""
+        if invocation.error is not None:
+            count = len(invocation.failed_ids)
+            text = f"{function}: {invocation.error}; its messages ({count}) come back when their locks end"
+            self._world.on_line(self.platform, text)
 
     def variables(self) -> Mapping[str, str]:
         credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}

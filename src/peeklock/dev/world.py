@@ -22,7 +22,7 @@ DESCRIBE_SECONDS = 60
 
 
 class CodeError(PeeklockError):
-    """The project's code does not load; the text is its traceback."""
+    """The project's code does not load; the text says where and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,13 @@ class Found:
     cloudtasks: tuple[Entry, ...]
     servicebus: tuple[Trigger, ...]
     queues: Mapping[str, Queue]
+    files: frozenset[Path]
+    """What it consists of, as far as it is loaded when it is imported."""
+
+    def consumed(self, platform: str) -> set[str]:
+        """Names of the queues that a platform consumes."""
+        entries: Sequence[Entry | Trigger] = getattr(self, platform)
+        return {one.queue for one in entries}
 
 
 def find(project: Project) -> Found:
@@ -72,11 +79,14 @@ def find(project: Project) -> Found:
         )
     except subprocess.TimeoutExpired:
         raise CodeError(f"importing the handlers took longer than {DESCRIBE_SECONDS} s") from None
-    if ran.returncode == 2:  # noqa: PLR2004 - a ConfigError's exit code, as of every command here
-        raise ConfigError(ran.stderr.strip().splitlines()[-1])
     if ran.returncode:
-        raise CodeError(ran.stderr.strip())
-    return _found(json.loads(ran.stdout))
+        raise CodeError(
+            f"importing the handlers ended the process, with exit status {ran.returncode}\n{ran.stderr.strip()}"
+        )
+    told = json.loads(ran.stdout)
+    if "error" in told:
+        raise (ConfigError if told["config"] else CodeError)(told["error"])
+    return _found(told)
 
 
 def _found(told: Mapping[str, Any]) -> Found:
@@ -85,6 +95,7 @@ def _found(told: Mapping[str, Any]) -> Found:
         cloudtasks=tuple(Entry(**one) for one in told["cloudtasks"]),
         servicebus=tuple(Trigger(**one) for one in told["servicebus"]),
         queues={one["name"]: Queue(**one) for one in told["queues"]},
+        files=frozenset(map(Path, told["files"])),
     )
 
 
@@ -136,8 +147,12 @@ class Stand(Protocol):
         """Start the emulator."""
         ...
 
-    def serve(self, found: Found) -> None:
-        """Make the queues that are not there yet, and (re)start the functions. Raises PeeklockError."""
+    def make(self, found: Found) -> None:
+        """Make the queues that are not there yet. Raises PeeklockError."""
+        ...
+
+    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+        """(Re)start the functions. `carried`: variables of theirs for queues of other platforms. Raises PeeklockError."""
         ...
 
     def variables(self) -> Mapping[str, str]:

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from peeklock.errors import PeeklockError
+
 
 def explained(exc: BaseException, root: Path) -> str:
     """File, line and problem in the first line; below it the lines of the project that led there, the last one first."""
@@ -17,6 +19,8 @@ def explained(exc: BaseException, root: Path) -> str:
 
 
 def _problem(exc: BaseException) -> str:
+    if isinstance(exc, PeeklockError):
+        return str(exc)
     if isinstance(exc, SyntaxError):
         return f"{type(exc).__name__}: {exc.msg}"
     return "".join(traceback.format_exception_only(exc)).strip()

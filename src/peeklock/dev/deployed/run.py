@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from peeklock.dev.bell import CHANGED, Bell, until_stopped
+from peeklock.dev.code import SETTINGS
 from peeklock.dev.deployed import clouds, told
 from peeklock.dev.deployed.place import Deployed, Here, Resource
 from peeklock.dev.state import State, announce, opened
@@ -97,7 +98,7 @@ class _Running:
         """What follows from changed files: the program applied anew, or only the functions restarted. Raises PeeklockError:
         where the program fails, what runs serves on."""
         started = time.monotonic()
-        ours = {file for file in files if file.suffix != ".yaml" or file.is_relative_to(self._engine.folder)}
+        ours = {file for file in files if self._matters(file)}
         if not ours:
             return
         for file in sorted(ours):
@@ -108,6 +109,12 @@ class _Running:
         self._serve()
         what = "the program" if of_program else "the functions"
         self.say(f"reloaded {what} in {time.monotonic() - started:.1f} s")
+
+    def _matters(self, file: Path) -> bool:
+        """Whether program or functions may be others when this file changes. Of what is no Python, that is what the program
+        loads, what lies beside it, and the settings of a function app."""
+        beside = file.is_relative_to(self._engine.folder) or file in self._engine.files
+        return file.suffix == ".py" or beside or file.name in SETTINGS
 
     def _up(self) -> None:
         try:

@@ -1,0 +1,44 @@
+"""Sends from a function of one platform to a queue that another platform consumes: both emulators run, so they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from peeklock.dev.world import Found, Stand
+from peeklock.queue import Queue
+
+
+def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
+    """For each platform the variables with which its functions reach queues that it does not consume, and another does: the
+    queue's address there, and what a client of that platform needs."""
+    variables: dict[str, dict[str, str]] = {stand.platform: {} for stand in stands}
+    for stand, queue, other in _crossing(stands, found):
+        theirs = other.variables()
+        clients = {name: value for name, value in theirs.items() if not _is_of(name, found.queues.values())}
+        address = queue.variable("URL")
+        variables[stand.platform] |= {**clients, address: theirs[address]}
+    return variables
+
+
+def told(stands: Sequence[Stand], found: Found) -> Iterator[str]:
+    """Where sends go that do not stay on their platform, and which queues nobody consumes."""
+    for stand, queue, other in _crossing(stands, found):
+        yield f"{stand.platform}: what is sent to {queue.name!r} goes to {other.platform}, which alone consumes it here"
+    consumed = {name for stand in stands for name in found.consumed(stand.platform)}
+    idle = sorted(found.queues.keys() - consumed)
+    if idle:
+        yield f"nobody here consumes {', '.join(map(repr, idle))}: what is sent there stays in its queue"
+
+
+def _crossing(stands: Sequence[Stand], found: Found) -> Iterator[tuple[Stand, Queue, Stand]]:
+    """Each platform with each queue that it does not consume, and the first platform that does."""
+    for queue in found.queues.values():
+        consuming = [stand for stand in stands if queue.name in found.consumed(stand.platform)]
+        for stand in stands:
+            if consuming and stand not in consuming:
+                yield stand, queue, consuming[0]
+
+
+def _is_of(variable: str, queues: Iterable[Queue]) -> bool:
+    """Whether it is about a queue, such as `PEEKLOCK_ORDERS_URL`."""
+    return any(variable.startswith(queue.variable("")) for queue in queues)
