@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -162,8 +163,9 @@ def test_the_examples(tmp_path, cloud, stack):
     )
     (tmp_path / "handlers").symlink_to(ROOT / "handlers")
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "pyproject.toml")
-    if cloud == "aws":  # a stack may be without a file
-        (tmp_path / "infra/aws/Pulumi.dev.yaml").unlink()
+    if cloud == "aws":  # a program may be without stacks' files
+        for file in (tmp_path / "infra/aws").glob("Pulumi.*.yaml"):
+            file.unlink()
     order = json.dumps({"order_id": "o-1", "customer": "c", "cents": 500, "card": "tok_visa"}).encode()
     words = ("--infra", f"infra/{cloud}", "--stack", stack, "--no-reload")
     with sample.dev(tmp_path, *words, **pulumi()) as running:
@@ -171,7 +173,7 @@ def test_the_examples(tmp_path, cloud, stack):
         assert ran.returncode == 0, ran.stderr
         running.until("settled", queue="receipts", message_id="receipt-o-1", reason="done")
         said = str(running.said[0].get("say"))
-        assert said.startswith("no Pulumi.dev.yaml in") == (cloud == "aws")
+        assert said.startswith("no stack has a file in") == (cloud == "aws")
         assert running.end() == 0
     assert not sample.processes(tmp_path)
 
@@ -223,6 +225,7 @@ def test_a_type_that_is_refused(project):
         (("--infra", "broken"), "broken/__main__.py: "),
         (("--infra", "infra/aws", "sqs"), "--infra runs what the program makes: leave sqs out"),
         (("--stack", "dev"), "name its folder with --infra"),
+        (("--infra", "infra/aws", "--stack", "dve"), "there is no Pulumi.dve.yaml in infra/aws; did you mean 'dev'?"),
     ],
 )
 def test_what_cannot_be_started(project, words, fix):
@@ -321,3 +324,39 @@ def test_what_is_said_of_steps():
 def test_an_environment_that_a_program_does_not_export():
     """Is empty."""
     assert told.environment({}) == told.environment({"environment": "no"}) == {}
+
+
+FAILED = """Updating (dev):
+    pulumi:pulumi:Stack shop-dev running error: an unhandled error occurred: Traceback (most recent call last):
+Diagnostics:
+  peeklock:aws:Consumer (shop-orders):
+    warning: queue 'orders': an outage of 10 min dead-letters most messages
+
+  aws:sqs/queue:Queue (shop-mails):
+    warning: beware
+    error: creating SQS Queue: InvalidAttributeValue:
+    of DelaySeconds
+
+  pulumi:pulumi:Stack (shop-dev):
+    error: an unhandled error occurred: Traceback (most recent call last):
+      File "/site-packages/pulumi/runtime/stack.py", line 254, in run_in_stack
+        await run_pulumi_func(run)
+      File "/shop/infra/aws/__main__.py", line 10, in <module>
+        queue = ORDERS.nope
+                ^^^^^^^^^^^
+      File "/site-packages/peeklock/queue.py", line 7, in <module>
+    AttributeError: 'Queue' object has no attribute 'nope'
+
+Outputs:
+    error: not one
+"""
+
+
+def test_what_a_failed_up_comes_to():
+    """Each error and where it is; nothing of the engine's own way there. All of it, where it names none. (trials 5.21)"""
+    assert told.failure(FAILED, Path("/shop/infra/aws")).splitlines() == [
+        "aws:sqs/queue:Queue (shop-mails): creating SQS Queue: InvalidAttributeValue:",
+        "of DelaySeconds",
+        "aws/__main__.py, line 10: AttributeError: 'Queue' object has no attribute 'nope'",
+    ]
+    assert told.failure("error: no stack named 'dev'\n", Path("/shop")) == "error: no stack named 'dev'\n"

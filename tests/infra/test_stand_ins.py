@@ -164,7 +164,7 @@ def test_the_trap():
 
 def test_where_the_command_is(tmp_path):
     """On the path first, then built; else what to do."""
-    with pytest.raises(ConfigError, match="make pulumi"):
+    with pytest.raises(ConfigError, match="have it on PATH"):
         find(path=str(tmp_path), root=tmp_path)
     built = tmp_path / "build" / "pulumi" / "pulumi"
     built.parent.mkdir(parents=True)

@@ -26,7 +26,7 @@ nothing is kept: stores and letters are in .peeklock/, which is emptied at the s
 
 With --infra, your Pulumi program says it all: the real engine applies it to the emulators, and each function starts with
 the environment, time-out, batch size and concurrency that the program gives it. What must differ here is printed. It
-needs `pulumi` on PATH (or `make pulumi`), no account and no bundle, and cannot reach a cloud.
+needs `pulumi` on PATH, no account and no bundle, and cannot reach a cloud.
 
 examples:
   peeklock dev                             everything
@@ -51,7 +51,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--infra", metavar="FOLDER", type=Path, help="of a Pulumi program, which is applied to the emulators"
     )
-    parser.add_argument("--stack", metavar="NAME", help="of the program; default: dev")
+    parser.add_argument("--stack", metavar="NAME", help="of the program, with a file Pulumi.NAME.yaml; default: dev")
     parser.add_argument("--no-reload", action="store_true", help="do not restart the functions when code changes")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from peeklock.dev.world import Entry, Found, World
@@ -57,15 +57,8 @@ class Sqs:
             provisioned=1,  # somebody waits for the first message
             environ={**self._world.variables(self.platform), **self._urls, **carried},
             on_line=partial(self._world.on_line, self.platform),
-            on_invocation=partial(self._ended, f"{entry.module}:{entry.name}"),
+            on_invocation=partial(ended, self._world.on_line, f"{entry.module}:{entry.name}"),
         )
-
-    def _ended(self, function: str, invocation: Invocation) -> None:
-        """Say what no handler can say of itself, such as that its process ended."""
-        if invocation.error is not None:
-            count = len(invocation.failed_ids)
-            text = f"{function}: {invocation.error}; its messages ({count}) come back when their locks end"
-            self._world.on_line(self.platform, text)
 
     def variables(self) -> Mapping[str, str]:
         credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
@@ -78,6 +71,13 @@ class Sqs:
     def close(self) -> None:
         self._stop_functions()
         self._server.stop()
+
+
+def ended(on_line: Callable[[str, str], None], function: str, invocation: Invocation) -> None:
+    """Say of an invocation what its handler cannot, such as that its process ended. `on_line` is a `World`'s."""
+    if invocation.error is not None:
+        count = len(invocation.failed_ids)
+        on_line(Sqs.platform, f"{function}: {invocation.error}; its messages ({count}) come back when their locks end")
 
 
 def _function_seconds(queue: Queue) -> float:

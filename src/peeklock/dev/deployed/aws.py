@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.dev.deployed.place import Function, Here, Resource, file, made
+from peeklock.dev.sqs import ended
 from peeklock.emulators.pulumi import aws
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.sqs_lambda import SqsLambda
@@ -98,6 +99,7 @@ class AwsDeployed:
             region=REGION,
             handler=wanted.entry,
             on_line=partial(self._here.on_line, self.platform),
+            on_invocation=partial(ended, self._here.on_line, wanted.name),
             **told,
         )
         self._running.append(one)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from peeklock import private
 from peeklock.dev.bell import CHANGED, Bell, until_stopped
 from peeklock.dev.code import SETTINGS
 from peeklock.dev.deployed import clouds, told
@@ -17,23 +18,29 @@ from peeklock.dev.state import State, announce, opened
 from peeklock.dev.watching import Changes, watching
 from peeklock.dev.world import Screen
 from peeklock.emulators.pulumi.engine import Engine, EngineError
-from peeklock.errors import PeeklockError
+from peeklock.errors import ConfigError, PeeklockError
 from peeklock.infra.bundles import VARIABLE
+from peeklock.keywords import nearest
 
 Say = Callable[[str], None]
+
+OUTPUT = "pulumi.log"
+"""In the folder of the run: what a `pulumi up` that failed printed."""
 
 
 def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -> None:
     """Serve until a SIGINT or a SIGTERM. Raises PeeklockError for a program that cannot be applied, and for functions that
     cannot be started; whatever was started is stopped on any way out."""
     started = time.monotonic()
-    names = clouds.named(folder)
+    names, has_file = clouds.named(folder), _has_file(folder, stack)
     with ExitStack() as within:
         bell = within.enter_context(until_stopped())
         state = within.enter_context(opened(root, screen))
         also = () if folder.resolve().is_relative_to(root) else (folder,)
         changes = within.enter_context(watching(root, bell, reload=reload, kinds=(".yaml",), also=also))
         one = within.enter_context(_running(names, state, root, folder, stack, screen.say))
+        if not has_file:
+            screen.say(f"no stack has a file in {folder}: the program has its defaults for everything")
         try:
             announce(screen, one.begin())
         except EngineError:
@@ -55,6 +62,7 @@ def _running(names: Sequence[str], state: State, root: Path, folder: Path, stack
             [one.open() for one in places],
             programs={VARIABLE: str(_bundle(state.folder))},
             reached=lambda where: say(f"refused: something here asked for {where}, which is not on this machine"),
+            home=state.folder,  # where the next run removes what a killed one leaves
         )
         yield _Running(within.enter_context(engine), places, state, stack, say)
 
@@ -87,9 +95,6 @@ class _Running:
 
     def begin(self) -> dict[str, dict[str, str]]:
         """Returns what a client of each platform needs. Raises PeeklockError."""
-        file = self._engine.folder / f"Pulumi.{self._stack}.yaml"
-        if not file.is_file():
-            self.say(f"no {file.name} in {file.parent}: the program has its defaults for everything")
         self._engine.init(self._stack)
         self._up()
         return self._serve()
@@ -119,12 +124,19 @@ class _Running:
     def _up(self) -> None:
         try:
             steps = self._engine.up(self._stack).steps
+        except EngineError as exc:
+            raise EngineError(self._failure(str(exc))) from None
         finally:
             self._say_new(told.types(self._engine.types))
         for line in told.steps(steps):
             self.say(line)
         self._resources = self._engine.resources(self._stack)
         self._queues = told.environment(self._engine.outputs(self._stack))
+
+    def _failure(self, output: str) -> str:
+        """What went wrong, and where the rest is that the command printed."""
+        private.write_text(self._state.folder / OUTPUT, output)
+        return f"{told.failure(output, self._engine.folder)}\nAll that it printed is in {self._state.folder / OUTPUT}"
 
     def _serve(self) -> dict[str, dict[str, str]]:
         """(Re)start the functions; returns what a client of each platform needs, which `peeklock send` is told."""
@@ -146,6 +158,15 @@ class _Running:
             self._said[head] = whole
             for line in whole:
                 self.say(line)
+
+
+def _has_file(folder: Path, stack: str) -> bool:
+    """Whether a stack has its file. Raises ConfigError where only others have one: a name with a slip in it would run with
+    defaults."""
+    names = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in folder.glob("Pulumi.*.yaml"))
+    if names and stack not in names:
+        raise ConfigError(f"--stack {stack}: there is no Pulumi.{stack}.yaml in {folder}; {nearest(stack, names)}")
+    return bool(names)
 
 
 def _check(file: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from peeklock.dev.deployed.place import Function
@@ -33,6 +36,36 @@ def steps(done: Sequence[Step]) -> Iterator[str]:
     for one in done:
         if one.op != "create":
             yield f"  {one.op} {one.name} ({one.type})" + (f": {', '.join(one.changed)}" if one.changed else "")
+
+
+def failure(output: str, folder: Path) -> str:
+    """What went wrong, from all that `pulumi up` printed: of the program's own code the place and the problem, and each error
+    of a resource; everything where it names none."""
+    return "\n".join(_error(resource, text, folder) for resource, text in _errors(output)) or output
+
+
+def _errors(output: str) -> Iterator[tuple[str, str]]:
+    """Resources and their errors, from the section "Diagnostics", in which each has a heading of its own."""
+    _, _, after = output.partition("\nDiagnostics:\n")
+    section = re.split(r"\n(?=\S)", after)[0]
+    for block in re.split(r"^(?=  \S)", section, flags=re.MULTILINE):
+        resource, _, messages = block.partition(":\n")
+        for message in re.split(r"^    (?=(?:error|warning|info): )", messages, flags=re.MULTILINE):
+            if message.startswith("error: "):
+                yield resource.strip(), textwrap.dedent(f"    {message.removeprefix('error: ')}").strip()
+
+
+def _error(resource: str, text: str, folder: Path) -> str:
+    if "Traceback (most recent call last):" not in text:
+        return f"{resource}: {text}"
+    own = [place for place in _PLACE.finditer(text) if Path(place["file"]).is_relative_to(folder)]
+    where = f"{Path(own[-1]['file']).relative_to(folder.parent)}, line {own[-1]['line']}: " if own else ""
+    lines = text.splitlines()
+    problem = max(n for n, line in enumerate(lines) if line and not line.startswith(" "))
+    return where + "\n".join(lines[problem:])
+
+
+_PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
 def function(one: Function) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The `pulumi` command: the one on PATH, or the one that `make pulumi` built."""
+"""The `pulumi` command: the one on PATH, or one that is built beside the project."""
 
 from __future__ import annotations
 
@@ -19,6 +19,5 @@ def find(*, path: str | None = None, root: Path | None = None) -> Path:
     if built.is_file():
         return built
     raise ConfigError(
-        "there is no `pulumi`: install it (https://www.pulumi.com/docs/iac/download-install/), or have Go 1.26 or newer and"
-        f" run `make pulumi`, which builds {BUILT}"
+        "there is no `pulumi`: install it (https://www.pulumi.com/docs/iac/download-install/), and have it on PATH"
     )

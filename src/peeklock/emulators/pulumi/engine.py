@@ -81,7 +81,8 @@ class Ran:
 
 class Engine:
     """Within a `with`. `given` is the environment of which little is passed on (environment.PASSED_ON); `programs` are
-    variables for the program besides; `reached` hears, in a thread, of each attempt to reach outside of this machine."""
+    variables for the program besides; `reached` hears, in a thread, of each attempt to reach outside of this machine; `home` is
+    the folder for the engine's own, in a folder that is removed at the end, unless it is killed: the system's where left out."""
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Engine:
         given: Mapping[str, str] | None = None,
         programs: Mapping[str, str] | None = None,
         reached: Callable[[str], None] = lambda _: None,
+        home: Path | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self._clouds = tuple(clouds)
@@ -103,12 +105,14 @@ class Engine:
         self._providers: dict[str, Provider] = {}
         self._environment: dict[str, str] = {}
         self._copied: dict[str, str] = {}
+        self._within = home
         self._home = Path()
 
     def __enter__(self) -> Self:
         """Raises whatever keeps a server from starting."""
         with ExitStack() as stack:
-            self._home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peeklock-pulumi-")))
+            folder = tempfile.TemporaryDirectory(prefix="peeklock-pulumi-", dir=self._within)
+            self._home = Path(stack.enter_context(folder))
             (self._home / "state").mkdir()
             stack.enter_context(self._trap)
             ports = {one.package: self._serve(stack, one) for one in self._clouds}
