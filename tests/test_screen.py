@@ -16,6 +16,7 @@ from peeklock.cli.plain import plain
 from peeklock.cli.screen import Json, Lines, Live
 from peeklock.cli.table import Table
 from peeklock.dev.hearing import Ear
+from peeklock.dev.state import opened
 from peeklock.dev.world import Screen
 
 EVIL = "m-1\x1b[2J\x1b]0;owned\x07\x9b31m\r\x08\u202e"
@@ -150,3 +151,28 @@ def test_errors_of_commands(capsys):
     assert main(["send", f"nothing://{EVIL}", "/dev/null"]) == 2
     told = capsys.readouterr()
     assert escapes(told.out + told.err) == []
+
+
+def test_the_lines_of_a_record(tmp_path):
+    """What the screen shows already is left out, line by line: the traceback below it is not. Lambda's client indents with
+    spaces that do not break. (trials 3.3)"""
+
+    class Shown(Lines):
+        def line(self, platform: str, text: str) -> None:
+            shown.append(f"{platform} {text}")
+
+    shown: list[str] = []
+    with opened(tmp_path, Shown()) as state:
+        state.on_line("servicebus", "WARNING peeklock: peeklock.settled reason=retry\nTraceback:\n\nValueError: no")
+        state.on_line("sqs", "\xa0\xa0File x")
+        state.on_line("servicebus", "INFO azure.servicebus: link opened")
+    assert shown == ["servicebus Traceback:", "servicebus ValueError: no", "sqs   File x"]
+
+
+def test_an_id_is_whole_in_the_live_table(monkeypatch, capsys):
+    """However long it is: on several lines. (trials 3.1)"""
+    monkeypatch.setenv("TERM", "dumb")  # or rich moves the cursor
+    monkeypatch.setenv("COLUMNS", "120")
+    with closing(Live()) as screen:
+        screen.told("settled", {**SETTLED, "message_id": "#" * 90})
+    assert capsys.readouterr().out.count("#") == 90

@@ -302,3 +302,11 @@ def test_callbacks_that_fail_are_logged(world: World, caplog: pytest.LogCaptureF
     function.wait_idle(20)
     assert [one.outcome for one in function.invocations] == ["success"]
     assert {"on_line failed", "on_invocation failed"} <= {one.message for one in caplog.records}
+
+
+def test_a_logged_traceback_is_whole(world: World) -> None:
+    """Its last line is a line, and there before anything else is logged. (trials 3.3)"""
+    function = world.function(world.queue(), "app.log_and_print")
+    world.send(function._settings.queue_url, "x")
+    world.lines.wait("ValueError: no")
+    world.lines.wait("printed")

@@ -165,3 +165,14 @@ def too_much(event: Any, context: Any) -> str | None:
 def too_much_error(event: Any, context: Any) -> None:
     if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1":
         raise ValueError("y" * 300_000)
+
+
+def log_and_print(event: Any, context: Any) -> None:
+    """A traceback in the log, and a line on standard output at once after it."""
+    import logging
+
+    try:
+        raise ValueError("no")
+    except ValueError:
+        logging.getLogger().exception("failed")
+    print("printed")
