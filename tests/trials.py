@@ -48,6 +48,12 @@ LINES = {
     "2.5": "OIDC: fetches under a lock, no memory of failures, no skew",
     "2.6": "log values that forge fields; escape sequences; datagrams",
     "2.7": "bundles followed links out of the project",
+    "3.1": "replay knew one handler, cut ids, and did not say why",
+    "3.3": "dev: restarts for any file, tracebacks without their end, sends across clouds that went nowhere",
+    "3.4": "deliver took sends that the queue refuses; a FIFO queue without a group",
+    "3.5": "a TypedDict that Python 3.11 cannot read was refused with the advice to use it",
+    "3.8": "a test that failed on a busy machine",
+    "5.21": "dev --infra: 80 lines for one error; a stack without a file",
     "6": "planted faults that no test noticed",
 }
 """What was wrong, by its number."""

@@ -51,7 +51,11 @@ def _line(screen: Screen, platform: str, text: str) -> None:
     """Line by line, without what the screen shows already, and without the SDKs' own gossip. A record of a settlement has the
     traceback of what was raised below its first line."""
     for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with spaces that do not break
-        if line and "peeklock.settled" not in line and not line.startswith(("INFO azure.", "INFO botocore.", '{"_aws":')):
+        if (
+            line
+            and "peeklock.settled" not in line
+            and not line.startswith(("INFO azure.", "INFO botocore.", '{"_aws":'))
+        ):
             screen.line(platform, line)
 
 

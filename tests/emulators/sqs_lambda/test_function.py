@@ -308,5 +308,5 @@ def test_a_logged_traceback_is_whole(world: World) -> None:
     """Its last line is a line, and there before anything else is logged. (trials 3.3)"""
     function = world.function(world.queue(), "app.log_and_print")
     world.send(function._settings.queue_url, "x")
-    world.lines.wait("ValueError: no")
+    world.lines.wait("ValueError: invalid literal for int() with base 10: 'no'")
     world.lines.wait("printed")

@@ -172,7 +172,7 @@ def log_and_print(event: Any, context: Any) -> None:
     import logging
 
     try:
-        raise ValueError("no")
+        int("no")
     except ValueError:
         logging.getLogger().exception("failed")
     print("printed")
