@@ -51,7 +51,9 @@ def load(root: Path) -> Project:
     try:
         told = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"no pyproject.toml in {root}: run it in the project's folder") from None
+        raise ConfigError(
+            f"no pyproject.toml in {root}: run it in the project's folder, where that file says what to run:\n\n{EXAMPLE}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file}: {exc}") from None
     table = told.get("tool", {}).get("peeklock", {}).get("dev")

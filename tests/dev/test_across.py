@@ -1,0 +1,64 @@
+"""Where sends go to a queue that another platform consumes, without a platform. (trials 3.3)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from peeklock import Queue
+from peeklock.dev.across import carried, told
+from peeklock.dev.world import Entry, Found
+
+
+@dataclass(frozen=True)
+class Stand:
+    """One that runs nothing."""
+
+    platform: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def variables(self) -> Mapping[str, str]:
+        return {f"{self.platform.upper()}_CLIENT": "here", **self.addresses}
+
+
+def stand(platform: str, *queues: str) -> Any:
+    urls = {Queue(name).variable("URL"): f"{platform}://{name}" for name in queues}
+    return Stand(platform, {**urls, **{Queue(name).variable("DEAD_LETTER"): "file" for name in queues}})
+
+
+def found(queues: tuple[str, ...], **consumed: tuple[str, ...]) -> Found:
+    entries = {
+        platform: tuple(Entry(module="m", name="f", file="m.py", queue=name) for name in names)
+        for platform, names in consumed.items()
+    }
+    every: dict[str, Any] = {"sqs": (), "cloudtasks": (), "servicebus": (), **entries}
+    return Found(**every, queues={name: Queue(name) for name in queues}, files=frozenset())
+
+
+NAMES = ("orders", "mails", "audit")
+SQS, TASKS = stand("sqs", *NAMES), stand("cloudtasks", *NAMES)
+
+
+def test_a_queue_of_another_platform():
+    """Its address there and what a client needs, and nothing else of that platform."""
+    code = found(NAMES, sqs=("orders",), cloudtasks=("mails",))
+    assert carried([SQS, TASKS], code) == {
+        "sqs": {"CLOUDTASKS_CLIENT": "here", "PEEKLOCK_MAILS_URL": "cloudtasks://mails"},
+        "cloudtasks": {"SQS_CLIENT": "here", "PEEKLOCK_ORDERS_URL": "sqs://orders"},
+    }
+    assert list(told([SQS, TASKS], code)) == [
+        "cloudtasks: what is sent to 'orders' goes to sqs, which alone consumes it here",
+        "sqs: what is sent to 'mails' goes to cloudtasks, which alone consumes it here",
+        "nobody here consumes 'audit': what is sent there stays in its queue",
+    ]
+
+
+@pytest.mark.parametrize("stands", [[SQS, TASKS], [SQS]])
+def test_a_queue_that_stays(stands):
+    """Where its own platform consumes it, or no other runs that does."""
+    code = found(("orders",), sqs=("orders",), cloudtasks=("orders",))
+    assert not any(carried(stands, code).values())
+    assert list(told(stands, code)) == []
