@@ -11,6 +11,7 @@ import pytest
 from peeklock import Queue
 from peeklock.dev.across import carried, told
 from peeklock.dev.world import Entry, Found
+from tests.support import environment
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,13 @@ def test_a_queue_that_stays(stands):
     code = found(("orders",), sqs=("orders",), cloudtasks=("orders",))
     assert not any(carried(stands, code).values())
     assert list(told(stands, code)) == []
+
+
+def test_credentials_of_the_user_stay():
+    """A handler may need them for what is not emulated; the emulator takes any."""
+    keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    code = found(("orders",), sqs=("orders",))
+    stands: list[Any] = [Stand("sqs", {"PEEKLOCK_ORDERS_URL": "u", **dict.fromkeys(keys, "dev")}), TASKS]
+    with environment(AWS_ACCESS_KEY_ID="mine", AWS_SECRET_ACCESS_KEY=None):
+        sent = carried(stands, code)["cloudtasks"]
+    assert [name for name in keys if name in sent] == ["AWS_SECRET_ACCESS_KEY"]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from peeklock.dev.world import Found, Stand
 from peeklock.queue import Queue
+
+
+OWN = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"})
+"""A client of the emulator needs some, and takes any: where the user has set them, handlers may need them elsewhere."""
 
 
 def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
@@ -14,7 +19,8 @@ def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
     variables: dict[str, dict[str, str]] = {stand.platform: {} for stand in stands}
     for stand, queue, other in _crossing(stands, found):
         theirs = other.variables()
-        clients = {name: value for name, value in theirs.items() if not _is_of(name, found.queues.values())}
+        kept = {name for name in theirs if _is_of(name, found.queues.values()) or (name in OWN and name in os.environ)}
+        clients = {name: value for name, value in theirs.items() if name not in kept}
         address = queue.variable("URL")
         variables[stand.platform] |= {**clients, address: theirs[address]}
     return variables
