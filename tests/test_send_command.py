@@ -9,6 +9,7 @@ import pytest
 from peeklock import ConfigError, Queue, send
 from peeklock.cli import main
 from peeklock.senders.file import read
+from tests.dev import sample
 
 
 @pytest.fixture
@@ -80,3 +81,12 @@ def test_a_fifo_queue_needs_a_group(capsys, body):
     err = capsys.readouterr().err
     assert f"peeklock send: {address}: a FIFO queue takes no message without a group" in err
     assert "--group" in err
+
+
+def test_a_queue_with_sessions_needs_a_group(servicebus, tmp_path, body):
+    """Service Bus refuses the message in words of its own, and the option is named beside them. (trials 3.4)"""
+    servicebus.add_queue("orders", requires_session=True)
+    words, variables = ("send", "sb://127.0.0.1/orders", body), {"PEEKLOCK_SERVICEBUS": servicebus.connection_string}
+    ran = sample.command(tmp_path, *words, **variables)
+    assert (ran.returncode, b"The SessionId was not set" in ran.stderr, b"--group" in ran.stderr) == (1, True, True)
+    assert sample.command(tmp_path, *words, "--group", "g", **variables).returncode == 0

@@ -28,6 +28,10 @@ MAX_PROPERTIES = 64 * 1000
 """Bytes of a property, and of all of them with the system's: see QUOTAS."""
 
 
+_NO_SESSION = "SessionId was not set"
+"""Of what a queue with sessions answers to a message without one.
+https://learn.microsoft.com/azure/service-bus-messaging/message-sessions"""
+
 _senders: weakref.WeakSet[ServiceBusSender] = weakref.WeakSet()
 
 
@@ -144,8 +148,14 @@ class ServiceBusSender:
     def _failure(self, exc: Exception) -> SendError:
         if isinstance(exc, SendError):
             return SendError(f"{self.entity}: {exc}")
-        hint = f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
-        return because(SendError(f"{self.entity}: {type(exc).__name__}: {exc}{hint}"), exc)
+        return because(SendError(f"{self.entity}: {type(exc).__name__}: {exc}{_fix(exc)}"), exc)
+
+
+def _fix(exc: Exception) -> str:
+    """What to do about a refusal, where its own words do not say it."""
+    if _NO_SESSION in str(exc):
+        return "; give group=, or --group, within which the order is kept"
+    return f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
 
 
 def _batches(link: Any, messages: Sequence[tuple[int, Any]]) -> Iterator[tuple[list[int], Any]]:

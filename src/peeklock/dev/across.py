@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from peeklock.dev.world import Found, Stand
 from peeklock.queue import Queue
 
-
 OWN = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"})
 """A client of the emulator needs some, and takes any: where the user has set them, handlers may need them elsewhere."""
 
