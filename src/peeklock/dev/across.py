@@ -9,11 +9,11 @@ from peeklock.dev.world import Found, Stand
 from peeklock.queue import Queue
 
 OWN = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"})
-"""A client of the emulator needs some, and takes any: where the user has set them, handlers may need them elsewhere."""
+"""Variables that a client of the emulator needs, with any values: where the user has set them, handlers may need them elsewhere."""
 
 
 def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
-    """For each platform the variables with which its functions reach queues that it does not consume, and another does: the
+    """Return for each platform the variables with which its functions reach queues that it does not consume, and another does: the
     queue's address there, and what a client of that platform needs."""
     variables: dict[str, dict[str, str]] = {stand.platform: {} for stand in stands}
     for stand, queue, other in _crossing(stands, found):
@@ -26,7 +26,7 @@ def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
 
 
 def told(stands: Sequence[Stand], found: Found) -> Iterator[str]:
-    """Where sends go that do not stay on their platform, and which queues nobody consumes."""
+    """Say where sends go that do not stay on their platform, and which queues nobody consumes."""
     for stand, queue, other in _crossing(stands, found):
         yield f"{stand.platform}: what is sent to {queue.name!r} goes to {other.platform}, which alone consumes it here"
     consumed = {name for stand in stands for name in found.consumed(stand.platform)}
@@ -36,7 +36,7 @@ def told(stands: Sequence[Stand], found: Found) -> Iterator[str]:
 
 
 def _crossing(stands: Sequence[Stand], found: Found) -> Iterator[tuple[Stand, Queue, Stand]]:
-    """Each platform with each queue that it does not consume, and the first platform that does."""
+    """Pairs of a platform and a queue that it does not consume, with the first platform that does."""
     for queue in found.queues.values():
         consuming = [stand for stand in stands if queue.name in found.consumed(stand.platform)]
         for stand in stands:
@@ -45,5 +45,5 @@ def _crossing(stands: Sequence[Stand], found: Found) -> Iterator[tuple[Stand, Qu
 
 
 def _is_of(variable: str, queues: Iterable[Queue]) -> bool:
-    """Whether it is about a queue, such as `PEEKLOCK_ORDERS_URL`."""
+    """Return whether a variable is about a queue, such as `PEEKLOCK_ORDERS_URL`."""
     return any(variable.startswith(queue.variable("")) for queue in queues)

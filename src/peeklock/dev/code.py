@@ -1,4 +1,4 @@
-"""Which files of a project its functions consist of."""
+"""The files of a project that its functions consist of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peeklock.dev.project import Project
 from peeklock.dev.world import Found
 
 SETTINGS = ("host.json", "local.settings.json")
-"""Of a function app: https://learn.microsoft.com/azure/azure-functions/functions-reference-python#folder-structure"""
+"""Settings files of a function app: https://learn.microsoft.com/azure/azure-functions/functions-reference-python#folder-structure"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +21,17 @@ class Code:
 
     @staticmethod
     def of(project: Project, found: Found) -> Code:
-        """What was imported, and its packages."""
+        """Return what was imported, and its packages."""
         packages = {file.parent for file in found.files} - {project.root.resolve()}
         return Code(files=found.files | _settings(project), folders=frozenset(packages))
 
     @staticmethod
     def unknown(project: Project) -> Code:
-        """Any Python file, since what does not load may need one that is not there yet."""
+        """Return any Python file, since what does not load may need one that is not there yet."""
         return Code(files=_settings(project), folders=frozenset({project.root.resolve()}))
 
     def has(self, file: Path) -> bool:
-        """Whether a function may be another one when this file changes."""
+        """Return whether a function may be another one when this file changes."""
         return file in self.files or (file.suffix == ".py" and any(file.is_relative_to(one) for one in self.folders))
 
 

@@ -70,7 +70,7 @@ def _open(project: Project, stands: Sequence[Stand]) -> Found:
 
 
 class _Running:
-    """What runs. What was said of it is said again only where it changed."""
+    """The platforms that run. What was said of them is said again only where it changed."""
 
     def __init__(self, project: Project, state: State, stands: Sequence[Stand], screen: Screen) -> None:
         self._project, self._state, self._stands, self._screen = project, state, stands, screen
@@ -78,7 +78,7 @@ class _Running:
         self._told: list[str] = []
 
     def serve(self, found: Found) -> dict[str, dict[str, str]]:
-        """All platforms at once: each waits for processes that start. Returns what a client of each platform needs, which
+        """Start all platforms at once, since each waits for processes that start. Returns what a client of each platform needs, which
         `peeklock send` is told. Raises PeeklockError."""
         self._code = Code.of(self._project, found)
         for stand in self._stands:
@@ -99,7 +99,7 @@ class _Running:
                 self._screen.say(line)
 
     def renew(self, files: set[Path]) -> None:
-        """The changed code; while it does not load, the processes that run serve on."""
+        """Serve the changed code; while it does not load, the processes that run serve on."""
         if not any(self._code.has(file) for file in files):
             return
         started = time.monotonic()

@@ -48,7 +48,7 @@ def opened(root: Path, screen: Screen) -> Iterator[State]:
 
 
 def _line(screen: Screen, platform: str, text: str) -> None:
-    """Line by line, without what the screen shows already, and without the SDKs' own gossip. A record of a settlement has the
+    """Show a text line by line, without what the screen shows already, and without the SDKs' own gossip. A record of a settlement has the
     traceback of what was raised below its first line."""
     for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with spaces that do not break
         if (

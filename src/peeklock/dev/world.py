@@ -56,7 +56,7 @@ class Found:
     servicebus: tuple[Trigger, ...]
     queues: Mapping[str, Queue]
     files: frozenset[Path]
-    """What it consists of, as far as it is loaded when it is imported."""
+    """The project's files that are loaded when its entry points are imported."""
 
     def consumed(self, platform: str) -> set[str]:
         """Names of the queues that a platform consumes."""

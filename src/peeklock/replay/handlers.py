@@ -21,7 +21,7 @@ from peeklock.replay.problems import explained
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample
 
 TABLES = ("handlers", "dev", "bundle")
-"""What `[tool.peeklock]` of a pyproject.toml holds."""
+"""Names in `[tool.peeklock]` of a pyproject.toml."""
 
 BOUND = ("sqs", "cloudtasks")
 """Platforms whose entry points `[tool.peeklock.dev]` lists one by one."""
@@ -38,11 +38,11 @@ class Handler:
     """A consumer, or an entry point that is bound to one."""
 
     target: str
-    """How it was named: `module:function`."""
+    """Its name, `module:function`."""
     function: Callable[..., Any]
     """The consumer itself, also of a bound entry point."""
     entry: Callable[..., Any]
-    """What was named: the consumer, or the entry point."""
+    """The object of that name: the consumer, or an entry point that is bound to it."""
 
     @property
     def queue(self) -> Queue:

@@ -1,4 +1,4 @@
-"""What is wrong with a project's code, for a person: the problem first, then the way to it through the project's own files."""
+"""Explaining what is wrong with a project's code: the problem first, then the way to it through the project's own files."""
 
 from __future__ import annotations
 

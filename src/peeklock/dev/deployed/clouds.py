@@ -32,7 +32,7 @@ EXTRAS = {
     "azure": ("dev", "servicebus", "infra-azure"),
     "gcp": ("dev", "cloudtasks", "infra-gcp"),
 }
-"""Of peeklock, by cloud: what a program and its functions need on this machine."""
+"""Extras of peeklock that a program and its functions need on this machine, by cloud."""
 
 
 def install(clouds: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from peeklock.keywords import nearest
 Say = Callable[[str], None]
 
 OUTPUT = "pulumi.log"
-"""In the folder of the run: what a `pulumi up` that failed printed."""
+"""Name of the file, in the folder of the run, with what a `pulumi up` that failed printed."""
 
 
 def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -> None:
@@ -116,7 +116,7 @@ class _Running:
         self.say(f"reloaded {what} in {time.monotonic() - started:.1f} s")
 
     def _matters(self, file: Path) -> bool:
-        """Whether program or functions may be others when this file changes. Of what is no Python, that is what the program
+        """Return whether program or functions may be others when this file changes. Of what is no Python, that is what the program
         loads, what lies beside it, and the settings of a function app."""
         beside = file.is_relative_to(self._engine.folder) or file in self._engine.files
         return file.suffix == ".py" or beside or file.name in SETTINGS
@@ -134,7 +134,7 @@ class _Running:
         self._queues = told.environment(self._engine.outputs(self._stack))
 
     def _failure(self, output: str) -> str:
-        """What went wrong, and where the rest is that the command printed."""
+        """Return what went wrong, and where the rest is that the command printed."""
         private.write_text(self._state.folder / OUTPUT, output)
         return f"{told.failure(output, self._engine.folder)}\nAll that it printed is in {self._state.folder / OUTPUT}"
 
@@ -161,7 +161,7 @@ class _Running:
 
 
 def _has_file(folder: Path, stack: str) -> bool:
-    """Whether a stack has its file. Raises ConfigError where only others have one: a name with a slip in it would run with
+    """Return whether a stack has its file. Raises ConfigError where only others have one: a mistyped name would run with
     defaults."""
     names = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in folder.glob("Pulumi.*.yaml"))
     if names and stack not in names:

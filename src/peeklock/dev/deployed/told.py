@@ -39,8 +39,8 @@ def steps(done: Sequence[Step]) -> Iterator[str]:
 
 
 def failure(output: str, folder: Path) -> str:
-    """What went wrong, from all that `pulumi up` printed: of the program's own code the place and the problem, and each error
-    of a resource; everything where it names none."""
+    """Return what went wrong, from all that `pulumi up` printed: place and problem of the program's own code, and each error of
+    a resource; everything where it names none."""
     return "\n".join(_error(resource, text, folder) for resource, text in _errors(output)) or output
 
 
