@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peeklock import Queue
-from peeklock.dev.across import carried, told
+from peeklock.dev.across import carried, notices
 from peeklock.dev.world import Entry, Found
 from tests.support import environment
 
@@ -50,7 +50,7 @@ def test_a_queue_of_another_platform():
         "sqs": {"CLOUDTASKS_CLIENT": "here", "PEEKLOCK_MAILS_URL": "cloudtasks://mails"},
         "cloudtasks": {"SQS_CLIENT": "here", "PEEKLOCK_ORDERS_URL": "sqs://orders"},
     }
-    assert list(told([SQS, TASKS], code)) == [
+    assert list(notices([SQS, TASKS], code)) == [
         "cloudtasks: what is sent to 'orders' goes to sqs, which alone consumes it here",
         "sqs: what is sent to 'mails' goes to cloudtasks, which alone consumes it here",
         "nobody here consumes 'audit': what is sent there stays in its queue",
@@ -62,7 +62,7 @@ def test_a_queue_that_stays(stands):
     """Where its own platform consumes it, or no other runs that does."""
     code = found(("orders",), sqs=("orders",), cloudtasks=("orders",))
     assert not any(carried(stands, code).values())
-    assert list(told(stands, code)) == []
+    assert list(notices(stands, code)) == []
 
 
 def test_credentials_of_the_user_stay():

@@ -25,7 +25,7 @@ def carried(stands: Sequence[Stand], found: Found) -> dict[str, dict[str, str]]:
     return variables
 
 
-def told(stands: Sequence[Stand], found: Found) -> Iterator[str]:
+def notices(stands: Sequence[Stand], found: Found) -> Iterator[str]:
     """Say where sends go that do not stay on their platform, and which queues nobody consumes."""
     for stand, queue, other in _crossing(stands, found):
         yield f"{stand.platform}: what is sent to {queue.name!r} goes to {other.platform}, which alone consumes it here"

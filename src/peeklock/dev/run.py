@@ -75,7 +75,7 @@ class _Running:
     def __init__(self, project: Project, state: State, stands: Sequence[Stand], screen: Screen) -> None:
         self._project, self._state, self._stands, self._screen = project, state, stands, screen
         self._code: Code = Code.unknown(project)
-        self._told: list[str] = []
+        self._notices: list[str] = []
 
     def serve(self, found: Found) -> dict[str, dict[str, str]]:
         """Start all platforms at once, since each waits for processes that start. Returns what a client of each platform needs, which
@@ -87,14 +87,14 @@ class _Running:
         with ThreadPoolExecutor(len(self._stands)) as pool:
             for serving in [pool.submit(stand.serve, found, carried[stand.platform]) for stand in self._stands]:
                 serving.result()
-        self._say(list(across.told(self._stands, found)))
+        self._say(list(across.notices(self._stands, found)))
         variables = {stand.platform: {**stand.variables(), **carried[stand.platform]} for stand in self._stands}
         self._state.tell(variables)
         return variables
 
     def _say(self, lines: list[str]) -> None:
-        if lines != self._told:
-            self._told = lines
+        if lines != self._notices:
+            self._notices = lines
             for line in lines:
                 self._screen.say(line)
 
