@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -20,6 +21,7 @@ from peeklock.interrupt import Interrupted
 from peeklock.message import Trail
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
+from peeklock.timer import running
 from tests.core.world import message, plan_for
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
@@ -147,6 +149,26 @@ def test_a_batch_does_not_start_when_reading_has_taken_its_time(parallel, store)
         "retry",
     ]
     assert reading.ran == ["a"]
+
+
+@pytest.mark.parametrize("way", ["main", "threads", "async"])
+def test_one_that_was_slow_to_read_leaves_the_next_its_whole_time(way):
+    reading, left = Reading(), list[float]()
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(_: str) -> None:
+        timer = running.get()
+        assert timer is not None
+        left.append(timer.left(time.monotonic()))
+
+    @consumer(ORDERS, decode=reading.decode)
+    async def coroutine(name: str) -> None:
+        handler(name)
+
+    declared: Any = coroutine if way == "async" else handler
+    bound = plan_for(declared, clock=reading.clock, parallel=1 + (way == "threads"))
+    run(bound, [message(b"a 29"), message(b"b", id="m-2")], timedelta(seconds=200))
+    assert [round(seconds, -1) for seconds in left] == [0, 30]
 
 
 @pytest.mark.parametrize("way", ["main", "threads", "async"])
