@@ -74,18 +74,20 @@ def test_a_keyboard_interrupt_of_a_hook_in_a_thread_is_its_message_s():
 
 
 def fresh(arrived: Message) -> Message:
-    return Message("another id", arrived.body[1:-1], "another queue", attributes={"inner": "1"})
+    return Message(
+        "another id", arrived.body[1:-1], "another queue", attributes={"inner": "1"}, content_type="text/plain"
+    )
 
 
 def in_place(arrived: Message) -> Message:
     arrived.body = arrived.body[1:-1]
-    arrived.attributes = {"inner": "1"}
+    arrived.attributes, arrived.content_type = {"inner": "1"}, "text/plain"
     return arrived
 
 
 def changing(arrived: Message) -> Message:
     arrived.attributes["inner"] = "1"  # type: ignore[index] # what is a dict can be changed
-    return replace(arrived, body=arrived.body[1:-1])
+    return replace(arrived, body=arrived.body[1:-1], content_type="text/plain")
 
 
 @pytest.mark.parametrize("unwrap", [fresh, in_place, changing])
@@ -109,3 +111,4 @@ def test_an_envelope_gives_a_body_and_attributes_and_nothing_else(unwrap):
     (settled,) = run(bound, [message(copy.body, id="a", trail=copy.trail)], timedelta(seconds=100))
     assert settled.outcome.reason == "done"
     assert [(one.id, one.body, dict(one.attributes)) for one in seen] == [("a", b"1", {"inner": "1"})] * 2
+    assert {one.content_type for one in seen} == {"text/plain"}
