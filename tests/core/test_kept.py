@@ -117,6 +117,20 @@ def test_a_result_whose_text_varies_is_kept():
     assert [deliver(handle, {}, store=store).result for _ in range(2)] == [value, value]
 
 
+@dataclass(eq=False)
+class Alone:
+    """Equals nothing but itself."""
+
+    number: int
+
+
+def test_a_result_that_equals_nothing_else_is_kept():
+    """Its text tells."""
+    store, handle = MemoryStore(), returning(Alone(7), Alone)
+    results = [deliver(handle, {}, store=store).result for _ in range(2)]
+    assert [result.number for result in results] == [7, 7]
+
+
 def test_a_result_is_kept_for_an_async_handler_and_for_its_twins():
     """Another message with the key, in the same event."""
 

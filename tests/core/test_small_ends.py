@@ -149,6 +149,30 @@ def test_a_call_that_waits_for_a_thread_is_looked_at_in_time():
     assert threads._patience(waits, time.monotonic()) == 30
 
 
+def test_a_call_that_waits_for_a_thread_waits_while_there_is_room_for_it():
+    """And is given back then, rather than when its event is over."""
+    handler, _ = recording()
+    threads = threads_of(handler)
+    waits = Run(threads.plan, [Item(message({}))], threads.window)
+    assert threads._left(waits, threads.window.latest - 31) == pytest.approx(1)
+    assert threads._left(waits, threads.window.latest - 29) == pytest.approx(-1)
+
+
+def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
+    """It begins while the driver waits, and its event may last much longer than its time-out."""
+
+    @consumer(QUEUE)
+    async def handler(_: dict) -> None: ...
+
+    plan = plan_for(handler)
+    window = Window(plan, timedelta(seconds=900), 1)
+    schedule = Schedule([], plan, window)
+    driver = Loop(schedule, plan, window, Desk(schedule, plan, window))
+    waits: Any = Future()
+    driver.running[waits] = Coroutine(plan, [Item(message({}))], window)
+    assert driver._patience(time.monotonic()) == 30
+
+
 def test_a_batch_waits_for_the_one_that_runs():
     """What that lets run goes out with it."""
     threads = threads_of(batch)
