@@ -144,6 +144,10 @@ class Window:
         """Whether a handler started now may take its whole time-out, `spent` seconds of which are over already."""
         return self.clock.monotonic() <= self.last_start + spent
 
+    def room(self) -> float:
+        """Seconds that a handler started now could take."""
+        return self.last_start + self.timeout - self.clock.monotonic()
+
     def may_begin(self, spent: float) -> bool:
         """Whether a handler that was started while there was room may still begin."""
         return self.clock.monotonic() <= self.last_start + spent + HANDOVER_SECONDS - LOOKING_SECONDS

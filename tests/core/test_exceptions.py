@@ -201,6 +201,7 @@ GROUPS = {
     "uncounted retries": (group(Retry(after=60, counts=False), Retry(counts=False)), None, 60, 0),
     "retries of which one counts": (group(Retry(after=60, counts=False), Retry()), "retry", 60, 1),
     "a retry beside a failure": (group(Retry(after=60, counts=False), ValueError()), "retry", 60, 1),
+    "a retry beside a fatal one": (group(Retry(after=60), Declined()), "fatal", None, 1),
     "failures": (group(ValueError(), KeyError()), "retry", None, 1),
     "one that ends a process": (group(SystemExit(3), KeyboardInterrupt()), "retry", None, 1),
 }
@@ -217,6 +218,15 @@ def test_a_group_is_judged_by_its_members(name, way):
     assert store.records["orders#m-1"].attempts == attempts
     if after is not None:
         assert ended.delay == timedelta(seconds=after)
+
+
+@pytest.mark.parametrize(
+    "error", [Retry(after=60, counts=False), group(Retry(after=60, counts=False), Retry(counts=False))]
+)
+def test_a_retry_is_no_failure_of_any_class(error):
+    """With `fatal=(Exception,)` all is fatal, and a Retry is an instruction."""
+    assert outcome(plan(error, fatal=(Exception,))).reason == "rescheduled"
+    assert outcome(plan(group(error, ValueError()), fatal=(Exception,))).reason == "fatal"
 
 
 def test_a_group_of_a_task_group_is_one():

@@ -10,6 +10,7 @@ import math
 import sys
 import threading
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
@@ -185,6 +186,10 @@ def test_a_failed_run_keeps_nothing():
         (Encoded(raw=b"raw"), Encoded, "ValueError"),
         (b"\xff", bytes, "PydanticSerializationError"),
         ({"key": SecretStr("s")}, dict[str, SecretStr], "ValueError"),
+        ({1: 2}, dict, "ValueError"),
+        ([1, (2, 3)], Any, "ValueError"),
+        ({"at": Decimal("1.5")}, dict[str, Any], "ValueError"),
+        ({"pair": (1, 2)}, dict[str, Any], "ValueError"),
     ],
 )
 def test_a_result_that_cannot_be_kept(value, hint, why, caplog):
