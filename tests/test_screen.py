@@ -147,7 +147,7 @@ def test_replay(tmp_path, monkeypatch, capsys):
 
 def test_errors_of_commands(capsys):
     """A text that names what it was given. (trials 2.6)"""
-    assert main(["send", f"memory://{EVIL}", "/dev/null"]) == 0
+    assert main(["send", f"memory://{EVIL}", "/dev/null"]) == 2
     assert main(["send", f"nothing://{EVIL}", "/dev/null"]) == 2
     told = capsys.readouterr()
     assert escapes(told.out + told.err) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from peeklock.errors import ConfigError
@@ -16,6 +17,11 @@ def store_of(option: Store | str | None) -> Store | None:
     if option is None or option == "":
         return from_variable("PEEKLOCK_STORE", open_store)
     return open_store(option) if isinstance(option, str) else option
+
+
+def kept_here(variable: str, option: object) -> bool:
+    """Whether an address says that what it stands for is this process's memory. A test hands over the object instead."""
+    return str(option or os.environ.get(variable, "")).startswith("memory:")
 
 
 def own_of(queue: Queue, option: Sender | str | None) -> Sender | None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
 from peeklock import engine
-from peeklock.addresses import check_apart, dead_letters_of, own_of, place_of, store_of
+from peeklock.addresses import check_apart, dead_letters_of, kept_here, own_of, place_of, store_of
 from peeklock.clock import Clock, SystemClock
 from peeklock.declare import Consumer, resolve
 from peeklock.delays import ABSURD, Random, Seconds, seconds
@@ -112,6 +112,7 @@ class Binding:
         store = store_of(options.get("store"))
         delays = Delays.NONE if self.delays is Delays.COPY and store is None else self.delays
         self._check_store(store, delays)
+        self._say_what_is_weaker(store, delays)
         letters, own = dead_letters_of(queue, options.get("dead_letter")), own_of(queue, options.get("queue"))
         check_apart(queue, letters, place_of(own))
         return Plan(
@@ -175,15 +176,22 @@ class Binding:
                 f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"
                 f" {self.platform}, which cannot delay a message itself; {fix}, or leave first_delay out"
             )
-        weaker = []
+
+    def _say_what_is_weaker(self, store: Store | None, delays: Delays) -> None:
+        """Once, when it is bound: the first of these a setting mends, the last is the platform's way."""
+        queue, weaker = self.queue, []
+        if kept_here(queue.variable("DEAD_LETTER"), self.options.get("dead_letter")):
+            weaker.append("memory:// as dead-letter queue: what is given up is gone with this process")
         if store is None:
             weaker.append(
                 "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
             )
+        elif kept_here("PEEKLOCK_STORE", self.options.get("store")):
+            weaker.append("memory:// as store: no other process, and no later one, knows of its records")
+        level = logging.WARNING if weaker else logging.INFO
         if delays is Delays.NONE and (store is None or queue.exact_delay):
             weaker.append("the queue's own delay is between the attempts, not first_delay")
         if weaker:
-            level = logging.WARNING if store is None else logging.INFO  # the platform's way, and no setting mends it
             record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
 
     def lock(self, default: timedelta | None = None) -> timedelta | None:

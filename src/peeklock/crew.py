@@ -307,7 +307,8 @@ class Threads:
         if not run.stopped:
             run.stopped = True
             run.due = run.latest = self.window.grace(now)
-            return None  # and interrupted at the next look, at once
+            run.target.interrupt()  # now: while another message is read, the next look may come when that is over
+            return None
         self.plan.handlers.give_up(future)
         self.runaways[future] = run
         return [timed_out(self.plan, "still running", ended=False)] * len(run.items)

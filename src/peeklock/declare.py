@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from peeklock.batch import Batch
 from peeklock.decode import Decode, decoder
 from peeklock.decode import runs_code as validator_runs_code
-from peeklock.errors import ConfigError, InvalidMessage
+from peeklock.errors import ConfigError, InvalidMessage, Retry
 from peeklock.handler import Handler, OnError
 from peeklock.hook_checks import check_hook, checked
 from peeklock.kept import Results, results_of
@@ -119,6 +119,8 @@ def _fatal(fatal: object) -> tuple[type[BaseException], ...]:
     for one in classes:
         if not (isinstance(one, type) and issubclass(one, BaseException)):
             raise ConfigError(f"fatal={fatal!r}: give a tuple of exception classes, such as fatal=(CardDeclined,)")
+        if issubclass(one, Retry):
+            raise ConfigError(f"fatal={fatal!r}: {one.__name__} asks for another attempt; leave it out")
     return classes
 
 

@@ -8,16 +8,19 @@ Without a store there is nothing to write, and the platform's own count stands i
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from peeklock import claims
 from peeklock.claims import Do, Record, State, Verdict
 from peeklock.delays import ZERO, backoff
-from peeklock.errors import DeadLetter, Retry, SendError, is_a
+from peeklock.errors import DeadLetter, Retry, SendError, is_a, leaves_process
 from peeklock.fitting import fit
+from peeklock.hooks import NoThread
+from peeklock.interrupt import Interrupted
 from peeklock.item import Effect, Halted, Item, Life, Send, TimedOut
 from peeklock.judging import delay_of, describe, judge
 from peeklock.kept import is_too_large
@@ -35,7 +38,7 @@ def succeed(item: Item, plan: Plan, window: Window) -> Life:
     assert claim is not None, "with a store, only a claimed message runs"
     outcome = done(item)
     # Known even if it cannot be written: another message with this key, in this event, must not do it again.
-    finished = item.known = finish(item, plan, window, claim)
+    finished = item.known = finish(item, plan, window, claim, window.converting())
     if not (yield from _write(item, plan, finished)):
         fields = {"queue": plan.queue.name, "message_id": item.message.id, "attempt": outcome.attempt}
         record("peeklock.unrecorded %s", {**fields, "detail": item.unwritten})
@@ -43,20 +46,30 @@ def succeed(item: Item, plan: Plan, window: Window) -> Life:
     return outcome if plan.results is None else replace(outcome, result=item.returned)
 
 
-def finish(item: Item, plan: Plan, window: Window, claim: Record) -> Record:
-    """The record of a success, with its result where that is kept and can be: the effect has happened either way."""
+def finish(item: Item, plan: Plan, window: Window, claim: Record, seconds: float) -> Record:
+    """The record of a success, with its result where that is kept and can be written in so many seconds: the effect has
+    happened either way."""
     finished = claims.finish(claim, window.stamp(claim), State.DONE)
     if plan.results is None:
         return finished
-    try:
-        result = plan.results.dump(item.returned)
-        problem = "too large to be kept" if is_too_large(result) else ""
-    except Exception as exc:  # noqa: BLE001 - the user's value: whatever its way into JSON raises
-        result, problem = "", f"not what it is annotated to be: {type(exc).__name__}"
+    result, problem = _text_of(partial(plan.results.dump, item.returned), window, seconds)
     if problem:
         told = {"queue": plan.queue.name, "message_id": item.message.id, "detail": problem}
         record("peeklock.result_dropped %s", told, level=logging.WARNING)
     return replace(finished, result="" if problem else result)
+
+
+def _text_of(dump: Callable[[], str], window: Window, seconds: float) -> tuple[str, str]:
+    """A result as text, and why it cannot be kept, if so. Its way into JSON calls the user's serializers."""
+    try:
+        result = window.limited(dump, seconds)
+    except (Interrupted, NoThread):
+        return "", "not written in time"
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        return "", f"not what it is annotated to be: {type(exc).__name__}"
+    return result, "too large to be kept" if is_too_large(result) else ""
 
 
 def done(item: Item) -> Outcome:

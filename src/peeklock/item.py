@@ -133,8 +133,8 @@ class Group:
         return self.turn < len(self.members) and self.members[self.turn] is item
 
 
-FETCH_ERRORS = (OSError, Retry, DeadLetter)
-"""What says that a body could not be fetched, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
+FETCH_ERRORS = (OSError, MemoryError, Retry, DeadLetter)
+"""What says that a body could not be had, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
 
 
 def prepare(item: Item, plan: Plan, window: Window) -> None:

@@ -26,17 +26,18 @@ def judge(error: BaseException, plan: Plan, window: Window) -> Retry | DeadLette
     """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
 
     A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
-    member decides. If all are Retry, or `on_error`, which is asked once and with the whole group, has no answer, then the
+    member decides; a Retry is no failure, so `fatal=(Exception,)` leaves it what it is. If all are Retry, or `on_error`, which is asked once and with the whole group, has no answer, then the
     longest `after` of its Retry members holds; the attempt is not counted only if every member says so.
     """
     members = _members(error)
     for member in members:
         if is_a(member, DeadLetter):
             return member
-    if is_a(error, plan.fatal) or any(is_a(member, plan.fatal) for member in members):
-        return DeadLetter(describe(error))
     decisions = [member for member in members if is_a(member, Retry)]
-    if len(decisions) < len(members):
+    failures = [member for member in members if not is_a(member, Retry)]
+    if failures and (is_a(error, plan.fatal) or any(is_a(member, plan.fatal) for member in failures)):
+        return DeadLetter(describe(error))
+    if failures:
         return _ask(plan, window, error) or (_longest(decisions, counts=True) if decisions else None)
     return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
 

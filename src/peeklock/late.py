@@ -99,7 +99,10 @@ def _unwritten(plan: Plan, window: Window, ends: Ends) -> Ends:
 def _change(plan: Plan, window: Window, item: Item, error: BaseException | None) -> Change:
     claim = item.claim
     assert claim is not None, "with a store, only a claimed message runs"
-    ended = finish(item, plan, window, claim) if error is None else claims.let_go(claim, window.stamp(claim))
+    if error is None:
+        ended = finish(item, plan, window, claim, window.timeout)
+    else:
+        ended = claims.let_go(claim, window.stamp(claim))
     return Change(key=item.record_key, expected=claim.version, record=ended)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from peeklock import claims
 from peeklock.claims import Decision, Do, Record, Verdict
 from peeklock.delays import ZERO
 from peeklock.ending import abandoned, bury, dated, fail, longer_each_time, move, succeed
-from peeklock.errors import StoreError, UnreadableRecord, is_a
+from peeklock.errors import StoreError, UnreadableRecord, is_a, leaves_process
 from peeklock.item import ALONE, RUN, Effect, Halted, Item, Life, id_key, record_key
 from peeklock.observe import record, record_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -147,17 +148,19 @@ def _settled_already(item: Item, plan: Plan, window: Window, decision: Decision,
         reason=decision.reason,
         attempt=max(current.attempts, 1),
         detail=current.detail if lettered else "",
-        result=_replayed(item, plan, current),
+        result=_replayed(item, plan, window, current),
     )
 
 
-def _replayed(item: Item, plan: Plan, current: Record) -> Any:
+def _replayed(item: Item, plan: Plan, window: Window, current: Record) -> Any:
     """The result of the first run, for whoever can receive it."""
     if plan.results is None or not current.result:
         return None
     try:
-        return plan.results.load(current.result)
-    except Exception as exc:  # noqa: BLE001 - of another release, with another type
+        return window.limited(partial(plan.results.load, current.result), window.converting())
+    except BaseException as exc:  # of another release, with another type; and its validators are the user's
+        if leaves_process(exc):
+            raise
         told = {"queue": plan.queue.name, "message_id": item.message.id, "detail": type(exc).__name__}
         record("peeklock.result_unreadable %s", told, level=logging.WARNING)
         return None

@@ -54,6 +54,6 @@ def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -
     except TimeoutError:
         pid = os.getpid()
         if not future.done() and _loops.get(pid) is used:
-            del _loops[pid]
+            _loops.pop(pid, None)  # unless another event has just done so
             used.call_soon_threadsafe(_loops.__setitem__, pid, used)  # once it can
         raise

@@ -23,6 +23,7 @@ from peeklock.parcel import Sender
 from peeklock.queue import Queue
 from peeklock.store import Store
 from peeklock.threads import Pool
+from peeklock.timer import SHORTEST
 
 T = TypeVar("T")
 
@@ -143,6 +144,10 @@ class Window:
         """Whether a handler started now may take its whole time-out, `spent` seconds of which are over already."""
         return self.clock.monotonic() <= self.last_start + spent
 
+    def room(self) -> float:
+        """Seconds that a handler started now could take."""
+        return self.last_start + self.timeout - self.clock.monotonic()
+
     def may_begin(self, spent: float) -> bool:
         """Whether a handler that was started while there was room may still begin."""
         return self.clock.monotonic() <= self.last_start + spent + HANDOVER_SECONDS - LOOKING_SECONDS
@@ -154,6 +159,11 @@ class Window:
     def asking(self) -> float:
         """Seconds that `on_error` may take: what ended has to be recorded after it, and the next one may have to be asked."""
         return min(self.timeout, self.io_left() - RECORDING_SECONDS)
+
+    def converting(self) -> float:
+        """Seconds that a kept result's way into text and back may take; a moment is left for it also at the very end, since
+        most take microseconds."""
+        return max(self.asking(), SHORTEST)
 
     def observing(self) -> float:
         """Seconds that the observer has for an event's settlements."""

@@ -32,7 +32,8 @@ class Queue:
 
     - `name`: letters, digits, `-` and `_`; also names the environment variables (`PEEKLOCK_<NAME>_URL`).
     - `max_attempts`: runs of the handler that count, 1-based; after the last failed one the message is dead-lettered.
-    - `timeout`: how long one message may run. No message is started with less time than this left.
+    - `timeout`: how long one call of the handler may take: for one message, or for all of a `Batch`. None is started with less
+      time than this left.
     - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, they are two seconds and
       15 minutes, or as much less or more as the other one needs. A `first_delay` that is given is kept exactly, so a platform
       that needs a store for that is refused without one. Where the platform never delays (Pub/Sub), its own setting is

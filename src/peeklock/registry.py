@@ -51,9 +51,12 @@ SENDERS: dict[str, str] = {
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "cloudtasks": ("target", "service_account", "audience", "deadline"),
     "dynamodb": ("writes",),
-    **dict.fromkeys(("memory", "https", "http", "sb", "pubsub", "tables", "firestore"), ()),
+    **dict.fromkeys(("memory", "sqlite", "file", "https", "http", "sb", "pubsub", "tables", "firestore"), ()),
 }
-"""What an address takes after its question mark, by scheme. Of a file it is part of the path, and redis-py checks its own."""
+"""What an address takes after its question mark, by scheme. redis-py checks its own."""
+
+_UNWRITTEN = re.compile(r"[\x00-\x20\x7f#]")
+"""What no address holds as it is, and what a file adds to a secret that is read from it: https://www.rfc-editor.org/rfc/rfc3986"""
 
 _EXTRAS = {
     "boto3": "sqs",
@@ -126,6 +129,12 @@ def _target(url: str, known: Mapping[str, str], what: str, example: str) -> str:
     if target is None:
         problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(known))}" if scheme else "it is no URL"
         raise ConfigError(f"{what} {shown(url)!r}: {problem}. Example: {example}")
+    unwritten = _UNWRITTEN.search(url)
+    if unwritten:
+        code = f"%{ord(unwritten[0]):02X}"
+        raise ConfigError(
+            f"{what} {shown(url)!r}: it holds {unwritten[0]!r}; take it away, or write {code} if it is meant"
+        )
     known_parameters = _PARAMETERS.get(scheme)
     if known_parameters is not None:
         _check_parameters(f"{what} {shown(url)!r}", url.partition("?")[2], known_parameters)

@@ -92,7 +92,10 @@ def check_text(name: str, value: object, example: str) -> None:
     makes two messages the same."""
     if value is None or (isinstance(value, str) and value and is_text(value)):
         return
-    raise ConfigError(f"{name}={value!r}: give a text that is not empty, such as {example}")
+    wanted = (
+        "half of a surrogate pair has no encoding; give a text" if value and isinstance(value, str) else "give a text"
+    )
+    raise ConfigError(f"{name}={value!r}: {wanted} that is not empty, such as {example}")
 
 
 def check_attributes(attributes: object) -> None:
@@ -121,9 +124,18 @@ def _pool(_: str) -> Pool:
     return Pool(MOST_SENDS, "peeklock-send")
 
 
+_named: dict[str, str] = {}
+"""By variable, the queue whose address it holds."""
+
+
 def sender_to(queue: Queue) -> Sender:
     """The sender of the address in the environment. Raises ConfigError where there is none."""
     name = queue.variable("URL")
+    first = _named.setdefault(name, queue.name)
+    if first != queue.name:
+        raise ConfigError(
+            f"queues {first!r} and {queue.name!r} would share {name}, and so one address; rename one of them"
+        )
     sender = from_variable(name, open_sender)
     if sender is None:
         raise ConfigError(f"{name} is not set: it holds the address of queue {queue.name!r}")
@@ -146,6 +158,8 @@ def dump(payload: Any) -> tuple[bytes, str]:
         return payload, BINARY
     try:
         return (payload.encode(), TEXT) if isinstance(payload, str) else (_json(payload), JSON)
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"a payload with half of a surrogate pair has no form that can be sent ({exc})") from exc
     except Exception as exc:
         raise ConfigError(
             f"a payload of type {type(payload).__name__} has no JSON form ({exc}); send a pydantic model, a dataclass,"

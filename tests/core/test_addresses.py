@@ -37,7 +37,7 @@ SQS_RECORD = {"messageId": "m-1", "body": "{}", "eventSource": "aws:sqs"}
             f"{TASKS}?a=1&b=2",
             "b is unknown: known are target, service_account, audience, deadline. Within a value, write &",
         ),
-        (f"{TASKS}#part", "*** is unknown"),
+        (f"{TASKS}#part", "it holds '#'; take it away, or write %23"),
         (f"{TASKS}&{SECRET}", "*** is unknown"),
         (f"{TASKS}&", "*** is unknown"),
         ("sb://contoso.servicebus.windows.net/orders?sesions=1", "sesions is unknown: it takes no parameters"),
@@ -95,10 +95,20 @@ def test_an_encoded_target_is_whole():
     )
 
 
-def test_paths_keep_their_question_marks(tmp_path):
-    """Of a file everything is its path."""
-    open_sender(f"file://{tmp_path}/a?b=1")
-    open_store(f"sqlite://{tmp_path}/a?b.db")
+@pytest.mark.parametrize(
+    "open_address", [lambda path: open_sender(f"file://{path}"), lambda path: open_store(f"sqlite://{path}")]
+)
+def test_the_address_of_a_file_is_its_path(open_address, tmp_path):
+    """Anything after it would make another file, and so another store without a word."""
+    for end, fix in (
+        ("?timeout=5", "timeout is unknown: it takes no parameters"),
+        ("#x", "write %23"),
+        ("\n", "write %0A"),
+        (" ", "%20"),
+    ):
+        with pytest.raises(ConfigError, match=fix):
+            open_address(f"{tmp_path}/a{end}")
+    assert str(open_address(f"{tmp_path}/a%3Fb%23c%20d").path) == f"{tmp_path}/a?b#c d"
 
 
 @pytest.mark.parametrize("name", ["PEEKLOCK_ORDERS_DEAD_LETTER", "PEEKLOCK_ORDERS_URL", "PEEKLOCK_STORE"])

@@ -23,6 +23,8 @@ from peeklock.threads import Pool
 from peeklock.timer import Timer, running, untimed
 from tests.core.world import message, plan_for
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 QUICK = Queue("orders", max_attempts=5, timeout=0.2, first_delay=1)
 LIMIT = 1.8
 """Seconds that an event has here: 1.3 of them for the store and the queues, the rest for settling."""

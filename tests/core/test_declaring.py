@@ -238,6 +238,7 @@ def wrong(**declared: Any) -> Any:
     [
         (lambda: consumer("orders"), r"takes the Queue first"),
         (lambda: wrong(fatal=("ValueError",))(print), "tuple of exception classes"),
+        (lambda: wrong(fatal=(Retry,))(print), "Retry asks for another attempt; leave it out"),
         (lambda: resolve(print), "decorate it with @consumer"),
         (lambda: resolve(wrong()(lambda: None)), "takes the payload"),
         (lambda: resolve(wrong()(lambda a, b, c: None)), "nothing else"),
@@ -690,6 +691,28 @@ def test_a_key_needs_a_store(caplog):
     binding.plan()
     binding.plan()
     assert caplog.text.count("peeklock.weaker") == 1
+
+
+def test_what_is_kept_in_memory_is_said(caplog):
+    """Where an address says so: a dead letter would be gone with its process, and a key with it."""
+    bind(plain, dead_letter="memory://", store="memory://", queue=Outbox()).plan()
+    (told,) = caplog.records
+    assert told.levelno == logging.WARNING
+    assert "memory:// as dead-letter queue" in told.getMessage()
+    assert "memory:// as store" in told.getMessage()
+    caplog.clear()
+    bind(plain, dead_letter=Outbox(), store=MemoryStore(), queue=Outbox()).plan()
+    with environment(PEEKLOCK_ORDERS_DEAD_LETTER="memory://", PEEKLOCK_STORE="memory://"):
+        bind(plain, queue=Outbox()).plan()
+    assert caplog.text.count("memory://") == 2
+
+
+def test_two_queues_with_one_variable():
+    """Would send to one address, in silence."""
+    with environment(PEEKLOCK_EU_ORDERS_URL="memory://eu"):
+        sender_to(Queue("eu-orders"))
+        with pytest.raises(ConfigError, match=r"'eu-orders' and 'eu_orders' would share PEEKLOCK_EU_ORDERS_URL"):
+            sender_to(Queue("eu_orders"))
 
 
 def bare(body: bytes) -> None:

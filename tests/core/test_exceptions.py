@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, DeadLetter, Reason, Retry, consumer, engine, loop
-from peeklock.errors import text_of
+from peeklock.errors import is_a, text_of
 from peeklock.observe import record
 from peeklock.plan import Plan
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.threads import Pool
 from tests.core.world import QUEUE, Declined, message, plan_for
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 WAYS = ("inline", "threads", "async")
 
@@ -100,6 +102,16 @@ def test_one_that_cannot_be_printed_is_a_failure_like_any_other(way, error, capl
     assert "reason=retry" in caplog.text
     assert [outcome(bound).reason for _ in range(2)] == ["retry", "exhausted"]
     assert letters.parcels[0].attributes["peeklock-detail"].startswith(error.__name__)
+
+
+def test_one_is_what_its_type_says():
+    """What it says of itself is code of anybody's (trials 1.7)."""
+
+    class Posing(Exception):
+        __class__ = property(lambda _: Retry)  # type: ignore[assignment] # it poses
+
+    assert not is_a(Posing(), Retry)
+    assert is_a(Posing(), Posing)
 
 
 @pytest.mark.parametrize("error", ODD)
@@ -189,6 +201,7 @@ GROUPS = {
     "uncounted retries": (group(Retry(after=60, counts=False), Retry(counts=False)), None, 60, 0),
     "retries of which one counts": (group(Retry(after=60, counts=False), Retry()), "retry", 60, 1),
     "a retry beside a failure": (group(Retry(after=60, counts=False), ValueError()), "retry", 60, 1),
+    "a retry beside a fatal one": (group(Retry(after=60), Declined()), "fatal", None, 1),
     "failures": (group(ValueError(), KeyError()), "retry", None, 1),
     "one that ends a process": (group(SystemExit(3), KeyboardInterrupt()), "retry", None, 1),
 }
@@ -205,6 +218,15 @@ def test_a_group_is_judged_by_its_members(name, way):
     assert store.records["orders#m-1"].attempts == attempts
     if after is not None:
         assert ended.delay == timedelta(seconds=after)
+
+
+@pytest.mark.parametrize(
+    "error", [Retry(after=60, counts=False), group(Retry(after=60, counts=False), Retry(counts=False))]
+)
+def test_a_retry_is_no_failure_of_any_class(error):
+    """With `fatal=(Exception,)` all is fatal, and a Retry is an instruction."""
+    assert outcome(plan(error, fatal=(Exception,))).reason == "rescheduled"
+    assert outcome(plan(group(error, ValueError()), fatal=(Exception,))).reason == "fatal"
 
 
 def test_a_group_of_a_task_group_is_one():

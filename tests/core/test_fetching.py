@@ -80,6 +80,7 @@ FETCHING = [
     TimeoutError("slow"),
     PoolTimeout("slow"),
     OSError("disk"),
+    MemoryError(),
     ExceptionGroup("all", [ValueError("v"), ConnectionError("reset")]),
     Retry("not there yet"),
     SystemExit(3),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aws_lambda_powertools import Metrics
 
 from peeklock import DeadLetter, Queue, SendError, consumer, engine
+from peeklock.claims import State
+from peeklock.engine import run
 from peeklock.message import Message
 from peeklock.observe import fields
 from peeklock.observers.powertools import PowertoolsObserver
@@ -17,8 +21,9 @@ from peeklock.outcome import Reason
 from peeklock.parcel import Parcel
 from peeklock.plan import Delays
 from peeklock.stores.memory import MemoryStore
-from peeklock.testing import FakeClock, plan_for
-from tests.core.world import FlakyStore, Script
+from peeklock.testing import FakeClock, Outbox, plan_for
+from tests.core.world import FlakyStore, Script, recording
+from tests.core.world import message as arriving
 
 QUEUE = Queue("orders", max_attempts=3, timeout=20, first_delay=2)
 NOISE = random.Random(5).randbytes(2000)
@@ -164,3 +169,38 @@ def test_a_copy_that_was_announced_and_does_not_fit():
     outcome = deliver(accept, message(), copies=queue, **world).outcome
     assert (outcome.finished, outcome.reason) == (False, Reason.UNAVAILABLE)
     assert deliver(accept, message(), copies=queue, **world).outcome.reason is Reason.DONE
+
+
+class OnlyBare:
+    """A queue that has room for the bare message, and takes nothing."""
+
+    def accepts(self, parcel: Parcel, /) -> bool:
+        return parcel.bare
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        return [SendError("the response was lost")] * len(parcels)
+
+
+def test_a_bare_dead_letter_that_may_be_there_after_all_is_remembered():
+    """It carries no lineage, so only its record says that the next delivery of its id may be it, redriven."""
+    handler, _ = recording()
+    store = MemoryStore()
+    run(plan_for(handler, store=store, letters=OnlyBare()), [arriving({"error": "fatal"})])
+    (record,) = store.records.values()
+    assert (record.state, record.bare) == (State.CONDEMNED, True)
+
+
+def test_a_copy_of_a_dead_letter_that_was_redriven_without_lineage_runs():
+    """It says the life that it is of, or it would be taken for a copy of the one before."""
+    handler, seen = recording()
+    store, clock, copies = MemoryStore(), FakeClock(), Outbox()
+    bound = plan_for(handler, store=store, clock=clock, copies=copies, delays=Delays.COPY)
+    run(bound, [arriving({"error": "fatal"})])
+    ((key, dead),) = store.records.items()
+    store.records[key] = replace(dead, bare=True)
+    run(bound, [arriving({"error": "once more"})])
+    (copy,) = copies.parcels
+    clock.advance(timedelta(minutes=10))
+    (settled,) = run(bound, [arriving({}, trail=copy.trail)])
+    assert settled.outcome.reason == "done"
+    assert len(seen) == 3

@@ -11,7 +11,8 @@ import pytest
 from peeklock import Batch, Message, Queue, consumer
 from peeklock.engine import run
 from peeklock.errors import NothingToHandle
-from peeklock.plan import Delays
+from peeklock.judging import judge
+from peeklock.plan import Delays, Window
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.test_hooks import WAYS, hang, plan, reasons
@@ -74,18 +75,20 @@ def test_a_keyboard_interrupt_of_a_hook_in_a_thread_is_its_message_s():
 
 
 def fresh(arrived: Message) -> Message:
-    return Message("another id", arrived.body[1:-1], "another queue", attributes={"inner": "1"})
+    return Message(
+        "another id", arrived.body[1:-1], "another queue", attributes={"inner": "1"}, content_type="text/plain"
+    )
 
 
 def in_place(arrived: Message) -> Message:
     arrived.body = arrived.body[1:-1]
-    arrived.attributes = {"inner": "1"}
+    arrived.attributes, arrived.content_type = {"inner": "1"}, "text/plain"
     return arrived
 
 
 def changing(arrived: Message) -> Message:
     arrived.attributes["inner"] = "1"  # type: ignore[index] # what is a dict can be changed
-    return replace(arrived, body=arrived.body[1:-1])
+    return replace(arrived, body=arrived.body[1:-1], content_type="text/plain")
 
 
 @pytest.mark.parametrize("unwrap", [fresh, in_place, changing])
@@ -109,3 +112,51 @@ def test_an_envelope_gives_a_body_and_attributes_and_nothing_else(unwrap):
     (settled,) = run(bound, [message(copy.body, id="a", trail=copy.trail)], timedelta(seconds=100))
     assert settled.outcome.reason == "done"
     assert [(one.id, one.body, dict(one.attributes)) for one in seen] == [("a", b"1", {"inner": "1"})] * 2
+    assert {one.content_type for one in seen} == {"text/plain"}
+
+
+@pytest.mark.parametrize(("inner", "arrived", "seen"), [(1, 3, 3), (5, 1, 5)])
+def test_an_envelope_may_only_raise_the_attempt(inner, arrived, seen):
+    """As `replay --attempt` does; a new Message says 1, and is believed no more than the platform."""
+    attempts: list[int] = []
+
+    @consumer(Queue("orders", timeout=30))
+    def handler(_: dict, message: Message) -> None:
+        attempts.append(message.attempt)
+
+    def unwrap(outer: Message) -> Message:
+        return Message("another id", outer.body, "another queue", attempt=inner)
+
+    bound = replace(plan_for(handler), unwrap=unwrap, has_hooks=True)
+    run(bound, [message({}, delivery=arrived)], timedelta(seconds=100))
+    assert attempts == [seen]
+
+
+class Asked:
+    """A window that says how long it was told to wait for a hook."""
+
+    def __init__(self, left: float) -> None:
+        self.left = left
+        self.waits: list[float] = []
+
+    def asking(self) -> float:
+        return self.left
+
+    def limited(self, call: Any, seconds: float) -> Any:
+        self.waits.append(seconds)
+        return call()
+
+
+@pytest.mark.parametrize(("left", "waits"), [(7.5, [7.5]), (0.001, [0.001]), (0, []), (-1, [])])
+def test_an_on_error_has_the_time_that_is_left(left, waits):
+    window: Any = Asked(left)
+    bound = plan("main", on_error=lambda _: None)
+    assert judge(ValueError(), bound, window) is None
+    assert window.waits == waits
+
+
+@pytest.mark.parametrize(("remaining", "asking"), [(900, 30), (31.75, 30), (11, 10.25), (1, 0.25), (0.5, -0.25)])
+def test_what_is_left_for_an_on_error(remaining, asking):
+    """A time-out; less where the event has to record and to settle."""
+    bound = replace(plan("main", clock=FakeClock()), queue=Queue("orders", timeout=30))
+    assert Window(bound, timedelta(seconds=remaining), 1).asking() == pytest.approx(asking)

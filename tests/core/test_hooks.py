@@ -26,6 +26,8 @@ from peeklock.threads import Pool
 from peeklock.timer import Timer, running
 from tests.core.world import message, plan_for
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
 WAYS = ("main", "threads", "async")
 HANG = b'"hang"'

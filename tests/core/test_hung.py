@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, Queue, consumer, late, loop
+from peeklock import Batch, DeadLetter, Queue, consumer, interrupt, late, loop
 from peeklock.claims import State
 from peeklock.clock import SystemClock
 from peeklock.engine import handle, handle_async, run
@@ -285,6 +285,27 @@ def test_a_traced_process_goes_on(call, printed):
     script = TRACED.format(call=call)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert ended.stdout == printed
+
+
+def test_what_blocks_in_c_is_not_interrupted_where_that_would_hang(monkeypatch):
+    """Its thread has not worked since the last look, so nobody knows when it will take its exception."""
+    raised: list[Any] = []
+    monkeypatch.setattr(interrupt, "HANGS_WHEN_TRACED", True)
+    monkeypatch.setattr(interrupt, "_exception_setter", lambda: lambda *told: raised.append(told))
+    gate, target = _thread.allocate_lock(), Target()
+    gate.acquire()
+    thread = threading.Thread(target=lambda: target.begin() and target.call(lambda: gate.acquire()))  # noqa: PLW0108 - a frame of its own
+    thread.start()
+    clock, spent = time.pthread_getcpuclockid(thread.ident or 0), -1
+    while spent != (spent := time.clock_gettime_ns(clock)):
+        time.sleep(0.02)
+    tracer = sys.gettrace()
+    sys.settrace(tracer or (lambda *_: None))
+    looks = [target.interrupt(), target.interrupt()]
+    sys.settrace(tracer)
+    gate.release()
+    thread.join()
+    assert (looks, raised) == ([False, False], [])
 
 
 class Parked:

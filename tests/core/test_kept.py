@@ -10,6 +10,7 @@ import math
 import sys
 import threading
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_a_result_whose_text_varies_is_kept():
     assert [deliver(handle, {}, store=store).result for _ in range(2)] == [value, value]
 
 
+@dataclass(eq=False)
+class Alone:
+    """Equals nothing but itself."""
+
+    number: int
+
+
+def test_a_result_that_equals_nothing_else_is_kept():
+    """Its text tells."""
+    store, handle = MemoryStore(), returning(Alone(7), Alone)
+    results = [deliver(handle, {}, store=store).result for _ in range(2)]
+    assert [result.number for result in results] == [7, 7]
+
+
 def test_a_result_is_kept_for_an_async_handler_and_for_its_twins():
     """Another message with the key, in the same event."""
 
@@ -171,6 +186,10 @@ def test_a_failed_run_keeps_nothing():
         (Encoded(raw=b"raw"), Encoded, "ValueError"),
         (b"\xff", bytes, "PydanticSerializationError"),
         ({"key": SecretStr("s")}, dict[str, SecretStr], "ValueError"),
+        ({1: 2}, dict, "ValueError"),
+        ([1, (2, 3)], Any, "ValueError"),
+        ({"at": Decimal("1.5")}, dict[str, Any], "ValueError"),
+        ({"pair": (1, 2)}, dict[str, Any], "ValueError"),
     ],
 )
 def test_a_result_that_cannot_be_kept(value, hint, why, caplog):

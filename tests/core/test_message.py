@@ -1,4 +1,4 @@
-"""What may be the id of a message."""
+"""What may be the id of a message, and what its lineage says of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock.message import Message, Trail, is_text
+from peeklock.parcel import Parcel
 
 SURROGATES = "\ud800", "a\udfffb", "\udc00\ud800"
 
@@ -46,3 +47,24 @@ def test_the_first_moment_is_a_time(sent):
     sent_at = Message(id="m", body=b"", queue="q", sent_ms=sent).sent_at
     assert sent_at is not None
     assert sent_at.timestamp() == 0
+
+
+LATER = {"copy": {"hop": 1}, "redriven": {"generation": 1}}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_a_copy_and_a_redriven_message_come_from_the_subscription_of_the_first(kind):
+    """Wherever they are delivered, since the record of their key is there."""
+    trail = Trail(id="m", source="mail", **LATER[kind])
+    assert Message(id="m", body=b"", queue="q", trail=trail).source == "mail"
+
+
+def test_a_producer_names_no_subscription():
+    assert Message(id="m", body=b"", queue="q", trail=Trail(id="m", source="mail")).source == ""
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_what_is_brought_back_is_no_new_message(kind):
+    """It had its room when it was first sent, and what a queue took then it takes again."""
+    assert Parcel(body=b"", trail=Trail(id="m")).is_new
+    assert not Parcel(body=b"", trail=Trail(id="m", **LATER[kind])).is_new

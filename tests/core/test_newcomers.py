@@ -122,7 +122,7 @@ def test_a_hook_that_cannot_be_called_is_refused(option, hook):
 
 
 def test_a_file_keeps_the_whole_lineage(tmp_path):
-    trail = Trail(id="m-1", generation=1, hop=2, attempts=3, sent=1_795_000_000_000, extra='{"new":7}')
+    trail = Trail(id="m-1", generation=1, hop=2, attempts=3, sent=1_795_000_000_000, source="mail", extra='{"new":7}')
     FileSender(str(tmp_path / "letters.jsonl")).send([Parcel(body=b"{}", trail=trail)])
     (parcel,) = read(str(tmp_path / "letters.jsonl"))
     assert parcel.trail == trail

@@ -12,6 +12,7 @@ import pytest
 
 from peeklock import Batch, Queue, Reason, consumer, engine
 from peeklock.clock import SystemClock
+from peeklock.message import Message
 from peeklock.observe import LogObserver
 from peeklock.plan import Plan
 from peeklock.stores.memory import MemoryStore
@@ -195,3 +196,20 @@ def test_the_log_is_left_alone_where_it_would_say_nothing(caplog):
     assert not LogObserver().is_quiet(failed)
     caplog.set_level("INFO", "peeklock")
     assert not LogObserver().is_quiet(done)
+
+
+class Traced(LogObserver):
+    """The default and a span, as somebody adds it."""
+
+    def __init__(self) -> None:
+        self.spans: list[str] = []
+
+    def running(self, message: Message, /) -> None:
+        self.spans.append(message.id)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_adds_spans_to_the_default_is_asked_for_them(way):
+    observer = Traced()
+    engine.run(plan(way, observer, []), [message({})])
+    assert observer.spans == ["m-1"]

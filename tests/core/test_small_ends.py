@@ -121,10 +121,18 @@ def test_what_was_slow_to_read_may_run_alone():
     assert reasons(handle(plan, [message({})], timedelta(seconds=40))) == ["done"]
 
 
-def test_a_batch_has_the_time_of_the_one_that_was_slowest_to_read():
-    """It shares its time-out with its handler, whatever is beside it."""
-    window = Window(plan_for(batch), None, 2)
-    assert time_of([spent(0), spent(5), spent(1)], window) == 25
+def test_a_batch_has_its_whole_time_while_there_is_room():
+    """What is beside a message that was slow to read does not pay for it; near the end of the event, the slow one does not
+    run out of what it shares with its handler."""
+    clock = FakeClock()
+    window = Window(plan_for(batch, clock=clock), timedelta(seconds=60), 2)
+    items = [spent(0), spent(5), spent(1)]
+    assert (time_of(items, window), time_of(items[1:2], window)) == (30, 25)
+    clock.advance(31)
+    assert time_of(items, window) == pytest.approx(window.room())
+    assert 25 < window.room() < 30
+    clock.advance(10)
+    assert time_of(items, window) == 25
 
 
 def test_no_handler_has_less_than_no_time():
@@ -147,6 +155,30 @@ def test_a_call_that_waits_for_a_thread_is_looked_at_in_time():
     threads = threads_of(handler)
     waits = Run(threads.plan, [Item(message({}))], threads.window)
     assert threads._patience(waits, time.monotonic()) == 30
+
+
+def test_a_call_that_waits_for_a_thread_waits_while_there_is_room_for_it():
+    """And is given back then, rather than when its event is over."""
+    handler, _ = recording()
+    threads = threads_of(handler)
+    waits = Run(threads.plan, [Item(message({}))], threads.window)
+    assert threads._left(waits, threads.window.latest - 31) == pytest.approx(1)
+    assert threads._left(waits, threads.window.latest - 29) == pytest.approx(-1)
+
+
+def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
+    """It begins while the driver waits, and its event may last much longer than its time-out."""
+
+    @consumer(QUEUE)
+    async def handler(_: dict) -> None: ...
+
+    plan = plan_for(handler)
+    window = Window(plan, timedelta(seconds=900), 1)
+    schedule = Schedule([], plan, window)
+    driver = Loop(schedule, plan, window, Desk(schedule, plan, window))
+    waits: Any = Future()
+    driver.running[waits] = Coroutine(plan, [Item(message({}))], window)
+    assert driver._patience(time.monotonic()) == 30
 
 
 def test_a_batch_waits_for_the_one_that_runs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -20,7 +21,8 @@ from peeklock.interrupt import Interrupted
 from peeklock.message import Trail
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import message, plan_for
+from peeklock.timer import running
+from tests.core.world import FlakyStore, Script, message, plan_for
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
 STORES: list[Callable[[], Any]] = [MemoryStore, lambda: None]
@@ -150,6 +152,26 @@ def test_a_batch_does_not_start_when_reading_has_taken_its_time(parallel, store)
 
 
 @pytest.mark.parametrize("way", ["main", "threads", "async"])
+def test_one_that_was_slow_to_read_leaves_the_next_its_whole_time(way):
+    reading, left = Reading(), list[float]()
+
+    @consumer(ORDERS, decode=reading.decode)
+    def handler(_: str) -> None:
+        timer = running.get()
+        assert timer is not None
+        left.append(timer.left(time.monotonic()))
+
+    @consumer(ORDERS, decode=reading.decode)
+    async def coroutine(name: str) -> None:
+        handler(name)
+
+    declared: Any = coroutine if way == "async" else handler
+    bound = plan_for(declared, clock=reading.clock, parallel=1 + (way == "threads"))
+    run(bound, [message(b"a 29"), message(b"b", id="m-2")], timedelta(seconds=200))
+    assert [round(seconds, -1) for seconds in left] == [0, 30]
+
+
+@pytest.mark.parametrize("way", ["main", "threads", "async"])
 def test_a_suspect_runs_after_what_is_read_later(way):
     """So that it takes nobody with it when it ends its process once more."""
     reading = Reading()
@@ -213,3 +235,48 @@ def test_a_last_attempt_does_not_start_beside_a_handler_that_could_not_be_stoppe
     assert "could not be stopped" in settled[1].outcome.detail
     assert stubborn.ran == ["stubborn"]
     assert "orders#b" not in store.records
+
+
+@pytest.mark.parametrize("way", ["run", "run_async"])
+def test_what_could_not_be_stopped_comes_back_when_its_lease_is_over(way):
+    """Before that it would only be busy."""
+    stubborn = Stubborn()
+    queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
+    bound = plan_for(
+        consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way))), store=MemoryStore(), parallel=2
+    )
+    try:
+        (settled,) = run(bound, [message(b"stubborn")], timedelta(seconds=900))
+    finally:
+        stubborn.release.set()
+    assert settled.outcome.reason == "timeout"
+    assert settled.outcome.delay > timedelta(seconds=800)
+
+
+@pytest.mark.parametrize("way", ["run", "run_async"])
+@pytest.mark.parametrize(("delivery", "reason"), [(2, "timeout"), (3, "exhausted")])
+def test_without_a_store_the_last_one_that_could_not_be_stopped_is_the_end(way, delivery, reason):
+    """Each further delivery might do the same, and nothing else counts them."""
+    stubborn = Stubborn()
+    queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
+    bound = plan_for(consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way))), parallel=2)
+    try:
+        (settled,) = run(bound, [message(b"stubborn", delivery=delivery)], timedelta(seconds=20))
+    finally:
+        stubborn.release.set()
+    assert settled.outcome.reason == reason
+
+
+def test_a_twin_of_what_could_not_be_recorded_does_not_run():
+    """The effect has happened, and this event knows."""
+    ran: list[str] = []
+
+    @consumer(ORDERS, key="id")
+    def handler(payload: dict) -> None:
+        ran.append(payload["id"])
+
+    store = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(2, 20), "before")))
+    settled = run(plan_for(handler, store=store), [message({"id": "k"}, id="a"), message({"id": "k"}, id="b")])
+    assert reasons(settled) == ["done", "duplicate"]
+    assert settled[0].outcome.unrecorded
+    assert ran == ["k"]

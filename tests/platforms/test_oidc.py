@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, oidc, pubsub, push
-from peeklock.certificates import AGES, FAILED_AGE, RETRY_AGE, STALE_AGE, Certificates, Unavailable, load
+from peeklock.certificates import AGES, FAILED_AGE, MOST_FETCHES, RETRY_AGE, STALE_AGE, Certificates, Unavailable, load
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver
 from tests.platforms.google import AUDIENCE, CALLER, Endpoint, claims, key_pair, token
@@ -396,6 +396,14 @@ def test_keys_rotate(endpoint, clock, held):
     clock.now += RETRY_AGE
     assert "k2" in held.of("k2")
     assert endpoint.requests == 2
+
+
+def test_keys_rotate_as_often_as_they_like(endpoint, clock, held):
+    """A fetch that has ended does not count among those that hang."""
+    for n in range(1, MOST_FETCHES + 3):
+        assert "k1" in held.of("a new one")
+        clock.now += RETRY_AGE
+        assert endpoint.requests == n
 
 
 def test_forged_key_ids_cause_no_fetches(endpoint, clock, held):

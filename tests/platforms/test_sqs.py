@@ -226,6 +226,7 @@ def test_a_function_with_no_time_for_one_message_is_refused():
         {"Records": [record("{}", eventSource="aws:sns")]},
         {"Records": [record(None)]},
         {"Records": [record("{}", messageId="")]},
+        {"Records": [record("{}", messageId="\ud800")]},
     ],
 )
 def test_what_is_no_sqs_event_is_refused(event):

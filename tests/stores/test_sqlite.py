@@ -124,6 +124,23 @@ def test_a_fork_loses_no_record(tmp_path):
     assert keys_in(store) == {"parent", "child", "later", "third"}
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_file_in_the_place_of_another(replaced, tmp_path):
+    """A backup that is restored, or none: whoever held the old file writes where every new process reads. What SQLite makes
+    of a log that belongs to another file is not ours to say."""
+    store = SQLiteStore(str(tmp_path / "keys.db"))
+    store.swap([change("old", None, record(1))])
+    if replaced:
+        other = SQLiteStore(str(tmp_path / "backup.db"))
+        other.swap([change("restored", None, record(1))])
+        other.close()
+        (tmp_path / "backup.db").replace(tmp_path / "keys.db")
+    else:
+        (tmp_path / "keys.db").unlink()
+    store.swap([change("new", None, record(1))])
+    assert "new" in keys_in(store)
+
+
 def test_expired_records_are_purged_and_live_ones_never(tmp_path):
     """A few with each call, by their own field."""
     store = SQLiteStore(str(tmp_path / "keys.db"))

@@ -37,10 +37,10 @@ class DynamoStore:
 def from_url(url: str) -> DynamoStore:
     """`dynamodb://orders-leases`, or `dynamodb://orders-leases?writes=transact`. Raises ConfigError for anything else."""
     parts = urlsplit(url)
-    if not _TABLE.fullmatch(parts.netloc) or parts.path.strip("/"):
-        raise ConfigError(f"{shown(url)!r} names no DynamoDB table, such as dynamodb://orders-leases")
     if parts.query not in ("", "writes=transact"):
         raise ConfigError(f"{shown(url)!r}: known after the ? is writes=transact only, which writes by transactions")
+    if not _TABLE.fullmatch(parts.netloc) or parts.path.strip("/"):
+        raise ConfigError(f"{shown(url)!r} names no DynamoDB table, such as dynamodb://orders-leases")
     check()
     return DynamoStore(parts.netloc, transact=bool(parts.query))
 

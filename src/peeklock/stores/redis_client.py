@@ -73,5 +73,9 @@ def _check(url: str, host: str) -> None:
         raise missing(exc) from exc
     try:
         ConnectionPool.from_url(url).make_connection()
-    except (TypeError, ValueError, RedisError) as exc:
+    except TypeError as exc:
+        unknown = re.search(r"argument '(\w+)'", str(exc))
+        problem = f"{unknown[1]} is no parameter of a connection of redis-py" if unknown else scrubbed(str(exc))
+        raise ConfigError(f"the store on {host}: {problem}") from None
+    except (ValueError, RedisError) as exc:
         raise ConfigError(f"the store on {host}: {scrubbed(str(exc))}") from None

@@ -14,7 +14,7 @@ from peeklock.errors import ConfigError, StoreError
 from peeklock.redaction import shown
 from peeklock.store import Answer, Change, decide
 from peeklock.stores.record_json import dump, load, text_of
-from peeklock.stores.sqlite_file import open_file
+from peeklock.stores.sqlite_file import file_at, open_file
 
 PURGE = 100
 """Expired records removed with a call, over the number that it may have added: so the file stays bounded."""
@@ -32,6 +32,8 @@ class SQLiteStore:
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        """Which file the connection is to: a backup may take its place, and what is written to the old one is lost."""
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         if not changes:
@@ -44,8 +46,11 @@ class SQLiteStore:
                 raise StoreError(f"{self.path}: {exc}") from exc
 
     def _connect(self) -> sqlite3.Connection:
+        if self._connection is not None and self._file != file_at(self.path):
+            self.close()
         if self._connection is None:
             self._connection = open_file(self.path)
+            self._file = file_at(self.path)
             _connected.add(self)
         return self._connection
 

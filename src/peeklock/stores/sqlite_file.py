@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from peeklock import private
 
@@ -17,6 +18,15 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, expires_at TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at);
 """
+
+
+def file_at(path: str) -> tuple[int, int] | None:
+    """Which file stands there; None for none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_file(path: str) -> sqlite3.Connection:

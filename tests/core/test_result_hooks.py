@@ -1,0 +1,102 @@
+"""What a kept result calls of the user's code, its serializers and validators: it never holds up an event, and never decides
+over a message whose effect has happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, field_serializer, field_validator
+
+from peeklock import Queue, consumer
+from peeklock.claims import State
+from peeklock.engine import run
+from peeklock.plan import Plan
+from peeklock.stores.memory import MemoryStore
+from tests.core.test_hooks import WAYS, reasons
+from tests.core.world import message, plan_for
+
+QUICK = Queue("orders", timeout=0.1)
+
+
+def hang() -> None:
+    """Much longer than any event here waits for it, in Python so that it can be interrupted."""
+    for _ in range(5000):
+        time.sleep(0.001)
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+ODD: dict[str, Callable[[], None]] = {"hang": hang, "leave": leave}
+
+
+class Receipt(BaseModel):
+    """Does what the text says, where it is written and where it is read."""
+
+    written: str = ""
+    read: str = ""
+
+    @field_serializer("written")
+    def write(self, value: str) -> str:
+        ODD.get(value, str)()
+        return value
+
+    @field_validator("read")
+    @classmethod
+    def check(cls, value: str) -> str:
+        ODD.get(value, str)()
+        return value
+
+
+class Earlier(BaseModel):
+    """As an earlier release wrote it."""
+
+    written: str = ""
+    read: str = ""
+
+
+def plan(way: str, store: Any, kind: Any = Receipt) -> Plan:
+    def handler(payload: dict) -> Any:
+        return kind.model_construct(**payload)
+
+    async def coroutine(payload: dict) -> Any:
+        return kind.model_construct(**payload)
+
+    function: Any = coroutine if way == "async" else handler
+    function.__annotations__["return"] = kind
+    declared = consumer(QUICK, keep_result=True)(function)
+    return plan_for(declared, store=store, parallel=1 + (way == "threads"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("place", ["written", "read"])
+def test_a_result_that_cannot_be_written_or_read_again_is_left_out(way, odd, place, caplog):
+    """Its message is done, and so is the next one."""
+    store = MemoryStore()
+    messages = [message({place: odd}, id="a"), message({}, id="b")]
+    settled = run(plan(way, store), messages, timedelta(seconds=20))
+    assert reasons(settled) == ["done", "done"]
+    assert [(one.state, bool(one.result)) for one in store.records.values()] == [
+        (State.DONE, False),
+        (State.DONE, True),
+    ]
+    assert "result_dropped" in caplog.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("odd", ODD)
+def test_a_kept_result_that_cannot_be_read_is_left_out(way, odd, caplog):
+    """After a release that reads it with a validator of its own: its message is a duplicate, and so is the next one."""
+    store = MemoryStore()
+    messages = [message({"read": odd}, id="a"), message({"read": ""}, id="b")]
+    assert reasons(run(plan(way, store, Earlier), messages, timedelta(seconds=20))) == ["done", "done"]
+    settled = run(plan(way, store), messages, timedelta(seconds=20))
+    assert reasons(settled) == ["duplicate", "duplicate"]
+    assert [one.outcome.result for one in settled] == [None, Receipt()]
+    assert "result_unreadable" in caplog.text

@@ -1,0 +1,108 @@
+"""Schedules and threads driven by hand, step by step: what no driver can be made to do at a given moment."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from concurrent.futures import wait
+from queue import SimpleQueue
+from typing import Any
+
+from peeklock import Queue, Retry, consumer
+from peeklock.crew import Threads
+from peeklock.interrupt import HANGS_WHEN_TRACED
+from peeklock.item import Send, TimedOut
+from peeklock.plan import Window
+from peeklock.schedule import Schedule
+from peeklock.stores.memory import MemoryStore
+from peeklock.testing import FakeClock
+from tests.core.world import message, plan_for
+
+ORDERS = Queue("orders", max_attempts=3, timeout=30)
+
+
+def looks() -> int:
+    """Until an interruption is raised: in a traced process one look is not enough (`interrupt.HANGS_WHEN_TRACED`)."""
+    return 1000 if HANGS_WHEN_TRACED and sys.gettrace() is not None else 1
+
+
+@consumer(ORDERS)
+def handler(_: dict) -> None: ...
+
+
+def schedule_of(messages: Any, store: Any = None, clock: FakeClock | None = None) -> Schedule:
+    plan = plan_for(handler, store=store, clock=clock)
+    return Schedule(messages, plan, Window(plan, None, len(messages)))
+
+
+def answer(schedule: Schedule) -> None:
+    """As a store and a queue that take everything."""
+    store = schedule.plan.store
+    while schedule.changes or schedule.sends:
+        if schedule.sends:
+            item, send = schedule.sends.popleft()
+            assert isinstance(send, Send)
+            schedule.advance(item, None)
+        else:
+            assert store is not None
+            item, change = schedule.changes.popleft()
+            schedule.advance(item, *store.swap([change]))
+
+
+def test_what_needs_no_run_ends_beside_the_one_whose_turn_it_is():
+    """A message that waited for its turn and runs now is not started again."""
+    schedule = schedule_of([message({}, id="a", group="g"), message({}, id="b", group="g"), message(b"", group="g")])
+    first = schedule.start()
+    assert first is not None
+    assert schedule.start() is None, "b waits, and of what follows only the dead letter leaves"
+    schedule.advance(first, None)
+    second = schedule.start()
+    answer(schedule)
+    assert schedule.start() is None
+    assert [item.finished for item in schedule.items] == [True, False, True]
+    assert second is schedule.items[1]
+
+
+def test_a_suspect_of_a_halted_group_is_not_claimed():
+    """Its record stays as it is: a claim whose process dies would be its next lost start."""
+    store, clock = MemoryStore(), FakeClock()
+    messages = [message({}, id="a", group="g"), message({}, id="b", group="g")]
+    answer(schedule_of(messages[1:], store, clock))  # and nothing more: the process dies
+    clock.advance(ORDERS.timeout * 10)
+    schedule = schedule_of(messages, store, clock)
+    answer(schedule)
+    lost, first = store.records["orders#b"], schedule.start()
+    assert first is not None
+    schedule.advance(first, Retry())
+    answer(schedule)
+    assert schedule.next_suspect()
+    answer(schedule)
+    assert [item.outcome.reason for item in schedule.items] == ["retry", "halted"]
+    assert store.records["orders#b"] == lost
+
+
+def test_a_handler_is_interrupted_when_its_time_is_found_to_be_over():
+    """And not at the next look, which may come when its grace is over as well: what ends at once has ended."""
+    began = threading.Event()
+
+    @consumer(ORDERS)
+    def waiting(_: dict) -> None:
+        began.set()
+        for _ in range(20_000):
+            time.sleep(0.001)
+
+    plan = plan_for(waiting, parallel=2)
+    window = Window(plan, None, 1)
+    crew = Threads(plan, window, SimpleQueue())
+    crew.work(Schedule([message({})], plan, window), io_waits=False)
+    ((future, run),) = crew.running.items()
+    assert began.wait(10)
+    assert run.due is not None
+    late = run.due + 0.001
+    for _ in range(looks()):
+        crew._errors(future, run, late)
+    wait((future,), 10)
+    (error,) = crew._errors(future, run, late + 60) or [None]
+    assert isinstance(error, TimedOut)
+    assert error.ended
