@@ -245,6 +245,52 @@ def test_deadlines_keep_milliseconds(client: Any, queue: Any) -> None:
     assert v2.Task.pb(made).dispatch_deadline.nanos == 123000000
 
 
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://example.com/" + "a" * 2063, True),
+        ("https://example.com/" + "a" * 2064, False),
+        ("https://example.com/" + "\u00e4" * 343, True),  # six characters each, after encoding
+        ("https://example.com/" + "\u00e4" * 344, False),
+        ("https://example.com/?q=%20#" + "a" * 2056, True),
+        ("https://example.com/?q=%20#" + "a" * 2057, False),
+    ],
+    ids=["at it", "over it", "encoded at it", "encoded over it", "signs at it", "signs over it"],
+)
+def test_the_length_of_a_url(client: Any, queue: Any, url: str, allowed: bool) -> None:
+    """Documented with HttpRequest; its words are, too."""
+    too_long = "INVALID_ARGUMENT: HttpRequest.url: the maximum allowed URL length is 2083 characters after encoding."
+    if allowed:
+        assert task_of(client, queue, url).http_request.url == url
+    else:
+        assert refusal(lambda: task_of(client, queue, url)) == too_long
+
+
+LARGE = {f"X-{number:02}": "v" * 8160 for number in range(10)}
+"""Headers of 81,640 bytes, each as large as it may be; the service's own User-Agent has 28 more."""
+
+
+@pytest.mark.parametrize(("more", "allowed"), [(250, True), (251, False)])
+def test_the_size_of_all_headers(client: Any, queue: Any, more: int, allowed: bool) -> None:
+    """Documented with HttpRequest and HttpTarget: less than 80KB."""
+    headers = {**LARGE, "Y": "v" * more, "Host": "ignored" * 100}
+    if allowed:
+        assert len(task_of(client, queue, http={"headers": headers}).http_request.headers) == 12
+    else:
+        said = refusal(lambda: task_of(client, queue, http={"headers": headers}))
+        assert said == "INVALID_ARGUMENT: The size of the headers must be less than 80KB."
+
+
+def test_the_size_of_a_queues_headers(client: Any) -> None:
+    def made(**headers: str) -> Any:
+        overrides = [{"header": {"key": name, "value": value}} for name, value in headers.items()]
+        return queue_of(client, http_target={"header_overrides": overrides})
+
+    assert len(made(**LARGE, Y="v" * 278).http_target.header_overrides) == 11
+    said = refusal(lambda: made(**LARGE, Y="v" * 279))
+    assert said == "INVALID_ARGUMENT: The size of the headers must be less than 80KB."
+
+
 def test_the_size_limit_to_the_byte(client: Any, queue: Any) -> None:
     """Recorded: the largest body and the length of a name two shorter are 1,047,453 together, with this header."""
     name = f"{queue.name}/tasks/t"
