@@ -23,11 +23,12 @@ publish what has long been sent again."""
 
 MAX_MESSAGE = 10_000_000
 """Bytes of a message's data, and of a request to publish."""
-
 MAX_ATTRIBUTES = 100
-MAX_NAME = 256
-MAX_VALUE = 1024
-# Bytes of an attribute's name and value; a name must not begin with `goog`. https://cloud.google.com/pubsub/quotas
+MAX_NAME, MAX_VALUE = 256, 1024
+"""Bytes of an attribute's name, which must not begin with `goog`, and of its value."""
+MAX_GROUP = 1024
+"""Bytes of an ordering key."""
+# All of these: https://cloud.google.com/pubsub/quotas#resource_limits, read 2026-12
 
 REQUEST = 512
 """Bytes of a request beside its message: the topic's name, tags and lengths."""
@@ -112,6 +113,8 @@ class PubSubSender:
             return SendError(
                 f"{self.topic}: Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay="
             )
+        if size_of(parcel.group or "") > MAX_GROUP:
+            return SendError(f"{self.topic}: group= is an ordering key, which Pub/Sub takes up to {MAX_GROUP} bytes of")
         prepared = prepare(parcel, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.topic}: {prepared}")

@@ -9,6 +9,8 @@ from typing import Any
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError
 
+from tests import pubsub_limits
+
 SQS_BYTES = 262_144
 SQS_ATTRIBUTES = 10
 # A queue made before 2025 takes 256 KiB; https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -27,11 +29,6 @@ LINE_BYTES = 8190
 # https://docs.gunicorn.org/en/stable/settings.html#limit-request-field-size
 LINES = 100
 # https://docs.gunicorn.org/en/stable/settings.html#limit-request-fields
-
-TOPIC_BYTES = 10_000_000
-TOPIC_ATTRIBUTES = 100
-TOPIC_NAME, TOPIC_VALUE = 256, 1024
-# https://cloud.google.com/pubsub/quotas#resource_limits
 
 
 def sqs_refuses(body: Any, attributes: dict[str, Any]) -> str:
@@ -177,7 +174,7 @@ class Topic:
 
     def publish(self, _: str, data: bytes, *, ordering_key: str = "", **attributes: str) -> Future[str]:
         answer: Future[str] = Future()
-        why = topic_refuses(data, attributes)
+        why = topic_refuses(data, attributes, ordering_key)
         if why:
             self.refused.append(why)
             answer.set_exception(ValueError(why))
@@ -193,16 +190,9 @@ class Topic:
         return str(self.taken)
 
 
-def topic_refuses(data: bytes, attributes: dict[str, str]) -> str:
+def topic_refuses(data: bytes, attributes: dict[str, str], ordering_key: str = "") -> str:
     """Why Pub/Sub would not take a message; empty where it would."""
-    if not data and not attributes:
-        return "neither data nor attributes"
-    if len(attributes) > TOPIC_ATTRIBUTES:
-        return f"{len(attributes)} attributes"
-    size = len(data)
-    for name, value in attributes.items():
-        length = len(value.encode())
-        if not name or len(name.encode()) > TOPIC_NAME or length > TOPIC_VALUE or name.startswith("goog"):
-            return f"the attribute {name[:40]!r} of {length} bytes"
-        size += len(name.encode()) + length
-    return f"{size} bytes" if size > TOPIC_BYTES else ""
+    size = len(data) + sum(len(text.encode()) for item in attributes.items() for text in item)
+    if size > pubsub_limits.MAX_REQUEST:
+        return pubsub_limits.too_large("request_size", size, pubsub_limits.MAX_REQUEST)
+    return pubsub_limits.message_refused(data, attributes, ordering_key)
