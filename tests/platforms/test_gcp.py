@@ -459,6 +459,17 @@ def test_addresses_that_are_none(url):
         (cloudtasks if url.startswith("cloud") else pubsub).from_url(url)
 
 
+def test_how_long_a_target_may_be():
+    """Counted as it is sent."""
+    base = "cloudtasks://projects/p/locations/l/queues/q?target=https://orders.example/"
+    room = 2083 - len("https://orders.example/")
+    assert len(cloudtasks.from_url(base + "a" * room).target) == 2083
+    assert cloudtasks.from_url(base + "%C3%A4" * (room // 6)).target.endswith("\u00e4")
+    for long in ("a" * (room + 1), "%C3%A4" * (room // 6 + 1)):
+        with pytest.raises(ConfigError, match="longer than the 2083 characters that Cloud Tasks takes, encoded"):
+            cloudtasks.from_url(base + long)
+
+
 @pytest.fixture
 def topic() -> Iterator[list[Any]]:
     """Messages that were published; a body of `no` is refused."""

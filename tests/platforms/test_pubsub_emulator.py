@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from peeklock import DeadLetter, Queue, pubsub
+from peeklock.google_limits import ATTRIBUTE_VALUE, ATTRIBUTES
 from peeklock.message import Message, Trail
 from peeklock.parcel import DETAIL, REASON, Parcel
-from peeklock.pubsub_send import MAX_ATTRIBUTES, MAX_VALUE
 from tests.platforms.pubsub_emulator import World, pushed
 
 pytestmark = pytest.mark.servers
@@ -98,7 +98,7 @@ def test_a_group_keeps_its_order() -> None:
 
 def test_the_most_that_a_message_may_carry() -> None:
     """Less one attribute, which is peeklock's."""
-    attributes = {f"k{n}": "v" * MAX_VALUE for n in range(MAX_ATTRIBUTES - 1)}
+    attributes = {f"k{n}": "v" * ATTRIBUTE_VALUE for n in range(ATTRIBUTES - 1)}
     with pushed(fails(0)) as world:
         publish(world, Parcel(body=b"x" * 5_000_000, trail=TRAIL, attributes=attributes))
         assert world.wait(1) == [204]
