@@ -4,13 +4,17 @@ over both."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 from google.api_core.exceptions import ServiceUnavailable
 from google.cloud.tasks_v2.services.cloud_tasks.transports import rest_base
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.emulators.cloudtasks.routes import RULES
@@ -168,6 +172,27 @@ MISFITS: dict[str, tuple[str, str, Any, list[dict[str, str]]]] = {
             )
         ],
     ),
+    "two of one": (
+        "POST",
+        TASKS,
+        {"task": {"httpRequest": {"oauthToken": {}, "oidcToken": {}}}},
+        [
+            violation(
+                NESTED,
+                f"Invalid value at '{NESTED}' (oneof), oneof field 'authorization_header' is already set."
+                " Cannot set 'oidcToken'",
+            )
+        ],
+    ),
+    "half a surrogate pair": (
+        "POST",
+        TASKS,
+        {"\ud800": 1, "task": {"name": "\udfff"}},
+        [
+            violation("", f'{BAD} Unknown name "\\ud800": Cannot find field.'),
+            violation("task.name", "Invalid value at 'task.name' (TYPE_STRING), \"\\udfff\""),
+        ],
+    ),
     "parameter": (
         "GET",
         f"{TASKS}?bogus=1",
@@ -208,6 +233,64 @@ def test_what_does_not_fit(shared: CloudTasksEmulator, name: str) -> None:
             "details": [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}],
         },
     )
+
+
+NAMES = st.sampled_from(
+    [
+        *("task", "name", "parent", "httpRequest", "http_request", "url", "headers", "body", "oidcToken", "oauthToken"),
+        *("scheduleTime", "dispatchDeadline", "retryConfig", "minBackoff", "httpMethod", "responseView", "requests"),
+        *(
+            "rateLimits",
+            "maxDispatchesPerSecond",
+            "httpTarget",
+            "uriOverride",
+            "port",
+            "headerOverrides",
+            "header",
+            "policy",
+        ),
+        *(
+            "bindings",
+            "role",
+            "members",
+            "condition",
+            "etag",
+            "permissions",
+            "options",
+            "appEngineHttpRequest",
+            "bogus",
+        ),
+    ]
+)
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.sampled_from(["https://example.com/", "1s", "-1s", "2030-01-01T00:00:00Z", "aGk=", "PUT", "\ud800", HERE]),
+)
+JSON = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.one_of(NAMES, st.text(max_size=3)), inner)),
+    max_leaves=12,
+)
+
+
+PARAMETERS = st.sampled_from(
+    ["fields", "alt", "pageSize", "updateMask", "filter", "responseView", "pageToken", "queue.state", "task.", "name"]
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(RULES)), st.dictionaries(NAMES, JSON), PARAMETERS, st.text(max_size=9))
+def test_any_json_for_any_method(shared: CloudTasksEmulator, rule: Any, body: Any, parameter: str, text: str) -> None:
+    """It is always answered, and never with an error of the server's own."""
+    method, path, *_ = rule
+    name = re.sub(r"\{.*=(.*)\}", r"\1", path).replace("*", "x").removeprefix("/v2/")
+    answer = ask(shared, method, f"{name}?{parameter}={quote(text)}", body)
+    assert answer.status_code in {200, 400, 403, 404, 409, 501}
+    assert answer.json() is not None
 
 
 def test_what_is_no_json(shared: CloudTasksEmulator) -> None:
@@ -263,6 +346,7 @@ def test_parameters_of_every_api(shared: CloudTasksEmulator) -> None:
     assert ask(shared, "GET", f"{name}?$alt=json;enum-encoding=int&key=k&$.xgafv=2").json()["state"] == 2
     compact = ask(shared, "GET", f"{name}?alt=json&prettyPrint=false").text
     assert compact == json.dumps(json.loads(compact), separators=(",", ":")) + "\n"
+    assert '"maxDispatchesPerSecond":500,' in compact
     assert ask(shared, "GET", f"{name}?alt=proto").json()["error"]["status"] == "INVALID_ARGUMENT"
 
 

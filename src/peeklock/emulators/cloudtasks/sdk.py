@@ -82,8 +82,17 @@ def shared() -> dict[str, Any]:
 def as_json(message: Any, *, integers: bool = False) -> dict[str, Any]:
     """A message as REST shows it; integers: with enums as numbers."""
     json_format: Any = importlib.import_module("google.protobuf.json_format")
-    shown: dict[str, Any] = json_format.MessageToDict(message, use_integers_for_enums=integers)
+    shown: dict[str, Any] = _plain(json_format.MessageToDict(message, use_integers_for_enums=integers))
     return shown
+
+
+def _plain(value: Any) -> Any:
+    """JSON whose whole numbers have no fraction, as recorded."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def stamp(seconds: float) -> Any:

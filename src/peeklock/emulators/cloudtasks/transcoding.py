@@ -60,8 +60,7 @@ def _fill(message: Any, value: Any, path: str) -> Iterator[Violation]:
             at = f" at '{path}'" if path else ""
             yield path, f'{_BAD} Unknown name "{name}"{at}: Cannot find field.'
         elif inner is not None:
-            field = fields[name]
-            yield from _put(message, field, inner, f"{path}.{field.name}" if path else field.name)
+            yield from _one_of(message, fields[name], name, path) or _put(message, fields[name], inner, path)
 
 
 def _fields(descriptor: Any) -> dict[str, Any]:
@@ -69,7 +68,19 @@ def _fields(descriptor: Any) -> dict[str, Any]:
     return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
-def _put(message: Any, field: Any, value: Any, path: str) -> Iterator[Violation]:
+def _one_of(message: Any, field: Any, name: str, path: str) -> list[Violation]:
+    """What is wrong with a field of which another one has taken the place."""
+    union = field.containing_oneof
+    taken = message.WhichOneof(union.name) if union is not None else None
+    if taken in (None, field.name):
+        return []
+    return [
+        (path, f"Invalid value at '{path}' (oneof), oneof field '{union.name}' is already set. Cannot set '{name}'")
+    ]
+
+
+def _put(message: Any, field: Any, value: Any, outer: str) -> Iterator[Violation]:
+    path = f"{outer}.{field.name}" if outer else field.name
     if not _is_open(field):
         yield from _leaf(message, field, value, path)
     elif not field.is_repeated:
