@@ -22,7 +22,7 @@ _SQS_TYPE = re.compile(r"(String|Number|Binary)(\.[\x20-\x7e]{1,200})?")
 BUS_BYTES = 262_144
 # The standard tier; https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 
-TASK_BYTES = 1024 * 1024
+TASK_BYTES = 1_048_569
 HEADER_BYTES = 80 * 1024
 LINE_BYTES = 8190
 # https://cloud.google.com/tasks/docs/quotas (task, headers); servers such as gunicorn and Apache refuse longer lines:
@@ -158,7 +158,7 @@ def _task_is_refused(task: Any) -> str:
 def headers_refused(headers: dict[str, str]) -> str:
     """Why Cloud Tasks or the server behind it would not take them."""
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    if any(len(line) > LINE_BYTES for line in lines) or len(lines) > LINES or sum(map(len, lines)) > HEADER_BYTES:
+    if any(len(line) > LINE_BYTES for line in lines) or len(lines) > LINES or sum(map(len, lines)) >= HEADER_BYTES:
         return f"headers of {sorted(map(len, lines))[-3:]} bytes"
     if not all(line[:-2].isascii() and line[:-2].isprintable() for line in lines):
         return "a header that is no text of ASCII"

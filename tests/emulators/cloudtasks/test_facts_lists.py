@@ -162,6 +162,11 @@ def test_filters_that_are_refused(client: Any, text: Any, said: Any) -> None:
     assert refusal(lambda: client.list_queues({"parent": HERE, "filter": text})) == f"INVALID_ARGUMENT: {said}"
 
 
+def test_a_filter_that_is_too_deep(client: Any) -> None:
+    said = refusal(lambda: client.list_queues({"parent": HERE, "filter": "(" * 3000}))
+    assert said == "INVALID_ARGUMENT: Request contains an invalid argument."
+
+
 def test_queues_by_name_and_in_pages(client: Any) -> None:
     place = fresh("pages").replace("/queues/", "-")
     for name in ("c", "a", "b"):

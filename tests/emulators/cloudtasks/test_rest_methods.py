@@ -299,6 +299,13 @@ def test_what_is_no_json(shared: CloudTasksEmulator) -> None:
     assert error == {"code": 400, "status": "INVALID_ARGUMENT"}
 
 
+@pytest.mark.parametrize("depth", [500, *range(960, 990), 100_000])
+def test_what_is_too_deep(shared: CloudTasksEmulator, depth: int) -> None:
+    """Whoever it is too deep for: the parser, the walk, or what would show it in a refusal."""
+    body = b'{"task": {"name": ' + b"[" * depth + b"]" * depth + b"}}"
+    assert ask(shared, "POST", TASKS, body).json()["error"]["status"] == "INVALID_ARGUMENT"
+
+
 def test_nothing_set_to_null(shared: CloudTasksEmulator) -> None:
     made = ask(shared, "POST", f"{HERE}/queues", {"name": fresh(), "httpTarget": None, "rateLimits": {}})
     assert "httpTarget" not in made.json()

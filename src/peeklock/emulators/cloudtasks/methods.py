@@ -20,7 +20,7 @@ _NOT_SERVED = ("ListOperations", "WaitOperation", "CancelOperation", "DeleteOper
 
 
 def methods_of(service: Service, batches: Batches) -> dict[str, Methods]:
-    """By the name of the gRPC service that they belong to."""
+    """Return the methods by the name of the gRPC service that they belong to."""
     google = shared()
     empty, operation = google["Empty"], google["Operation"]
     operations: Methods = {"GetOperation": (google["GetOperationRequest"], operation, batches.get)}

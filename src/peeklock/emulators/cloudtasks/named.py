@@ -12,7 +12,7 @@ SHELF = 512
 
 
 class Named(Generic[T]):
-    """As a dict, in the order of creation; `after` has the order of the names."""
+    """A dict in the order of creation, which can also be read in the order of its names: `after`."""
 
     __slots__ = ("_held", "_lasts", "_shelves")
 
@@ -46,7 +46,7 @@ class Named(Generic[T]):
         self._lasts.clear()
 
     def add(self, name: str, item: T) -> None:
-        """Put a new one in."""
+        """Put in one whose name is new."""
         self._held[name] = item
         if not self._shelves:
             self._shelves.append([])
@@ -61,7 +61,7 @@ class Named(Generic[T]):
             del shelf[: SHELF // 2]
 
     def pop(self, name: str) -> T:
-        """Take one out. Raises KeyError."""
+        """Take out the one of this name. Raises KeyError."""
         item = self._held.pop(name)
         at = bisect_left(self._lasts, name)
         shelf = self._shelves[at]
@@ -73,7 +73,7 @@ class Named(Generic[T]):
         return item
 
     def after(self, name: str) -> Iterator[T]:
-        """Those whose names come after this one, by name."""
+        """Yield those whose names come after this one, by name."""
         at = bisect_right(self._lasts, name)
         start = bisect_right(self._shelves[at], name) if at < len(self._shelves) else 0
         for shelf in self._shelves[at:]:

@@ -17,7 +17,7 @@ _PREFIX = "after "
 def page(
     after: Callable[[str], Iterable[T]], key: Callable[[T], str], *, request: str, size: int, most: int, token: str
 ) -> tuple[list[T], str]:
-    """One page of items, and the token of the next one. `after`: the items whose keys come after one, by their keys.
+    """Return one page of items, and the token of the next one. `after`: the items whose keys come after one, by their keys.
 
     As recorded, there is a next page after any that is not empty. Raises Refused.
     """

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_@*]+|[(),/.]")
 
 
 def part_of(text: str, descriptor: Any) -> Part:
-    """The part of an answer of this type. Raises Refused for what it does not have."""
+    """Parse the part of an answer of this type. Raises Refused for a field that it does not have."""
     tokens = _TOKEN.findall(text)
     if "".join(tokens) != text.replace(" ", ""):
         raise _refused(text)
@@ -64,7 +64,7 @@ def _refused(path: str) -> Refused:
 
 
 def cut(value: Any, part: Part) -> Any:
-    """JSON with this part alone."""
+    """Return JSON with this part alone."""
     if not part:
         return value
     if isinstance(value, list):

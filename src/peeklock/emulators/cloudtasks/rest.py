@@ -42,7 +42,7 @@ _NO_PAGE = (
 
 
 class Rest:
-    """Answers requests."""
+    """Everything that HTTP answers, by one book."""
 
     def __init__(
         self, book: Book, create: Callable[[Any], Any], methods: Mapping[str, Methods], caller: Caller
@@ -53,35 +53,35 @@ class Rest:
         self._caller = caller
 
     async def answer(self, call: Call) -> Reply:
-        """Never raises."""
+        """Return the reply to a request; a refusal is one, too."""
         buffer = _BUFFER.fullmatch(call.path)
-        found = routes.find(call.method, call.path)
+        match = routes.find(call.method, call.path)
         try:
             if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
                 return _keys(call.path)
             if call.method == "POST" and buffer is not None:
                 return self._buffer(unquote(buffer[1]), unquote(buffer[2] or ""), call)
-            if found is not None:
-                return await self._run(found, call)
+            if match is not None:
+                return await self._run(match, call)
         except Refused as refused:
             return refusal(refused)
         page = _NO_PAGE.format(html.escape(call.path)).encode()
         return Reply(status=404, body=page, content_type="text/html; charset=UTF-8")
 
-    async def _run(self, found: routes.Found, call: Call) -> Reply:
-        """A method of the service. Raises Refused."""
+    async def _run(self, match: routes.Match, call: Call) -> Reply:
+        """Run a method of the service. Raises Refused."""
         system, query = _parameters(call.query)
-        kind, answer, method = self._methods[found.method]
+        kind, answer, method = self._methods[match.method]
         integers = _FORMATS.get(system.get("alt", ""))
         if integers is None:
             raise invalid(INVALID)
         part = partial.part_of(system["fields"], answer.DESCRIPTOR) if system.get("fields") else {}
-        request = transcoding.request_of(kind, found, query, call.body)
-        shown = as_json(await self._caller.run(found.method, method, request), integers=integers)
+        request = transcoding.request_of(kind, match, query, call.body)
+        shown = as_json(await self._caller.run(match.method, method, request), integers=integers)
         return _reply(partial.cut(shown, part), compact=system.get("prettyPrint") == "false")
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
-        """A task from a request. Its URL and method are the queue's. Raises Refused."""
+        """Make a task from a request. Its URL and method are the queue's. Raises Refused."""
         target = self._book.queue(queue).message.http_target
         task = new("Task", name=f"{queue}/tasks/{task_id}" if task_id else "")
         task.http_request.url = _url_of(target)
@@ -94,10 +94,10 @@ class Rest:
 
 
 def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Those of the system, and those of the request."""
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    system = {name.removeprefix("$"): value for name, value in given.items() if name.removeprefix("$") in _SYSTEM}
-    return system, {name: value for name, value in given.items() if name.removeprefix("$") not in _SYSTEM}
+    """Return the parameters of the system, without their dollar signs, and those of the request."""
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    system = {name.removeprefix("$"): value for name, value in parameters.items() if name.removeprefix("$") in _SYSTEM}
+    return system, {name: value for name, value in parameters.items() if name.removeprefix("$") not in _SYSTEM}
 
 
 def _keys(path: str) -> Reply:

@@ -46,13 +46,13 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A method for a path, with the name in it."""
+class Match:
+    """Method that a path leads to, with the name in the path."""
 
     method: str
     body: str
     field: str
-    """Path of the request's field that the name is for."""
+    """Path of the field that the name goes into."""
     name: str
 
 
@@ -75,10 +75,10 @@ def _route(verb: str, path: str, method: str, body: str) -> _Route:
 _ROUTES = tuple(_route(*rule) for rule in RULES)
 
 
-def find(verb: str, path: str) -> Found | None:
-    """The method that a path, still with its escapes, leads to."""
+def find(verb: str, path: str) -> Match | None:
+    """Find the method that a path, still with its escapes, leads to."""
     for route in _ROUTES:
-        match = route.pattern.fullmatch(path) if route.verb == verb else None
-        if match:
-            return Found(method=route.method, body=route.body, field=route.field, name=unquote(match[1]))
+        name = route.pattern.fullmatch(path) if route.verb == verb else None
+        if name:
+            return Match(method=route.method, body=route.body, field=route.field, name=unquote(name[1]))
     return None

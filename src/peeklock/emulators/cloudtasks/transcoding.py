@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from peeklock.emulators.cloudtasks.errors import bad_request, invalid
-from peeklock.emulators.cloudtasks.routes import EVERYTHING, Found
+from peeklock.emulators.cloudtasks.routes import EVERYTHING, Match
 
 Violation: TypeAlias = tuple[str, str]
 """Path of the field, and what is wrong."""
@@ -21,19 +21,25 @@ _WHOLE = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.proto
 """Messages that have a JSON form of their own."""
 
 
-def request_of(kind: Any, found: Found, query: Mapping[str, str], body: bytes) -> Any:
-    """A message of this kind. Raises Refused with all that does not fit in it."""
-    message = kind()
+def request_of(kind: Any, match: Match, query: Mapping[str, str], body: bytes) -> Any:
+    """Return a message of this kind. Raises Refused with all that does not fit in it."""
+    try:
+        return _filled(kind(), match, query, body)
+    except RecursionError as exc:  # also where a refusal would have to show what is so deep
+        raise invalid(f"{_BAD} Message too deep.") from exc
+
+
+def _filled(message: Any, match: Match, query: Mapping[str, str], body: bytes) -> Any:
     violations: list[Violation] = []
-    if found.body:
-        into, path = (message, "") if found.body == EVERYTHING else (getattr(message, found.body), found.body)
+    if match.body:
+        into, path = (message, "") if match.body == EVERYTHING else (getattr(message, match.body), match.body)
         into.SetInParent()
         violations += _fill(into, _json(body), path)
     for name, text in query.items():
         violations += _bind(message, name, text)
     if violations:
         raise bad_request(violations)
-    _set(message, found.field, found.name)
+    _set(message, match.field, match.name)
     return message
 
 
@@ -45,12 +51,12 @@ def _set(message: Any, path: str, text: str) -> None:
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise invalid(f"{_BAD} {exc}") from exc
 
 
 def _fill(message: Any, value: Any, path: str) -> Iterator[Violation]:
-    """Put JSON into a message, and say what does not fit."""
+    """Put JSON into a message, and yield what does not fit."""
     if not isinstance(value, dict):
         yield path, f'{_BAD} Unknown name "": Root element must be a message.'
         return
@@ -64,12 +70,12 @@ def _fill(message: Any, value: Any, path: str) -> Iterator[Violation]:
 
 
 def _fields(descriptor: Any) -> dict[str, Any]:
-    """By both names that JSON may have for them."""
+    """Return the fields of a message by both names that JSON may have for each."""
     return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
 def _one_of(message: Any, field: Any, name: str, path: str) -> list[Violation]:
-    """What is wrong with a field of which another one has taken the place."""
+    """Return what is wrong with a field whose alternative is set already; nothing where none is."""
     union = field.containing_oneof
     taken = message.WhichOneof(union.name) if union is not None else None
     if taken in (None, field.name):
@@ -102,7 +108,7 @@ def _inner(message: Any, field: Any, value: Any, path: str) -> Iterator[Violatio
 
 
 def _is_open(field: Any) -> bool:
-    """Whether it is a message, whose fields are looked at one by one."""
+    """Return True for a message whose fields are looked at one by one."""
     kind = field.message_type
     return kind is not None and kind.full_name not in _WHOLE and not kind.GetOptions().map_entry
 
@@ -128,7 +134,7 @@ def _type(field: Any) -> str:
 
 
 def _bind(message: Any, name: str, text: str) -> Iterator[Violation]:
-    """Put a query's parameter into a message. Its name may lead into it."""
+    """Put a query's parameter into a message, and yield what does not fit. Its name may be a path of fields."""
     *outer, last = name.split(".")
     for part in outer:
         field = _fields(message.DESCRIPTOR).get(part)
@@ -149,7 +155,7 @@ def _unbound(name: str) -> Violation:
 
 
 def _value(field: Any, text: str) -> Any:
-    """Text as JSON has it: a query knows no other type, and takes a mask's paths in both spellings."""
+    """Return a parameter's text as JSON has it: a query has texts alone, and takes a mask's paths in both spellings."""
     if field.message_type is not None and field.message_type.name == "FieldMask":
         return ",".join(map(_camel, text.split(",")))
     return {"true": True, "false": False}.get(text, text) if field.cpp_type == field.CPPTYPE_BOOL else text

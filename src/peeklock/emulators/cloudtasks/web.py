@@ -40,7 +40,7 @@ class Reply:
 
 
 class Web:
-    """Serves one connection after the other's requests, and closes one that is no HTTP."""
+    """Serve the requests of each connection in their order, and close one that is no HTTP."""
 
     def __init__(self, answer: Callable[[Call], Awaitable[Reply]], malformed: Callable[[str], Reply]) -> None:
         self._answer = answer
@@ -51,7 +51,7 @@ class Web:
         return await asyncio.start_server(self._connection, host, port, limit=http1.MAX_HEAD, backlog=1024)
 
     def close(self) -> None:
-        """Every connection, at once."""
+        """Break off every connection."""
         for writer in self._open:
             writer.transport.abort()
 
@@ -68,7 +68,7 @@ class Web:
                 writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether another request may follow."""
+        """Serve one request, and return True when another may follow."""
         try:
             call = await _read(reader)
             reply, goes_on = await self._answer(call), not call.is_last
@@ -80,7 +80,7 @@ class Web:
 
 
 async def _read(reader: asyncio.StreamReader) -> Call:
-    """Raises Malformed and EOFError."""
+    """Read a request. Raises Malformed and EOFError."""
     head = await http1.read_head(reader)
     method, target, version = head.first
     if not version.startswith("HTTP/1."):
