@@ -58,7 +58,7 @@ class Bundle:
 def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
     """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
     versions = packages.pinned(wanted.lock, target)
-    own = contents.merged(contents.library(), contents.own(wanted.folder, wanted.sources, wanted.root))
+    own = contents.merged(contents.library(), own_files(wanted))
     declared = queues.fingerprints(own, wanted.queues)
     entries = contents.merged(own, _third_party(wanted, target, installer, tell), _manifest(target, declared, versions))
     tell(f"packing {len(entries)} files")
@@ -73,6 +73,11 @@ def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], 
         problems=(*elf.problems(entries, target), *_too_large(total, target), *_over(total, wanted.budget, target)),
         notes=_notes(len(data), target),
     )
+
+
+def own_files(wanted: Wanted) -> Entries:
+    """The project's own files in its bundle. Raises ConfigError for what cannot be in one."""
+    return contents.own(wanted.folder, wanted.sources, wanted.root, include=wanted.include, exclude=wanted.exclude)
 
 
 def _third_party(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
