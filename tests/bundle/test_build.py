@@ -182,6 +182,20 @@ def test_a_shared_object_for_another_machine(bundled, platform, path):
     assert made.problems == (f"{path}: made for x86_64; the bundle is for Linux on aarch64",)
 
 
+def test_code_that_could_not_start(tmp_path, wheels, capsys):
+    """Is not written: an import that is in no lock has exit code 1, and what is no Python 2."""
+    folder = kit.project(tmp_path / "p", "gcp", "", lock(wheels, "everywhere"))
+    (folder / "app" / "work.py").write_text("import everywhere\nimport pydantic\n")
+    code, out, err = run(folder, wheels, capsys, "gcp")
+    assert (code, "not written" in out) == (1, True)
+    assert "peeklock bundle: app/work.py:2: imports pydantic, which is in no package of lock.txt" in err
+    (folder / "app" / "work.py").write_text("import everywhere\nimport (\n")
+    code, out, err = run(folder, wheels, capsys, "gcp")
+    assert (code, out) == (2, "")
+    assert "app/work.py:2: " in err
+    assert not (folder / "build").exists()
+
+
 def test_the_budget(bundled):
     """Over it, by how much; under it, nothing."""
     more, budget = "budget = {}", bundled(where="1").unzipped / MB

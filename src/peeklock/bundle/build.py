@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from peeklock.bundle import archive, contents, elf, packages, queues, site
+from peeklock.bundle import archive, code, contents, elf, imports, packages, queues, site
 from peeklock.bundle.contents import Entries, Entry
 from peeklock.bundle.project import Wanted
 from peeklock.bundle.targets import MB, Target
@@ -59,6 +59,7 @@ def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], 
     """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
     versions = packages.pinned(wanted.lock, target)
     own = contents.merged(contents.library(), own_files(wanted))
+    modules = code.modules(own, target)
     declared = queues.fingerprints(own, wanted.queues)
     entries = contents.merged(own, _third_party(wanted, target, installer, tell), _manifest(target, declared, versions))
     tell(f"packing {len(entries)} files")
@@ -70,7 +71,12 @@ def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], 
         target=target,
         queues=declared,
         parts=parts,
-        problems=(*elf.problems(entries, target), *_too_large(total, target), *_over(total, wanted.budget, target)),
+        problems=(
+            *imports.problems(modules, entries, target, wanted.lock.name),
+            *elf.problems(entries, target),
+            *_too_large(total, target),
+            *_over(total, wanted.budget, target),
+        ),
         notes=_notes(len(data), target),
     )
 
