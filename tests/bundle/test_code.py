@@ -1,4 +1,4 @@
-"""Code that could not start where the bundle runs: its syntax and its imports. (trials 3.7, 5.18)"""
+"""Code that could not start where the bundle runs: its syntax and its imports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def own(files: Mapping[str, str]) -> dict[str, Entry]:
     ],
 )
 def test_what_is_no_python(text, line):
-    """Said with file and line, also what a parser takes and a compiler does not."""
+    """Said with file and line, also what a parser takes and a compiler does not. (trials 5.18)"""
     data = text if isinstance(text, bytes) else text.encode()
     entries = {"app/work.py": Entry(part="app", data=data, source="src/app/work.py")}
     with pytest.raises(ConfigError, match=rf"src/app/work\.py:{line}: "):
@@ -59,7 +59,7 @@ def test_all_of_them_at_once():
     ],
 )
 def test_syntax_of_another_python(python, text, fix):
-    """Newer than the target's, though this one takes it; and newer than this one's."""
+    """Newer than the target's, though this one takes it; and newer than this one's. (trials 5.18)"""
     with pytest.raises(ConfigError, match=fix):
         code.modules(own({"a.py": text}), replace(TARGETS["aws"], python=python))
 
@@ -183,7 +183,7 @@ def test_imports_that_succeed(text, cloud):
     ],
 )
 def test_imports_that_fail(text, line, missing):
-    """With file, line and module, and where it would have to be."""
+    """With file, line and module, and where it would have to be. (trials 3.7, 5.18)"""
     (problem,) = problems(text)
     head, found = f"src/app/work.py:{line}: ", problem
     assert found.startswith(head)
@@ -225,7 +225,7 @@ def test_what_wheels_bring():
 
 
 def test_a_module_of_declarations_is_asked_alone(tmp_path):
-    """Without the packages that happen to be installed here; the error has its line."""
+    """Without the packages that happen to be installed here; the error has its line. (trials 5.18)"""
     folder = kit.project(tmp_path / "p")
     (folder / "app" / "queues.py").write_text("import json\nimport pydantic\n" + kit.QUEUES)
     every = contents.merged(contents.library(), contents.own(folder, ["app"], None))

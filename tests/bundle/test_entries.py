@@ -1,4 +1,4 @@
-"""What the names in a project's modules are bound to, as it is read from their text. (trials 5.19)"""
+"""What the names in a project's modules are bound to, as it is read from their text."""
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ PROJECT = {
         ("from peeklock import sqs\nx = sqs.bind(made())", "sqs:None"),
         ("from peeklock import sqs\nfrom app.work import helper\nx = sqs.bind(helper)", "sqs:None"),
         ("from peeklock import Queue, consumer\nx = consumer(Queue(NAME))(f)", "consumer:None"),
+        ("from app.queues import ORDERS\nfrom peeklock import sqs\nx = sqs.bind(ORDERS)", "sqs:None"),
+        ("from peeklock import Queue, consumer\nodd = consumer(Queue('sqs.bind'))(f)\nx = odd(odd)", None),
         ("from peeklock import sqs\nfrom app.work import charge\nx = traced(sqs.bind(charge))", None),
         ("from peeklock import sqs\nfrom app.work import charge\nx = sqs.bind(charge)\nx = 1", None),
         ("from other import sqs\nfrom app.work import charge\nx = sqs.bind(charge)", None),
@@ -68,7 +70,7 @@ PROJECT = {
     ],
 )
 def test_what_a_name_is(text, kind):
-    """Through imports and other names; what cannot be read is not known."""
+    """Through imports and other names; what cannot be read is not known. (trials 5.19)"""
     assert read({**PROJECT, "app/entry.py": text})["app.entry.x"] == kind
 
 
@@ -101,7 +103,7 @@ def test_public_names_alone():
     ],
 )
 def test_the_examples(cloud, handlers):
-    """Each handler that a program in infra/ names is known, with its queue."""
+    """Each handler that a program in infra/ names is known, with its queue. (trials 5.19)"""
     found = entries.entries(code.modules(own_files(load(ROOT, cloud)), TARGETS[cloud]))
     assert {name: (found[name] or {}).get("queue") for name in handlers} == handlers
     program = (ROOT / "infra" / cloud / "__main__.py").read_text()

@@ -1,4 +1,4 @@
-"""Which of a project's files are in its bundle: none that git ignores, none that looks like a secret. (trials 5.17)"""
+"""Which of a project's files are in its bundle: none that git ignores, none that looks like a secret."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TAKEN = {"app/main.py", "app/new.py", "app/deep/rates.csv"}
 
 @pytest.mark.parametrize("repository", [True, False])
 def test_what_git_ignores_stays_out(tmp_path, repository):
-    """By the rules of each folder, also in a copy without its repository; what was added all the same is in."""
+    """By the rules of each folder, also in a copy without its repository; what was added all the same is in. (trials 5.17)"""
     folder = written(tmp_path, IGNORED)
     if repository:
         git(folder, "init")
@@ -72,7 +72,7 @@ def test_rules_around_the_project(tmp_path):
 
 
 def test_rules_of_a_submodule(tmp_path):
-    """Are its own: git does not tell them to the repository around it."""
+    """Are its own: git does not tell them to the repository around it. (trials 5.17)"""
     library = written(tmp_path / "library", {".gitignore": "*.secret\n", "code.py": ""})
     git(library, "init")
     git(library, "add", ".")
@@ -153,7 +153,7 @@ def test_git_that_fails(tmp_path):
     ],
 )
 def test_what_looks_like_a_secret_is_refused(tmp_path, name, text):
-    """With its name and what to do; included by its name it is taken, by its folder not."""
+    """With its name and what to do; included by its name it is taken, by its folder not. (trials 5.17)"""
     folder = written(tmp_path, {"app/main.py": "", f"app/{name}": text})
     fix = rf"app/{name} looks like a secret, .* include = \[\"app/{name}\"\]"
     for include in ([], ["app"], ["app/*"]):
@@ -180,7 +180,7 @@ def test_what_only_speaks_of_keys_is_none(name, text):
 
 
 def test_a_link_to_a_secret(tmp_path):
-    """By another name, within the project."""
+    """By another name, within the project. (trials 5.17)"""
     folder = written(tmp_path, {"app/main.py": "", "prod.env": "A=b", ".gitignore": "mine.txt\n", "mine.txt": ""})
     (folder / "app" / "settings.txt").symlink_to("../prod.env")
     with pytest.raises(ConfigError, match=r"app/settings\.txt looks like a secret, by its name"):
@@ -192,7 +192,7 @@ def test_a_link_to_a_secret(tmp_path):
 
 
 def test_what_no_function_needs(tmp_path):
-    """Packages of other languages, environments, databases by name and by contents; a file that is named is taken."""
+    """Packages of other languages, environments, databases by name and by contents; a file that is named is taken. (trials 5.17)"""
     junk = ["node_modules/a/index.js", "venv/bin/x.py", "app.egg-info/PKG-INFO", "orders.db", "o.sqlite3", "o.db-wal"]
     folder = written(tmp_path, {"app/main.py": "", **{f"app/{name}": "" for name in junk}})
     (folder / "app" / "data").write_bytes(b"SQLite format 3\0\x10\x00")
@@ -202,7 +202,7 @@ def test_what_no_function_needs(tmp_path):
 
 
 def test_the_command_lists_them(tmp_path, capsys):
-    """By their paths in the bundle, with nothing built and nothing fetched: the lock names what is nowhere."""
+    """By their paths in the bundle, with nothing built and nothing fetched: the lock names what is nowhere. (trials 5.17)"""
     folder = kit.project(tmp_path / "p", lock="nowhere==1.0 \\\n    --hash=sha256:00\n", more='exclude = ["*.txt"]\n')
     written(folder, {"app/notes.txt": ""})
     before = Path.cwd()

@@ -1,4 +1,4 @@
-"""Platforms whose packages are not here: said in one line, and the others run. (trials 3.2, 5.16)"""
+"""Platforms whose packages are not here: said in one line, and the others run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def project(tmp_path):
 
 
 def test_the_others_run_without_it(project, tmp_path):
-    """What it needs is said before anything starts, and messages to the others are handled."""
+    """What it needs is said before anything starts, and messages to the others are handled. (trials 3.2)"""
     with sample.dev(project, "--no-reload", **without(tmp_path / "hiding", WORKER)) as running:
         said = [one["say"] for one in running.said if "say" in one]
         (line,) = [one for one in said if one.startswith("without ")]
@@ -57,7 +57,7 @@ def test_the_others_run_without_it(project, tmp_path):
 
 
 def test_alone_it_is_an_error(project, tmp_path):
-    """Of one line, with nothing started."""
+    """Of one line, with nothing started. (trials 3.2)"""
     ran = sample.command(project, "dev", "servicebus", **without(tmp_path / "hiding", WORKER))
     (line,) = ran.stderr.decode().strip().splitlines()
     assert ran.returncode == 2
@@ -67,7 +67,7 @@ def test_alone_it_is_an_error(project, tmp_path):
 
 
 def test_a_platform_whose_functions_do_not_start(project):
-    """Leaves the others running as well, and is said with its reason."""
+    """Leaves the others running as well, and is said with its reason. (trials 3.2)"""
     (project / "azure" / "host.json").write_text("no json")
     with sample.dev(project, "--no-reload") as running:
         assert any(one.get("say", "").startswith("without servicebus: ") for one in running.said)
@@ -112,7 +112,7 @@ def test_a_program_for_azure(project, tmp_path):
     ],
 )
 def test_what_is_said_on_each_python(monkeypatch, python, hidden, fix):
-    """The extra, or, where pip refuses it there, how to have it all the same."""
+    """The extra, or, where pip refuses it there, how to have it all the same. (trials 3.2)"""
 
     def find_spec(name: str) -> object:
         if name.partition(".")[0] in hidden:

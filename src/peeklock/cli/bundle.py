@@ -45,8 +45,9 @@ examples:
 
 exit codes:
   0  it is written
-  1  it is not: over the budget, over the cloud's limit, or a shared object in it is for another machine
-  2  it could not be built: no table in pyproject.toml, no lock, a package without a wheel, a hash that differs
+  1  it is not: over the budget, over the cloud's limit, a shared object for another machine, or an import that is nowhere
+  2  it could not be built: no table in pyproject.toml, no lock, a package without a wheel, a hash that differs, code that the
+     cloud's Python does not compile, a file that looks like a secret
 """
 
 LARGEST = 8
