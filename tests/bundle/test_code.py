@@ -175,10 +175,11 @@ def test_imports_that_succeed(text, cloud):
         ("try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    import orjson", 6, "imports orjson"),
         ("try:\n    pass\nexcept ImportError:\n    pass\nfinally:\n    import orjson", 6, "imports orjson"),
         (
-            "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    pass\nelse:\n    import orjson",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import orjson",
             5,
             "imports orjson",
         ),
+        ("from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import orjson", 3, "imports orjson"),
         ("with open('x'):\n    import orjson", 2, "imports orjson"),
     ],
 )

@@ -163,7 +163,8 @@ def _needed(module: Module, node: ast.AST, there: Importable) -> Iterator[Import
             return
         case ast.If() if _names_in(node.test) & _ELSEWHERE:
             if "TYPE_CHECKING" in _names_in(node.test):
-                yield from _of_all(module, node.orelse, there)
+                runs = node.body if isinstance(node.test, ast.UnaryOp) else node.orelse  # `not TYPE_CHECKING`
+                yield from _of_all(module, runs, there)
         case _:
             yield from _of_all(module, list(ast.iter_child_nodes(node)), there)
 
