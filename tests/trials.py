@@ -48,6 +48,12 @@ LINES = {
     "2.5": "OIDC: fetches under a lock, no memory of failures, no skew",
     "2.6": "log values that forge fields; escape sequences; datagrams",
     "2.7": "bundles followed links out of the project",
+    "3.2": "peeklock dev without Azure's worker: tracebacks, and nothing ran",
+    "3.7": "a lock without a package that the code imports",
+    "5.17": "bundles with secrets that git ignores, databases, node_modules",
+    "5.18": "bundles of code that cannot start",
+    "5.19": "a forgotten all(); handlers that are none, or another queue's",
+    "5.20": "--skip-preview took the consumer from a protected stack",
     "6": "planted faults that no test noticed",
 }
 """What was wrong, by its number."""

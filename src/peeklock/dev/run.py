@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from typing import TypeVar
 
 from peeklock.dev.bell import CHANGED, until_stopped
 from peeklock.dev.project import Project
@@ -14,6 +16,8 @@ from peeklock.dev.state import State, announce, opened
 from peeklock.dev.watching import watching
 from peeklock.dev.world import Found, Screen, Stand, World, find
 from peeklock.errors import ConfigError, PeeklockError
+
+T = TypeVar("T")
 
 STANDS = {
     "sqs": "peeklock.dev.sqs:Sqs",
@@ -24,16 +28,19 @@ STANDS = {
 
 
 def run(project: Project, screen: Screen, *, reload: bool) -> None:
-    """Serve until a SIGINT or a SIGTERM. Raises PeeklockError for what cannot be started; whatever was started is
-    stopped on any way out."""
+    """Serve until a SIGINT or a SIGTERM; a platform that cannot start is said, and the others run without it. Raises
+    PeeklockError where none can be started, and for code that does not load; whatever was started is stopped on any way
+    out."""
     started = time.monotonic()
     with ExitStack() as stack:
         bell = stack.enter_context(until_stopped())
         state = stack.enter_context(opened(project.root, screen))
         stack.enter_context(watching(project.root, bell, reload=reload))
         world = World(project=project, state=state.folder, follow=state.follow, on_line=state.on_line)
-        stands = stack.enter_context(_stands(project, world))
-        _serve(stands, _open(project, stands))
+        stands = stack.enter_context(_stands(project, world, screen))
+        project = project.only([stand.platform for stand in stands])
+        stands, found = _open(project, stands, screen)
+        _begun(_serve(stands, found), screen)
         announce(screen, _tell(state, stands))
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
         while bell.wait() == CHANGED:
@@ -42,9 +49,12 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
 
 
 @contextmanager
-def _stands(project: Project, world: World) -> Iterator[Sequence[Stand]]:
+def _stands(project: Project, world: World, screen: Screen) -> Iterator[Sequence[Stand]]:
+    """Of the platforms whose packages are here."""
     with ExitStack() as stack:
-        yield [stack.enter_context(closing(_stand(name, world))) for name in project.platforms]
+        stands = {name: _tried(partial(_stand, name, world)) for name in project.platforms}
+        ready = _begun(stands, screen)
+        yield [stack.enter_context(closing(stand)) for stand in ready.values()]
 
 
 def _stand(name: str, world: World) -> Stand:
@@ -56,21 +66,42 @@ def _stand(name: str, world: World) -> Stand:
     return stand
 
 
-def _open(project: Project, stands: Sequence[Stand]) -> Found:
+def _open(project: Project, stands: Sequence[Stand], screen: Screen) -> tuple[Sequence[Stand], Found]:
     """The emulators, while another process looks into the code. One after the other: they import SDKs, some of which do
     not stand it that others are imported meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         finding = pool.submit(find, project)
-        for stand in stands:
-            stand.open()
-        return finding.result()
+        ready = _begun({stand.platform: _tried(partial(_opened, stand)) for stand in stands}, screen)
+        return list(ready.values()), finding.result()
 
 
-def _serve(stands: Sequence[Stand], found: Found) -> None:
-    """All platforms at once: each waits for processes that start."""
+def _opened(stand: Stand) -> Stand:
+    stand.open()
+    return stand
+
+
+def _serve(stands: Sequence[Stand], found: Found) -> dict[str, PeeklockError | None]:
+    """All platforms at once: each waits for processes that start. Returns what kept each of them from it."""
     with ThreadPoolExecutor(len(stands)) as pool:
-        for serving in [pool.submit(stand.serve, found) for stand in stands]:
-            serving.result()
+        serving = {stand.platform: pool.submit(_tried, partial(stand.serve, found)) for stand in stands}
+        return {platform: one.result() for platform, one in serving.items()}
+
+
+def _tried(start: Callable[[], T]) -> T | PeeklockError:
+    try:
+        return start()
+    except PeeklockError as exc:
+        return exc
+
+
+def _begun(platforms: Mapping[str, T | PeeklockError], screen: Screen) -> dict[str, T]:
+    """What was started; the rest is said. Raises PeeklockError where that is all of it."""
+    failed = {name: one for name, one in platforms.items() if isinstance(one, PeeklockError)}
+    if len(failed) == len(platforms):
+        raise next(iter(failed.values()))
+    for name, exc in failed.items():
+        screen.say(f"without {name}: {exc}")
+    return {name: one for name, one in platforms.items() if not isinstance(one, PeeklockError)}
 
 
 def _tell(state: State, stands: Sequence[Stand]) -> dict[str, dict[str, str]]:
@@ -83,7 +114,7 @@ def _reload(project: Project, state: State, stands: Sequence[Stand], screen: Scr
     """The changed code; while it does not load, the processes that run serve on."""
     started = time.monotonic()
     try:
-        _serve(stands, find(project))
+        _begun(_serve(stands, find(project)), screen)
     except PeeklockError as exc:
         screen.say(f"not reloaded: {exc}")
         return
