@@ -25,7 +25,7 @@ help: ## Say what each target does
 	@echo "make test      set up, then run the tests"
 	@echo "make slow      the tests that take minutes or need node: the large model, planted faults, 100,000 mutated events, a small soak"
 	@echo "make fuzz      mutated sample events through every entry point; FUZZ=n events a platform, FUZZ_SEED=n"
-	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
+	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
@@ -73,7 +73,7 @@ fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 	@$(BIN)/python -m tests.fuzz --events $(FUZZ) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
-	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator"
+	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@$(BIN)/python -m pytest $(PARALLEL) -m "servers and not slow" $(PYTEST_ARGS)
 
 # Debian's server, where it is not installed and we may install it.

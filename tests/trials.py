@@ -54,6 +54,12 @@ LINES = {
     "3.5": "a TypedDict that Python 3.11 cannot read was refused with the advice to use it",
     "3.8": "a test that failed on a busy machine",
     "5.21": "dev --infra: 80 lines for one error; a stack without a file",
+    "3.2": "peeklock dev without Azure's worker: tracebacks, and nothing ran",
+    "3.7": "a lock without a package that the code imports",
+    "5.17": "bundles with secrets that git ignores, databases, node_modules",
+    "5.18": "bundles of code that cannot start",
+    "5.19": "a forgotten all(); handlers that are none, or another queue's",
+    "5.20": "--skip-preview took the consumer from a protected stack",
     "6": "planted faults that no test noticed",
 }
 """What was wrong, by its number."""

@@ -7,10 +7,9 @@ ours, and a letter is sent before the task is answered with success. An exact de
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Unpack
 
-from peeklock import cloudtasks_address, cloudtasks_send, push
+from peeklock import cloudtasks_address, cloudtasks_send, google_limits, push
 from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import TRAIL_HEADER
 from peeklock.errors import ConfigError, EventError
@@ -23,10 +22,6 @@ from_url = cloudtasks_address.from_url
 refusal = cloudtasks_send.refusal
 
 _OURS = (TRAIL, TRAIL_HEADER)
-
-LONGEST = timedelta(minutes=30)
-DISPATCH_DEADLINE = timedelta(minutes=10)
-# https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
 
 
 def bind(
@@ -52,7 +47,7 @@ def bind(
     return push.entry(
         binding,
         receive,
-        lock=DISPATCH_DEADLINE,
+        lock=google_limits.DISPATCH_DEADLINE,
         audience=audience,
         service_account=service_account,
         certs_url=certs_url,
@@ -65,8 +60,8 @@ def _bind(function: Callable[..., Any], options: Options) -> Binding:
         function,
         "cloudtasks",
         delays=Delays.COPY,
-        longest=LONGEST,
-        longest_delay=cloudtasks_send.MAX_DELAY,
+        longest=google_limits.DISPATCH_DEADLINES[1],
+        longest_delay=google_limits.TASK_DELAY,
         options=options,
     )
     if binding.queue.fifo:
@@ -141,7 +136,7 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     request = push.sample(event)
     binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]
-    return {"status": push.status_of(binding.run(messages, binding.lock(DISPATCH_DEADLINE)))}
+    return {"status": push.status_of(binding.run(messages, binding.lock(google_limits.DISPATCH_DEADLINE)))}
 
 
 __all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]

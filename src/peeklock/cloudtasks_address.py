@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from peeklock.cloudtasks_send import CloudTasksSender
 from peeklock.errors import ConfigError
+from peeklock.google_limits import DISPATCH_DEADLINES, TASK_URL
 from peeklock.redaction import shown
-
-DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
-# dispatchDeadline: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
 _ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target=https://HOST/PATH"
 
@@ -39,6 +37,10 @@ def _check_target(url: str, asked: Mapping[str, str]) -> None:
     target = urlsplit(asked["target"])
     if target.scheme not in ("http", "https") or not target.hostname or not asked["target"].isprintable():
         raise ConfigError(f"{shown(url)!r}: target= is not the URL of a function, such as https://HOST/PATH")
+    if len(quote(asked["target"], safe="/%:@!$&'()*+,;=-._~?[]#")) > TASK_URL:
+        raise ConfigError(
+            f"{shown(url)!r}: target= is longer than the {TASK_URL} characters that Cloud Tasks takes, encoded"
+        )
     if asked.get("audience") and not asked.get("service_account"):
         raise ConfigError(f"{shown(url)!r}: audience= is of a token, which needs service_account= as well")
 
@@ -46,7 +48,7 @@ def _check_target(url: str, asked: Mapping[str, str]) -> None:
 def _deadline(url: str, given: str | None) -> timedelta | None:
     if given is None:
         return None
-    least, most = (int(one.total_seconds()) for one in DEADLINES)
+    least, most = (int(one.total_seconds()) for one in DISPATCH_DEADLINES)
     if not given.isdecimal() or not least <= int(given) <= most:
         raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
     return timedelta(seconds=int(given))

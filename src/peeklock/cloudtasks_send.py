@@ -17,6 +17,7 @@ from typing import Any
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
+from peeklock.google_limits import TASK_BYTES, TASK_DELAY
 from peeklock.headers import is_producers
 from peeklock.message import TRAIL, Trail
 from peeklock.observe import record
@@ -33,9 +34,8 @@ METHOD, POST = "method", "POST"
 WITH_BODY = frozenset({POST, "PUT", "PATCH"})
 # Methods of tasks that may have a body: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
-MAX_TASK = 1_048_569 - 64
-# Bytes of a task as it is stored, name, address, headers and token included, 1 MB by https://cloud.google.com/tasks/docs/quotas;
-# less two times that the service adds.
+MAX_TASK = TASK_BYTES - 64
+"""Bytes of a task without the two times that the service adds."""
 
 MAX_HEADER = 7_000
 # Characters of one header's value: gunicorn, under which functions-framework runs, takes lines of 8,190 bytes,
@@ -47,9 +47,6 @@ MAX_HEADERS = 32_000
 
 MAX_FIELDS = 60
 # Of the hundred that gunicorn takes; the service and its load balancers add some twenty.
-
-MAX_DELAY = timedelta(days=30)
-# https://cloud.google.com/tasks/docs/quotas
 
 CREATE_SECONDS = 10.0
 """How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
@@ -172,8 +169,8 @@ class CloudTasksSender:
 def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
     """Why Cloud Tasks would refuse a message, as far as that follows from its group and its delay. It knows no `fifo`."""
     del fifo
-    if parcel.delay > MAX_DELAY:
-        return SendError(f"a task waits {MAX_DELAY.days} days at most, not {parcel.delay}")
+    if parcel.delay > TASK_DELAY:
+        return SendError(f"a task waits {TASK_DELAY.days} days at most, not {parcel.delay}")
     if parcel.group and parcel.is_new:
         return SendError("Cloud Tasks keeps no order within a group; send it without group=")
     return None

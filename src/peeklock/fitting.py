@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from peeklock.errors import SendError
+from peeklock.google_limits import PUBLISH_BYTES
 from peeklock.message import TRAIL, Message, Trail
 from peeklock.parcel import DETAIL, Parcel, Sender, cut, from_json, to_json
 
@@ -30,8 +31,8 @@ SHORT_DETAIL = 256
 HEADROOM = 256
 """Bytes that `send` leaves for lineage and reason: a message that fills its queue has no explained dead letter."""
 
-MAX_UNFOLDED = 20_000_000
-# Bytes that a compressed body may have: twice the largest body of Pub/Sub, https://cloud.google.com/pubsub/quotas
+MAX_UNFOLDED = 2 * PUBLISH_BYTES
+"""Bytes that a compressed body may have: twice the largest body of Pub/Sub."""
 
 
 class Limited(Sender, Protocol):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from peeklock.delays import ZERO
 from peeklock.errors import SendError
+from peeklock.google_limits import ATTRIBUTE_VALUE
 from peeklock.message import Message, Trail
 
 REASON = "peeklock-reason"
@@ -19,8 +20,8 @@ REASON = "peeklock-reason"
 DETAIL = "peeklock-detail"
 """Attribute of a dead letter: what was wrong."""
 
-MAX_DETAIL = 1024
-# Bytes of a dead letter's detail: an attribute of Pub/Sub takes no more, https://cloud.google.com/pubsub/quotas
+MAX_DETAIL = ATTRIBUTE_VALUE
+"""Bytes of a dead letter's detail: an attribute of Pub/Sub takes no more."""
 
 _ILLEGIBLE = "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # A text: to compile it takes as long as half of `import peeklock`, and most processes send no dead letter.

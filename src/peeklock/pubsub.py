@@ -9,23 +9,20 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Unpack
 
 from peeklock import pubsub_send, push
 from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
+from peeklock.google_limits import ACK_DEADLINE
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
 
 from_url = pubsub_send.from_url
 refusal = pubsub_send.refusal
-
-LONGEST = timedelta(seconds=600)
-# The longest acknowledgement deadline, which is also a push request's:
-# https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions
 
 HEADER = "x-goog-pubsub-"
 # Of a push without its wrapper: https://cloud.google.com/pubsub/docs/payload-unwrapping
@@ -45,7 +42,7 @@ def bind(
     Set `PEEKLOCK_<QUEUE>_LOCK` to the subscription's acknowledgement deadline, which is 10 seconds unless it was raised:
     within it a request has to be answered. A message with an ordering key keeps its order.
     """
-    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
+    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return push.entry(
         binding,
         receive,
@@ -187,7 +184,7 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     """Run a sample event and return what Pub/Sub would be told. No token is asked for."""
     bare = isinstance(event, dict) and "headers" not in event
     request = push.request_of({}, json.dumps(event).encode()) if bare else push.sample(event)
-    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=LONGEST, options=options)
+    binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return {"status": push.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
 
 

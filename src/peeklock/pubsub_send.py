@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import FORM, prepare
+from peeklock.google_limits import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES, ORDERING_KEY, PUBLISH_BYTES
 from peeklock.message import TRAIL, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel, size_of
@@ -20,14 +21,6 @@ from peeklock.registry import missing
 PUBLISH_SECONDS = 10.0
 """How long the publications of one call may take, all together. The SDK would go on with each for ten minutes, and
 publish what has long been sent again."""
-
-MAX_MESSAGE = 10_000_000
-"""Bytes of a message's data, and of a request to publish."""
-
-MAX_ATTRIBUTES = 100
-MAX_NAME = 256
-MAX_VALUE = 1024
-# Bytes of an attribute's name and value; a name must not begin with `goog`. https://cloud.google.com/pubsub/quotas
 
 REQUEST = 512
 """Bytes of a request beside its message: the topic's name, tags and lengths."""
@@ -82,7 +75,7 @@ class PubSubSender:
     def __init__(self, topic: str) -> None:
         self.topic = topic
 
-    limit = MAX_MESSAGE
+    limit = PUBLISH_BYTES
 
     @property
     def place(self) -> str:
@@ -92,7 +85,7 @@ class PubSubSender:
     def accepts(self, parcel: Parcel, /) -> bool:
         """Whether Pub/Sub takes a message in this form."""
         attributes = pack(parcel)
-        fits = len(attributes) <= MAX_ATTRIBUTES and self.weigh(parcel) <= self.limit
+        fits = len(attributes) <= ATTRIBUTES and self.weigh(parcel) <= self.limit
         return fits and bool(parcel.body or attributes) and all(map(_is_valid, attributes, attributes.values()))
 
     def weigh(self, parcel: Parcel, /) -> int:
@@ -134,11 +127,13 @@ class PubSubSender:
 
 
 def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
-    """Why Pub/Sub would refuse a message, as far as that follows from its delay. It takes messages without ordering keys,
+    """Why Pub/Sub would refuse a message, as far as that follows from its delay and its group. It takes messages without ordering keys,
     `fifo` or not."""
     del fifo
     if parcel.delay:
         return SendError("Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay=")
+    if size_of(parcel.group or "") > ORDERING_KEY:
+        return SendError(f"group= is an ordering key, which Pub/Sub takes up to {ORDERING_KEY} bytes of")
     return None
 
 
@@ -146,7 +141,7 @@ def _is_valid(name: str, value: str) -> bool:
     """Whether Pub/Sub takes an attribute, and its client the call."""
     if not (is_text(name) and is_text(value)) or name in _ARGUMENTS or name.startswith("goog"):
         return False
-    return 0 < size_of(name) <= MAX_NAME and size_of(value) <= MAX_VALUE
+    return 0 < size_of(name) <= ATTRIBUTE_NAME and size_of(value) <= ATTRIBUTE_VALUE
 
 
 def pack(parcel: Parcel) -> dict[str, str]:
@@ -160,7 +155,7 @@ def pack(parcel: Parcel) -> dict[str, str]:
     if parcel.content_type and not parcel.bare:
         packed.setdefault(CONTENT_TYPE, parcel.content_type)
     trail = parcel.trail.dump()
-    inside = parcel.bare or (FORM in packed and size_of(trail) > MAX_VALUE)
+    inside = parcel.bare or (FORM in packed and size_of(trail) > ATTRIBUTE_VALUE)
     return packed if inside else {**packed, TRAIL: trail}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
+from peeklock.google_limits import DISPATCH_DEADLINES
 from peeklock.keywords import check_flags, strict
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
 # 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
 
-LONGEST_TIMEOUT = timedelta(minutes=30)
-# Cloud Tasks' dispatch deadline, the longest lock of all platforms. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
+LONGEST_TIMEOUT = DISPATCH_DEADLINES[1]
+"""Cloud Tasks' dispatch deadline, the longest lock of all platforms."""
 
 DEFAULT_MAX_ATTEMPTS = 13
 DEFAULT_FIRST_DELAY = timedelta(seconds=2)

@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 
 from peeklock.delays import MAX_EXPONENT, ZERO
 from peeklock.errors import ConfigError
+from peeklock.google_limits import SUBSCRIPTION_BACKOFF, TASK_DELAY
 
 CELLS = 500
 """Steps of the grid on which the distribution is computed: each of its values is right within one of them."""
@@ -26,15 +27,9 @@ LONGEST_ON_SQS = timedelta(hours=12) - timedelta(minutes=20)
 """The longest visibility timeout that `peeklock.sqs` sets.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
 
-LONGEST_TASK_DELAY = timedelta(days=30)
-"""https://cloud.google.com/tasks/docs/quotas"""
-
 LONGEST_TASK_BACKOFF = timedelta(hours=1)
 """Between two dispatches of the same task, as infrastructure sets it.
 https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#retryconfig"""
-
-LONGEST_SUBSCRIPTION_BACKOFF = timedelta(seconds=600)
-"""https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#retrypolicy"""
 
 SERVICEBUS_HOLD = timedelta(seconds=20)
 """How long `servicebus.bind` holds a message before it abandons it (its `hold=`)."""
@@ -92,7 +87,7 @@ def span_of(asked: Backoff, platform: str, *, store: bool) -> Span:
     if platform == "cloudtasks":
         return _on_cloudtasks(asked, store=store)
     if platform == "pubsub":
-        most = LONGEST_SUBSCRIPTION_BACKOFF
+        most = SUBSCRIPTION_BACKOFF
         return _exactly(_doubling(min(asked.first, most), min(asked.most, most), asked.delays))
     raise ConfigError(f"span({platform!r}): there are cloudtasks, pubsub, servicebus and sqs")
 
@@ -107,7 +102,7 @@ def _on_servicebus(asked: Backoff, *, store: bool) -> Span:
 def _on_cloudtasks(asked: Backoff, *, store: bool) -> Span:
     """With a store each delay is a new task's; without one it is the queue's retryConfig."""
     if store:
-        return _jittered(asked, LONGEST_TASK_DELAY)
+        return _jittered(asked, TASK_DELAY)
     first = min(max(asked.first, SECOND), LONGEST_TASK_BACKOFF)
     return _exactly(_doubling(first, min(max(asked.most, first), LONGEST_TASK_BACKOFF), asked.delays))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable
@@ -41,6 +42,7 @@ def wheels(tmp_path_factory) -> Path:
     kit.wheel(folder, "everywhere", {"everywhere/data/a/x": b"a" * 1000, "everywhere/data/b/x": b"b" * 2000})
     for name in SMALL:
         kit.wheel(folder, name, {f"{name}/__init__.py": b""})
+    kit.wheel(folder, "peeklock", {"peeklock/__init__.py": b""})
     kit.wheel(folder, "mislabelled", {"mislabelled/x.so": kit.elf("x86_64")})
     return folder
 
@@ -137,7 +139,7 @@ def test_a_changed_line_changes_the_bytes(bundled, tmp_path, wheels):
 
 
 def test_what_it_is_stands_in_it(bundled):
-    """Platform, Python, processor, versions and the queues' fingerprints; nothing of this machine or of today."""
+    """Platform, Python, processor, versions, the queues' fingerprints and what functions may call; nothing of this machine or of today."""
     made = bundled()
     with inside(made) as files:
         told = json.loads(files.read(MANIFEST))
@@ -147,6 +149,7 @@ def test_what_it_is_stands_in_it(bundled):
         "python": "3.13",
         "arch": "arm64",
         "queues": dict(made.queues),
+        "entries": {"app.queues.ORDERS": None, "app.queues.Queue": None, "app.queues.RECEIPTS": None},
         "packages": {"everywhere": "1.0", "planted": "1.0"},
     }
 
@@ -182,6 +185,20 @@ def test_a_shared_object_for_another_machine(bundled, platform, path):
     assert made.problems == (f"{path}: made for x86_64; the bundle is for Linux on aarch64",)
 
 
+def test_code_that_could_not_start(tmp_path, wheels, capsys):
+    """Is not written: an import that is in no lock has exit code 1, and what is no Python 2. (trials 3.7, 5.18)"""
+    folder = kit.project(tmp_path / "p", "gcp", "", lock(wheels, "everywhere"))
+    (folder / "app" / "work.py").write_text("import everywhere\nimport pydantic\n")
+    code, out, err = run(folder, wheels, capsys, "gcp")
+    assert (code, "not written" in out) == (1, True)
+    assert "peeklock bundle: app/work.py:2: imports pydantic, which is in no package of lock.txt" in err
+    (folder / "app" / "work.py").write_text("import everywhere\nimport (\n")
+    code, out, err = run(folder, wheels, capsys, "gcp")
+    assert (code, out) == (2, "")
+    assert "app/work.py:2: " in err
+    assert not (folder / "build").exists()
+
+
 def test_the_budget(bundled):
     """Over it, by how much; under it, nothing."""
     more, budget = "budget = {}", bundled(where="1").unzipped / MB
@@ -210,6 +227,23 @@ def test_no_wheel_for_the_target(bundled, installer):
     """Said with the installer's words and what to do."""
     with pytest.raises(ConfigError, match=r"(?s)for arm64 and Python 3.11:\n\n.*pin a version that has one"):
         bundled("planted", installer=installer, python="3.11")
+
+
+@pytest.mark.parametrize("platform", ["aws", "azure", "gcp"])
+def test_the_command_that_makes_a_lock(tmp_path, wheels, platform, monkeypatch):
+    """As it is printed, it makes a lock of which a bundle can be built: of wheels, with hashes, without peeklock."""
+    folder = kit.project(tmp_path / "p", platform, lock="planted")
+    (folder / "lock.txt").unlink()
+    (folder / "requirements.in").write_text("peeklock\nplanted\n")
+    monkeypatch.chdir(folder)
+    target = replace(TARGETS[platform], python="3.13")
+    with kit.offline(wheels), kit.installers():
+        with pytest.raises(ConfigError, match="there is no lock") as refused:
+            build(load(folder, platform), target, "pip", lambda _: None)
+        command = next(line for line in str(refused.value).splitlines() if line.startswith("  uv "))
+        subprocess.run(command, shell=True, check=True, capture_output=True)
+        made = build(load(folder, platform), target, "pip", lambda _: None)
+    assert [part.name for part in made.parts if part.name in {"planted", "everywhere"}] == ["planted"]
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)

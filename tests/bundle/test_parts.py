@@ -381,7 +381,8 @@ def test_locks_that_cannot_be(tmp_path):
     """None, and one with peeklock in it."""
     lock = tmp_path / "lock.txt"
     with pytest.raises(
-        ConfigError, match=r"there is no lock .*\n\n  uv pip compile --generate-hashes --python-version 3.13"
+        ConfigError,
+        match=r"there is no lock .*\n\n  uv pip compile requirements.in --no-emit-package peeklock --only-b",
     ):
         packages.pinned(lock, TARGETS["aws"])
     lock.write_text("peeklock==1.0 \\\n    --hash=sha256:00\n")

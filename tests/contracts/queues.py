@@ -27,6 +27,7 @@ from peeklock.parcel import Sender
 from peeklock.servicebus_events import load
 from peeklock.servicebus_send import ServiceBusSender
 from peeklock.sqs_send import SQSSender
+from tests import pubsub_limits
 from tests.support import environment
 
 Attributes = Mapping[str, Any]
@@ -335,31 +336,26 @@ class StrictPubSub:
     TOPIC = "projects/p/topics/t"
 
     def __init__(self) -> None:
-        self.largest = 10_000_000
+        self.largest = pubsub_limits.MAX_REQUEST
         self.messages: list[Any] = []
 
     def put(self, body: bytes, attributes: Attributes) -> None:
-        self.enter(pubsub_v1.types.PubsubMessage(data=body, attributes=dict(attributes)))
+        message = pubsub_v1.types.PubsubMessage(data=body, attributes=dict(attributes))
+        self.enter(pubsub_v1.types.PublishRequest(topic=self.TOPIC, messages=[message]))
 
-    def enter(self, message: Any) -> None:
-        request = pubsub_v1.types.PublishRequest(topic=self.TOPIC, messages=[message])
-        if len(pubsub_v1.types.PublishRequest.serialize(request)) > self.largest:
-            raise Refused("request_size is greater than max 10000000 bytes")
-        if not message.data and not message.attributes:
-            raise Refused("neither data nor attributes")
-        if len(message.attributes) > 100:
-            raise Refused("more than 100 attributes")
-        for name, value in message.attributes.items():
-            if not name or name.startswith("goog") or len(name.encode()) > 256 or len(value.encode()) > 1024:
-                raise Refused(f"attribute {name[:40]!r}")
-        self.messages.append(message)
+    def enter(self, request: Any) -> None:
+        size = len(pubsub_v1.types.PublishRequest.serialize(request))
+        why = pubsub_limits.request_refused(request.messages, size)
+        if why:
+            raise Refused(why)
+        self.messages.extend(request.messages)
 
     def publish(self, request: Any, context: Any) -> Any:
         try:
-            for message in request.messages:
-                self.enter(message)
+            self.enter(request)
         except Refused as exc:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+            mixed = str(exc) == pubsub_limits.MIXED
+            context.abort(getattr(grpc.StatusCode, "FAILED_PRECONDITION" if mixed else "INVALID_ARGUMENT"), str(exc))
         return pubsub_v1.types.PublishResponse(message_ids=[str(n) for n, _ in enumerate(request.messages)])
 
     def sender(self) -> pubsub_send.PubSubSender:

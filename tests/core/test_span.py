@@ -12,16 +12,16 @@ from datetime import timedelta
 import pytest
 
 from peeklock import ConfigError, Queue, consumer, engine, servicebus
-from peeklock.cloudtasks_send import MAX_DELAY
 from peeklock.delays import backoff
 from peeklock.emulators.cloudtasks.queue import Retry
+from peeklock.google_limits import TASK_DELAY
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
 from peeklock.message import Message, Trail
 from peeklock.plan import Delays
 from peeklock.registry import PLATFORMS
 from peeklock.servicebus_settle import wanted
-from peeklock.span import LONGEST_ON_SQS, LONGEST_TASK_DELAY, SERVICEBUS_HOLD
+from peeklock.span import LONGEST_ON_SQS, SERVICEBUS_HOLD
 from peeklock.sqs import MAX_VISIBILITY
 from peeklock.testing import deliver, plan_for
 
@@ -86,7 +86,7 @@ def simulated(queue, cut=timedelta.max, messages=4000):
     ("numbers", "platform", "cut"),
     [
         ({}, "sqs", LONGEST_ON_SQS),
-        ({}, "cloudtasks", LONGEST_TASK_DELAY),
+        ({}, "cloudtasks", TASK_DELAY),
         ({"fifo": True}, "servicebus", SERVICEBUS_HOLD),
         ({"fifo": True, "first_delay": 30, "max_delay": 30, "max_attempts": 5}, "servicebus", SERVICEBUS_HOLD),
         ({"fifo": True, "max_attempts": 120}, "servicebus", SERVICEBUS_HOLD),
@@ -195,10 +195,9 @@ def test_on_cloud_tasks_without_a_store_the_queues_own_backoff_is_between(number
     assert span.longest.total_seconds() == sum(retry.backoff(n) for n in range(1, queue.max_attempts))
 
 
-def test_limits_are_those_of_the_platforms_modules():
+def test_the_limit_is_that_of_the_platforms_module():
     """Which the core does not import."""
     assert LONGEST_ON_SQS.total_seconds() == MAX_VISIBILITY
-    assert LONGEST_TASK_DELAY == MAX_DELAY
 
 
 def test_on_pubsub_a_subscription_waits_ten_minutes_at_most():

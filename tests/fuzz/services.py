@@ -9,6 +9,8 @@ from typing import Any
 from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 from azure.servicebus.exceptions import MessageSizeExceededError
 
+from tests import pubsub_limits
+
 SQS_BYTES = 262_144
 SQS_ATTRIBUTES = 10
 # A queue made before 2025 takes 256 KiB; https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -20,18 +22,13 @@ _SQS_TYPE = re.compile(r"(String|Number|Binary)(\.[\x20-\x7e]{1,200})?")
 BUS_BYTES = 262_144
 # The standard tier; https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 
-TASK_BYTES = 1024 * 1024
+TASK_BYTES = 1_048_569
 HEADER_BYTES = 80 * 1024
 LINE_BYTES = 8190
 # https://cloud.google.com/tasks/docs/quotas (task, headers); servers such as gunicorn and Apache refuse longer lines:
 # https://docs.gunicorn.org/en/stable/settings.html#limit-request-field-size
 LINES = 100
 # https://docs.gunicorn.org/en/stable/settings.html#limit-request-fields
-
-TOPIC_BYTES = 10_000_000
-TOPIC_ATTRIBUTES = 100
-TOPIC_NAME, TOPIC_VALUE = 256, 1024
-# https://cloud.google.com/pubsub/quotas#resource_limits
 
 
 def sqs_refuses(body: Any, attributes: dict[str, Any]) -> str:
@@ -161,7 +158,7 @@ def _task_is_refused(task: Any) -> str:
 def headers_refused(headers: dict[str, str]) -> str:
     """Why Cloud Tasks or the server behind it would not take them."""
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    if any(len(line) > LINE_BYTES for line in lines) or len(lines) > LINES or sum(map(len, lines)) > HEADER_BYTES:
+    if any(len(line) > LINE_BYTES for line in lines) or len(lines) > LINES or sum(map(len, lines)) >= HEADER_BYTES:
         return f"headers of {sorted(map(len, lines))[-3:]} bytes"
     if not all(line[:-2].isascii() and line[:-2].isprintable() for line in lines):
         return "a header that is no text of ASCII"
@@ -177,7 +174,7 @@ class Topic:
 
     def publish(self, _: str, data: bytes, *, ordering_key: str = "", **attributes: str) -> Future[str]:
         answer: Future[str] = Future()
-        why = topic_refuses(data, attributes)
+        why = topic_refuses(data, attributes, ordering_key)
         if why:
             self.refused.append(why)
             answer.set_exception(ValueError(why))
@@ -193,16 +190,9 @@ class Topic:
         return str(self.taken)
 
 
-def topic_refuses(data: bytes, attributes: dict[str, str]) -> str:
+def topic_refuses(data: bytes, attributes: dict[str, str], ordering_key: str = "") -> str:
     """Why Pub/Sub would not take a message; empty where it would."""
-    if not data and not attributes:
-        return "neither data nor attributes"
-    if len(attributes) > TOPIC_ATTRIBUTES:
-        return f"{len(attributes)} attributes"
-    size = len(data)
-    for name, value in attributes.items():
-        length = len(value.encode())
-        if not name or len(name.encode()) > TOPIC_NAME or length > TOPIC_VALUE or name.startswith("goog"):
-            return f"the attribute {name[:40]!r} of {length} bytes"
-        size += len(name.encode()) + length
-    return f"{size} bytes" if size > TOPIC_BYTES else ""
+    size = len(data) + sum(len(text.encode()) for item in attributes.items() for text in item)
+    if size > pubsub_limits.MAX_REQUEST:
+        return pubsub_limits.too_large("request_size", size, pubsub_limits.MAX_REQUEST)
+    return pubsub_limits.message_refused(data, attributes, ordering_key)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.infra import recording
-from tests.infra.recording import Recorded
+from tests.infra.recording import Recorded, Registration
 from tests.support import ROOT
 
 STACKS = ("dev", "staging", "prod")
@@ -46,6 +46,11 @@ def differences(before: Recorded, after: Recorded) -> dict[tuple[str, str], set[
         if changed := {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}:
             told[one.type.rpartition(":")[2], one.name] = changed
     return told
+
+
+def without_keepers(recorded: Recorded) -> list[Registration]:
+    """All but those that `peeklock.infra.keeping` makes, which are no resources of a cloud."""
+    return [one for one in recorded.registrations if one.type != "peeklock:infra:Kept"]
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -33,10 +34,11 @@ def made(path, told=None):
     return str(path)
 
 
-def deploy(cloud, path):
+def deploy(cloud, path, handler=None):
     def program():
         app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=path)
-        app.consumer(ORDERS, handler=HANDLERS[cloud], capacity=Capacity(batch=1, memory=512))
+        app.consumer(ORDERS, handler=handler or HANDLERS[cloud], capacity=Capacity(batch=1, memory=512))
+        app.all()
 
     return run(program, CONFIG)
 
@@ -95,6 +97,116 @@ def test_another_bundle_than_the_programs(tmp_path):
     """Is named by the environment."""
     with environment(**{bundles.VARIABLE: made(tmp_path / "mine.zip")}):
         assert bundles.find("none.zip", "aws") == tmp_path / "mine.zip"
+
+
+ENTRIES = {
+    "handlers.aws_sqs.handler.handler": {"kind": "sqs", "queue": "orders"},
+    "handlers.aws_sqs.handler.receipts_handler": {"kind": "sqs", "queue": "receipts"},
+    "handlers.aws_sqs.handler.traced": {"kind": "sqs", "queue": None},
+    "handlers.aws_sqs.handler.wrapped": None,
+    "handlers.orders.charge.charge": {"kind": "consumer", "queue": "orders"},
+    "handlers.orders.charge.refund": {"kind": "consumer", "queue": "refunds"},
+    "handlers.orders.charge.later": {"kind": "consumer", "queue": None},
+    "handlers.orders.charge.made": None,
+    "main.charge_http": {"kind": "cloudtasks", "queue": "orders"},
+    "main.receipts_http": {"kind": "cloudtasks", "queue": "receipts"},
+    "main.later_http": {"kind": "cloudtasks", "queue": None},
+    "main.push": {"kind": "pubsub", "queue": "orders"},
+    "main.other": None,
+    "dynamic.*": None,
+}
+
+
+def with_entries(tmp_path, cloud, entries=ENTRIES):
+    told = {"platform": cloud, "queues": {"orders": ORDERS.fingerprint}, "entries": entries}
+    return made(tmp_path / "bundle.zip", told)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "handler", "fix"),
+    [
+        (
+            "aws",
+            "handlers.aws_sqs.handler.handlr",
+            r"has no 'handlr'; did you mean handlers\.aws_sqs\.handler\.handler\?",
+        ),
+        ("aws", "handlers.aws_sqs.handler.x", r"has no 'x'; name handlers\.aws_sqs\.handler\.handler$"),
+        (
+            "aws",
+            "handlers.aws_sq.handler.handler",
+            r"no module handlers\.aws_sq\.handler; name handlers\.aws_sqs\.handler\.h",
+        ),
+        (
+            "aws",
+            "handlers.aws_sqs.handler.receipts_handler",
+            r"works on queue 'receipts', .* 'orders'; name handlers\.aws_sqs",
+        ),
+        (
+            "aws",
+            "handlers.orders.charge.charge",
+            r"is the consumer itself, .* needs made by sqs\.bind; name handlers\.aws",
+        ),
+        ("azure", "handlers.orders.charge.chrage", r"has no 'chrage'; did you mean handlers\.orders\.charge\.charge\?"),
+        (
+            "azure",
+            "handlers.orders.charge.refund",
+            r"works on queue 'refunds', and the function is that of 'orders'; name",
+        ),
+        (
+            "azure",
+            "handlers.aws_sqs.handler.handler",
+            r"is made by sqs\.bind, .* needs the consumer itself; name handlers\.o",
+        ),
+        ("gcp", "main.charge", r"has no 'charge'; did you mean main\.charge_http\?"),
+        (
+            "gcp",
+            "main.receipts_http",
+            r"works on queue 'receipts', and the function is that of 'orders'; name main\.charge_h",
+        ),
+        ("gcp", "main.push", r"is made by pubsub\.bind, .* needs made by cloudtasks\.bind; name main\.charge_http"),
+    ],
+)
+def test_a_handler_that_is_none_is_refused(cloud, handler, fix, tmp_path):
+    """A wrong name, the handler of another queue, or of another kind: each cloud would take it. (trials 5.19)"""
+    with pytest.raises(ConfigError, match=fix):
+        deploy(cloud, with_entries(tmp_path, cloud), handler)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "handler"),
+    [
+        *(("aws", f"handlers.aws_sqs.handler.{name}") for name in ("handler", "traced", "wrapped")),
+        ("aws", "handlers/aws_sqs/handler.handler"),
+        ("aws", "dynamic.anything"),
+        ("aws", "code.handler"),
+        *(("azure", f"handlers.orders.charge.{name}") for name in ("charge", "later", "made")),
+        *(("gcp", f"main.{name}") for name in ("charge_http", "later_http", "other")),
+    ],
+)
+def test_a_handler_that_may_be_one(cloud, handler, tmp_path):
+    """What could not be read is not refused, and neither is a module of somebody else in the bundle."""
+    bundles.check(Path(with_entries(tmp_path, cloud)), cloud, ORDERS, handler)
+
+
+def test_names_without_a_hint(tmp_path):
+    """Where the bundle has nothing for the queue."""
+    path = Path(with_entries(tmp_path, "aws", {"app.one": None}))
+    with pytest.raises(ConfigError, match="has no 'two'; correct it, or: peeklock bundle aws"):
+        bundles.check(path, "aws", ORDERS, "app.two")
+    with pytest.raises(ConfigError, match="has no module other; correct it"):
+        bundles.check(path, "aws", ORDERS, "other.two")
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_app_that_is_not_ended(cloud, tmp_path):
+    """Fails in the preview: else a stack without outputs, and perhaps without a function, is made. (trials 5.19)"""
+
+    def program():
+        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=made(tmp_path / "plain.zip"))
+        app.consumer(ORDERS, handler=HANDLERS[cloud], capacity=Capacity(batch=1, memory=512), uses=[Queue("none")])
+
+    with pytest.raises(ConfigError, match=r"app 'shop' is not finished: call all\(\) on it after its last consumer"):
+        run(program, CONFIG, preview=True)
 
 
 def test_both_mean_the_same_file():

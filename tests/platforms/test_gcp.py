@@ -26,6 +26,7 @@ from peeklock.sending import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.unwrap import cloudevents
+from tests import pubsub_limits
 from tests.core.world import FlakySender, Script
 from tests.platforms.google import AUDIENCE, CALLER, Endpoint, token
 from tests.support import ROOT, environment, on_this_machine
@@ -458,14 +459,28 @@ def test_addresses_that_are_none(url):
         (cloudtasks if url.startswith("cloud") else pubsub).from_url(url)
 
 
+def test_how_long_a_target_may_be():
+    """Counted as it is sent."""
+    base = "cloudtasks://projects/p/locations/l/queues/q?target=https://orders.example/"
+    room = 2083 - len("https://orders.example/")
+    assert len(cloudtasks.from_url(base + "a" * room).target) == 2083
+    assert cloudtasks.from_url(base + "%C3%A4" * (room // 6)).target.endswith("\u00e4")
+    for long in ("a" * (room + 1), "%C3%A4" * (room // 6 + 1)):
+        with pytest.raises(ConfigError, match="longer than the 2083 characters that Cloud Tasks takes, encoded"):
+            cloudtasks.from_url(base + long)
+
+
 @pytest.fixture
 def topic() -> Iterator[list[Any]]:
     """Messages that were published; a body of `no` is refused."""
     published: list[Any] = []
 
     def publish(request: Any, context: Any) -> Any:
-        if any(one.data == b"no" for one in request.messages):
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "too large")
+        size = len(types.PublishRequest.serialize(request))
+        refused = any(one.data == b"no" for one in request.messages)
+        why = "too large" if refused else pubsub_limits.request_refused(request.messages, size)
+        if why:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
         published.extend(request.messages)
         return pubsub_v1.types.PublishResponse(message_ids=[str(n) for n, _ in enumerate(request.messages)])
 
@@ -498,6 +513,15 @@ def test_a_message_is_published(topic):
     assert sender.send([Parcel(body=b"z", trail=Trail(id="d"), group="g")]) == [None]
     (refused,) = sender.send([Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=1))])
     assert "Pub/Sub delays no message" in str(refused)
+
+
+def test_how_long_an_ordering_key_may_be(topic):
+    """Counted in bytes."""
+    sender = pubsub.from_url("pubsub://projects/p/topics/t")
+    longest, over = "\u00e4" * 512, "\u00e4" * 512 + "a"
+    (sent, refused) = sender.send([Parcel(body=b"x", trail=Trail(id=one), group=one) for one in (longest, over)])
+    assert (sent, [one.ordering_key for one in topic]) == (None, [longest])
+    assert str(refused).endswith("group= is an ordering key, which Pub/Sub takes up to 1024 bytes of")
 
 
 def test_rehearsals_ask_for_no_token():

@@ -94,7 +94,7 @@ def emulator() -> int:
     named = os.environ.get(firestore.EMULATOR)
     if named:
         return int(named.rpartition(":")[2])
-    found = [jar for folder in _sdk_folders() if (jar := folder / EMULATOR).exists()]
+    found = [jar for folder in sdk_folders() if (jar := folder / EMULATOR).exists()]
     if not found or not shutil.which("java"):
         pytest.fail(
             "the Firestore emulator is not installed: apt-get install google-cloud-cli-firestore-emulator, or gcloud"
@@ -117,7 +117,7 @@ def _warm(client: Any) -> None:
         list(client.batch_get_documents(request={"database": database, "documents": [name]}, **patient))
 
 
-def _sdk_folders() -> Iterator[Path]:
+def sdk_folders() -> Iterator[Path]:
     """Where Google's command line is: the folder above its `bin`."""
     if root := os.environ.get("CLOUDSDK_ROOT_DIR"):
         yield Path(root)

@@ -8,14 +8,16 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from peeklock.bundle import archive, contents, elf, packages, queues, site
+from peeklock.bundle import archive, code, contents, elf, imports, packages, queues, site
+from peeklock.bundle import entries as entry_points
 from peeklock.bundle.contents import Entries, Entry
 from peeklock.bundle.project import Wanted
 from peeklock.bundle.targets import MB, Target
 
 MANIFEST = "peeklock_bundle.json"
-"""In the bundle's root: what it is. A program compares `queues` with what it deploys for."""
+"""In the bundle's root: what it is. A program compares `queues` and `entries` with what it deploys for."""
 
 LIMITS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 
@@ -58,9 +60,11 @@ class Bundle:
 def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
     """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
     versions = packages.pinned(wanted.lock, target)
-    own = contents.merged(contents.library(), contents.own(wanted.folder, wanted.sources, wanted.root))
+    own = contents.merged(contents.library(), own_files(wanted))
+    modules = code.modules(own, target)
     declared = queues.fingerprints(own, wanted.queues)
-    entries = contents.merged(own, _third_party(wanted, target, installer, tell), _manifest(target, declared, versions))
+    told = _manifest(target, declared, versions, entry_points.entries(modules))
+    entries = contents.merged(own, _third_party(wanted, target, installer, tell), told)
     tell(f"packing {len(entries)} files")
     data = archive.zipped(entries)
     parts = _parts(entries, data)
@@ -70,9 +74,19 @@ def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], 
         target=target,
         queues=declared,
         parts=parts,
-        problems=(*elf.problems(entries, target), *_too_large(total, target), *_over(total, wanted.budget, target)),
+        problems=(
+            *imports.problems(modules, entries, target, wanted.lock.name),
+            *elf.problems(entries, target),
+            *_too_large(total, target),
+            *_over(total, wanted.budget, target),
+        ),
         notes=_notes(len(data), target),
     )
+
+
+def own_files(wanted: Wanted) -> Entries:
+    """The project's own files in its bundle. Raises ConfigError for what cannot be in one."""
+    return contents.own(wanted.folder, wanted.sources, wanted.root, include=wanted.include, exclude=wanted.exclude)
 
 
 def _third_party(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
@@ -86,7 +100,9 @@ def _third_party(wanted: Wanted, target: Target, installer: str, tell: Callable[
     return placed
 
 
-def _manifest(target: Target, declared: Mapping[str, str], versions: Mapping[str, str]) -> Entries:
+def _manifest(
+    target: Target, declared: Mapping[str, str], versions: Mapping[str, str], entries: Mapping[str, Any]
+) -> Entries:
     from importlib.metadata import version
 
     told = {
@@ -95,6 +111,7 @@ def _manifest(target: Target, declared: Mapping[str, str], versions: Mapping[str
         "arch": target.arch,
         "peeklock": version("peeklock"),
         "queues": declared,
+        "entries": entries,
         "packages": versions,
     }
     text = json.dumps(told, indent=2, sort_keys=True) + "\n"

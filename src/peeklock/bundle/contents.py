@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import peeklock
+from peeklock.bundle.ignored import Ignored, ignored
+from peeklock.bundle.key_files import looks_like_one
 from peeklock.errors import ConfigError
 
 
@@ -20,6 +23,8 @@ class Entry:
     """Whose it is: a distribution, `peeklock`, or the project's first folder."""
     data: bytes
     version: str = ""
+    source: str = ""
+    """Of the project's own: its path from the project's folder."""
 
 
 Entries = Mapping[str, Entry]
@@ -27,10 +32,14 @@ Entries = Mapping[str, Entry]
 NEVER = frozenset({"infra", "emulators", "cli", "dev", "bundle", "testing.py", "replay", "pytest_plugin.py"})
 """Of peeklock itself: what runs on a laptop or in a pipeline."""
 
-_OWN = re.compile(
+_LEFT_OUT = re.compile(
     r"requirements.*\.(txt|in)|test_.*\.py|conftest\.py|local\.settings\.json|tests?|__pycache__|.*\.py[co]|\..*"
+    r"|node_modules|venv|site-packages|.*\.egg-info|.*\.(db|sqlite3?)(-(wal|shm|journal))?"
 )
 # `local.settings.json` holds the secrets of a laptop: https://learn.microsoft.com/azure/azure-functions/functions-develop-local
+
+_DATABASE = b"SQLite format 3\0"
+"""https://www.sqlite.org/fileformat.html"""
 
 
 def library() -> Entries:
@@ -43,60 +52,138 @@ def library() -> Entries:
     }
 
 
-def own(folder: Path, sources: Iterable[str], root: str | None) -> Entries:
-    """The project's code. Raises ConfigError for what is not there, and for a link that is not followed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which files below the sources are taken. Paths are from the project's folder."""
+
+    folder: Path
+    include: tuple[str, ...] = ()
+    """A file that is named itself is taken whatever it is; below a folder, .gitignore does not count."""
+    exclude: tuple[str, ...] = ()
+    """Patterns as of a shell, where `*` stands for slashes, too; a folder's name is enough."""
+    ignored: Ignored = field(default_factory=Ignored)
+
+    def place(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
+
+    def takes(self, path: Path, start: Path) -> bool:
+        """Whether a file below a source, which is `start`, is taken."""
+        place = self.place(path)
+        if place in self.include:
+            return True
+        if _named(path.relative_to(start)) or any(_matches(place, pattern) for pattern in self.exclude):
+            return False
+        return place not in self.ignored or any(_matches(place, one) for one in self.include)
+
+
+def own(
+    folder: Path, sources: Iterable[str], root: str | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Entries:
+    """The project's code. Raises ConfigError for what is not there, for a link that is not followed, and for files that look
+    like keys."""
+    sources = tuple(sources)
+    files = tuple(source for source in sources if (folder / source).is_file())
+    choice = Choice(folder=folder, include=(*include, *files), exclude=tuple(exclude), ignored=ignored(folder))
     found: dict[str, Entry] = {}
     for source in sources:
-        for path in (*_parents(folder, source), *_files(folder, source)):
-            place = path.relative_to(folder).as_posix().removeprefix("src/")
-            found[place] = Entry(part=PurePosixPath(place).parts[0], data=path.read_bytes())
+        for path in (*_parents(choice, source), *_files(choice, source)):
+            place = choice.place(path).removeprefix("src/")
+            found[place] = _entry(choice, path, PurePosixPath(place).parts[0])
     if root is not None:
+        start = folder / root
         at_root = {
-            path.relative_to(folder / root).as_posix(): Entry(part=f"{root}/", data=path.read_bytes())
-            for path in _files(folder, root)
+            path.relative_to(start).as_posix(): _entry(choice, path, f"{root}/") for path in _files(choice, root)
         }
-        return merged(found, at_root)
-    return found
+        found = merged(found, at_root)
+    _check_includes(include, found)
+    _check_keys(choice, found)
+    return {path: entry for path, entry in found.items() if _is_kept(choice, entry)}
 
 
-def _parents(folder: Path, source: str) -> list[Path]:
+def _entry(choice: Choice, path: Path, part: str) -> Entry:
+    return Entry(part=part, data=path.read_bytes(), source=choice.place(path))
+
+
+def _is_kept(choice: Choice, entry: Entry) -> bool:
+    return entry.source in choice.include or not entry.data.startswith(_DATABASE)
+
+
+def _check_includes(include: Sequence[str], entries: Entries) -> None:
+    for one in include:
+        if not any(_matches(entry.source, one) for entry in entries.values()):
+            raise ConfigError(f"include: no file below sources and root is {one!r} or in it; correct or remove it")
+
+
+def _check_keys(choice: Choice, entries: Entries) -> None:
+    for entry in entries.values():
+        if entry.source in choice.include:
+            continue
+        target = Path(os.path.realpath(choice.folder / entry.source))
+        names = {PurePosixPath(entry.source).name, target.name}
+        if why := next(filter(None, (looks_like_one(name, entry.data) for name in sorted(names))), None):
+            raise ConfigError(
+                f"{entry.source} looks like a secret, by {why}, and whoever may read a function may read its bundle: move it"
+                f' away, or name it in exclude or .gitignore. If it has to be there: include = ["{entry.source}"], in this'
+                " bundle's table of pyproject.toml"
+            )
+
+
+def _parents(choice: Choice, source: str) -> list[Path]:
     """`__init__.py` of the packages around a source, without which it is no part of them."""
-    above = [folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
-    return [_inside(path, folder) for path in above if path.is_file()]
+    above = [choice.folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
+    return [_inside(path, choice) for path in above if path.is_file()]
 
 
-def _files(folder: Path, source: str) -> list[Path]:
-    start = folder / source
+def _files(choice: Choice, source: str) -> list[Path]:
+    folder, start = choice.folder, choice.folder / source
     if ".." in PurePosixPath(source).parts or PurePosixPath(source).is_absolute():
         raise ConfigError(f"{source!r} is not below {folder}: a bundle takes what lies in the project's folder")
     if start.is_file():
-        return [_inside(start, folder)]
+        return [_inside(start, choice)]
     if not start.is_dir():
         raise ConfigError(f"there is no {source!r} in {folder}; correct [tool.peeklock.bundle] in pyproject.toml")
-    below = [path for path in sorted(_inside(start, folder).rglob("*")) if not _left_out(path.relative_to(start))]
+    below = [path for path in sorted(_inside(start, choice).rglob("*")) if choice.takes(path, start)]
     for path in below:
         if path.is_symlink() and path.is_dir():
             raise ConfigError(
                 f"{path} is a link to a folder, which a bundle does not follow; put the folder itself there"
             )
-    return [_inside(path, folder) for path in below if path.is_file() or path.is_symlink()]
+    files = [_inside(path, choice) for path in below if path.is_file() or path.is_symlink()]
+    if not files:
+        raise ConfigError(
+            f"no file of {source!r} is taken: it is empty, or git ignores it; then name it in include of its table"
+        )
+    return files
 
 
-def _inside(path: Path, folder: Path) -> Path:
+def _inside(path: Path, choice: Choice) -> Path:
     """The path itself. Raises ConfigError where it leads out of the project's folder, or to what is left out of bundles:
     by a link a bundle would publish what nobody named, such as a key."""
+    folder = choice.folder
+    real = Path(os.path.realpath(folder))
     target = Path(os.path.realpath(path))  # which takes a loop for the file itself
-    if not target.is_relative_to(os.path.realpath(folder)):
+    if not target.is_relative_to(real):
         raise ConfigError(f"{path} is a link that leads to {target}, outside of {folder}; put the file itself there")
     if not target.exists():
         raise ConfigError(f"{path} is a link to {target}, which is not there; remove it, or mend it")
-    if target.name != path.name and _OWN.fullmatch(target.name):
+    place = target.relative_to(real).as_posix()
+    if target.name != path.name and _named(Path(target.name)):
         raise ConfigError(f"{path} is a link to {target.name}, which a bundle leaves out; remove it")
+    if place != choice.place(path) and place in choice.ignored:
+        raise ConfigError(
+            f"{path} is a link to {place}, which git ignores; put the file itself there, or remove the link"
+        )
     return path
 
 
-def _left_out(path: Path) -> bool:
-    return any(_OWN.fullmatch(part) for part in path.parts)
+def _named(path: Path) -> bool:
+    """Whether a name in a path is one of those that are always left out."""
+    return any(_LEFT_OUT.fullmatch(part) for part in path.parts)
+
+
+def _matches(place: str, pattern: str) -> bool:
+    """Whether a pattern names a path, or a folder that it is in."""
+    return any(fnmatch.fnmatchcase(one, pattern) for one in (place, *map(str, PurePosixPath(place).parents)))
 
 
 def merged(*several: Entries) -> dict[str, Entry]:

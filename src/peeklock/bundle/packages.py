@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,10 +34,17 @@ def pinned(lock: Path, target: Target) -> dict[str, str]:
 
 
 def _remedy(lock: Path, target: Target) -> str:
-    return (
-        f"  uv pip compile --generate-hashes --python-version {target.python} --python-platform {target.uv_platform}"
-        f" YOUR-REQUIREMENTS -o {lock}"
-    )
+    """The command that makes a lock which a bundle can be made of: only wheels of the target, and without peeklock."""
+    return f"""  {shlex.join(lock_command(lock, target))}
+
+where requirements.in has what the code imports, and peeklock with the extras that it needs"""
+
+
+def lock_command(lock: Path, target: Target) -> list[str]:
+    place = os.path.relpath(lock)
+    without = ["--no-emit-package", "peeklock", "--only-binary", ":all:"]
+    where = ["--python-version", target.python, "--python-platform", target.uv_platform]
+    return ["uv", "pip", "compile", "requirements.in", *without, *where, "--generate-hashes", "--output-file", place]
 
 
 def tool(target: Target) -> str:

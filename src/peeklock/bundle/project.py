@@ -21,7 +21,7 @@ EXAMPLE = """\
   lock = "requirements-aws.txt"              # everything third-party, pinned and with hashes
   budget = 25                                # megabytes, unzipped"""
 
-_KEYS = ("sources", "root", "lock", "budget", "only")
+_KEYS = ("sources", "root", "include", "exclude", "lock", "budget", "only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,10 @@ class Wanted:
     """Folders and files, in the bundle under the same path; a leading `src/` is left out, as it is no package."""
     root: str | None = None
     """A folder whose files lie at the bundle's root, where Azure and Google look for `function_app.py` and `main.py`."""
+    include: tuple[str, ...] = ()
+    """Files that are taken whatever they are, and folders in which .gitignore does not count."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of what is left out of sources and root."""
     queues: tuple[str, ...] = ()
     """Modules that declare queues."""
     budget: float | None = None
@@ -69,6 +73,8 @@ def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, A
         lock=folder / _text(own, "lock", where),
         sources=_texts(own.get("sources", []), "sources", where),
         root=None if root is None else _text(own, "root", where),
+        include=_texts(own.get("include", []), "include", where),
+        exclude=_texts(own.get("exclude", []), "exclude", where),
         queues=_texts(table.get("queues", []), "queues", "[tool.peeklock.bundle]"),
         budget=_budget(own.get("budget"), where),
         only={path: _texts(names, f"only.{path!r}", where) for path, names in only.items()},

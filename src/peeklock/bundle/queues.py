@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,17 +29,20 @@ print(json.dumps(found))
 
 def fingerprints(entries: Entries, modules: Sequence[str]) -> dict[str, str]:
     """Of each queue that the modules declare, by name. They are imported in a process of their own and from the bundle's
-    files, so nothing else of the project is asked. Raises ConfigError for a module that cannot be, or without a queue."""
+    files, without the packages that are installed here, so nothing else of the project is asked. Raises ConfigError for a module that cannot be, or without a queue."""
     with tempfile.TemporaryDirectory() as folder:
         for path, entry in entries.items():
             place = Path(folder, path)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(entry.data)
         ran = subprocess.run(  # noqa: S603 - our own Python, with a text of ours
-            [sys.executable, "-I", "-B", "-c", _ASK, folder, *modules], capture_output=True, text=True, check=False
+            [sys.executable, "-I", "-S", "-B", "-c", _ASK, folder, *modules],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if ran.returncode:
-        why = (ran.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        why = _reason(ran.stderr, folder)
         raise ConfigError(
             f"queues = {list(modules)} cannot be imported from the bundle: {why}; a module of declarations imports"
             " peeklock and the standard library only, and lies in sources"
@@ -47,3 +51,11 @@ def fingerprints(entries: Entries, modules: Sequence[str]) -> dict[str, str]:
     if not found:
         raise ConfigError(f"queues = {list(modules)}: no Queue is declared there; name the modules that declare them")
     return dict(sorted(found.items()))
+
+
+def _reason(traceback: str, folder: str) -> str:
+    """The last line of a traceback, with the line of the bundle that it came from."""
+    lines = traceback.strip().splitlines()
+    places = re.findall(rf'File "{re.escape(folder)}/(.+)", line (\d+)', traceback)
+    where = "".join(f"{path}:{line}: " for path, line in places[-1:])
+    return where + (lines[-1] if lines else "it ended without a word")

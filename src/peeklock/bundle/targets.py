@@ -34,6 +34,8 @@ class Target:
     """The folder in the bundle where the platform looks for third-party packages; empty for its root."""
     wheels: bool = False
     """Whether the platform installs the packages itself, from wheels in that folder."""
+    provided: frozenset[str] = frozenset()
+    """Third-party modules that the platform has, without a lock."""
     most: int | None = None
     """Bytes, unzipped, that the platform takes."""
     direct: int | None = None
@@ -64,6 +66,8 @@ TARGETS = {
         platform="aws",
         python="3.13",
         machine="aarch64",
+        # https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html#python-sdk-included
+        provided=frozenset({"boto3", "botocore"}),
         # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
         most=250 * MB,
         direct=50 * MB,

@@ -13,6 +13,7 @@ from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from peeklock.bundle.build import Bundle
+    from peeklock.bundle.project import Wanted
 
 HELP = "pack what a function runs into a zip file, for the cloud's processor"
 
@@ -25,23 +26,28 @@ What is in it is said in pyproject.toml:
   [tool.peeklock.bundle.aws]          # azure and gcp likewise
   sources = ["app"]                   # folders and files of your own code
   root = "azure"                      # a folder whose files lie at the bundle's root: function_app.py, main.py
+  include = ["app/_version.py"]       # taken though git ignores it, or though it looks like a secret
+  exclude = ["*.ipynb"]               # patterns of what is left out; what git ignores is never in
   lock = "requirements-aws.txt"       # third-party packages, pinned and with hashes, without peeklock
   budget = 25                         # megabytes, unzipped
   only = { "botocore/data" = ["dynamodb", "sqs"] }  # of that folder's folders, these alone
 
 Packages come from the lock alone, as wheels for the cloud's processor and Python, whatever this machine is; by uv if it is
-there, else by pip. The same sources and lock give the same bytes. Tests, commands, caches and peeklock's own tools stay out.
+there, else by pip. The same sources and lock give the same bytes. Tests, commands, caches, databases and peeklock's own tools
+stay out, and so does what git ignores. Files that look like secrets are refused.
 
 examples:
   peeklock bundle aws                        build/bundle/aws.zip, for arm64
   peeklock bundle aws --arch x86_64          for a function on x86_64
   peeklock bundle gcp --out dist/gcp.zip     somewhere else
+  peeklock bundle aws --list                 your own files that would be in it; builds nothing
   peeklock bundle azure --json | jq .parts   sizes, for a machine
 
 exit codes:
   0  it is written
-  1  it is not: over the budget, over the cloud's limit, or a shared object in it is for another machine
-  2  it could not be built: no table in pyproject.toml, no lock, a package without a wheel, a hash that differs
+  1  it is not: over the budget, over the cloud's limit, a shared object for another machine, or an import that is nowhere
+  2  it could not be built: no table in pyproject.toml, no lock, a package without a wheel, a hash that differs, code that the
+     cloud's Python does not compile, a file that looks like a secret
 """
 
 LARGEST = 8
@@ -54,6 +60,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("platform", metavar="CLOUD", choices=("aws", "azure", "gcp"), help="aws, azure or gcp")
     parser.add_argument("--out", metavar="FILE", help="default: build/bundle/CLOUD.zip")
     parser.add_argument("--arch", choices=("arm64", "x86_64"), help="the function's processor; AWS only, arm64 there")
+    parser.add_argument("--list", action="store_true", help="list the project's own files in it, and build nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)
 
@@ -66,6 +73,8 @@ def run(given: argparse.Namespace) -> int:
     from peeklock.bundle.targets import target
 
     wanted, chosen = load(Path.cwd(), given.platform), target(given.platform, given.arch)
+    if given.list:
+        return _list(wanted, as_json=given.json)
     made = build(wanted, chosen, tool(chosen), lambda text: print(f"== {text}", file=sys.stderr, flush=True))
     out = Path(given.out or f"build/bundle/{given.platform}.zip")
     if not made.problems:
@@ -74,6 +83,19 @@ def run(given: argparse.Namespace) -> int:
     for problem in made.problems:
         print(f"peeklock bundle: {problem}", file=sys.stderr)
     return int(bool(made.problems))
+
+
+def _list(wanted: Wanted, *, as_json: bool) -> int:
+    """Each of the project's files by its path in the bundle, and where it comes from; returns the exit code."""
+    from peeklock.bundle.build import own_files
+
+    files = {path: entry.source for path, entry in sorted(own_files(wanted).items())}
+    if as_json:
+        print(json.dumps({"files": files}, ensure_ascii=False))
+        return 0
+    for path, source in files.items():
+        print(path if path == source else f"{path}  from {source}")
+    return 0
 
 
 def _write(out: Path, data: bytes) -> None:

@@ -21,6 +21,9 @@ What runs is said in pyproject.toml:
   servicebus = "azure"                  # the folder with function_app.py and host.json
   cloudtasks = ["app.gcp:charge_http"]  # functions of functions-framework, as module:function
 
+A platform that cannot start is said, and the others run. Azure's needs Python 3.13, or its worker installed by hand: the
+error has the command.
+
 The queues are made from the declarations in the code. Nothing leaves this machine, no credential is asked for, and
 nothing is kept: stores and letters are in .peeklock/, which is emptied at the start.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.world import Found, Trigger, World
 from peeklock.emulators.functions_host import FunctionsHost, Invocation
 from peeklock.emulators.servicebus import ServiceBusEmulator
@@ -28,6 +29,8 @@ class ServiceBus:
     platform = "servicebus"
 
     def __init__(self, world: World) -> None:
+        """Raises ConfigError where Azure's worker is not installed."""
+        check_installed()
         self._world = world
         self._emulator = ServiceBusEmulator()
         self._host: FunctionsHost | None = None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.cloudtasks.sdk import client_of
+from peeklock.emulators.cloudtasks.sdk import client_of, rest_client_of
 from tests.emulators.cloudtasks.support import Target, queue_of
 
 
@@ -20,11 +20,14 @@ def shared() -> Iterator[CloudTasksEmulator]:
         yield emulator
 
 
-@pytest.fixture(scope="module")
-def client(shared: CloudTasksEmulator) -> Any:
-    """At another implementation, to hold the tables of facts against it, when PEEKLOCK_CT_FACTS_AT names one."""
+@pytest.fixture(scope="module", params=["grpc", "rest"])
+def client(request: pytest.FixtureRequest, shared: CloudTasksEmulator) -> Any:
+    """Over both transports, for what looks at answers only. At another implementation, to hold the tables of facts
+    against it, when PEEKLOCK_CT_FACTS_AT names one."""
     elsewhere = os.environ.get("PEEKLOCK_CT_FACTS_AT")
-    return client_of(elsewhere) if elsewhere else shared.client()
+    if not elsewhere:
+        return shared.client(request.param)
+    return rest_client_of(f"http://{elsewhere}") if request.param == "rest" else client_of(elsewhere)
 
 
 @pytest.fixture

@@ -246,11 +246,12 @@ def test_an_operation_can_be_read_again_and_no_more(shared: CloudTasksEmulator, 
             )
 
 
-def test_the_oldest_operations_make_room(client: Any, monkeypatch: Any) -> None:
+def test_the_oldest_operations_make_room(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:
     from peeklock.emulators.cloudtasks import book
 
     monkeypatch.setattr(book, "MAX_OPERATIONS", 2)
+    client = emulator.client()
     queue = queue_of(client).name
-    names = [create(client, queue, TASK).operation.name for _ in range(20)]
+    names = [create(client, queue, TASK).operation.name for _ in range(3)]
     assert refusal(lambda: client.get_operation({"name": names[0]})) == f"NOT_FOUND: {NOT_FOUND}"
     assert client.get_operation({"name": names[-1]}).done

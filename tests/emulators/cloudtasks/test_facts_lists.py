@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulators.cloudtasks.support import ACCOUNT, CONFIGURED, HERE, queue_of, refusal, task_of
-
-PLACE = "projects/p/locations/filters"
+from tests.emulators.cloudtasks.support import ACCOUNT, CONFIGURED, HERE, fresh, queue_of, refusal, task_of
 
 
 def ids(queues: Any) -> list[str]:
@@ -18,6 +16,7 @@ def ids(queues: Any) -> list[str]:
 @pytest.fixture(scope="module")
 def filtered(client: Any) -> Any:
     """Lists one location's queues by a filter."""
+    place = fresh("filters").replace("/queues/", "-")
     target = {
         "uri_override": {"host": "example.net", "port": 8080, "path_override": {"path": "/path"}},
         "http_method": "PUT",
@@ -35,12 +34,12 @@ def filtered(client: Any) -> Any:
         "target-none": {},
     }
     for name, settings in queues.items():
-        client.create_queue(parent=PLACE, queue={"name": f"{PLACE}/queues/{name}", **settings})
-    client.pause_queue(name=f"{PLACE}/queues/state-paused")
-    client.purge_queue(name=f"{PLACE}/queues/field-purged")
+        client.create_queue(parent=place, queue={"name": f"{place}/queues/{name}", **settings})
+    client.pause_queue(name=f"{place}/queues/state-paused")
+    client.purge_queue(name=f"{place}/queues/field-purged")
 
     def run(group: str, text: str) -> str:
-        found = client.list_queues({"parent": PLACE, "filter": text})
+        found = client.list_queues({"parent": place, "filter": text})
         return " ".join(name.removeprefix(group) for name in ids(found) if name.startswith(group))
 
     return run
@@ -163,8 +162,13 @@ def test_filters_that_are_refused(client: Any, text: Any, said: Any) -> None:
     assert refusal(lambda: client.list_queues({"parent": HERE, "filter": text})) == f"INVALID_ARGUMENT: {said}"
 
 
+def test_a_filter_that_is_too_deep(client: Any) -> None:
+    said = refusal(lambda: client.list_queues({"parent": HERE, "filter": "(" * 3000}))
+    assert said == "INVALID_ARGUMENT: Request contains an invalid argument."
+
+
 def test_queues_by_name_and_in_pages(client: Any) -> None:
-    place = "projects/p/locations/pages"
+    place = fresh("pages").replace("/queues/", "-")
     for name in ("c", "a", "b"):
         client.create_queue(parent=place, queue={"name": f"{place}/queues/{name}"})
     assert ids(client.list_queues({"parent": place, "page_size": 1})) == ["a", "b", "c"]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from google.cloud import tasks_v2 as v2
 
-from tests.emulators.cloudtasks.support import HERE, NO_QUEUE, details, queue_of, refusal
+from tests.emulators.cloudtasks.support import HERE, NO_QUEUE, details, over_grpc, queue_of, refusal
+
+pytestmark = over_grpc
 
 Call = Callable[[Any, str], Any]
 URL = {"http_request": {"url": "https://example.com/work"}}

@@ -14,6 +14,7 @@ from tests.emulators.cloudtasks.support import (
     NO_QUEUE,
     TOMORROW,
     fresh,
+    over_grpc,
     queue_of,
     refusal,
     task_of,
@@ -210,6 +211,10 @@ def test_times_too_far_ahead(client: Any, queue: Any, when: Any, shown: Any) -> 
 
 def test_times_at_their_limits(client: Any, queue: Any) -> None:
     task_of(client, queue, schedule_time={"seconds": int(time.time()) + 29 * 86400})
+
+
+@over_grpc
+def test_a_time_after_the_last_year(client: Any, queue: Any) -> None:
     out_of_range = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
     out_of_range.schedule_time.seconds = 253_402_300_800
     request = v2.CreateTaskRequest.pb()(parent=queue.name, task=out_of_range)
@@ -217,8 +222,17 @@ def test_times_at_their_limits(client: Any, queue: Any) -> None:
     assert said == "INVALID_ARGUMENT: Request contains an invalid argument."
 
 
-@pytest.mark.parametrize("seconds", [None, 0, -1, -62_135_596_800, -62_135_596_801])
+@pytest.mark.parametrize("seconds", [None, 0, -1, -62_135_596_800])
 def test_times_that_are_past_become_now(client: Any, queue: Any, seconds: Any) -> None:
+    check_past(client, queue, seconds)
+
+
+@over_grpc
+def test_a_time_before_the_first_year(client: Any, queue: Any) -> None:
+    check_past(client, queue, -62_135_596_801)
+
+
+def check_past(client: Any, queue: Any, seconds: int | None) -> None:
     task = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
     task.schedule_time.seconds = int(time.time()) - 3600 if seconds is None else seconds
     made = client.create_task(v2.CreateTaskRequest(v2.CreateTaskRequest.pb()(parent=queue.name, task=task)))
@@ -229,6 +243,52 @@ def test_times_that_are_past_become_now(client: Any, queue: Any, seconds: Any) -
 def test_deadlines_keep_milliseconds(client: Any, queue: Any) -> None:
     made = task_of(client, queue, dispatch_deadline={"seconds": 20, "nanos": 123456789})
     assert v2.Task.pb(made).dispatch_deadline.nanos == 123000000
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://example.com/" + "a" * 2063, True),
+        ("https://example.com/" + "a" * 2064, False),
+        ("https://example.com/" + "\u00e4" * 343, True),  # six characters each, after encoding
+        ("https://example.com/" + "\u00e4" * 344, False),
+        ("https://example.com/?q=%20#" + "a" * 2056, True),
+        ("https://example.com/?q=%20#" + "a" * 2057, False),
+    ],
+    ids=["at it", "over it", "encoded at it", "encoded over it", "signs at it", "signs over it"],
+)
+def test_the_length_of_a_url(client: Any, queue: Any, url: str, allowed: bool) -> None:
+    """Documented with HttpRequest; its words are, too."""
+    too_long = "INVALID_ARGUMENT: HttpRequest.url: the maximum allowed URL length is 2083 characters after encoding."
+    if allowed:
+        assert task_of(client, queue, url).http_request.url == url
+    else:
+        assert refusal(lambda: task_of(client, queue, url)) == too_long
+
+
+LARGE = {f"X-{number:02}": "v" * 8160 for number in range(10)}
+"""Headers of 81,640 bytes, each as large as it may be; the service's own User-Agent has 28 more."""
+
+
+@pytest.mark.parametrize(("more", "allowed"), [(250, True), (251, False)])
+def test_the_size_of_all_headers(client: Any, queue: Any, more: int, allowed: bool) -> None:
+    """Documented with HttpRequest and HttpTarget: less than 80KB."""
+    headers = {**LARGE, "Y": "v" * more, "Host": "ignored" * 100}
+    if allowed:
+        assert len(task_of(client, queue, http={"headers": headers}).http_request.headers) == 12
+    else:
+        said = refusal(lambda: task_of(client, queue, http={"headers": headers}))
+        assert said == "INVALID_ARGUMENT: The size of the headers must be less than 80KB."
+
+
+def test_the_size_of_a_queues_headers(client: Any) -> None:
+    def made(**headers: str) -> Any:
+        overrides = [{"header": {"key": name, "value": value}} for name, value in headers.items()]
+        return queue_of(client, http_target={"header_overrides": overrides})
+
+    assert len(made(**LARGE, Y="v" * 278).http_target.header_overrides) == 11
+    said = refusal(lambda: made(**LARGE, Y="v" * 279))
+    assert said == "INVALID_ARGUMENT: The size of the headers must be less than 80KB."
 
 
 def test_the_size_limit_to_the_byte(client: Any, queue: Any) -> None:

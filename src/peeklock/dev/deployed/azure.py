@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, entry, opened
 from peeklock.dev.deployed.place import Function, Here, Resource, file
 from peeklock.emulators.functions_host import FunctionsHost
@@ -49,7 +50,8 @@ class AzureDeployed:
     platform = "servicebus"
 
     def __init__(self, here: Here, folder: Path) -> None:
-        """`folder`: the Pulumi program's."""
+        """`folder`: the Pulumi program's. Raises ConfigError where Azure's worker is not installed."""
+        check_installed()
         self.emulator = ServiceBusEmulator()
         self._here = here
         self._folder = folder

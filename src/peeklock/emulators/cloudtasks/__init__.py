@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from peeklock.emulators.background import Background
 from peeklock.emulators.cloudtasks.attempts import Dispatch
 from peeklock.emulators.cloudtasks.emulation import Emulation
 from peeklock.emulators.cloudtasks.outgoing import Route
 from peeklock.emulators.cloudtasks.rest import CERTS_PATH
-from peeklock.emulators.cloudtasks.sdk import client_of, grpc, tasks_v2
+from peeklock.emulators.cloudtasks.sdk import client_of, grpc, rest_client_of, tasks_v2
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.errors import PeeklockError
 
@@ -88,7 +88,7 @@ class CloudTasksEmulator:
 
     @property
     def http_url(self) -> str:
-        """Of REST: `/v2/projects/.../queues/.../tasks:buffer`."""
+        """Address of REST, for `https://cloudtasks.googleapis.com` in a client of your own."""
         return f"http://{self._authority(self._running.http_port)}"
 
     @property
@@ -99,9 +99,9 @@ class CloudTasksEmulator:
     def _authority(self, port: int) -> str:
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
 
-    def client(self) -> Any:
+    def client(self, transport: Literal["grpc", "rest"] = "grpc") -> Any:
         """A `google.cloud.tasks_v2.CloudTasksClient` that talks to this emulator, until `stop`."""
-        client = client_of(self.address)
+        client = rest_client_of(self.http_url) if transport == "rest" else client_of(self.address)
         self._clients.append(client)
         return client
 

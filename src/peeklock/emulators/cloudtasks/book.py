@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any
 
 from peeklock.emulators.cloudtasks import config
@@ -17,6 +18,7 @@ from peeklock.emulators.cloudtasks.errors import (
     no_queue,
     not_found,
 )
+from peeklock.emulators.cloudtasks.named import Named
 from peeklock.emulators.cloudtasks.queue import Bucket, Retry
 from peeklock.emulators.cloudtasks.sdk import new, seconds_of, stamp
 
@@ -90,7 +92,7 @@ class Line:
 
     def __init__(self, message: Any, now: float) -> None:
         self.message = message
-        self.tasks: dict[str, Held] = {}
+        self.tasks = Named[Held]()
         self.tombstones = Tombstones(TASK_BLOCKED)
         self.policy: Any = None
         rate = message.rate_limits
@@ -103,7 +105,7 @@ class Line:
 
     def remove(self, task: Held, now: float) -> None:
         task.gone = True
-        del self.tasks[task.name]
+        self.tasks.pop(task.name)
         self.tombstones.add(task.name, now)
 
 
@@ -112,7 +114,7 @@ class Book:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.queues: dict[str, Line] = {}
+        self.queues = Named[Line]()
         self._deleted = Tombstones(QUEUE_BLOCKED)
         self.operations: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
@@ -123,9 +125,10 @@ class Book:
             raise no_queue()
         return self.queues[name]
 
-    def below(self, parent: str) -> Iterator[Line]:
-        """The queues of a location, by name."""
-        return (line for name, line in sorted(self.queues.items()) if name.startswith(f"{parent}/queues/"))
+    def below(self, parent: str, after: str = "") -> Iterator[Line]:
+        """The queues of a location that come after a name, by name."""
+        first = f"{parent}/queues/"
+        return takewhile(lambda line: line.message.name.startswith(first), self.queues.after(max(first, after)))
 
     def add_queue(self, given: Any) -> Line:
         if given.name in self.queues:
@@ -140,7 +143,8 @@ class Book:
         message.ClearField("purge_time")
         message.state = message.RUNNING
         config.fill(message)
-        self.queues[message.name] = line = Line(message, self._now())
+        line = Line(message, self._now())
+        self.queues.add(message.name, line)
         return line
 
     def change_queue(self, update: Any, paths: list[str]) -> Line:
@@ -167,7 +171,7 @@ class Book:
         self._deleted.add(name, self._now())
 
     def purge(self, line: Line) -> None:
-        for task in list(line.tasks.values()):
+        for task in line.tasks.values():
             line.remove(task, self._now())
         line.message.purge_time.CopyFrom(stamp(self._now()))
 
@@ -187,7 +191,8 @@ class Book:
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTS)
         if line.tombstones.holds(message.name, self._now()):
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTED)
-        line.tasks[message.name] = held = Held(message, line)
+        held = Held(message, line)
+        line.tasks.add(message.name, held)
         return held
 
     def add_operation(self, operation: Any) -> None:

@@ -8,10 +8,14 @@ from typing import Any, Self
 
 from peeklock.emulators.cloudtasks import oidc, server
 from peeklock.emulators.cloudtasks.book import Book
+from peeklock.emulators.cloudtasks.calls import Caller
 from peeklock.emulators.cloudtasks.dispatch import Dispatcher
+from peeklock.emulators.cloudtasks.errors import invalid
+from peeklock.emulators.cloudtasks.methods import methods_of
 from peeklock.emulators.cloudtasks.operations import Batches
-from peeklock.emulators.cloudtasks.rest import Rest
+from peeklock.emulators.cloudtasks.rest import Rest, refusal
 from peeklock.emulators.cloudtasks.service import Service
+from peeklock.emulators.cloudtasks.web import Web
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.timeline import Timeline
 
@@ -27,10 +31,12 @@ class Emulation:
         self.dispatcher = Dispatcher(self.timeline, oidc.sign, self._changed)
         self.dispatcher.faults = faults
         service = Service(self.book, self.dispatcher, self.timeline.now)
-        self._rest = Rest(self.book, service.create_task)
         batches = Batches(self.book, self.timeline.now, service.create_task, service.remove_task)
-        caller = server.Caller(self.timeline, self.dispatcher, self._changed)
-        self._handlers = server.handlers(service, batches, caller)
+        caller = Caller(self.timeline, self.dispatcher, self._changed)
+        methods = methods_of(service, batches)
+        rest = Rest(self.book, service.create_task, methods, caller)
+        self._web = Web(rest.answer, lambda problem: refusal(invalid(problem)))
+        self._handlers = server.handlers(methods, caller)
         self._grpc: Any = None
         self._http: asyncio.Server | None = None
         self.port = self.http_port = 0
@@ -39,7 +45,7 @@ class Emulation:
     async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
         """Serving on both ports. Raises OSError for one that is taken."""
         self = cls(asyncio.get_running_loop(), faults)
-        self._http = await self._rest.serve(host, http_port)
+        self._http = await self._web.serve(host, http_port)
         self.http_port = self._http.sockets[0].getsockname()[1]
         try:
             self._grpc, self.port = await server.serve(host, port, self._handlers)
@@ -51,7 +57,7 @@ class Emulation:
     async def close(self) -> None:
         if self._http is not None:
             self._http.close()
-        self._rest.close()
+        self._web.close()
         await self._grpc.stop(None)
         self._grpc = None  # gRPC's own thread ends with the last server
         await self.dispatcher.stop()

@@ -91,6 +91,13 @@ UNREGISTERED = (
 )
 
 
+def bad_request(violations: Sequence[tuple[str, str]]) -> Refused:
+    """For fields that a REST request cannot have: the path of each, and what is wrong with it."""
+    legible = [(field, text.encode("utf-8", "backslashreplace").decode()) for field, text in violations]
+    listed = [{"field": field, "description": text} for field, text in legible]
+    return invalid("\n".join(text for _, text in legible), ("BadRequest", {"field_violations": listed}))
+
+
 def no_queue() -> Refused:
     return Refused(Code.NOT_FOUND, NO_QUEUE)
 

@@ -33,7 +33,10 @@ def selects(text: str) -> Test:
     if not text.strip():
         return lambda _: True
     parser = _Parser(text)
-    test = parser.all_of()
+    try:
+        test = parser.all_of()
+    except RecursionError as exc:
+        raise invalid(INVALID) from exc
     if not parser.at_end:
         raise invalid(INVALID)
     return test

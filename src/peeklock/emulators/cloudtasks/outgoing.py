@@ -17,7 +17,6 @@ from peeklock.emulators.cloudtasks import http1, targets
 MAX_REDIRECTS = 10
 _SEE_OTHER = frozenset([301, 302, 303])
 _SAME_AGAIN = frozenset([307, 308])
-_SAFE = "/%:@!$&'()*+,;=-._~?[]"
 
 
 class Unreachable(Exception):
@@ -132,7 +131,9 @@ def _tls() -> ssl.SSLContext:
 
 def _bytes_of(request: Outgoing) -> bytes:
     parts = urlsplit(request.url)
-    target = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
+    target = quote(parts.path or "/", safe=targets.SAFE) + (
+        f"?{quote(parts.query, safe=targets.SAFE)}" if parts.query else ""
+    )
     host = parts.netloc.rpartition("@")[2].encode("idna").decode("ascii")
     headers = {"Host": host, **request.headers}
     if request.body or request.method in targets.WITH_BODY:

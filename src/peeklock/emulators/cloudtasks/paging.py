@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TypeVar
 
 from peeklock.emulators.cloudtasks.errors import invalid
@@ -14,17 +15,15 @@ _PREFIX = "after "
 
 
 def page(
-    items: Iterable[T], key: Callable[[T], str], *, request: str, size: int, most: int, token: str
+    after: Callable[[str], Iterable[T]], key: Callable[[T], str], *, request: str, size: int, most: int, token: str
 ) -> tuple[list[T], str]:
-    """One page of items that are sorted by their keys, and the token of the next one.
+    """Return one page of items, and the token of the next one. `after`: the items whose keys come after one, by their keys.
 
     As recorded, there is a next page after any that is not empty. Raises Refused.
     """
     if size < 0:
         raise invalid(f"{request}.pageSize cannot be negative.")
-    after = _read(token) if token else ""
-    rest = [item for item in items if key(item) > after]
-    taken = rest[: min(size or most, most)]
+    taken = list(islice(after(_read(token) if token else ""), min(size or most, most)))
     return taken, _write(key(taken[-1])) if taken else ""
 
 

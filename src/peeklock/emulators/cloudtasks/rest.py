@@ -1,104 +1,87 @@
-"""The HTTP side: buffering a request as a task, which the client has no method for, and the keys to check tokens with."""
+"""What HTTP answers: the service's REST methods, requests that are buffered as tasks, and the keys to check tokens with."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import html
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
-from peeklock.emulators.cloudtasks import http1, oidc, targets
+from peeklock.emulators.cloudtasks import oidc, partial, routes, targets, transcoding
 from peeklock.emulators.cloudtasks.book import Book
-from peeklock.emulators.cloudtasks.errors import HTTP_STATUS, Code, Refused, invalid
+from peeklock.emulators.cloudtasks.calls import Caller
+from peeklock.emulators.cloudtasks.errors import HTTP_STATUS, INVALID, Refused, invalid
+from peeklock.emulators.cloudtasks.methods import Methods
 from peeklock.emulators.cloudtasks.sdk import as_json, new
+from peeklock.emulators.cloudtasks.web import Call, Reply
 
 CERTS_PATH = "/oauth2/v1/certs"
 KEYS_PATH = "/oauth2/v3/certs"
 # the paths of https://www.googleapis.com, where the real ones are
-MAX_BODY = 2 * 2**20
+
 _BUFFER = re.compile(r"/v2(?:beta3)?/(projects/[^/]+/locations/[^/]+/queues/[^/:]+)/tasks(?:/([^/:]+))?:buffer")
 _OWN_HEADERS = frozenset(["accept", "authorization", "x-goog-api-key", "x-goog-user-project"])
 """Between the producer and the service; not the task's."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """A request that was read."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    is_last: bool
-    """On its connection."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What is answered."""
-
-    status: int
-    body: Mapping[str, Any]
-    headers: Mapping[str, str]
+_SYSTEM = frozenset(
+    [
+        *("alt", "fields", "prettyPrint"),
+        *(".xgafv", "access_token", "key", "oauth_token", "quotaUser", "uploadType", "upload_protocol", "userProject"),
+    ]
+)
+"""Parameters of every Google API, with or without a dollar sign: https://cloud.google.com/apis/docs/system-parameters.
+All but the first three mean nothing here."""
+_FORMATS = {"": False, "json": False, "json;enum-encoding=int": True}
+"""Values of `alt`, and whether enums are numbers."""
+_NO_PAGE = (
+    "<!DOCTYPE html>\n<title>Error 404 (Not Found)!!1</title>\n"
+    "<p>The requested URL <code>{}</code> was not found on this server.\n"
+)
 
 
 class Rest:
-    """Serves one connection after the other's requests, and closes one that is no HTTP."""
+    """Everything that HTTP answers, by one book."""
 
-    def __init__(self, book: Book, create: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, book: Book, create: Callable[[Any], Any], methods: Mapping[str, Methods], caller: Caller
+    ) -> None:
         self._book = book
         self._create = create
-        self._open: set[asyncio.StreamWriter] = set()
+        self._methods = {name: method for served in methods.values() for name, method in served.items()}
+        self._caller = caller
 
-    async def serve(self, host: str, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._connection, host, port, limit=http1.MAX_HEAD, backlog=1024)
-
-    def close(self) -> None:
-        """Every connection, at once."""
-        for writer in self._open:
-            writer.transport.abort()
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        try:
-            while await self._one(reader, writer):
-                pass
-        except (EOFError, OSError):
-            pass
-        finally:
-            self._open.discard(writer)
-            with contextlib.suppress(OSError):
-                writer.close()
-
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Whether another request may follow."""
-        try:
-            call = await _read(reader)
-            reply, goes_on = self.answer(call), not call.is_last
-        except http1.Malformed as exc:
-            reply, goes_on = _refusal(invalid(str(exc))), False
-        writer.write(_bytes_of(reply, goes_on=goes_on))
-        await writer.drain()
-        return goes_on
-
-    def answer(self, call: Call) -> Reply:
-        """Never raises."""
-        found = _BUFFER.fullmatch(call.path)
+    async def answer(self, call: Call) -> Reply:
+        """Return the reply to a request; a refusal is one, too."""
+        buffer = _BUFFER.fullmatch(call.path)
+        match = routes.find(call.method, call.path)
         try:
             if call.method == "GET" and call.path in {CERTS_PATH, KEYS_PATH}:
                 return _keys(call.path)
-            if call.method == "POST" and found is not None:
-                return self._buffer(found[1], found[2] or "", call)
+            if call.method == "POST" and buffer is not None:
+                return self._buffer(unquote(buffer[1]), unquote(buffer[2] or ""), call)
+            if match is not None:
+                return await self._run(match, call)
         except Refused as refused:
-            return _refusal(refused)
-        return _refusal(Refused(Code.NOT_FOUND, f"The requested URL {call.path} was not found on this server."))
+            return refusal(refused)
+        page = _NO_PAGE.format(html.escape(call.path)).encode()
+        return Reply(status=404, body=page, content_type="text/html; charset=UTF-8")
+
+    async def _run(self, match: routes.Match, call: Call) -> Reply:
+        """Run a method of the service. Raises Refused."""
+        system, query = _parameters(call.query)
+        kind, answer, method = self._methods[match.method]
+        integers = _FORMATS.get(system.get("alt", ""))
+        if integers is None:
+            raise invalid(INVALID)
+        part = partial.part_of(system["fields"], answer.DESCRIPTOR) if system.get("fields") else {}
+        request = transcoding.request_of(kind, match, query, call.body)
+        shown = as_json(await self._caller.run(match.method, method, request), integers=integers)
+        return _reply(partial.cut(shown, part), compact=system.get("prettyPrint") == "false")
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
-        """A task from a request. Its URL and method are the queue's. Raises Refused."""
+        """Make a task from a request. Its URL and method are the queue's. Raises Refused."""
         target = self._book.queue(queue).message.http_target
         task = new("Task", name=f"{queue}/tasks/{task_id}" if task_id else "")
         task.http_request.url = _url_of(target)
@@ -107,14 +90,21 @@ class Rest:
             task.http_request.body = call.body
         task.http_request.headers.update({k: v for k, v in call.headers.items() if k not in _OWN_HEADERS})
         made = self._create(new("CreateTaskRequest", parent=queue, task=task))
-        return Reply(status=200, body={"task": as_json(made)}, headers={})
+        return _reply({"task": as_json(made)})
+
+
+def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the parameters of the system, without their dollar signs, and those of the request."""
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    system = {name.removeprefix("$"): value for name, value in parameters.items() if name.removeprefix("$") in _SYSTEM}
+    return system, {name: value for name, value in parameters.items() if name.removeprefix("$") not in _SYSTEM}
 
 
 def _keys(path: str) -> Reply:
     """Raises Refused."""
     oidc.ready()
     held = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
-    return Reply(status=200, body=held, headers={"Cache-Control": "public, max-age=3600"})
+    return _reply(held, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _url_of(target: Any) -> str:
@@ -128,33 +118,17 @@ def _url_of(target: Any) -> str:
     return targets.address("https://unset.invalid/", enforced)
 
 
-async def _read(reader: asyncio.StreamReader) -> Call:
-    """Raises Malformed and EOFError."""
-    head = await http1.read_head(reader)
-    method, target, version = head.first
-    if not version.startswith("HTTP/1."):
-        raise http1.Malformed("no HTTP/1 request")
-    body = bytearray()
-    async for piece in http1.body(reader, head.headers, until_end=False):
-        body += piece
-        if len(body) > MAX_BODY:
-            raise http1.Malformed("the body is too large")
-    try:
-        path = unquote(urlsplit(target).path)
-    except ValueError as exc:
-        raise http1.Malformed("no URL") from exc
-    connection = head.headers.get("connection", "close" if version == "HTTP/1.0" else "").lower()
-    return Call(method=method, path=path, headers=head.headers, body=bytes(body), is_last=connection == "close")
-
-
-def _refusal(refused: Refused) -> Reply:
+def refusal(refused: Refused) -> Reply:
+    """An error as REST shows it: https://google.aip.dev/193"""
     status = HTTP_STATUS.get(refused.code, 500)
+    details = as_json(refused.status()).get("details")
     error = {"code": status, "message": refused.text, "status": refused.code.name}
-    return Reply(status=status, body={"error": error}, headers={})
+    return _reply({"error": error | ({"details": details} if details else {})}, status=status)
 
 
-def _bytes_of(reply: Reply, *, goes_on: bool) -> bytes:
-    body = json.dumps(reply.body, indent=2).encode()
-    headers = {"Content-Type": "application/json; charset=UTF-8", "Content-Length": str(len(body)), **reply.headers}
-    headers |= {} if goes_on else {"Connection": "close"}
-    return http1.write_head(f"HTTP/1.1 {reply.status} -", headers) + body
+def _reply(
+    body: Mapping[str, Any], *, status: int = 200, compact: bool = False, headers: Mapping[str, str] | None = None
+) -> Reply:
+    layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
+    text = json.dumps(body, ensure_ascii=False, **layout)
+    return Reply(status=status, body=f"{text}\n".encode("utf-8", "replace"), headers=headers or {})

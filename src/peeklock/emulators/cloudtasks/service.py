@@ -31,16 +31,15 @@ class Service:
     def list_queues(self, request: Any) -> Any:
         parent = names.location(request.parent, "queues.list", "ListQueues")
         wanted = selects(request.filter)
-        found = [line.message for line in self._book.below(parent) if wanted(line.message)]
-        queues, token = page(
-            found,
-            lambda queue: str(queue.name),
+        lines, token = page(
+            lambda after: (line for line in self._book.below(parent, after) if wanted(line.message)),
+            lambda line: str(line.message.name),
             request="ListQueuesRequest",
             size=request.page_size,
             most=MOST_QUEUES,
             token=request.page_token,
         )
-        return new("ListQueuesResponse", queues=queues, next_page_token=token)
+        return new("ListQueuesResponse", queues=[line.message for line in lines], next_page_token=token)
 
     def get_queue(self, request: Any) -> Any:
         return self._line(request.name, "queues.get", "GetQueue").message
@@ -106,7 +105,7 @@ class Service:
     def list_tasks(self, request: Any) -> Any:
         line = self._line(request.parent, "tasks.list", "ListTasks")
         held, token = page(
-            (line.tasks[name] for name in sorted(line.tasks)),
+            line.tasks.after,
             lambda task: task.name,
             request="ListTasksRequest",
             size=request.page_size,

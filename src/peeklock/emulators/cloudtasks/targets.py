@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from peeklock.emulators.cloudtasks.errors import INVALID, bad_headers, bad_target, invalid
 
@@ -12,6 +13,15 @@ DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 METHODS = ("", "POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
 """By the number of the client's HttpMethod."""
 WITH_BODY = frozenset(["POST", "PUT", "PATCH"])
+
+MAX_URL = 2083
+"""Characters of a URL, after encoding."""
+MAX_HEADERS = 80 * 1024
+"""Bytes that all names and values of headers have to stay under, "80KB"."""
+# Both limits and their words: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest and
+# #httptarget, which are the comments of the types in google-cloud-tasks; read 2026-12. What the service says is not recorded.
+SAFE = "/%:@!$&'()*+,;=-._~?[]"
+"""Characters of a path and a query that are sent as they are."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
@@ -49,7 +59,24 @@ def check(target: Any) -> None:
     refused = [one.header.key for one in target.header_overrides if one.HasField("header") and _is_refused(one.header)]
     if refused:
         raise bad_headers(refused)
+    check_size((one.header.key, one.header.value) for one in target.header_overrides)
     check_token(target)
+
+
+def check_url(url: str) -> None:
+    """Raises Refused for a task's URL that is none, or too long."""
+    if not url:
+        raise invalid("HttpRequest.url is required.")
+    if not url.startswith(("http://", "https://")):
+        raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
+    if len(quote(url, safe=f"{SAFE}#")) > MAX_URL:
+        raise invalid(f"HttpRequest.url: the maximum allowed URL length is {MAX_URL} characters after encoding.")
+
+
+def check_size(headers: Iterable[tuple[str, str]]) -> None:
+    """Raises Refused for headers that are too large together."""
+    if sum(len(name) + len(value.encode()) for name, value in headers) >= MAX_HEADERS:
+        raise invalid("The size of the headers must be less than 80KB.")
 
 
 def _check_numbers(target: Any) -> None:

@@ -40,11 +40,7 @@ def _check_payload(task: Any) -> None:
         raise Refused(Code.UNIMPLEMENTED, "This emulator sends to HTTP targets only, not to App Engine.")
     if not task.HasField("http_request"):
         raise invalid("Task.payload_type is not set.")
-    url = task.http_request.url
-    if not url:
-        raise invalid("HttpRequest.url is required.")
-    if not url.startswith(("http://", "https://")):
-        raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
+    targets.check_url(task.http_request.url)
 
 
 def _fill_request(request: Any, target: Any) -> None:
@@ -53,6 +49,7 @@ def _fill_request(request: Any, target: Any) -> None:
     if request.body and targets.METHODS[request.http_method] not in targets.WITH_BODY:
         raise invalid("Body can only be set if the http_method is POST, PUT, or PATCH.")
     headers = targets.clean(request.headers)
+    targets.check_size(headers.items())
     request.headers.clear()
     request.headers.update(headers)
     targets.settle_token(request, target)

@@ -16,6 +16,8 @@ from peeklock.infra.aws.alarms import Names
 from peeklock.infra.aws.consumer import Consumer, Given
 from peeklock.infra.aws.environment import check_names, dashboard_link, region_of
 from peeklock.infra.aws.shared import Own, shared
+from peeklock.infra.ending import expect_end
+from peeklock.infra.keeping import keep_whole
 from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import aws as settings
 from peeklock.queue import Queue
@@ -49,6 +51,7 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:aws:App", name, None, pulumi.ResourceOptions.merge(opts, last))
+        expect_end(name)
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         self.tags = {"app": name, "stack": pulumi.get_stack()}
         own = Own(store=store, key=key, subnets=subnets, security_groups=security_groups, topics=topics or {})
@@ -87,7 +90,7 @@ class App(pulumi.ComponentResource):
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
         check_names(self._name, queue)
-        bundles.check(self.bundle, "aws", queue)
+        bundles.check(self.bundle, "aws", queue, handler)
         check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
@@ -114,6 +117,7 @@ class App(pulumi.ComponentResource):
         for name, one in self.consumers.items():
             one.check_started(self.consumers)
             pulumi.export(name, one.told())
+            keep_whole(f"{self._name}-{name}", one, self.stage, self)
             environment |= one.environment
         pulumi.export("environment", environment)
         pulumi.export("dashboard", self._dashboard())

@@ -13,6 +13,8 @@ from peeklock.infra import bundles
 from peeklock.infra.azure import dashboard
 from peeklock.infra.azure.consumer import Consumer, Given
 from peeklock.infra.azure.shared import Own, shared
+from peeklock.infra.ending import expect_end
+from peeklock.infra.keeping import keep_whole
 from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import azure as settings
 from peeklock.queue import Queue
@@ -44,6 +46,7 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:azure:App", name, None, pulumi.ResourceOptions.merge(opts, last))
+        expect_end(name)
         self.bundle = bundles.find(bundle, "azure")
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         self.tags = {"app": name, "stack": pulumi.get_stack()}
@@ -82,7 +85,7 @@ class App(pulumi.ComponentResource):
         """
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
-        bundles.check(self.bundle, "azure", queue)
+        bundles.check(self.bundle, "azure", queue, handler)
         check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
@@ -113,6 +116,7 @@ class App(pulumi.ComponentResource):
         environment: dict[str, Any] = {}
         for name, one in self.consumers.items():
             pulumi.export(name, one.told())
+            keep_whole(f"{self._name}-{name}", one, self.stage, self)
             environment |= one.environment
         pulumi.export("environment", environment)
         pulumi.export("dashboard", dashboard_url)

@@ -11,10 +11,12 @@ from pulumi_gcp import monitoring
 
 from peeklock.errors import ConfigError
 from peeklock.infra import bundles
+from peeklock.infra.ending import expect_end
 from peeklock.infra.gcp import dashboard, functions, queues
 from peeklock.infra.gcp.consumer import Consumer, Given
 from peeklock.infra.gcp.naming import Place
 from peeklock.infra.gcp.shared import Own, shared
+from peeklock.infra.keeping import keep_whole
 from peeklock.infra.options import Capacity, Stage, check_variables
 from peeklock.infra.settings import gcp as settings
 from peeklock.queue import Queue
@@ -48,6 +50,7 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:gcp:App", name, None, pulumi.ResourceOptions.merge(opts, last))
+        expect_end(name)
         self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         place = Place(project=_configured("project"), region=_configured("region"), app=name, stack=pulumi.get_stack())
         own = Own(store=store, key=key, subnet=subnet, channels=channels or {})
@@ -81,7 +84,7 @@ class App(pulumi.ComponentResource):
         """
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
-        bundles.check(self.bundle, "gcp", queue)
+        bundles.check(self.bundle, "gcp", queue, handler)
         check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
         numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
         given = Given(
@@ -107,6 +110,7 @@ class App(pulumi.ComponentResource):
         for name, one in self.consumers.items():
             one.check_started(self.consumers)
             pulumi.export(name, one.told())
+            keep_whole(f"{self._name}-{name}", one, self.stage, self)
             environment |= one.environment
         pulumi.export("environment", environment)
         pulumi.export("dashboard", self._dashboard())

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 
-from peeklock.cloudtasks_address import DEADLINES
-from peeklock.cloudtasks_send import MAX_DELAY
 from peeklock.errors import ConfigError
+from peeklock.google_limits import DISPATCH_DEADLINES, QUEUE_AT_ONCE, QUEUE_RATE, TASK_DELAY, TASK_LIFE
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
 from peeklock.span import LONGEST_TASK_BACKOFF, Span
@@ -30,14 +28,14 @@ ANSWER = 5
 """Seconds more until Cloud Tasks stops waiting: a function that runs out of time is told of by its own answer.
 "At most a few seconds more than the timeout": see TASKS, dispatchDeadline."""
 
-LEAST_DEADLINE, DEADLINE = (seconds_of(one) for one in DEADLINES)
+LEAST_DEADLINE, DEADLINE = (seconds_of(one) for one in DISPATCH_DEADLINES)
 """Seconds that Cloud Tasks waits for an answer, at least and at most. It is a task's own and not its queue's: `peeklock.send`
 takes it from the queue's address, and whoever creates a task otherwise says it, or has 10 minutes. See TASKS."""
 
 FOR_EVER = -1
 """Attempts. Cloud Tasks deletes a task that has no more: `max_attempts` is counted by peeklock. See QUEUES."""
 
-MOST_PER_SECOND, MOST_AT_ONCE = 500, 5000
+MOST_PER_SECOND, MOST_AT_ONCE = QUEUE_RATE, QUEUE_AT_ONCE
 """Dispatches of a queue. See QUOTAS."""
 
 MOST_REQUESTS = 1000
@@ -51,9 +49,6 @@ LONGEST_BACKOFF = seconds_of(LONGEST_TASK_BACKOFF)
 
 DOUBLINGS = 16
 """The platform's default: the delay doubles until it is the longest."""
-
-TASK_LIFE = timedelta(days=31)
-"""A task is deleted then, whatever became of it. See QUOTAS."""
 
 LETTERS_LIFE = 31 * 86_400
 """Seconds that Pub/Sub keeps a letter, at most.
@@ -127,11 +122,11 @@ def _check_queue(queue: Queue) -> None:
             f"queue {queue.name!r}: timeout={queue.timeout.total_seconds():g} s, but Cloud Tasks waits at most {DEADLINE} s"
             f" for an answer, and {MARGIN + ANSWER} s of it are spare; use at most timeout={most}"
         )
-    for name, value, longest in (("max_delay", queue.max_delay, MAX_DELAY), ("max_age", queue.max_age, TASK_LIFE)):
+    for name, value, longest in (("max_delay", queue.max_delay, TASK_DELAY), ("max_age", queue.max_age, TASK_LIFE)):
         if value is not None and value > longest:
             raise ConfigError(
                 f"queue {queue.name!r}: {name} is {value.total_seconds() / 86_400:g} days, but a task waits at most"
-                f" {MAX_DELAY.days} days and is deleted after {TASK_LIFE.days}; use at most"
+                f" {TASK_DELAY.days} days and is deleted after {TASK_LIFE.days}; use at most"
                 f" {name}=timedelta(days={longest.days})"
             )
 

@@ -1,0 +1,108 @@
+"""Queues and tasks by name: in order, and as cheap to list from anywhere however many there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peeklock.emulators.cloudtasks import named
+from peeklock.emulators.cloudtasks.book import Book, Held, Line
+from peeklock.emulators.cloudtasks.dispatch import Dispatcher
+from peeklock.emulators.cloudtasks.named import Named
+from peeklock.emulators.cloudtasks.sdk import new
+from peeklock.emulators.cloudtasks.service import Service
+from tests.emulators.cloudtasks.support import HERE
+
+MANY = 100_000
+QUEUE = f"{HERE}/queues/q"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.text("abc", max_size=3)), max_size=60), st.text("abc", max_size=3))
+def test_it_is_a_sorted_dict(steps: list[tuple[bool, str]], start: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(named, "SHELF", 4)
+        names, model = Named[int](), dict[str, int]()
+        for number, (wanted, name) in enumerate(steps):
+            if wanted and name not in model:
+                names.add(name, number)
+                model[name] = number
+            elif not wanted and name in model:
+                assert names.pop(name) == model.pop(name)
+        assert (list(names), len(names), names.values()) == (list(model), len(model), list(model.values()))
+        assert list(names.after(start)) == [model[name] for name in sorted(model) if name > start]
+        assert all(0 < len(shelf) <= 4 for shelf in names._shelves)
+
+
+def test_what_is_cleared_is_gone() -> None:
+    names = Named[int]()
+    names.add("a", 1)
+    names.clear()
+    assert (list(names.after("")), "a" in names, names.get("a")) == ([], False, None)
+
+
+class Counted(str):
+    """A name that counts how often one is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __lt__(self, other: str) -> bool:
+        Counted.compared += 1
+        return str.__lt__(self, other)
+
+    def __gt__(self, other: str) -> bool:
+        Counted.compared += 1
+        return str.__gt__(self, other)
+
+
+class Touched:
+    """Stands for a queue or a task, and counts how often one is looked at."""
+
+    touched = 0
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+
+    @property
+    def name(self) -> str:
+        return str(self.message.name)
+
+    @property
+    def message(self) -> Any:
+        Touched.touched += 1
+        return self._message
+
+
+def cost(service: Service, method: str, **request: Any) -> tuple[int, int]:
+    """How many names are compared and how many messages looked at for the second page, in the middle of all."""
+    kind = {"list_tasks": "ListTasksRequest", "list_queues": "ListQueuesRequest"}[method]
+    token = getattr(service, method)(new(kind, page_size=10, **request)).next_page_token
+    Counted.compared = Touched.touched = 0
+    getattr(service, method)(new(kind, page_size=10, page_token=token, **request))
+    return Counted.compared, Touched.touched
+
+
+def service_with(count: int) -> Service:
+    """So many queues, one of which has as many tasks."""
+    book = Book(lambda: 0.0)
+    line = Line(new("Queue", name=QUEUE), 0.0)
+    book.queues.add(QUEUE, line)
+    middle = f"{count // 2:06}"
+    task, queue = Touched(new("Task", name=f"{QUEUE}/tasks/{middle}")), Touched(new("Queue", name=f"{QUEUE}-{middle}"))
+    line.tasks, book.queues = Named[Held](), Named[Line]()
+    book.queues.add(QUEUE, line)
+    for number in range(count):
+        line.tasks.add(Counted(f"{QUEUE}/tasks/{number:06}"), task)  # type: ignore[arg-type] # stands for one
+        book.queues.add(Counted(f"{QUEUE}-{number:06}"), queue)  # type: ignore[arg-type] # as above
+    return Service(book, Dispatcher(None, lambda *_: "", lambda: None), lambda: 0.0)  # type: ignore[arg-type] # none is used
+
+
+def test_a_page_costs_the_same_in_a_long_queue() -> None:
+    few, many = service_with(1000), service_with(MANY)
+    for method, parent in (("list_tasks", QUEUE), ("list_queues", HERE)):
+        compared, touched = cost(many, method, parent=parent)
+        assert touched == cost(few, method, parent=parent)[1] <= 50
+        assert compared <= 50  # by halves

@@ -1,0 +1,22 @@
+"""What keeps the consumers of a protected stack whole; tests/infra/engine/test_protected.py shows that it does."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.infra.running import program
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+@pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
+def test_each_consumer_has_one_that_depends_on_all_of_it(cloud, stack, tmp_path):
+    """So that it is the first to be deleted: protected where the stack is. (trials 5.20)"""
+    recorded = program(cloud, tmp_path, stack)
+    for name in ("orders", "receipts"):
+        consumer = recorded.named(f"shop-{name}", f"peeklock:{cloud}:Consumer")
+        parts = {one.urn for one in recorded.registrations if one.custom and one.parent == consumer.urn}
+        keeper = recorded.named(f"shop-{name}-kept", "peeklock:infra:Kept")
+        assert parts
+        assert parts <= set(keeper.dependencies)
+        assert keeper.protect is (stack == "prod")
+        assert keeper.parent != consumer.urn, "what a consumer is deleted with"
