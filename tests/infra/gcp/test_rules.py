@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from handlers.orders.queue import ORDERS
 from peeklock.infra.gcp import App
 from peeklock.infra.options import Stage
 from tests.infra.gcp.rules import RULES, broken
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, planted, run
 from tests.infra.schema import problems
 
 MAIL = {"high": "oncall@example.com"}
@@ -27,21 +26,6 @@ def sound(tmp_path_factory):
         app.all()
 
     return run(made, {"gcp:project": "contoso", "gcp:region": "europe-west1"})
-
-
-def planted(inputs: Mapping, path: str, value):
-    """A copy of the inputs with one value changed; None takes it out."""
-    key, _, rest = path.partition(".")
-    copy = dict(inputs)
-    if rest and isinstance(copy[key], list):
-        copy[key] = [planted(one, rest, value) for one in copy[key]]
-    elif rest:
-        copy[key] = planted(copy[key], rest, value)
-    elif value is None:
-        del copy[key]
-    else:
-        copy[key] = value
-    return copy
 
 
 QUEUE, FUNCTION, POLICY = (
