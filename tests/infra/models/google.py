@@ -161,6 +161,7 @@ BODIES: Mapping[str, Callable[[Inputs], Iterator[Body]]] = {
     "monitoring/notificationChannel:NotificationChannel": _plain("monitoring.v3", "NotificationChannel"),
     "projects/iAMMember:IAMMember": _member("cloudresourcemanager.v3", "Binding"),
     "projects/service:Service": _service,
+    "projects/serviceIdentity:ServiceIdentity": _service,
     "pubsub/subscription:Subscription": _subscription,
     "pubsub/topic:Topic": _plain("pubsub.v1", "Topic"),
     "pubsub/topicIAMMember:TopicIAMMember": _member("pubsub.v1", "Binding", "topic"),

@@ -12,6 +12,11 @@ from peeklock.infra.gcp.alarms import SEVERITIES, Alarm, MetricAlarm, log_filter
 from peeklock.infra.gcp.shared import Shared
 from peeklock.queue import Queue
 
+LASTING = 60
+"""Seconds: the least beside which it may be said what missing data means. Said, since an empty queue may report no more: the
+alert is over then, and left unsaid it would stand until it is closed by hand or by time.
+https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#evaluationmissingdata"""
+
 
 def failures(shared: Shared, queue: Queue, service: str, parent: pulumi.Resource) -> Any:
     """The metric that counts failed settlements."""
@@ -64,7 +69,7 @@ def _threshold(alarm: MetricAlarm) -> dict[str, Any]:
             "filter": alarm.filter,
             "comparison": "COMPARISON_GT",
             "threshold_value": alarm.threshold,
-            "duration": "0s",
+            "duration": f"{LASTING}s",
             "aggregations": [
                 {
                     "alignment_period": f"{alarm.period}s",

@@ -75,9 +75,13 @@ class Place:
         """A function's: its tokens' audience, too."""
         return f"https://{self.host()}/{service}"
 
-    def queue(self, service: str) -> str:
-        """A Cloud Tasks queue's whole name."""
-        return f"projects/{self.project}/locations/{self.region}/queues/{service}"
+    def queue(self, service: str, suffix: str | None = None) -> str:
+        """A Cloud Tasks queue's whole name: as its service, with a suffix where there is one. Raises ConfigError for one
+        that is none."""
+        if suffix is not None and not re.fullmatch(r"[a-z0-9-]{1,20}", suffix):
+            raise ConfigError(f"suffix={suffix!r}: use up to 20 small letters, digits and '-', such as suffix='2'")
+        short = service if suffix is None else f"{service}-{suffix}"
+        return f"projects/{self.project}/locations/{self.region}/queues/{short}"
 
 
 def slug(text: str) -> str:

@@ -36,12 +36,13 @@ def queue(
     settings: Settings,
     parent: pulumi.Resource,
     *,
+    named: str,
     service: str,
     caller: Any,
     consuming: bool,
     own: str | None,
 ) -> Any:
-    """`service`: its name and its function's. `caller`: the account that the function is called as."""
+    """`named`: its short name. `service`: its function's. `caller`: the account that the function is called as."""
     name, opts = f"{shared.place.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
     if own is not None:
         read = cloudtasks.Queue.get(name, own, opts=opts)
@@ -57,7 +58,7 @@ def queue(
         return read
     return cloudtasks.Queue(
         name,
-        name=service,
+        name=named,
         project=shared.place.project,
         location=shared.place.region,
         desired_state="RUNNING" if consuming else "PAUSED",
@@ -102,7 +103,12 @@ def letters(
         return Letters(topic=own[0], subscription=own[1], made=read)
     place, short = shared.place, shared.place.named(queue.name, "letters", most=200)
     topic = pubsub.Topic(
-        name, name=short, project=place.project, kms_key_name=shared.own.key, labels=labels, opts=shared.keep(parent)
+        name,
+        name=short,
+        project=place.project,
+        kms_key_name=shared.own.key,
+        labels=labels,
+        opts=shared.keep(parent, *shared.encrypting),
     )
     subscription = pubsub.Subscription(
         name,
