@@ -11,9 +11,10 @@ from pulumi_gcp import logging, monitoring
 from peeklock.infra.gcp.alarms import SEVERITIES, Alarm, MetricAlarm, log_filter, metric_of_failures
 from peeklock.infra.gcp.shared import Shared
 from peeklock.queue import Queue
+from peeklock.quotas.google import DATA_MISSING_SECONDS
 
-LASTING = 60
-"""Seconds: the least beside which it may be said what missing data means. Said, since an empty queue may report no more: the
+LASTING = DATA_MISSING_SECONDS
+"""The least beside which it may be said what missing data means. Said, since an empty queue may report no more: the
 alert is over then, and left unsaid it would stand until it is closed by hand or by time.
 https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#evaluationmissingdata"""
 

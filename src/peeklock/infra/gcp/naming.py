@@ -12,15 +12,9 @@ from dataclasses import dataclass
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
-
-LONGEST_SERVICE = 49
-"""Characters. https://cloud.google.com/run/docs/deploying#service"""
-
-LONGEST_ACCOUNT = 30
-"""Characters. https://cloud.google.com/iam/docs/service-accounts-create"""
-
-LONGEST_LABEL = 63
-"""Characters. https://cloud.google.com/resource-manager/docs/labels-overview#requirements"""
+from peeklock.quotas.google import ACCOUNT_NAME as LONGEST_ACCOUNT
+from peeklock.quotas.google import LABEL as LONGEST_LABEL
+from peeklock.quotas.google import SERVICE_NAME as LONGEST_SERVICE
 
 DIGITS = 6
 """Of a digest, where a name has to be cut."""

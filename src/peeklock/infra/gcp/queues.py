@@ -13,8 +13,9 @@ from peeklock.infra import outages
 from peeklock.infra.gcp.naming import Place, parts
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
-from peeklock.infra.settings.gcp.numbers import DOUBLINGS, FOR_EVER, LETTERS_LIFE, MOST_PER_SECOND
+from peeklock.infra.settings.gcp.numbers import DOUBLINGS, FOR_EVER, LETTERS_LIFE
 from peeklock.queue import Queue
+from peeklock.quotas.google import DISPATCHES
 
 SAMPLED = 0.1
 """Of a protected stack's dispatches, so many are logged; of another's, all.
@@ -63,7 +64,7 @@ def queue(
         location=shared.place.region,
         desired_state="RUNNING" if consuming else "PAUSED",
         http_target=_target(shared.place, service, caller),
-        rate_limits={"max_dispatches_per_second": MOST_PER_SECOND, "max_concurrent_dispatches": settings.at_once},
+        rate_limits={"max_dispatches_per_second": DISPATCHES, "max_concurrent_dispatches": settings.at_once},
         retry_config={
             "max_attempts": FOR_EVER,
             "max_retry_duration": duration(0),

@@ -17,6 +17,7 @@ from peeklock.infra.gcp.alarms import SEVERITIES
 from peeklock.infra.gcp.identity import BUILDER
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Stage
+from peeklock.quotas.google import LOG_DAYS as MOST_LOG_DAYS
 
 APIS = (
     "artifactregistry",
@@ -41,8 +42,6 @@ APIS_OF_SUBNET = ("compute",)
 KEPT_ANYWAY = 30
 """Days that a project's own log bucket keeps entries. Longer needs a bucket of the app's; shorter would change the
 project's. https://cloud.google.com/logging/quotas#logs_retention_periods"""
-
-MOST_LOG_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
