@@ -21,7 +21,7 @@ MODULES = sorted((ROOT / "src" / "peeklock" / "quotas").glob("[a-z]*.py"))
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_each_has_its_page_and_its_month(module: Path):
-    """In the docstring behind it."""
+    """The docstring behind a quota has both."""
     body = ast.parse(module.read_text(encoding="utf-8")).body
     for one, after in zip(body, [*body[1:], ast.Pass()], strict=True):
         if isinstance(one, ast.Assign):
@@ -30,7 +30,7 @@ def test_each_has_its_page_and_its_month(module: Path):
 
 
 def limits(service, operation, path):
-    """What botocore's model says of a parameter: the least and the most."""
+    """Return the least and the most that botocore's model states of a parameter."""
     found = shape(service, operation)
     for name in path.split("."):
         found = found.fields[name]()
@@ -61,7 +61,7 @@ def test_what_botocores_model_limits(service, operation, path, expected):
 
 
 def told(service, operation, *path):
-    """The prose of botocore's model on a parameter, without its mark-up."""
+    """Return the prose of botocore's model on a parameter, without its mark-up."""
     found = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
     for name in path:
         found = found.members[name]
@@ -96,7 +96,7 @@ def told(service, operation, *path):
     ],
 )
 def test_what_botocores_model_says(parameter, sentence):
-    """Some limits stand in its prose only."""
+    """The model has some limits in its prose only."""
     assert sentence in told(*parameter)
 
 
@@ -139,7 +139,7 @@ def test_what_googles_documents_say(name, schema, member, sentence):
 
 
 def test_what_azures_models_say():
-    """The little that they do: the longest lock is in the prose of the queue's."""
+    """The longest lock is in the prose of the queue's model; they state no other of these."""
     text = re.sub(r"\s+", " ", azure.mgmt.servicebus.models.SBQueueProperties.__doc__)
     assert f"maximum value for LockDuration is {azure_quotas.LOCK_SECONDS // 60} minutes" in text
 

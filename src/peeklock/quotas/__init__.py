@@ -1,4 +1,4 @@
-"""What the clouds allow at most and at least: numbers that move. Each is here once, with its page and the month in which it was read.
+"""Limits of the clouds, which move. Each is here once, with its page and the month in which it was read.
 
 tests/infra/test_quotas.py holds those that an SDK's model states to the installed SDK: where an upgrade moves one, it says so.
 """

@@ -22,7 +22,7 @@ from tests.infra.models.shapes import Lazy, Shape
 Request = tuple[Shape, Mapping[str, Any]]
 
 PATH = frozenset({"resourceGroupName", "namespaceName", "accountName", "scope", "topicName"})
-"""In the request's address, beside the resource's own name."""
+"""Inputs that are in the request's address, beside the resource's own name."""
 
 MODELS: Mapping[str, tuple[str, str, str]] = {
     "applicationinsights:Component": (
@@ -64,7 +64,7 @@ WITHOUT = {
 
 
 def requests(type_: str, inputs: Mapping[str, Any]) -> Iterator[Request]:
-    """What the provider sends for a resource: the properties under the names of the API. Raises KeyError for a type that
+    """Yield what the provider sends for a resource: the properties under the names of the API. Raises KeyError for a type that
     has no model."""
     kind = type_.removeprefix("azure-native:")
     if kind in WITHOUT:
@@ -111,11 +111,11 @@ OPEN = frozenset({"DashboardPartMetadata"})
 """The model lists one of the portal's many parts."""
 
 FILLED_IN = frozenset({"location"})
-"""By the provider, from the stack's configuration or the resource group."""
+"""Properties that the provider takes from the stack's configuration or the resource group."""
 
 
 def _variant(models: Any, cls: Any) -> Callable[[Mapping[str, Any]], Shape] | None:
-    """By what the value says it is."""
+    """Return the choice among a model's forms, or None where it has one."""
     for attribute, names in getattr(cls, "_subtype_map", {}).items():
         shapes = {name: functools.partial(_object, models, getattr(models, kind)) for name, kind in names.items()}
         return functools.partial(_chosen, _object_of_base(models, cls), shapes, _camel(attribute))
@@ -128,7 +128,7 @@ def _object_of_base(models: Any, cls: Any) -> Shape:
 
 
 def _chosen(base: Shape, shapes: Mapping[str, Lazy], key: str, value: Mapping[str, Any]) -> Shape:
-    """Where the value names no form, the model that they share, and a form's name in it is one of those there are."""
+    """Return the form that the value names; else the model that the forms share, in which the name must be one of theirs."""
     if value.get(key) in shapes:
         return shapes[value[key]]()
     named = Shape(source=base.source, kind="text", values=tuple(shapes))
@@ -155,7 +155,7 @@ def _rest_fields(models: Any, cls: Any) -> tuple[dict[str, Lazy], frozenset[str]
 
 
 def _camel(name: str) -> str:
-    """As Pulumi writes a name of the wire or of the SDK: `Application_Type` and `application_type` are `applicationType`.
+    """Return a name of the wire or of the SDK as Pulumi writes it: `Application_Type` and `application_type` are `applicationType`.
     The provider takes both for one, since each of the two renames some."""
     words = [one for one in re.split(r"[_.]", name) if one]
     joined = words[0] + "".join(one[0].upper() + one[1:] for one in words[1:])
@@ -196,7 +196,7 @@ def _resolved(hint: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def _of_hint(models: Any, hint: Any, where: str, rules: Mapping[str, Any]) -> Shape:
-    """What an annotation says, with the rules of the table beside it."""
+    """Read an annotation, with the rules of the table beside it."""
     source = _source(models, where)
     parts = [one for one in (typing.get_args(hint) if _is_union(hint) else (hint,)) if one is not type(None)]
     known = [one for one in parts if isinstance(one, type) and issubclass(one, enum.Enum)]

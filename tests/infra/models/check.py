@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peeklock.emulators.pulumi import rules
 from peeklock.emulators.pulumi.kinds import named
 from tests.infra.models import aws, azure, google
 from tests.infra.models.shapes import problems
@@ -11,10 +12,18 @@ CLOUDS = {"aws": aws, "azure-native": azure, "gcp": google}
 
 
 def broken(one: Registration) -> list[str]:
-    """What its cloud would refuse, each as `type name: path=value: rule (source)`. Raises KeyError for a type that has no
-    model, so that none is left out."""
+    """Return what its cloud would refuse by its model, each as `type name: path=value: rule (source)`. Raises KeyError for a type that
+    has no model, so that none is left out."""
     if one.read or not one.custom:
         return []
     inputs = named(one.type, one.name, b"", one.inputs, {})
     requests = CLOUDS[one.type.partition(":")[0]].requests(one.type, inputs)
     return [f"{one.type} {one.name}: {said}" for shape, body in requests for said in problems(shape, body)]
+
+
+def refused(one: Registration) -> list[str]:
+    """Return what its cloud would refuse though no model says so, as the stand-in does."""
+    if one.read or not one.custom:
+        return []
+    found = rules.problems(one.type, named(one.type, one.name, b"", one.inputs, {}))
+    return [f"{one.type} {one.name}: {said}" for said in found]

@@ -87,7 +87,7 @@ def _read_only(said: Mapping[str, Any]) -> bool:
 
 
 def _plain(name: str, schema: str, *path: str) -> Callable[[Inputs], Iterator[Body]]:
-    """As it is, without what is in the request's address."""
+    """Take the inputs as they are, without those in the request's address."""
 
     def bodies(inputs: Inputs) -> Iterator[Body]:
         yield name, schema, {key: value for key, value in inputs.items() if key not in {"project", "location", *path}}
@@ -170,4 +170,4 @@ BODIES: Mapping[str, Callable[[Inputs], Iterator[Body]]] = {
     "storage/bucket:Bucket": _bucket,
     "storage/bucketObject:BucketObject": _plain("storage.v1", "Object", "source"),
 }
-"""What is left out is in the request's address, or the provider's own."""
+"""Bodies by type. Inputs that are left out are in the request's address, or the provider's own."""

@@ -1,4 +1,4 @@
-"""What an API takes, as its own model says, and what is wrong with a request by that.
+"""Shapes of an API's requests, as its own model states them, and a check of requests by them.
 
 The models of three clouds (aws.py, azure.py, google.py) are read into the same `Shape`s, which know nothing of Pulumi's SDKs.
 """
@@ -38,7 +38,7 @@ class Shape:
     form: str | None = None
     """One of `FORMS`."""
     variant: Callable[[Mapping[str, Any]], Shape] | None = None
-    """Of a model with several forms: the one that a value names."""
+    """Choice of the form that a value names, for a model with several."""
 
 
 FORMS = {
@@ -48,7 +48,7 @@ FORMS = {
 
 
 def problems(shape: Shape, value: Any, path: str = "") -> list[str]:
-    """What is wrong with a request, each as `path=value: rule (source)`."""
+    """Return what is wrong with a request, each as `path=value: rule (source)`."""
     return list(_check(shape, value, path))
 
 

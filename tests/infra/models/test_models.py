@@ -10,7 +10,7 @@ from pulumi import _types
 
 from peeklock.emulators.pulumi import schema
 from tests.infra.models import azure
-from tests.infra.models.check import broken
+from tests.infra.models.check import broken, refused
 from tests.infra.running import STACKS, planted, program
 
 CLOUDS = ("aws", "azure", "gcp")
@@ -18,7 +18,7 @@ CLOUDS = ("aws", "azure", "gcp")
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """By cloud and stack, each run once."""
+    """Run a cloud's program for a stack, each once."""
     runs = {}
 
     def of(cloud, stack):
@@ -32,8 +32,8 @@ def recorded(tmp_path_factory):
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_service_would_take_it(recorded, cloud, stack):
-    """Every property, enumeration, pattern, limit and requirement that its model states."""
-    assert [said for one in recorded(cloud, stack).registrations for said in broken(one)] == []
+    """Every property, enumeration, pattern, limit and requirement that its model states, and what no model does."""
+    assert [said for one in recorded(cloud, stack).registrations for said in (*broken(one), *refused(one))] == []
 
 
 QUERY, METRIC = "azure-native:monitor:ScheduledQueryRule", "azure-native:monitor:MetricAlert"
@@ -124,7 +124,7 @@ def test_a_type_without_a_model_is_found(recorded):
 
 
 def enumerations(wanted, shape, path):
-    """Where Pulumi's SDK and the service's model have an enumeration each: path, and both."""
+    """Yield each path at which Pulumi's SDK and the service's model have an enumeration, and both."""
     for kind in schema._alternatives(wanted):
         if values := schema._values(kind):
             if shape.values:

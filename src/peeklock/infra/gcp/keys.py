@@ -1,4 +1,4 @@
-"""What Google's own accounts may do with a key that was brought along: without it, neither topics nor databases are made."""
+"""Grants that let Google's own accounts use a key that was brought along: without them, neither topics nor databases are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from peeklock.infra.gcp.naming import Place
 def granted(
     place: Place, key: str | None, services: Iterable[str], opts: pulumi.ResourceOptions
 ) -> dict[str, list[Any]]:
-    """By service, the grant to its agent, which the project gets when it is first asked for; none without a key.
+    """Grant each service's agent the use of the key. Return the grants by service; without a key there are none. A project gets an
+    agent when it first asks for one.
 
     `key`: the whole name. https://cloud.google.com/pubsub/docs/encryption#using-cmek,
     https://cloud.google.com/firestore/native/docs/use-cmek#create_a_service_agent
