@@ -106,7 +106,12 @@ def _member(name: str, schema: str, *path: str) -> Callable[[Inputs], Iterator[B
 
 
 def _function(inputs: Inputs) -> Iterator[Body]:
-    yield "cloudfunctions.v2", "Function", {key: value for key, value in inputs.items() if key not in PLACE}
+    """Pulumi makes a plural of a list's name."""
+    service = dict(inputs["serviceConfig"])
+    if "directVpcNetworkInterfaces" in service:
+        service["directVpcNetworkInterface"] = service.pop("directVpcNetworkInterfaces")
+    given = {key: value for key, value in inputs.items() if key not in PLACE}
+    yield "cloudfunctions.v2", "Function", {**given, "serviceConfig": service}
 
 
 PLACE = {"project", "location"}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import typing
 from dataclasses import replace
 
 import pytest
 from pulumi import _types
 
+from peeklock import Queue
 from peeklock.emulators.pulumi import schema
+from peeklock.infra.options import Capacity
 from tests.infra.models import azure
 from tests.infra.models.check import broken, refused
-from tests.infra.running import STACKS, planted, program
+from tests.infra.running import STACKS, bundled, planted, program, run
 
 CLOUDS = ("aws", "azure", "gcp")
 
@@ -34,6 +37,39 @@ def recorded(tmp_path_factory):
 def test_the_service_would_take_it(recorded, cloud, stack):
     """Every property, enumeration, pattern, limit and requirement that its model states, and what no model does."""
     assert [said for one in recorded(cloud, stack).registrations for said in (*broken(one), *refused(one))] == []
+
+
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+GOOGLE = {"gcp:project": "contoso", "gcp:region": "europe-west1"}
+OPTIONS = {
+    "aws": ({"key": KEY, "subnets": ["subnet-12345678"], "security_groups": ["sg-12345678"]}, {"handler": "a.b"}, {}),
+    "azure": ({}, {"handler": "a.b", "topic": "events", "capacity": Capacity(batch=1)}, {}),
+    "gcp": (
+        {
+            "key": "projects/other/locations/europe-west1/keyRings/r/cryptoKeys/k",
+            "subnet": "projects/net/regions/europe-west1/subnetworks/functions",
+        },
+        {"handler": "main.f", "suffix": "2"},
+        GOOGLE,
+    ),
+}
+"""Options of an app and of its consumer that make other types or other inputs, and the stack's configuration."""
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_it_would_take_the_options_too(cloud, tmp_path):
+    """FIFO queues, topics, keys and networks."""
+    of_app, of_consumer, config = OPTIONS[cloud]
+    queue = Queue("ordered", fifo=cloud == "aws", timeout=60)
+
+    def made():
+        app = importlib.import_module(f"peeklock.infra.{cloud}").App(
+            "shop", bundle=str(bundled(tmp_path / f"{cloud}.zip")), **of_app
+        )
+        app.consumer(queue, **of_consumer)
+        app.all()
+
+    assert [said for one in run(made, config).registrations for said in (*broken(one), *refused(one))] == []
 
 
 QUERY, METRIC = "azure-native:monitor:ScheduledQueryRule", "azure-native:monitor:MetricAlert"
