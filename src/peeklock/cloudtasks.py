@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from peeklock import cloudtasks_address, cloudtasks_send, google_limits, push
+from peeklock import cloudtasks_address, cloudtasks_send, push
 from peeklock.binding import Binding, Options
 from peeklock.cloudtasks_send import TRAIL_HEADER
 from peeklock.errors import ConfigError, EventError
@@ -17,6 +17,7 @@ from peeklock.fitting import FORM, unfold
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
+from peeklock.quotas import google
 
 from_url = cloudtasks_address.from_url
 refusal = cloudtasks_send.refusal
@@ -47,7 +48,7 @@ def bind(
     return push.entry(
         binding,
         receive,
-        lock=google_limits.DISPATCH_DEADLINE,
+        lock=google.DISPATCH_DEADLINE,
         audience=audience,
         service_account=service_account,
         certs_url=certs_url,
@@ -60,8 +61,8 @@ def _bind(function: Callable[..., Any], options: Options) -> Binding:
         function,
         "cloudtasks",
         delays=Delays.COPY,
-        longest=google_limits.DISPATCH_DEADLINES[1],
-        longest_delay=google_limits.TASK_DELAY,
+        longest=google.DISPATCH_DEADLINES[1],
+        longest_delay=google.TASK_DELAY,
         options=options,
     )
     if binding.queue.fifo:
@@ -136,7 +137,7 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     request = push.sample(event)
     binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]
-    return {"status": push.status_of(binding.run(messages, binding.lock(google_limits.DISPATCH_DEADLINE)))}
+    return {"status": push.status_of(binding.run(messages, binding.lock(google.DISPATCH_DEADLINE)))}
 
 
 __all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from peeklock.cloudtasks_send import CloudTasksSender
 from peeklock.errors import ConfigError
-from peeklock.google_limits import DISPATCH_DEADLINES, TASK_URL
+from peeklock.quotas.google import DISPATCH_DEADLINES, TASK_URL
 from peeklock.redaction import shown
 
 _ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target=https://HOST/PATH"

@@ -17,12 +17,12 @@ from typing import Any
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
-from peeklock.google_limits import TASK_BYTES, TASK_DELAY
 from peeklock.headers import is_producers
 from peeklock.message import TRAIL, Trail
 from peeklock.observe import record
 from peeklock.once import once
 from peeklock.parcel import Parcel, from_json, to_json
+from peeklock.quotas.google import TASK_BYTES, TASK_DELAY
 from peeklock.registry import missing
 
 TRAIL_HEADER = "x-peeklock"

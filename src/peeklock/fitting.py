@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from peeklock.errors import SendError
-from peeklock.google_limits import PUBLISH_BYTES
 from peeklock.message import TRAIL, Message, Trail
 from peeklock.parcel import DETAIL, Parcel, Sender, cut, from_json, to_json
+from peeklock.quotas.google import PUBLISH_BYTES
 
 FORM = "peeklock-form"
 """Attribute that says what was done to the body, as `envelope+zlib`; the last is to be undone first."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from peeklock.delays import ZERO
 from peeklock.errors import SendError
-from peeklock.google_limits import ATTRIBUTE_VALUE
 from peeklock.message import Message, Trail
+from peeklock.quotas.google import ATTRIBUTE_VALUE
 
 REASON = "peeklock-reason"
 """Attribute of a dead letter: why it was dead-lettered."""

@@ -16,10 +16,10 @@ from peeklock import pubsub_send, push
 from peeklock.binding import Binding, Options
 from peeklock.errors import EventError
 from peeklock.fitting import FORM, unfold
-from peeklock.google_limits import ACK_DEADLINE
 from peeklock.headers import of_producer
 from peeklock.message import TRAIL, Message, Trail, is_text
 from peeklock.plan import Delays
+from peeklock.quotas.google import ACK_DEADLINE
 
 from_url = pubsub_send.from_url
 refusal = pubsub_send.refusal

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import FORM, prepare
-from peeklock.google_limits import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES, ORDERING_KEY, PUBLISH_BYTES
 from peeklock.message import TRAIL, is_text
 from peeklock.once import once
 from peeklock.parcel import Parcel, size_of
+from peeklock.quotas.google import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES, ORDERING_KEY, PUBLISH_BYTES
 from peeklock.redaction import shown
 from peeklock.registry import missing
 

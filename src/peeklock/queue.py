@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
-from peeklock.google_limits import DISPATCH_DEADLINES
 from peeklock.keywords import check_flags, strict
+from peeklock.quotas.google import DISPATCH_DEADLINES
 
 if TYPE_CHECKING:
     from peeklock.span import Span

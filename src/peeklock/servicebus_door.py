@@ -12,6 +12,7 @@ from typing import Any
 from peeklock.binding import Binding
 from peeklock.errors import ConfigError
 from peeklock.message import Message
+from peeklock.quotas.azure import LOCK_SECONDS
 from peeklock.servicebus_receive import receive
 from peeklock.servicebus_settle import Natively, Visit
 from peeklock.settling import left_of
@@ -19,7 +20,7 @@ from peeklock.settling import left_of
 _SETTING = re.compile("%([^%]+)%")
 # https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings
 
-MAX_LOCK = timedelta(minutes=5)
+MAX_LOCK = timedelta(seconds=LOCK_SECONDS)
 # A batch's locks are not renewed, and no lock is longer; a single message's are renewed that long unless host.json says
 # otherwise. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
 

@@ -10,12 +10,10 @@ from typing import Any
 
 from peeklock.message import TRAIL
 from peeklock.parcel import Parcel
+from peeklock.quotas.azure import MESSAGE_ID as MAX_ID
 
 EXPIRES_AT = "expires_at"
 """Among a message's system properties: when it expires, as ISO 8601."""
-
-MAX_ID = 128
-# Characters of a message id: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 
 SYSTEM = ("subject", "correlation_id", "reply_to", "reply_to_session_id", "to", "partition_key")
 """What a producer sets beside body and properties. Time to live is counted down, the session is the message's group."""

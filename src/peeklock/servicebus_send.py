@@ -13,19 +13,14 @@ from peeklock import servicebus_size
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import prepare
 from peeklock.parcel import Parcel
+from peeklock.quotas.azure import MESSAGE_BYTES as MAX_MESSAGE
+from peeklock.quotas.azure import PROPERTIES_BYTES as MAX_PROPERTIES
+from peeklock.quotas.azure import PROPERTY_BYTES as MAX_PROPERTY
 from peeklock.redaction import shown
 from peeklock.servicebus_client import HELD_SECONDS, Client, Link, client
 from peeklock.servicebus_message import id_of, message_of
 
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
-
-MAX_MESSAGE = 100 * 1024 * 1024
-"""Bytes of a message on Premium, the most of all tiers; a queue of Standard takes 256 KB, and says so by refusing: see
-QUOTAS."""
-
-MAX_PROPERTY = 32 * 1024 - 1
-MAX_PROPERTIES = 64 * 1000
-"""Bytes of a property, and of all of them with the system's: see QUOTAS."""
 
 
 _NO_SESSION = "SessionId was not set"

@@ -12,7 +12,8 @@ from itertools import accumulate, pairwise
 
 from peeklock.delays import MAX_EXPONENT, ZERO
 from peeklock.errors import ConfigError
-from peeklock.google_limits import SUBSCRIPTION_BACKOFF, TASK_DELAY
+from peeklock.quotas.aws import MANAGED_FUNCTION_SECONDS, VISIBILITY_SECONDS, WINDOW_SECONDS
+from peeklock.quotas.google import SUBSCRIPTION_BACKOFF, TASK_DELAY
 
 CELLS = 500
 """Steps of the grid on which the distribution is computed: each of its values is right within one of them."""
@@ -23,8 +24,9 @@ MANY = 100
 SCORE_1 = -2.326
 """The 1st percentile of the standard normal distribution."""
 
-LONGEST_ON_SQS = timedelta(hours=12) - timedelta(minutes=20)
-"""The longest visibility timeout that `peeklock.sqs` sets.
+LONGEST_ON_SQS = timedelta(seconds=VISIBILITY_SECONDS - WINDOW_SECONDS - MANAGED_FUNCTION_SECONDS)
+"""The longest visibility timeout that `peeklock.sqs` sets: SQS counts from the receipt, and refuses what goes beyond its most, so that
+the longest that a message can have been held by then is left: Lambda's batching window, and the function.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
 
 LONGEST_TASK_BACKOFF = timedelta(hours=1)

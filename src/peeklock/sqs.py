@@ -21,24 +21,21 @@ from peeklock.errors import ConfigError
 from peeklock.observe import Settled, record
 from peeklock.outcome import DONE
 from peeklock.plan import LOOKING_SECONDS, RESERVE, Delays
+from peeklock.quotas.aws import ENTRIES as MAX_ENTRIES
+from peeklock.quotas.aws import MANAGED_FUNCTION_SECONDS
 from peeklock.settling import Settling, left_of, tighter
+from peeklock.span import LONGEST_ON_SQS
 
 from_url = sqs_send.from_url
 receive = sqs_receive.receive
 refusal = sqs_send.refusal
 
-LONGEST = timedelta(minutes=15)
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LONGEST = timedelta(seconds=MANAGED_FUNCTION_SECONDS)
+# A handler learns how long its own function may run when an event comes.
 
-MAX_VISIBILITY = 12 * 3600 - 1200
-# Seconds: twelve hours from receipt in all, less the longest that a message can have been held by then: 5 minutes of
-# Lambda's batching window and 15 of the function. SQS refuses what goes beyond.
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+MAX_VISIBILITY = int(LONGEST_ON_SQS.total_seconds())
 
 LOOKING = timedelta(seconds=LOOKING_SECONDS)
-
-MAX_ENTRIES = 10
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
 
 Entry = Callable[[Any, Any], dict[str, Any]]
 

@@ -19,16 +19,12 @@ from peeklock.errors import ConfigError, SendError, because
 from peeklock.fitting import BASE64, FORM, prepare
 from peeklock.message import TRAIL
 from peeklock.parcel import Parcel, size_of
+from peeklock.quotas.aws import ATTRIBUTES as MAX_ATTRIBUTES
+from peeklock.quotas.aws import DELAY_SECONDS as MAX_DELAY_SECONDS
+from peeklock.quotas.aws import ENTRIES as MAX_BATCH
+from peeklock.quotas.aws import MESSAGE_BYTES as MAX_MESSAGE_BYTES
 from peeklock.redaction import shown
 from peeklock.sqs_client import client_of, region_of
-
-MAX_MESSAGE_BYTES = 1024 * 1024
-MAX_BATCH_BYTES = 1024 * 1024
-MAX_BATCH = 10
-MAX_ATTRIBUTES = 10
-MAX_DELAY_SECONDS = 900
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-# A queue may be set to less, and those of before August 2025 are, to 262,144 bytes: its answer says it.
 
 SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
 # The one that a sender may set:
@@ -56,7 +52,7 @@ class SQSSender:
         self.url = url
         self.fifo = url.endswith(".fifo")
         self.limit = MAX_MESSAGE_BYTES
-        self._batch_limit = MAX_BATCH_BYTES
+        self._batch_limit = MAX_MESSAGE_BYTES
         self._sqs = sqs
 
     @functools.cached_property
@@ -111,7 +107,7 @@ class SQSSender:
     def _learn(self, refusal: str) -> int:
         """The queue's own limit, where a refusal names it: the next message is made to fit."""
         named = _TOO_LONG.search(refusal)
-        size = int(named[1]) if named else MAX_BATCH_BYTES
+        size = int(named[1]) if named else MAX_MESSAGE_BYTES
         self.limit = min(self.limit, size)
         return size
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from peeklock import google_limits
 from peeklock.emulators.cloudtasks import queue as emulated
 from peeklock.emulators.cloudtasks import targets, tasks
+from peeklock.quotas import google as google_limits
 from tests import pubsub_limits
 from tests.support import ROOT
 

@@ -14,11 +14,11 @@ import pytest
 from peeklock import ConfigError, Queue, consumer, engine, servicebus
 from peeklock.delays import backoff
 from peeklock.emulators.cloudtasks.queue import Retry
-from peeklock.google_limits import TASK_DELAY
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
 from peeklock.message import Message, Trail
 from peeklock.plan import Delays
+from peeklock.quotas.google import TASK_DELAY
 from peeklock.registry import PLATFORMS
 from peeklock.servicebus_settle import wanted
 from peeklock.span import LONGEST_ON_SQS, SERVICEBUS_HOLD

@@ -38,6 +38,21 @@ def run(made: Callable[[], Any], config: Mapping[str, Any] | None = None, *, pre
     return recording.run_function(made, config=config, preview=preview)
 
 
+def planted(inputs: Mapping, path: str, value):
+    """A copy of the inputs with one value changed; None takes it out."""
+    key, _, rest = path.partition(".")
+    copy = dict(inputs)
+    if rest and isinstance(copy[key], list):
+        copy[key] = [planted(one, rest, value) for one in copy[key]]
+    elif rest:
+        copy[key] = planted(copy[key], rest, value)
+    elif value is None:
+        del copy[key]
+    else:
+        copy[key] = value
+    return copy
+
+
 def differences(before: Recorded, after: Recorded) -> dict[tuple[str, str], set[str]]:
     """By type and name of a resource, its inputs that differ, nested ones by their path."""
     told = {}

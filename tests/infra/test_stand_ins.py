@@ -62,6 +62,12 @@ def test_names(type_, news, olds, key, name):
     assert got == name or (name == "orders-c6ae" and got.startswith("orders-") and len(got) == len("orders-1234567"))
 
 
+@pytest.mark.parametrize(("kind", "key"), [("StorageAccount", "accountName"), ("Table", "tableName")])
+def test_a_new_name_of_letters_and_digits(kind, key):
+    """Azure takes no hyphen in it."""
+    assert kinds.named(f"azure-native:storage:{kind}", "shop", b"seed", {}, {})[key].isalnum()
+
+
 def test_a_new_name_of_a_fifo_queue():
     """It ends as SQS wants it to, and is the same for the same seed only."""
     first, again, other = (

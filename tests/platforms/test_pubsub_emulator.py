@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from peeklock import DeadLetter, Queue, pubsub
-from peeklock.google_limits import ATTRIBUTE_VALUE, ATTRIBUTES
 from peeklock.message import Message, Trail
 from peeklock.parcel import DETAIL, REASON, Parcel
+from peeklock.quotas.google import ATTRIBUTE_VALUE, ATTRIBUTES
 from tests.platforms.pubsub_emulator import World, pushed
 
 pytestmark = pytest.mark.servers

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peeklock.errors import ConfigError
+from peeklock.quotas.aws import UNZIPPED_BYTES, UPLOAD_BYTES
 
 MB = 1024 * 1024
-"""As Lambda counts: its error names 262144000 bytes for 250 MB."""
+"""As Lambda counts."""
 
 GLIBC = 28
 """2.28, of the wheels that are taken: older than the C library of each platform (Amazon Linux 2023 has 2.34), and what
@@ -68,9 +69,8 @@ TARGETS = {
         machine="aarch64",
         # https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html#python-sdk-included
         provided=frozenset({"boto3", "botocore"}),
-        # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-        most=250 * MB,
-        direct=50 * MB,
+        most=UNZIPPED_BYTES,
+        direct=UPLOAD_BYTES,
     ),
     "azure": Target(
         platform="azure",

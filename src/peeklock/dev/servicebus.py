@@ -9,18 +9,16 @@ from peeklock.dev.world import Found, Trigger, World
 from peeklock.emulators.functions_host import FunctionsHost, Invocation
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.queue import Queue
+from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 
-MIN_LOCK, MAX_LOCK = 60.0, 300.0
-# Seconds: the service's default, and its most.
+MIN_LOCK = 60.0
+# Seconds: the service's default.
 # https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
 
 SPARE_SECONDS = 30
 
 HOST = "127.0.0.1"
 """Of the addresses; the connection string says where the emulator really is."""
-
-MANY = 2000
-"""Deliveries until Service Bus itself moves a message away, the most that it takes: peeklock counts attempts before."""
 
 
 class ServiceBus:
@@ -57,7 +55,7 @@ class ServiceBus:
 
     def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:
         """The queue, where its letters go, and the topics that its triggers listen to."""
-        lock = min(max(queue.timeout.total_seconds() + SPARE_SECONDS, MIN_LOCK), MAX_LOCK)
+        lock = min(max(queue.timeout.total_seconds() + SPARE_SECONDS, MIN_LOCK), LOCK_SECONDS)
         names = {one.queue_name or queue.name for one in triggers if one.topic_name is None} or {queue.name}
         for name in names:
             self._queue(name, lock, sessions=queue.fifo or any(one.sessions for one in triggers))
@@ -73,7 +71,7 @@ class ServiceBus:
 
     def _queue(self, name: str, lock: float, *, sessions: bool) -> None:
         if name not in self._made:
-            self._emulator.add_queue(name, lock_duration=lock, max_delivery_count=MANY, requires_session=sessions)
+            self._emulator.add_queue(name, lock_duration=lock, max_delivery_count=DELIVERIES, requires_session=sessions)
             self._made.add(name)
 
     def _subscription(self, topic: str, name: str, lock: float, *, sessions: bool) -> None:
@@ -82,7 +80,7 @@ class ServiceBus:
             self._made.add(topic)
         if f"{topic}/{name}" not in self._made:
             self._emulator.add_subscription(
-                topic, name, lock_duration=lock, max_delivery_count=MANY, requires_session=sessions
+                topic, name, lock_duration=lock, max_delivery_count=DELIVERIES, requires_session=sessions
             )
             self._made.add(f"{topic}/{name}")
 

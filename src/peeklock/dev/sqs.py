@@ -9,9 +9,7 @@ from peeklock.dev.world import Entry, Found, World
 from peeklock.emulators.sqs_lambda import Invocation, SqsLambda
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.queue import Queue
-
-MAX_FUNCTION_SECONDS = 900
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+from peeklock.quotas.aws import FUNCTION_SECONDS as MAX_FUNCTION_SECONDS
 
 SPARE_SECONDS = 5
 

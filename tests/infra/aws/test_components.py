@@ -263,7 +263,7 @@ def test_options_of_a_consumer(bundle):
         ([(ORDERS, {"queue_url": "orders"})], {}, "beginning with https://"),
         ([(ORDERS, {"capacity": Capacity(instances=1)})], {}, "use instances=2"),
         ([(ORDERS, {"window": 301})], {}, "use window=300"),
-        ([(Queue("q" * 60), {})], {}, "shorten either by 9"),
+        ([(Queue("q" * 60), {})], {}, "shorten either by 14"),
         ([(ORDERS, {})], {"stage": Stage(log_days=8)}, "log_days=8.*use 14"),
         ([(ORDERS, {})], {"stage": Stage(thresholds=Thresholds(failures=100))}, "use at most failures=99"),
         ([(ORDERS, {})], {"subnets": ["subnet-1"]}, "give both, or neither"),

@@ -16,7 +16,7 @@ from peeklock.delays import backoff
 from peeklock.infra.options import JITTER, Capacity
 from peeklock.infra.settings.aws import check_log_days, described, of
 from peeklock.plan import RESERVE, SKEW
-from peeklock.sqs import LONGEST, MAX_VISIBILITY
+from peeklock.sqs import MAX_VISIBILITY
 
 DAY = 86_400
 
@@ -30,7 +30,7 @@ DAY = 86_400
         (10, Capacity(batch=50), 1, 505, 3031),
         (0.5, Capacity(batch=1), 0, 6, 36),
         (1.2, Capacity(batch=3), 0, 11, 66),
-        (895, Capacity(batch=1), 0, 900, 5400),
+        (1795, Capacity(batch=1), 0, 1800, 10_800),
         (1, Capacity(batch=10_000, parallel=20), 1, 505, 3031),
     ],
 )
@@ -43,8 +43,8 @@ def test_the_table(timeout, capacity, window, function, visibility):
 
 
 REFUSED = [
-    (Queue("q", timeout=90), Capacity(batch=10), None, r"take 905 s.*lower batch to 9, or raise parallel to 2"),
-    (Queue("q", timeout=896), Capacity(batch=1), None, r"lower timeout to 895"),
+    (Queue("q", timeout=180), Capacity(batch=10), None, r"take 1805 s.*lower batch to 9, or raise parallel to 2"),
+    (Queue("q", timeout=1796), Capacity(batch=1), None, r"lower timeout to 1795"),
     (Queue("q"), Capacity(instances=1), None, "use instances=2"),
     (Queue("q"), Capacity(instances=1001), None, "use instances=1000"),
     (Queue("q"), Capacity(memory=64), None, "use memory=128"),
@@ -56,12 +56,12 @@ REFUSED = [
     (Queue("q"), Capacity(), 301, "use window=300"),
     (Queue("q"), Capacity(), -1, "use window=0"),
     (Queue("q", max_attempts=501, max_delay=1), Capacity(), None, "half of them.*use at most max_attempts=500"),
-    (Queue("q", max_delay=12 * 3600), Capacity(batch=1), None, "use at most max_delay=42000"),
+    (Queue("q", max_delay=12 * 3600), Capacity(batch=1), None, "use at most max_delay=37500"),
     (
-        Queue("q", max_attempts=20, first_delay=3600, max_delay=40_000),
+        Queue("q", max_attempts=20, first_delay=3600, max_delay=37_000),
         Capacity(batch=1),
         None,
-        "up to 654000 s.*lower max_delay to 15915, or max_attempts",
+        "up to 609000 s.*lower max_delay to 15915, or max_attempts",
     ),
     (Queue("q", max_age=timedelta(days=7)), Capacity(), None, "use at most max_age=518400"),
 ]
@@ -77,15 +77,15 @@ def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
 @pytest.mark.parametrize(
     ("queue", "capacity", "window"),
     [
-        (Queue("q", timeout=90), Capacity(batch=9), None),
-        (Queue("q", timeout=90), Capacity(batch=10, parallel=2), None),
-        (Queue("q", timeout=895), Capacity(batch=1), None),
+        (Queue("q", timeout=180), Capacity(batch=9), None),
+        (Queue("q", timeout=180), Capacity(batch=10, parallel=2), None),
+        (Queue("q", timeout=1795), Capacity(batch=1), None),
         (Queue("q"), Capacity(instances=2, memory=128), 300),
         (Queue("q"), Capacity(instances=1000, memory=10_240), None),
         (Queue("q", timeout=0.01), Capacity(batch=10_000, parallel=1000), None),
         (Queue("q", timeout=1), Capacity(batch=11), 1),
         (Queue("q", max_attempts=500, max_delay=1), Capacity(), None),
-        (Queue("q", max_delay=42_000), Capacity(batch=1), None),
+        (Queue("q", max_delay=37_500), Capacity(batch=1), None),
         (Queue("q", max_attempts=20, first_delay=3600, max_delay=15_915), Capacity(batch=1), None),
         (Queue("q", max_age=518_400), Capacity(), None),
     ],
@@ -123,7 +123,7 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
     except ConfigError:
         return
     waves = -(-settings.batch // capacity.parallel)
-    assert waves * queue.timeout + RESERVE <= timedelta(seconds=settings.timeout) <= LONGEST
+    assert waves * queue.timeout + RESERVE <= timedelta(seconds=settings.timeout) <= timedelta(minutes=30)
     assert settings.timeout + SKEW.total_seconds() < settings.visibility <= 43_200, "the lease ends within the lock"
     assert settings.visibility >= 6 * settings.timeout + settings.window
     assert settings.batch <= (10 if queue.fifo else 10_000)

@@ -176,7 +176,7 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
     engine = clouds.engine(cloud, folder)
     engine.init("dev")
     engine.up("dev")
-    again = engine.up("dev", "--config", "name=bills")
+    again = engine.up("dev", "--config", "name=invoices")
     assert [one.op for one in again.steps] == ["create-replacement", "delete-replaced", "replace"]
     assert {one.type for one in again.steps} == {type_}
     assert len([one for one in engine.resources("dev") if one["type"] == type_]) == 1

@@ -171,6 +171,47 @@ def test_a_key_is_the_letters_and_the_stores(bundle):
     assert recorded.named("shop-store").inputs["cmekConfig"] == {"kmsKeyName": OWN_KEY}
 
 
+@pytest.mark.parametrize(
+    ("service", "made"), [("pubsub", "gcp:pubsub/topic:Topic"), ("firestore", "gcp:firestore/database:Database")]
+)
+def test_google_may_use_the_key_before_it_has_to(bundle, service, made):
+    """Its own account for the service, which the project gets when it is asked for."""
+    recorded = app_with(bundle, key=OWN_KEY)
+    grant = recorded.named(f"shop-agent-{service}-may-encrypt")
+    assert grant.inputs["cryptoKeyId"] == OWN_KEY
+    assert grant.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+    assert grant.inputs["member"].endswith(f"@gcp-sa-{service}.iam.gserviceaccount.com")
+    assert recorded.of(made)
+    assert all(recorded.depends(one, grant) for one in recorded.of(made))
+
+
+def test_a_store_that_was_brought_has_its_own_key(bundle):
+    """Only letters are encrypted here, so only Pub/Sub is let."""
+    recorded = app_with(bundle, key=OWN_KEY, store=OWN_STORE)
+    (grant,) = recorded.of("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember")
+    assert grant.name == "shop-agent-pubsub-may-encrypt"
+
+
+@pytest.mark.parametrize(("options", "more"), [({}, set()), ({"subnet": OWN_SUBNET}, {"compute.googleapis.com"})])
+def test_what_is_used_is_enabled(bundle, options, more):
+    """Members of the project's policy need the API of projects, and a subnet that of networks."""
+    apis = {one.inputs["service"] for one in app_with(bundle, **options).of("gcp:projects/service:Service")}
+    assert "cloudresourcemanager.googleapis.com" in apis
+    assert apis & {"compute.googleapis.com"} == more
+
+
+def test_a_queue_is_made_again_under_another_name(bundle):
+    """Its own is not free for days after it is deleted. The function stays, and is told."""
+    recorded = app_with(bundle, (ORDERS, {"suffix": "2"}))
+    assert recorded.named("shop-orders", QUEUE).inputs["name"] == "shop-orders-dev-2"
+    assert recorded.named("shop-orders", FUNCTION).inputs["name"] == "shop-orders-dev"
+    whole = "projects/contoso/locations/europe-west1/queues/shop-orders-dev-2"
+    assert environment(recorded)["PEEKLOCK_ORDERS_URL"].startswith(f"cloudtasks://{whole}?")
+    assert recorded.named("shop-orders-may-delay").inputs["name"] == "shop-orders-dev-2"
+    depth = recorded.named("shop-orders-alarm-length").inputs["conditions"][0]["conditionThreshold"]["filter"]
+    assert '"shop-orders-dev-2"' in depth
+
+
 def test_producers_and_operators_are_granted(bundle):
     """A producer on the queue and its caller; an operator also on the letters."""
 
@@ -242,6 +283,7 @@ def test_who_is_told(bundle):
         ([(ORDERS, {"queue_name": OWN_QUEUE, "consuming": False})], {}, "was brought along, and is never modified"),
         ([(ORDERS, {"handler": "charge"})], {}, "name it as 'main.<function>'"),
         ([(ORDERS, {"capacity": Capacity(memory=1)})], {}, "use 128"),
+        ([(ORDERS, {"suffix": "_b"})], {}, "use up to 20 small letters, digits and '-', such as suffix='2'"),
         ([(ORDERS, {})], {"channels": {"urgent": CHANNEL}}, "severities are high, medium, low"),
         ([(ORDERS, {})], {"store": "firestore://p/leases"}, "is no whole name of the form projects"),
         ([(ORDERS, {})], {"stage": Stage(log_days=5000)}, "at most 3650 days; lower it"),

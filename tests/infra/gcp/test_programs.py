@@ -87,7 +87,7 @@ def test_a_function_starts_when_it_may(recorded):
 def test_apis_are_enabled_first(recorded):
     """Whatever needs one waits for all of them, and they stay on."""
     apis = recorded.of("gcp:projects/service:Service")
-    assert len(apis) == 11
+    assert len(apis) == 12
     for one in recorded.registrations:
         if one.custom and one not in apis:
             assert all(recorded.depends(one, api) for api in apis), one.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,7 @@ from handlers.orders.queue import ORDERS
 from peeklock.infra.gcp import App
 from peeklock.infra.options import Stage
 from tests.infra.gcp.rules import RULES, broken
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, planted, run
 from tests.infra.schema import problems
 
 MAIL = {"high": "oncall@example.com"}
@@ -29,21 +28,6 @@ def sound(tmp_path_factory):
     return run(made, {"gcp:project": "contoso", "gcp:region": "europe-west1"})
 
 
-def planted(inputs: Mapping, path: str, value):
-    """A copy of the inputs with one value changed; None takes it out."""
-    key, _, rest = path.partition(".")
-    copy = dict(inputs)
-    if rest and isinstance(copy[key], list):
-        copy[key] = [planted(one, rest, value) for one in copy[key]]
-    elif rest:
-        copy[key] = planted(copy[key], rest, value)
-    elif value is None:
-        del copy[key]
-    else:
-        copy[key] = value
-    return copy
-
-
 QUEUE, FUNCTION, POLICY = (
     "cloudtasks/queue:Queue",
     "cloudfunctionsv2/function:Function",
@@ -54,7 +38,6 @@ QUERY = "conditions.conditionPrometheusQueryLanguage"
 VARIABLES = "serviceConfig.environmentVariables"
 
 PLANTED = [
-    ("shop-orders", QUEUE, "name", "orders_eu", "does not match"),
     ("shop-orders", QUEUE, "retryConfig.maxAttempts", 5, "maxAttempts=5"),
     ("shop-orders", QUEUE, "retryConfig.maxAttempts", None, "maxAttempts=None"),
     ("shop-orders", QUEUE, "retryConfig.maxRetryDuration", "600s", "maxRetryDuration='600s'"),
@@ -64,8 +47,6 @@ PLANTED = [
     ("shop-orders", QUEUE, "retryConfig.minBackoff", "901s", "longer than maxBackoff"),
     ("shop-orders", QUEUE, "retryConfig.maxBackoff", "3601s", "not within 1 and 3600"),
     ("shop-orders", QUEUE, "retryConfig.maxDoublings", 17, "not within 0 and 16"),
-    ("shop-orders", QUEUE, "rateLimits.maxConcurrentDispatches", 5001, "not within 1 and 5000"),
-    ("shop-orders", QUEUE, "rateLimits.maxDispatchesPerSecond", 501, "not within 0.1 and 500"),
     ("shop-orders", QUEUE, "stackdriverLoggingConfig.samplingRatio", 2, "not within 0 and 1"),
     ("shop-orders", QUEUE, "desiredState", "STOPPED", "'STOPPED' is none of"),
     ("shop-orders", QUEUE, "httpTarget.httpMethod", "GET", "'GET' is none of"),
@@ -76,15 +57,11 @@ PLANTED = [
     ("shop-orders", QUEUE, "httpTarget.oidcToken", None, "serviceAccountEmail=None"),
     ("shop-orders", FUNCTION, "name", "Shop-Orders", "does not match"),
     ("shop-orders", FUNCTION, "name", "s" * 50, "does not match"),
-    ("shop-orders", FUNCTION, "serviceConfig.timeoutSeconds", 3601, "not within 1 and 3600"),
     ("shop-orders", FUNCTION, "serviceConfig.timeoutSeconds", 60, "is not the time-out"),
-    ("shop-orders", FUNCTION, "serviceConfig.maxInstanceRequestConcurrency", 1001, "not within 1 and 1000"),
     ("shop-orders", FUNCTION, "serviceConfig.maxInstanceCount", None, "maxInstanceCount=None"),
     ("shop-orders", FUNCTION, "serviceConfig.availableMemory", "512", "is not in Mi"),
-    ("shop-orders", FUNCTION, "serviceConfig.availableMemory", "8192Mi", "is too little for 8192Mi"),
     ("shop-orders", FUNCTION, "serviceConfig.ingressSettings", "INTERNAL", "'INTERNAL' is none of"),
     ("shop-orders", FUNCTION, f"{VARIABLES}.GATEWAY_PASSWORD", "my password", "holds a secret"),
-    ("shop-orders", FUNCTION, f"{VARIABLES}.K_SERVICE", "x", "is the platform's"),
     ("shop-orders", FUNCTION, f"{VARIABLES}.PEEKLOCK_STORE", None, "no store"),
     ("shop-orders", FUNCTION, "buildConfig.runtime", "python39", "'python39' is none of"),
     ("shop-orders", FUNCTION, "buildConfig.environmentVariables", {}, "GOOGLE_VENDOR_PIP_DEPENDENCIES=None"),
@@ -102,27 +79,20 @@ PLANTED = [
     ),
     ("shop-orders-may-remember", "projects/iAMMember:IAMMember", "condition", None, "on all databases"),
     ("shop-orders-may-letter", "pubsub/topicIAMMember:TopicIAMMember", "role", "roles/pubsub.editor", "not among"),
-    ("shop-orders-run", "serviceaccount/account:Account", "accountId", "run", "does not match"),
-    ("shop-orders-run", "serviceaccount/account:Account", "accountId", "s" * 31, "does not match"),
-    ("shop-orders-letters", "pubsub/topic:Topic", "name", "goog-letters", "does not match"),
     ("shop-orders-letters", "pubsub/subscription:Subscription", "expirationPolicy", None, "ttl=None"),
     ("shop-orders-letters", "pubsub/subscription:Subscription", "expirationPolicy.ttl", "2678400s", "is none of"),
     ("shop-orders-letters", "pubsub/subscription:Subscription", "messageRetentionDuration", "3600s", "not within"),
     ("shop-orders-letters", "pubsub/subscription:Subscription", "messageRetentionDuration", "31d", "is no duration"),
-    ("shop-orders-letters", "pubsub/subscription:Subscription", "ackDeadlineSeconds", 601, "not within 10 and 600"),
     ("shop-store", "firestore/database:Database", "type", "DATASTORE_MODE", "is none of"),
-    ("shop-store", "firestore/database:Database", "name", "Sh", "does not match"),
     ("shop-store", "firestore/database:Database", "deletionPolicy", "DELETE", "say different things"),
     ("shop-store-r", "firestore/field:Field", "indexConfig", None, "indexConfig=None"),
     ("shop-orders-failed", "logging/metric:Metric", "metricDescriptor.metricKind", "GAUGE", "'GAUGE' is none of"),
     ("shop-orders-failed", "logging/metric:Metric", "name", "/failed", "does not match"),
     ("shop-orders-failed", "logging/metric:Metric", "filter", "peeklock.settled", "does not match"),
-    ("shop-logs", "logging/projectBucketConfig:ProjectBucketConfig", "retentionDays", 0, "not within 1 and 3650"),
     ("shop-logs-sink", "logging/projectSink:ProjectSink", "destination", "storage.googleapis.com/b", "does not match"),
     ("shop-orders-alarm-length", POLICY, "severity", "HIGH", "'HIGH' is none of"),
     ("shop-orders-alarm-length", POLICY, "conditions", [], "0 conditions"),
-    ("shop-orders-alarm-length", POLICY, f"{THRESHOLD}.comparison", "COMPARISON_GE", "is none of"),
-    ("shop-orders-alarm-length", POLICY, f"{THRESHOLD}.aggregations.alignmentPeriod", "30s", "not within 60"),
+    ("shop-orders-alarm-length", POLICY, f"{THRESHOLD}.duration", "0s", "needs a duration of 60 s or more"),
     (
         "shop-orders-alarm-length",
         POLICY,
@@ -130,7 +100,6 @@ PLANTED = [
         "ALIGN_PERCENTILE_99",
         "none of",
     ),
-    ("shop-orders-alarm-length", POLICY, f"{THRESHOLD}.duration", "1m", "is no duration"),
     (
         "shop-orders-alarm-length",
         POLICY,
@@ -143,11 +112,9 @@ PLANTED = [
     ("shop-orders-alarm-failures", POLICY, f"{QUERY}.query", "sum(a:b) > 5", "without its resource"),
     ("shop-orders-alarm-failures", POLICY, f"{QUERY}.query", "sum(a[90000s]) > 5", "looks back further"),
     ("shop-orders-alarm-failures", POLICY, f"{QUERY}.disableMetricValidation", None, "none of the metrics yet"),
-    ("shop-orders-alarm-failures", POLICY, f"{QUERY}.evaluationInterval", "45s", "no multiple of 30 s"),
     ("shop-high", "monitoring/notificationChannel:NotificationChannel", "labels.email_address", "nobody", "not match"),
     ("shop-api-run", "projects/service:Service", "disableOnDestroy", True, "disableOnDestroy=True"),
     ("shop-code", "storage/bucket:Bucket", "publicAccessPrevention", "inherited", "is none of"),
-    ("shop-code", "storage/bucket:Bucket", "name", "Shop", "does not match"),
     ("shop-bundle", "storage/bucketObject:BucketObject", "name", "bundle.zip", "does not match"),
 ]
 

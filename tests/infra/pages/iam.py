@@ -91,6 +91,7 @@ def _gcp() -> str:
     rows += [
         ("the account that the queue calls as", *_line(gcp.CALLER)),
         ("the builds' account", *_line(gcp.BUILDER)),
+        ("Google's accounts for Pub/Sub and Firestore", *_line(gcp.AGENT)),
         *(("producer, `grant_send`", *_line(one)) for one in gcp.send_grants("send", "sends to it")),
         *(("operator, `grant_redrive`", *_line(one)) for one in gcp.redrive_grants()),
     ]

@@ -16,6 +16,7 @@ from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.emulators.sqs_lambda.settings import Options
 from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.errors import ConfigError, PeeklockError
+from peeklock.quotas.aws import CONCURRENT_FUNCTIONS
 
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
 QUEUE = "aws:sqs/queue:Queue"
@@ -27,10 +28,6 @@ https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 
 STORE, STORES = "PEEKLOCK_STORE", frozenset({"dynamodb", "sqlite", "memory"})
 """The variable, and the schemes of what is on this machine. Any other leads away from it: Redis knows of no proxy."""
-
-UNLIMITED = 1000
-"""Events at once where a mapping has no maximum concurrency: an account's default quota of functions.
-https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 
 class AwsDeployed:
@@ -57,7 +54,7 @@ class AwsDeployed:
             environment=environment,
             timeout=function.get("timeout", TIMEOUT),
             batch=told["batch_size"],
-            concurrency=told["maximum_concurrency"] or UNLIMITED,
+            concurrency=told["maximum_concurrency"] or CONCURRENT_FUNCTIONS,
             consuming=mapping.get("enabled", True),
             changed=self._changed(environment),
         )

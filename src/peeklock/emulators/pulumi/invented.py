@@ -139,6 +139,12 @@ def _account(where: str, name: str, _: Mapping[str, Any]) -> Outputs:
     return {"email": email, "member": f"serviceAccount:{email}", "id": full, "name": full}
 
 
+def _agent(where: str, service: str) -> Outputs:
+    """Google's own account for a service of a project."""
+    email = f"service-{ACCOUNT}@gcp-sa-{service.split('.', maxsplit=1)[0]}.iam.gserviceaccount.com"
+    return {"email": email, "member": f"serviceAccount:{email}", "id": f"{where}services/{service}"}
+
+
 def _function(where: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     url = f"https://{name}-{PROJECT}.a.run.app"
     service = {**inputs.get("serviceConfig", {}), "uri": url, "service": f"{where}services/{name}"}
@@ -157,6 +163,7 @@ _GCP: Mapping[str, Callable[[str, str, Mapping[str, Any]], Outputs]] = {
         "uri": f"https://{name}-{PROJECT}.a.run.app",
         "id": f"{where}services/{name}",
     },
+    "gcp:projects/serviceIdentity:ServiceIdentity": lambda where, _, inputs: _agent(where, inputs["service"]),
     "gcp:storage/bucket:Bucket": lambda _where, name, _: {"id": name, "url": f"gs://{name}"},
     "gcp:monitoring/alertPolicy:AlertPolicy": _numbered("alertPolicies"),
     "gcp:monitoring/notificationChannel:NotificationChannel": _numbered("notificationChannels"),

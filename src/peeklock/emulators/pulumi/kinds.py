@@ -113,8 +113,8 @@ def unknown_beyond(inputs: Values, state: Values) -> dict[str, Any]:
     return known
 
 
-ACCOUNT = "azure-native:storage:StorageAccount"
-"""Its name has letters and digits only.
+UNBROKEN = frozenset({"azure-native:storage:StorageAccount", "azure-native:storage:Table"})
+"""Types whose names have letters and digits only.
 https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftstorage"""
 
 
@@ -126,5 +126,5 @@ def named(type_: str, name: str, seed: bytes, news: Values, olds: Values) -> dic
         return dict(news)
     digits = hashlib.sha256(seed + name.encode()).hexdigest()
     suffix = ".fifo" if news.get("fifoQueue") else ""
-    between = "" if type_ == ACCOUNT else "-"
+    between = "" if type_ in UNBROKEN else "-"
     return {**news, key: olds.get(key) or f"{name}{between}{digits[:7]}{suffix}"}

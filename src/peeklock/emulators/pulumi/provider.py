@@ -16,7 +16,7 @@ import grpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from peeklock.emulators.pulumi import invented, schema
+from peeklock.emulators.pulumi import invented, rules, schema
 from peeklock.emulators.pulumi.kinds import Cloud, differences, named, refreshed, unknown_beyond
 from peeklock.emulators.pulumi.wire import UNKNOWN, empty, plain, struct
 
@@ -86,7 +86,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return pb.CheckResponse(inputs=request.news, failures=[pb.CheckFailure(reason=refusal)])
         news = named(request.type, request.name, request.randomSeed, plain(request.news), plain(request.olds))
         failures = [
-            pb.CheckFailure(property=one.partition(":")[0], reason=one) for one in schema.problems(request.type, news)
+            pb.CheckFailure(property=one.partition(":")[0], reason=one)
+            for one in (*schema.problems(request.type, news), *rules.problems(request.type, news))
         ]
         return pb.CheckResponse(inputs=struct(news), failures=failures)
 

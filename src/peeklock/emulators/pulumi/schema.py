@@ -14,7 +14,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pulumi import Archive, Asset, _types
 from pulumi.runtime import rpc
@@ -104,13 +104,23 @@ def as_outputs(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     return _fitting(inputs, outputs(token))
 
 
+CORRECTED: Mapping[str, Mapping[str, Any]] = {
+    "pulumi_azure_native.monitor.ConditionArgs": {
+        "operator": Literal["Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"]
+    },
+}
+"""Properties to which an SDK gives the enumeration that another API has under the same name, and the service's own.
+https://learn.microsoft.com/rest/api/monitor/scheduled-query-rules/create-or-update#conditionoperator"""
+
+
 @functools.cache
 def _properties(cls: Any) -> tuple[dict[str, Any], frozenset[str]]:
     """Types by wire name, and the names that must be there."""
+    corrected = CORRECTED.get(f"{cls.__module__.rpartition('.')[0]}.{cls.__name__}", {})
     wire_names = _types.input_type_py_to_pulumi_names(cls)
     parameters = inspect.signature(cls.__init__).parameters.items()
     required = {wire_names[name] for name, one in parameters if one.default is one.empty and name in wire_names}
-    return dict(_types.input_type_types(cls)), frozenset(required)
+    return {**_types.input_type_types(cls), **corrected}, frozenset(required)
 
 
 def _object(cls: Any, given: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -155,14 +165,21 @@ def _is_enum(wanted: Any) -> bool:
     return isinstance(wanted, type) and issubclass(wanted, enum.Enum)
 
 
+def _values(wanted: Any) -> list[Any]:
+    """All that an enumeration or a literal type allows; nothing for other types."""
+    if typing.get_origin(wanted) is Literal:
+        return list(typing.get_args(wanted))
+    return [one.value for one in wanted] if _is_enum(wanted) else []
+
+
 def _one(wanted: Any, value: Any, path: str) -> Iterator[str]:
     if isinstance(wanted, type) and _types.is_input_type(wanted):
         yield from _within(wanted, value, path)
+    elif values := _values(wanted):
+        if value not in values:
+            yield f"{path}: {value!r} is none of {values}"
     elif typing.get_origin(wanted) is not None:
         yield from _container(wanted, value, path)
-    elif _is_enum(wanted):
-        if value not in (values := [one.value for one in wanted]):
-            yield f"{path}: {value!r} is none of {values}"
     elif not _SCALARS.get(wanted, _anything)(value):
         yield f"{path}: {value!r} is no {wanted.__name__}"
 

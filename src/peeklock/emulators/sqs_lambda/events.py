@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_PAYLOAD = 6 * 1024 * 1024
-"""Bytes of an event, the shape around the messages included.
-https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+from peeklock.quotas.aws import EVENT_BYTES as MAX_PAYLOAD
 
 _AROUND = len('{"Records":[]}')
 

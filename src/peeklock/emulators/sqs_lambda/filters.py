@@ -15,11 +15,8 @@ from typing import Any
 
 from peeklock.emulators.sqs_lambda.json_shapes import is_array, is_object
 from peeklock.errors import ConfigError
-
-MAX_FILTERS = 10
-"""Five, and up to ten where AWS was asked for more."""
-MAX_PATTERN = 4096
-"""Characters. https://docs.aws.amazon.com/lambda/latest/api/API_Filter.html"""
+from peeklock.quotas.aws import FILTER_CHARACTERS as MAX_PATTERN
+from peeklock.quotas.aws import FILTERS as MAX_FILTERS
 
 MISSING: Any = object()
 

@@ -17,10 +17,7 @@ from typing import Any
 
 from peeklock.emulators.sqs_lambda.events import Received, received
 from peeklock.errors import ConfigError, PeeklockError
-
-MAX_RECEIVE = 10
-MAX_ENTRIES = 10
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteMessageBatch.html
+from peeklock.quotas.aws import ENTRIES as MAX_ENTRIES
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0

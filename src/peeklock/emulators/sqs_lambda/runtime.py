@@ -14,8 +14,9 @@ from http import HTTPStatus
 from typing import Literal
 
 from peeklock.emulators.sqs_lambda import wire
+from peeklock.quotas.aws import EVENT_BYTES
 
-MAX_ANSWER = 6 * 1024 * 1024 + 100
+MAX_ANSWER = EVENT_BYTES + 100
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 PREFIX = "/2018-06-01/runtime/"

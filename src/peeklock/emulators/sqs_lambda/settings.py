@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.emulators.sqs_lambda.filters import Filters
 from peeklock.errors import ConfigError
+from peeklock.quotas.aws import BATCH as MAX_BATCH
+from peeklock.quotas.aws import BATCH_AT_ONCE as MAX_UNWINDOWED_BATCH
+from peeklock.quotas.aws import BATCH_OF_FIFO as MAX_FIFO_BATCH
+from peeklock.quotas.aws import CONCURRENCY as MAX_CONCURRENCY
+from peeklock.quotas.aws import FUNCTION_MEGABYTES as MAX_MEMORY
+from peeklock.quotas.aws import FUNCTION_SECONDS, WINDOW_SECONDS
+from peeklock.quotas.aws import LEAST_CONCURRENCY as MIN_CONCURRENCY
+from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as MIN_MEMORY
 
-MAX_BATCH = 10_000
-MAX_FIFO_BATCH = 10
-MAX_UNWINDOWED_BATCH = 10
-MAX_WINDOW = timedelta(seconds=300)
+MAX_WINDOW = timedelta(seconds=WINDOW_SECONDS)
 MIN_WINDOW_OF_LARGE_BATCHES = timedelta(seconds=1)
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
-MIN_CONCURRENCY, MAX_CONCURRENCY = 2, 1000
-# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
-
-MAX_TIMEOUT = timedelta(seconds=900)
-MIN_MEMORY, MAX_MEMORY = 128, 10_240
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MAX_TIMEOUT = timedelta(seconds=FUNCTION_SECONDS)
 
 _HANDLER = re.compile(r"[^\s.]+(\.[^\s.]+)+")
 
@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
     window: Seconds
     """How long a batch is gathered from its first message on: 0, the default, to 300 s; for a FIFO queue 0."""
     timeout: Seconds
-    """How long an invocation may run: up to 900 s, 30 unless given. Fractions keep tests short; AWS takes none."""
+    """How long an invocation may run: up to 1,800 s, 30 unless given. Fractions keep tests short; AWS takes none."""
     memory: int
     """MB, 128 unless given. Told to the function, and not enforced."""
     maximum_concurrency: int | None
@@ -88,13 +88,15 @@ class Settings:
             _within("maximum_concurrency", self.maximum_concurrency, MIN_CONCURRENCY, MAX_CONCURRENCY)
         _within("provisioned", self.provisioned, 0, self.concurrency)
         if not ZERO < self.timeout <= MAX_TIMEOUT:
-            raise ConfigError(f"timeout={self.timeout.total_seconds():g}: more than 0 and at most 900 seconds")
+            raise ConfigError(
+                f"timeout={self.timeout.total_seconds():g}: more than 0 and at most {FUNCTION_SECONDS} seconds"
+            )
         self._check_batching()
 
     def _check_batching(self) -> None:
         _within("batch_size", self.batch_size, 1, MAX_FIFO_BATCH if self.fifo else MAX_BATCH)
         if self.window > MAX_WINDOW:
-            raise ConfigError(f"window={self.window.total_seconds():g}: at most 300 seconds")
+            raise ConfigError(f"window={self.window.total_seconds():g}: at most {WINDOW_SECONDS} seconds")
         if self.fifo and self.window:
             raise ConfigError("window: a FIFO queue takes none")
         if self.batch_size > MAX_UNWINDOWED_BATCH and self.window < MIN_WINDOW_OF_LARGE_BATCHES:

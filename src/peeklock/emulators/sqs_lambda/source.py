@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.sqs_lambda.events import Received, fitting
-from peeklock.emulators.sqs_lambda.queue import MAX_RECEIVE, Queue, QueueError
+from peeklock.emulators.sqs_lambda.queue import Queue, QueueError
 from peeklock.emulators.sqs_lambda.settings import Settings
+from peeklock.quotas.aws import ENTRIES
 
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.2
 """Seconds between receives of an empty queue, more the longer it is empty. AWS waits in long polls instead; see
@@ -76,7 +77,7 @@ class Source:
     async def _receive(self, most: int, until: float = float("inf")) -> list[Received]:
         """What there is, for the function; else a pause, not past `until`."""
         try:
-            messages = await self._queue.receive(min(most, MAX_RECEIVE))
+            messages = await self._queue.receive(min(most, ENTRIES))
             kept = await self._filtered(messages)
         except QueueError as exc:
             self._warn(exc)

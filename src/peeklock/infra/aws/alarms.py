@@ -15,8 +15,8 @@ from peeklock.errors import ConfigError
 from peeklock.infra.aws.environment import NAMESPACE
 from peeklock.infra.options import Thresholds
 from peeklock.infra.settings.aws import Settings
-from peeklock.infra.settings.aws.numbers import MOST_IN_FLIGHT
 from peeklock.queue import Queue
+from peeklock.quotas.aws import IN_FLIGHT as MOST_IN_FLIGHT
 
 SQS, LAMBDA = "AWS/SQS", "AWS/Lambda"
 VISIBLE, HIDDEN, DELAYED = (f"ApproximateNumberOfMessages{kind}" for kind in ("Visible", "NotVisible", "Delayed"))

@@ -7,13 +7,10 @@ from urllib.parse import quote
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
+from peeklock.quotas.aws import FUNCTION_NAME, QUEUE_NAME, ROLE_NAME
 
 NAMESPACE = "Peeklock"
 """Of the metrics that PowertoolsObserver writes, where `Metrics()` is given neither namespace nor service."""
-
-LONGEST = {"queue": 80, "function": 64}
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html,
-https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 
 DIGITS = 8
 """Characters that Pulumi adds to a name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
@@ -23,7 +20,11 @@ def check_names(app: str, queue: Queue) -> None:
     """Raises ConfigError where a name made of both would be too long for AWS."""
     name = f"{app}-{queue.name}"
     fifo = len(".fifo") if queue.fifo else 0
-    spare = min(LONGEST["queue"] - len("-letters") - DIGITS - fifo, LONGEST["function"] - DIGITS)
+    spare = min(
+        QUEUE_NAME - len("-letters") - DIGITS - fifo,
+        FUNCTION_NAME - DIGITS,
+        ROLE_NAME - len("-role") - DIGITS,
+    )
     if len(name) > spare:
         raise ConfigError(
             f"app {app!r} and queue {queue.name!r} make names of {len(name)} characters, and {spare} fit; shorten either by"

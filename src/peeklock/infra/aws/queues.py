@@ -15,8 +15,8 @@ from peeklock.infra import outages
 from peeklock.infra.aws import identity
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
-from peeklock.infra.settings.aws.described import LONG_POLL
 from peeklock.queue import Queue
+from peeklock.quotas.aws import POLL_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def pair(
         name,
         visibility_timeout_seconds=settings.visibility,
         message_retention_seconds=settings.retention,
-        receive_wait_time_seconds=LONG_POLL,
+        receive_wait_time_seconds=POLL_SECONDS,
         **common,
         opts=shared.keep(parent),
     )

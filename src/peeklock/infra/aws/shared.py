@@ -13,12 +13,9 @@ from pulumi_aws import dynamodb, s3, sns
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Stage
 from peeklock.infra.settings.aws import check_log_days
+from peeklock.quotas.aws import UPLOAD_BYTES as MOST_DIRECT
 
 SEVERITIES = ("high", "medium", "low")
-
-MOST_DIRECT = 50 * 1024 * 1024
-"""Bytes of a bundle that Lambda takes directly; a larger one goes through a bucket.
-https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

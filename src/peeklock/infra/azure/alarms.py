@@ -15,6 +15,7 @@ from peeklock.infra.options import Thresholds
 from peeklock.infra.settings.azure import Settings, iso
 from peeklock.outcome import FAILED
 from peeklock.queue import Queue
+from peeklock.quotas.azure import METRIC_WINDOWS as WINDOWS
 
 SEVERITIES = {"high": 1, "medium": 2, "low": 3}
 """Azure's numbers: 1 error, 2 warning, 3 informational; 0 is left to people."""
@@ -23,10 +24,6 @@ ENOUGH = 20
 """Settlements below which a share of failures means nothing."""
 
 FIVE_MINUTES, DAY = 300, 86_400
-
-WINDOWS = (60, 300, 900, 1800, 3600, 21_600, 43_200, DAY)
-"""Seconds. What a metric alert can look back on.
-https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

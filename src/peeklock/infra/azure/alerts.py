@@ -65,7 +65,7 @@ def _query(
         query=app.apply(lambda known: alarm.query.replace(APP, known)),
         metric_measure_column=alarm.column,
         time_aggregation=monitor.TimeAggregation.MAXIMUM,
-        operator=monitor.ConditionOperator.GREATER_THAN,
+        operator="GreaterThan",  # the SDK's enumeration of that name is another API's
         threshold=alarm.threshold,
         failing_periods=monitor.ConditionFailingPeriodsArgs(
             number_of_evaluation_periods=alarm.periods, min_failing_periods_to_alert=alarm.failing

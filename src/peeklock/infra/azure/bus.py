@@ -14,6 +14,7 @@ from peeklock.infra.azure import naming
 from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings, iso
 from peeklock.queue import Queue
+from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 
 FOR_EVER = "P10675199DT2H48M5.4775807S"
 """The platform's longest time to live, and its default: a letter waits until somebody takes it.
@@ -43,8 +44,8 @@ def letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resour
             queue_name=f"{queue.name}-letters",
             default_message_time_to_live=FOR_EVER,
             dead_lettering_on_message_expiration=False,
-            max_delivery_count=2000,
-            lock_duration=iso(300),
+            max_delivery_count=DELIVERIES,
+            lock_duration=iso(LOCK_SECONDS),
             opts=shared.keep(parent),
         )
     )
@@ -97,7 +98,7 @@ def subscribed(
         topic_name=made[topic],
         subscription_name=name,
         forward_to=target.name,
-        max_delivery_count=2000,
+        max_delivery_count=DELIVERIES,
         opts=shared.keep(parent),
     )
 

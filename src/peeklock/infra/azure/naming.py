@@ -6,13 +6,14 @@ import hashlib
 import re
 
 from peeklock.errors import ConfigError
+from peeklock.quotas import azure as quotas
 
-APP_NAME = 51
-"""Characters: an app's name has at most 60, and Pulumi adds eight of its own, as it is unique in the world.
-https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"""
+ADDED = 8
+"""Characters that Pulumi adds to a name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
 
-ACCOUNT_NAME = 16
-"""Characters: a storage account's name has at most 24, small letters and digits, and Pulumi adds eight."""
+APP_NAME = quotas.APP_NAME - len("-") - ADDED
+ACCOUNT_NAME = quotas.ACCOUNT_NAME - ADDED
+"""Of small letters and digits only."""
 
 
 def function_app(app: str, queue: str) -> str:

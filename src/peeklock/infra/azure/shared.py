@@ -14,9 +14,8 @@ from peeklock.infra.azure import naming
 from peeklock.infra.azure.alarms import SEVERITIES
 from peeklock.infra.azure.environment import store_address
 from peeklock.infra.options import Stage
-
-LEAST_LOG_DAYS, MOST_LOG_DAYS = 30, 730
-"""https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure"""
+from peeklock.quotas.azure import LEAST_LOG_DAYS
+from peeklock.quotas.azure import LOG_DAYS as MOST_LOG_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

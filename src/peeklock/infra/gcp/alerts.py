@@ -11,6 +11,12 @@ from pulumi_gcp import logging, monitoring
 from peeklock.infra.gcp.alarms import SEVERITIES, Alarm, MetricAlarm, log_filter, metric_of_failures
 from peeklock.infra.gcp.shared import Shared
 from peeklock.queue import Queue
+from peeklock.quotas.google import DATA_MISSING_SECONDS
+
+LASTING = DATA_MISSING_SECONDS
+"""The least beside which it may be said what missing data means. Said, since an empty queue may report no more: the
+alert is over then, and left unsaid it would stand until it is closed by hand or by time.
+https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#evaluationmissingdata"""
 
 
 def failures(shared: Shared, queue: Queue, service: str, parent: pulumi.Resource) -> Any:
@@ -64,7 +70,7 @@ def _threshold(alarm: MetricAlarm) -> dict[str, Any]:
             "filter": alarm.filter,
             "comparison": "COMPARISON_GT",
             "threshold_value": alarm.threshold,
-            "duration": "0s",
+            "duration": f"{LASTING}s",
             "aggregations": [
                 {
                     "alignment_period": f"{alarm.period}s",

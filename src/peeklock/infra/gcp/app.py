@@ -69,6 +69,7 @@ class App(pulumi.ComponentResource):
         queue_name: str | None = None,
         letters_names: tuple[str, str] | None = None,
         identity: str | None = None,
+        suffix: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
         """A queue, its letters, and the function that consumes it.
@@ -79,6 +80,9 @@ class App(pulumi.ComponentResource):
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
         - `queue_name`, `letters_names` (topic and subscription), `identity` (a service account's address): bring your
           own, by whole names.
+        - `suffix`: ends the queue's name at Cloud Tasks, such as "2". Give another one to make a queue again whose name is
+          not free yet: up to 3 days after a queue is deleted, one of the same name may seem to be made, and is not.
+          https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues/delete
 
         Raises ConfigError, with the number to change, for what cannot work.
         """
@@ -96,6 +100,7 @@ class App(pulumi.ComponentResource):
             own_queue=None if queue_name is None else queues.check_queue(queue_name),
             own_letters=None if letters_names is None else queues.check_letters(*letters_names),
             identity=identity,
+            suffix=suffix,
         )
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
         made = self.consumers[queue.name] = Consumer(self.shared, given, opts=options)

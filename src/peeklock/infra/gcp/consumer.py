@@ -32,6 +32,7 @@ class Given:
     own_queue: str | None
     own_letters: tuple[str, str] | None
     identity: str | None
+    suffix: str | None = None
 
     def __post_init__(self) -> None:
         if self.own_queue is not None and not self.consuming:
@@ -78,6 +79,7 @@ class Consumer(pulumi.ComponentResource):
             given.queue,
             given.settings,
             self,
+            named=queues.short(self.whole_name),
             service=self.service,
             caller=self._caller.email,
             consuming=given.consuming,
@@ -99,7 +101,7 @@ class Consumer(pulumi.ComponentResource):
     @property
     def whole_name(self) -> str:
         """The queue's."""
-        return self._given.own_queue or self._shared.place.queue(self.service)
+        return self._given.own_queue or self._shared.place.queue(self.service, self._given.suffix)
 
     @property
     def address(self) -> str:

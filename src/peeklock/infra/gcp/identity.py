@@ -22,6 +22,7 @@ class Role(StrEnum):
     DATASTORE = "roles/datastore.user"
     INVOKER = "roles/run.invoker"
     BUILDER = "roles/cloudbuild.builds.builder"
+    ENCRYPTER = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,9 @@ CALLER = Grant(name="be-called", role=Role.INVOKER, on="function", why="calls th
 
 BUILDER = Grant(name="build", role=Role.BUILDER, on="project", why="builds the functions from the bundle")
 """Of the account that builds."""
+
+AGENT = Grant(name="encrypt", role=Role.ENCRYPTER, on="key", why="encrypts letters and store with the key of your own")
+"""Of Google's own accounts for Pub/Sub and Firestore."""
 
 TAKER = Grant(name="redrive", role=Role.SUBSCRIBER, on="letters", why="takes letters out")
 

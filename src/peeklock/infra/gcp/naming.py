@@ -12,15 +12,9 @@ from dataclasses import dataclass
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
-
-LONGEST_SERVICE = 49
-"""Characters. https://cloud.google.com/run/docs/deploying#service"""
-
-LONGEST_ACCOUNT = 30
-"""Characters. https://cloud.google.com/iam/docs/service-accounts-create"""
-
-LONGEST_LABEL = 63
-"""Characters. https://cloud.google.com/resource-manager/docs/labels-overview#requirements"""
+from peeklock.quotas.google import ACCOUNT_NAME as LONGEST_ACCOUNT
+from peeklock.quotas.google import LABEL as LONGEST_LABEL
+from peeklock.quotas.google import SERVICE_NAME as LONGEST_SERVICE
 
 DIGITS = 6
 """Of a digest, where a name has to be cut."""
@@ -75,9 +69,13 @@ class Place:
         """A function's: its tokens' audience, too."""
         return f"https://{self.host()}/{service}"
 
-    def queue(self, service: str) -> str:
-        """A Cloud Tasks queue's whole name."""
-        return f"projects/{self.project}/locations/{self.region}/queues/{service}"
+    def queue(self, service: str, suffix: str | None = None) -> str:
+        """A Cloud Tasks queue's whole name: as its service, with a suffix where there is one. Raises ConfigError for one
+        that is none."""
+        if suffix is not None and not re.fullmatch(r"[a-z0-9-]{1,20}", suffix):
+            raise ConfigError(f"suffix={suffix!r}: use up to 20 small letters, digits and '-', such as suffix='2'")
+        short = service if suffix is None else f"{service}-{suffix}"
+        return f"projects/{self.project}/locations/{self.region}/queues/{short}"
 
 
 def slug(text: str) -> str:

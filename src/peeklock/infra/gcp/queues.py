@@ -13,8 +13,9 @@ from peeklock.infra import outages
 from peeklock.infra.gcp.naming import Place, parts
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
-from peeklock.infra.settings.gcp.numbers import DOUBLINGS, FOR_EVER, LETTERS_LIFE, MOST_PER_SECOND
+from peeklock.infra.settings.gcp.numbers import DOUBLINGS, FOR_EVER, LETTERS_LIFE
 from peeklock.queue import Queue
+from peeklock.quotas.google import QUEUE_RATE
 
 SAMPLED = 0.1
 """Of a protected stack's dispatches, so many are logged; of another's, all.
@@ -36,12 +37,13 @@ def queue(
     settings: Settings,
     parent: pulumi.Resource,
     *,
+    named: str,
     service: str,
     caller: Any,
     consuming: bool,
     own: str | None,
 ) -> Any:
-    """`service`: its name and its function's. `caller`: the account that the function is called as."""
+    """`named`: its short name. `service`: its function's. `caller`: the account that the function is called as."""
     name, opts = f"{shared.place.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
     if own is not None:
         read = cloudtasks.Queue.get(name, own, opts=opts)
@@ -57,12 +59,12 @@ def queue(
         return read
     return cloudtasks.Queue(
         name,
-        name=service,
+        name=named,
         project=shared.place.project,
         location=shared.place.region,
         desired_state="RUNNING" if consuming else "PAUSED",
         http_target=_target(shared.place, service, caller),
-        rate_limits={"max_dispatches_per_second": MOST_PER_SECOND, "max_concurrent_dispatches": settings.at_once},
+        rate_limits={"max_dispatches_per_second": QUEUE_RATE, "max_concurrent_dispatches": settings.at_once},
         retry_config={
             "max_attempts": FOR_EVER,
             "max_retry_duration": duration(0),
@@ -102,7 +104,12 @@ def letters(
         return Letters(topic=own[0], subscription=own[1], made=read)
     place, short = shared.place, shared.place.named(queue.name, "letters", most=200)
     topic = pubsub.Topic(
-        name, name=short, project=place.project, kms_key_name=shared.own.key, labels=labels, opts=shared.keep(parent)
+        name,
+        name=short,
+        project=place.project,
+        kms_key_name=shared.own.key,
+        labels=labels,
+        opts=shared.keep(parent, *shared.encrypting),
     )
     subscription = pubsub.Subscription(
         name,

@@ -12,16 +12,18 @@ import pulumi
 from pulumi_gcp import logging, monitoring, projects, serviceaccount, storage
 
 from peeklock.errors import ConfigError
-from peeklock.infra.gcp import database
+from peeklock.infra.gcp import database, keys
 from peeklock.infra.gcp.alarms import SEVERITIES
 from peeklock.infra.gcp.identity import BUILDER
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Stage
+from peeklock.quotas.google import LOG_DAYS as MOST_LOG_DAYS
 
 APIS = (
     "artifactregistry",
     "cloudbuild",
     "cloudfunctions",
+    "cloudresourcemanager",
     "cloudtasks",
     "firestore",
     "iam",
@@ -31,12 +33,15 @@ APIS = (
     "run",
     "storage",
 )
+"""`cloudresourcemanager` is what members of the project's policy are added by.
+https://cloud.google.com/resource-manager/reference/rest"""
+
+APIS_OF_SUBNET = ("compute",)
+"""https://cloud.google.com/run/docs/configuring/vpc-direct-vpc#before_you_begin"""
 
 KEPT_ANYWAY = 30
 """Days that a project's own log bucket keeps entries. Longer needs a bucket of the app's; shorter would change the
 project's. https://cloud.google.com/logging/quotas#logs_retention_periods"""
-
-MOST_LOG_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +93,13 @@ class Shared:
     """The store's database, by its whole name."""
     stored: Any
     """What must be there before the store is used."""
+    encrypting: list[Any]
+    """What must be there before letters are made: where a key was brought along, that Pub/Sub may use it."""
     channels: Mapping[str, Any]
 
-    def keep(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    def keep(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:
         """Options of what holds data."""
-        return kept(self.stage, parent, self.apis)
+        return kept(self.stage, parent, [*self.apis, *more])
 
     def after_apis(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:
         """Options of the rest."""
@@ -111,10 +118,12 @@ def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle
     if stage.log_days > MOST_LOG_DAYS:
         raise ConfigError(f"stage: log_days={stage.log_days}, but logs are kept at most {MOST_LOG_DAYS} days; lower it")
     labels = {"app": label(place.app), "stack": label(place.stack)}
-    apis = _apis(parent, place)
+    apis = _apis(parent, place, APIS if own.subnet is None else (*APIS, *APIS_OF_SUBNET))
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(apis))
     keep = kept(stage, parent, apis)
-    address, whole, stored = database.store(place, stage, own.store, own.key, keep, opts)
+    agents = keys.granted(place, own.key, ("pubsub",) if own.store else ("pubsub", "firestore"), opts)
+    encrypted = kept(stage, parent, [*apis, *agents.get("firestore", ())])
+    address, whole, stored = database.store(place, stage, own.store, own.key, encrypted, opts)
     builder, built = _builder(place, opts)
     if stage.log_days > KEPT_ANYWAY:
         _logs(place, stage, keep, opts)
@@ -130,11 +139,12 @@ def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle
         store=address,
         database=whole,
         stored=stored,
+        encrypting=agents["pubsub"],
         channels={**_mails(place, stage, own, labels, opts), **own.channels},
     )
 
 
-def _apis(parent: pulumi.Resource, place: Place) -> tuple[Any, ...]:
+def _apis(parent: pulumi.Resource, place: Place, names: tuple[str, ...]) -> tuple[Any, ...]:
     """Left on when the stack goes: others in the project may use them."""
     return tuple(
         projects.Service(
@@ -144,7 +154,7 @@ def _apis(parent: pulumi.Resource, place: Place) -> tuple[Any, ...]:
             disable_on_destroy=False,
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        for api in APIS
+        for api in names
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from peeklock.infra.policy.rules import FEWEST_DELIVERIES, Found, Resource, Rule, Stack
+from peeklock.quotas.aws import RECEIVES
 
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
 QUEUE_POLICY, MAPPING = "aws:sqs/queuePolicy:QueuePolicy", "aws:lambda/eventSourceMapping:EventSourceMapping"
@@ -152,7 +153,7 @@ def _deliveries(stack: Stack) -> Found:
         document = redrive.document("redrivePolicy")
         most = document.get("maxReceiveCount") if isinstance(document, Mapping) else None
         if most is not None and int(most) < FEWEST_DELIVERIES and _is_consumed(stack, redrive):
-            yield redrive, f"SQS gives a message up after {most} receives: raise maxReceiveCount to 1000"
+            yield redrive, f"SQS gives a message up after {most} receives: raise maxReceiveCount to {RECEIVES}"
 
 
 def _is_consumed(stack: Stack, redrive: Resource) -> bool:

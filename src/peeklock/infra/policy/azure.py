@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from peeklock.infra.policy.rules import FEWEST_DELIVERIES, Found, Resource, Rule, Stack
+from peeklock.quotas import azure as quotas
 
 QUEUE, SUBSCRIPTION = "azure-native:servicebus:Queue", "azure-native:servicebus:Subscription"
 NAMESPACE, ASSIGNMENT = "azure-native:servicebus:Namespace", "azure-native:authorization:RoleAssignment"
@@ -131,7 +132,10 @@ def _deliveries(stack: Stack) -> Found:
     for queue in stack.of(QUEUE, SUBSCRIPTION):
         most = queue.props.get("maxDeliveryCount", DELIVERIES)
         if most < FEWEST_DELIVERIES:
-            yield queue, f"Service Bus gives a message up after {most:g} deliveries: raise maxDeliveryCount to 2000"
+            yield (
+                queue,
+                f"Service Bus gives a message up after {most:g} deliveries: raise maxDeliveryCount to {quotas.DELIVERIES}",
+            )
 
 
 def _settings(app: Resource) -> list[Any]:

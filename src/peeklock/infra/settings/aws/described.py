@@ -16,13 +16,11 @@ from peeklock.infra.settings.aws.numbers import (
     SCALING,
     Settings,
 )
+from peeklock.quotas.aws import CONCURRENCY, FUNCTION_SECONDS, IN_FLIGHT, LEAST_CONCURRENCY, POLL_SECONDS, RECEIVES
 
 ERRORS = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"
 METRICS = "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html"
 POLLING = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"
-
-LONG_POLL = 20
-"""Seconds, SQS's longest. See POLLING."""
 
 
 def described(settings: Settings) -> list[Setting]:
@@ -48,7 +46,7 @@ def _of_queue(settings: Settings) -> list[Setting]:
         _row(
             "maxReceiveCount",
             settings.receives,
-            "1000, SQS's most; max_attempts at most half of it",
+            f"{RECEIVES}, SQS's most; max_attempts at most half of it",
             "the backstop: max_attempts is counted by peeklock, and a poll (Retry with counts=False) or a delivery without a"
             " run is no attempt",
             LETTERS,
@@ -60,7 +58,7 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "shorter than that of the letters, which keep the time of sending",
             QUEUES,
         ),
-        _row("ReceiveMessageWaitTimeSeconds", LONG_POLL, "20", "long polls cost least", POLLING),
+        _row("ReceiveMessageWaitTimeSeconds", POLL_SECONDS, f"{POLL_SECONDS}", "long polls cost least", POLLING),
         _row("FifoQueue", settings.fifo, "fifo", "order within a group; cannot be changed later", FIFO),
         _row(
             "FifoThroughputLimit",
@@ -78,7 +76,7 @@ def _of_outages(settings: Settings) -> list[Setting]:
         _row(
             "failing messages/s that fill 120,000 in flight",
             "" if settings.filling_rate is None else round(settings.filling_rate),
-            "120000 / median of the attempts' span, while that many fail each second for longer than the span",
+            f"{IN_FLIGHT} / median of the attempts' span, while that many fail each second for longer than the span",
             "a message that waits for its next attempt is in flight; beyond 120,000 SQS gives out no more, new ones neither",
             MESSAGES,
         ),
@@ -102,7 +100,7 @@ def _of_function(settings: Settings) -> list[Setting]:
         _row(
             "Timeout",
             settings.timeout,
-            "waves * timeout + 5, at most 900 (waves = batch / parallel, rounded up)",
+            f"waves * timeout + 5, at most {FUNCTION_SECONDS} (waves = batch / parallel, rounded up)",
             "every message of an event may take its whole timeout, and five seconds claim, record and settle",
             LAMBDA,
         ),
@@ -137,7 +135,7 @@ def _of_mapping(settings: Settings) -> list[Setting]:
         _row(
             "MaximumConcurrency",
             settings.concurrency,
-            "instances, 2 to 1000",
+            f"instances, {LEAST_CONCURRENCY} to {CONCURRENCY}",
             "caps the function without throttling it: what reserved concurrency refuses counts as a receive",
             SCALING,
         ),

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
-from peeklock.span import Span
+from peeklock.quotas.aws import BATCH as MOST_BATCH
+from peeklock.quotas.aws import BATCH_AT_ONCE as MOST_BATCH_AT_ONCE
+from peeklock.quotas.aws import BATCH_OF_FIFO as MOST_BATCH_FIFO
+from peeklock.quotas.aws import CONCURRENCY as MOST_CONCURRENCY
+from peeklock.quotas.aws import FUNCTION_MEGABYTES as MOST_MEMORY
+from peeklock.quotas.aws import FUNCTION_SECONDS as LONGEST_FUNCTION
+from peeklock.quotas.aws import IN_FLIGHT as MOST_IN_FLIGHT
+from peeklock.quotas.aws import LEAST_CONCURRENCY, LOG_DAYS, RETENTION_SECONDS
+from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as LEAST_MEMORY
+from peeklock.quotas.aws import RECEIVES as MOST_RECEIVES
+from peeklock.quotas.aws import WINDOW_SECONDS as LONGEST_WINDOW
+from peeklock.span import LONGEST_ON_SQS, Span
 
 LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"
@@ -23,48 +34,20 @@ LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloper
 MESSAGES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
 
-LONGEST_FUNCTION = 900
-"""Seconds. See LAMBDA."""
-
 MARGIN = 5
 """Seconds for claiming, recording and settling around the runs of an event."""
 
 TIMES = 6
 """Function timeouts within a visibility timeout, so that a throttled event is tried again under the same lock. See CONFIGURE."""
 
-LONGEST_VISIBILITY = 43_200
-"""Seconds from a message's receipt, delays included. See VISIBILITY."""
-
-SETTLING = 1200
-"""Seconds of it that the binding always leaves (sqs.MAX_VISIBILITY)."""
-
-MOST_RECEIVES = 1000
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
-
 MOST_ATTEMPTS = MOST_RECEIVES // 2
 """The other half of the receives is left to deliveries that are no attempts: polls with `Retry(counts=False)`, busy or halted
 ones, a store that is down."""
 
-MOST_IN_FLIGHT = 120_000
-"""Messages received and not yet deleted or visible again, of a standard or a FIFO queue; beyond it SQS gives out no more.
-See MESSAGES, and for FIFO https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-fifo.html"""
-
 DAY = 86_400
 RETENTION = 7 * DAY
-LETTERS_RETENTION = 14 * DAY
+LETTERS_RETENTION = RETENTION_SECONDS
 """Seconds; SQS's longest. Longer than the queue's, since a letter of a standard queue keeps its first time of sending. See LETTERS."""
-
-MOST_BATCH, MOST_BATCH_FIFO, MOST_BATCH_AT_ONCE = 10_000, 10, 10
-"""Messages; beyond the last a batch needs a window of a second. See MAPPING."""
-
-LONGEST_WINDOW = 300
-LEAST_CONCURRENCY, MOST_CONCURRENCY = 2, 1000
-"""See SCALING."""
-
-LEAST_MEMORY, MOST_MEMORY = 128, 10_240
-
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
-"""https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +191,7 @@ def _check_attempts(queue: Queue) -> None:
 
 
 def _check_delays(queue: Queue, span: Span) -> None:
-    longest = LONGEST_VISIBILITY - SETTLING
+    longest = seconds_of(LONGEST_ON_SQS)
     if seconds_of(queue.max_delay) > longest:
         raise ConfigError(
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"

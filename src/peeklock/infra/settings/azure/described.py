@@ -6,6 +6,7 @@ from typing import Any
 
 from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.azure.numbers import DEAD_LETTERS, FLEX, HOST, QUEUES, Settings, host_json, iso
+from peeklock.quotas.azure import DELIVERIES
 
 
 def described(settings: Settings) -> list[Setting]:
@@ -25,7 +26,7 @@ def _of_queue(settings: Settings) -> list[Setting]:
         _row(
             "maxDeliveryCount",
             settings.deliveries,
-            "2000, Service Bus's most; max_attempts at most half of it",
+            f"{DELIVERIES}, Service Bus's most; max_attempts at most half of it",
             "the backstop: max_attempts is counted by peeklock, and a poll (Retry with counts=False) or a delivery without a"
             " run is no attempt",
             DEAD_LETTERS,

@@ -13,10 +13,11 @@ from typing import Any
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
+from peeklock.quotas.azure import DELIVERIES as MOST_DELIVERIES
+from peeklock.quotas.azure import FLEX_INSTANCES as MOST_INSTANCES
+from peeklock.quotas.azure import FLEX_MEGABYTES as MEMORIES
+from peeklock.quotas.azure import LOCK_SECONDS as LONGEST_LOCK
 from peeklock.span import SERVICEBUS_HOLD, Span
-
-LONGEST_LOCK = 300
-"""Seconds. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement"""
 
 SHORTEST_LOCK = 60
 """Seconds: the platform's own default, so that a host that starts slowly does not lose what it has received."""
@@ -27,9 +28,6 @@ HOLD = seconds_of(SERVICEBUS_HOLD)
 MARGIN = 5
 """Seconds for claiming, recording and settling around the runs of an event."""
 
-MOST_DELIVERIES = 2000
-"""https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
-
 MOST_ATTEMPTS = MOST_DELIVERIES // 2
 """The other half of the deliveries is left to those that are no attempts: polls with `Retry(counts=False)` within a session,
 busy or halted ones, a store that is down."""
@@ -37,8 +35,6 @@ busy or halted ones, a store that is down."""
 LIFE = 14 * 86_400
 """Seconds that a message may stay in its queue; then it goes to the letters, as expired."""
 
-MEMORIES = (512, 2048, 4096)
-MOST_INSTANCES = 1000
 FLEX = "https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"
 
 HOST = "https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#hostjson-settings"

@@ -12,13 +12,13 @@ from peeklock.infra.settings.gcp.numbers import (
     INSTANCES,
     LETTERS_LIFE,
     MEMORY,
-    MOST_PER_SECOND,
     QUEUES,
     QUOTAS,
     TASKS,
     Settings,
     duration,
 )
+from peeklock.quotas.google import QUEUE_RATE
 
 TIMEOUT = "https://cloud.google.com/run/docs/configuring/request-timeout"
 RETENTION = "https://cloud.google.com/pubsub/docs/subscription-properties#message_retention"
@@ -51,7 +51,13 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "what no instance takes is answered with 429, which slows the whole queue",
             QUOTAS,
         ),
-        _row("maxDispatchesPerSecond", MOST_PER_SECOND, "500", "the most: dispatches under way are the limit", QUOTAS),
+        _row(
+            "maxDispatchesPerSecond",
+            QUEUE_RATE,
+            f"{QUEUE_RATE}",
+            "the most: dispatches under way are the limit",
+            QUOTAS,
+        ),
     ]
 
 

@@ -9,9 +9,12 @@ import re
 from dataclasses import dataclass
 
 from peeklock.errors import ConfigError
-from peeklock.google_limits import DISPATCH_DEADLINES, QUEUE_AT_ONCE, QUEUE_RATE, TASK_DELAY, TASK_LIFE
 from peeklock.infra.options import Capacity, seconds_of
 from peeklock.queue import Queue
+from peeklock.quotas.google import CPUS, DISPATCH_DEADLINES, RETENTION_DAYS, TASK_DELAY, TASK_LIFE
+from peeklock.quotas.google import INSTANCES as MOST_INSTANCES
+from peeklock.quotas.google import QUEUE_AT_ONCE as MOST_AT_ONCE
+from peeklock.quotas.google import REQUESTS as MOST_REQUESTS
 from peeklock.span import LONGEST_TASK_BACKOFF, Span
 
 QUEUES = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
@@ -35,30 +38,17 @@ takes it from the queue's address, and whoever creates a task otherwise says it,
 FOR_EVER = -1
 """Attempts. Cloud Tasks deletes a task that has no more: `max_attempts` is counted by peeklock. See QUEUES."""
 
-MOST_PER_SECOND, MOST_AT_ONCE = QUEUE_RATE, QUEUE_AT_ONCE
-"""Dispatches of a queue. See QUOTAS."""
-
-MOST_REQUESTS = 1000
-"""At once in an instance. See CONCURRENCY."""
-
-MOST_INSTANCES = 1000
-"""A region may allow fewer until asked for more. See INSTANCES."""
-
 LONGEST_BACKOFF = seconds_of(LONGEST_TASK_BACKOFF)
 """Seconds: the platform's default. See QUEUES, retryConfig."""
 
 DOUBLINGS = 16
 """The platform's default: the delay doubles until it is the longest."""
 
-LETTERS_LIFE = 31 * 86_400
-"""Seconds that Pub/Sub keeps a letter, at most.
-https://cloud.google.com/pubsub/docs/subscription-properties#message_retention"""
-
-CPUS = ((4096, 1), (8192, 2), (16_384, 4), (24_576, 6), (32_768, 8))
-"""Megabytes up to which so many vCPUs suffice. One at least: with less, an instance takes one request at a time.
-See MEMORY and CONCURRENCY."""
+LETTERS_LIFE = RETENTION_DAYS * 86_400
+"""Seconds: as long as Pub/Sub keeps a message."""
 
 LEAST_MEMORY = 128
+"""MiB, though one vCPU takes less: with a smaller one an instance takes one request at a time. See MEMORY and CONCURRENCY."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

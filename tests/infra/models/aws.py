@@ -1,0 +1,204 @@
+"""botocore's models of AWS's APIs, and the requests that make what a program registers."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import botocore.session
+
+from peeklock.emulators.pulumi.aws_queues import ATTRIBUTES
+from tests.infra.models.shapes import Shape
+
+Inputs = Mapping[str, Any]
+Call = tuple[str, str, dict[str, Any]]
+"""Service, operation and parameters."""
+
+KINDS = {
+    "structure": "object",
+    "map": "map",
+    "list": "list",
+    "string": "text",
+    "integer": "whole",
+    "long": "whole",
+    "float": "number",
+    "double": "number",
+    "boolean": "flag",
+}
+"""Others, such as timestamps and blobs, are taken as they are."""
+
+
+def requests(type_: str, inputs: Inputs) -> Iterator[tuple[Shape, dict[str, Any]]]:
+    """The calls that make a resource. Raises KeyError for a type that is not in the table."""
+    given = {key: value for key, value in inputs.items() if not key.startswith("__")}
+    for service, operation, parameters in CALLS[type_.removeprefix("aws:")](given):
+        yield shape(service, operation), {key: value for key, value in parameters.items() if value is not None}
+
+
+@functools.cache
+def shape(service: str, operation: str) -> Shape:
+    """The input of an operation."""
+    model = _service(service)
+    return _of(service, model.operation_model(operation).input_shape)
+
+
+@functools.cache
+def _service(name: str) -> Any:
+    return botocore.session.get_session().get_service_model(name)
+
+
+@functools.cache
+def _of(service: str, one: Any) -> Shape:
+    said = one.metadata
+    fields = {
+        name: functools.partial(_of, service, inner) for name, inner in getattr(one, "members", {}).items()
+    } if one.type_name == "structure" else {}  # fmt: skip
+    inner = {"list": "member", "map": "value"}.get(one.type_name)
+    return Shape(
+        source=f"botocore {service} {one.name}",
+        kind=KINDS.get(one.type_name, "anything"),
+        fields=fields,
+        required=frozenset(getattr(one, "required_members", ())),
+        item=functools.partial(_of, service, getattr(one, inner)) if inner else None,
+        key=functools.partial(_of, service, one.key) if one.type_name == "map" else None,
+        values=tuple(getattr(one, "enum", ())),
+        pattern=said.get("pattern"),
+        least=said.get("min"),
+        most=said.get("max"),
+    )
+
+
+def _pascal(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key[0].upper() + key[1:]: _pascal(one) for key, one in value.items()}
+    return [_pascal(one) for one in value] if isinstance(value, list) else value
+
+
+def _pairs(values: Mapping[str, Any] | None, key: str, value: str) -> list[dict[str, Any]] | None:
+    return None if values is None else [{key: name, value: one} for name, one in values.items()]
+
+
+def _tags(inputs: Inputs) -> list[dict[str, Any]] | None:
+    return _pairs(inputs.get("tags"), "Key", "Value")
+
+
+def _rest(inputs: Inputs, *but: str) -> dict[str, Any]:
+    return dict(_pascal({key: value for key, value in inputs.items() if key not in but}))
+
+
+def _queue(inputs: Inputs) -> Iterator[Call]:
+    text = {key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in inputs.items()}
+    named = {ATTRIBUTES.get(key, key): value for key, value in text.items() if key not in {"name", "tags"}}
+    yield "sqs", "CreateQueue", {"QueueName": inputs["name"], "Attributes": named, "tags": inputs.get("tags")}
+
+
+def _attribute(name: str) -> Callable[[Inputs], Iterator[Call]]:
+    def calls(inputs: Inputs) -> Iterator[Call]:
+        attributes = {ATTRIBUTES[name]: inputs[name]}
+        yield "sqs", "SetQueueAttributes", {"QueueUrl": inputs["queueUrl"], "Attributes": attributes}
+
+    return calls
+
+
+def _function(inputs: Inputs) -> Iterator[Call]:
+    said = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions")
+    variables = (inputs.get("environment") or {}).get("variables")
+    yield "lambda", "CreateFunction", {
+        **said,
+        "FunctionName": inputs["name"],
+        "Code": {},
+        "Environment": {"Variables": variables},
+        "Tags": inputs.get("tags"),
+        "KMSKeyArn": inputs.get("kmsKeyArn"),
+    }  # fmt: skip
+
+
+def _mapping(inputs: Inputs) -> Iterator[Call]:
+    yield "lambda", "CreateEventSourceMapping", {**_rest(inputs, "tags"), "Tags": inputs.get("tags")}
+
+
+def _role(inputs: Inputs) -> Iterator[Call]:
+    document = inputs["assumeRolePolicy"]
+    given = {"RoleName": inputs["name"], "AssumeRolePolicyDocument": document, "Tags": _tags(inputs)}
+    yield "iam", "CreateRole", {**_rest(inputs, "name", "assumeRolePolicy", "tags"), **given}
+
+
+def _role_policy(inputs: Inputs) -> Iterator[Call]:
+    given = {"PolicyName": inputs["name"], "RoleName": inputs["role"], "PolicyDocument": inputs["policy"]}
+    yield "iam", "PutRolePolicy", {**_rest(inputs, "name", "role", "policy"), **given}
+
+
+def _table(inputs: Inputs) -> Iterator[Call]:
+    names = ("name", "hashKey", "attributes", "tags", "ttl", "pointInTimeRecovery", "serverSideEncryption")
+    attributes = [{"AttributeName": one["name"], "AttributeType": one["type"]} for one in inputs["attributes"]]
+    keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
+    made = {"TableName": inputs["name"], "AttributeDefinitions": attributes, "KeySchema": keys, "Tags": _tags(inputs)}
+    yield "dynamodb", "CreateTable", {**_rest(inputs, *names), **made}
+    if ttl := inputs.get("ttl"):
+        yield "dynamodb", "UpdateTimeToLive", {"TableName": inputs["name"], "TimeToLiveSpecification": _pascal(ttl)}
+    if (recovery := inputs.get("pointInTimeRecovery")) is not None:
+        enabled = {"PointInTimeRecoveryEnabled": recovery["enabled"]}
+        given = {"TableName": inputs["name"], "PointInTimeRecoverySpecification": enabled}
+        yield "dynamodb", "UpdateContinuousBackups", given
+
+
+def _alarm(inputs: Inputs) -> Iterator[Call]:
+    yield "cloudwatch", "PutMetricAlarm", {
+        **_rest(inputs, "name", "tags", "metricQueries", "dimensions", "okActions"),
+        "AlarmName": inputs["name"],
+        "Tags": _tags(inputs),
+        "OKActions": inputs.get("okActions"),
+        "Dimensions": _pairs(inputs.get("dimensions"), "Name", "Value"),
+        "Metrics": [_query(one) for one in inputs["metricQueries"]] if "metricQueries" in inputs else None,
+    }  # fmt: skip
+
+
+def _query(one: Inputs) -> dict[str, Any]:
+    said = _rest(one, "metric")
+    if metric := one.get("metric"):
+        named = {**_rest(metric, "period", "stat", "unit"), "Dimensions": _pairs(metric["dimensions"], "Name", "Value")}
+        said["MetricStat"] = {"Metric": named, "Period": metric["period"], "Stat": metric["stat"]}
+    return said
+
+
+def _dashboard(inputs: Inputs) -> Iterator[Call]:
+    yield "cloudwatch", "PutDashboard", _rest(inputs)
+
+
+def _log_group(inputs: Inputs) -> Iterator[Call]:
+    name = inputs["name"]
+    known = {"name", "retentionInDays", "tags", "kmsKeyId"}
+    more = {key: value for key, value in inputs.items() if key not in known}
+    tags, key = inputs.get("tags"), inputs.get("kmsKeyId")
+    yield "logs", "CreateLogGroup", {"logGroupName": name, "tags": tags, "kmsKeyId": key, **more}
+    if days := inputs.get("retentionInDays"):
+        yield "logs", "PutRetentionPolicy", {"logGroupName": name, "retentionInDays": days}
+
+
+def _topic(inputs: Inputs) -> Iterator[Call]:
+    attributes = {key: str(value) for key, value in _rest(inputs, "name", "tags").items()}
+    yield "sns", "CreateTopic", {"Name": inputs["name"], "Attributes": attributes, "Tags": _tags(inputs)}
+
+
+def _subscription(inputs: Inputs) -> Iterator[Call]:
+    yield "sns", "Subscribe", {**_rest(inputs, "topic"), "TopicArn": inputs["topic"]}
+
+
+CALLS: Mapping[str, Callable[[Inputs], Iterator[Call]]] = {
+    "cloudwatch/dashboard:Dashboard": _dashboard,
+    "cloudwatch/logGroup:LogGroup": _log_group,
+    "cloudwatch/metricAlarm:MetricAlarm": _alarm,
+    "dynamodb/table:Table": _table,
+    "iam/role:Role": _role,
+    "iam/rolePolicy:RolePolicy": _role_policy,
+    "lambda/eventSourceMapping:EventSourceMapping": _mapping,
+    "lambda/function:Function": _function,
+    "sns/topic:Topic": _topic,
+    "sns/topicSubscription:TopicSubscription": _subscription,
+    "sqs/queue:Queue": _queue,
+    "sqs/queuePolicy:QueuePolicy": _attribute("policy"),
+    "sqs/redriveAllowPolicy:RedriveAllowPolicy": _attribute("redriveAllowPolicy"),
+    "sqs/redrivePolicy:RedrivePolicy": _attribute("redrivePolicy"),
+}

@@ -1,0 +1,29 @@
+"""A registration against its cloud's own model of the API, under the name that the engine gives to it."""
+
+from __future__ import annotations
+
+from peeklock.emulators.pulumi import rules
+from peeklock.emulators.pulumi.kinds import named
+from tests.infra.models import aws, azure, google
+from tests.infra.models.shapes import problems
+from tests.infra.recording import Registration
+
+CLOUDS = {"aws": aws, "azure-native": azure, "gcp": google}
+
+
+def broken(one: Registration) -> list[str]:
+    """Return what its cloud would refuse by its model, each as `type name: path=value: rule (source)`. Raises KeyError for a type that
+    has no model, so that none is left out."""
+    if one.read or not one.custom:
+        return []
+    inputs = named(one.type, one.name, b"", one.inputs, {})
+    requests = CLOUDS[one.type.partition(":")[0]].requests(one.type, inputs)
+    return [f"{one.type} {one.name}: {said}" for shape, body in requests for said in problems(shape, body)]
+
+
+def refused(one: Registration) -> list[str]:
+    """Return what its cloud would refuse though no model says so, as the stand-in does."""
+    if one.read or not one.custom:
+        return []
+    found = rules.problems(one.type, named(one.type, one.name, b"", one.inputs, {}))
+    return [f"{one.type} {one.name}: {said}" for said in found]

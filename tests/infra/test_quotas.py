@@ -1,0 +1,177 @@
+"""Quotas are told once, with page and month, and those that an SDK's model states are the installed SDK's."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import azure.mgmt.servicebus.models
+import botocore.session
+import pytest
+
+from peeklock.quotas import aws, google
+from peeklock.quotas import azure as azure_quotas
+from tests.infra.models.aws import shape
+from tests.infra.models.google import document
+from tests.support import ROOT
+
+MODULES = sorted((ROOT / "src" / "peeklock" / "quotas").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_each_has_its_page_and_its_month(module: Path):
+    """The docstring behind a quota has both."""
+    body = ast.parse(module.read_text(encoding="utf-8")).body
+    for one, after in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(one, ast.Assign):
+            text = after.value.value if isinstance(after, ast.Expr) else ""
+            assert re.search(r"Read 20\d\d-(0[1-9]|1[0-2])\. https://\S+$", text), ast.unparse(one.targets[0])
+
+
+def limits(service, operation, path):
+    """Return the least and the most that botocore's model states of a parameter."""
+    found = shape(service, operation)
+    for name in path.split("."):
+        found = found.fields[name]()
+    return found.least, found.most
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "path", "expected"),
+    [
+        ("lambda", "CreateFunction", "Timeout", (1, aws.MANAGED_FUNCTION_SECONDS)),
+        ("lambda", "CreateEventSourceMapping", "BatchSize", (1, aws.BATCH)),
+        ("lambda", "CreateEventSourceMapping", "MaximumBatchingWindowInSeconds", (0, aws.WINDOW_SECONDS)),
+        (
+            "lambda",
+            "CreateEventSourceMapping",
+            "ScalingConfig.MaximumConcurrency",
+            (aws.LEAST_CONCURRENCY, aws.CONCURRENCY),
+        ),
+        ("lambda", "CreateEventSourceMapping", "ProvisionedPollerConfig.MinimumPollers", (1, aws.MINIMUM_POLLERS)),
+        ("lambda", "CreateEventSourceMapping", "ProvisionedPollerConfig.MaximumPollers", (1, aws.POLLERS)),
+        ("iam", "CreateRole", "RoleName", (1, aws.ROLE_NAME)),
+        ("iam", "PutRolePolicy", "PolicyName", (1, aws.ROLE_POLICY_NAME)),
+    ],
+)
+def test_what_botocores_model_limits(service, operation, path, expected):
+    """An upgrade that moves one fails here: renew the quota, its month, and what follows from it."""
+    assert limits(service, operation, path) == expected
+
+
+def told(service, operation, *path):
+    """Return the prose of botocore's model on a parameter, without its mark-up."""
+    found = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    for name in path:
+        found = found.members[name]
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", "", found.documentation))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "sentence"),
+    [
+        (("lambda", "CreateFunction", "Timeout"), f"the maximum allowed value is {aws.FUNCTION_SECONDS:,} seconds"),
+        (
+            ("lambda", "CreateEventSourceMapping", "ProvisionedPollerConfig", "MaximumPollers"),
+            f"between {aws.LEAST_POLLERS} and {aws.POLLERS:,}",
+        ),
+        (("sqs", "CreateQueue", "Attributes"), f"from 0 to {aws.DELAY_SECONDS} seconds (15 minutes)"),
+        (
+            ("sqs", "CreateQueue", "Attributes"),
+            f"from {aws.LEAST_MESSAGE_BYTES:,} bytes (1 KiB) to {aws.MESSAGE_BYTES:,} bytes",
+        ),
+        (
+            ("sqs", "CreateQueue", "Attributes"),
+            f"from {aws.LEAST_RETENTION_SECONDS} seconds (1 minute) to {aws.RETENTION_SECONDS:,} seconds",
+        ),
+        (("sqs", "CreateQueue", "Attributes"), f"from 0 to {aws.POLL_SECONDS} (seconds)"),
+        (("sqs", "CreateQueue", "Attributes"), f"from 0 to {aws.VISIBILITY_SECONDS:,} (12 hours)"),
+        (("sqs", "CreateQueue", "QueueName"), f"can have up to {aws.QUEUE_NAME} characters"),
+        (("sqs", "ReceiveMessage", "MaxNumberOfMessages"), f"Valid values: 1 to {aws.ENTRIES}"),
+        (
+            ("logs", "PutRetentionPolicy", "retentionInDays"),
+            "Possible values are: " + ", ".join(map(str, aws.LOG_DAYS[:-1])) + f", and {aws.LOG_DAYS[-1]}",
+        ),
+    ],
+)
+def test_what_botocores_model_says(parameter, sentence):
+    """The model has some limits in its prose only."""
+    assert sentence in told(*parameter)
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "member", "sentence"),
+    [
+        ("cloudtasks.v2", "RateLimits", "maxDispatchesPerSecond", f"maximum allowed value is {google.QUEUE_RATE}."),
+        (
+            "cloudtasks.v2",
+            "RateLimits",
+            "maxConcurrentDispatches",
+            f"maximum allowed value is {google.QUEUE_AT_ONCE:,}.",
+        ),
+        ("cloudtasks.v2", "Queue", "name", f"The maximum length is {google.QUEUE_NAME} characters."),
+        ("pubsub.v1", "Subscription", "ackDeadlineSeconds", f"is {google.LEAST_ACK_SECONDS} seconds"),
+        (
+            "pubsub.v1",
+            "Subscription",
+            "ackDeadlineSeconds",
+            f"is {google.ACK_DEADLINE.total_seconds():.0f} seconds (10 minutes)",
+        ),
+        (
+            "pubsub.v1",
+            "Subscription",
+            "messageRetentionDuration",
+            f"Cannot be more than {google.RETENTION_DAYS} days or less than {google.LEAST_RETENTION_SECONDS // 60} minutes",
+        ),
+        (
+            "iam.v1",
+            "CreateServiceAccountRequest",
+            "accountId",
+            f"must be {google.LEAST_ACCOUNT_NAME}-{google.ACCOUNT_NAME} characters long",
+        ),
+        (
+            "monitoring.v3",
+            "MetricThreshold",
+            "evaluationMissingData",
+            f"must be greater than or equal to {google.DATA_MISSING_SECONDS} seconds",
+        ),
+    ],
+)
+def test_what_googles_documents_say(name, schema, member, sentence):
+    """Discovery documents have limits in their prose only."""
+    assert sentence in document(name)["schemas"][schema]["properties"][member]["description"]
+
+
+def test_what_azures_models_say():
+    """The longest lock is in the prose of the queue's model; they state no other of these."""
+    text = re.sub(r"\s+", " ", azure.mgmt.servicebus.models.SBQueueProperties.__doc__)
+    assert f"maximum value for LockDuration is {azure_quotas.LOCK_SECONDS // 60} minutes" in text
+
+
+NUMBERS = {
+    value
+    for module in (aws, azure_quotas, google)
+    for value in vars(module).values()
+    if isinstance(value, int) and value >= 1800 and (value % 1000 or value > 100_000)
+} - {3600, 4096, 86_400, 604_800}
+"""Those that nobody writes for another reason: round thousands, hours, days, weeks and pages of memory are everybody's."""
+
+ELSEWHERE = ("quotas/", "cloudtasks", "pubsub", "emulators/servicebus")
+"""The quotas themselves, and platforms and emulators that have their own."""
+
+
+def written(path):
+    """Whole numbers in a module, each with its line."""
+    for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(one, ast.Constant) and type(one.value) is int:
+            yield one.value, one.lineno
+
+
+def test_nothing_else_has_them():
+    """No other module says one of these numbers."""
+    source = ROOT / "src" / "peeklock"
+    names = {str(path.relative_to(source)): path for path in sorted(source.rglob("*.py"))}
+    others = {name: path for name, path in names.items() if not any(one in name for one in ELSEWHERE)}
+    found = [(name, line, value) for name, path in others.items() for value, line in written(path)]
+    assert [one for one in found if one[2] in NUMBERS] == []
