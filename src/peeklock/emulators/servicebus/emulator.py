@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Self, TypeVar
 
 from peeklock.delays import Seconds, seconds
@@ -12,6 +13,7 @@ from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus.amqp.connection import IDLE
 from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.certificate import Certificate
 from peeklock.emulators.servicebus.config import read
 from peeklock.emulators.servicebus.entities import Entities
 from peeklock.emulators.servicebus.errors import Refused
@@ -40,8 +42,10 @@ class ServiceBusEmulator:
         port: int = 0,
         faults: Faults = NO_FAULTS,
         idle_timeout: float = IDLE,
+        tls: bool = False,
     ) -> None:
         self._host = host
+        self._certificate = Certificate(host) if tls else None
         self._port = port
         self._faults = faults
         self._idle = idle_timeout
@@ -59,7 +63,7 @@ class ServiceBusEmulator:
             service = background.call(Service, self._faults, self._idle)
             for add in self._adds:
                 background.call(add, service.broker)
-            self._port = background.run(service.listen(self._host, self._port))
+            self._port = background.run(service.listen(self._host, self._port, self._tls()))
         except BaseException:
             background.close()
             raise
@@ -73,6 +77,14 @@ class ServiceBusEmulator:
             background, service = running
             background.run(service.close())
             background.close()
+            if self._certificate is not None:
+                self._certificate.withdraw()
+
+    def _tls(self) -> SSLContext | None:
+        if self._certificate is None:
+            return None
+        self._certificate.publish()
+        return self._certificate.context()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -86,11 +98,22 @@ class ServiceBusEmulator:
 
     @property
     def connection_string(self) -> str:
-        """For the SDKs. The key is none: the emulator takes any."""
+        """For the SDKs. The key is none: the emulator takes any. They use TLS unless told that it is an emulator."""
+        plain = "UseDevelopmentEmulator=true;" if self._certificate is None else ""
         return (
             f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+            f"SharedAccessKey=SAS_KEY_VALUE;{plain}"
         )
+
+    @property
+    def certificate(self) -> Path:
+        """Path of the certificate that clients must trust; the file is there while the emulator runs with `tls=True`.
+
+        Raises ConfigError without TLS.
+        """
+        if self._certificate is None:
+            raise ConfigError("this emulator has no TLS: start it with ServiceBusEmulator(tls=True)")
+        return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:
         """In the emulator's thread."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.servicebus import settlement, wire
 from peeklock.emulators.servicebus.amqp.connection import Connection
+from peeklock.emulators.servicebus.amqp.greeting import Greeting
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import NOT_FOUND, LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
@@ -17,6 +19,8 @@ from peeklock.emulators.timeline import Timeline
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
+HANDSHAKE = 10.0
+"""Seconds that a client has for its TLS handshake."""
 
 
 class Service:
@@ -34,9 +38,13 @@ class Service:
         self._empty.set()
         self._server: asyncio.Server | None = None
 
-    async def listen(self, host: str, port: int) -> int:
-        """The port that was taken."""
-        self._server = await asyncio.get_running_loop().create_server(self._connection, host, port, backlog=BACKLOG)
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """The port that was taken; with `tls` it takes nothing else."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Greeting(self._connection), host, port, backlog=BACKLOG, ssl=tls,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE,
+        )  # fmt: skip
         return int(self._server.sockets[0].getsockname()[1])
 
     def _connection(self) -> Connection:
