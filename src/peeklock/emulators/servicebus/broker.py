@@ -88,6 +88,8 @@ class Broker:
         """What is in it stays, and follows the new settings from its next delivery on. Raises Refused where there is none."""
         entity = self.find(path)
         entity.settings = settings
+        entity.intake.window = settings.duplicate_window
+        entity.times.update()
         if isinstance(entity, Queue) and entity.letters is not None and entity.transfer_letters is not None:
             entity.letters.settings, entity.transfer_letters.settings = _of_letters(settings)
 
@@ -111,6 +113,14 @@ class Broker:
             parent = self._entities.get(topic)
             if isinstance(parent, Topic):
                 del parent.subscriptions[name]
+
+    def listed(self) -> list[Queue | Topic]:
+        """Queues and topics by their names; without subscriptions and dead-letter queues."""
+        return [
+            entity
+            for path, entity in sorted(self._entities.items())
+            if isinstance(entity, Topic) or (entity.letters is not None and path not in self._subscriptions)
+        ]
 
     def find(self, path: str) -> Queue | Topic:
         """Raises Refused where there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import tempfile
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,16 +26,27 @@ NAMES = ("localhost", "127.0.0.1", "::1")
 
 class Certificate:
     """Valid for `host` and this machine. `path` is the same for the whole life of the object; the file is there between
-    `publish` and `withdraw`. Raises ConfigError where the package `cryptography` is missing."""
+    `publish` and `withdraw`. It is made when it is needed for the first time, from any thread.
+
+    All but `withdraw` raise ConfigError where the package `cryptography` is missing.
+    """
 
     def __init__(self, host: str) -> None:
         self.path = Path(tempfile.gettempdir()) / f"peeklock-servicebus-{uuid.uuid4().hex}.pem"
-        self._certificate, self._key = _made(dict.fromkeys((host, *NAMES)))
+        self._host = host
+        self._lock = threading.Lock()
+        self._pem: tuple[bytes, bytes] | None = None
+
+    def _parts(self) -> tuple[bytes, bytes]:
+        """Return the certificate and its key, in PEM."""
+        with self._lock:
+            if self._pem is None:
+                self._pem = _made(dict.fromkeys((self._host, *NAMES)))
+            return self._pem
 
     def publish(self) -> None:
-        """Write the file for clients; it holds no key."""
-        with self.path.open("xb") as file:
-            file.write(self._certificate)
+        """Write the file for clients, also where it is there already; it holds no key."""
+        self.path.write_bytes(self._parts()[0])
 
     def withdraw(self) -> None:
         """Remove the file, also where it is gone already."""
@@ -44,7 +56,7 @@ class Certificate:
         """Return what a server needs. The key is in a file that only this user can read, for as long as ssl reads it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.NamedTemporaryFile(suffix=".pem") as file:
-            file.write(self._certificate + self._key)
+            file.write(b"".join(self._parts()))
             file.flush()
             context.load_cert_chain(file.name)
         return context
@@ -56,7 +68,7 @@ def _made(names: dict[str, None]) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
     except ImportError as exc:
-        raise ConfigError("tls=True needs the package cryptography: pip install cryptography") from exc
+        raise ConfigError("TLS needs the package cryptography: pip install cryptography") from exc
     key = ec.generate_private_key(ec.SECP256R1())
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return _signed(key, names).public_bytes(plain[0]), key.private_bytes(*plain)

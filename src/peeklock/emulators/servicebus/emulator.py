@@ -43,10 +43,13 @@ class ServiceBusEmulator:
         faults: Faults = NO_FAULTS,
         idle_timeout: float = IDLE,
         tls: bool = False,
+        http_port: int = 0,
     ) -> None:
         self._host = host
-        self._certificate = Certificate(host) if tls else None
+        self._certificate = Certificate(host)
+        self._tls = tls
         self._port = port
+        self._http_port = http_port
         self._faults = faults
         self._idle = idle_timeout
         self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
@@ -63,7 +66,10 @@ class ServiceBusEmulator:
             service = background.call(Service, self._faults, self._idle)
             for add in self._adds:
                 background.call(add, service.broker)
-            self._port = background.run(service.listen(self._host, self._port, self._tls()))
+            self._port = background.run(service.listen(self._host, self._port, self._context()))
+            self._http_port = background.run(
+                service.listen_http(self._host, self._http_port, self._certificate.context)
+            )
         except BaseException:
             background.close()
             raise
@@ -77,14 +83,10 @@ class ServiceBusEmulator:
             background, service = running
             background.run(service.close())
             background.close()
-            if self._certificate is not None:
-                self._certificate.withdraw()
+            self._certificate.withdraw()
 
-    def _tls(self) -> SSLContext | None:
-        if self._certificate is None:
-            return None
-        self._certificate.publish()
-        return self._certificate.context()
+    def _context(self) -> SSLContext | None:
+        return self._certificate.context() if self._tls else None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -97,22 +99,36 @@ class ServiceBusEmulator:
         return self._port
 
     @property
+    def http_port(self) -> int:
+        """Port of the management API."""
+        return self._http_port
+
+    @property
     def connection_string(self) -> str:
         """For the SDKs. The key is none: the emulator takes any. They use TLS unless told that it is an emulator."""
-        plain = "UseDevelopmentEmulator=true;" if self._certificate is None else ""
+        return self._address(self._port, "" if self._tls else "UseDevelopmentEmulator=true;")
+
+    @property
+    def admin_connection_string(self) -> str:
+        """For the administration clients of the SDKs, as Microsoft's emulator has it: the port is that of HTTP.
+
+        Most clients use TLS all the same: they must trust `certificate`.
+        """
+        return self._address(self._http_port, "UseDevelopmentEmulator=true;")
+
+    def _address(self, port: int, more: str) -> str:
         return (
-            f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            f"SharedAccessKey=SAS_KEY_VALUE;{plain}"
+            f"Endpoint=sb://{self._host}:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
+            f"SharedAccessKey=SAS_KEY_VALUE;{more}"
         )
 
     @property
     def certificate(self) -> Path:
-        """Path of the certificate that clients must trust; the file is there while the emulator runs with `tls=True`.
+        """Path of the certificate that clients must trust; the file is there until the emulator is stopped.
 
-        Raises ConfigError without TLS.
+        Raises ConfigError where the package `cryptography` is missing.
         """
-        if self._certificate is None:
-            raise ConfigError("this emulator has no TLS: start it with ServiceBusEmulator(tls=True)")
+        self._certificate.publish()
         return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:

@@ -14,7 +14,8 @@ class Intake:
     def __init__(self, world: World, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]) -> None:
         self.scheduled: dict[int, Message] = {}
         self._world = world
-        self._window = window
+        self.window = window
+        """Seconds for which a message's id is remembered; 0: not at all."""
         self._numbers = numbers
         self._arrive = arrive
         self._due = Deadlines[int](world.timeline, self._activate)
@@ -42,12 +43,12 @@ class Intake:
 
     def _repeated(self, id: str | None) -> bool:  # noqa: A002 - the field's word
         """https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
-        if not self._window or id is None:
+        if not self.window or id is None:
             return False
         known = id in self._ids
         if not known:
             self._ids.add(id)
-            self._forget.set(id, self._world.now() + self._window)
+            self._forget.set(id, self._world.now() + self.window)
         return known
 
     def _activate(self, sequence: int) -> None:

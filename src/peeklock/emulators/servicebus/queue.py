@@ -18,6 +18,7 @@ from peeklock.emulators.servicebus.lane import Consumer, Lane
 from peeklock.emulators.servicebus.locks import Locks
 from peeklock.emulators.servicebus.message import ACTIVE, DEFERRED, Content, Message
 from peeklock.emulators.servicebus.sessions import Sessions
+from peeklock.emulators.servicebus.times import Times
 from peeklock.emulators.servicebus.world import Settings, World
 
 EXPIRED = ("TTLExpiredException", "The message expired and was dead lettered.")
@@ -40,6 +41,7 @@ class Queue:
         self.numbers = numbers or itertools.count(1)
         self.intake = Intake(world, settings.duplicate_window, self.numbers, self.arrive)
         self._world = world
+        self.times = Times(world)
         self.locks = Locks(world.timeline, self._lock_ended)
         self.sessions = Sessions(self, world) if settings.requires_session else None
         self._lane = Lane()
@@ -70,6 +72,7 @@ class Queue:
         if self.letters is not None:
             self._limit_life(message)
         self.messages[message.sequence] = message
+        self.times.access()
         self._make_ready(message)
 
     def _limit_life(self, message: Message) -> None:
@@ -118,6 +121,7 @@ class Queue:
         else:
             self.lock(message)
         consumer.deliver(message)
+        self.times.access()
         self._strike(message)
 
     def _strike(self, message: Message) -> None:

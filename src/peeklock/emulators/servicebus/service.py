@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from collections.abc import Callable
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.servicebus import settlement, wire
+from peeklock.emulators.servicebus.admin.api import Api
+from peeklock.emulators.servicebus.admin.port import Port
 from peeklock.emulators.servicebus.amqp.connection import Connection
 from peeklock.emulators.servicebus.amqp.greeting import Greeting
 from peeklock.emulators.servicebus.broker import Broker
@@ -37,6 +40,7 @@ class Service:
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
+        self._http: Port | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """The port that was taken; with `tls` it takes nothing else."""
@@ -46,6 +50,11 @@ class Service:
             ssl_handshake_timeout=None if tls is None else HANDSHAKE,
         )  # fmt: skip
         return int(self._server.sockets[0].getsockname()[1])
+
+    async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
+        """The port that was taken for the management API."""
+        self._http = Port(Api(self.broker).answer, context)
+        return await self._http.listen(host, port)
 
     def _connection(self) -> Connection:
         connection = Connection(self._nodes, self.world, self._gone, self._idle)
@@ -69,6 +78,8 @@ class Service:
         """The port is free and all connections are gone when it returns."""
         if self._server is not None:
             self._server.close()
+        if self._http is not None:
+            self._http.close()
         for connection in self._connections:
             connection.abort()
         await self._empty.wait()

@@ -16,6 +16,7 @@ from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.sql import EvaluationError
+from peeklock.emulators.servicebus.times import Times
 from peeklock.emulators.servicebus.view import View, changed, view
 from peeklock.emulators.servicebus.world import Settings, World
 
@@ -38,6 +39,11 @@ class Subscription:
         if rule.name in self.rules:
             raise Refused(EXISTS, f"The rule '{rule.name}' exists in '{self.queue.path}' already.")
         self.rules[rule.name] = rule
+
+    def replace(self, rule: Rule) -> None:
+        """Put it in the place of the rule with its name. Raises Refused where there is none."""
+        self.remove(rule.name)
+        self.add(rule)
 
     def remove(self, name: str) -> None:
         if self.rules.pop(name, None) is None:
@@ -92,6 +98,7 @@ class Topic:
         self.path = path
         self.settings = settings
         self._world = world
+        self.times = Times(world)
         self.subscriptions: dict[str, Subscription] = {}
         self.intake = Intake(world, settings.duplicate_window, itertools.count(1), self._arrive)
 
@@ -100,6 +107,7 @@ class Topic:
 
     def send(self, contents: Sequence[Content]) -> list[int]:
         """Their sequence numbers."""
+        self.times.access()
         return [self.intake.accept(content) for content in contents]
 
     def _arrive(self, message: Message) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ from peeklock.errors import ConfigError
 if TYPE_CHECKING:
     from peeklock.emulators.servicebus.message import Message
     from peeklock.emulators.servicebus.queue import Queue
+
+ACTIVE = "Active"
+STATUSES = (ACTIVE, "Disabled", "SendDisabled", "ReceiveDisabled")
+"""https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +68,10 @@ class Settings:
     """How long a message id is remembered; 0: not at all."""
     forward_to: str | None = None
     forward_letters_to: str | None = None
+    status: str = ACTIVE
+    """One of STATUSES."""
+    kept: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Inner XML of the management API's other properties, by element: they are shown again, and do nothing here."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a lock that never is, or a message that is never delivered."""
