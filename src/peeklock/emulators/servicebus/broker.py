@@ -20,7 +20,7 @@ from peeklock.errors import ConfigError
 LETTERS = "/$DeadLetterQueue"
 TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
 SUBSCRIPTIONS = "/Subscriptions/"
-_PATH = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
+NAME = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
 """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
 HOPS = 4
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
@@ -60,7 +60,7 @@ class Broker:
         parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription
 
     def _claim(self, path: str) -> None:
-        if not _PATH.fullmatch(path):
+        if not NAME.fullmatch(path):
             raise ConfigError(
                 f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
                 " with a letter or a digit"

@@ -8,23 +8,23 @@ from __future__ import annotations
 import re
 
 from peeklock.emulators.servicebus.admin.refusals import invalid
+from peeklock.emulators.servicebus.broker import NAME
 from peeklock.emulators.servicebus.rulebook import DEFAULT, LONGEST_NAME
 
 LONGEST_PATH = 260
 """Characters of a queue's or a topic's name; a subscription's and a rule's have LONGEST_NAME."""
-_SEGMENT = re.compile(r"[a-zA-Z0-9]([\w.-]*[a-zA-Z0-9])?", re.ASCII)
-_PATH = re.compile(rf"{_SEGMENT.pattern}(/{_SEGMENT.pattern})*", re.ASCII)
+_NAME = re.compile(r"[a-zA-Z0-9]([\w.-]*[a-zA-Z0-9])?", re.ASCII)
 
 
 def check_path(name: str) -> None:
     """Raises Rejected for what is no name of a queue or a topic."""
-    _check(name, _PATH, LONGEST_PATH)
+    _check(name, NAME, LONGEST_PATH)
 
 
 def check_name(name: str) -> None:
     """Raises Rejected for what is no name of a subscription or a rule."""
     if name != DEFAULT:
-        _check(name, _SEGMENT, LONGEST_NAME)
+        _check(name, _NAME, LONGEST_NAME)
 
 
 def _check(name: str, pattern: re.Pattern[str], longest: int) -> None:
