@@ -70,7 +70,9 @@ def main() -> int:
 # -- the plugin
 
 
-def pytest_configure() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Before the tests' own conftest is imported, and before any client is."""
     _install()
     emulator()
 

@@ -28,7 +28,7 @@ from peeklock.emulators.servicebus.topic import Subscription, Topic
 T = TypeVar("T")
 
 _LISTS = {"$resources/queues": Queue, "$resources/topics": Topic}
-_BELOW = re.compile(r"(.+?)/subscriptions(?:/([^/]*)(?:/rules(?:/(.*))?)?)?", re.IGNORECASE)
+_BELOW = re.compile(r"(.+?)/subscriptions(?:/(.*?)(?:/rules(?:/(.*))?)?)?", re.IGNORECASE)
 """A topic with the subscription and the rule that are asked for: a queue's or a topic's name may have slashes."""
 ENTRY, FEED = "application/atom+xml;type=entry;charset=utf-8", "application/atom+xml;type=feed;charset=utf-8"
 ERROR = "application/xml; charset=utf-8"

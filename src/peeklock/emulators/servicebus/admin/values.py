@@ -57,9 +57,14 @@ def duration(least: float, most: float = math.inf) -> Read:
 
     def read(name: str, text: str) -> float:
         try:
-            return Part(text, name).seconds(least, most)
+            seconds = Part(text, name).seconds()
         except ConfigError as exc:
             raise invalid(f"{exc}.") from exc
+        if seconds < least:
+            raise invalid(f"{name} is {text}; it has at least {duration_text(least)}.")
+        if seconds > most:
+            raise invalid(f"{name} is {text}; it has at most {duration_text(most)}.")
+        return seconds
 
     return read
 
