@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -42,7 +42,7 @@ def refused(admin: ServiceBusAdministrationClient, act: Act) -> tuple[int, str]:
     with pytest.raises(HttpResponseError) as caught:
         act(admin)
     answer: Any = caught.value.response
-    return answer.status_code, ElementTree.fromstring(answer.text()).findtext("Detail", "")
+    return answer.status_code, ET.fromstring(answer.text()).findtext("Detail", "")
 
 
 def rule(**values: Any) -> AuthorizationRule:
@@ -89,7 +89,10 @@ def test_a_property_that_cannot_be(admin: ServiceBusAdministrationClient, given:
     ("given", "words"),
     [
         ({"requires_session": True}, "The value for the RequiresSession property of an existing Queue cannot be"),
-        ({"requires_duplicate_detection": True}, "The value for the RequiresDuplicateDetection property of an existing"),
+        (
+            {"requires_duplicate_detection": True},
+            "The value for the RequiresDuplicateDetection property of an existing",
+        ),
         ({"enable_partitioning": True}, "Partitioning cannot be changed for Queue."),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -136,7 +139,10 @@ def test_a_name_that_is_none(admin: ServiceBusAdministrationClient, act: Act, wo
         (lambda admin: admin.create_queue("t"), "SubCode=40900. Conflict."),
         (lambda admin: admin.create_topic("q"), "SubCode=40900. Conflict."),
         (lambda admin: admin.create_subscription("t", "s"), "The messaging entity 't/Subscriptions/s' already exists."),
-        (lambda admin: admin.create_rule("t", "s", "$Default"), "The messaging entity 't/Subscriptions/s/Rules/$Default'"),
+        (
+            lambda admin: admin.create_rule("t", "s", "$Default"),
+            "The messaging entity 't/Subscriptions/s/Rules/$Default'",
+        ),
     ],
 )
 def test_a_name_that_is_taken(admin: ServiceBusAdministrationClient, act: Act, words: str) -> None:

@@ -62,15 +62,15 @@ class ServiceBusEmulator:
         if self._running is not None:
             return self
         background = Background("peeklock-servicebus")
+        service = background.call(Service, self._faults, self._idle)
         try:
-            service = background.call(Service, self._faults, self._idle)
             for add in self._adds:
                 background.call(add, service.broker)
             self._port = background.run(service.listen(self._host, self._port, self._context()))
-            self._http_port = background.run(
-                service.listen_http(self._host, self._http_port, self._certificate.context)
-            )
+            http = service.listen_http(self._host, self._http_port, self._certificate.context)
+            self._http_port = background.run(http)
         except BaseException:
+            background.run(service.close())
             background.close()
             raise
         self._running = background, service

@@ -66,7 +66,7 @@ def _rule(name: str, matches: ET.Element | None, action: SqlAction | None) -> Ru
     if kind not in {"SqlFilter", *_EXPRESSIONS}:
         known = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
         raise invalid(f"The filter of the rule '{name}' is of the type {kind!r}; known are {known}.")
-    expression = _texts(matches).get("SqlExpression") or _EXPRESSIONS.get(kind)
+    expression = _EXPRESSIONS.get(kind) or _texts(matches).get("SqlExpression")
     if expression is None:
         raise invalid(f"The SqlFilter of the rule '{name}' has no SqlExpression.")
     return Rule.sql(expression, name=name, parameters=_values(matches, "Parameters"), action=action)
