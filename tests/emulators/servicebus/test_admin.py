@@ -148,6 +148,13 @@ def test_runtime_properties_count(
     assert runtime.created_at_utc <= runtime.updated_at_utc < runtime.accessed_at_utc
 
 
+def test_an_unused_subscription_was_used_when_it_was_created(admin: ServiceBusAdministrationClient) -> None:
+    admin.create_topic("t")
+    admin.create_subscription("t", "s")
+    runtime = admin.get_subscription_runtime_properties("t", "s")
+    assert runtime.accessed_at_utc == runtime.created_at_utc
+
+
 def test_what_cannot_be_forwarded_is_counted(
     bus: ServiceBusEmulator, client: ServiceBusClient, admin: ServiceBusAdministrationClient
 ) -> None:
@@ -182,8 +189,8 @@ def test_a_topic_and_its_subscriptions(
     runtime = admin.get_topic_runtime_properties("events")
     assert (runtime.subscription_count, runtime.sql_filter_count, runtime.correlation_filter_count) == (2, 2, 0)
     assert runtime.size_in_bytes > 0
-    counts = [found.active_message_count for found in admin.list_subscriptions_runtime_properties("events")]
-    assert counts == [1, 1]
+    infos = list(admin.list_subscriptions_runtime_properties("events"))
+    assert [found.active_message_count for found in infos] == [1, 1]
 
     mail = admin.get_subscription("events", "mail")
     admin.update_subscription("events", mail, max_delivery_count=3)

@@ -49,7 +49,11 @@ def entity(site: Site, one: Queue | Topic) -> Entry:
 
 
 def subscription(site: Site, one: Queue) -> Entry:
-    return _entry(site, one, "Subscription", SUBSCRIPTION, _queue_counts(one))
+    """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
+    `TestAdminClient_ListSubscriptionRuntimeProperties`."""
+    used = one.times.created if one.times.accessed is None else one.times.accessed
+    computed = {**_queue_counts(one), "AccessedAt": atom.moment(used)}
+    return _entry(site, one, "Subscription", SUBSCRIPTION, computed)
 
 
 def rule(subscription: Queue, one: Rule) -> Entry:
