@@ -53,7 +53,7 @@ def test_settlement(bus: ServiceBusEmulator) -> None:
 
 
 def test_batches_and_large_messages(bus: ServiceBusEmulator) -> None:
-    assert azure(bus, "batches") == {"numbers": list(range(50)), "size": 300_000}
+    assert azure(bus, "batches") == {"numbers": list(range(50)), "size": 200_000}
 
 
 def test_streaming(bus: ServiceBusEmulator) -> None:
@@ -101,7 +101,7 @@ def test_rules_in_sql(bus: ServiceBusEmulator) -> None:
     bus.add_topic("events")
     bus.add_subscription("events", "some")
     found = azure(bus, "sql")
-    large, plain, by_id = found["rules"]
+    by_id, large, plain = found["rules"]
     action = {"sqlExpression": "SET sys.Label = 'large'; REMOVE size"}
     assert large == ["large", {"sqlExpression": "size > 10"}, action]
     assert plain == ["plain", {"sqlExpression": "size < 10"}, {}]

@@ -84,6 +84,10 @@ class Broker:
         found = self._entities.get(path.lower())
         return None if found is None else found.settings
 
+    def has(self, path: str) -> bool:
+        """Whether there is such an entity."""
+        return path.lower() in self._entities
+
     def change(self, path: str, settings: Settings) -> None:
         """What is in it stays, and follows the new settings from its next delivery on. Raises Refused where there is none."""
         entity = self.find(path)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from peeklock.delays import Seconds, seconds
 from peeklock.emulators.background import Background
@@ -20,6 +20,7 @@ from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
 from peeklock.emulators.servicebus.service import Service
+from peeklock.emulators.servicebus.tiers import TIERS
 from peeklock.emulators.servicebus.world import Settings
 from peeklock.errors import ConfigError
 
@@ -31,7 +32,8 @@ class ServiceBusEmulator:
 
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
     a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
-    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where.
+    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
+    and have to trust `certificate`. `tier`: how much a message may have.
     """
 
     def __init__(
@@ -43,8 +45,12 @@ class ServiceBusEmulator:
         faults: Faults = NO_FAULTS,
         idle_timeout: float = IDLE,
         tls: bool = False,
+        tier: Literal["standard", "premium"] = "standard",
         http_port: int = 0,
     ) -> None:
+        if tier not in TIERS:
+            raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+        self._tier = TIERS[tier]
         self._host = host
         self._certificate = Certificate(host)
         self._tls = tls
@@ -62,7 +68,7 @@ class ServiceBusEmulator:
         if self._running is not None:
             return self
         background = Background("peeklock-servicebus")
-        service = background.call(Service, self._faults, self._idle)
+        service = background.call(Service, self._faults, self._idle, self._tier)
         try:
             for add in self._adds:
                 background.call(add, service.broker)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from peeklock.emulators.servicebus.deadlines import Deadlines
 from peeklock.emulators.servicebus.errors import NO_MESSAGE, Refused
 from peeklock.emulators.servicebus.message import ACTIVE, SCHEDULED, Content, Message
+from peeklock.emulators.servicebus.shelf import Shelf
 from peeklock.emulators.servicebus.world import World
 
 
 class Intake:
     def __init__(self, world: World, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]) -> None:
-        self.scheduled: dict[int, Message] = {}
+        self._shelf = Shelf()
+        self.scheduled = self._shelf.messages
         self._world = world
         self.window = window
         """Seconds for which a message's id is remembered; 0: not at all."""
@@ -38,7 +40,7 @@ class Intake:
             self._arrive(message)
         else:
             message.state = SCHEDULED
-            self.scheduled[message.sequence] = message
+            self._shelf.add(message)
             self._due.set(message.sequence, when)
 
     def _repeated(self, id: str | None) -> bool:  # noqa: A002 - the field's word
@@ -56,7 +58,7 @@ class Intake:
 
         https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing
         """
-        message = self.scheduled.pop(sequence)
+        message = self._shelf.remove(sequence)
         message.sequence = message.first_sequence = next(self._numbers)
         message.enqueued, message.state = self._world.now(), ACTIVE
         self._arrive(message)
@@ -66,5 +68,9 @@ class Intake:
         if missing := [one for one in sequences if one not in self.scheduled]:
             raise Refused(NO_MESSAGE, f"no scheduled message has the sequence number {missing[0]}")
         for one in dict.fromkeys(sequences):
-            del self.scheduled[one]
+            self._shelf.remove(one)
             self._due.discard(one)
+
+    def since(self, start: int, session: str | None = None) -> Iterator[int]:
+        """Return the numbers of what is scheduled from `start` on."""
+        return self._shelf.since(start, session)

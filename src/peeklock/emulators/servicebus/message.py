@@ -28,6 +28,7 @@ class Content:
     priority: bytes = encode.NULL
     ttl: float | None = None
     """Seconds."""
+    delivery_annotations: tuple[tuple[bytes, bytes], ...] = ()
     annotations: tuple[tuple[bytes, bytes], ...] = ()
     """The sender's own: those that the broker writes are dropped."""
     properties: tuple[bytes, ...]

@@ -7,16 +7,15 @@ from peeklock.emulators.servicebus.amqp.attach import Attach
 from peeklock.emulators.servicebus.amqp.link import ReceivingLink, SendingLink, Sink
 from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, NOT_IMPLEMENTED, LinkError, Refused
 from peeklock.emulators.servicebus.management import Management
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.receiver import Receiver
-from peeklock.emulators.servicebus.requests import Desk, Responder, tokens
+from peeklock.emulators.servicebus.requests import Desk, Responder
 from peeklock.emulators.servicebus.sender import Sender
+from peeklock.emulators.servicebus.tokens import MANAGEMENT, NODE, Tokens
 from peeklock.emulators.servicebus.topic import Topic
 
-TOKENS = "$cbs"
-MANAGEMENT = "/$management"
 WAIT = 65.0
 """Seconds that a client waits for a session where it names no time: `create_receive_client` in azure-servicebus."""
 
@@ -28,8 +27,11 @@ class Nodes:
     def attach(self, session: Session, asked: Attach) -> None:
         """Raises LinkError where the answer is no."""
         path = asked.path
-        if path.lower() == TOKENS:
-            self._requests(session, asked, Desk(session, path, tokens))
+        if asked.transactional:
+            text = "Transactions are not implemented by this emulator: send and settle without one."
+            raise LinkError(NOT_IMPLEMENTED, text)
+        if path.lower() == NODE:
+            self._requests(session, asked, Desk(session, path, Tokens(self._broker).do, gives_tokens=True))
         elif path.lower().endswith(MANAGEMENT):
             entity = self._broker.find(path[: -len(MANAGEMENT)])
             self._requests(session, asked, Desk(session, path, Management(self._broker, entity).do))

@@ -5,6 +5,7 @@ What the states mean: https://learn.microsoft.com/azure/service-bus-messaging/me
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import uuid
@@ -18,6 +19,7 @@ from peeklock.emulators.servicebus.lane import Consumer, Lane
 from peeklock.emulators.servicebus.locks import Locks
 from peeklock.emulators.servicebus.message import ACTIVE, DEFERRED, Content, Message
 from peeklock.emulators.servicebus.sessions import Sessions
+from peeklock.emulators.servicebus.shelf import Shelf
 from peeklock.emulators.servicebus.times import Times
 from peeklock.emulators.servicebus.world import Settings, World
 
@@ -37,7 +39,8 @@ class Queue:
         self.settings = settings
         self.letters = letters
         self.transfer_letters = transfer_letters
-        self.messages: dict[int, Message] = {}
+        self._shelf = Shelf()
+        self.messages = self._shelf.messages
         self.numbers = numbers or itertools.count(1)
         self.intake = Intake(world, settings.duplicate_window, self.numbers, self.arrive)
         self._world = world
@@ -71,7 +74,7 @@ class Queue:
             return
         if self.letters is not None:
             self._limit_life(message)
-        self.messages[message.sequence] = message
+        self._shelf.add(message)
         self.times.access()
         self._make_ready(message)
 
@@ -169,14 +172,25 @@ class Queue:
             self._lane_of(message).held.pop(message.sequence, None)
 
     def unlock(self, message: Message, *, counted: bool) -> None:
-        """It comes back, unless its deliveries or its life are over. `counted`: the delivery came to nothing."""
+        """It comes back, unless its deliveries or its life are over. `counted`: the delivery came to nothing, which a
+        dead-letter queue does not count."""
         self._forget_lock(message)
+        counted = counted and self.letters is not None
         message.delivery_count += counted
         if counted and message.delivery_count >= self.settings.max_delivery_count:
             text = f"Message could not be consumed after {self.settings.max_delivery_count:.0f} delivery attempts."
             self._bury(message, "MaxDeliveryCountExceeded", text)
         elif message.state != DEFERRED and not self.expired(message):
             self._make_ready(message)
+
+    # -- a look at them
+
+    def since(self, start: int, session: str | None = None) -> Iterator[Message]:
+        """Return all that are numbered `start` or higher, in that order, scheduled ones too. They must not change
+        meanwhile."""
+        scheduled = self.intake.scheduled
+        for number in heapq.merge(self._shelf.since(start, session), self.intake.since(start, session)):
+            yield self.messages[number] if number in self.messages else scheduled[number]
 
     # -- the end of a message
 
@@ -186,7 +200,7 @@ class Queue:
             self._lane_of(message).withdraw(message)
             if self.sessions is not None:
                 self.sessions.spent(message.content.session)
-        del self.messages[message.sequence]
+        self._shelf.remove(message.sequence)
         self._expiries.discard(message.sequence)
 
     def _bury(self, message: Message, reason: str, description: str) -> None:

@@ -62,9 +62,13 @@ class Responder:
 
 
 class Desk:
-    """Takes the requests of one link, and finds the link for the answers."""
+    """Takes the requests of one link, and finds the link for the answers. What clients present tokens with is answered
+    in other words, and no fault hits it."""
 
-    def __init__(self, session: Session, path: str, do: Callable[[Request], Reply]) -> None:
+    def __init__(
+        self, session: Session, path: str, do: Callable[[Request], Reply], *, gives_tokens: bool = False
+    ) -> None:
+        self._gives_tokens = gives_tokens
         self._session = session
         self._path = path.lower()
         self._do = do
@@ -75,8 +79,8 @@ class Desk:
         responder = self._responder(request.reply_to)
         answer.accept()
         reply, error = self._answer(request)
-        message = _message(request, reply, error, tokens=self._do is tokens)
-        if self._do is tokens:
+        message = _message(request, reply, error, tokens=self._gives_tokens)
+        if self._gives_tokens:
             responder.respond(message)
         else:
             what = ("manage", str(request.application.get("operation")), request.id.hex())
@@ -84,7 +88,7 @@ class Desk:
 
     def _answer(self, request: Request) -> tuple[Reply, Refused | None]:
         operation = str(request.application.get("operation"))
-        if self._do is not tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
+        if not self._gives_tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
             return Reply(STATUSES[BUSY], encode.NULL), Refused(BUSY, BUSY_TEXT)
         try:
             return self._do(request), None
@@ -108,11 +112,6 @@ class Desk:
 
     def close(self) -> None:
         """Nothing is kept."""
-
-
-def tokens(_request: Request) -> Reply:
-    """Any token is good: nobody is kept out, and no secret is needed."""
-    return Reply(ACCEPTED, encode.NULL)
 
 
 def _message(request: Request, reply: Reply, error: Refused | None, *, tokens: bool) -> bytes:

@@ -16,7 +16,9 @@ from peeklock.emulators.servicebus.amqp.greeting import Greeting
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import NOT_FOUND, LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
-from peeklock.emulators.servicebus.nodes import MANAGEMENT, Nodes
+from peeklock.emulators.servicebus.nodes import Nodes
+from peeklock.emulators.servicebus.tiers import Tier
+from peeklock.emulators.servicebus.tokens import MANAGEMENT
 from peeklock.emulators.servicebus.world import World
 from peeklock.emulators.timeline import Timeline
 
@@ -29,9 +31,9 @@ HANDSHAKE = 10.0
 class Service:
     """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
 
-    def __init__(self, faults: Faults, idle: float) -> None:
+    def __init__(self, faults: Faults, idle: float, tier: Tier) -> None:
         loop = asyncio.get_running_loop()
-        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults)
+        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults, tier=tier)
         self.world.gone = self._cut
         self.broker = Broker(self.world)
         self._idle = idle

@@ -85,6 +85,7 @@ def _content(data: bytes) -> Content:
         durable=raw_header[0] if raw_header else encode.TRUE,
         priority=raw_header[1] if len(raw_header) > 1 else encode.NULL,
         ttl=_ttl(header),
+        delivery_annotations=_delivery(parts.named.get(DELIVERY_ANNOTATIONS)),
         annotations=_senders(parts.named[ANNOTATIONS]) if annotations else (),
         properties=_identified(fields(parts.named[PROPERTIES]) if properties else []),
         application=_application(parts.named.get(APPLICATION)),
@@ -134,6 +135,11 @@ def _senders(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name, value) for name, value in pairs if whole(name) not in _BROKERS)
 
 
+def _delivery(data: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+    """The sender's own, as `_senders`."""
+    return _senders(data) if data is not None and _typed(data, dict) else ()
+
+
 def _application(data: bytes | None) -> dict[str, bytes]:
     if data is None:
         return {}
@@ -148,6 +154,7 @@ _LABELS = tuple(
     for name in ("sequence-number", "enqueue-sequence-number", "enqueued-time", "message-state", "locked-until")
 )
 _SOURCE = encode.symbol("x-opt-deadletter-source")
+_TOKEN = encode.symbol("x-opt-lock-token")
 
 
 def render(message: Message, ahead: float) -> bytes:
@@ -157,6 +164,7 @@ def render(message: Message, ahead: float) -> bytes:
     header = encode.list_((content.durable, content.priority, ttl, encode.NULL, encode.uint(message.delivery_count)))
     parts = [
         encode.described(HEADER, header),
+        encode.described(DELIVERY_ANNOTATIONS, encode.map_((*_lock(message), *content.delivery_annotations))),
         encode.described(ANNOTATIONS, encode.map_((*_annotations(message, ahead), *content.annotations))),
     ]
     if content.properties:
@@ -166,6 +174,11 @@ def render(message: Message, ahead: float) -> bytes:
         parts.append(encode.described(APPLICATION, encode.map_(pairs)))
     parts.append(content.body)
     return b"".join(parts)
+
+
+def _lock(message: Message) -> list[tuple[bytes, bytes]]:
+    """The lock's token: a deferred message comes without the delivery tag that others have it in."""
+    return [] if message.token is None else [(_TOKEN, encode.uuid_(message.token))]
 
 
 def _annotations(message: Message, ahead: float) -> list[tuple[bytes, bytes]]:

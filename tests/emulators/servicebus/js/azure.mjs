@@ -52,7 +52,7 @@ const scenarios = {
     const batch = await sender.createMessageBatch();
     for (let n = 0; n < 50; n += 1) batch.tryAddMessage({ body: n });
     await sender.sendMessages(batch);
-    await sender.sendMessages({ body: Buffer.alloc(300_000, 7) });
+    await sender.sendMessages({ body: Buffer.alloc(200_000, 7) });
     const receiver = client.createReceiver("orders", { receiveMode: "receiveAndDelete" });
     const bodies = [];
     while (bodies.length < 51) bodies.push(...(await receiver.receiveMessages(51, few)).map((one) => one.body));

@@ -10,20 +10,24 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
-from peeklock.emulators.servicebus.admin import atom, descriptions, namespace
+from peeklock.emulators.servicebus.admin import atom, descriptions
 from peeklock.emulators.servicebus.admin.atom import Entry, Site
+from peeklock.emulators.servicebus.admin.descriptions import Descriptions
 from peeklock.emulators.servicebus.admin.http import Reply, Request
+from peeklock.emulators.servicebus.admin.namespace import PATH, description
 from peeklock.emulators.servicebus.admin.paging import page
+from peeklock.emulators.servicebus.admin.properties import Properties
 from peeklock.emulators.servicebus.admin.refusals import Rejected, invalid
 from peeklock.emulators.servicebus.admin.resources import (
     EntityResource,
+    Namespace,
     Resource,
     RuleResource,
     SubscriptionResource,
 )
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.queue import Queue
-from peeklock.emulators.servicebus.topic import Subscription, Topic
+from peeklock.emulators.servicebus.topic import Topic
 
 T = TypeVar("T")
 
@@ -40,6 +44,7 @@ class Api:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._created = broker.world.now()
+        self._properties = Properties(broker.world.tier)
 
     def answer(self, request: Request) -> Reply:
         """Never raises."""
@@ -51,35 +56,36 @@ class Api:
 
     def _answer(self, request: Request, site: Site) -> Reply:
         path, below = request.path.lower(), _BELOW.fullmatch(request.path)
+        described = Descriptions(site, self._properties)
+        namespace = Namespace(broker=self._broker, properties=self._properties, descriptions=described)
         if path in _LISTS:
             found = [one for one in self._broker.listed() if isinstance(one, _LISTS[path])]
-            return _feed(request, site, found, lambda one: descriptions.entity(site, one))
-        if path == namespace.PATH and request.method == "GET":
-            created = self._created - self._broker.world.ahead
-            return _one(HTTPStatus.OK, atom.entry(site, namespace.namespace(created)))
+            return _feed(request, site, found, described.entity)
+        if path == PATH and request.method == "GET":
+            return self._itself(site)
         if below is not None:
-            return self._below(request, site, *below.groups())
-        return _do(EntityResource(self._broker, site, request.path), request, site)
+            return _below(request, site, namespace, *below.groups())
+        return _do(EntityResource(namespace, request.path), request, site)
 
-    def _below(self, request: Request, site: Site, topic: str, name: str | None, rule: str | None) -> Reply:
-        if name is None:
-            return self._subscriptions(request, site, EntityResource(self._broker, site, topic).topic())
-        subscription = SubscriptionResource(self._broker, site, topic, name)
-        if rule is not None:
-            return _do(RuleResource(subscription, rule), request, site)
-        if request.path.lower().endswith("/rules"):
-            return self._rules(request, site, subscription.found())
-        return _do(subscription, request, site)
+    def _itself(self, site: Site) -> Reply:
+        world = self._broker.world
+        return _one(HTTPStatus.OK, atom.entry(site, description(self._created - world.ahead, world.tier)))
 
-    @staticmethod
-    def _subscriptions(request: Request, site: Site, topic: Topic) -> Reply:
-        found = [subscription.queue for _, subscription in sorted(topic.subscriptions.items())]
-        return _feed(request, site, found, lambda one: descriptions.subscription(site, one))
 
-    @staticmethod
-    def _rules(request: Request, site: Site, subscription: Subscription) -> Reply:
-        found = [rule for _, rule in sorted(subscription.rules.items())]
-        return _feed(request, site, found, lambda rule: descriptions.rule(subscription.queue, rule))
+def _below(request: Request, site: Site, namespace: Namespace, topic: str, name: str | None, rule: str | None) -> Reply:
+    """Answer for what is below a topic."""
+    if name is None:
+        subscriptions = EntityResource(namespace, topic).topic().subscriptions
+        queues = [subscription.queue for _, subscription in sorted(subscriptions.items())]
+        return _feed(request, site, queues, namespace.descriptions.subscription)
+    resource = SubscriptionResource(namespace, topic, name)
+    if rule is not None:
+        return _do(RuleResource(resource, rule), request, site)
+    if request.path.lower().endswith("/rules"):
+        subscription = resource.found()
+        rules = [one for _, one in sorted(subscription.rules.items())]
+        return _feed(request, site, rules, lambda one: descriptions.rule(subscription.queue, one))
+    return _do(resource, request, site)
 
 
 def _do(resource: Resource, request: Request, site: Site) -> Reply:

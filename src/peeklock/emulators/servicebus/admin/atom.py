@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where the client found the emulator, for the addresses in an answer."""
+    """Where the client found the emulator, for the addresses in an answer, and which version of the API it speaks."""
 
     host: str
     """With its port, as the client's Host header has it."""

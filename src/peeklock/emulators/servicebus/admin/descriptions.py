@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from peeklock.emulators.servicebus.admin import atom, properties, rules
+from peeklock.emulators.servicebus.admin import atom, rules
 from peeklock.emulators.servicebus.admin.atom import Entry, Site
+from peeklock.emulators.servicebus.admin.properties import Properties
 from peeklock.emulators.servicebus.broker import SUBSCRIPTIONS
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content
@@ -42,18 +43,43 @@ SINCE = {"MaxMessageSizeInKilobytes": "2021-05", "SqlFilterCount": "2024-05", "C
 """The first `api-version` that has an element, where not all have."""
 
 
-def entity(site: Site, one: Queue | Topic) -> Entry:
-    if isinstance(one, Topic):
-        return _entry(site, one, "Topic", TOPIC, _topic_counts(one))
-    return _entry(site, one, "Queue", QUEUE, _queue_counts(one))
+class Descriptions:
+    """For one client: its site and the properties of the namespace."""
 
+    def __init__(self, site: Site, properties: Properties) -> None:
+        self._site = site
+        self._properties = properties
 
-def subscription(site: Site, one: Queue) -> Entry:
-    """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
-    `TestAdminClient_ListSubscriptionRuntimeProperties`."""
-    used = one.times.created if one.times.accessed is None else one.times.accessed
-    computed = {**_queue_counts(one), "AccessedAt": atom.moment(used)}
-    return _entry(site, one, "Subscription", SUBSCRIPTION, computed)
+    def entity(self, one: Queue | Topic) -> Entry:
+        if isinstance(one, Topic):
+            return self._entry(one, "Topic", TOPIC, _topic_counts(one))
+        return self._entry(one, "Queue", QUEUE, _queue_counts(one))
+
+    def subscription(self, one: Queue) -> Entry:
+        """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
+        `TestAdminClient_ListSubscriptionRuntimeProperties`."""
+        used = one.times.created if one.times.accessed is None else one.times.accessed
+        return self._entry(one, "Subscription", SUBSCRIPTION, {**_queue_counts(one), "AccessedAt": atom.moment(used)})
+
+    def _entry(self, one: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
+        computed = {**_common(one), **counts}
+        known = [name for name in names if SINCE.get(name, "") <= self._site.version]
+        inner = "".join(self._element(one, name, computed) for name in known)
+        return Entry(
+            path=one.path,
+            title=one.path.rpartition(SUBSCRIPTIONS)[2],
+            created=one.times.created,
+            updated=one.times.updated,
+            content=atom.described(f"{kind}Description", inner),
+        )
+
+    def _element(self, one: Queue | Topic, name: str, computed: Mapping[str, str]) -> str:
+        inner = computed[name] if name in computed else self._properties.shown(name, one.settings)
+        if inner is None:
+            return ""
+        if name == "CountDetails":
+            return f'<{name} xmlns:d2p1="{atom.COUNTS}">{inner}</{name}>'
+        return f"<{name}>{f'sb://{self._site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
 
 
 def rule(subscription: Queue, one: Rule) -> Entry:
@@ -64,27 +90,6 @@ def rule(subscription: Queue, one: Rule) -> Entry:
         updated=subscription.times.created,
         content=rules.write(one),
     )
-
-
-def _entry(site: Site, one: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
-    computed = {**_common(one), **counts}
-    known = [name for name in names if SINCE.get(name, "") <= site.version]
-    return Entry(
-        path=one.path,
-        title=one.path.rpartition(SUBSCRIPTIONS)[2],
-        created=one.times.created,
-        updated=one.times.updated,
-        content=atom.described(f"{kind}Description", "".join(_element(site, one, name, computed) for name in known)),
-    )
-
-
-def _element(site: Site, one: Queue | Topic, name: str, computed: Mapping[str, str]) -> str:
-    inner = computed[name] if name in computed else properties.shown(name, one.settings)
-    if inner is None:
-        return ""
-    if name == "CountDetails":
-        return f'<{name} xmlns:d2p1="{atom.COUNTS}">{inner}</{name}>'
-    return f"<{name}>{f'sb://{site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
 
 
 def _common(one: Queue | Topic) -> dict[str, str]:

@@ -5,10 +5,13 @@ All methods raise Rejected.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
-from peeklock.emulators.servicebus.admin import atom, descriptions, names, properties, rules
-from peeklock.emulators.servicebus.admin.atom import Entry, Site
+from peeklock.emulators.servicebus.admin import atom, descriptions, names, rules
+from peeklock.emulators.servicebus.admin.atom import Entry
+from peeklock.emulators.servicebus.admin.descriptions import Descriptions
+from peeklock.emulators.servicebus.admin.properties import Properties
 from peeklock.emulators.servicebus.admin.refusals import exists, missing, no_destination, taken
 from peeklock.emulators.servicebus.broker import SUBSCRIPTIONS, Broker
 from peeklock.emulators.servicebus.errors import Refused
@@ -29,17 +32,26 @@ class Resource(Protocol):
     def delete(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """What the resources of one request share."""
+
+    broker: Broker
+    properties: Properties
+    descriptions: Descriptions
+
+
 class EntityResource:
     """A queue or a topic."""
 
-    def __init__(self, broker: Broker, site: Site, name: str) -> None:
-        self._broker = broker
-        self._site = site
+    def __init__(self, namespace: Namespace, name: str) -> None:
+        self._namespace = namespace
+        self._broker = namespace.broker
         self._name = name
 
     def get(self) -> Entry | None:
         found = self._find()
-        return None if found is None else descriptions.entity(self._site, found)
+        return None if found is None else self._namespace.descriptions.entity(found)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         names.check_path(self._name)
@@ -47,10 +59,10 @@ class EntityResource:
             self._change(self.found(), body)
         else:
             self._create(body)
-        return descriptions.entity(self._site, self.found())
+        return self._namespace.descriptions.entity(self.found())
 
     def _change(self, found: Queue | Topic, body: bytes) -> None:
-        settings = properties.read(_kind(found), atom.description(body), found.settings)
+        settings = self._namespace.properties.read(_kind(found), atom.description(body), found.settings)
         check_destinations(self._broker, settings, self._name)
         self._broker.change(self._name, settings)
 
@@ -59,9 +71,9 @@ class EntityResource:
             raise taken()
         description = atom.description(body)
         if atom.local(description) == "TopicDescription":
-            self._broker.add_topic(self._name, properties.read("Topic", description, None))
+            self._broker.add_topic(self._name, self._namespace.properties.read("Topic", description, None))
         else:
-            settings = properties.read("Queue", description, None)
+            settings = self._namespace.properties.read("Queue", description, None)
             check_destinations(self._broker, settings, self._name)
             self._broker.add_queue(self._name, settings)
 
@@ -103,22 +115,22 @@ def check_destinations(broker: Broker, settings: Settings, name: str) -> None:
 
 
 class SubscriptionResource:
-    def __init__(self, broker: Broker, site: Site, topic: str, name: str) -> None:
-        self._broker = broker
-        self._site = site
+    def __init__(self, namespace: Namespace, topic: str, name: str) -> None:
+        self._namespace = namespace
+        self._broker = namespace.broker
         self._topic = topic
         self._name = name
         self._path = f"{topic}{SUBSCRIPTIONS}{name}"
 
     def get(self) -> Entry:
-        return descriptions.subscription(self._site, self.found().queue)
+        return self._namespace.descriptions.subscription(self.found().queue)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         topic = self._parent()
         names.check_name(self._name)
         description = atom.description(body)
         before = self.found().queue.settings if replace else None
-        settings = properties.read("Subscription", description, before)
+        settings = self._namespace.properties.read("Subscription", description, before)
         check_destinations(self._broker, settings, self._topic)
         if replace:
             self._broker.change(self._path, settings)
@@ -132,7 +144,7 @@ class SubscriptionResource:
         self._broker.remove(self.found().queue.path)
 
     def _parent(self) -> Topic:
-        return EntityResource(self._broker, self._site, self._topic).topic()
+        return EntityResource(self._namespace, self._topic).topic()
 
     def found(self) -> Subscription:
         found = self._parent().subscriptions.get(self._name.lower())

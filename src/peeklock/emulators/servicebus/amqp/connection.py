@@ -22,8 +22,6 @@ SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 FRAME = 65_536
 """Bytes of the largest frame that is taken; the real service's."""
 CHANNELS = 255
-LARGEST = 1024 * 1024
-"""Bytes of the largest message, over all its frames: the premium tier's limit for AMQP's batches."""
 IDLE = 120.0
 """Seconds of silence that a client is told of. It is cut off after twice that time, as the specification advises."""
 FASTEST = 0.01
@@ -46,7 +44,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, nodes: Nodes, world: World, closed: Callable[[Connection], None], idle: float = IDLE) -> None:
         self.nodes = nodes
         self.world = world
-        self.largest = LARGEST
+        self.largest = world.tier.message
+        """Bytes of the largest message, over all its frames."""
         self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
         """Bytes of a message that a frame to the client has room for."""
         self.full = False

@@ -19,7 +19,7 @@ from peeklock.emulators.servicebus.errors import DECODE, FRAMING, AmqpError
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 MECHANISMS, SASL_INIT, _CHALLENGE, _RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
 RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
-SOURCE, TARGET, ERROR = 0x28, 0x29, 0x1D
+SOURCE, TARGET, ERROR, TRANSACTIONAL = 0x28, 0x29, 0x1D, 0x34
 
 HEADER = struct.Struct(">IBBH")
 """Size, data offset in words of four bytes, type, channel."""

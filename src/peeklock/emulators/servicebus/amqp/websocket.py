@@ -144,7 +144,9 @@ class WebSocket(asyncio.Protocol):
 
     def _turn_down(self, status: str, text: str) -> None:
         body = f"{text}\n".encode()
-        head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
         self._transport.write(head.encode() + body)
         self._transport.close()
 
