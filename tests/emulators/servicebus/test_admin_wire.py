@@ -106,6 +106,8 @@ def test_a_list_says_where_the_next_page_is(bus: ServiceBusEmulator, plain: http
         ("POST", "/q", entry("Queue"), 405, "POST is none of GET, PUT and DELETE."),
         ("DELETE", "/$Resources/queues", "", 405, "DELETE is none of"),
         ("GET", "/$Resources/queues?$top=few", "", 400, "$top is 'few'"),
+        ("GET", f"/$Resources/queues?$top={'9' * 5000}", "", 400, "and no number from 0 on"),
+        ("PUT", "/q", entry("Queue", f"<MaxDeliveryCount>{'9' * 5000}</MaxDeliveryCount>"), 400, "no whole number"),
         ("GET", "/t/subscriptions/s", "", 404, "Entity 't' was not found."),
     ],
 )
@@ -118,6 +120,11 @@ def test_what_no_client_should_ask(
     assert words in error.findtext("Detail", "")
 
 
+def valued(kind: str, text: str) -> str:
+    pair = f'<P><Key>k</Key><Value i:type="{kind}">{text}</Value></P>'
+    return f'<Filter i:type="CorrelationFilter"><Properties>{pair}</Properties></Filter>'
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -125,8 +132,12 @@ def test_what_no_client_should_ask(
         '<Action i:type="OddAction"/>',
         '<Filter i:type="SqlFilter"/>',
         '<Filter i:type="CorrelationFilter"><Properties><P><Key>k</Key></P></Properties></Filter>',
-        '<Filter i:type="CorrelationFilter"><Properties><P><Key>k</Key><Value i:type="x:odd"/></P></Properties></Filter>',
-        '<Filter i:type="CorrelationFilter"><Properties><P><Key>k</Key><Value i:type="int">x</Value></P></Properties></Filter>',
+        valued("x:odd", "1"),
+        valued("x:int", "one"),
+        valued("x:boolean", "one"),
+        valued("x:guid", "one"),
+        valued("x:dateTime", "0001-01-01T00:00:00+14:00"),
+        valued("x:duration", FOREVER),
     ],
 )
 def test_a_rule_that_no_client_should_write(
@@ -145,12 +156,13 @@ def test_a_rule_that_no_client_should_write(
         (b"GET / HTTP/2\r\n\r\n", 400),
         (b"PUT /q HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", 411),
         (b"PUT /q HTTP/1.1\r\nContent-Length: many\r\n\r\n", 400),
+        (b"PUT /q HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", 400),
         (b"PUT /q HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", 413),
         (b"GET /" + b"x" * 70_000, 431),
         (b"GET / HTTP/1.0\r\n\r\n", 200),
         (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 200),
     ],
-    ids=["no request", "HTTP/2", "chunked", "no length", "too long", "no end", "HTTP/1.0", "the last"],
+    ids=["no request", "HTTP/2", "chunked", "no length", "many digits", "too long", "no end", "HTTP/1.0", "the last"],
 )
 def test_an_answer_after_which_the_connection_ends(bus: ServiceBusEmulator, said: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", bus.http_port), timeout=10) as peer:

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from peeklock.emulators.servicebus.admin.values import digits
+
 LONGEST_HEAD = 64 * 1024
 LONGEST_BODY = 2**20
 """Bytes."""
@@ -125,11 +127,12 @@ def _length(headers: Mapping[str, str]) -> int:
     if "transfer-encoding" in headers:
         raise Malformed(HTTPStatus.LENGTH_REQUIRED, "send a body with its Content-Length")
     text = headers.get("content-length", "0")
-    if not text.isascii() or not text.isdecimal():
+    length = digits(text)
+    if length is None:
         raise Malformed(HTTPStatus.BAD_REQUEST, f"the Content-Length {text!r} is no number")
-    if int(text) > LONGEST_BODY:
+    if length > LONGEST_BODY:
         raise Malformed(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LONGEST_BODY} bytes")
-    return int(text)
+    return length
 
 
 def _request(head: Head, body: bytes) -> Request:

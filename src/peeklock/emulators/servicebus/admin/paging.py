@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from peeklock.emulators.servicebus.admin.refusals import invalid
+from peeklock.emulators.servicebus.admin.values import digits
 
 LARGEST = 100
 """Entries of a page, also where no number is named."""
@@ -28,6 +29,7 @@ def _number(query: Mapping[str, str], name: str, otherwise: int) -> int:
     text = query.get(name)
     if text is None:
         return otherwise
-    if not text.isascii() or not text.isdecimal():
+    number = digits(text)
+    if number is None:
         raise invalid(f"{name} is {text!r}, and no number from 0 on.")
-    return int(text)
+    return number

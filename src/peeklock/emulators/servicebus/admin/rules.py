@@ -104,7 +104,7 @@ def _pair(pair: ET.Element) -> tuple[str, object]:
         raise invalid(f"The value of {key!r} is of the type {kind!r}; known are {', '.join(_READERS)}.")
     try:
         return key, _READERS[kind](key, text)
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise invalid(f"The value of {key!r} is {text!r}, and no {kind}.") from exc
 
 

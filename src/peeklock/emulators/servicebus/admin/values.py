@@ -16,6 +16,7 @@ FOREVER = "P10675199DT2H48M5.4775807S"
 """The longest TimeSpan of .NET, which stands for no end."""
 _TICKS = 10**7
 """In a second, the finest that the service keeps."""
+_MOST_DIGITS = 18
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 Read = Callable[[str, str], Any]
@@ -43,11 +44,17 @@ def flag_text(value: bool) -> str:  # noqa: FBT001 - one value, as all of them h
     return "true" if value else "false"
 
 
+def digits(text: str) -> int | None:
+    """Return the number that some digits are; None for anything else, also for more of them than any number here has."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
 def whole(least: int, most: int) -> Read:
     def read(name: str, text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
+        number = digits(text)
+        if number is None or not least <= number <= most:
             raise invalid(f"{name} is {text!r}, and no whole number from {least} to {most}.")
-        return int(text)
+        return number
 
     return read
 
