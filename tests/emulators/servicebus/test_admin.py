@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.exceptions import MessagingEntityDisabledError
 from azure.servicebus.management import ApiVersion, AuthorizationRule, ServiceBusAdministrationClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import leaving, one, send
+from tests.emulators.servicebus.kit import leaving, one, receive, send, texts
 
 FOREVER = timedelta(days=10_675_199, hours=2, minutes=48, seconds=5, microseconds=477_581)
 
@@ -268,3 +269,51 @@ def test_a_dead_letter_queue_is_none_of_the_entities(
     with pytest.raises(HttpResponseError):
         admin.delete_queue("q/$DeadLetterQueue")
     assert bus.messages("q/$DeadLetterQueue") == []
+
+
+def test_a_disabled_queue_takes_and_gives_nothing(
+    bus: ServiceBusEmulator, client: ServiceBusClient, admin: ServiceBusAdministrationClient
+) -> None:
+    queue = admin.create_queue("q")
+    send(client, "q", "a")
+    admin.update_queue(queue, status="ReceiveDisabled")
+    send(client, "q", "b")
+    with pytest.raises(MessagingEntityDisabledError):
+        client.get_queue_receiver("q").receive_messages(max_wait_time=5)
+    admin.update_queue(queue, status="SendDisabled")
+    with pytest.raises(MessagingEntityDisabledError):
+        client.get_queue_sender("q").send_messages(ServiceBusMessage("c"))
+    with leaving(client.get_queue_receiver("q")) as receiver:
+        assert texts(receive(receiver, 2)) == ["a", "b"]
+
+
+def test_links_are_cut_when_their_entity_is_disabled(
+    bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient
+) -> None:
+    topic = admin.create_topic("t")
+    admin.create_subscription("t", "s")
+    again = {"retry_total": 1, "retry_backoff_factor": 0.01}  # a client first meets the cut, and then the reason
+    with (
+        ServiceBusClient.from_connection_string(bus.connection_string, **again) as client,
+        client.get_topic_sender("t") as sender,
+        client.get_subscription_receiver("t", "s") as receiver,
+    ):
+        sender.send_messages(ServiceBusMessage("a"))
+        one(receiver)
+        admin.update_topic(topic, status="Disabled")
+        with pytest.raises(MessagingEntityDisabledError):
+            sender.send_messages(ServiceBusMessage("b"))
+        admin.update_subscription("t", admin.get_subscription("t", "s"), status="Disabled")
+        with pytest.raises(MessagingEntityDisabledError):
+            receiver.receive_messages(max_wait_time=5)
+    assert [message.body for message in bus.messages("t/Subscriptions/s")] == [b"a"]
+
+
+def test_what_is_forwarded_to_a_disabled_queue_is_kept(
+    bus: ServiceBusEmulator, client: ServiceBusClient, admin: ServiceBusAdministrationClient
+) -> None:
+    admin.create_queue("end", status="Disabled")
+    admin.create_queue("start", forward_to="end")
+    send(client, "start", "a")
+    (letter,) = bus.messages("start/$Transfer/$DeadLetterQueue")
+    assert letter.properties["DeadLetterReason"] == "com.microsoft:entity-disabled"

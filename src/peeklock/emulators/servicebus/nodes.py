@@ -7,7 +7,7 @@ from peeklock.emulators.servicebus.amqp.attach import Attach
 from peeklock.emulators.servicebus.amqp.link import ReceivingLink, SendingLink, Sink
 from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_ALLOWED, NOT_IMPLEMENTED, LinkError, Refused
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, NOT_IMPLEMENTED, LinkError, Refused, disabled
 from peeklock.emulators.servicebus.management import Management
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.receiver import Receiver
@@ -38,7 +38,7 @@ class Nodes:
         elif asked.receiving:
             self._receiver(session, asked, self._broker.find(path))
         else:
-            self._receive(session, asked, Sender(session.connection, self._broker.target(path)))
+            self._receive(session, asked, Sender(session.connection, sendable(self._broker.target(path))))
 
     def _requests(self, session: Session, asked: Attach, desk: Desk) -> None:
         """A client has a link for its requests, and another one for the answers."""
@@ -70,12 +70,21 @@ class Nodes:
             link.answer()
 
 
+def sendable(entity: Queue | Topic) -> Queue | Topic:
+    """Raises Refused while it takes no messages."""
+    if not entity.settings.is_sendable:
+        raise disabled(entity.path)
+    return entity
+
+
 def receivable(entity: Queue | Topic, asked: Attach) -> Queue:
     """Raises Refused where nothing can be received so."""
     if isinstance(entity, Topic):
         raise Refused(NOT_ALLOWED, f"'{entity.path}' is a topic: messages are received from its subscriptions.")
     if entity.settings.forward_to is not None and entity.letters is not None:
         raise Refused(NOT_ALLOWED, f"'{entity.path}' forwards its messages: they cannot be received from it.")
+    if not entity.settings.is_receivable:
+        raise disabled(entity.path)
     if asked.wants_session and entity.sessions is None:
         raise Refused(
             NOT_ALLOWED,

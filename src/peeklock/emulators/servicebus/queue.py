@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from peeklock.emulators.servicebus.deadlines import Deadlines
-from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused, disabled
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.lane import Consumer, Lane
 from peeklock.emulators.servicebus.locks import Locks
@@ -53,7 +53,9 @@ class Queue:
     # -- messages come in
 
     def check(self, content: Content) -> None:
-        """Raises Refused for a message that can never be received here."""
+        """Raises Refused for a message that can never be received here, and while the queue takes none."""
+        if not self.settings.is_sendable:
+            raise disabled(self.path)
         if self.sessions is not None and content.session is None:
             raise Refused(
                 NOT_ALLOWED,

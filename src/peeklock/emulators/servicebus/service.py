@@ -14,7 +14,7 @@ from peeklock.emulators.servicebus.admin.port import Port
 from peeklock.emulators.servicebus.amqp.connection import Connection
 from peeklock.emulators.servicebus.amqp.greeting import Greeting
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_FOUND, LinkError
+from peeklock.emulators.servicebus.errors import LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.nodes import Nodes
 from peeklock.emulators.servicebus.tiers import Tier
@@ -34,7 +34,7 @@ class Service:
     def __init__(self, faults: Faults, idle: float, tier: Tier) -> None:
         loop = asyncio.get_running_loop()
         self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults, tier=tier)
-        self.world.gone = self._cut
+        self.world.cut = self._cut
         self.broker = Broker(self.world)
         self._idle = idle
         self._nodes = Nodes(self.broker)
@@ -69,8 +69,7 @@ class Service:
         if not self._connections:
             self._empty.set()
 
-    def _cut(self, path: str) -> None:
-        error = LinkError(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+    def _cut(self, path: str, error: LinkError) -> None:
         for session in [one for connection in self._connections for one in connection.sessions.values()]:
             for link in tuple(session.links.values()):
                 if link.asked.path.lower().removesuffix(MANAGEMENT) == path.lower():

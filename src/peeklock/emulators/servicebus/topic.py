@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused
+from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused, disabled
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
@@ -102,11 +102,15 @@ class Topic:
         self.subscriptions: dict[str, Subscription] = {}
         self.intake = Intake(world, settings.duplicate_window, itertools.count(1), self._arrive)
 
-    def check(self, content: Content) -> None:
-        """Every message can be sent to a topic."""
+    def check(self, _content: Content) -> None:
+        """Raises Refused while the topic takes no messages."""
+        if not self.settings.is_sendable:
+            raise disabled(self.path)
 
     def send(self, contents: Sequence[Content]) -> list[int]:
-        """Their sequence numbers."""
+        """All of them, or none. Their sequence numbers."""
+        for content in contents:
+            self.check(content)
         self.times.access()
         return [self.intake.accept(content) for content in contents]
 

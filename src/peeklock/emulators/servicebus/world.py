@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus.errors import LinkError
 from peeklock.emulators.servicebus.tiers import STANDARD, Tier
 from peeklock.emulators.timeline import Timeline
 from peeklock.errors import ConfigError
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from peeklock.emulators.servicebus.message import Message
     from peeklock.emulators.servicebus.queue import Queue
 
-ACTIVE = "Active"
-STATUSES = (ACTIVE, "Disabled", "SendDisabled", "ReceiveDisabled")
+ACTIVE, SEND_DISABLED, RECEIVE_DISABLED = "Active", "SendDisabled", "ReceiveDisabled"
+STATUSES = (ACTIVE, "Disabled", SEND_DISABLED, RECEIVE_DISABLED)
 """https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
 
 
@@ -34,8 +35,8 @@ class World:
     tier: Tier = STANDARD
     forward: Callable[[Queue, Message], None] = lambda _queue, _message: None
     """Send a message on to the entity that its queue forwards to."""
-    gone: Callable[[str], None] = lambda _path: None
-    """Cut the links to an entity that was removed."""
+    cut: Callable[[str, LinkError], None] = lambda _path, _error: None
+    """Cut the links to an entity, with what their clients are told."""
     seen: Counter[tuple[object, ...]] = field(default_factory=Counter[tuple[object, ...]])
 
     def now(self) -> float:
@@ -81,3 +82,11 @@ class Settings:
             raise ConfigError(f"a lock_duration of {self.lock_duration:g} seconds is none")
         if self.max_delivery_count < 1:
             raise ConfigError(f"max_delivery_count={self.max_delivery_count}: a message is delivered once at least")
+
+    @property
+    def is_sendable(self) -> bool:
+        return self.status in {ACTIVE, RECEIVE_DISABLED}
+
+    @property
+    def is_receivable(self) -> bool:
+        return self.status in {ACTIVE, SEND_DISABLED}
