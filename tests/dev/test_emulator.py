@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus.management import ServiceBusAdministrationClient
 from google.cloud import tasks_v2
 
 from peeklock.certificates import load
@@ -28,9 +29,13 @@ def start(*words: str) -> tuple[subprocess.Popen[str], str]:
     """The process, and the value that it prints for pasting."""
     command = [sys.executable, "-m", "peeklock.cli", "emulator", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return process, printed(process)
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    """The value of the next line."""
     assert process.stdout is not None
-    line = process.stdout.readline()
-    return process, line.partition("='")[2].rstrip("'\n")
+    return process.stdout.readline().partition("='")[2].rstrip("'\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -45,6 +50,11 @@ def test_service_bus(tmp_path, number):
                     sender.send_messages(ServiceBusMessage("x"))
                 with client.get_queue_receiver(queue, max_wait_time=5) as receiver:
                     assert str(next(receiver)) == "x"
+        administration, certificate = printed(process), printed(process)
+        with ServiceBusAdministrationClient.from_connection_string(
+            administration, connection_verify=certificate
+        ) as admin:
+            assert [queue.name for queue in admin.list_queues()] == ["mine", "orders"]
     finally:
         process.send_signal(number)
         assert process.wait(30) == 0
@@ -58,9 +68,7 @@ def test_cloud_tasks():
     try:
         client: tasks_v2.CloudTasksClient = cloud_tasks(address)
         assert client.get_queue(name=name).name == name
-        assert process.stdout is not None
-        certs_url = process.stdout.readline().partition("PEEKLOCK_CERTS_URL='")[2].rstrip("'\n")
-        assert load(certs_url)[0]
+        assert load(printed(process))[0]
         client.transport.close()
     finally:
         process.send_signal(signal.SIGTERM)

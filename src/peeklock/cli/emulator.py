@@ -21,6 +21,7 @@ examples:
   peeklock emulator servicebus --queue orders --queue receipts
   peeklock emulator servicebus --config config.json      Microsoft's format
   peeklock emulator cloudtasks --queue projects/p/locations/l/queues/orders
+  peeklock emulator servicebus --port 5672 --http-port 5300      the ports of Microsoft's
   peeklock emulator cloudtasks --port 8123 --http-port 8124
 
 exit codes:
@@ -36,7 +37,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("service", choices=["servicebus", "cloudtasks"])
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--http-port", type=int, default=0, help="Cloud Tasks' REST; default: a free one")
+    parser.add_argument("--http-port", type=int, default=0, help="REST and management; default: a free one")
     parser.add_argument("--queue", action="append", default=[], metavar="NAME", help="make this queue; may be repeated")
     parser.add_argument("--config", type=Path, metavar="FILE", help="Service Bus' entities, as Microsoft's config.json")
     parser.set_defaults(run=run)
@@ -59,10 +60,15 @@ def run(given: argparse.Namespace) -> int:
 def _servicebus(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
     from peeklock.emulators.servicebus import ServiceBusEmulator
 
-    with ServiceBusEmulator(config=given.config, host=given.host, port=given.port) as emulator:
+    options = {"host": given.host, "port": given.port, "http_port": given.http_port}
+    with ServiceBusEmulator(config=given.config, **options) as emulator:
         for name in given.queue:
             emulator.add_queue(name)
-        yield {"PEEKLOCK_SERVICEBUS": emulator.connection_string}
+        yield {
+            "PEEKLOCK_SERVICEBUS": emulator.connection_string,
+            "PEEKLOCK_SERVICEBUS_ADMIN": emulator.admin_connection_string,
+            "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(emulator.certificate),
+        }
 
 
 @contextmanager

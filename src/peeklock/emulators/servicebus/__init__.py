@@ -7,9 +7,9 @@ with ServiceBusEmulator() as bus:
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
 
-What it does not have: TLS, WebSockets, transactions, partitions, JMS, quotas on entities, and the management API over
-HTTPS (entities are added here, rules also by clients). It takes any key. A message may have 1 MiB, as in the premium tier.
-Nothing is kept after `stop`.
+What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. The management API is
+on a port of its own (`admin_connection_string`), for the administration clients of the SDKs. It takes any key, and nothing is
+kept after `stop`.
 """
 
 from __future__ import annotations
