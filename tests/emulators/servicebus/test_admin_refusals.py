@@ -18,6 +18,7 @@ from azure.servicebus.management import (
     ServiceBusAdministrationClient,
     SqlRuleAction,
     SqlRuleFilter,
+    TrueRuleFilter,
 )
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
@@ -192,7 +193,11 @@ def test_a_queue_or_topic_that_is_not_there_is_an_empty_feed(admin: ServiceBusAd
 def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, given: dict[str, Any], words: str) -> None:
     status, text = refused(admin, lambda admin: admin.create_rule("t", "s", "r", **given))
     assert (status, words in text) == (400, True), text
-    assert [found.name for found in admin.list_rules("t", "s")] == ["$Default"]
+    first = admin.get_rule("t", "s", "$Default")
+    first.filter, first.action = given.get("filter", first.filter), given.get("action")
+    assert refused(admin, lambda admin: admin.update_rule("t", "s", first))[0] == 400
+    (left,) = admin.list_rules("t", "s")
+    assert (left.name, type(left.filter), left.action) == ("$Default", TrueRuleFilter, None)
 
 
 def test_a_page_that_is_none(admin: ServiceBusAdministrationClient) -> None:
