@@ -1,10 +1,19 @@
-"""pytest plugin that the SDK's own tests are run with."""
+"""pytest plugin that the SDK's own tests are run with: it supplies what they need, and writes down what became of them."""
 
 from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
 
 import pytest
 
 from tests.sdk import supplies
+
+RESULTS = "PEEKLOCK_SDK_RESULTS"
+"""Environment variable: the file of results, a line of JSON for each test that has ended."""
+SLOW = "PEEKLOCK_SDK_SLOW"
+"""Environment variable: names of tests that take minutes, with spaces between; they start first."""
 
 supplies.install()
 
@@ -12,3 +21,21 @@ supplies.install()
 @pytest.fixture(scope="session")
 def test_proxy() -> None:
     """Azure's recorder, which there is no need for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = os.environ.get(SLOW, "").split()
+    items.sort(key=lambda item: item.name.partition("[")[0] not in slow)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Of each phase, in every process; only the first process writes."""
+    if "PYTEST_XDIST_WORKER" in os.environ or (report.when != "call" and report.outcome == "passed"):
+        return
+    found = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1)}
+    if report.outcome == "failed":
+        found["why"] = str(report.longrepr).strip().splitlines()[-1]
+    elif hasattr(report, "wasxfail"):
+        found["outcome"] = "passed" if report.outcome == "passed" else "xfailed"
+    with Path(os.environ[RESULTS]).open("a") as file:
+        file.write(json.dumps(found) + "\n")

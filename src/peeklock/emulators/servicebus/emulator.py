@@ -72,6 +72,7 @@ class ServiceBusEmulator:
             self._port = background.run(service.listen(self._host, self._port, self._tls()))
         except BaseException:
             background.close()
+            self._withdraw()
             raise
         self._running = background, service
         return self
@@ -83,8 +84,11 @@ class ServiceBusEmulator:
             background, service = running
             background.run(service.close())
             background.close()
-            if self._certificate is not None:
-                self._certificate.withdraw()
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        if self._certificate is not None:
+            self._certificate.withdraw()
 
     def _tls(self) -> SSLContext | None:
         if self._certificate is None:
