@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sdk import supplies
-
-RESULTS = "PEEKLOCK_SDK_RESULTS"
-"""Environment variable: the file of results, a line of JSON for each test that has ended."""
-SLOW = "PEEKLOCK_SDK_SLOW"
-"""Environment variable: names of tests that take minutes, with spaces between; they start first."""
+from tests.sdk.verdict import RESULTS, SLOW
 
 supplies.install()
 
@@ -32,10 +28,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Of each phase, in every process; only the first process writes."""
     if "PYTEST_XDIST_WORKER" in os.environ or (report.when != "call" and report.outcome == "passed"):
         return
-    found = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1)}
+    result = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1)}
     if report.outcome == "failed":
-        found["why"] = str(report.longrepr).strip().splitlines()[-1]
+        result["why"] = str(report.longrepr).strip().splitlines()[-1]
     elif hasattr(report, "wasxfail"):
-        found["outcome"] = "passed" if report.outcome == "passed" else "xfailed"
+        result["outcome"] = "passed" if report.outcome == "passed" else "xfailed"
     with Path(os.environ[RESULTS]).open("a") as file:
-        file.write(json.dumps(found) + "\n")
+        file.write(json.dumps(result) + "\n")

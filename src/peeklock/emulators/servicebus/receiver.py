@@ -72,10 +72,11 @@ class Receiver:
         self._link.session.connection.respond(("settle", *what), lambda: give(outcome))
 
     def close(self) -> None:
-        """A session is free once it is closed. A client that is cut off holds it until its lock ends."""
+        """A session is free once it is closed. A client that is cut off holds it until its lock ends, unless it deletes
+        what it gets."""
         self._queue.leave(self)
         if self._queue.sessions is not None:
-            held = None if self._link.session.connection.cut else self._session
+            held = self._session if self.destructive or not self._link.session.connection.cut else None
             self._queue.sessions.leave(self, held)
 
 

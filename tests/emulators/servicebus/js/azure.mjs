@@ -1,5 +1,6 @@
 // What Microsoft's JavaScript client sees of the emulator. Arguments: the connection string and a scenario's name.
-// A third one, websocket, for AMQP inside WebSockets. Prints the scenario's result as one line of JSON; the test says what it has to be.
+// A third one, websocket, is for AMQP inside WebSockets. Prints the result as one line of JSON; the test says what it has to
+// be.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
