@@ -7,8 +7,8 @@ with ServiceBusEmulator() as bus:
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
 
-What it does not have: TLS, WebSockets, transactions, partitions, JMS, quotas on entities, and the management API over
-HTTPS (entities are added here, rules also by clients). It takes any key. A message may have 1 MiB, as in the premium tier.
+One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Messages are
+bounded as those of `tier`. What it does not have: transactions, partitions, JMS, and quotas on entities. It takes any key.
 Nothing is kept after `stop`.
 """
 
