@@ -63,7 +63,7 @@ class Preparer:
 
 def _accepted(test: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(test).parameters
-    everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values()) or hasattr(test, "prepared")
+    everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
     return {name: value for name, value in values.items() if everything or name in parameters}
 
 
@@ -152,9 +152,17 @@ def _entity(kind: str, parameter: str) -> Callable[..., Preparer]:
 
 
 def _rule(parameter: str) -> Callable[..., Preparer]:
-    return lambda **_options: Preparer(
-        lambda _given: _constant(**{f"{parameter}_connection_string": CONNECTION_STRING})
-    )
+    """A rule of the namespace, or of a queue, whose connection string then names the queue."""
+
+    def preparer(**_options: object) -> Preparer:
+        @contextmanager
+        def supply(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+            path = f";EntityPath={given['servicebus_queue'].name}" if "queue" in parameter else ""
+            yield {f"{parameter}_connection_string": CONNECTION_STRING + path}
+
+        return Preparer(supply)
+
+    return preparer
 
 
 class Credential:

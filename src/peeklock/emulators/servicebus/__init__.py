@@ -7,9 +7,10 @@ with ServiceBusEmulator() as bus:
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
 
-What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. The management API is
-on a port of its own (`admin_connection_string`), for the administration clients of the SDKs. It takes any key, and nothing is
-kept after `stop`.
+One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Another one has the
+management API, for the administration clients of the SDKs (`admin_connection_string`). Messages are bounded as those of
+`tier`. What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. It takes any key.
+Nothing is kept after `stop`.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ class ServiceBusEmulator:
         except BaseException:
             background.run(service.close())
             background.close()
+            self._certificate.withdraw()
             raise
         self._running = background, service
         return self
@@ -92,7 +93,10 @@ class ServiceBusEmulator:
             self._certificate.withdraw()
 
     def _context(self) -> SSLContext | None:
-        return self._certificate.context() if self._tls else None
+        if not self._tls:
+            return None
+        self._certificate.publish()
+        return self._certificate.context()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -130,11 +134,13 @@ class ServiceBusEmulator:
 
     @property
     def certificate(self) -> Path:
-        """Path of the certificate that clients must trust; the file is there until the emulator is stopped.
+        """Path of the certificate that clients of TLS and of the management API must trust. While the emulator runs, the
+        file is there from the first look at this path on, and with `tls=True` from the start.
 
         Raises ConfigError where the package `cryptography` is missing.
         """
-        self._certificate.publish()
+        if self._running is not None:
+            self._certificate.publish()
         return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:

@@ -28,7 +28,8 @@ class Intake:
         """Its sequence number; also of a repeated message, which is then dropped without a word, as the service does."""
         message = Message(content, next(self._numbers), self._world.now())
         if origin is not None:
-            message.first_sequence, message.source, message.hops = origin.first_sequence, origin.source, origin.hops + 1
+            message.first_sequence = origin.first_sequence or origin.sequence
+            message.source, message.hops = origin.source, origin.hops + 1
         if not self._repeated(content.id):
             self._admit(message)
         return message.sequence
@@ -59,7 +60,7 @@ class Intake:
         https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing
         """
         message = self._shelf.remove(sequence)
-        message.sequence = message.first_sequence = next(self._numbers)
+        message.sequence = next(self._numbers)
         message.enqueued, message.state = self._world.now(), ACTIVE
         self._arrive(message)
 

@@ -62,8 +62,8 @@ class Message:
     def __init__(self, content: Content, sequence: int, enqueued: float) -> None:
         self.content = content
         self.sequence = sequence
-        self.first_sequence = sequence
-        """What it had where it was sent, before it was forwarded."""
+        self.first_sequence: int | None = None
+        """What it had where it was sent, once it was forwarded or copied for a subscription."""
         self.enqueued = enqueued
         self.state = ACTIVE
         self.delivery_count = 0

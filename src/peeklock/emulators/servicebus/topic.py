@@ -77,7 +77,8 @@ class Subscription:
 
     def _copy(self, content: Content, origin: Message) -> Message:
         copy = Message(content, next(self.queue.numbers), origin.enqueued)
-        copy.first_sequence, copy.hops, copy.source = origin.first_sequence, origin.hops, origin.source
+        copy.first_sequence = origin.first_sequence or origin.sequence
+        copy.hops, copy.source = origin.hops, origin.source
         return copy
 
     @property

@@ -24,11 +24,11 @@ LONGEST_REQUEST = 16_384
 LONGEST_FRAME = 2**20
 """Bytes of a WebSocket frame's payload. An AMQP frame has 64 KiB at most, and clients put one or few into each."""
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
+_CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _LAST, _MASKED = 0x80, 0x80
 _MEDIUM, _LONG = 126, 127
 """Lengths that say that the length follows, in two or in eight bytes."""
-_NORMAL = struct.pack(">H", 1000)
+_NORMAL, _PROTOCOL_ERROR = (struct.pack(">H", code) for code in (1000, 1002))
 
 
 def accept_key(key: str) -> str:
@@ -164,7 +164,7 @@ class WebSocket(asyncio.Protocol):
         try:
             found = take_frame(self._in)
         except ValueError:
-            self._transport.abort()
+            self._end(_PROTOCOL_ERROR)
             return False
         if found is not None:
             self._do(*found)
@@ -178,7 +178,7 @@ class WebSocket(asyncio.Protocol):
         elif code == _CLOSE:
             self.close()
         elif code != _PONG:
-            self._transport.abort()
+            self._end(_PROTOCOL_ERROR)
 
     # -- what the connection writes to
 
@@ -189,7 +189,10 @@ class WebSocket(asyncio.Protocol):
         return self._transport.is_closing()
 
     def close(self) -> None:
-        self._transport.write(frame(_CLOSE, _NORMAL))
+        self._end(_NORMAL)
+
+    def _end(self, reason: bytes) -> None:
+        self._transport.write(frame(_CLOSE, reason))
         self._transport.close()
 
     def abort(self) -> None:
