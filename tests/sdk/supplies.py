@@ -6,7 +6,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import aiohttp
 import certifi
 from azure.core.credentials import AccessToken
 
@@ -109,6 +112,24 @@ def namespace(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         }
 
 
+@contextmanager
+def managed(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A namespace for administration clients: its address leads to the port of the management API."""
+    with namespace(given) as parts:
+        bus = _bus(parts)
+        trusting = ssl.create_default_context(cafile=bus.certificate)
+        with (
+            patch.dict(os.environ, REQUESTS_CA_BUNDLE=str(bus.certificate)),
+            patch.object(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting),  # aiohttp makes it when it is imported
+        ):
+            address = f"{HOST}:{bus.http_port}"
+            yield {
+                **parts,
+                "servicebus_connection_str": f"Endpoint=sb://{address}/;{_KEY}",
+                "servicebus_fully_qualified_namespace": address,
+            }
+
+
 def _bus(given: Mapping[str, Any]) -> ServiceBusEmulator:
     bus = given["servicebus_namespace"].bus
     assert isinstance(bus, ServiceBusEmulator)
@@ -128,6 +149,10 @@ def group(**_options: object) -> Preparer:
 
 def namespaces(**_options: object) -> Preparer:
     return Preparer(namespace)
+
+
+def managed_namespaces(**_options: object) -> Preparer:
+    return Preparer(managed)
 
 
 @contextmanager
@@ -216,7 +241,7 @@ def install() -> None:
         ServiceBusNamespaceAuthorizationRulePreparer=_rule("servicebus_authorization_rule"),
         ServiceBusQueueAuthorizationRulePreparer=_rule("servicebus_queue_authorization_rule"),
     )  # fmt: skip
-    _module("sb_env_loader", ServiceBusPreparer=namespaces)
+    _module("sb_env_loader", ServiceBusPreparer=managed_namespaces)
     _module(
         "devtools_testutils",
         AzureMgmtRecordedTestCase=RecordedTestCase, AzureRecordedTestCase=RecordedTestCase,
