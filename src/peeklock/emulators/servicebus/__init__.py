@@ -8,15 +8,16 @@ with ServiceBusEmulator() as bus:
     bus.messages("orders/$DeadLetterQueue")
 
 One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Messages are
-bounded as those of `tier`. What it does not have: transactions, partitions, JMS, and quotas on entities. It takes any key.
-Nothing is kept after `stop`.
+bounded as those of `tier`. What it does not have: transactions, partitions, JMS, and quotas on entities. It takes any
+key, unless `policies` are named. Nothing is kept after `stop`.
 """
 
 from __future__ import annotations
 
 from peeklock.emulators.servicebus.emulator import ServiceBusEmulator
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policy
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.sql import FilterError
 
-__all__ = ["FilterError", "Rule", "ServiceBusEmulator", "StoredMessage"]
+__all__ = ["FilterError", "Policy", "Rule", "ServiceBusEmulator", "StoredMessage"]

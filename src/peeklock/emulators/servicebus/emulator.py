@@ -18,6 +18,7 @@ from peeklock.emulators.servicebus.config import read
 from peeklock.emulators.servicebus.entities import Entities
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policies, Policy
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
 from peeklock.emulators.servicebus.service import Service
 from peeklock.emulators.servicebus.tiers import TIERS
@@ -26,6 +27,9 @@ from peeklock.errors import ConfigError
 
 T = TypeVar("T")
 
+ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
+"""Stands for the keys of an emulator that checks none."""
+
 
 class ServiceBusEmulator:
     """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
@@ -33,7 +37,8 @@ class ServiceBusEmulator:
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
     a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
     of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
-    and have to trust `certificate`. `tier`: how much a message may have.
+    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
+    signed with, by name, and what each lets its bearer do; None takes any token.
     """
 
     def __init__(
@@ -46,10 +51,12 @@ class ServiceBusEmulator:
         idle_timeout: float = IDLE,
         tls: bool = False,
         tier: Literal["standard", "premium"] = "standard",
+        policies: Mapping[str, Policy] | None = None,
     ) -> None:
         if tier not in TIERS:
             raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
         self._tier = TIERS[tier]
+        self._policies = policies or ANY_KEY
         self._host = host
         self._certificate = Certificate(host) if tls else None
         self._port = port
@@ -66,7 +73,7 @@ class ServiceBusEmulator:
             return self
         background = Background("peeklock-servicebus")
         try:
-            service = background.call(Service, self._faults, self._idle, self._tier)
+            service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
             for add in self._adds:
                 background.call(add, service.broker)
             self._port = background.run(service.listen(self._host, self._port, self._tls()))
@@ -90,6 +97,9 @@ class ServiceBusEmulator:
         if self._certificate is not None:
             self._certificate.withdraw()
 
+    def _checks(self) -> Policies | None:
+        return None if self._policies is ANY_KEY else Policies(self._policies)
+
     def _tls(self) -> SSLContext | None:
         if self._certificate is None:
             return None
@@ -108,11 +118,20 @@ class ServiceBusEmulator:
 
     @property
     def connection_string(self) -> str:
-        """For the SDKs. The key is none: the emulator takes any. They use TLS unless told that it is an emulator."""
+        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        return self.connection_string_of(next(iter(self._policies)))
+
+    def connection_string_of(self, policy: str) -> str:
+        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+
+        Raises ConfigError for a policy that does not exist.
+        """
+        if policy not in self._policies:
+            raise ConfigError(f"there is no policy {policy!r}: there are {', '.join(self._policies)}")
         plain = "UseDevelopmentEmulator=true;" if self._certificate is None else ""
         return (
-            f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            f"SharedAccessKey=SAS_KEY_VALUE;{plain}"
+            f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName={policy};"
+            f"SharedAccessKey={self._policies[policy].key};{plain}"
         )
 
     @property
