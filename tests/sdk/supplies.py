@@ -11,7 +11,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -21,13 +21,16 @@ import aiohttp
 import certifi
 from azure.core.credentials import AccessToken
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from peeklock.emulators.servicebus import Policy, ServiceBusEmulator
 
 HOST = "localhost"
 PORTS = (443, 5671)
 """Ports of the service that lead to the emulator's one port: WebSockets, and AMQP over TLS."""
-_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
-CONNECTION_STRING = f"Endpoint=sb://{HOST}/;{_KEY}"
+POLICIES = {
+    "RootManageSharedAccessKey": Policy("key"),
+    "Send": Policy("send", ["Send"]),
+    "Listen": Policy("listen", ["Listen"]),
+}
 _NUMBERS = itertools.count(1)
 _PROPERTIES = {
     "lock_duration": "LockDuration",
@@ -36,6 +39,11 @@ _PROPERTIES = {
     "dead_lettering_on_message_expiration": "DeadLetteringOnMessageExpiration",
 }
 """Preparers' arguments, by the names of the configuration file; the others make no difference to the tests."""
+
+
+def connection_string(policy: str = "RootManageSharedAccessKey") -> str:
+    return f"Endpoint=sb://{HOST}/;SharedAccessKeyName={policy};SharedAccessKey={POLICIES[policy].key}"
+
 
 Supply = Callable[[Mapping[str, Any]], AbstractContextManager[Mapping[str, Any]]]
 
@@ -99,16 +107,16 @@ def reachable(bus: ServiceBusEmulator) -> Iterator[None]:
 @contextmanager
 def namespace(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """An empty one, by all the names that tests have for its parts."""
-    with ServiceBusEmulator(tls=True) as bus, reachable(bus):
+    with ServiceBusEmulator(tls=True, policies=POLICIES) as bus, reachable(bus):
         yield {
             "servicebus_namespace": SimpleNamespace(name=HOST, bus=bus),
-            "servicebus_namespace_connection_string": CONNECTION_STRING,
+            "servicebus_namespace_connection_string": connection_string(),
             "servicebus_namespace_key_name": "RootManageSharedAccessKey",
-            "servicebus_namespace_primary_key": "SAS_KEY_VALUE",
-            "servicebus_connection_str": CONNECTION_STRING,
+            "servicebus_namespace_primary_key": "key",
+            "servicebus_connection_str": connection_string(),
             "servicebus_fully_qualified_namespace": HOST,
             "servicebus_sas_policy": "RootManageSharedAccessKey",
-            "servicebus_sas_key": "SAS_KEY_VALUE",
+            "servicebus_sas_key": "key",
         }
 
 
@@ -122,11 +130,10 @@ def managed(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             patch.dict(os.environ, REQUESTS_CA_BUNDLE=str(bus.certificate)),
             patch.object(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting),  # aiohttp makes it when it is imported
         ):
-            address = f"{HOST}:{bus.http_port}"
             yield {
                 **parts,
-                "servicebus_connection_str": f"Endpoint=sb://{address}/;{_KEY}",
-                "servicebus_fully_qualified_namespace": address,
+                "servicebus_connection_str": bus.admin_connection_string,
+                "servicebus_fully_qualified_namespace": f"{HOST}:{bus.http_port}",
             }
 
 
@@ -179,11 +186,13 @@ def _entity(kind: str, parameter: str) -> Callable[..., Preparer]:
 def _rule(parameter: str) -> Callable[..., Preparer]:
     """A rule of the namespace, or of a queue, whose connection string then names the queue."""
 
-    def preparer(**_options: object) -> Preparer:
+    def preparer(*, access_rights: Sequence[str] = ("Manage",), **_options: object) -> Preparer:
+        policy = "RootManageSharedAccessKey" if "Manage" in access_rights else access_rights[0]
+
         @contextmanager
         def supply(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             path = f";EntityPath={given['servicebus_queue'].name}" if "queue" in parameter else ""
-            yield {f"{parameter}_connection_string": CONNECTION_STRING + path}
+            yield {f"{parameter}_connection_string": connection_string(policy) + path}
 
         return Preparer(supply)
 

@@ -12,7 +12,7 @@ from azure.servicebus.exceptions import MessagingEntityDisabledError
 from azure.servicebus.management import ApiVersion, AuthorizationRule, ServiceBusAdministrationClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import closed, leaving, one, receive, send, texts
 
 FOREVER = timedelta(days=10_675_199, hours=2, minutes=48, seconds=5, microseconds=477_581)
 
@@ -34,6 +34,7 @@ def test_a_queue_lives_from_its_creation_to_its_end(
     assert (settings.max_delivery_count, settings.lock_duration) == (2000, 30)
     assert len(bus.messages("orders/eu/$DeadLetterQueue")) == 1
 
+    closed()  # a link that is cut while its client closes it upsets the client
     admin.delete_queue("orders/eu")
     assert bus.entities.settings("orders/eu") is None
     with pytest.raises(ResourceNotFoundError):
@@ -276,10 +277,12 @@ def test_a_disabled_queue_takes_and_gives_nothing(
 ) -> None:
     queue = admin.create_queue("q")
     send(client, "q", "a")
+    closed()  # a link that is cut while its client closes it upsets the client
     admin.update_queue(queue, status="ReceiveDisabled")
     send(client, "q", "b")
     with pytest.raises(MessagingEntityDisabledError):
         client.get_queue_receiver("q").receive_messages(max_wait_time=5)
+    closed()
     admin.update_queue(queue, status="SendDisabled")
     with pytest.raises(MessagingEntityDisabledError):
         client.get_queue_sender("q").send_messages(ServiceBusMessage("c"))

@@ -59,7 +59,7 @@ PATHS = (
 @pytest.fixture
 def api() -> Iterator[Api]:
     async def made() -> Api:
-        return Api(Service(NO_FAULTS, 60, STANDARD).broker)
+        return Api(Service(NO_FAULTS, 60, STANDARD, None).broker)
 
     with asyncio.Runner() as runner:
         yield runner.run(made())

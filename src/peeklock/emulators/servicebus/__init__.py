@@ -9,15 +9,16 @@ with ServiceBusEmulator() as bus:
 
 One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Another one has the
 management API, for the administration clients of the SDKs (`admin_connection_string`). Messages are bounded as those of
-`tier`. What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. It takes any key.
-Nothing is kept after `stop`.
+`tier`. What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. It takes any key,
+unless `policies` are named. Nothing is kept after `stop`.
 """
 
 from __future__ import annotations
 
 from peeklock.emulators.servicebus.emulator import ServiceBusEmulator
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policy
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.sql import FilterError
 
-__all__ = ["FilterError", "Rule", "ServiceBusEmulator", "StoredMessage"]
+__all__ = ["FilterError", "Policy", "Rule", "ServiceBusEmulator", "StoredMessage"]

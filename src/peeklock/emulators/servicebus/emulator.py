@@ -18,6 +18,7 @@ from peeklock.emulators.servicebus.config import read
 from peeklock.emulators.servicebus.entities import Entities
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policies, Policy
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
 from peeklock.emulators.servicebus.service import Service
 from peeklock.emulators.servicebus.tiers import TIERS
@@ -26,6 +27,9 @@ from peeklock.errors import ConfigError
 
 T = TypeVar("T")
 
+ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
+"""Stands for the keys of an emulator that checks none."""
+
 
 class ServiceBusEmulator:
     """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
@@ -33,7 +37,8 @@ class ServiceBusEmulator:
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
     a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
     of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
-    and have to trust `certificate`. `tier`: how much a message may have.
+    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
+    signed with, by name, and what each lets its bearer do; None takes any token.
     """
 
     def __init__(
@@ -46,11 +51,13 @@ class ServiceBusEmulator:
         idle_timeout: float = IDLE,
         tls: bool = False,
         tier: Literal["standard", "premium"] = "standard",
+        policies: Mapping[str, Policy] | None = None,
         http_port: int = 0,
     ) -> None:
         if tier not in TIERS:
             raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
         self._tier = TIERS[tier]
+        self._policies = policies or ANY_KEY
         self._host = host
         self._certificate = Certificate(host)
         self._tls = tls
@@ -68,7 +75,7 @@ class ServiceBusEmulator:
         if self._running is not None:
             return self
         background = Background("peeklock-servicebus")
-        service = background.call(Service, self._faults, self._idle, self._tier)
+        service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
         try:
             for add in self._adds:
                 background.call(add, service.broker)
@@ -91,6 +98,9 @@ class ServiceBusEmulator:
             background.run(service.close())
             background.close()
             self._certificate.withdraw()
+
+    def _checks(self) -> Policies | None:
+        return None if self._policies is ANY_KEY else Policies(self._policies)
 
     def _context(self) -> SSLContext | None:
         if not self._tls:
@@ -115,8 +125,15 @@ class ServiceBusEmulator:
 
     @property
     def connection_string(self) -> str:
-        """For the SDKs. The key is none: the emulator takes any. They use TLS unless told that it is an emulator."""
-        return self._address(self._port, "" if self._tls else "UseDevelopmentEmulator=true;")
+        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        return self.connection_string_of(next(iter(self._policies)))
+
+    def connection_string_of(self, policy: str) -> str:
+        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+
+        Raises ConfigError for a policy that does not exist.
+        """
+        return self._address(self._port, policy, "" if self._tls else "UseDevelopmentEmulator=true;")
 
     @property
     def admin_connection_string(self) -> str:
@@ -124,12 +141,18 @@ class ServiceBusEmulator:
 
         Most clients use TLS all the same: they must trust `certificate`.
         """
-        return self._address(self._http_port, "UseDevelopmentEmulator=true;")
+        return self.admin_connection_string_of(next(iter(self._policies)))
 
-    def _address(self, port: int, more: str) -> str:
+    def admin_connection_string_of(self, policy: str) -> str:
+        """As `admin_connection_string`, of one of the policies. Raises ConfigError for one that does not exist."""
+        return self._address(self._http_port, policy, "UseDevelopmentEmulator=true;")
+
+    def _address(self, port: int, policy: str, more: str) -> str:
+        if policy not in self._policies:
+            raise ConfigError(f"there is no policy {policy!r}: there are {', '.join(self._policies)}")
         return (
-            f"Endpoint=sb://{self._host}:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            f"SharedAccessKey=SAS_KEY_VALUE;{more}"
+            f"Endpoint=sb://{self._host}:{port};SharedAccessKeyName={policy};"
+            f"SharedAccessKey={self._policies[policy].key};{more}"
         )
 
     @property

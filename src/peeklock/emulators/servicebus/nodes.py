@@ -9,11 +9,12 @@ from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import NOT_ALLOWED, NOT_IMPLEMENTED, LinkError, Refused, disabled
 from peeklock.emulators.servicebus.management import Management
+from peeklock.emulators.servicebus.policies import LISTEN, SEND
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.receiver import Receiver
 from peeklock.emulators.servicebus.requests import Desk, Responder
 from peeklock.emulators.servicebus.sender import Sender
-from peeklock.emulators.servicebus.tokens import MANAGEMENT, NODE, Tokens
+from peeklock.emulators.servicebus.tokens import MANAGEMENT, NODE, Tokens, entity_of, need
 from peeklock.emulators.servicebus.topic import Topic
 
 WAIT = 65.0
@@ -31,13 +32,18 @@ class Nodes:
             text = "Transactions are not implemented by this emulator: send and settle without one."
             raise LinkError(NOT_IMPLEMENTED, text)
         if path.lower() == NODE:
-            self._requests(session, asked, Desk(session, path, Tokens(self._broker).do, gives_tokens=True))
+            self._requests(
+                session, asked, Desk(session, path, Tokens(self._broker, session.connection).do, gives_tokens=True)
+            )
         elif path.lower().endswith(MANAGEMENT):
-            entity = self._broker.find(path[: -len(MANAGEMENT)])
+            need(session.connection, entity_of(path), None)
+            entity = self._broker.find(entity_of(path))
             self._requests(session, asked, Desk(session, path, Management(self._broker, entity).do))
         elif asked.receiving:
+            need(session.connection, path, LISTEN)
             self._receiver(session, asked, self._broker.find(path))
         else:
+            need(session.connection, path, SEND)
             self._receive(session, asked, Sender(session.connection, sendable(self._broker.target(path))))
 
     def _requests(self, session: Session, asked: Attach, desk: Desk) -> None:

@@ -21,6 +21,7 @@ from peeklock.emulators.servicebus.errors import (
     NOT_FOUND,
     NOT_IMPLEMENTED,
     SESSION_LOST,
+    UNAUTHORIZED,
     Refused,
 )  # fmt: skip
 from peeklock.emulators.servicebus.sender import BUSY_TEXT
@@ -28,7 +29,7 @@ from peeklock.emulators.servicebus.wire import Request
 
 STATUSES = {
     LOCK_LOST: 410, SESSION_LOST: 410, NO_MESSAGE: 404, NOT_FOUND: 404, EXISTS: 409, BUSY: 503, NOT_IMPLEMENTED: 501,
-    ARGUMENT: 400,
+    ARGUMENT: 400, UNAUTHORIZED: 401,
 }  # fmt: skip
 OK, ACCEPTED, NO_CONTENT, BAD_REQUEST = 200, 202, 204, 400
 

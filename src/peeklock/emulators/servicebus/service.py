@@ -17,6 +17,7 @@ from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.errors import LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
 from peeklock.emulators.servicebus.nodes import Nodes
+from peeklock.emulators.servicebus.policies import Policies
 from peeklock.emulators.servicebus.tiers import Tier
 from peeklock.emulators.servicebus.tokens import MANAGEMENT
 from peeklock.emulators.servicebus.world import World
@@ -31,9 +32,10 @@ HANDSHAKE = 10.0
 class Service:
     """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
 
-    def __init__(self, faults: Faults, idle: float, tier: Tier) -> None:
+    def __init__(self, faults: Faults, idle: float, tier: Tier, policies: Policies | None) -> None:
         loop = asyncio.get_running_loop()
-        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults, tier=tier)
+        timeline = Timeline(loop)
+        self.world = World(timeline=timeline, soon=loop.call_soon, faults=faults, tier=tier, policies=policies)
         self.world.cut = self._cut
         self.broker = Broker(self.world)
         self._idle = idle

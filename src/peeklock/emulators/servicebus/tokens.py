@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from peeklock.emulators.servicebus.amqp import encode
 from peeklock.emulators.servicebus.amqp.attach import entity_path
+from peeklock.emulators.servicebus.amqp.connection import Connection
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_FOUND, Refused
+from peeklock.emulators.servicebus.errors import NOT_FOUND, UNAUTHORIZED, Refused
 from peeklock.emulators.servicebus.requests import ACCEPTED, Reply
 from peeklock.emulators.servicebus.wire import Request
 
@@ -16,17 +17,38 @@ NODE = "$cbs"
 MANAGEMENT = "/$management"
 
 
-class Tokens:
-    """Any token is good: nobody is kept out, and no secret is needed."""
+def entity_of(path: str) -> str:
+    """Return the path without that of a management node in it."""
+    return path[: -len(MANAGEMENT)] if path.lower().endswith(MANAGEMENT) else path
 
-    def __init__(self, broker: Broker) -> None:
+
+def need(connection: Connection, path: str, right: str | None) -> None:
+    """Raise Refused where no token of this connection gives the right to an entity; None: any right will do."""
+    if connection.world.policies is None:
+        return
+    rights = connection.rights.get(path.lower(), connection.rights.get("", frozenset()))
+    if not rights or (right is not None and right not in rights):
+        # The service's words: https://github.com/Azure/azure-sdk-for-java/issues/27831
+        text = (
+            f"Unauthorized access. '{right or 'Manage,Send,Listen'}' claim(s) are required to perform this operation."
+        )
+        raise Refused(UNAUTHORIZED, f"{text} Resource: '{path}'.")
+
+
+class Tokens:
+    """Of one connection. Where there are no policies any token is good: nobody is kept out, and no secret is needed."""
+
+    def __init__(self, broker: Broker, connection: Connection) -> None:
         self._broker = broker
+        self._connection = connection
 
     def do(self, request: Request) -> Reply:
-        """Raise Refused for an entity that does not exist, which the service looks for once the token is good."""
+        """Raise Refused for a token that is not good, and for an entity that does not exist, which the service looks for
+        once the token is good."""
         audience = str(request.application.get("name") or "")
-        path = entity_path(audience)
-        entity = path[: -len(MANAGEMENT)] if path.lower().endswith(MANAGEMENT) else path
+        entity = entity_of(entity_path(audience))
+        if (policies := self._connection.world.policies) is not None:
+            self._connection.rights[entity.lower()] = policies.rights(str(request.body), audience)
         if entity and not self._broker.has(entity):
             # The service's words: https://github.com/Azure/azure-service-bus/issues/451
             text = f"The messaging entity '{audience}' could not be found."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus.errors import LinkError
+from peeklock.emulators.servicebus.policies import Policies
 from peeklock.emulators.servicebus.tiers import STANDARD, Tier
 from peeklock.emulators.timeline import Timeline
 from peeklock.errors import ConfigError
@@ -33,6 +34,8 @@ class World:
     """Seconds by which the time was moved. Clients live in real time, so they are told times that much earlier: what is
     due in 30 seconds here is due in 30 seconds by their clocks, whatever was skipped before."""
     tier: Tier = STANDARD
+    policies: Policies | None = None
+    """None: any token is good."""
     forward: Callable[[Queue, Message], None] = lambda _queue, _message: None
     """Send a message on to the entity that its queue forwards to."""
     cut: Callable[[str, LinkError], None] = lambda _path, _error: None

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from peeklock.emulators.servicebus.admin import atom, descriptions
+from peeklock.emulators.servicebus.admin.access import denied, denied_below, may_manage
 from peeklock.emulators.servicebus.admin.atom import Entry, Site
 from peeklock.emulators.servicebus.admin.descriptions import Descriptions
 from peeklock.emulators.servicebus.admin.http import Reply, Request
@@ -52,12 +53,15 @@ class Api:
         try:
             return self._answer(request, site)
         except Rejected as rejected:
-            return Reply(status=rejected.status, body=atom.error(rejected), headers={"Content-Type": ERROR})
+            headers = {"Content-Type": ERROR}
+            return Reply(status=rejected.status, phrase=rejected.phrase, body=atom.error(rejected), headers=headers)
 
     def _answer(self, request: Request, site: Site) -> Reply:
         path, below = request.path.lower(), _BELOW.fullmatch(request.path)
         described = Descriptions(site, self._properties)
         namespace = Namespace(broker=self._broker, properties=self._properties, descriptions=described)
+        if not may_manage(self._broker.world.policies, request):
+            return _denied(request, namespace, below)
         if path in _LISTS:
             found = [one for one in self._broker.listed() if isinstance(one, _LISTS[path])]
             return _feed(request, site, found, described.entity)
@@ -70,6 +74,16 @@ class Api:
     def _itself(self, site: Site) -> Reply:
         world = self._broker.world
         return _one(HTTPStatus.OK, atom.entry(site, description(self._created - world.ahead, world.tier)))
+
+
+def _denied(request: Request, namespace: Namespace, below: re.Match[str] | None) -> Reply:
+    """A queue or a topic that is not there is an empty feed for everybody. Raises Rejected."""
+    if below is not None:
+        raise denied_below(request.method, below[3] if "/rules" in request.path.lower() else below[2], request.path)
+    is_entity = request.method == "GET" and not request.path.startswith("$")
+    if is_entity and EntityResource(namespace, request.path).get() is None:
+        return _feed_reply(atom.nothing())
+    raise denied(request.method)
 
 
 def _below(request: Request, site: Site, namespace: Namespace, topic: str, name: str | None, rule: str | None) -> Reply:

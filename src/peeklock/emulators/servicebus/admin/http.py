@@ -32,6 +32,8 @@ class Request:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     status: HTTPStatus = HTTPStatus.OK
+    phrase: str = ""
+    """In the status line; empty for the status' own."""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -106,7 +108,7 @@ class Http(asyncio.Protocol):
         if is_last:
             headers["Connection"] = "close"
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        line = f"HTTP/1.1 {reply.status.value} {reply.status.phrase}\r\n"
+        line = f"HTTP/1.1 {reply.status.value} {reply.phrase or reply.status.phrase}\r\n"
         self._wire.write(f"{line}{fields}\r\n".encode("latin-1") + reply.body)
         if is_last:
             self._wire.close()

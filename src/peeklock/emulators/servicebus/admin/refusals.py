@@ -12,12 +12,14 @@ MORE = "To know more visit https://aka.ms/sbResourceMgrExceptions."
 
 
 class Rejected(Exception):
-    """A request is turned down, and nothing has changed."""
+    """A request is turned down, and nothing has changed. `phrase`: what stands in the status line, where that is not the
+    status' own."""
 
-    def __init__(self, status: HTTPStatus, text: str) -> None:
+    def __init__(self, status: HTTPStatus, text: str, phrase: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.phrase = phrase or status.phrase
 
 
 def invalid(text: str) -> Rejected:

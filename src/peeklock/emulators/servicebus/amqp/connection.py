@@ -51,15 +51,16 @@ class Connection(asyncio.Protocol):
         self.full = False
         """Whether the client reads more slowly than it asks for messages."""
         self.sessions: dict[int, Session] = {}
+        self.rights: dict[str, frozenset[str]] = {}
+        """What the client's tokens let it do, by the path of an entity; of the whole namespace by an empty one."""
         self._closed = closed
         self._idle = idle
         self._in = bytearray()
         self._out: list[bytes] = []
-        self._reading = False
         self._next: Callable[[], bool] = self._header
         self.cut = False
         """Whether the line broke, rather than that the connection was closed."""
-        self._opened = self._ended = False
+        self._reading = self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
         self._loop = asyncio.get_running_loop()
         self._wire: Wire
