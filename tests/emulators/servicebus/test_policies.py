@@ -131,6 +131,11 @@ def test_a_token_that_is_not_good(text: str, audience: str, why: str) -> None:
         Policies(POLICIES).rights(text, audience)
 
 
+def test_no_policy_at_all() -> None:
+    with pytest.raises(ConfigError, match="lets nobody in"):
+        ServiceBusEmulator(policies={})
+
+
 def test_a_right_that_does_not_exist() -> None:
     with pytest.raises(ConfigError, match="no right 'Sned': there are Listen, Manage, Send"):
         Policy("key", ["Sned"])
