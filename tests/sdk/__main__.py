@@ -19,7 +19,7 @@ from tests.support import ROOT
 WORKERS = 16
 """The tests sleep most of their time."""
 FEWER_WORKERS = 4
-LONGEST_TEST, LONGEST_RUN = 420, 660
+LONGEST_TEST, LONGEST_RUN = 390, 600
 """Seconds. One of the tests sleeps for six minutes."""
 OPTIONS = (
     "-m", "pytest", "-p", "tests.sdk.plugin", "-p", "no:cacheprovider", "-p", "no:logging", "-c", os.devnull, "--rootdir=.",

@@ -18,7 +18,7 @@ from peeklock.emulators.servicebus import Policy, ServiceBusEmulator
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.policies import LISTEN, RIGHTS, SEND, Policies
 from peeklock.errors import ConfigError
-from tests.emulators.servicebus.kit import last, one, send
+from tests.emulators.servicebus.kit import last, one
 
 POLICIES = {"all": Policy("a key"), "sends": Policy("another", [SEND]), "listens": Policy("a third", [LISTEN])}
 NOW = 1_800_000_000
@@ -38,6 +38,12 @@ def client(bus: ServiceBusEmulator, policy: str, *, key: str | None = None) -> S
     text = bus.connection_string_of(policy)
     text = text if key is None else text.replace(POLICIES[policy].key, key)
     return ServiceBusClient.from_connection_string(text, retry_total=0)
+
+
+def send(client: ServiceBusClient, queue: str, body: str) -> None:
+    """As the kit's, but the sender is closed before its client is."""
+    with client.get_queue_sender(queue) as sender:
+        sender.send_messages(ServiceBusMessage(body))
 
 
 def test_who_may_do_what(guarded: ServiceBusEmulator) -> None:
@@ -92,7 +98,7 @@ def test_an_emulator_without_policies_takes_any_key(bus: ServiceBusEmulator) -> 
     bus.add_queue("orders")
     text = bus.connection_string.replace("SAS_KEY_VALUE", "anything").replace("RootManage", "Nobodys")
     with ServiceBusClient.from_connection_string(text, retry_total=0) as anyone:
-        send(anyone, "orders", ServiceBusMessage("a"))
+        send(anyone, "orders", "a")
     assert len(bus.messages("orders")) == 1
 
 
@@ -129,6 +135,11 @@ def test_a_token_as_the_documentation_has_it() -> None:
 def test_a_token_that_is_not_good(text: str, audience: str, why: str) -> None:
     with pytest.raises(Refused, match=f"amqp:unauthorized-access: {why}"):
         Policies(POLICIES).rights(text, audience)
+
+
+def test_no_policy_at_all() -> None:
+    with pytest.raises(ConfigError, match="lets nobody in"):
+        ServiceBusEmulator(policies={})
 
 
 def test_a_right_that_does_not_exist() -> None:

@@ -56,8 +56,10 @@ class ServiceBusEmulator:
     ) -> None:
         if tier not in TIERS:
             raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+        if policies is not None and not policies:
+            raise ConfigError("policies={} lets nobody in: name one, or leave it out, which lets everybody in")
         self._tier = TIERS[tier]
-        self._policies = policies or ANY_KEY
+        self._policies = ANY_KEY if policies is None else policies
         self._host = host
         self._certificate = Certificate(host)
         self._tls = tls

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -28,7 +28,7 @@ class Policy:
     """Raises ConfigError for rights that do not exist."""
 
     key: str
-    rights: Iterable[str] = RIGHTS
+    rights: Collection[str] = RIGHTS
 
     def __post_init__(self) -> None:
         if unknown := set(self.rights) - RIGHTS:

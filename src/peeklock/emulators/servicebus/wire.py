@@ -165,7 +165,7 @@ def render(message: Message, ahead: float) -> bytes:
     delivery = (*_lock(message), *content.delivery_annotations)
     parts = [
         encode.described(HEADER, header),
-        encode.described(DELIVERY_ANNOTATIONS, encode.map_(delivery)) if delivery else b"",
+        encode.described(DELIVERY_ANNOTATIONS, encode.map_(delivery)),
         encode.described(ANNOTATIONS, encode.map_((*_annotations(message, ahead), *content.annotations))),
     ]
     if content.properties:
