@@ -130,6 +130,17 @@ def test_rules_of_all_kinds_are_counted_and_listed_by_name(
     assert (runtime.sql_filter_count, runtime.correlation_filter_count) == (2, 1)
 
 
+def test_a_rule_is_as_old_as_its_creation(bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient) -> None:
+    bus.advance(60)
+    admin.create_rule("t", "s", "r")
+    made = admin.get_rule("t", "s", "r")
+    bus.advance(60)
+    admin.update_rule("t", "s", made)
+    first, later = (rule.created_at_utc for rule in admin.list_rules("t", "s"))
+    assert timedelta(seconds=59) < later - first < timedelta(seconds=119)
+    assert made.created_at_utc - later > timedelta(seconds=59)  # by the client's clock, which was not moved
+
+
 def test_rules_that_code_made_are_told(bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient) -> None:
     made = Rule.sql("n > 1", name="mine", action="SET n = 1")
     bus.add_subscription("t", "other", rules=[made])
@@ -150,7 +161,7 @@ def test_a_value_of_a_type_that_only_other_clients_write() -> None:
     properties = f"<Properties><KeyValueOfstringanyType>{pair}</KeyValueOfstringanyType></Properties>"
     rule = rules.read("r", described(f'<Filter i:type="CorrelationFilter">{properties}</Filter>'))
     assert rule.matches.properties == {"id": value}  # type: ignore[union-attr]
-    assert f'i:type="d6p1:guid" xmlns:d6p1="{atom.SCHEMA}">{value}<' in rules.write(rule)
+    assert f'i:type="d6p1:guid" xmlns:d6p1="{atom.SCHEMA}">{value}<' in rules.write(rule, 0)
 
 
 def test_a_subscription_may_begin_with_a_rule_of_its_own() -> None:

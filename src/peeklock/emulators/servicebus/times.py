@@ -13,6 +13,10 @@ class Times:
         self._created = self._updated = world.now()
         self._accessed: float | None = None
 
+    def another(self) -> Times:
+        """Return those of something that is created now."""
+        return Times(self._world)
+
     def update(self) -> None:
         """Note that the settings were changed now."""
         self._updated = self._world.now()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused, disabled
+from peeklock.emulators.servicebus.errors import EXISTS, Refused, disabled, not_found
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
@@ -34,20 +34,28 @@ class Subscription:
     def __init__(self, queue: Queue, rules: Sequence[Rule]) -> None:
         self.queue = queue
         self.rules = {rule.name: rule for rule in rules}
+        self.times = {name: queue.times.another() for name in self.rules}
 
     def add(self, rule: Rule) -> None:
         if rule.name in self.rules:
             raise Refused(EXISTS, f"The rule '{rule.name}' exists in '{self.queue.path}' already.")
         self.rules[rule.name] = rule
+        self.times[rule.name] = self.queue.times.another()
 
     def replace(self, rule: Rule) -> None:
         """Put it in the place of the rule with its name. Raises Refused where there is none."""
-        self.remove(rule.name)
-        self.add(rule)
+        self._need(rule.name)
+        self.rules[rule.name] = rule
+        self.times[rule.name].update()
 
     def remove(self, name: str) -> None:
-        if self.rules.pop(name, None) is None:
-            raise Refused(NOT_FOUND, f"The messaging entity '{self.queue.path}/Rules/{name}' could not be found.")
+        """Raises Refused where there is none."""
+        self._need(name)
+        del self.rules[name], self.times[name]
+
+    def _need(self, name: str) -> None:
+        if name not in self.rules:
+            raise not_found(f"{self.queue.path}/Rules/{name}")
 
     def offer(self, message: Message, seen: View) -> None:
         """A copy for each rule with an action that matches, and one for all the other rules that do."""

@@ -98,7 +98,7 @@ def _below(request: Request, site: Site, namespace: Namespace, topic: str, name:
     if request.path.lower().endswith("/rules"):
         subscription = resource.found()
         rules = [one for _, one in sorted(subscription.rules.items())]
-        return _feed(request, site, rules, lambda one: descriptions.rule(subscription.queue, one))
+        return _feed(request, site, rules, lambda one: descriptions.rule(subscription, one))
     return _do(resource, request, site)
 
 

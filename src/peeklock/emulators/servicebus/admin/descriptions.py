@@ -15,7 +15,7 @@ from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.rulebook import CorrelationFilter, Rule
-from peeklock.emulators.servicebus.topic import Topic
+from peeklock.emulators.servicebus.topic import Subscription, Topic
 
 QUEUE = (
     "LockDuration", "MaxSizeInMegabytes", "RequiresDuplicateDetection", "RequiresSession", "DefaultMessageTimeToLive",
@@ -82,13 +82,14 @@ class Descriptions:
         return f"<{name}>{f'sb://{self._site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
 
 
-def rule(subscription: Queue, one: Rule) -> Entry:
+def rule(subscription: Subscription, one: Rule) -> Entry:
+    times = subscription.times[one.name]
     return Entry(
-        path=f"{subscription.path}/Rules/{one.name}",
+        path=f"{subscription.queue.path}/Rules/{one.name}",
         title=one.name,
-        created=subscription.times.created,
-        updated=subscription.times.created,
-        content=rules.write(one),
+        created=times.created,
+        updated=times.updated,
+        content=rules.write(one, times.created),
     )
 
 

@@ -162,7 +162,7 @@ class RuleResource:
         subscription = self._subscription.found()
         if self._name not in subscription.rules:
             raise missing(f"{subscription.queue.path}/Rules/{self._name}")
-        return descriptions.rule(subscription.queue, subscription.rules[self._name])
+        return descriptions.rule(subscription, subscription.rules[self._name])
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         subscription = self._subscription.found()

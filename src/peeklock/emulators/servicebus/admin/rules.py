@@ -151,9 +151,10 @@ def _typed(value: object) -> tuple[str, str]:
 # -- what is answered
 
 
-def write(rule: Rule) -> str:
-    """Return a rule's description in XML."""
-    parts = (_filter_text(rule.matches), _action_text(rule.action), atom.element("Name", rule.name))
+def write(rule: Rule, created: float) -> str:
+    """Return a rule's description in XML. `created`: seconds since 1970."""
+    named = atom.element("CreatedAt", atom.moment(created)) + atom.element("Name", rule.name)
+    parts = (_filter_text(rule.matches), _action_text(rule.action), named)
     return atom.described("RuleDescription", "".join(parts))
 
 
