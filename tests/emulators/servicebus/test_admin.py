@@ -320,3 +320,27 @@ def test_what_is_forwarded_to_a_disabled_queue_is_kept(
     send(client, "start", "a")
     (letter,) = bus.messages("start/$Transfer/$DeadLetterQueue")
     assert letter.properties["DeadLetterReason"] == "com.microsoft:entity-disabled"
+
+
+def test_the_premium_tier() -> None:
+    with (
+        ServiceBusEmulator(tier="premium") as bus,
+        ServiceBusAdministrationClient.from_connection_string(
+            bus.admin_connection_string, connection_verify=str(bus.certificate), retry_total=0
+        ) as admin,
+    ):
+        namespace = admin.get_namespace_properties()
+        assert (namespace.messaging_sku, namespace.messaging_units) == ("Premium", 1)
+        assert admin.create_queue("plain").max_message_size_in_kilobytes == 1024
+        large = admin.create_queue("large", max_message_size_in_kilobytes=102_400, max_size_in_megabytes=81_920)
+        assert (large.max_message_size_in_kilobytes, large.max_size_in_megabytes) == (102_400, 81_920)
+        for given in (
+            {"max_message_size_in_kilobytes": 1023},
+            {"max_message_size_in_kilobytes": 102_401},
+            {"max_size_in_megabytes": 82_944},
+            {"enable_express": True},
+            {"enable_partitioning": True},
+        ):
+            refused: dict[str, Any] = given
+            with pytest.raises(HttpResponseError, match="SubCode=40000"):
+                admin.create_topic("none", **refused)

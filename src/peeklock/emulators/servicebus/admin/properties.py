@@ -152,7 +152,10 @@ class Properties:
         return self.shown(name, settings) == flag_text(True)
 
     def _check(self, values: dict[str, Any]) -> None:
-        """Raises Rejected for values that exclude each other."""
+        """Raises Rejected for values that exclude each other, or that the tier does not have.
+
+        https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#express-entities
+        """
         if values.get("EnableExpress") and values.get("RequiresDuplicateDetection"):
             raise invalid("Both DelayedPersistence and RequiresDuplicateDetection property cannot be enabled together.")
         for name in ("EnableExpress", "EnablePartitioning"):
