@@ -21,6 +21,8 @@ WORKERS = 16
 FEWER_WORKERS = 4
 LONGEST_TEST, LONGEST_RUN = 390, 600
 """Seconds. One of the tests sleeps for six minutes."""
+ENDED = (0, 1)
+"""Exit codes of pytest: all passed, or some failed."""
 OPTIONS = (
     "-m", "pytest", "-p", "tests.sdk.plugin", "-p", "no:cacheprovider", "-p", "no:logging", "-c", os.devnull, "--rootdir=.",
     "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function",
@@ -33,7 +35,10 @@ def main(environment: Path, folder: Path) -> int:
     table, logs = verdict.read(), ROOT / "build" / "sdk"
     python = environment.resolve() / "bin" / "python"
     files = sorted(str(file.relative_to(folder)) for pattern in table.files for file in folder.glob(pattern))
-    run([str(python), *OPTIONS, "-n", str(WORKERS), *files], folder, table, logs / "first")
+    code = run([str(python), *OPTIONS, "-n", str(WORKERS), *files], folder, table, logs / "first")
+    if code not in ENDED:
+        print(f"the run did not come to its end (exit code {code}): see {logs / 'first.log'}")
+        return 1
     results = verdict.results(logs / "first.jsonl")
     failed = verdict.judge(results, table).failed
     if failed:
@@ -44,8 +49,8 @@ def main(environment: Path, folder: Path) -> int:
     return report(verdict.judge(results, table), table)
 
 
-def run(command: Sequence[str], folder: Path, table: Table, log: Path) -> None:
-    """What has not ended in time is stopped, and has no result."""
+def run(command: Sequence[str], folder: Path, table: Table, log: Path) -> int:
+    """Return the exit code: that of a killed process, where it took too long."""
     results = log.with_suffix(".jsonl")
     results.unlink(missing_ok=True)
     path = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
@@ -55,10 +60,10 @@ def run(command: Sequence[str], folder: Path, table: Table, log: Path) -> None:
             command, cwd=folder, env={**os.environ, **names}, stdout=output, stderr=output, start_new_session=True
         )
         try:
-            process.wait(LONGEST_RUN)
+            return process.wait(LONGEST_RUN)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            return process.wait()
 
 
 def report(outcome: Verdict, table: Table) -> int:
