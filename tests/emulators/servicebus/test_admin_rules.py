@@ -168,4 +168,7 @@ def test_a_subscription_may_begin_with_a_rule_of_its_own() -> None:
     """As Go and JavaScript create it: the Python client has no argument for it."""
     rule = '<DefaultRuleDescription><Filter i:type="FalseFilter"/><Name>none</Name></DefaultRuleDescription>'
     assert rules.default(described(rule, "SubscriptionDescription")) == Rule.sql("1=0", name="none")
+    action = '<DefaultRuleDescription><Action i:type="SqlRuleAction"><SqlExpression>SET a = 1</SqlExpression></Action>'
+    unnamed = described(f"{action}</DefaultRuleDescription>", "SubscriptionDescription")
+    assert rules.default(unnamed) == Rule.sql("1=1", action="SET a = 1")
     assert rules.default(described("<LockDuration>PT5S</LockDuration>", "SubscriptionDescription")) == Rule.sql("1=1")

@@ -74,6 +74,17 @@ def test_the_same_port_takes_tls(bus: ServiceBusEmulator) -> None:
     connection.close()
 
 
+def test_the_last_answer_in_tls_ends_as_tls_does(bus: ServiceBusEmulator) -> None:
+    context = ssl.create_default_context(cafile=str(bus.certificate))
+    with (
+        socket.create_connection(("127.0.0.1", bus.http_port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as peer,
+    ):
+        peer.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: peer.recv(65_536), b""))
+    assert answer.endswith(b"</feed>")
+
+
 def test_addresses_are_those_of_the_client(plain: http.client.HTTPConnection) -> None:
     found = ask(plain, "PUT", f"/q{VERSION}", entry("Queue"), Host="bus.example:5300")[1]
     assert found is not None

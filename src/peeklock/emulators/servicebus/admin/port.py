@@ -66,7 +66,5 @@ class _First(asyncio.Protocol):
             self._chosen = self._port.chosen(self._transport, data[0])
         self._chosen.data_received(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._port.gone(self._transport)
-        if self._chosen is not None:
-            self._chosen.connection_lost(exc)

@@ -50,8 +50,7 @@ def default(subscription: ET.Element) -> Rule:
     """Return the rule that a subscription begins with: the one in its description, or the one for all messages."""
     for child in subscription:
         if atom.local(child) == "DefaultRuleDescription":
-            names = [one.text for one in child if atom.local(one) == "Name" and one.text]
-            return read(names[0] if names and names[0] else DEFAULT, child)
+            return read(_texts(child).get("Name", DEFAULT), child)
     return Rule.sql("1=1")
 
 

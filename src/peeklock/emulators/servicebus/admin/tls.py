@@ -34,9 +34,6 @@ class Tls(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.inner.connection_lost(exc)
-
     def _read(self) -> None:
         """Hand on what has come. Raises SSLWantReadError when that is all, SSLError when the client has ended."""
         if not self._is_open:
@@ -64,6 +61,3 @@ class Tls(asyncio.Protocol):
             self._session.unwrap()
         self._flush()
         self._transport.close()
-
-    def abort(self) -> None:
-        self._transport.abort()
