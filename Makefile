@@ -18,7 +18,9 @@ PEER_VERSION := 0.1.3
 PULUMI := build/pulumi/pulumi
 PULUMI_VERSION := 3.274.1
 
-.PHONY: help replay test slow fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
+SDK := build/sdk
+
+.PHONY: help replay test slow sdk-tests fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
@@ -27,6 +29,7 @@ help: ## Say what each target does
 	@echo "make fuzz      mutated sample events through every entry point; FUZZ=n events a platform, FUZZ_SEED=n"
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
+	@echo "make sdk-tests  the own tests of azure-servicebus, against our emulator"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
@@ -75,6 +78,21 @@ fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@$(BIN)/python -m pytest $(PARALLEL) -m "servers and not slow" $(PYTEST_ARGS)
+
+# The SDK's source distribution has them: that of the release, and with the hash, that the lock has.
+sdk-tests: $(VENV)/.dev $(SDK)/.made ## The own tests of azure-servicebus, against our emulator
+	@echo "== the own tests of azure-servicebus (about 7 minutes)"
+	@$(BIN)/python -m tests.sdk $(SDK)/venv $(SDK)/source/tests
+
+$(SDK)/.made: requirements/sdk-tests.txt requirements/dev.txt | $(VENV)/.dev
+	@echo "== fetching the tests of azure-servicebus, and what they need"
+	@rm -rf $(SDK) && mkdir -p $(SDK)/source && $(BIN)/python -m venv $(SDK)/venv
+	@$(SDK)/venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps -r requirements/sdk-tests.txt
+	@awk '/^azure-servicebus==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements/dev.txt >$(SDK)/source.txt
+	@$(SDK)/venv/bin/python -m pip --disable-pip-version-check --quiet download --require-hashes --no-deps --no-build-isolation \
+	  --no-binary azure-servicebus --dest $(SDK) -r $(SDK)/source.txt
+	@tar -xzf $(SDK)/azure_servicebus-*.tar.gz -C $(SDK)/source --strip-components 1
+	@touch $@
 
 # Debian's server, where it is not installed and we may install it.
 redis:
@@ -142,6 +160,7 @@ lock: $(VENV)/.dev ## Renew the lock files; LOCK_ARGS=--upgrade for newer releas
 	$(UV) --universal --python-version 3.11 --group run $(LOCK_ARGS) -o requirements/run.txt
 	$(UV) --universal --python-version 3.11 --group dev -c requirements/run.txt $(LOCK_ARGS) -o requirements/dev.txt
 	printf '%s\n' azure-functions-runtime==1.3.0 azurefunctions-extensions-bindings-servicebus==1.0.0b2 uamqp==1.6.11 | $(UV) --no-deps --python-version 3.13 $(LOCK_ARGS) -o requirements/azure-worker.txt -
+	$(UV) --universal --python-version 3.11 -c requirements/dev.txt $(LOCK_ARGS) -o requirements/sdk-tests.txt requirements/sdk-tests.in
 	$(UV) --universal --python-version 3.11 infra/policy/requirements.txt $(LOCK_ARGS) -o infra/policy/requirements-lock.txt
 	$(UV) pyproject.toml $(LOCK_aws) $(LOCK_ARGS) -o handlers/aws_sqs/requirements-lock.txt
 	$(UV) pyproject.toml $(LOCK_azure) $(LOCK_ARGS) -o handlers/azure_servicebus/requirements-lock.txt

@@ -7,12 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, TransportType
+from azure.servicebus.management import ServiceBusAdministrationClient
 from google.cloud import tasks_v2
 
 from peeklock.certificates import load
+from peeklock.cli import main
 from peeklock.cloudtasks_send import client as cloud_tasks
 from tests.dev import sample
 
@@ -28,9 +31,13 @@ def start(*words: str) -> tuple[subprocess.Popen[str], str]:
     """The process, and the value that it prints for pasting."""
     command = [sys.executable, "-m", "peeklock.cli", "emulator", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return process, printed(process)
+
+
+def printed(process: subprocess.Popen[str]) -> str:
+    """The value of the next line."""
     assert process.stdout is not None
-    line = process.stdout.readline()
-    return process, line.partition("='")[2].rstrip("'\n")
+    return process.stdout.readline().partition("='")[2].rstrip("'\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -45,10 +52,44 @@ def test_service_bus(tmp_path, number):
                     sender.send_messages(ServiceBusMessage("x"))
                 with client.get_queue_receiver(queue, max_wait_time=5) as receiver:
                     assert str(next(receiver)) == "x"
+        certificate, administration = printed(process), printed(process)
+        with ServiceBusAdministrationClient.from_connection_string(
+            administration, connection_verify=certificate
+        ) as admin:
+            assert [queue.name for queue in admin.list_queues()] == ["mine", "orders"]
     finally:
         process.send_signal(number)
         assert process.wait(30) == 0
         process.communicate()
+
+
+def test_service_bus_with_tls():
+    """The second line names the certificate that clients must trust."""
+    process, connection = start("servicebus", "--tls", "--tier", "premium", "--queue", "mine")
+    try:
+        assert process.stdout is not None
+        name, _, certificate = process.stdout.readline().removeprefix("export ").rstrip("'\n").partition("='")
+        assert name == "PEEKLOCK_SERVICEBUS_CERTIFICATE"
+        endpoint = connection.removeprefix("Endpoint=").partition(";")[0]
+        trusting = {"connection_verify": certificate, "custom_endpoint_address": endpoint}
+        with (
+            ServiceBusClient.from_connection_string(
+                connection, transport_type=TransportType.Amqp, **trusting
+            ) as client,
+            client.get_queue_sender("mine") as sender,
+        ):
+            sender.send_messages(ServiceBusMessage("x" * 300_000))
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+        process.communicate()
+    assert not Path(certificate).exists()
+
+
+def test_cloud_tasks_has_neither_tls_nor_tiers(capsys):
+    for option in (["--tls"], ["--tier", "premium"]):
+        assert main(["emulator", "cloudtasks", *option]) == 2
+        assert "are Service Bus' own" in capsys.readouterr().err
 
 
 def test_cloud_tasks():
@@ -58,9 +99,7 @@ def test_cloud_tasks():
     try:
         client: tasks_v2.CloudTasksClient = cloud_tasks(address)
         assert client.get_queue(name=name).name == name
-        assert process.stdout is not None
-        certs_url = process.stdout.readline().partition("PEEKLOCK_CERTS_URL='")[2].rstrip("'\n")
-        assert load(certs_url)[0]
+        assert load(printed(process))[0]
         client.transport.close()
     finally:
         process.send_signal(signal.SIGTERM)

@@ -20,7 +20,9 @@ nothing when it ends.
 examples:
   peeklock emulator servicebus --queue orders --queue receipts
   peeklock emulator servicebus --config config.json      Microsoft's format
+  peeklock emulator servicebus --tls --queue orders      prints the certificate that clients must trust, too
   peeklock emulator cloudtasks --queue projects/p/locations/l/queues/orders
+  peeklock emulator servicebus --port 5672 --http-port 5300      the ports of Microsoft's
   peeklock emulator cloudtasks --port 8123 --http-port 8124
 
 exit codes:
@@ -36,8 +38,15 @@ def add_to(commands: Any) -> None:
     parser.add_argument("service", choices=["servicebus", "cloudtasks"])
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--http-port", type=int, default=0, help="Cloud Tasks' REST; default: a free one")
+    parser.add_argument("--http-port", type=int, default=0, help="REST and management; default: a free one")
     parser.add_argument("--queue", action="append", default=[], metavar="NAME", help="make this queue; may be repeated")
+    parser.add_argument(
+        "--tls", action="store_true", help="Service Bus: TLS, with a certificate that clients must trust"
+    )
+    parser.add_argument(
+        "--tier", choices=["standard", "premium"], default="standard",
+        help="Service Bus: how large a message may be; default: %(default)s",
+    )  # fmt: skip
     parser.add_argument("--config", type=Path, metavar="FILE", help="Service Bus' entities, as Microsoft's config.json")
     parser.set_defaults(run=run)
 
@@ -59,10 +68,16 @@ def run(given: argparse.Namespace) -> int:
 def _servicebus(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
     from peeklock.emulators.servicebus import ServiceBusEmulator
 
-    with ServiceBusEmulator(config=given.config, host=given.host, port=given.port) as emulator:
+    ports = {"port": given.port, "http_port": given.http_port}
+    options = {"tls": given.tls, "tier": given.tier}
+    with ServiceBusEmulator(config=given.config, host=given.host, **ports, **options) as emulator:
         for name in given.queue:
             emulator.add_queue(name)
-        yield {"PEEKLOCK_SERVICEBUS": emulator.connection_string}
+        yield {
+            "PEEKLOCK_SERVICEBUS": emulator.connection_string,
+            "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(emulator.certificate),
+            "PEEKLOCK_SERVICEBUS_ADMIN": emulator.admin_connection_string,
+        }
 
 
 @contextmanager
@@ -71,6 +86,8 @@ def _cloudtasks(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
 
     if given.config is not None:
         raise ConfigError("--config is Service Bus' own; name Cloud Tasks' queues with --queue")
+    if given.tls or given.tier != "standard":
+        raise ConfigError("--tls and --tier are Service Bus' own: leave them out")
     with CloudTasksEmulator(host=given.host, port=given.port, http_port=given.http_port) as emulator:
         for name in given.queue:
             parent, words, _ = name.partition("/queues/")

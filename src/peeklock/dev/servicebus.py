@@ -94,7 +94,12 @@ class ServiceBus:
         self._world.on_line(self.platform, line)
 
     def variables(self) -> Mapping[str, str]:
-        return {"PEEKLOCK_SERVICEBUS": self._emulator.connection_string, **self._addresses}
+        return {
+            "PEEKLOCK_SERVICEBUS": self._emulator.connection_string,
+            "PEEKLOCK_SERVICEBUS_ADMIN": self._emulator.admin_connection_string,
+            "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(self._emulator.certificate),
+            **self._addresses,
+        }
 
     def _stop_host(self) -> None:
         host, self._host = self._host, None

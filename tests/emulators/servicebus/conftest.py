@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from azure.servicebus import ServiceBusClient
+from azure.servicebus.management import ServiceBusAdministrationClient
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import closed, last
@@ -29,3 +30,11 @@ def client(bus: ServiceBusEmulator) -> Iterator[ServiceBusClient]:
     made = ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
     yield made
     last(made.close)
+
+
+@pytest.fixture
+def admin(bus: ServiceBusEmulator) -> Iterator[ServiceBusAdministrationClient]:
+    with ServiceBusAdministrationClient.from_connection_string(
+        bus.admin_connection_string, connection_verify=str(bus.certificate), retry_total=0
+    ) as made:
+        yield made

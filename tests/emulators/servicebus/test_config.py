@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
-from azure.servicebus.exceptions import MessagingEntityNotFoundError
+from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.configfile import Part
@@ -75,7 +76,7 @@ def test_a_mapping_will_do_and_entities_can_be_added_to_it() -> None:
             pass
 
 
-def test_what_a_file_leaves_out_is_as_the_service_has_it() -> None:
+def test_what_a_file_leaves_out_is_as_microsofts_emulator_has_it() -> None:
     with (
         ServiceBusEmulator(config=queue()) as bus,
         ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0) as client,
@@ -83,12 +84,18 @@ def test_what_a_file_leaves_out_is_as_the_service_has_it() -> None:
         send(client, "q", *[ServiceBusMessage("a", message_id="same") for _ in range(2)])
         with client.get_queue_receiver("q") as receiver:
             message = one(receiver)
-            assert message.time_to_live is None
+            assert message.time_to_live == timedelta(hours=1)
             bus.advance(59)
             assert [each.locked for each in bus.messages("q")] == [True, False]
             bus.advance(2)
             assert [each.locked for each in bus.messages("q")] == [False, False]
-        with pytest.raises(MessagingEntityNotFoundError):
+            for _ in range(2):
+                receiver.abandon_message(one(receiver))
+        (letter,) = bus.messages("q" + LETTERS)
+        assert letter.delivery_count == 3
+        bus.advance(3600)
+        assert bus.messages("q") == []
+        with pytest.raises(ServiceBusAuthenticationError):
             send_to(client, "nowhere")
         closed()
 
@@ -120,7 +127,7 @@ def send_to(client: ServiceBusClient, name: str) -> None:
         (queue(MaxDeliveryCount="3"), "Properties.MaxDeliveryCount: '3' is no whole number"),
         (queue(RequiresSession="yes"), "Properties.RequiresSession: 'yes' is no true or false"),
         (queue(ForwardTo=5), "Properties.ForwardTo: 5 is no text"),
-        (queue(DuplicateDetectionHistoryTimeWindow="PT1S"), "is 1 seconds, and not within 20 and 604800"),
+        (queue(DuplicateDetectionHistoryTimeWindow="PT1S"), "is 1 seconds, and not within 5 and 604800"),
         ({"UserConfig": {"Namespaces": [{"Queues": [{}]}]}}, "Namespaces[0].Queues[0]: 'Name' is missing"),
         ({"UserConfig": {"Namespaces": [{"Queues": [{"Name": ""}]}]}}, "Queues[0].Name: '' is no text"),
         (rule(), "Rules[0].Properties: 'CorrelationFilter' is missing"),

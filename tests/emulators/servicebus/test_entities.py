@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
-from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusError
+from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusAuthenticationError, ServiceBusError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.errors import ConfigError
@@ -28,7 +28,7 @@ def test_a_queue_comes_and_goes_with_its_messages(bus: ServiceBusEmulator, clien
     bus.entities.remove("orders")
     assert bus.entities.settings("orders") is None
     assert bodies(bus, "orders/late") == [b"one"]
-    with pytest.raises(MessagingEntityNotFoundError):
+    with pytest.raises(ServiceBusAuthenticationError):
         send(client, "orders", "two")
     with pytest.raises(ConfigError, match="could not be found"):
         bus.messages("orders/$DeadLetterQueue")
@@ -48,7 +48,7 @@ def test_who_is_connected_hears_of_the_end(bus: ServiceBusEmulator, client: Serv
             sender.send_messages(ServiceBusMessage("two"))
         with pytest.raises(MessagingEntityNotFoundError):
             receiver.receive_messages(max_wait_time=30)
-        with pytest.raises(MessagingEntityNotFoundError):
+        with pytest.raises(ServiceBusAuthenticationError):
             receiver.peek_messages()
     bus.entities.add("Queue", "orders", {})
     send(client, "orders", "three")

@@ -7,16 +7,18 @@ with ServiceBusEmulator() as bus:
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
 
-What it does not have: TLS, WebSockets, transactions, partitions, JMS, quotas on entities, and the management API over
-HTTPS (entities are added here, rules also by clients). It takes any key. A message may have 1 MiB, as in the premium tier.
-Nothing is kept after `stop`.
+One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Another one has the
+management API, for the administration clients of the SDKs (`admin_connection_string`). Messages are bounded as those of
+`tier`. What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. It takes any key,
+unless `policies` are named. Nothing is kept after `stop`.
 """
 
 from __future__ import annotations
 
 from peeklock.emulators.servicebus.emulator import ServiceBusEmulator
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policy
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.sql import FilterError
 
-__all__ = ["FilterError", "Rule", "ServiceBusEmulator", "StoredMessage"]
+__all__ = ["FilterError", "Policy", "Rule", "ServiceBusEmulator", "StoredMessage"]

@@ -9,18 +9,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from peeklock.emulators.servicebus.errors import NOT_FOUND, Refused
+from peeklock.emulators.servicebus.errors import NOT_FOUND, Refused, disabled, not_found
 from peeklock.emulators.servicebus.message import Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.topic import Subscription, Topic
-from peeklock.emulators.servicebus.world import Settings, World
+from peeklock.emulators.servicebus.world import ACTIVE, Settings, World
 from peeklock.errors import ConfigError
 
 LETTERS = "/$DeadLetterQueue"
 TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
 SUBSCRIPTIONS = "/Subscriptions/"
-_PATH = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
+NAME = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
 """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
 HOPS = 4
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
@@ -60,7 +60,7 @@ class Broker:
         parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription
 
     def _claim(self, path: str) -> None:
-        if not _PATH.fullmatch(path):
+        if not NAME.fullmatch(path):
             raise ConfigError(
                 f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
                 " with a letter or a digit"
@@ -84,10 +84,19 @@ class Broker:
         found = self._entities.get(path.lower())
         return None if found is None else found.settings
 
+    def has(self, path: str) -> bool:
+        """Whether there is such an entity."""
+        return path.lower() in self._entities
+
     def change(self, path: str, settings: Settings) -> None:
-        """What is in it stays, and follows the new settings from its next delivery on. Raises Refused where there is none."""
+        """What is in it stays, and follows the new settings from its next delivery on. Links are cut when it is no longer
+        active. Raises Refused where there is none."""
         entity = self.find(path)
         entity.settings = settings
+        entity.intake.window = settings.duplicate_window
+        entity.times.update()
+        if settings.status != ACTIVE:
+            self.world.cut(entity.path, disabled(entity.path))
         if isinstance(entity, Queue) and entity.letters is not None and entity.transfer_letters is not None:
             entity.letters.settings, entity.transfer_letters.settings = _of_letters(settings)
 
@@ -95,7 +104,7 @@ class Broker:
         """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
         whole = path.lower()
         found = self._entities.pop(whole, None)
-        self.world.gone(path)
+        self.world.cut(path, not_found(path))
         if isinstance(found, Topic):
             for one in tuple(found.subscriptions.values()):
                 self.remove(one.queue.path)
@@ -112,11 +121,19 @@ class Broker:
             if isinstance(parent, Topic):
                 del parent.subscriptions[name]
 
+    def listed(self) -> list[Queue | Topic]:
+        """Queues and topics by their names; without subscriptions and dead-letter queues."""
+        return [
+            entity
+            for path, entity in sorted(self._entities.items())
+            if isinstance(entity, Topic) or (entity.letters is not None and path not in self._subscriptions)
+        ]
+
     def find(self, path: str) -> Queue | Topic:
         """Raises Refused where there is none."""
         entity = self._entities.get(path.lower())
         if entity is None:
-            raise Refused(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+            raise not_found(path)
         return entity
 
     def queue(self, path: str) -> Queue:
@@ -171,6 +188,6 @@ def _of_letters(settings: Settings) -> tuple[Settings, Settings]:
     """Of an entity's dead-letter queue, and of the one for what it cannot forward."""
     plain = replace(
         settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
-        forward_to=None,
+        forward_to=None, status=ACTIVE,
     )  # fmt: skip
     return replace(plain, forward_to=settings.forward_letters_to), plain

@@ -1,13 +1,14 @@
-"""Entities from the config.json of Microsoft's own emulator, whose format this is; what it leaves out has the service's
-defaults.
+"""Entities from the config.json of Microsoft's own emulator, whose format and defaults these are. Longer times and more
+deliveries than it allows are taken as well, up to the service's own limits.
 
-https://learn.microsoft.com/azure/service-bus-messaging/test-locally-with-service-bus-emulator
+https://github.com/Azure/azure-service-bus-emulator-installer/blob/main/ServiceBus-Emulator/Schema/Config-schema.json
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,23 @@ Add = Callable[[Broker], None]
 Read = Callable[[Part], object]
 
 LONGEST_LOCK = 5 * 60.0
-WINDOW, SHORTEST_WINDOW, LONGEST_WINDOW = 10 * 60.0, 20.0, 7 * 24 * 3600.0
-"""Of the detection of duplicates; all in seconds."""
+SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 7 * 24 * 3600.0
+"""Of the detection of duplicates, in seconds. The shortest is the emulator's, the service wants 20."""
 MOST_DELIVERIES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Settings of an entity that names none."""
+
+    settings: Settings
+    window: float
+    """Seconds that duplicates are detected for, where they are."""
+
+
+SERVICE = Defaults(Settings(), 10 * 60.0)
+EMULATOR = Defaults(Settings(max_delivery_count=3, default_ttl=3600.0), 20.0)
+"""Microsoft's: a file that relies on them behaves here as there."""
 
 _TTL: dict[str, tuple[str, Read]] = {"DefaultMessageTimeToLive": ("default_ttl", lambda part: part.seconds(0.001))}
 _RECEIVED: dict[str, tuple[str, Read]] = {
@@ -72,8 +87,9 @@ def _listed(found: Mapping[str, Part], key: str) -> list[Part]:
 
 
 def settings_of(kind: str, properties: Mapping[str, Any]) -> Settings:
-    """Those of a Queue, a Topic or a Subscription, from its Properties in the file. Raises ConfigError."""
-    return _settings(Part(dict(properties), "Properties"), kind)
+    """Those of a Queue, a Topic or a Subscription, from Properties in the form of the file, with the service's defaults.
+    Raises ConfigError."""
+    return _settings(Part(dict(properties), "Properties"), kind, SERVICE)
 
 
 def _queue(part: Part) -> Add:
@@ -100,15 +116,16 @@ def _subscription(topic: str, part: Part) -> Add:
     return lambda broker: broker.add_subscription(topic, name, settings, rules)
 
 
-def _settings(part: Part | None, kind: str) -> Settings:
+def _settings(part: Part | None, kind: str, defaults: Defaults = EMULATOR) -> Settings:
     if part is None:
-        return Settings()
+        return defaults.settings
     known = _TTL if kind == "Topic" else _RECEIVED
     found = part.map(*known, *(() if kind == "Subscription" else _DUPLICATES))
     values: dict[str, Any] = {field: read(found[key]) for key, (field, read) in known.items() if key in found}
     wanted, window = (found.get(key) for key in _DUPLICATES)
-    seconds = WINDOW if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
-    return Settings(**values, duplicate_window=seconds if wanted is not None and wanted.flag() else 0.0)
+    seconds = defaults.window if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
+    wants = wanted is not None and wanted.flag()
+    return replace(defaults.settings, **values, duplicate_window=seconds if wants else 0.0)
 
 
 def _rule(part: Part) -> Rule:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from ssl import SSLContext
+from typing import Any, Literal, Self, TypeVar
 
 from peeklock.delays import Seconds, seconds
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus.amqp.connection import IDLE
 from peeklock.emulators.servicebus.broker import Broker
+from peeklock.emulators.servicebus.certificate import Certificate
 from peeklock.emulators.servicebus.config import read
 from peeklock.emulators.servicebus.entities import Entities
 from peeklock.emulators.servicebus.errors import Refused
 from peeklock.emulators.servicebus.message import StoredMessage
+from peeklock.emulators.servicebus.policies import Policies, Policy
 from peeklock.emulators.servicebus.rulebook import EVERYTHING, Rule
 from peeklock.emulators.servicebus.service import Service
+from peeklock.emulators.servicebus.tiers import TIERS
 from peeklock.emulators.servicebus.world import Settings
 from peeklock.errors import ConfigError
 
 T = TypeVar("T")
+
+ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
+"""Stands for the keys of an emulator that checks none."""
 
 
 class ServiceBusEmulator:
@@ -29,7 +36,9 @@ class ServiceBusEmulator:
 
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
     a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
-    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where.
+    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
+    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
+    signed with, by name, and what each lets its bearer do; None takes any token.
     """
 
     def __init__(
@@ -40,9 +49,22 @@ class ServiceBusEmulator:
         port: int = 0,
         faults: Faults = NO_FAULTS,
         idle_timeout: float = IDLE,
+        tls: bool = False,
+        tier: Literal["standard", "premium"] = "standard",
+        policies: Mapping[str, Policy] | None = None,
+        http_port: int = 0,
     ) -> None:
+        if tier not in TIERS:
+            raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+        if policies is not None and not policies:
+            raise ConfigError("policies={} lets nobody in: name one, or leave it out, which lets everybody in")
+        self._tier = TIERS[tier]
+        self._policies = ANY_KEY if policies is None else policies
         self._host = host
+        self._certificate = Certificate(host)
+        self._tls = tls
         self._port = port
+        self._http_port = http_port
         self._faults = faults
         self._idle = idle_timeout
         self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
@@ -55,13 +77,17 @@ class ServiceBusEmulator:
         if self._running is not None:
             return self
         background = Background("peeklock-servicebus")
+        service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
         try:
-            service = background.call(Service, self._faults, self._idle)
             for add in self._adds:
                 background.call(add, service.broker)
-            self._port = background.run(service.listen(self._host, self._port))
+            self._port = background.run(service.listen(self._host, self._port, self._context()))
+            http = service.listen_http(self._host, self._http_port, self._certificate.context)
+            self._http_port = background.run(http)
         except BaseException:
+            background.run(service.close())
             background.close()
+            self._certificate.withdraw()
             raise
         self._running = background, service
         return self
@@ -73,6 +99,16 @@ class ServiceBusEmulator:
             background, service = running
             background.run(service.close())
             background.close()
+            self._certificate.withdraw()
+
+    def _checks(self) -> Policies | None:
+        return None if self._policies is ANY_KEY else Policies(self._policies)
+
+    def _context(self) -> SSLContext | None:
+        if not self._tls:
+            return None
+        self._certificate.publish()
+        return self._certificate.context()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -85,12 +121,52 @@ class ServiceBusEmulator:
         return self._port
 
     @property
+    def http_port(self) -> int:
+        """Port of the management API."""
+        return self._http_port
+
+    @property
     def connection_string(self) -> str:
-        """For the SDKs. The key is none: the emulator takes any."""
+        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        return self.connection_string_of(next(iter(self._policies)))
+
+    def connection_string_of(self, policy: str) -> str:
+        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+
+        Raises ConfigError for a policy that does not exist.
+        """
+        return self._address(self._port, policy, "" if self._tls else "UseDevelopmentEmulator=true;")
+
+    @property
+    def admin_connection_string(self) -> str:
+        """For the administration clients of the SDKs, as Microsoft's emulator has it: the port is that of HTTP.
+
+        Most clients use TLS all the same: they must trust `certificate`.
+        """
+        return self.admin_connection_string_of(next(iter(self._policies)))
+
+    def admin_connection_string_of(self, policy: str) -> str:
+        """As `admin_connection_string`, of one of the policies. Raises ConfigError for one that does not exist."""
+        return self._address(self._http_port, policy, "UseDevelopmentEmulator=true;")
+
+    def _address(self, port: int, policy: str, more: str) -> str:
+        if policy not in self._policies:
+            raise ConfigError(f"there is no policy {policy!r}: there are {', '.join(self._policies)}")
         return (
-            f"Endpoint=sb://{self._host}:{self._port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            "SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;"
+            f"Endpoint=sb://{self._host}:{port};SharedAccessKeyName={policy};"
+            f"SharedAccessKey={self._policies[policy].key};{more}"
         )
+
+    @property
+    def certificate(self) -> Path:
+        """Path of the certificate that clients of TLS and of the management API must trust. While the emulator runs, the
+        file is there from the first look at this path on, and with `tls=True` from the start.
+
+        Raises ConfigError where the package `cryptography` is missing.
+        """
+        if self._running is not None:
+            self._certificate.publish()
+        return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:
         """In the emulator's thread."""

@@ -44,6 +44,10 @@ class Entities:
 
         self._in_broker(put)
 
+    def paths(self) -> list[str]:
+        """Paths of the queues and topics, by their names."""
+        return self._in_broker(lambda broker: [one.path for one in broker.listed()])
+
     def settings(self, path: str) -> Settings | None:
         """None where there is no such entity."""
         return self._in_broker(lambda broker: broker.settings(path))

@@ -11,6 +11,7 @@ DECODE = "amqp:decode-error"
 INVALID_FIELD = "amqp:invalid-field"
 NOT_ALLOWED = "amqp:not-allowed"
 NOT_FOUND = "amqp:not-found"
+UNAUTHORIZED = "amqp:unauthorized-access"
 NOT_IMPLEMENTED = "amqp:not-implemented"
 INTERNAL = "amqp:internal-error"
 FRAMING = "amqp:connection:framing-error"
@@ -24,6 +25,7 @@ SESSION_TAKEN = "com.microsoft:session-cannot-be-locked"
 TIMEOUT = "com.microsoft:timeout"
 BUSY = "com.microsoft:server-busy"
 NO_MESSAGE = "com.microsoft:message-not-found"
+DISABLED = "com.microsoft:entity-disabled"
 EXISTS = "com.microsoft:entity-already-exists"
 ARGUMENT = "com.microsoft:argument-error"
 
@@ -43,3 +45,12 @@ class LinkError(AmqpError):
 
 class Refused(LinkError):
     """Nothing but the request has failed."""
+
+
+def not_found(path: str) -> Refused:
+    return Refused(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+
+
+def disabled(path: str) -> Refused:
+    """https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
+    return Refused(DISABLED, f"Messaging entity '{path}' is currently disabled.")

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from peeklock.emulators.servicebus.deadlines import Deadlines
 from peeklock.emulators.servicebus.errors import NO_MESSAGE, Refused
 from peeklock.emulators.servicebus.message import ACTIVE, SCHEDULED, Content, Message
+from peeklock.emulators.servicebus.shelf import Shelf
 from peeklock.emulators.servicebus.world import World
 
 
 class Intake:
     def __init__(self, world: World, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]) -> None:
-        self.scheduled: dict[int, Message] = {}
+        self._shelf = Shelf()
+        self.scheduled = self._shelf.messages
         self._world = world
-        self._window = window
+        self.window = window
+        """Seconds for which a message's id is remembered; 0: not at all."""
         self._numbers = numbers
         self._arrive = arrive
         self._due = Deadlines[int](world.timeline, self._activate)
@@ -25,7 +28,8 @@ class Intake:
         """Its sequence number; also of a repeated message, which is then dropped without a word, as the service does."""
         message = Message(content, next(self._numbers), self._world.now())
         if origin is not None:
-            message.first_sequence, message.source, message.hops = origin.first_sequence, origin.source, origin.hops + 1
+            message.first_sequence = origin.first_sequence or origin.sequence
+            message.source, message.hops = origin.source, origin.hops + 1
         if not self._repeated(content.id):
             self._admit(message)
         return message.sequence
@@ -37,17 +41,17 @@ class Intake:
             self._arrive(message)
         else:
             message.state = SCHEDULED
-            self.scheduled[message.sequence] = message
+            self._shelf.add(message)
             self._due.set(message.sequence, when)
 
     def _repeated(self, id: str | None) -> bool:  # noqa: A002 - the field's word
         """https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
-        if not self._window or id is None:
+        if not self.window or id is None:
             return False
         known = id in self._ids
         if not known:
             self._ids.add(id)
-            self._forget.set(id, self._world.now() + self._window)
+            self._forget.set(id, self._world.now() + self.window)
         return known
 
     def _activate(self, sequence: int) -> None:
@@ -55,8 +59,8 @@ class Intake:
 
         https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing
         """
-        message = self.scheduled.pop(sequence)
-        message.sequence = message.first_sequence = next(self._numbers)
+        message = self._shelf.remove(sequence)
+        message.sequence = next(self._numbers)
         message.enqueued, message.state = self._world.now(), ACTIVE
         self._arrive(message)
 
@@ -65,5 +69,9 @@ class Intake:
         if missing := [one for one in sequences if one not in self.scheduled]:
             raise Refused(NO_MESSAGE, f"no scheduled message has the sequence number {missing[0]}")
         for one in dict.fromkeys(sequences):
-            del self.scheduled[one]
+            self._shelf.remove(one)
             self._due.discard(one)
+
+    def since(self, start: int, session: str | None = None) -> Iterator[int]:
+        """Return the numbers of what is scheduled from `start` on."""
+        return self._shelf.since(start, session)

@@ -118,6 +118,7 @@ class Management:
     def _schedule(self, body: Body) -> Reply:
         payloads = [Body(one).get("message", bytes) for one in body.each("messages", object)]
         contents = [content for payload in payloads for content in wire.read(payload, 0)]
+        self._world.tier.check(0, contents)
         return _reply(**{"sequence-numbers": encode.array([encode.long(one) for one in self._entity.send(contents)])})
 
     def _cancel(self, body: Body) -> Reply:
@@ -208,7 +209,8 @@ class Management:
 
     def _rules(self, body: Body) -> Reply:
         skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
-        chosen = list(self._broker.subscription(self._queue).rules.values())[skip : skip + count]
+        rules = self._broker.subscription(self._queue).rules
+        chosen = [rules[name] for name in sorted(rules)[skip : skip + count]]
         return _reply(rules=encode.list_([_map(("rule-description", ruleforms.write(one))) for one in chosen]))
 
 

@@ -28,6 +28,7 @@ class Content:
     priority: bytes = encode.NULL
     ttl: float | None = None
     """Seconds."""
+    delivery_annotations: tuple[tuple[bytes, bytes], ...] = ()
     annotations: tuple[tuple[bytes, bytes], ...] = ()
     """The sender's own: those that the broker writes are dropped."""
     properties: tuple[bytes, ...]
@@ -61,8 +62,8 @@ class Message:
     def __init__(self, content: Content, sequence: int, enqueued: float) -> None:
         self.content = content
         self.sequence = sequence
-        self.first_sequence = sequence
-        """What it had where it was sent, before it was forwarded."""
+        self.first_sequence: int | None = None
+        """What it had where it was sent, once it was forwarded or copied for a subscription."""
         self.enqueued = enqueued
         self.state = ACTIVE
         self.delivery_count = 0

@@ -7,16 +7,16 @@ from peeklock.emulators.servicebus.amqp.attach import Attach
 from peeklock.emulators.servicebus.amqp.link import ReceivingLink, SendingLink, Sink
 from peeklock.emulators.servicebus.amqp.session import Session
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, NOT_IMPLEMENTED, LinkError, Refused, disabled
 from peeklock.emulators.servicebus.management import Management
+from peeklock.emulators.servicebus.policies import LISTEN, SEND
 from peeklock.emulators.servicebus.queue import Queue
 from peeklock.emulators.servicebus.receiver import Receiver
-from peeklock.emulators.servicebus.requests import Desk, Responder, tokens
+from peeklock.emulators.servicebus.requests import Desk, Responder
 from peeklock.emulators.servicebus.sender import Sender
+from peeklock.emulators.servicebus.tokens import MANAGEMENT, NODE, Tokens, entity_of, need
 from peeklock.emulators.servicebus.topic import Topic
 
-TOKENS = "$cbs"
-MANAGEMENT = "/$management"
 WAIT = 65.0
 """Seconds that a client waits for a session where it names no time: `create_receive_client` in azure-servicebus."""
 
@@ -28,15 +28,23 @@ class Nodes:
     def attach(self, session: Session, asked: Attach) -> None:
         """Raises LinkError where the answer is no."""
         path = asked.path
-        if path.lower() == TOKENS:
-            self._requests(session, asked, Desk(session, path, tokens))
+        if asked.transactional:
+            text = "Transactions are not implemented by this emulator: send and settle without one."
+            raise LinkError(NOT_IMPLEMENTED, text)
+        if path.lower() == NODE:
+            self._requests(
+                session, asked, Desk(session, path, Tokens(self._broker, session.connection).do, gives_tokens=True)
+            )
         elif path.lower().endswith(MANAGEMENT):
-            entity = self._broker.find(path[: -len(MANAGEMENT)])
+            need(session.connection, entity_of(path), None)
+            entity = self._broker.find(entity_of(path))
             self._requests(session, asked, Desk(session, path, Management(self._broker, entity).do))
         elif asked.receiving:
+            need(session.connection, path, LISTEN)
             self._receiver(session, asked, self._broker.find(path))
         else:
-            self._receive(session, asked, Sender(session.connection, self._broker.target(path)))
+            need(session.connection, path, SEND)
+            self._receive(session, asked, Sender(session.connection, sendable(self._broker.target(path))))
 
     def _requests(self, session: Session, asked: Attach, desk: Desk) -> None:
         """A client has a link for its requests, and another one for the answers."""
@@ -68,12 +76,21 @@ class Nodes:
             link.answer()
 
 
+def sendable(entity: Queue | Topic) -> Queue | Topic:
+    """Raises Refused while it takes no messages."""
+    if not entity.settings.is_sendable:
+        raise disabled(entity.path)
+    return entity
+
+
 def receivable(entity: Queue | Topic, asked: Attach) -> Queue:
     """Raises Refused where nothing can be received so."""
     if isinstance(entity, Topic):
         raise Refused(NOT_ALLOWED, f"'{entity.path}' is a topic: messages are received from its subscriptions.")
     if entity.settings.forward_to is not None and entity.letters is not None:
         raise Refused(NOT_ALLOWED, f"'{entity.path}' forwards its messages: they cannot be received from it.")
+    if not entity.settings.is_receivable:
+        raise disabled(entity.path)
     if asked.wants_session and entity.sessions is None:
         raise Refused(
             NOT_ALLOWED,

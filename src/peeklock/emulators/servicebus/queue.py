@@ -5,6 +5,7 @@ What the states mean: https://learn.microsoft.com/azure/service-bus-messaging/me
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 import uuid
@@ -12,12 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from peeklock.emulators.servicebus.deadlines import Deadlines
-from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused
+from peeklock.emulators.servicebus.errors import NOT_ALLOWED, Refused, disabled
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.lane import Consumer, Lane
 from peeklock.emulators.servicebus.locks import Locks
 from peeklock.emulators.servicebus.message import ACTIVE, DEFERRED, Content, Message
 from peeklock.emulators.servicebus.sessions import Sessions
+from peeklock.emulators.servicebus.shelf import Shelf
+from peeklock.emulators.servicebus.times import Times
 from peeklock.emulators.servicebus.world import Settings, World
 
 EXPIRED = ("TTLExpiredException", "The message expired and was dead lettered.")
@@ -36,10 +39,12 @@ class Queue:
         self.settings = settings
         self.letters = letters
         self.transfer_letters = transfer_letters
-        self.messages: dict[int, Message] = {}
+        self._shelf = Shelf()
+        self.messages = self._shelf.messages
         self.numbers = numbers or itertools.count(1)
         self.intake = Intake(world, settings.duplicate_window, self.numbers, self.arrive)
         self._world = world
+        self.times = Times(world)
         self.locks = Locks(world.timeline, self._lock_ended)
         self.sessions = Sessions(self, world) if settings.requires_session else None
         self._lane = Lane()
@@ -48,7 +53,9 @@ class Queue:
     # -- messages come in
 
     def check(self, content: Content) -> None:
-        """Raises Refused for a message that can never be received here."""
+        """Raises Refused for a message that can never be received here, and while the queue takes none."""
+        if not self.settings.is_sendable:
+            raise disabled(self.path)
         if self.sessions is not None and content.session is None:
             raise Refused(
                 NOT_ALLOWED,
@@ -69,7 +76,8 @@ class Queue:
             return
         if self.letters is not None:
             self._limit_life(message)
-        self.messages[message.sequence] = message
+        self._shelf.add(message)
+        self.times.access()
         self._make_ready(message)
 
     def _limit_life(self, message: Message) -> None:
@@ -118,6 +126,7 @@ class Queue:
         else:
             self.lock(message)
         consumer.deliver(message)
+        self.times.access()
         self._strike(message)
 
     def _strike(self, message: Message) -> None:
@@ -165,14 +174,25 @@ class Queue:
             self._lane_of(message).held.pop(message.sequence, None)
 
     def unlock(self, message: Message, *, counted: bool) -> None:
-        """It comes back, unless its deliveries or its life are over. `counted`: the delivery came to nothing."""
+        """It comes back, unless its deliveries or its life are over. `counted`: the delivery came to nothing, which a
+        dead-letter queue does not count."""
         self._forget_lock(message)
+        counted = counted and self.letters is not None
         message.delivery_count += counted
         if counted and message.delivery_count >= self.settings.max_delivery_count:
             text = f"Message could not be consumed after {self.settings.max_delivery_count:.0f} delivery attempts."
             self._bury(message, "MaxDeliveryCountExceeded", text)
         elif message.state != DEFERRED and not self.expired(message):
             self._make_ready(message)
+
+    # -- a look at them
+
+    def since(self, start: int, session: str | None = None) -> Iterator[Message]:
+        """Return all that are numbered `start` or higher, in that order, scheduled ones too. They must not change
+        meanwhile."""
+        scheduled = self.intake.scheduled
+        for number in heapq.merge(self._shelf.since(start, session), self.intake.since(start, session)):
+            yield self.messages[number] if number in self.messages else scheduled[number]
 
     # -- the end of a message
 
@@ -182,7 +202,7 @@ class Queue:
             self._lane_of(message).withdraw(message)
             if self.sessions is not None:
                 self.sessions.spent(message.content.session)
-        del self.messages[message.sequence]
+        self._shelf.remove(message.sequence)
         self._expiries.discard(message.sequence)
 
     def _bury(self, message: Message, reason: str, description: str) -> None:

@@ -33,11 +33,12 @@ class Receiver:
         return self._link.hungry()
 
     def deliver(self, message: Message) -> None:
-        token = message.token or uuid.uuid4()
-        if not self.destructive:
-            self._keys[token.bytes] = (message.key, message.delivery_count)
         data = wire.render(message, self._link.session.connection.world.ahead)
-        self._link.send(data, token.bytes_le, settled=self.destructive)
+        if message.token is None:
+            self._link.send(data, b"", settled=True)
+        else:
+            self._keys[message.token.bytes] = (message.key, message.delivery_count)
+            self._link.send(data, message.token.bytes_le, settled=False)
 
     def lost(self, error: AmqpError) -> None:
         if not self._link.session.connection.cut:
@@ -71,10 +72,11 @@ class Receiver:
         self._link.session.connection.respond(("settle", *what), lambda: give(outcome))
 
     def close(self) -> None:
-        """A session is free once it is closed. A client that is cut off holds it until its lock ends."""
+        """A session is free once it is closed. A client that is cut off holds it until its lock ends, unless it deletes
+        what it gets."""
         self._queue.leave(self)
         if self._queue.sessions is not None:
-            held = None if self._link.session.connection.cut else self._session
+            held = self._session if self.destructive or not self._link.session.connection.cut else None
             self._queue.sessions.leave(self, held)
 
 

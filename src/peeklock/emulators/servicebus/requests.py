@@ -21,6 +21,7 @@ from peeklock.emulators.servicebus.errors import (
     NOT_FOUND,
     NOT_IMPLEMENTED,
     SESSION_LOST,
+    UNAUTHORIZED,
     Refused,
 )  # fmt: skip
 from peeklock.emulators.servicebus.sender import BUSY_TEXT
@@ -28,7 +29,7 @@ from peeklock.emulators.servicebus.wire import Request
 
 STATUSES = {
     LOCK_LOST: 410, SESSION_LOST: 410, NO_MESSAGE: 404, NOT_FOUND: 404, EXISTS: 409, BUSY: 503, NOT_IMPLEMENTED: 501,
-    ARGUMENT: 400,
+    ARGUMENT: 400, UNAUTHORIZED: 401,
 }  # fmt: skip
 OK, ACCEPTED, NO_CONTENT, BAD_REQUEST = 200, 202, 204, 400
 
@@ -62,9 +63,13 @@ class Responder:
 
 
 class Desk:
-    """Takes the requests of one link, and finds the link for the answers."""
+    """Takes the requests of one link, and finds the link for the answers. What clients present tokens with is answered
+    in other words, and no fault hits it."""
 
-    def __init__(self, session: Session, path: str, do: Callable[[Request], Reply]) -> None:
+    def __init__(
+        self, session: Session, path: str, do: Callable[[Request], Reply], *, gives_tokens: bool = False
+    ) -> None:
+        self._gives_tokens = gives_tokens
         self._session = session
         self._path = path.lower()
         self._do = do
@@ -75,8 +80,8 @@ class Desk:
         responder = self._responder(request.reply_to)
         answer.accept()
         reply, error = self._answer(request)
-        message = _message(request, reply, error, tokens=self._do is tokens)
-        if self._do is tokens:
+        message = _message(request, reply, error, tokens=self._gives_tokens)
+        if self._gives_tokens:
             responder.respond(message)
         else:
             what = ("manage", str(request.application.get("operation")), request.id.hex())
@@ -84,7 +89,7 @@ class Desk:
 
     def _answer(self, request: Request) -> tuple[Reply, Refused | None]:
         operation = str(request.application.get("operation"))
-        if self._do is not tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
+        if not self._gives_tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
             return Reply(STATUSES[BUSY], encode.NULL), Refused(BUSY, BUSY_TEXT)
         try:
             return self._do(request), None
@@ -108,11 +113,6 @@ class Desk:
 
     def close(self) -> None:
         """Nothing is kept."""
-
-
-def tokens(_request: Request) -> Reply:
-    """Any token is good: nobody is kept out, and no secret is needed."""
-    return Reply(ACCEPTED, encode.NULL)
 
 
 def _message(request: Request, reply: Reply, error: Refused | None, *, tokens: bool) -> bytes:

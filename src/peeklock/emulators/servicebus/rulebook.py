@@ -66,7 +66,7 @@ class Rule:
         expression: str,
         *,
         name: str = DEFAULT,
-        action: str | None = None,
+        action: str | SqlAction | None = None,
         parameters: Mapping[str, object] | None = None,
     ) -> Self:
         """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
@@ -87,7 +87,7 @@ class Rule:
         reply_to_session_id: str | None = None,
         content_type: str | None = None,
         properties: Mapping[str, object] | None = None,
-        action: str | None = None,
+        action: str | SqlAction | None = None,
     ) -> Self:
         """For messages whose fields and application properties equal those given. Raises FilterError for the
         action, ConfigError for what no message could have."""
@@ -106,8 +106,8 @@ class Rule:
         return cls(name=name, matches=matches, action=_action(action))
 
 
-def _action(text: str | None) -> SqlAction | None:
-    return None if text is None else parse_action(text)
+def _action(action: str | SqlAction | None) -> SqlAction | None:
+    return parse_action(action) if isinstance(action, str) else action
 
 
 EVERYTHING = Rule.sql("1=1")

@@ -23,6 +23,8 @@ class Sender:
     def take(self, data: bytes, message_format: int, answer: Answer) -> None:
         """Raises Refused, and keeps nothing."""
         contents = wire.read(data, message_format)
+        size = len(data) if message_format == wire.BATCH else 0
+        self._connection.world.tier.check(size, contents)
         what = ("send", *named(contents))
         if self._connection.world.hits("refuse", *what):
             raise Refused(BUSY, BUSY_TEXT)

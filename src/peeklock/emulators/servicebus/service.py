@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
+from collections.abc import Callable
 
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.servicebus import settlement, wire
+from peeklock.emulators.servicebus.admin.api import Api
+from peeklock.emulators.servicebus.admin.port import Port
 from peeklock.emulators.servicebus.amqp.connection import Connection
+from peeklock.emulators.servicebus.amqp.greeting import Greeting
 from peeklock.emulators.servicebus.broker import Broker
-from peeklock.emulators.servicebus.errors import NOT_FOUND, LinkError
+from peeklock.emulators.servicebus.errors import LinkError
 from peeklock.emulators.servicebus.message import StoredMessage
-from peeklock.emulators.servicebus.nodes import MANAGEMENT, Nodes
+from peeklock.emulators.servicebus.nodes import Nodes
+from peeklock.emulators.servicebus.policies import Policies
+from peeklock.emulators.servicebus.tiers import Tier
+from peeklock.emulators.servicebus.tokens import MANAGEMENT
 from peeklock.emulators.servicebus.world import World
 from peeklock.emulators.timeline import Timeline
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
+HANDSHAKE = 10.0
+"""Seconds that a client has for its TLS handshake."""
 
 
 class Service:
     """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
 
-    def __init__(self, faults: Faults, idle: float) -> None:
+    def __init__(self, faults: Faults, idle: float, tier: Tier, policies: Policies | None) -> None:
         loop = asyncio.get_running_loop()
-        self.world = World(timeline=Timeline(loop), soon=loop.call_soon, faults=faults)
-        self.world.gone = self._cut
+        timeline = Timeline(loop)
+        self.world = World(timeline=timeline, soon=loop.call_soon, faults=faults, tier=tier, policies=policies)
+        self.world.cut = self._cut
         self.broker = Broker(self.world)
         self._idle = idle
         self._nodes = Nodes(self.broker)
@@ -33,11 +44,21 @@ class Service:
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
+        self._http: Port | None = None
 
-    async def listen(self, host: str, port: int) -> int:
-        """The port that was taken."""
-        self._server = await asyncio.get_running_loop().create_server(self._connection, host, port, backlog=BACKLOG)
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """The port that was taken; with `tls` it takes nothing else."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Greeting(self._connection), host, port, backlog=BACKLOG, ssl=tls,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE,
+        )  # fmt: skip
         return int(self._server.sockets[0].getsockname()[1])
+
+    async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
+        """The port that was taken for the management API."""
+        self._http = Port(Api(self.broker).answer, context)
+        return await self._http.listen(host, port)
 
     def _connection(self) -> Connection:
         connection = Connection(self._nodes, self.world, self._gone, self._idle)
@@ -50,8 +71,7 @@ class Service:
         if not self._connections:
             self._empty.set()
 
-    def _cut(self, path: str) -> None:
-        error = LinkError(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+    def _cut(self, path: str, error: LinkError) -> None:
         for session in [one for connection in self._connections for one in connection.sessions.values()]:
             for link in tuple(session.links.values()):
                 if link.asked.path.lower().removesuffix(MANAGEMENT) == path.lower():
@@ -61,6 +81,8 @@ class Service:
         """The port is free and all connections are gone when it returns."""
         if self._server is not None:
             self._server.close()
+        if self._http is not None:
+            self._http.close()
         for connection in self._connections:
             connection.abort()
         await self._empty.wait()

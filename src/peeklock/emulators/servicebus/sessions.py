@@ -123,7 +123,12 @@ class Sessions:
             self._ended(session)
 
     def _ended(self, session: str) -> None:
+        """A receiver that deletes what it gets keeps its session while its link is open, however long it waits: it has
+        no lock to lose (`..._receive_handler_receiveanddelete` of the SDK's tests)."""
         consumer = self._holds[session].consumer
+        if consumer.destructive:
+            self.renew(session)
+            return
         self._release(session, counted=True)
         text = "The session lock has expired on the MessageSession. Accept a new MessageSession."
         consumer.lost(Refused(SESSION_LOST, text))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from peeklock.emulators.servicebus.errors import NO_MESSAGE, NOT_ALLOWED, Refused
@@ -56,11 +55,7 @@ def renew(queue: Queue, tokens: Sequence[uuid.UUID]) -> list[float]:
 
 def peek(queue: Queue, start: int, count: int, session: str | None = None) -> list[Message]:
     """From the first whose sequence number is at least `start`, whatever its state."""
-    everything = {**queue.messages, **queue.intake.scheduled}
-    numbers = sorted(everything)
-    found = (everything[number] for number in numbers[bisect_left(numbers, start) :])
-    mine = (message for message in found if session is None or message.content.session == session)
-    return list(itertools.islice(mine, count))
+    return list(itertools.islice(queue.since(start, session), count))
 
 
 def take_deferred(queue: Queue, sequences: Sequence[int], *, destructive: bool) -> list[Message]:

@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from peeklock.emulators.servicebus.errors import EXISTS, NOT_FOUND, Refused
+from peeklock.emulators.servicebus.errors import EXISTS, Refused, disabled, not_found
 from peeklock.emulators.servicebus.intake import Intake
 from peeklock.emulators.servicebus.message import Content, Message
 from peeklock.emulators.servicebus.queue import Queue, send_letter
 from peeklock.emulators.servicebus.rulebook import Rule
 from peeklock.emulators.servicebus.sql import EvaluationError
+from peeklock.emulators.servicebus.times import Times
 from peeklock.emulators.servicebus.view import View, changed, view
 from peeklock.emulators.servicebus.world import Settings, World
 
@@ -33,15 +34,28 @@ class Subscription:
     def __init__(self, queue: Queue, rules: Sequence[Rule]) -> None:
         self.queue = queue
         self.rules = {rule.name: rule for rule in rules}
+        self.times = {name: queue.times.another() for name in self.rules}
 
     def add(self, rule: Rule) -> None:
         if rule.name in self.rules:
             raise Refused(EXISTS, f"The rule '{rule.name}' exists in '{self.queue.path}' already.")
         self.rules[rule.name] = rule
+        self.times[rule.name] = self.queue.times.another()
+
+    def replace(self, rule: Rule) -> None:
+        """Put it in the place of the rule with its name. Raises Refused where there is none."""
+        self._need(rule.name)
+        self.rules[rule.name] = rule
+        self.times[rule.name].update()
 
     def remove(self, name: str) -> None:
-        if self.rules.pop(name, None) is None:
-            raise Refused(NOT_FOUND, f"The messaging entity '{self.queue.path}/Rules/{name}' could not be found.")
+        """Raises Refused where there is none."""
+        self._need(name)
+        del self.rules[name], self.times[name]
+
+    def _need(self, name: str) -> None:
+        if name not in self.rules:
+            raise not_found(f"{self.queue.path}/Rules/{name}")
 
     def offer(self, message: Message, seen: View) -> None:
         """A copy for each rule with an action that matches, and one for all the other rules that do."""
@@ -71,7 +85,8 @@ class Subscription:
 
     def _copy(self, content: Content, origin: Message) -> Message:
         copy = Message(content, next(self.queue.numbers), origin.enqueued)
-        copy.first_sequence, copy.hops, copy.source = origin.first_sequence, origin.hops, origin.source
+        copy.first_sequence = origin.first_sequence or origin.sequence
+        copy.hops, copy.source = origin.hops, origin.source
         return copy
 
     @property
@@ -92,14 +107,20 @@ class Topic:
         self.path = path
         self.settings = settings
         self._world = world
+        self.times = Times(world)
         self.subscriptions: dict[str, Subscription] = {}
         self.intake = Intake(world, settings.duplicate_window, itertools.count(1), self._arrive)
 
-    def check(self, content: Content) -> None:
-        """Every message can be sent to a topic."""
+    def check(self, _content: Content) -> None:
+        """Raises Refused while the topic takes no messages."""
+        if not self.settings.is_sendable:
+            raise disabled(self.path)
 
     def send(self, contents: Sequence[Content]) -> list[int]:
-        """Their sequence numbers."""
+        """All of them, or none. Their sequence numbers."""
+        for content in contents:
+            self.check(content)
+        self.times.access()
         return [self.intake.accept(content) for content in contents]
 
     def _arrive(self, message: Message) -> None:

@@ -55,7 +55,7 @@ def view(message: Message, ahead: float) -> View:
     system |= {
         "PartitionKey": content.partition,
         "SequenceNumber": message.sequence,
-        "EnqueuedSequenceNumber": message.first_sequence,
+        "EnqueuedSequenceNumber": message.first_sequence or message.sequence,
         "EnqueuedTimeUtc": datetime.fromtimestamp(message.enqueued - ahead, UTC),
         "ScheduledEnqueueTimeUtc": None if content.due is None else datetime.fromtimestamp(content.due, UTC),
         "DeliveryCount": message.delivery_count,

@@ -13,7 +13,7 @@ from peeklock.emulators.servicebus.amqp import encode
 from peeklock.emulators.servicebus.amqp.decode import Described, decode, whole
 from peeklock.emulators.servicebus.amqp.scan import fields, skip
 from peeklock.emulators.servicebus.errors import DECODE, AmqpError, Refused
-from peeklock.emulators.servicebus.message import GROUP_ID, MESSAGE_ID, STATES, Content, Message, StoredMessage
+from peeklock.emulators.servicebus.message import ACTIVE, GROUP_ID, MESSAGE_ID, STATES, Content, Message, StoredMessage
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 BATCH = 0x80013700
@@ -85,6 +85,7 @@ def _content(data: bytes) -> Content:
         durable=raw_header[0] if raw_header else encode.TRUE,
         priority=raw_header[1] if len(raw_header) > 1 else encode.NULL,
         ttl=_ttl(header),
+        delivery_annotations=_delivery(parts.named.get(DELIVERY_ANNOTATIONS)),
         annotations=_senders(parts.named[ANNOTATIONS]) if annotations else (),
         properties=_identified(fields(parts.named[PROPERTIES]) if properties else []),
         application=_application(parts.named.get(APPLICATION)),
@@ -134,6 +135,11 @@ def _senders(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name, value) for name, value in pairs if whole(name) not in _BROKERS)
 
 
+def _delivery(data: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
+    """The sender's own, as `_senders`."""
+    return _senders(data) if data is not None and _typed(data, dict) else ()
+
+
 def _application(data: bytes | None) -> dict[str, bytes]:
     if data is None:
         return {}
@@ -148,6 +154,7 @@ _LABELS = tuple(
     for name in ("sequence-number", "enqueue-sequence-number", "enqueued-time", "message-state", "locked-until")
 )
 _SOURCE = encode.symbol("x-opt-deadletter-source")
+_TOKEN = encode.symbol("x-opt-lock-token")
 
 
 def render(message: Message, ahead: float) -> bytes:
@@ -155,8 +162,10 @@ def render(message: Message, ahead: float) -> bytes:
     content = message.content
     ttl = encode.NULL if content.ttl is None else encode.uint(min(round(content.ttl * 1000), 2**32 - 1))
     header = encode.list_((content.durable, content.priority, ttl, encode.NULL, encode.uint(message.delivery_count)))
+    delivery = (*_lock(message), *content.delivery_annotations)
     parts = [
         encode.described(HEADER, header),
+        encode.described(DELIVERY_ANNOTATIONS, encode.map_(delivery)),
         encode.described(ANNOTATIONS, encode.map_((*_annotations(message, ahead), *content.annotations))),
     ]
     if content.properties:
@@ -168,15 +177,23 @@ def render(message: Message, ahead: float) -> bytes:
     return b"".join(parts)
 
 
+def _lock(message: Message) -> list[tuple[bytes, bytes]]:
+    """The lock's token: a deferred message comes without the delivery tag that others have it in."""
+    return [] if message.token is None else [(_TOKEN, encode.uuid_(message.token))]
+
+
 def _annotations(message: Message, ahead: float) -> list[tuple[bytes, bytes]]:
+    """Those that have something to say, as with the service: the SDK's own tests count the bytes."""
     pack = _ANNOTATED.pack
     sequence, first, enqueued, state, locked = _LABELS
     found = [
         (sequence, pack(0x81, message.sequence)),
-        (first, pack(0x81, message.first_sequence)),
         (enqueued, pack(0x83, int((message.enqueued - ahead) * 1000))),
-        (state, encode.integer(message.state)),
     ]
+    if message.first_sequence is not None:
+        found.append((first, pack(0x81, message.first_sequence)))
+    if message.state != ACTIVE:
+        found.append((state, encode.integer(message.state)))
     if message.token is not None:
         found.append((locked, pack(0x83, int((message.locked_until - ahead) * 1000))))
     if message.source is not None:

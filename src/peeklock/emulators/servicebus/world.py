@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from peeklock.emulators.faults import NO_FAULTS, Faults
+from peeklock.emulators.servicebus.errors import LinkError
+from peeklock.emulators.servicebus.policies import Policies
+from peeklock.emulators.servicebus.tiers import STANDARD, Tier
 from peeklock.emulators.timeline import Timeline
 from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from peeklock.emulators.servicebus.message import Message
     from peeklock.emulators.servicebus.queue import Queue
+
+ACTIVE, SEND_DISABLED, RECEIVE_DISABLED = "Active", "SendDisabled", "ReceiveDisabled"
+STATUSES = (ACTIVE, "Disabled", SEND_DISABLED, RECEIVE_DISABLED)
+"""https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,10 +33,13 @@ class World:
     ahead: float = 0.0
     """Seconds by which the time was moved. Clients live in real time, so they are told times that much earlier: what is
     due in 30 seconds here is due in 30 seconds by their clocks, whatever was skipped before."""
+    tier: Tier = STANDARD
+    policies: Policies | None = None
+    """None: any token is good."""
     forward: Callable[[Queue, Message], None] = lambda _queue, _message: None
     """Send a message on to the entity that its queue forwards to."""
-    gone: Callable[[str], None] = lambda _path: None
-    """Cut the links to an entity that was removed."""
+    cut: Callable[[str, LinkError], None] = lambda _path, _error: None
+    """Cut the links to an entity, with what their clients are told."""
     seen: Counter[tuple[object, ...]] = field(default_factory=Counter[tuple[object, ...]])
 
     def now(self) -> float:
@@ -64,6 +74,10 @@ class Settings:
     """How long a message id is remembered; 0: not at all."""
     forward_to: str | None = None
     forward_letters_to: str | None = None
+    status: str = ACTIVE
+    """One of STATUSES."""
+    kept: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Inner XML of the management API's other properties, by element: they are shown again, and do nothing here."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a lock that never is, or a message that is never delivered."""
@@ -71,3 +85,11 @@ class Settings:
             raise ConfigError(f"a lock_duration of {self.lock_duration:g} seconds is none")
         if self.max_delivery_count < 1:
             raise ConfigError(f"max_delivery_count={self.max_delivery_count}: a message is delivered once at least")
+
+    @property
+    def is_sendable(self) -> bool:
+        return self.status in {ACTIVE, RECEIVE_DISABLED}
+
+    @property
+    def is_receivable(self) -> bool:
+        return self.status in {ACTIVE, SEND_DISABLED}

@@ -13,11 +13,13 @@ from urllib.parse import unquote, urlsplit
 from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.amqp.decode import Described, listed, mapped
 from peeklock.emulators.servicebus.amqp.scan import fields, skip
-from peeklock.emulators.servicebus.errors import INVALID_FIELD, AmqpError
+from peeklock.emulators.servicebus.errors import INVALID_FIELD, AmqpError, LinkError
 
 SESSION_FILTER = "com.microsoft:session-filter"
 SESSION_UNTIL = "com.microsoft:locked-until-utc"
 TIMEOUT = "com.microsoft:timeout"
+COORDINATOR = (0x30, "amqp:coordinator:list")
+"""The descriptor of a target: https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transactions-v1.0-os.html"""
 _SETTLED = 1
 _FILTER = 7
 """The filter's position in a source."""
@@ -40,14 +42,15 @@ class Attach:
     address: str | None
     reply_address: str | None
     """A receiver's own address, which a request names as the one to reply to."""
+    transactional: bool
+    """Whether the client attaches to the coordinator of transactions."""
     filters: Mapping[str, Any]
     properties: Mapping[str, Any]
 
     @property
     def path(self) -> str:
         """The entity's, without the host and the outer slashes."""
-        address = self.address or ""
-        return unquote(urlsplit(address).path if "://" in address else address).strip("/")
+        return entity_path(self.address or "")
 
     @property
     def wants_session(self) -> bool:
@@ -55,10 +58,17 @@ class Attach:
 
     @property
     def session(self) -> str | None:
-        """The wanted session; None: any."""
+        """The wanted session; None: any. Raises LinkError for what is no session's id."""
         wanted = self.filters[SESSION_FILTER]
         wanted = wanted.value if isinstance(wanted, Described) else wanted
-        return None if wanted is None else str(wanted)
+        if wanted is not None and not isinstance(wanted, str):
+            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is no string.")
+        return wanted
+
+
+def entity_path(address: str) -> str:
+    """Return the entity's path in an address, without the host and the outer slashes."""
+    return unquote(urlsplit(address).path if "://" in address else address).strip("/")
 
 
 def read(values: list[Any], encoded: bytes) -> Attach:
@@ -79,6 +89,7 @@ def read(values: list[Any], encoded: bytes) -> Attach:
         modes=(_at(raw, 3), _at(raw, 4)),
         address=_address(source if receiving else target),
         reply_address=_address(target),
+        transactional=isinstance(values[6], Described) and values[6].descriptor in COORDINATOR,
         filters=mapped(filters),
         properties=mapped(values[13]),
     )
@@ -105,7 +116,7 @@ def reply(
     properties: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Yes. `largest`: bytes that a message may have. `session`: the one that was locked for it."""
-    source = asked.source if session is None else _with_session(asked.source, session)
+    source = asked.source if session is None else _with_session(asked, session)
     pairs = ((encode.symbol(name), value) for name, value in (properties or {}).items())
     return frames.frame(
         channel,
@@ -140,11 +151,19 @@ def detach(channel: int, handle: int, error: AmqpError | None = None) -> bytes:
     return frames.frame(channel, frames.DETACH, encode.uint(handle), encode.TRUE, why)
 
 
-def _with_session(source: bytes, session: str) -> bytes:
-    """The client reads there which session it got."""
-    parts = fields(source, skip(source, 1))
-    parts[_FILTER] = encode.map_([(encode.symbol(SESSION_FILTER), encode.string(session))])
+def _with_session(asked: Attach, session: str) -> bytes:
+    """The client reads there which session it got, in the form that it asked in: Go takes a described value only, as
+    the specification has it, the others the bare text."""
+    wanted, answer = asked.filters[SESSION_FILTER], encode.string(session)
+    if isinstance(wanted, Described):
+        answer = b"\x00" + _descriptor(wanted.descriptor) + answer
+    parts = fields(asked.source, skip(asked.source, 1))
+    parts[_FILTER] = encode.map_([(encode.symbol(SESSION_FILTER), answer)])
     return encode.described(frames.SOURCE, encode.list_(parts))
+
+
+def _descriptor(code: object) -> bytes:
+    return encode.ulong(code) if isinstance(code, int) else encode.symbol(str(code))
 
 
 def ticks(seconds: float) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from peeklock.emulators.servicebus.amqp import encode, frames
 from peeklock.emulators.servicebus.amqp.session import Session
@@ -22,13 +22,20 @@ SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 FRAME = 65_536
 """Bytes of the largest frame that is taken; the real service's."""
 CHANNELS = 255
-LARGEST = 1024 * 1024
-"""Bytes of the largest message, over all its frames: the premium tier's limit for AMQP's batches."""
 IDLE = 120.0
 """Seconds of silence that a client is told of. It is cut off after twice that time, as the specification advises."""
 FASTEST = 0.01
 """Seconds between two heartbeats, however many a client asks for."""
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
+
+
+class Wire(Protocol):
+    """What a connection writes to: a transport, or a WebSocket on one."""
+
+    def write(self, data: bytes) -> None: ...
+    def is_closing(self) -> bool: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -37,24 +44,26 @@ class Connection(asyncio.Protocol):
     def __init__(self, nodes: Nodes, world: World, closed: Callable[[Connection], None], idle: float = IDLE) -> None:
         self.nodes = nodes
         self.world = world
-        self.largest = LARGEST
+        self.largest = world.tier.message
+        """Bytes of the largest message, over all its frames."""
         self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
         """Bytes of a message that a frame to the client has room for."""
         self.full = False
         """Whether the client reads more slowly than it asks for messages."""
         self.sessions: dict[int, Session] = {}
+        self.rights: dict[str, frozenset[str]] = {}
+        """What the client's tokens let it do, by the path of an entity; of the whole namespace by an empty one."""
         self._closed = closed
         self._idle = idle
         self._in = bytearray()
         self._out: list[bytes] = []
-        self._reading = False
         self._next: Callable[[], bool] = self._header
         self.cut = False
         """Whether the line broke, rather than that the connection was closed."""
-        self._opened = self._ended = False
+        self._reading = self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
         self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport
+        self._wire: Wire
         self._watcher: asyncio.TimerHandle | None = None
         self._beater: asyncio.TimerHandle | None = None
         self._heard = self._loop.time()
@@ -62,8 +71,12 @@ class Connection(asyncio.Protocol):
     # -- of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self._wire = cast("asyncio.Transport", transport)
         self._watch()
+
+    def write_through(self, wire: Wire) -> None:
+        """Write there from now on; before anything was written."""
+        self._wire = wire
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -208,8 +221,8 @@ class Connection(asyncio.Protocol):
             answer()
 
     def _flush(self) -> None:
-        if self._out and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out))
+        if self._out and not self._wire.is_closing():
+            self._wire.write(b"".join(self._out))
         self._out.clear()
 
     # -- time, and the end
@@ -241,9 +254,9 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._ended = True
         self._flush()
-        self._transport.close()
+        self._wire.close()
 
     def abort(self) -> None:
         """The line is cut, without a word."""
         self.cut = self._ended = True
-        self._transport.abort()  # asyncio then calls `connection_lost` in the loop's next turn
+        self._wire.abort()  # asyncio then calls `connection_lost` in the loop's next turn

@@ -132,6 +132,11 @@ def _moment(moment: datetime) -> bytes:
     return _LONG.pack(0x83, (moment.astimezone(UTC) - _EPOCH) // _MILLISECOND)
 
 
+def _span(span: timedelta) -> bytes:
+    """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide"""
+    return b"\x00" + symbol("com.microsoft:timespan") + long(10 * (span // timedelta(microseconds=1)))
+
+
 def _items(items: list[object]) -> bytes:
     return list_([value(item) for item in items])
 
@@ -153,6 +158,7 @@ _NATURAL: tuple[tuple[type, Callable[[Any], bytes]], ...] = (
     (bytes, binary),
     (uuid.UUID, uuid_),
     (datetime, _moment),
+    (timedelta, _span),
     (list, _items),
     (dict, _pairs),
 )

@@ -19,7 +19,7 @@ from peeklock.emulators.servicebus.errors import DECODE, FRAMING, AmqpError
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 MECHANISMS, SASL_INIT, _CHALLENGE, _RESPONSE, SASL_OUTCOME = range(0x40, 0x45)
 RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
-SOURCE, TARGET, ERROR = 0x28, 0x29, 0x1D
+SOURCE, TARGET, ERROR, TRANSACTIONAL = 0x28, 0x29, 0x1D, 0x34
 
 HEADER = struct.Struct(">IBBH")
 """Size, data offset in words of four bytes, type, channel."""
@@ -31,10 +31,12 @@ _FIELDS = {OPEN: 10, BEGIN: 8, ATTACH: 14, FLOW: 11, TRANSFER: 11, DISPOSITION: 
 _SASL_FIELDS = {MECHANISMS: 1, SASL_INIT: 3, _CHALLENGE: 1, _RESPONSE: 1, SASL_OUTCOME: 2}
 _COUNTS = _FIELDS | _SASL_FIELDS
 
-_TRANSFER = struct.Struct(">IBBH4sBBBIBIBB16sBBB5s")
-TRANSFER_SIZE = _TRANSFER.size
-_TRANSFER_LIST = TRANSFER_SIZE - HEADER.size - 5
-"""The size that a list8 states does not count the constructors and itself."""
+TAG = 16
+"""Bytes of the longest tag of a delivery."""
+_TRANSFERS = {size: struct.Struct(f">IBBH4sBBBIBIBB{size}sBBB5s") for size in (0, TAG)}
+TRANSFER_SIZE = _TRANSFERS[TAG].size
+_NOT_COUNTED = HEADER.size + 5
+"""Bytes before the elements of a frame's list8: the size that it states counts neither the constructors nor itself."""
 _DISPOSITION = struct.Struct(">IBBH4sBBBBIBIB")
 _LONGEST_STATE = 255 - 32
 """Bytes that surely fit in a list8 beside the other fields."""
@@ -69,11 +71,12 @@ HEARTBEAT = HEADER.pack(HEADER.size, 2, AMQP, 0)
 
 
 def transfer(channel: int, handle: int, number: int, tag: bytes, *, settled: bool, more: bool, payload: bytes) -> bytes:
-    """One frame of a delivery; the tag has 16 bytes."""
-    head = _TRANSFER.pack(
-        TRANSFER_SIZE + len(payload), 2, AMQP, channel,
-        b"\x00\x53\x14\xc0", _TRANSFER_LIST, 11,
-        _UINT, handle, _UINT, number, _BINARY, 16, tag, _ZERO,
+    """One frame of a delivery; the tag has 16 bytes, or none for one that nobody will settle."""
+    layout = _TRANSFERS[len(tag)]
+    head = layout.pack(
+        layout.size + len(payload), 2, AMQP, channel,
+        b"\x00\x53\x14\xc0", layout.size - _NOT_COUNTED, 11,
+        _UINT, handle, _UINT, number, _BINARY, len(tag), tag, _ZERO,
         _TRUE if settled else _FALSE, _TRUE if more else _FALSE, NULL * 5,
     )  # fmt: skip
     return head + payload

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from peeklock.emulators.servicebus.amqp import attach, frames
 from peeklock.emulators.servicebus.amqp.attach import Attach
-from peeklock.emulators.servicebus.errors import INVALID_FIELD, TOO_LARGE, AmqpError, Refused
+from peeklock.emulators.servicebus.amqp.decode import Described
+from peeklock.emulators.servicebus.errors import INVALID_FIELD, NOT_IMPLEMENTED, TOO_LARGE, AmqpError, Refused
 
 if TYPE_CHECKING:
     from peeklock.emulators.servicebus.amqp.session import Session
@@ -173,6 +174,8 @@ class ReceivingLink:
         if size > limit:
             text = f"The received message (delivery-id:{first[1]}, size:{size} bytes) exceeds the limit ({limit} bytes)"
             raise Refused(TOO_LARGE, f"{text} currently allowed on the link.")
+        if isinstance(first[7], Described) and first[7].descriptor == frames.TRANSACTIONAL:
+            raise Refused(NOT_IMPLEMENTED, "Transactions are not implemented by this emulator: send without one.")
         self.sink.take(data, first[3] or 0, answer)
 
     def close(self) -> None:

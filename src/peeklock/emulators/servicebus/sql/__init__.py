@@ -24,6 +24,7 @@ __all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", 
 class SqlFilter:
     text: str
     _run: Run = field(repr=False, compare=False)
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __call__(self, seen: View) -> bool:
         """Whether it is true: neither false nor unknown. Raises EvaluationError."""
@@ -34,6 +35,7 @@ class SqlFilter:
 class SqlAction:
     text: str
     _statements: tuple[Statement, ...] = field(repr=False, compare=False)
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __call__(self, seen: View) -> View:
         """One statement after the other. Raises EvaluationError, and then changes nothing."""
@@ -48,9 +50,9 @@ def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter
     run = Grammar(words, parameters or {}).predicate().run
     if not words.take(Kind.END):
         words.fail(f"AND or OR is missing before {words.token}")
-    return SqlFilter(sql, run)
+    return SqlFilter(sql, run, dict(parameters or {}))
 
 
-def parse_action(sql: str) -> SqlAction:
-    """Raises FilterError."""
-    return SqlAction(sql, tuple(statements(sql)))
+def parse_action(sql: str, parameters: Mapping[str, object] | None = None) -> SqlAction:
+    """`parameters`: as those of `parse`. Raises FilterError."""
+    return SqlAction(sql, tuple(statements(sql, parameters or {})), dict(parameters or {}))

@@ -5,7 +5,7 @@ https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sq
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from peeklock.emulators.servicebus.sql import nodes, values
 from peeklock.emulators.servicebus.sql.cursor import Cursor
@@ -21,10 +21,10 @@ MOST = 32
 Statement = Callable[[View], View]
 
 
-def statements(text: str) -> list[Statement]:
+def statements(text: str, parameters: Mapping[str, object]) -> list[Statement]:
     """Raises FilterError."""
     words = Cursor(text)
-    grammar = Grammar(words, {})
+    grammar = Grammar(words, parameters)
     found = [_statement(grammar)]
     while not words.take(Kind.END):
         if len(found) == MOST:

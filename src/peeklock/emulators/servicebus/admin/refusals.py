@@ -1,0 +1,51 @@
+"""Refusals, with the status and the sub-code of the service.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-resource-manager-exceptions
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+MORE = "To know more visit https://aka.ms/sbResourceMgrExceptions."
+"""The end of the service's own texts that have a sub-code."""
+
+
+class Rejected(Exception):
+    """A request is turned down, and nothing has changed. `phrase`: what stands in the status line, where that is not the
+    status' own."""
+
+    def __init__(self, status: HTTPStatus, text: str, phrase: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.phrase = phrase or status.phrase
+
+
+def invalid(text: str) -> Rejected:
+    """Return the refusal of a name, a value or a body that cannot be."""
+    return _coded(HTTPStatus.BAD_REQUEST, 40000, text)
+
+
+def no_destination() -> Rejected:
+    """Return the refusal of an entity that forwards to none."""
+    return _coded(HTTPStatus.BAD_REQUEST, 40400, "The auto forwarding destination entity does not exist.")
+
+
+def taken() -> Rejected:
+    """Return the refusal of a second queue or topic with one name."""
+    text = "Conflict. You're requesting an operation that isn't allowed in the resource's current state."
+    return _coded(HTTPStatus.CONFLICT, 40900, text)
+
+
+def exists(path: str) -> Rejected:
+    """Return the refusal of a second subscription or rule with one name."""
+    return Rejected(HTTPStatus.CONFLICT, f"The messaging entity '{path}' already exists.")
+
+
+def missing(path: str) -> Rejected:
+    return Rejected(HTTPStatus.NOT_FOUND, f"Entity '{path}' was not found.")
+
+
+def _coded(status: HTTPStatus, code: int, text: str) -> Rejected:
+    return Rejected(status, f"SubCode={code}. {text} {MORE}")

@@ -1,0 +1,63 @@
+"""TLS over a connection that has begun already, so that one port takes what is encrypted and what is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+
+HELLO = 0x16
+"""The first byte of a client that wants TLS: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
+_PIECE = 64 * 1024
+
+
+class Tls(asyncio.Protocol):
+    """Between a transport and the protocol `inner`, which writes through it as if it were a transport."""
+
+    inner: asyncio.Protocol
+
+    def __init__(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        self._transport = transport
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._is_open = False
+
+    # -- of asyncio
+
+    def data_received(self, data: bytes) -> None:
+        self._incoming.write(data)
+        try:
+            self._read()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError:  # a client that does not trust the certificate says so, and leaves
+            self._flush()
+            self._transport.close()
+
+    def _read(self) -> None:
+        """Hand on what has come. Raises SSLWantReadError when that is all, SSLError when the client has ended."""
+        if not self._is_open:
+            self._session.do_handshake()
+            self._is_open = True
+        while piece := self._session.read(_PIECE):
+            self.inner.data_received(piece)
+        raise ssl.SSLZeroReturnError
+
+    def _flush(self) -> None:
+        if (data := self._outgoing.read()) and not self._transport.is_closing():
+            self._transport.write(data)
+
+    # -- what `inner` writes to
+
+    def write(self, data: bytes) -> None:
+        self._session.write(data)
+        self._flush()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        with contextlib.suppress(ssl.SSLError):  # it waits for the client's own goodbye, and nobody else does
+            self._session.unwrap()
+        self._flush()
+        self._transport.close()

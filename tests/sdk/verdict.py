@@ -1,0 +1,85 @@
+"""Results of a run, against the table of tests that cannot pass."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TABLE = Path(__file__).parent / "table.toml"
+RESULTS, SLOW = "PEEKLOCK_SDK_RESULTS", "PEEKLOCK_SDK_SLOW"
+"""Environment variables of a run: the file that its results go to, a line of JSON each; and the tests that start first,
+with spaces between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    files: tuple[str, ...]
+    slow: tuple[str, ...]
+    cannot: Mapping[str, str]
+    """Why a test cannot pass, by its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    passed: int
+    skipped: int
+    expected: int
+    """Failures of tests that cannot pass."""
+    failed: Mapping[str, str]
+    """Other failures, by name, with the last line of each."""
+    now_pass: tuple[str, ...]
+    """Tests that pass though the table says they cannot."""
+    unknown: tuple[str, ...]
+    """Tests of the table that were not run: renamed, or gone."""
+
+    @property
+    def good(self) -> bool:
+        return self.passed > 0 and not (self.failed or self.now_pass or self.unknown)
+
+
+def read(path: Path = TABLE) -> Table:
+    table = tomllib.loads(path.read_text())
+    cannot = {test: part["why"] for part in table["cannot"] for test in part["tests"]}
+    return Table(files=tuple(table["files"]), slow=tuple(table["slow"]), cannot=cannot)
+
+
+def name(node: str) -> str:
+    """Return a test's name in the table: without its class and without the one transport that there is."""
+    file, _, rest = node.partition("::")
+    return f"{file}::{rest.rpartition('::')[2].replace('[pyamqp]', '').replace('pyamqp-', '').replace('-pyamqp', '')}"
+
+
+def results(path: Path) -> dict[str, dict[str, str]]:
+    """Return the last result of each test, by name; a test that failed in any phase has failed."""
+    found: dict[str, dict[str, str]] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        result = json.loads(line)
+        key = name(result["test"])
+        if found.get(key, {}).get("outcome") != "failed":
+            found[key] = result
+    return found
+
+
+def judge(found: Mapping[str, Mapping[str, str]], table: Table) -> Verdict:
+    outcomes = {key: result["outcome"] for key, result in found.items()}
+    failed = {key: _short(found[key].get("why", "")) for key, outcome in outcomes.items() if outcome == "failed"}
+    return Verdict(
+        passed=_count(outcomes.values(), "passed"),
+        skipped=_count(outcomes.values(), "skipped"),
+        expected=len(failed.keys() & table.cannot.keys()) + _count(outcomes.values(), "xfailed"),
+        failed={key: why for key, why in failed.items() if key not in table.cannot},
+        now_pass=tuple(key for key in table.cannot if outcomes.get(key) == "passed"),
+        unknown=tuple(key for key in table.cannot if key not in outcomes),
+    )
+
+
+def _count(outcomes: Iterable[str], wanted: str) -> int:
+    return sum(outcome == wanted for outcome in outcomes)
+
+
+def _short(why: str) -> str:
+    return re.sub(r"\s+", " ", why)[:300]
