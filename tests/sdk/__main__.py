@@ -26,7 +26,7 @@ ENDED = (0, 1)
 OPTIONS = (
     "-m", "pytest", "-p", "tests.sdk.plugin", "-p", "no:cacheprovider", "-p", "no:logging", "-c", os.devnull, "--rootdir=.",
     "-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function",
-    "--dist=load", "--show-capture=no", "--tb=line", "-q", f"--timeout={LONGEST_TEST}",
+    "--dist=load", "--maxschedchunk=1", "--show-capture=no", "--tb=line", "-q", f"--timeout={LONGEST_TEST}",
 )  # fmt: skip
 
 
