@@ -561,8 +561,8 @@ def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
 
     started = time.monotonic()
     bound = plan(blocking, store, parallel=1)
-    settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(1.5))
-    assert time.monotonic() - started < 1.5
+    settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(2.5))
+    assert time.monotonic() - started < 2.5
     assert reasons(settled) == ["halted"] * 3
     assert "peeklock.blocked" in caplog.text
     assert reasons(run(plan(healthy), [message({})])) == ["done"]
