@@ -8,7 +8,7 @@ import sys
 from peeklock.errors import ConfigError
 
 OLDEST = (3, 13)
-"""Of the Pythons that pip installs azure-functions-runtime for: https://pypi.org/project/azure-functions-runtime/"""
+"""The oldest Python that azure-functions-runtime says in its Requires-Python, so that pip refuses older ones."""
 
 PINNED = "azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0"
 """What the tests of this repository run with, on Python 3.11."""
