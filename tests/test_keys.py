@@ -351,7 +351,7 @@ def test_any_script_and_no_control(world, keys, told):
     for key in ("注文-7", "é#/ü", "\x1b[2J"):
         deliver(by_key(nothing), {"id": key}, store=world.store, id="\x1b[2J")
         code, out, _ = keys("show", f"orders/{key}")
-        assert (code, "\x1b" in out, "?[2J" in out) == (0, False, True)
+        assert (code, "\x1b" in out, r"\x1b[2J" in out) == (0, False, True)
         assert told("show", f"orders/{key}")["key"] == f"orders/{key}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from dataclasses import replace
 from typing import Any
@@ -85,6 +86,7 @@ def test_a_redriven_message_may_be_as_long_as_its_queue_takes():
 
 
 BAD = ["no JSON", "[]", '{"id":"a"}', "5", "[" * 100_000]
+MENDED = {"id": "", "generation": -1, "hop": "x", "attempts": True, "group": 5, "content_type": [], "letter": "yes"}
 
 
 @pytest.mark.parametrize("bad", [*BAD, "late"], ids=lambda bad: bad[:10])
@@ -98,6 +100,17 @@ def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
     (tmp_path / "a.jsonl").write_text(f"{one}\n\n{bad}\n{two}\n")
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
     assert "a.jsonl: line 3 is not one of a file:// dead-letter queue" in capsys.readouterr().err
+    assert not (tmp_path / "b.jsonl").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [*MENDED.items(), ("generation", 0)])
+def test_a_line_that_was_mended_wrongly(name, value, tmp_path, capsys):
+    """Is none either: what no lineage says, a queue would refuse or complete unrun."""
+    FileSender(str(tmp_path / "a.jsonl")).send([Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)])
+    line = json.loads((tmp_path / "a.jsonl").read_text()) | {name: value}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
+    assert "a.jsonl: line 1" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from peeklock import Queue, consumer
 from peeklock.cli import main
+from peeklock.cli.replay import _sent
 from peeklock.errors import EventError
 from tests.support import ROOT, environment
 
@@ -282,7 +284,7 @@ def test_colours_on_a_terminal(monkeypatch):
     table.row("日本語", "x", colour="complete")
     table.row("\x1b[2J", "e\u0301", colour="unknown")
     assert "\x1b[32m日…" in sys.stdout.getvalue()  # type: ignore[attr-defined] # the double's
-    assert "?[2J" in sys.stdout.getvalue()  # type: ignore[attr-defined] # as above
+    assert r"\x1…" in sys.stdout.getvalue()  # type: ignore[attr-defined] # as above
 
 
 def test_what_is_wrong_with_an_invalid_message_is_said(tmp_path):
@@ -330,6 +332,33 @@ def failures(folder: Path) -> str:
 def details(*argv: str) -> dict[str, tuple[str, str]]:
     rows = lines(run(*argv, "--handler", "tests.test_replay:failing", "--json")[1])
     return {row["message_id"]: (row["reason"], row["detail"]) for row in rows if "message_id" in row}
+
+
+def test_messages_that_grow_old_replay_the_same(tmp_path):
+    """At the time that `--accept` wrote, or whenever it is run where none is."""
+    event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    sent = datetime(2026, 1, 1, tzinfo=UTC)
+    event["Records"][0] |= {"body": '{"do":"done"}'}
+    event["Records"][0]["attributes"]["SentTimestamp"] = str(int(sent.timestamp() * 1000))
+    file, expected = tmp_path / "old.json", tmp_path / "old.expected.json"
+    file.write_text(json.dumps(event))
+    options = (str(file), "--handler", "tests.test_replay:failing")
+    assert "expired" in run(*options, "--accept")[1]
+    accepted = json.loads(expected.read_text())
+    assert datetime.now(UTC) - datetime.fromisoformat(accepted["at"]) < timedelta(minutes=1)
+    expected.write_text(json.dumps(accepted | {"at": str(sent + timedelta(minutes=59))}))
+    code, out, _ = run(*options, "--accept")
+    assert (code, "done" in out, "expired" in out) == (0, True, False)
+    assert run(*options, "--check")[0] == 0
+    for wrong in ("yesterday", "2026-01-01T00:00:00"):
+        expected.write_text(json.dumps(accepted | {"at": wrong}))
+        assert f"at: '{wrong}' is no time" in run(*options)[2]
+
+
+def test_a_table_shows_a_few_of_what_is_sent():
+    """An event of 10,000 messages may send as many."""
+    assert _sent([{"to": "a"}] * 5) == "a, a, a, a, a"
+    assert _sent([{"to": "a"}] * 7) == "a, a, a, a, a, and 2 more"
 
 
 def test_a_machine_is_told_each_outcomes_detail(tmp_path):

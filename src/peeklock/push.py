@@ -15,7 +15,7 @@ from peeklock.certificates import FETCH_SECONDS, Unavailable
 from peeklock.delays import ZERO
 from peeklock.errors import ConfigError, EventError, PeeklockError
 from peeklock.message import Message
-from peeklock.observe import Settled, record
+from peeklock.observe import Settled, record, record_once
 from peeklock.oidc import Access, Closed, Guard, Rejected
 from peeklock.outcome import Reason
 from peeklock.plan import RESERVE
@@ -70,12 +70,22 @@ class Door:
     def answer(self, request: Request) -> int:
         """The status for a request."""
         arrived, limit = time.monotonic(), self.binding.lock(self.lock)
+        if limit is None:
+            self._say_what_is_unknown()
         try:
             self.guard.check(_credentials(request), _patience(limit))
             message = self.receive(request, self.binding.queue.name)
         except tuple(REFUSALS) as exc:
             return self._refuse(exc)
         return status_of(self.binding.run([message], self._left(limit, arrived)))
+
+    def _say_what_is_unknown(self) -> None:
+        queue = self.binding.queue
+        detail = (
+            f"{queue.variable('LOCK')} is not set: the platform is taken to wait for timeout={queue.timeout.total_seconds():g} s"
+            " and longer, and one that does not delivers a message again while it runs"
+        )
+        record_once("peeklock.weaker %s", {"queue": queue.name, "detail": detail})
 
     def _left(self, limit: timedelta | None, arrived: float) -> timedelta | None:
         """What the check of the token, and at a cold start the making of the plan, have left of the event's time."""

@@ -29,10 +29,11 @@ _LEGACY = re.compile(r"(sqs\.[a-z0-9-]+|([a-z0-9-]+\.)?queue)\.amazonaws\.com(\.
 
 @once
 def client(region: str | None = None, endpoint: str | None = None) -> Any:
-    """The process's client. Raises ConfigError where boto3 is missing."""
+    """The process's client. Raises ConfigError where boto3 is missing, or a region."""
     try:
         import boto3
         from botocore.config import Config
+        from botocore.exceptions import NoRegionError
     except ImportError as exc:
         raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
     config = Config(
@@ -40,7 +41,10 @@ def client(region: str | None = None, endpoint: str | None = None) -> Any:
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": TRIES},
     )
-    return boto3.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+    try:
+        return boto3.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+    except NoRegionError as exc:
+        raise ConfigError("the queue's address names no region of AWS: set AWS_REGION") from exc
 
 
 def client_of(url: str) -> Any:

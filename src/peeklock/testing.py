@@ -69,6 +69,7 @@ class World(TypedDict, total=False):
     outbox: Sender | None
     letters: Sender | None
     remaining: Seconds | None
+    age: Seconds | None
     parallel: int
     clock: Clock | None
     observer: Observer | None
@@ -91,7 +92,8 @@ def deliver(
     - `store`: a fresh `MemoryStore` unless given. `outbox`: an `Outbox` that records what the handler sends.
       A message that the queue would refuse fails as it would there, by the rules of `platform`, or of SQS, the
       strictest, where none is named: a delay of more than 15 minutes, or any for a FIFO queue, or a group for another.
-      `letters`: another that records its letter. `remaining`: seconds that the platform leaves. `clock`, `observer`.
+      `letters`: another that records its letter. `remaining`: seconds that the platform leaves. `age`: seconds since it
+      was sent, for `max_age`. `clock`, `observer`.
     """
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
 
@@ -111,6 +113,11 @@ def deliver_all(
     _check(world, attempt)
     store, remaining, outbox = world.get("store"), world.get("remaining"), world.get("outbox")
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
+    places = groups or [None] * len(payloads)
+    if not len(payloads) == len(names) == len(places):
+        raise ConfigError(
+            f"{len(payloads)} payloads, {len(names)} ids and {len(places)} groups: give one of each a message"
+        )
     plan = plan_for(
         handler,
         store=MemoryStore() if store is None else store,
@@ -119,9 +126,11 @@ def deliver_all(
         observer=world.get("observer"),
         clock=world.get("clock"),
     )
+    age = world.get("age")
+    sent = None if age is None else int((plan.clock.now() - seconds(age, "age")).timestamp() * 1000)
     messages = [
-        _message(plan.queue, payload, name, group, attempt)
-        for payload, name, group in zip(payloads, names, groups or [None] * len(payloads), strict=True)
+        _message(plan.queue, payload, name, group, attempt, sent)
+        for payload, name, group in zip(payloads, names, places, strict=True)
     ]
     recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
@@ -181,7 +190,7 @@ def plan_for(
     )
 
 
-def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: int) -> Message:
+def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: int, sent: int | None) -> Message:
     body, content_type = dump(payload)
     return Message(
         id=name,
@@ -191,6 +200,6 @@ def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: 
         attempt=attempt,
         group=group,
         content_type=content_type,
-        trail=Trail(id=name, attempts=attempt - 1),
+        trail=Trail(id=name, attempts=attempt - 1, sent=sent),
         native_id=name,
     )

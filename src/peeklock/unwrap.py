@@ -85,7 +85,7 @@ def s3(message: Message) -> Message:
         raise NothingToHandle("the test event of S3")
     records = outer.get("Records")
     if not isinstance(records, list) or not all(isinstance(r, dict) and isinstance(r.get("s3"), dict) for r in records):
-        raise InvalidMessage("not an S3 event notification: its Records hold s3")
+        raise InvalidMessage("not an S3 event notification, which is a list of Records with an s3 each")
     for number, record in enumerate(records):
         _decode_key(record["s3"].get("object"), number)
     return _inner(message, json.dumps(records, separators=(",", ":"), ensure_ascii=False), {})

@@ -707,6 +707,29 @@ def test_what_is_kept_in_memory_is_said(caplog):
     assert caplog.text.count("memory://") == 2
 
 
+def test_an_empty_lock_is_none():
+    """As every other variable that is empty."""
+    with environment(PEEKLOCK_ORDERS_LOCK=""):
+        assert bind(plain).lock(timedelta(seconds=90)) == timedelta(seconds=90)
+
+
+def test_what_deliver_is_told_of_each_message_is_as_many():
+    with pytest.raises(ConfigError, match="2 payloads, 2 ids and 1 groups: give one of each a message"):
+        deliver_all(plain, [b"{}", b"{}"], groups=["a"])
+    with pytest.raises(ConfigError, match="2 payloads, 1 ids and 2 groups"):
+        deliver_all(plain, [b"{}", b"{}"], ids=["a"])
+
+
+def test_a_message_has_the_age_that_a_test_gives_it():
+    @consumer(Queue("orders", max_age=60))
+    def handle(payload: dict, message: Message) -> None:
+        assert message.sent_at == clock.now() - timedelta(seconds=59)
+
+    clock = FakeClock()
+    assert deliver(handle, {}, age=59, clock=clock).reason == "done"
+    assert deliver(handle, {}, age=61, clock=clock).reason == "expired"
+
+
 def test_two_queues_with_one_variable():
     """Would send to one address, in silence."""
     with environment(PEEKLOCK_EU_ORDERS_URL="memory://eu"):

@@ -147,6 +147,21 @@ class TestAnswers:
         assert answer(bind(plain, dead_letter=Outbox(), unauthenticated=True), push.request_of({}, b"[1]")) == 400
         assert "peeklock.not_an_event" in caplog.text
 
+    @pytest.mark.parametrize(("lock", "times"), [(None, 1), ("60", 0)])
+    def test_an_unknown_deadline_is_said(self, lock, times, caplog):
+        """Once: a subscription waits ten seconds unless it was told otherwise."""
+
+        @consumer(Queue("unsaid"))
+        def anything(payload: dict) -> None: ...
+
+        entry = pubsub.bind(anything, unauthenticated=True, dead_letter=Outbox(), store=MemoryStore())
+        with environment(PEEKLOCK_UNSAID_LOCK=lock):
+            for _ in range(2):
+                pushed = push.request_of({}, b'{"message": {"messageId": "p-1", "data": "e30="}}')
+                assert answer(entry, pushed) == 204
+        told = "PEEKLOCK_UNSAID_LOCK is not set: the platform is taken to wait for timeout=30 s"
+        assert caplog.text.count(told) == times
+
     def test_an_exact_delay_needs_a_store(self):
         """Said at the first request, with the fix."""
         with pytest.raises(ConfigError, match="first_delay=2 s needs a store on cloudtasks"):

@@ -418,6 +418,18 @@ def test_the_client_is_made_from_the_address(aws):
     assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
 
 
+def test_an_address_without_a_region(monkeypatch):
+    """As of an emulator, where the environment says none either."""
+    from peeklock.sqs_client import client, client_of
+
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
+    client.forget()
+    with pytest.raises(ConfigError, match="names no region of AWS: set AWS_REGION"):
+        client_of("http://127.0.0.1:9/2/q")
+
+
 @pytest.mark.parametrize("fifo", [False, True])
 def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
     """SQS hides a message twelve hours at most (trials 1.16)."""

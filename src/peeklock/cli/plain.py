@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 
-def plain(text: str) -> str:
-    """The text with its line breaks and tabs; every other character that is not printed is shown as an escape."""
+def plain(text: str, breaks: str = "\n\t") -> str:
+    """The text with its line breaks and tabs, or as many of these as a place has room for; every other character that is
+    not printed is shown as an escape."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() or c in breaks else c.encode("unicode_escape").decode() for c in text)

@@ -268,9 +268,14 @@ def _told(told: object) -> str:
     return str(told)
 
 
+MOST_SENT = 5
+"""Of what an event sent, in the table; `--json` has all of it."""
+
+
 def _sent(sent: list[dict[str, Any]]) -> str:
-    return ", ".join(
+    shown = [
         one["to"]
         + (f" ({one['reason']})" if "reason" in one else f" (in {one['delay_s']:g} s)" if "delay_s" in one else "")
-        for one in sent
-    )
+        for one in sent[:MOST_SENT]
+    ]
+    return ", ".join([*shown, f"and {len(sent) - MOST_SENT} more"] if len(sent) > MOST_SENT else shown)

@@ -122,6 +122,10 @@ def _letters(file: str, data: bytes) -> Iterator[Parcel]:
             ) from None
         if not letter.letter:
             raise ConfigError(f"{file}: line {number} ({letter.trail.id}) is no dead letter; nothing was sent")
+        if not letter.trail.generation:
+            raise ConfigError(
+                f"{file}: line {number}: a dead letter's generation is 1 or more: less would complete unrun"
+            )
         yield letter
 
 

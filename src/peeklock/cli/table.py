@@ -47,11 +47,11 @@ class Table:
 
 def _fit(text: str, width: int, *, whole: bool) -> str:
     """Padded to a width, and cut unless `whole`, by what a terminal shows of it: ids come from producers, and may hold anything."""
-    plain = "".join(c if c.isprintable() else "?" for c in text)
-    if not width or (whole and sum(map(_size, plain)) >= width):
-        return plain
+    text = plain(text, breaks="")
+    if not width or (whole and sum(map(_size, text)) >= width):
+        return text
     shown, used = "", 0
-    for c in plain:
+    for c in text:
         size = _size(c)
         if used + size > width:
             return shown[: len(shown) - 1] + "…" if shown else "…"

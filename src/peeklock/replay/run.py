@@ -12,10 +12,12 @@ from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from peeklock import unwrap as envelopes
 from peeklock.binding import Options
+from peeklock.clock import SystemClock
 from peeklock.delays import Seconds
 from peeklock.errors import ConfigError, EventError, SendError
 from peeklock.message import Message
@@ -58,6 +60,8 @@ class Run:
     platform: str
     asked: str | None = None
     """The queue that was asked for, whatever the event says."""
+    at: datetime | None = None
+    """When it takes place, where the age of its messages matters."""
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
     """Milliseconds, one an outcome."""
@@ -71,7 +75,7 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What is the same each time: the content of an expected file."""
-        said = {name: self.sample.said(name) for name in ("queue", "unwrap")}
+        said = {name: self.sample.said(name) for name in ("queue", "unwrap", "at")}
         return {
             **{name: value for name, value in said.items() if value},
             "outcomes": self.outcomes,
@@ -91,15 +95,42 @@ def replay(sample: Sample, wishes: Wishes) -> Iterator[Run]:
     platform, handler = route(sample, wishes)
     store = _store(wishes)
     for number in range(1, wishes.times + 1):
-        run = Run(sample=sample, number=number, platform=platform, asked=wishes.queue)
+        at = _at(sample, handler.queue)
+        run = Run(sample=sample, number=number, platform=platform, asked=wishes.queue, at=at)
         _rehearse(run, handler, wishes, store)
         yield run
+
+
+def _at(sample: Sample, queue: Queue) -> datetime | None:
+    """The time of an event whose messages may be too old: the same each time, once `--accept` has written it."""
+    text = sample.said("at")
+    if text is None:
+        return None if queue.max_age is None else datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ReplayError(f"{sample.name}{EXPECTED}, at: {text!r} is no time, such as 2026-11-30T12:00:00+00:00")
+    return moment
+
+
+class _Then(SystemClock):
+    """The machine's clock, set to another time."""
+
+    def __init__(self, at: datetime) -> None:
+        self._ahead = at - datetime.now(UTC)
+
+    def now(self) -> datetime:  # type: ignore[override] # that of the machine needs no object
+        return datetime.now(UTC) + self._ahead
 
 
 def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -> None:
     """One run. What the handler prints goes to standard error: the results alone are on standard output."""
     mail = _Mail(run)
     options = _options(wishes, handler, run.sample, store, mail)
+    if run.at is not None:
+        options["clock"] = _Then(run.at)
     rehearse = importlib.import_module(PLATFORMS[run.platform]).rehearse
     try:
         with redirect_stdout(sys.stderr), nullcontext() if wishes.live else routed(mail.to):
@@ -230,6 +261,7 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
 def accept(run: Run) -> None:
     """Write what happened as what is expected."""
     if run.sample.path is not None:
-        facts = {**({"queue": run.asked} if run.asked else {}), **run.facts()}
+        asked = {"queue": run.asked, "at": run.at and run.at.isoformat(timespec="seconds")}
+        facts = {**{name: value for name, value in asked.items() if value}, **run.facts()}
         text = json.dumps(facts, indent=2, ensure_ascii=False)
         expected_path(run.sample.path).write_text(text + "\n", encoding="utf-8")

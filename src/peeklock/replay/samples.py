@@ -30,7 +30,7 @@ class Sample:
     path: Path | None = None
 
     def said(self, name: str) -> str | None:
-        """Return what the expected file says of the event itself: `unwrap`, or `queue`; None where it says nothing."""
+        """Return what the expected file says of the event itself: `unwrap`, `queue`, or `at`; None where it says nothing."""
         value = (self.expected or {}).get(name)
         return value if isinstance(value, str) else None
 

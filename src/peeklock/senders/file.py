@@ -97,7 +97,9 @@ def read(path: str) -> Iterator[Parcel]:
 
 
 def load(line: dict[str, Any]) -> Parcel:
-    """A parcel from what `dump` made of it; what was folded for another queue is unfolded."""
+    """A parcel from what `dump` made of it; what was folded for another queue is unfolded. Raises KeyError, TypeError or
+    ValueError for what it did not write."""
+    _check(line)
     body = from_json(line["body"])
     parcel = Parcel(
         body=body if isinstance(body, bytes) else body.encode(),
@@ -119,6 +121,20 @@ def load(line: dict[str, Any]) -> Parcel:
         letter=line["letter"],
     )
     return unfolded(parcel)
+
+
+_NUMBERS = ("generation", "hop", "attempts")
+_TEXTS = ("group", "content_type")
+
+
+def _check(line: dict[str, Any]) -> None:
+    """A person may have mended the line."""
+    if not (isinstance(line["id"], str) and line["id"] and type(line["letter"]) is bool):
+        raise TypeError("id is a text, and letter says yes or no")
+    if any(type(line[name]) is not int or line[name] < 0 for name in _NUMBERS):
+        raise ValueError("generation, hop and attempts are numbers from 0 on")
+    if any(not (line[name] is None or isinstance(line[name], str)) for name in _TEXTS):
+        raise TypeError("group and content_type are texts")
 
 
 def from_url(url: str) -> FileSender:

@@ -264,6 +264,14 @@ def test_waiting_says_that_it_waited_in_vain(world: World) -> None:
         function.wait_idle(0.5)
 
 
+def test_waiting_in_vain_says_what_the_last_invocation_raised(world: World) -> None:
+    url = world.queue(visibility=30)
+    world.send(url, "fail")
+    function = world.function(url, "app.nobody")
+    with pytest.raises(TimeoutError, match=r"is not empty after 5 s; the last invocation: .*nobody"):
+        function.wait_idle(5)
+
+
 def test_polling_goes_on_when_the_queue_is_gone_and_there_again(world: World, caplog: pytest.LogCaptureFixture) -> None:
     url = world.queue()
     function = world.function(url, "app.succeed")

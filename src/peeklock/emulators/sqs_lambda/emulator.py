@@ -140,7 +140,9 @@ class SqsLambda:
         try:
             await asyncio.wait_for(self._mapping.idle(), timeout)
         except TimeoutError:
-            raise TimeoutError(f"{self._settings.queue_url} is not empty after {timeout:g} s") from None
+            last = self._invocations[-1].error if self._invocations else ""
+            why = f"; the last invocation: {last}" if last else ""
+            raise TimeoutError(f"{self._settings.queue_url} is not empty after {timeout:g} s{why}") from None
 
     def _heard(self, line: str) -> None:
         with _logged("on_line"):
