@@ -58,13 +58,12 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
     queue_name = binding.queue.name
 
     def entry(event: Any, context: Any = None) -> dict[str, Any]:
-        began = time.monotonic()
+        began, invocation = time.monotonic(), _left(context)
         messages = receive(event, queue_name)
         clock = binding.plan().clock
         _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
-        invocation = _left(context)
-        _check_left(binding, invocation)
-        left = tighter(invocation, left_of(binding.lock(), began))
+        _check_left(binding, invocation)  # as it was when the function began: what a cold start takes is no setting
+        left = left_of(tighter(invocation, binding.lock()), began)
         limit = None if left is None else clock.monotonic() + left.total_seconds()
         settled = binding.run(messages, left)
         return settle(settled, client, clock, limit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -211,6 +212,27 @@ def test_a_function_with_no_time_for_one_message_is_refused():
     with pytest.raises(ConfigError, match=r"the function has 3 s left, .* 30 s: set the function's timeout above 31 s"):
         entry(event, Context(3))
     assert entry(event, Context(30.95))["batchItemFailures"] == []
+
+
+def test_what_a_cold_start_takes_is_no_setting():
+    """The messages come back at once, and not after the visibility of a function that failed."""
+
+    class Running(Context):
+        def get_remaining_time_in_millis(self) -> int:
+            return int((ends - time.monotonic()) * 1000)
+
+    class Late(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            time.sleep(0.3)
+
+    late = Late()
+    entry = sqs.bind(handler, dead_letter=Outbox(), client=sqs._Recorder())  # says that there is no store
+    logging.getLogger("peeklock").addHandler(late)
+    ends = time.monotonic() + 30.95
+    try:
+        assert entry({"Records": [record("{}")]}, Running(0))["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    finally:
+        logging.getLogger("peeklock").removeHandler(late)
 
 
 @pytest.mark.parametrize(
