@@ -763,4 +763,4 @@ def test_a_driver_that_looks_late_interrupts_all_the_same():
     go_on = interrupted.wait(5)
     go.set()
     assert settled[0].outcome.reason == "timeout"
-    assert go_on is not (HANGS_WHEN_TRACED and sys.gettrace() is not None)  # there, one look is not enough
+    assert go_on or (HANGS_WHEN_TRACED and sys.gettrace() is not None)  # there, one look may not be enough
