@@ -53,8 +53,10 @@ def leaving(receiver: ServiceBusReceiver) -> Generator[ServiceBusReceiver]:
 def send(client: ServiceBusClient, queue: str, *bodies: str | ServiceBusMessage) -> None:
     messages = [body if isinstance(body, ServiceBusMessage) else ServiceBusMessage(body) for body in bodies]
     sender = client.get_queue_sender(queue)
-    sender.send_messages(messages)
-    behind(sender.close)
+    try:
+        sender.send_messages(messages)
+    finally:
+        behind(sender.close)
 
 
 def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
