@@ -41,7 +41,13 @@ def row(name: str, ours: float, theirs: float, ratio: float, target: float | Non
 
 @contextlib.contextmanager
 def program() -> Iterator[str]:
-    command = [sys.executable, "-m", "peeklock.cli", "emulator", "servicebus", "--queue", "orders"]
+    options = (
+        "--queue",
+        "orders",
+        "--tier",
+        "premium",
+    )  # ten messages of 64 KiB are more than one of the standard tier
+    command = [sys.executable, "-m", "peeklock.cli", "emulator", "servicebus", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         try:
