@@ -203,7 +203,7 @@ class Binding:
 
     def _read_lock(self, default: timedelta | None) -> timedelta | None:
         variable = self.queue.variable("LOCK")
-        given = self.options.get("lock", os.environ.get(variable) or None)
+        given = self.options.get("lock", os.environ.get(variable))
         try:
             lock = default if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
         except (TypeError, ValueError) as exc:

@@ -707,12 +707,6 @@ def test_what_is_kept_in_memory_is_said(caplog):
     assert caplog.text.count("memory://") == 2
 
 
-def test_an_empty_lock_is_none():
-    """As every other variable that is empty."""
-    with environment(PEEKLOCK_ORDERS_LOCK=""):
-        assert bind(plain).lock(timedelta(seconds=90)) == timedelta(seconds=90)
-
-
 def test_what_deliver_is_told_of_each_message_is_as_many():
     with pytest.raises(ConfigError, match="2 payloads, 2 ids and 1 groups: give one of each a message"):
         deliver_all(plain, [b"{}", b"{}"], groups=["a"])
