@@ -62,3 +62,9 @@ def test_the_table_names_each_test_once() -> None:
     assert table.files
     assert sum(len(part) for part in table.cannot.values()) > 0
     assert verdict.TABLE.read_text().count("::") == len(table.cannot) + 1  # and once in its head
+
+
+def test_a_part_of_the_files() -> None:
+    """Names of the others are not missed."""
+    table = Table(files=(), slow=(), cannot={"a.py::test_never": "why", "b.py::test_never": "why"})
+    assert table.of(["a.py", "c.py"]).cannot == {"a.py::test_never": "why"}

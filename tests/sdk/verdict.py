@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -21,6 +21,12 @@ class Table:
     slow: tuple[str, ...]
     cannot: Mapping[str, str]
     """Why a test cannot pass, by its name."""
+
+    def of(self, files: Collection[str]) -> Table:
+        """What it says of the tests in these files."""
+        return replace(
+            self, cannot={test: why for test, why in self.cannot.items() if test.partition("::")[0] in files}
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
