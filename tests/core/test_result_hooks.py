@@ -32,7 +32,12 @@ def leave() -> None:
     raise SystemExit(3)
 
 
+def want_out() -> None:
+    raise KeyboardInterrupt
+
+
 ODD: dict[str, Callable[[], None]] = {"hang": hang, "leave": leave}
+OUT: dict[str, Callable[[], None]] = {"out": want_out}
 
 
 class Receipt(BaseModel):
@@ -43,13 +48,13 @@ class Receipt(BaseModel):
 
     @field_serializer("written")
     def write(self, value: str) -> str:
-        ODD.get(value, str)()
+        (ODD | OUT).get(value, str)()
         return value
 
     @field_validator("read")
     @classmethod
     def check(cls, value: str) -> str:
-        ODD.get(value, str)()
+        (ODD | OUT).get(value, str)()
         return value
 
 
@@ -100,3 +105,13 @@ def test_a_kept_result_that_cannot_be_read_is_left_out(way, odd, caplog):
     assert reasons(settled) == ["duplicate", "duplicate"]
     assert [one.outcome.result for one in settled] == [None, Receipt()]
     assert "result_unreadable" in caplog.text
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_somebody_at_a_terminal_wants_out(earlier):
+    """While a result is written, and while it is read again."""
+    store, messages = MemoryStore(), [message({"read": "out"}, id="a")]
+    if earlier:
+        run(plan("inline", store, Earlier), messages, timedelta(seconds=20))
+    with pytest.raises(KeyboardInterrupt):
+        run(plan("inline", store), messages, timedelta(seconds=20))
