@@ -159,12 +159,17 @@ SOURCE = "subscription"
 
 def source_of(event: Any) -> str | None:
     """Name of the subscription that a sample event names; None where it names none."""
-    bare = isinstance(event, dict) and "headers" not in event
     try:
-        request = push.request_of({}, json.dumps(event).encode()) if bare else push.sample(event)
-        return receive(request, "").subscription or None
+        return receive(_request(event), "").subscription or None
     except EventError:
         return None
+
+
+def _request(event: Any) -> push.Request:
+    """The request that a sample event is, or of which it is the bare body. Raises EventError for neither."""
+    if isinstance(event, dict) and "headers" not in event:
+        return push.request_of({}, json.dumps(event).encode())
+    return push.sample(event)
 
 
 def recognises(event: object) -> bool:
@@ -182,8 +187,7 @@ def recognises(event: object) -> bool:
 
 def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Pub/Sub would be told. No token is asked for."""
-    bare = isinstance(event, dict) and "headers" not in event
-    request = push.request_of({}, json.dumps(event).encode()) if bare else push.sample(event)
+    request = _request(event)
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return {"status": push.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
 

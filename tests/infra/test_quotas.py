@@ -157,8 +157,8 @@ NUMBERS = {
 } - {3600, 4096, 86_400, 604_800}
 """Those that nobody writes for another reason: round thousands, hours, days, weeks and pages of memory are everybody's."""
 
-ELSEWHERE = ("quotas/", "cloudtasks", "pubsub", "emulators/servicebus")
-"""The quotas themselves, and platforms and emulators that have their own."""
+ELSEWHERE = ("quotas/", "emulators/cloudtasks", "emulators/servicebus")
+"""The quotas themselves, and emulators that have their own: they know nothing of peeklock."""
 
 
 def written(path):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks import named
+from peeklock.emulators import ordered
 from peeklock.emulators.cloudtasks.book import Book, Held, Line
 from peeklock.emulators.cloudtasks.dispatch import Dispatcher
 from peeklock.emulators.cloudtasks.named import Named
@@ -23,7 +23,7 @@ QUEUE = f"{HERE}/queues/q"
 @given(st.lists(st.tuples(st.booleans(), st.text("abc", max_size=3)), max_size=60), st.text("abc", max_size=3))
 def test_it_is_a_sorted_dict(steps: list[tuple[bool, str]], start: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(named, "SHELF", 4)
+        patch.setattr(ordered, "CHUNK", 4)
         names, model = Named[int](), dict[str, int]()
         for number, (wanted, name) in enumerate(steps):
             if wanted and name not in model:
@@ -33,7 +33,7 @@ def test_it_is_a_sorted_dict(steps: list[tuple[bool, str]], start: str) -> None:
                 assert names.pop(name) == model.pop(name)
         assert (list(names), len(names), names.values()) == (list(model), len(model), list(model.values()))
         assert list(names.after(start)) == [model[name] for name in sorted(model) if name > start]
-        assert all(0 < len(shelf) <= 4 for shelf in names._shelves)
+        assert all(0 < len(shelf) <= 4 for shelf in names._order._chunks)
 
 
 def test_what_is_cleared_is_gone() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from peeklock.emulators.servicebus.broker import Broker
 from peeklock.emulators.servicebus.configfile import Part, load
-from peeklock.emulators.servicebus.rulebook import DEFAULT, EVERYTHING, Rule
+from peeklock.emulators.servicebus.rulebook import DEFAULT, EVERYTHING, KEYWORDS, Rule
 from peeklock.emulators.servicebus.world import Settings
 from peeklock.errors import ConfigError
 
@@ -52,16 +52,6 @@ _RECEIVED: dict[str, tuple[str, Read]] = {
 }
 """What the file calls a setting, what we call it, and how it is read."""
 _DUPLICATES = ("RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow")
-_CORRELATION = {
-    "CorrelationId": "correlation_id",
-    "MessageId": "message_id",
-    "To": "to",
-    "ReplyTo": "reply_to",
-    "Label": "label",
-    "SessionId": "session_id",
-    "ReplyToSessionId": "reply_to_session_id",
-    "ContentType": "content_type",
-}
 
 
 def read(config: Mapping[str, Any] | Path) -> list[Add]:
@@ -154,7 +144,7 @@ def _expression(part: Part) -> str:
 
 
 def _correlated(part: Part, name: str, action: str | None) -> Rule:
-    found = part.map(*_CORRELATION, "Properties")
-    fields = {ours: found[theirs].name() for theirs, ours in _CORRELATION.items() if theirs in found}
+    found = part.map(*KEYWORDS, "Properties")
+    fields = {ours: found[theirs].name() for theirs, ours in KEYWORDS.items() if theirs in found}
     properties = found["Properties"].scalars() if "Properties" in found else {}
     return Rule.correlation(name=name, action=action, properties=properties, **fields)

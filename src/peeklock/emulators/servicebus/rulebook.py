@@ -17,6 +17,17 @@ from peeklock.errors import ConfigError
 
 DEFAULT = "$Default"
 """The name of the rule that a subscription begins with."""
+KEYWORDS = {
+    "CorrelationId": "correlation_id",
+    "MessageId": "message_id",
+    "To": "to",
+    "ReplyTo": "reply_to",
+    "Label": "label",
+    "SessionId": "session_id",
+    "ReplyToSessionId": "reply_to_session_id",
+    "ContentType": "content_type",
+}
+"""By the service's name of a field of a correlation filter, what `Rule.correlation` calls it."""
 LONGEST_NAME = 50
 """Characters: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 

@@ -14,23 +14,13 @@ from xml.sax.saxutils import escape
 from peeklock.emulators.servicebus.admin import atom
 from peeklock.emulators.servicebus.admin.refusals import invalid
 from peeklock.emulators.servicebus.admin.values import duration, duration_text, flag, flag_text
-from peeklock.emulators.servicebus.rulebook import DEFAULT, CorrelationFilter, Rule
+from peeklock.emulators.servicebus.rulebook import DEFAULT, KEYWORDS, CorrelationFilter, Rule
 from peeklock.emulators.servicebus.sql import SqlAction, SqlFilter, parse_action
 from peeklock.emulators.servicebus.view import FIELDS
 from peeklock.errors import ConfigError
 
 _CONSTANTS = {"1=1": "TrueFilter", "1=0": "FalseFilter"}
 _EXPRESSIONS = {kind: expression for expression, kind in _CONSTANTS.items()}
-_KEYWORDS = {
-    "CorrelationId": "correlation_id",
-    "MessageId": "message_id",
-    "To": "to",
-    "ReplyTo": "reply_to",
-    "Label": "label",
-    "SessionId": "session_id",
-    "ReplyToSessionId": "reply_to_session_id",
-    "ContentType": "content_type",
-}
 _INTS = ("int", "long", "short", "byte", "unsignedInt", "unsignedShort", "unsignedByte", "unsignedLong")
 _LARGEST_INT = 2**31 - 1
 _UNZONED = timezone(timedelta(0), "unzoned")
@@ -60,7 +50,7 @@ def _rule(name: str, matches: ET.Element | None, action: SqlAction | None) -> Ru
     kind = atom.kind(matches)
     if kind == "CorrelationFilter":
         texts = _texts(matches)
-        fields = {keyword: texts[field] for field, keyword in _KEYWORDS.items() if field in texts}
+        fields = {keyword: texts[field] for field, keyword in KEYWORDS.items() if field in texts}
         return Rule.correlation(name=name, properties=_values(matches, "Properties"), action=action, **fields)
     if kind not in {"SqlFilter", *_EXPRESSIONS}:
         known = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
