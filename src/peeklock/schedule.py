@@ -10,7 +10,7 @@ from peeklock.claims import Verdict
 from peeklock.ending import done, fail
 from peeklock.item import RUN, Group, Halted, Item, Life, Send, prepare, record_key
 from peeklock.life import NOTHING_TO_DO, live, refuse
-from peeklock.message import Message, Trail
+from peeklock.message import Message
 from peeklock.observe import record
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 from peeklock.plan import Plan, Window
@@ -111,7 +111,7 @@ class Schedule:
     def _begin(self, item: Item) -> None:
         if item.is_empty:
             self._follow(self._finish(item, NOTHING_TO_DO))
-        elif item.verdict is not None or (item.message.trail is not None and self._is_spent(item.message.trail)):
+        elif item.verdict is not None or self._is_spent(item.message):
             item.life = refuse(item, self.plan, self.window)
             self.advance(item, None)
         elif item.message.group is None:
@@ -119,9 +119,9 @@ class Schedule:
         else:
             self._follow(self._at_gate(item))
 
-    def _is_spent(self, trail: Trail) -> bool:
+    def _is_spent(self, message: Message) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
-        return trail.attempts >= self.plan.queue.max_attempts
+        return message.trail is not None and message.trail.attempts >= self.plan.queue.max_attempts
 
     def _admit(self, message: Message) -> Item:
         item = Item(message)
