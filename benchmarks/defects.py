@@ -36,7 +36,7 @@ from aws_lambda_powertools.utilities.parser.models import SqsRecordModel
 from moto import mock_aws
 from pydantic import Json
 
-from peeklock.store import Store
+from peeklock.idempotency.store import Store
 from tests.contracts.stores import STORES
 from tests.stores import test_defects as ours
 from tests.stores.test_defects import GOOD, POISON, Order, Peculiar, event, together

@@ -28,7 +28,8 @@ from aws_lambda_powertools.utilities.idempotency import (
 from botocore.awsrequest import AWSResponse
 
 from benchmarks.messages import Record, event, ours
-from peeklock import claims, sqs
+from peeklock import sqs
+from peeklock.idempotency import claims
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
 from peeklock.stores.record_json import dump

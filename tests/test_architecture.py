@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import peeklock
+from peeklock.registry import PLATFORMS
 from tests.support import ROOT
 
 SOURCE = ROOT / "src" / "peeklock"
@@ -56,16 +57,13 @@ def test_the_core_is_the_standard_library():
 @pytest.mark.parametrize(
     "platform",
     [
-        "sqs",
-        "servicebus",
-        "cloudtasks",
-        "pubsub",
+        *(f"platforms.{name}.bind" for name in PLATFORMS),
         "stores.sqlite",
         "stores.memory",
         "stores.tables",
         "stores.firestore",
-        "senders.file",
-        "observers.powertools",
+        "sending.file",
+        "observability.powertools",
         "testing",
         "replay",
     ],

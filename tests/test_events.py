@@ -17,7 +17,7 @@ from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.errors import EventError
 from peeklock.registry import PLATFORMS
 from peeklock.replay import Sample, Wishes, difference, load_handlers, platform_of, project_of, replay, samples
-from peeklock.sending import routed
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.support import ROOT

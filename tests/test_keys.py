@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from peeklock import DeadLetter, Queue, consumer
-from peeklock.claims import State
 from peeklock.cli import main
 from peeklock.cli.keys import _forget, look, read
 from peeklock.cli.sight import Sight, when, written_at
-from peeklock.engine import handle
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import handle
 from peeklock.errors import StoreError
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer
 from peeklock.message import Trail
-from peeklock.plan import Delays
-from peeklock.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
 from peeklock.testing import FakeClock, Outbox, deliver, plan_for

@@ -13,10 +13,10 @@ import pytest
 from peeklock import DeadLetter, Queue, SendError, consumer, sqs
 from peeklock.cli import main
 from peeklock.emulators.outages import SmallQueue
-from peeklock.fitting import prepare, unfolded
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.senders.file import FileSender, read
+from peeklock.outgoing import Parcel
+from peeklock.sending.file import FileSender, read
+from peeklock.sending.fitting import prepare, unfolded
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.support import ROOT

@@ -8,7 +8,7 @@ import pytest
 
 from peeklock import ConfigError, Queue, send
 from peeklock.cli import main
-from peeklock.senders.file import read
+from peeklock.sending.file import read
 from tests.dev import sample
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from peeklock.batch import Batch
-    from peeklock.declare import consumer
-    from peeklock.delays import Seconds
+    from peeklock.consuming.declaration import consumer
     from peeklock.errors import (
         ConfigError,
         DeadLetter,
@@ -23,8 +22,13 @@ if TYPE_CHECKING:
     )
     from peeklock.message import Message
     from peeklock.outcome import Disposition, Outcome, Reason
+    from peeklock.platforms.cloudtasks import bind as cloudtasks
+    from peeklock.platforms.pubsub import bind as pubsub
+    from peeklock.platforms.servicebus import bind as servicebus
+    from peeklock.platforms.sqs import bind as sqs
     from peeklock.queue import Queue
-    from peeklock.sending import send
+    from peeklock.sending.send import send
+    from peeklock.timing.delays import Seconds
 
 _HOMES = {
     "Batch": "batch",
@@ -33,12 +37,14 @@ _HOMES = {
     "Outcome": "outcome",
     "Queue": "queue",
     "Reason": "outcome",
-    "Seconds": "delays",
-    "consumer": "declare",
-    "send": "sending",
+    "Seconds": "timing.delays",
+    "consumer": "consuming.declaration",
+    "send": "sending.send",
 }
-"""Where each name is defined, but for the errors. It is loaded with its first use: infrastructure that needs a `Queue`
-does not pay for an engine, and a cold function not for what it never calls."""
+"""The module that defines each name; the errors are in `errors`. A name is loaded with its first use: infrastructure
+that needs a `Queue` does not pay for an engine, and a cold function not for what it never calls."""
+
+_PLATFORMS = ("cloudtasks", "pubsub", "servicebus", "sqs")
 
 __all__ = [
     "Batch",
@@ -58,15 +64,22 @@ __all__ = [
     "Seconds",
     "SendError",
     "StoreError",
+    "cloudtasks",
     "consumer",
+    "pubsub",
     "send",
+    "servicebus",
+    "sqs",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'peeklock' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"peeklock.{_HOMES.get(name, 'errors')}"), name)
+    if name in _PLATFORMS:
+        value: Any = importlib.import_module(f"peeklock.platforms.{name}.bind")
+    else:
+        value = getattr(importlib.import_module(f"peeklock.{_HOMES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

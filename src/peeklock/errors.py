@@ -19,8 +19,8 @@ import threading
 from datetime import timedelta
 from typing import TypeGuard, TypeVar
 
-from peeklock.delays import Seconds, seconds
 from peeklock.redaction import scrubbed
+from peeklock.timing.delays import Seconds, seconds
 
 E = TypeVar("E", bound=BaseException)
 T = TypeVar("T")

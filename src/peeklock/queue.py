@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.errors import ConfigError
 from peeklock.keywords import check_flags, strict
 from peeklock.quotas.google import DISPATCH_DEADLINES
+from peeklock.timing.delays import ZERO, Seconds, seconds
 
 if TYPE_CHECKING:
-    from peeklock.span import Span
+    from peeklock.retry_span import Span
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
 # 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
@@ -118,7 +118,7 @@ class Queue:
         to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which Pub/Sub keeps as well as it can. `store`: whether one is configured; without
         it, Service Bus and Cloud Tasks delay by settings of their own. Raises ConfigError for another platform.
         """
-        from peeklock.span import Backoff, span_of
+        from peeklock.retry_span import Backoff, span_of
 
         asked = Backoff(delays=self.max_attempts - 1, first=self.first_delay, most=self.max_delay, fifo=self.fifo)
         return span_of(asked, platform, store=store)

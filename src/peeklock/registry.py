@@ -16,16 +16,16 @@ from peeklock.keywords import nearest
 from peeklock.redaction import parameter_name, scheme_of, shown
 
 if TYPE_CHECKING:
-    from peeklock.parcel import Sender
-    from peeklock.store import Store
+    from peeklock.idempotency.store import Store
+    from peeklock.outgoing import Sender
 
 T = TypeVar("T")
 
 PLATFORMS: dict[str, str] = {
-    "sqs": "peeklock.sqs",
-    "servicebus": "peeklock.servicebus",
-    "cloudtasks": "peeklock.cloudtasks",
-    "pubsub": "peeklock.pubsub",
+    "sqs": "peeklock.platforms.sqs.bind",
+    "servicebus": "peeklock.platforms.servicebus.bind",
+    "cloudtasks": "peeklock.platforms.cloudtasks.bind",
+    "pubsub": "peeklock.platforms.pubsub.bind",
 }
 
 STORES: dict[str, str] = {
@@ -39,13 +39,13 @@ STORES: dict[str, str] = {
 }
 
 SENDERS: dict[str, str] = {
-    "memory": "peeklock.senders.memory:from_url",
-    "file": "peeklock.senders.file:from_url",
-    "https": "peeklock.sqs:from_url",
-    "http": "peeklock.sqs:from_url",
-    "sb": "peeklock.servicebus:from_url",
-    "cloudtasks": "peeklock.cloudtasks:from_url",
-    "pubsub": "peeklock.pubsub:from_url",
+    "memory": "peeklock.sending.memory:from_url",
+    "file": "peeklock.sending.file:from_url",
+    "https": "peeklock.platforms.sqs.sender:from_url",
+    "http": "peeklock.platforms.sqs.sender:from_url",
+    "sb": "peeklock.platforms.servicebus.sender:from_url",
+    "cloudtasks": "peeklock.platforms.cloudtasks.address:from_url",
+    "pubsub": "peeklock.platforms.pubsub.sender:from_url",
 }
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {

@@ -13,25 +13,25 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
-from peeklock import engine
-from peeklock.clock import Clock, SystemClock
-from peeklock.declare import resolve
-from peeklock.delays import Seconds, seconds
+from peeklock.binding.option_checks import check_options
+from peeklock.consuming.declaration import resolve
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Delays, Plan
 from peeklock.errors import ConfigError
+from peeklock.idempotency.store import Store
 from peeklock.keywords import nearest, strict
 from peeklock.message import Message, Trail
-from peeklock.observe import LogObserver, Observer
-from peeklock.option_checks import check_options
+from peeklock.observability.observer import LogObserver, Observer
 from peeklock.outcome import Outcome
-from peeklock.parcel import Sender
-from peeklock.plan import Delays, Plan
+from peeklock.outgoing import Sender
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS
-from peeklock.senders.checked import Checked
-from peeklock.senders.memory import Outbox
-from peeklock.sending import dump, routed
-from peeklock.store import Store
+from peeklock.sending.checked import Checked
+from peeklock.sending.memory import Outbox
+from peeklock.sending.send import dump, routed
 from peeklock.stores.memory import MemoryStore
+from peeklock.timing.clock import Clock, SystemClock
+from peeklock.timing.delays import Seconds, seconds
 
 __all__ = ["FakeClock", "MemoryStore", "Outbox", "deliver", "deliver_all"]
 

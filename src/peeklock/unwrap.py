@@ -16,11 +16,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus
 
-from peeklock.decode import as_json, as_text
+from peeklock.consuming.decoding import as_json, as_text
 from peeklock.errors import ConfigError, InvalidMessage, NothingToHandle
-from peeklock.json_text import members
 from peeklock.keywords import nearest
 from peeklock.message import Message
+from peeklock.strict_json import members
 
 Unwrap = Callable[[Message], Message]
 

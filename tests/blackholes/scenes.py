@@ -22,14 +22,15 @@ import azure.functions as func
 import boto3
 import botocore.session
 
-from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, servicebus_events, sqs
-from peeklock.claims import Record, State
+from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, sqs
 from peeklock.errors import SendError, StoreError
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.message import Trail
-from peeklock.observe import Settled
-from peeklock.parcel import Parcel
+from peeklock.observability.observer import Settled
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus import sample_events as servicebus_events
 from peeklock.registry import open_sender, open_store
-from peeklock.store import Answer, Change, Store
 from peeklock.stores.memory import MemoryStore
 from tests.blackholes.running import LIMIT
 from tests.support import ROOT

@@ -10,10 +10,11 @@ import pytest
 from azure.core.credentials import AzureSasCredential
 from azure.servicebus import ServiceBusClient
 
-from peeklock import SendError, servicebus_send
+from peeklock import SendError
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.servicebus_client import RESENDS, TRY_SECONDS, tls
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus import sender as servicebus_send
+from peeklock.platforms.servicebus.client import RESENDS, TRY_SECONDS, tls
 from tests.blackholes.holes import Hole, Kind
 from tests.blackholes.running import Case, run_all
 from tests.blackholes.worlds import QUEUES, STORES, addresses

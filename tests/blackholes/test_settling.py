@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.settling import CALL_SECONDS
+from peeklock.binding.settling import CALL_SECONDS
 from tests.blackholes.holes import Hole, Kind
 from tests.blackholes.running import Case, run_all
 from tests.blackholes.worlds import AWS, QUEUES, STORES, addresses, late

@@ -158,7 +158,7 @@ def test_azure_finds_packages_where_it_looks(bundled):
     """Below .python_packages, with the function app's files at the root."""
     with inside(bundled(platform="azure", python="3.13")) as files:
         names = set(files.namelist())
-    assert {"main.py", "app/work.py", "peeklock/servicebus.py"} < names
+    assert {"main.py", "app/work.py", "peeklock/platforms/servicebus/bind.py"} < names
     assert ".python_packages/lib/site-packages/planted/x.so" in names
 
 

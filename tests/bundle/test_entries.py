@@ -38,9 +38,15 @@ PROJECT = {
     [
         ("from app.work import charge\nfrom peeklock import sqs\nx = sqs.bind(charge)", "sqs:orders"),
         ("from app.work import ship\nfrom peeklock import sqs\nx = sqs.bind(ship, parallel=3)", "sqs:orders"),
-        ("from app.work import charge as it\nfrom peeklock.sqs import bind as b\nx = b(it)", "sqs:orders"),
-        ("from app.work import charge\nimport peeklock.sqs\nx = peeklock.sqs.bind(function=charge)", "sqs:orders"),
-        ("from app.work import charge\nimport peeklock\nx = peeklock.sqs.bind(charge)", "sqs:orders"),
+        (
+            "from app.work import charge as it\nfrom peeklock.platforms.sqs.bind import bind as b\nx = b(it)",
+            "sqs:orders",
+        ),
+        (
+            "from app.work import charge\nimport peeklock.platforms.sqs.bind\nx = peeklock.platforms.sqs.bind.bind(function=charge)",
+            "sqs:orders",
+        ),
+        ("from app.work import charge\nimport peeklock\nx = peeklock.platforms.sqs.bind.bind(charge)", "sqs:orders"),
         ("import app.work\nfrom peeklock import cloudtasks as ct\nx = ct.bind(app.work.charge)", "cloudtasks:orders"),
         ("import app.work as work\nfrom peeklock import pubsub\nx: Any = pubsub.bind(work.charge)", "pubsub:orders"),
         ("from app import work\nfrom peeklock import sqs\ny = sqs.bind(work.charge)\nx = y", "sqs:orders"),

@@ -21,12 +21,15 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 from botocore.exceptions import ClientError
 from google.cloud import pubsub_v1, tasks_v2
 
-from peeklock import cloudtasks, cloudtasks_send, pubsub, pubsub_send, push, servicebus, sqs
+from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.message import Message
-from peeklock.parcel import Sender
-from peeklock.servicebus_events import load
-from peeklock.servicebus_send import ServiceBusSender
-from peeklock.sqs_send import SQSSender
+from peeklock.outgoing import Sender
+from peeklock.platforms.cloudtasks import sender as cloudtasks_send
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.pubsub import sender as pubsub_send
+from peeklock.platforms.servicebus.sample_events import load
+from peeklock.platforms.servicebus.sender import ServiceBusSender
+from peeklock.platforms.sqs.sender import SQSSender
 from tests import pubsub_limits
 from tests.support import environment
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from peeklock.claims import Record, State
-from peeklock.store import Change, Store
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
 from tests.stores import servers_cloud, servers_dynamodb, servers_redis

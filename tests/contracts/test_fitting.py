@@ -11,8 +11,8 @@ import pytest
 
 from peeklock import DeadLetter, Queue, Retry, SendError, consumer, send
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel, Sender
-from peeklock.sending import routed
+from peeklock.outgoing import Parcel, Sender
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.contracts.queues import (

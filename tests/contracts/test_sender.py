@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, SendError
 from peeklock.message import Trail
-from peeklock.parcel import Parcel, Sender
+from peeklock.outgoing import Parcel, Sender
 from peeklock.registry import open_sender
-from peeklock.senders.file import FileSender, from_url, load, read
-from peeklock.senders.memory import Outbox
+from peeklock.sending.file import FileSender, from_url, load, read
+from peeklock.sending.memory import Outbox
 from tests.support import ROOT
 
 parcels = st.builds(

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peeklock import ConfigError
-from peeklock.claims import Record, State
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import WON, Store
 from peeklock.registry import open_store
-from peeklock.store import WON, Store
 from tests.contracts.stores import KEYS, SLOWEST, STORES, change, params, record
 
 TRIES = 3

@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from peeklock import Queue, claims, consumer
-from peeklock.claims import State
+from peeklock import Queue, consumer
+from peeklock.engine.bound_consumer import Delays, Plan, Window
+from peeklock.engine.delivery import Item
+from peeklock.engine.scheduler import Schedule
 from peeklock.errors import SendError, StoreError
-from peeklock.item import Item
+from peeklock.idempotency import claims
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT
-from peeklock.parcel import Parcel
-from peeklock.plan import Delays, Plan, Window
-from peeklock.schedule import Schedule
-from peeklock.store import Answer
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.model import Broken

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from peeklock import desk
+from peeklock.engine import effects as desk
 
 PATIENCE = 12.0
 """Seconds for a test whose fault would be a hang: many times what it takes, and less than whoever plants one waits for."""

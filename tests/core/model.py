@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock import claims
-from peeklock.claims import Decision, Do, Record, Stamp, State
+from peeklock.idempotency import claims
+from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State
+from peeklock.idempotency.store import Answer, Change, Store, decide
 from peeklock.message import Trail
-from peeklock.store import Answer, Change, Store, decide
 
 NOW = datetime(2099, 1, 1, tzinfo=UTC)
 """Far away: a real store must not find the records expired."""

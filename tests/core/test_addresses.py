@@ -221,7 +221,7 @@ def test_an_event_without_an_arn_is_compared_with_nothing():
 )
 def test_the_queue_of_a_trigger(options, comes_back):
     """As the binding names it. Over another connection it may be in another namespace."""
-    from peeklock.servicebus_events import load
+    from peeklock.platforms.servicebus.sample_events import load
 
     trigger = load(json.loads(Path(ROOT / "events/servicebus/single.json").read_text()))
     entry = servicebus.bind(handle, app=func.FunctionApp(), dead_letter="sb://a/orders", **options)

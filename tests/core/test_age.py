@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from peeklock import Queue, Retry, consumer
-from peeklock.claims import State
-from peeklock.engine import handle
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import handle
+from peeklock.idempotency.claims import State
 from peeklock.message import Message, Trail
-from peeklock.observe import fields, latency_ms
-from peeklock.plan import Delays
+from peeklock.observability.observer import fields, latency_ms
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import FlakySender, FlakyStore, Script, message, plan_for

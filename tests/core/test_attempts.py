@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, DeadLetter, Queue, Retry, consumer
-from peeklock.claims import State
-from peeklock.engine import handle, run
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import handle, run
+from peeklock.idempotency.claims import State
 from peeklock.message import Message, Trail
 from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Outcome, Reason
-from peeklock.plan import Delays
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
 from tests.core.world import FlakySender, Script, message, plan_for
@@ -171,8 +171,8 @@ def test_a_suspect_that_was_claimed_and_halted_is_still_one():
     assert world.event(["suspect"]) is None
     lost = store.records["orders#suspect"]
     assert not lost.suspect, "nobody has found out yet"
-    from peeklock import claims
-    from peeklock.plan import Window
+    from peeklock.engine.bound_consumer import Window
+    from peeklock.idempotency import claims
 
     clock.advance(HOUR)
     window = Window(plan_for(world._of_one(), store=store, clock=clock), None, 1)

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from peeklock.item import Item
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.delivery import Item
+from peeklock.engine.scheduler import NO_STEPS, Schedule
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.plan import Delays
-from peeklock.schedule import NO_STEPS, Schedule
 from tests.core.batches import Case, explore
 from tests.core.model import Broken
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, Queue, consumer
-from peeklock.binding import Binding
-from peeklock.plan import Delays
+from peeklock.binding.bind import Binding
+from peeklock.engine.bound_consumer import Delays
 from peeklock.testing import Outbox
 from tests.support import environment
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock import InvalidMessage, Queue, consumer
-from peeklock.body_hash import MAX_DEPTH, VERSION, hash_of
+from peeklock.consuming.body_hash import MAX_DEPTH, VERSION, hash_of
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, deliver
 

@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from peeklock.bounded import bounded
-from peeklock.threads import Pool, Retire
+from peeklock.concurrency.bounded import bounded
+from peeklock.concurrency.thread_pool import Pool, Retire
 
 
 def test_an_answer_is_returned_and_an_error_raised():
@@ -152,7 +152,7 @@ def test_a_child_has_threads_of_its_own():
 def test_the_exit_of_the_process_does_not_wait():
     """(trials 1.14)"""
     program = (
-        "import sys, threading; from peeklock.bounded import bounded\n"
+        "import sys, threading; from peeklock.concurrency.bounded import bounded\n"
         "try: bounded(lambda: threading.Event().wait(), 0.05)\n"
         "except TimeoutError: sys.exit(3)"
     )

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from peeklock import Queue, cloudtasks, consumer
-from peeklock.binding import binding_of
-from peeklock.claims import (
+from peeklock.binding.bind import binding_of
+from peeklock.engine.bound_consumer import RESERVE, SKEW, Window
+from peeklock.engine.run import handle
+from peeklock.errors import SendError
+from peeklock.idempotency.claims import (
     FORSAKEN_AFTER,
     LONGEST_EVENT,
     LONGEST_LEASE,
@@ -31,12 +34,9 @@ from peeklock.claims import (
     timed_out,
     unlock,
 )
-from peeklock.engine import handle
-from peeklock.errors import SendError
 from peeklock.message import Message, Trail
 from peeklock.outcome import Reason
-from peeklock.parcel import Parcel
-from peeklock.plan import RESERVE, SKEW, Window
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import FlakyStore, Script, message, plan_for

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, ConfigError, Queue, consumer
-from peeklock.declare import resolve
+from peeklock.consuming.declaration import resolve
 from peeklock.stores.sqlite import SQLiteStore
 from peeklock.testing import deliver, deliver_all
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, consumer, engine
-from peeklock.plan import Plan
-from peeklock.sending import routed, send
+from peeklock import Batch, Queue, consumer
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Plan
+from peeklock.sending.send import routed, send
 from peeklock.testing import Outbox
 from tests.core.world import message, plan_for
 

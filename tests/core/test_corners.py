@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 
 import peeklock
-from peeklock import Queue, Reason, consumer, loop, sqs
-from peeklock.binding import Binding
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.crew import Inline
-from peeklock.drive_async import Coroutine
-from peeklock.engine import handle, handle_async
-from peeklock.interrupt import Alarm, Interrupted
-from peeklock.item import Item
-from peeklock.plan import Delays, Window
-from peeklock.store import Answer
+from peeklock import Queue, Reason, consumer, sqs
+from peeklock.binding.bind import Binding
+from peeklock.concurrency import event_loop
+from peeklock.concurrency.interrupt import Alarm, Interrupted
+from peeklock.engine.async_driver import Coroutine
+from peeklock.engine.bound_consumer import Delays, Window
+from peeklock.engine.delivery import Item
+from peeklock.engine.executors import Inline
+from peeklock.engine.run import handle, handle_async
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
+from peeklock.timing.clock import SystemClock
 from tests.core.world import QUEUE, message, plan_for, recording
 
 
@@ -123,7 +124,7 @@ def test_a_coroutine_batch_without_time():
 
     plan = plan_for(handler, store=store)
     messages = [message({}, id=name) for name in "ab"]
-    settled = loop.run(handle_async(plan, messages, timedelta(seconds=50)))
+    settled = event_loop.run(handle_async(plan, messages, timedelta(seconds=50)))
     assert [one.outcome.reason.value for one in settled] == ["done", "halted"]
     assert store.records["orders#b"].state is State.WAITING
 

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from peeklock import Queue, Reason, consumer, engine
-from peeklock.claims import State
-from peeklock.clock import SystemClock
+from peeklock import Queue, Reason, consumer
+from peeklock.concurrency.per_process import once
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.concurrency.timer import Timer, running, untimed
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Plan, Window
 from peeklock.errors import StoreError
-from peeklock.once import once
-from peeklock.plan import Plan, Window
+from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.threads import Pool
-from peeklock.timer import Timer, running, untimed
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -20,18 +20,18 @@ from typing_extensions import TypedDict  # pydantic takes typing's from Python 3
 
 import peeklock
 from peeklock import Batch, ConfigError, InvalidMessage, Message, Queue, Retry, consumer, unwrap
-from peeklock.binding import Binding, Options, binding_of
-from peeklock.declare import resolve
-from peeklock.decode import decoder
-from peeklock.delays import backoff, retry_after, seconds
+from peeklock.binding.bind import Binding, Options, binding_of
+from peeklock.binding.settling import tighter
+from peeklock.consuming.declaration import resolve
+from peeklock.consuming.decoding import decoder
+from peeklock.engine.bound_consumer import Delays
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.plan import Delays
+from peeklock.outgoing import Parcel
 from peeklock.registry import missing
-from peeklock.sending import dump, routed, send, sender_to
-from peeklock.settling import tighter
+from peeklock.sending.send import dump, routed, send, sender_to
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver, deliver_all
+from peeklock.timing.delays import backoff, retry_after, seconds
 from tests.support import environment
 
 QUEUE = Queue("orders", max_attempts=5, timeout=30)
@@ -384,7 +384,7 @@ class Block:
 sys.meta_path.insert(0, Block())
 from dataclasses import dataclass
 from peeklock import ConfigError, Queue, consumer, sqs
-from peeklock.sending import dump
+from peeklock.sending.send import dump
 @dataclass
 class Row:
     n: int

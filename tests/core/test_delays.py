@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue, Retry
-from peeklock.delays import ABSURD, retry_after, seconds
+from peeklock.timing.delays import ABSURD, retry_after, seconds
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from peeklock import ConfigError, Message, Queue, consumer, desk, loop
-from peeklock.drive_async import Coroutine
-from peeklock.item import Halted, Item
+from peeklock import ConfigError, Message, Queue, consumer
+from peeklock.concurrency import event_loop
+from peeklock.engine import effects as desk
+from peeklock.engine.async_driver import Coroutine
+from peeklock.engine.bound_consumer import Window
+from peeklock.engine.delivery import Halted, Item
+from peeklock.engine.scheduler import Schedule
 from peeklock.message import MOST_SENT, Trail
-from peeklock.observing import enter_span, exit_span
-from peeklock.parcel import DETAIL, letter_of
-from peeklock.plan import Window
-from peeklock.schedule import Schedule
-from peeklock.sending import dump
+from peeklock.observability.guarded import enter_span, exit_span
+from peeklock.outgoing import DETAIL, letter_of
+from peeklock.sending.send import dump
 from peeklock.testing import FakeClock, deliver
 from tests.core.world import message, plan_for
 
@@ -78,14 +80,14 @@ def test_a_coroutine_that_begins_too_late():
 
 def test_two_threads_that_want_the_first_loop(monkeypatch):
     """Get the same one."""
-    first = loop._loop()
+    first = event_loop._loop()
 
     class Late(dict[int, Any]):
         def get(self, key: int, default: Any = None) -> Any:
             return None
 
-    monkeypatch.setattr(loop, "_loops", Late(loop._loops))
-    assert loop._loop() is first
+    monkeypatch.setattr(event_loop, "_loops", Late(event_loop._loops))
+    assert event_loop._loop() is first
 
 
 def test_a_time_beyond_all_years():

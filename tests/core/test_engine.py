@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, Disposition, Message, Queue, Reason, Retry, consumer, loop
-from peeklock.claims import State
-from peeklock.engine import handle, handle_async
+from peeklock import Batch, DeadLetter, Disposition, Message, Queue, Reason, Retry, consumer
+from peeklock.concurrency import event_loop
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import handle, handle_async
+from peeklock.idempotency.claims import State
 from peeklock.message import Trail
-from peeklock.observe import Settled
-from peeklock.parcel import REASON
-from peeklock.plan import Delays
+from peeklock.observability.observer import Settled
+from peeklock.outgoing import REASON
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import QUEUE, CountingStore, FlakySender, FlakyStore, Script, message, plan_for, recording
@@ -453,7 +454,7 @@ class TestBatchHandler:
             calls.append([row["n"] for row in rows])
 
         messages = [message({"n": n}, id=f"m-{n}", group=group) for n, group in enumerate(["a", "a", "b", None])]
-        settled = loop.run(handle_async(plan_for(handler, store=MemoryStore()), messages))
+        settled = event_loop.run(handle_async(plan_for(handler, store=MemoryStore()), messages))
         assert [one.outcome.reason.value for one in settled] == ["done"] * 4
         assert calls == [[0, 2, 3], [1]]
 
@@ -497,7 +498,7 @@ def test_every_driver_comes_to_the_same(driver):
             if "error" in payload:
                 raise RuntimeError if payload["error"] == "fatal" else ValueError
 
-        settled: Any = loop.run(
+        settled: Any = event_loop.run(
             handle_async(plan_for(handler, store=store, letters=letters, parallel=parallel), messages)
         )
     else:

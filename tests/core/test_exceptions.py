@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, Reason, Retry, consumer, engine, loop
+from peeklock import Batch, DeadLetter, Reason, Retry, consumer
+from peeklock.concurrency import event_loop
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Plan
 from peeklock.errors import is_a, text_of
-from peeklock.observe import record
-from peeklock.plan import Plan
+from peeklock.observability.observer import record
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
-from peeklock.threads import Pool
 from tests.core.world import QUEUE, Declined, message, plan_for
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -403,7 +405,7 @@ def test_a_loop_of_the_process_survives_what_its_handlers_raise():
     """The next event runs on it."""
     for error in (SystemExit(3), KeyboardInterrupt(), GeneratorExit()):
         assert outcome(plan(error, "async")).reason == Reason.RETRY
-    assert loop.run(_answer()) == 7
+    assert event_loop.run(_answer()) == 7
 
 
 async def _answer() -> int:

@@ -21,12 +21,12 @@ from peeklock import (
     servicebus,
     sqs,
 )
-from peeklock.binding import Binding
-from peeklock.claims import State
-from peeklock.engine import run
+from peeklock.binding.bind import Binding
+from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.run import run
+from peeklock.idempotency.claims import State
 from peeklock.message import Trail
 from peeklock.outcome import Outcome
-from peeklock.plan import Delays, Plan
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
 from tests.core.world import FlakySender, Script, message, plan_for

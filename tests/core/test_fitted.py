@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Metrics
 
-from peeklock import DeadLetter, Queue, SendError, consumer, engine
-from peeklock.claims import State
-from peeklock.engine import run
+from peeklock import DeadLetter, Queue, SendError, consumer
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import run
+from peeklock.idempotency.claims import State
 from peeklock.message import Message
-from peeklock.observe import fields
-from peeklock.observers.powertools import PowertoolsObserver
+from peeklock.observability.observer import fields
+from peeklock.observability.powertools import PowertoolsObserver
 from peeklock.outcome import Reason
-from peeklock.parcel import Parcel
-from peeklock.plan import Delays
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, plan_for
 from tests.core.world import FlakyStore, Script, recording

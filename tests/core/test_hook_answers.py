@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, Message, Queue, consumer
-from peeklock.engine import run
+from peeklock.engine.bound_consumer import Delays, Window
+from peeklock.engine.failures import judge
+from peeklock.engine.run import run
 from peeklock.errors import NothingToHandle
-from peeklock.judging import judge
-from peeklock.plan import Delays, Window
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.test_hooks import WAYS, hang, plan, reasons

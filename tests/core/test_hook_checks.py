@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr, field_serial
 from peeklock import ConfigError, DeadLetter, InvalidMessage, Queue, Retry, consumer, send, servicebus, sqs
 from peeklock.keywords import strict
 from peeklock.outcome import Disposition, Reason
-from peeklock.sending import dump, routed
+from peeklock.sending.send import dump, routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver
 

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from peeklock import Message, Queue, consumer
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.engine import run
-from peeklock.hooks import NoThread, _perform, limited
-from peeklock.interrupt import Alarm, Interrupted, Target
-from peeklock.plan import Plan, Window
+from peeklock.concurrency.interrupt import Alarm, Interrupted, Target
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.concurrency.timer import Timer, running
+from peeklock.consuming.hooks import NoThread, _perform, limited
+from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.run import run
+from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
-from peeklock.threads import Pool
-from peeklock.timer import Timer, running
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 pytestmark = pytest.mark.usefixtures("impatient")

@@ -14,17 +14,19 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, Queue, consumer, interrupt, late, loop
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.engine import handle, handle_async, run
-from peeklock.interrupt import HANGS_WHEN_TRACED, Interrupted, Target, is_fragile
-from peeklock.late import watch
-from peeklock.plan import Delays, Plan, Window
-from peeklock.schedule import Schedule
+from peeklock import Batch, DeadLetter, Queue, consumer
+from peeklock.concurrency import event_loop, interrupt
+from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED, Interrupted, Target, is_fragile
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.engine import runaways as late
+from peeklock.engine.bound_consumer import Delays, Plan, Window
+from peeklock.engine.run import handle, handle_async, run
+from peeklock.engine.runaways import watch
+from peeklock.engine.scheduler import Schedule
+from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
-from peeklock.threads import Pool
+from peeklock.timing.clock import SystemClock
 from tests.core.world import QUEUE, Crash, FlakySender, FlakyStore, Script, message, plan_for, recording
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
@@ -243,7 +245,7 @@ def test_an_interruption_between_the_end_and_the_mark_of_it():
 
 TRACED = """
 import sys, threading, time
-from peeklock.interrupt import Interrupted, Target
+from peeklock.concurrency.interrupt import Interrupted, Target
 
 def spin():
     while True:
@@ -463,7 +465,7 @@ def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch
             super().__init__(*arguments)
             made.append(self)
 
-    monkeypatch.setattr("peeklock.engine.Schedule", Kept)
+    monkeypatch.setattr("peeklock.engine.run.Schedule", Kept)
     release = threading.Event()
 
     @consumer(QUICK)
@@ -480,7 +482,7 @@ def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch
 
     messages = [message({}, id=str(n)) for n in range(5)]
     if is_async:
-        settled = loop.run(handle_async(plan(coroutine, parallel=1), messages, _seconds(20)))
+        settled = event_loop.run(handle_async(plan(coroutine, parallel=1), messages, _seconds(20)))
     else:
         settled = _in_thread(lambda: handle(plan(sync, parallel=1), messages, _seconds(20)))
     assert reasons(settled) == ["timeout"] + ["halted"] * 4
@@ -578,7 +580,7 @@ def test_a_time_out_on_the_loop_itself_is_not_taken_for_one_that_blocks_it():
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
-        loop.run(fails(), 30)
+        event_loop.run(fails(), 30)
 
 
 class Ended:
@@ -727,8 +729,8 @@ def test_without_a_clock_of_threads_a_traced_call_is_left_alone(monkeypatch):
     thread = threading.Thread(target=lambda: target.begin() and target.call(parked.block))
     thread.start()
     assert parked.inside.wait(10)
-    monkeypatch.setattr("peeklock.interrupt.HANGS_WHEN_TRACED", True)
-    monkeypatch.setattr("peeklock.interrupt.THREAD_CLOCK", None)
+    monkeypatch.setattr("peeklock.concurrency.interrupt.HANGS_WHEN_TRACED", True)
+    monkeypatch.setattr("peeklock.concurrency.interrupt.THREAD_CLOCK", None)
     traced = sys.gettrace()
     sys.settrace(traced or (lambda *_: None))
     try:

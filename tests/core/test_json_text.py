@@ -25,12 +25,12 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from peeklock import ConfigError, InvalidMessage, Queue, consumer, send
-from peeklock.decode import decoder
-from peeklock.json_text import loads
-from peeklock.kept import results_of
+from peeklock.consuming.decoding import decoder
+from peeklock.consuming.results import results_of
+from peeklock.consuming.shape import Shape
 from peeklock.message import Message
-from peeklock.sending import dump, routed
-from peeklock.shape import Shape
+from peeklock.sending.send import dump, routed
+from peeklock.strict_json import loads
 from peeklock.testing import Outbox, deliver
 
 

@@ -41,8 +41,8 @@ from pydantic_core import core_schema
 from typing_extensions import TypeAliasType, TypedDict
 
 from peeklock import ConfigError, Queue, consumer
-from peeklock.declare import resolve
-from peeklock.keys import text_of
+from peeklock.consuming.declaration import resolve
+from peeklock.consuming.keys import text_of
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import deliver
 

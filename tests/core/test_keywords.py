@@ -12,12 +12,12 @@ import azure.functions as func
 import pytest
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub, send, servicebus, sqs
-from peeklock.binding import Binding
+from peeklock.binding.bind import Binding
 from peeklock.emulators.functions_host import FunctionsHost
 from peeklock.emulators.sqs_lambda import SqsLambda
+from peeklock.engine.bound_consumer import Delays
 from peeklock.keywords import nearest, strict
-from peeklock.plan import Delays
-from peeklock.sending import routed
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
 

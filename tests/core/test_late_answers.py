@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from peeklock import DeadLetter, Message, Queue, consumer, engine
-from peeklock.claims import State
-from peeklock.clock import SystemClock
+from peeklock import DeadLetter, Message, Queue, consumer
+from peeklock.engine import run as engine
 from peeklock.errors import SendError
-from peeklock.observe import Settled
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer, Change
+from peeklock.observability.observer import Settled
 from peeklock.outcome import Disposition, Reason
-from peeklock.parcel import Parcel
-from peeklock.store import Answer, Change
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 QUEUE = Queue("orders", max_attempts=3, timeout=0.2, first_delay=0.5, max_delay=1)

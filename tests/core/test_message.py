@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock.message import Message, Trail, is_text
-from peeklock.parcel import Parcel
+from peeklock.outgoing import Parcel
 
 SURROGATES = "\ud800", "a\udfffb", "\udc00\ud800"
 

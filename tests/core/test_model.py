@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from peeklock import claims
-from peeklock.claims import Decision, Do, Record, State
+from peeklock.idempotency import claims
+from peeklock.idempotency.claims import Decision, Do, Record, State
 from peeklock.outcome import Reason
 from tests.contracts.stores import STORES, params
 from tests.core.model import OVER, Broken, Case, Explorer, Rules

@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from peeklock import ConfigError, DeadLetter, Queue, Retry, StoreError, consumer, send
-from peeklock.engine import handle as handle_event
+from peeklock.engine.run import handle as handle_event
+from peeklock.idempotency.store import Answer, Change
 from peeklock.message import Trail
 from peeklock.outcome import Reason
-from peeklock.parcel import Parcel
-from peeklock.senders.file import FileSender, read
-from peeklock.sending import routed
-from peeklock.sqs_send import SQSSender
-from peeklock.store import Answer, Change
+from peeklock.outgoing import Parcel
+from peeklock.platforms.sqs.sender import SQSSender
+from peeklock.sending.file import FileSender, read
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
 from tests.core.world import FlakySender, Script, message, plan_for

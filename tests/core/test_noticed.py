@@ -13,23 +13,26 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, Retry, claims, consumer, late, loop
-from peeklock.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
-from peeklock.clock import SystemClock
-from peeklock.delays import backoff
-from peeklock.engine import handle, handle_async
+from peeklock import Batch, Queue, Retry, consumer
+from peeklock.concurrency import event_loop
+from peeklock.engine import runaways as late
+from peeklock.engine.bound_consumer import SKEW, Delays, Window
+from peeklock.engine.delivery import Item
+from peeklock.engine.run import handle, handle_async
+from peeklock.engine.scheduler import Schedule
 from peeklock.errors import InvalidMessage, StoreError
-from peeklock.follow import followed
-from peeklock.item import Item
+from peeklock.idempotency import claims
+from peeklock.idempotency.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
+from peeklock.idempotency.record import next_version
+from peeklock.idempotency.store import Answer
 from peeklock.message import Message, Trail
-from peeklock.observe import fields
+from peeklock.observability.follow import followed
+from peeklock.observability.observer import fields
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
-from peeklock.plan import SKEW, Delays, Window
-from peeklock.record import next_version
-from peeklock.schedule import Schedule
-from peeklock.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
+from peeklock.timing.clock import SystemClock
+from peeklock.timing.delays import backoff
 from peeklock.unwrap import cloudevents, sns
 from tests.core.world import QUEUE, Declined, FlakySender, Script, message, plan_for, recording
 
@@ -336,7 +339,7 @@ def test_a_slot_that_cannot_be_had_back_stays_taken():
         release.set()
         return settled
 
-    reasons = [one.outcome.reason for one in loop.run(host())]
+    reasons = [one.outcome.reason for one in event_loop.run(host())]
     assert (reasons, runs) == ([Reason.TIMEOUT, Reason.HALTED], [1])
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from peeklock.message import Message
-from peeklock.observe import MOST_REMEMBERED, LogObserver, record, record_once
+from peeklock.observability.observer import MOST_REMEMBERED, LogObserver, record, record_once
 from peeklock.outcome import Disposition, Outcome, Reason
 
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Queue, Reason, consumer, engine
-from peeklock.clock import SystemClock
+from peeklock import Batch, Queue, Reason, consumer
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Plan
 from peeklock.message import Message
-from peeklock.observe import LogObserver
-from peeklock.plan import Plan
+from peeklock.observability.observer import LogObserver
 from peeklock.stores.memory import MemoryStore
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.3, first_delay=1)

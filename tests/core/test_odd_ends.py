@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Message, Queue, Retry, consumer, loop
-from peeklock.bounded import bounded
-from peeklock.certificates import MOST_FETCHES, Certificates, Unavailable
-from peeklock.clock import SystemClock
-from peeklock.engine import run
-from peeklock.hooks import limited
-from peeklock.interrupt import Alarm
-from peeklock.sqs import settle
+from peeklock import Batch, Message, Queue, Retry, consumer
+from peeklock.concurrency import event_loop
+from peeklock.concurrency.bounded import bounded
+from peeklock.concurrency.interrupt import Alarm
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.consuming.hooks import limited
+from peeklock.engine.run import run
+from peeklock.platforms.http_push.certificates import MOST_FETCHES, Certificates, Unavailable
+from peeklock.platforms.sqs.bind import settle
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
-from peeklock.threads import Pool
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
@@ -180,13 +181,13 @@ def test_a_loop_that_was_blocked_is_used_again():
     async def block() -> None:
         release.wait(20)
 
-    first = loop.run(where())
+    first = event_loop.run(where())
     with pytest.raises(TimeoutError):
-        loop.run(block(), 0.05)
-    assert loop.run(where()) is not first
+        event_loop.run(block(), 0.05)
+    assert event_loop.run(where()) is not first
     release.set()
     asyncio.run_coroutine_threadsafe(where(), first).result(20)
-    assert loop.run(where()) is first
+    assert event_loop.run(where()) is first
 
 
 def test_certificates_that_never_come_take_few_threads():

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from peeklock.once import once
+from peeklock.concurrency.per_process import once
 
 CHILD_SECONDS = 3
 """Until a child that hangs is ended, whole seconds as alarm(2) takes them."""

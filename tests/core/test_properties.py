@@ -15,13 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from peeklock import Queue, consumer, loop
-from peeklock.claims import State
-from peeklock.engine import handle, handle_async
+from peeklock import Queue, consumer
+from peeklock.concurrency import event_loop
+from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.run import handle, handle_async
+from peeklock.idempotency.claims import State
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT
-from peeklock.parcel import Parcel
-from peeklock.plan import Delays, Plan
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import Crash, Declined, FlakySender, FlakyStore, Script, message, plan_for
@@ -124,7 +125,7 @@ def run_event(
     """One event; None when the process died in it."""
     if plan.handler.is_async:
         with suppress(Crash):
-            return loop.run(handle_async(plan, deliveries, remaining))
+            return event_loop.run(handle_async(plan, deliveries, remaining))
     else:
         with suppress(Crash):
             return handle(plan, deliveries, remaining)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue, SendError, StoreError, consumer, send
-from peeklock.binding import Binding
-from peeklock.delays import seconds
+from peeklock.binding.bind import Binding
+from peeklock.engine.bound_consumer import Delays
 from peeklock.errors import because, store_error
-from peeklock.plan import Delays
 from peeklock.redaction import scheme_of, scrubbed, shown
 from peeklock.registry import SENDERS, STORES, open_sender, open_store
 from peeklock.testing import Outbox
+from peeklock.timing.delays import seconds
 from tests.support import environment
 
 SECRET = "hunter2SECRET"

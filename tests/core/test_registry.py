@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from peeklock import loop
+from peeklock.concurrency import event_loop
 from peeklock.registry import open_sender, open_store
 from tests.support import ROOT
 
@@ -53,7 +53,7 @@ def senders() -> set[int]:
 
 
 def loops() -> set[int]:
-    return at_once(lambda: loop.run(running_loop()))
+    return at_once(lambda: event_loop.run(running_loop()))
 
 
 @pytest.mark.parametrize("what", ["stores", "senders", "loops"])
@@ -70,10 +70,10 @@ import asyncio, os
 from peeklock import loop
 async def name():
     return os.getpid()
-assert loop.run(name()) == os.getpid()
+assert event_loop.run(name()) == os.getpid()
 child = os.fork()
 if child == 0:
-    os._exit(0 if loop.run(name()) == os.getpid() else 1)
+    os._exit(0 if event_loop.run(name()) == os.getpid() else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -12,9 +12,9 @@ import pytest
 from pydantic import BaseModel, field_serializer, field_validator
 
 from peeklock import Queue, consumer
-from peeklock.claims import State
-from peeklock.engine import run
-from peeklock.plan import Plan
+from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.run import run
+from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from tests.core.test_hooks import WAYS, reasons
 from tests.core.world import message, plan_for

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from peeklock import ConfigError, Queue, send
-from peeklock.sending import dump, routed
+from peeklock.sending.send import dump, routed
 from peeklock.testing import Outbox
 
 

@@ -10,8 +10,8 @@ import pytest
 from peeklock import ConfigError, Queue, consumer, send
 from peeklock.errors import SendError
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.senders.checked import Checked
+from peeklock.outgoing import Parcel
+from peeklock.sending.checked import Checked
 from peeklock.testing import Outbox, deliver
 
 ORDERS, PLAIN, FIFO = Queue("orders"), Queue("plain"), Queue("ordered", fifo=True)

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from peeklock import Queue, SendError, send
-from peeklock.sending import routed
-from peeklock.settling import ANSWER_SECONDS, CALL_SECONDS, LEAST_SECONDS, Settling, left_of
+from peeklock.binding.settling import ANSWER_SECONDS, CALL_SECONDS, LEAST_SECONDS, Settling, left_of
+from peeklock.sending.send import routed
 from peeklock.testing import FakeClock
 
 ALONE = 60.0
@@ -99,7 +99,7 @@ class Hung:
 
 def test_a_queue_that_does_not_answer_does_not_hold_its_producer(gate, monkeypatch):
     """It is told that the queue may have the message. (trials 1.15)"""
-    monkeypatch.setattr("peeklock.sending.SEND_SECONDS", 0.05)
+    monkeypatch.setattr("peeklock.sending.send.SEND_SECONDS", 0.05)
     with routed(lambda _: Hung(gate)), pytest.raises(SendError, match=r"queue 'orders': no answer .* all the same"):
         send(Queue("orders"), {})
     assert gate.calls == 1

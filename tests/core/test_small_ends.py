@@ -12,23 +12,24 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, Message, Queue, Reason, consumer, loop
-from peeklock.call import time_of
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.crew import Inline, Run, Threads
-from peeklock.desk import Desk
-from peeklock.drive_async import Coroutine, Loop, bounded_async
-from peeklock.engine import handle, handle_async
-from peeklock.interrupt import Alarm
-from peeklock.item import Item
-from peeklock.plan import HANDOVER_SECONDS, Window
-from peeklock.schedule import Schedule, next_job
-from peeklock.store import WON
+from peeklock import Batch, Message, Queue, Reason, consumer
+from peeklock.concurrency import event_loop
+from peeklock.concurrency.interrupt import Alarm
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.concurrency.timer import SHORTEST
+from peeklock.engine.async_driver import Coroutine, Loop, bounded_async
+from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Window
+from peeklock.engine.delivery import Item
+from peeklock.engine.effects import Desk
+from peeklock.engine.executors import Inline, Run, Threads
+from peeklock.engine.invocation import time_of
+from peeklock.engine.run import handle, handle_async
+from peeklock.engine.scheduler import Schedule, next_job
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import WON
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
-from peeklock.threads import Pool
-from peeklock.timer import SHORTEST
+from peeklock.timing.clock import SystemClock
 from tests.core.test_observers import Unkind
 from tests.core.world import QUEUE, message, plan_for, recording
 
@@ -245,9 +246,9 @@ def test_a_coroutine_that_was_cancelled_may_take_a_moment_to_end():
                 await asyncio.sleep(0)
 
     store = MemoryStore()
-    assert reasons(loop.run(handle_async(plan_for(handler, store=store, clock=SystemClock()), [message({})]))) == [
-        "timeout"
-    ]
+    assert reasons(
+        event_loop.run(handle_async(plan_for(handler, store=store, clock=SystemClock()), [message({})]))
+    ) == ["timeout"]
     assert store.records["orders#m-1"].state is State.WAITING
 
 

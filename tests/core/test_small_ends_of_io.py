@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from peeklock import Queue, Reason, consumer
-from peeklock.desk import Round
-from peeklock.engine import handle
+from peeklock.concurrency.interrupt import Target
+from peeklock.concurrency.thread_pool import Pool, Retire
+from peeklock.concurrency.timer import Timer
+from peeklock.consuming.hooks import _perform, limited
+from peeklock.engine.delivery import Item
+from peeklock.engine.effects import Round
+from peeklock.engine.run import handle
 from peeklock.errors import StoreError
-from peeklock.hooks import _perform, limited
-from peeklock.interrupt import Target
-from peeklock.item import Item
-from peeklock.store import WON, Answer, Change
+from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.threads import Pool, Retire
-from peeklock.timer import Timer
 from tests.core.world import CountingStore, message, plan_for, recording
 
 # -- answers

@@ -11,19 +11,20 @@ from datetime import timedelta
 
 import pytest
 
-from peeklock import ConfigError, Queue, consumer, engine, servicebus
-from peeklock.delays import backoff
+from peeklock import ConfigError, Queue, consumer, servicebus
 from peeklock.emulators.cloudtasks.queue import Retry
+from peeklock.engine import run as engine
+from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
 from peeklock.message import Message, Trail
-from peeklock.plan import Delays
+from peeklock.platforms.servicebus.settle import wanted
+from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from peeklock.quotas.google import TASK_DELAY
 from peeklock.registry import PLATFORMS
-from peeklock.servicebus_settle import wanted
-from peeklock.span import LONGEST_ON_SQS, SERVICEBUS_HOLD
-from peeklock.sqs import MAX_VISIBILITY
+from peeklock.retry_span import LONGEST_ON_SQS, SERVICEBUS_HOLD
 from peeklock.testing import deliver, plan_for
+from peeklock.timing.delays import backoff
 
 MINUTE = timedelta(minutes=1)
 
@@ -222,6 +223,6 @@ def test_absurd_numbers_have_a_span_as_well():
 
 def test_no_function_loads_what_computes_a_span():
     """It is for infrastructure and people."""
-    code = "import sys, peeklock; peeklock.Queue('orders').fingerprint; print('peeklock.span' in sys.modules)"
+    code = "import sys, peeklock; peeklock.Queue('orders').fingerprint; print('peeklock.retry_span' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"

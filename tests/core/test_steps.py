@@ -10,11 +10,11 @@ from queue import SimpleQueue
 from typing import Any
 
 from peeklock import Queue, Retry, consumer
-from peeklock.crew import Threads
-from peeklock.interrupt import HANGS_WHEN_TRACED
-from peeklock.item import Send, TimedOut
-from peeklock.plan import Window
-from peeklock.schedule import Schedule
+from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
+from peeklock.engine.bound_consumer import Window
+from peeklock.engine.delivery import Send, TimedOut
+from peeklock.engine.executors import Threads
+from peeklock.engine.scheduler import Schedule
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from tests.core.world import message, plan_for

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from peeklock import Batch, DeadLetter, Queue, consumer, loop
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.engine import handle, handle_async, run
-from peeklock.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
-from peeklock.plan import Delays, Plan
+from peeklock import Batch, DeadLetter, Queue, consumer
+from peeklock.concurrency import event_loop
+from peeklock.concurrency.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
+from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.run import handle, handle_async, run
+from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
+from peeklock.timing.clock import SystemClock
 from tests.core.world import message, plan_for
 
 QUICK = Queue("orders", max_attempts=2, timeout=0.15)
@@ -121,8 +122,8 @@ def test_the_alarm_looks_again_while_its_handler_takes_a_lock(monkeypatch):
         return sys._getframe()
 
     now, armed = [100.0], []
-    monkeypatch.setattr("peeklock.interrupt.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("peeklock.interrupt.signal.setitimer", lambda _, seconds: armed.append(seconds))
+    monkeypatch.setattr("peeklock.concurrency.interrupt.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("peeklock.concurrency.interrupt.signal.setitimer", lambda _, seconds: armed.append(seconds))
     with Alarm(10, 1000) as alarm:
         alarm.start(10)
         now[0] += 10
@@ -161,7 +162,7 @@ def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
     @consumer(QUICK)
     def handler(payload: dict) -> None: ...
 
-    monkeypatch.setattr("peeklock.crew.QUICK", 1000.0)
+    monkeypatch.setattr("peeklock.engine.executors.QUICK", 1000.0)
     monkeypatch.setattr(Alarm, "take_back", lambda _: pytest.fail("asked"))
     assert reasons(handle(plan(handler), [message({})])) == ["done"]
 
@@ -266,7 +267,7 @@ def test_time_outs_use_up_the_attempts():
 
     store = MemoryStore()
     for expected in ("timeout", "exhausted", "exhausted"):
-        assert reasons(loop.run(handle_async(plan(handler, store), [message({})]))) == [expected]
+        assert reasons(event_loop.run(handle_async(plan(handler, store), [message({})]))) == [expected]
     assert len(runs) == 2
 
 
@@ -281,12 +282,12 @@ def test_a_time_out_leaves_as_a_copy():
             await asyncio.sleep(5)
 
     made = plan_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
-    (one,) = loop.run(handle_async(made, [message({"slow": 1})]))
+    (one,) = event_loop.run(handle_async(made, [message({"slow": 1})]))
     assert (one.outcome.reason.value, one.outcome.copied, one.outcome.attempt) == ("timeout", True, 1)
     (copy,) = copies.parcels
     assert (copy.trail.hop, copy.trail.attempts, copy.delay) == (1, 1, one.outcome.delay)
     assert store.records["orders#m-1"].state is State.MOVED
-    assert reasons(loop.run(handle_async(made, [message({}, trail=copy.trail)]))) == ["done"]
+    assert reasons(event_loop.run(handle_async(made, [message({}, trail=copy.trail)]))) == ["done"]
 
 
 def test_a_coroutine_is_cancelled():
@@ -302,7 +303,9 @@ def test_a_coroutine_is_cancelled():
                 cancelled.append(1)
                 raise
 
-    settled = loop.run(handle_async(plan(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")]))
+    settled = event_loop.run(
+        handle_async(plan(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")])
+    )
     assert (reasons(settled), cancelled) == (["timeout", "done"], [1])
 
 
@@ -320,7 +323,7 @@ def test_a_coroutine_that_refuses_to_be_cancelled():
 
     store, copies = MemoryStore(), Outbox()
     made = plan_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
-    settled = loop.run(handle_async(made, [message({}, id="a"), message({}, id="b")]))
+    settled = event_loop.run(handle_async(made, [message({}, id="a"), message({}, id="b")]))
     assert reasons(settled) == ["timeout", "halted"]
     record = store.records["orders#a"]
     assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)
@@ -335,7 +338,7 @@ def test_a_handler_that_cancels_itself_has_failed():
     async def handler(payload: dict) -> None:
         raise asyncio.CancelledError
 
-    assert reasons(loop.run(handle_async(plan(handler), [message({})]))) == ["retry"]
+    assert reasons(event_loop.run(handle_async(plan(handler), [message({})]))) == ["retry"]
 
 
 def test_a_host_that_gives_up_cancels_its_handlers():
@@ -359,7 +362,7 @@ def test_a_host_that_gives_up_cancels_its_handlers():
             await event
         await asyncio.sleep(0)
 
-    loop.run(host())
+    event_loop.run(host())
     assert stopped.is_set()
 
 

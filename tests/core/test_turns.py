@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, Queue, Retry, consumer
-from peeklock.claims import State
-from peeklock.clock import SystemClock
-from peeklock.engine import run
-from peeklock.interrupt import Interrupted
+from peeklock.concurrency.interrupt import Interrupted
+from peeklock.concurrency.timer import running
+from peeklock.engine.run import run
+from peeklock.idempotency.claims import State
 from peeklock.message import Trail
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.timer import running
+from peeklock.timing.clock import SystemClock
 from tests.core.world import FlakyStore, Script, message, plan_for
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, InvalidMessage, Queue, consumer, unwrap
-from peeklock.binding import Binding
-from peeklock.decode import as_json
+from peeklock.binding.bind import Binding
+from peeklock.consuming.decoding import as_json
+from peeklock.engine.bound_consumer import Delays
 from peeklock.errors import NothingToHandle
-from peeklock.json_text import members
 from peeklock.message import Message
-from peeklock.plan import Delays
-from peeklock.sending import dump
+from peeklock.sending.send import dump
 from peeklock.stores.memory import MemoryStore
+from peeklock.strict_json import members
 from peeklock.testing import Outbox
 
 CLOUD = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}

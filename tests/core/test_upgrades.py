@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from peeklock import Queue, consumer
-from peeklock.claims import Record, State
-from peeklock.engine import handle
+from peeklock.engine.bound_consumer import Delays
+from peeklock.engine.run import handle
 from peeklock.errors import UnreadableRecord
+from peeklock.idempotency.claims import Record, State
 from peeklock.message import MAX_EXTRA, Trail
-from peeklock.plan import Delays
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.sqlite import SQLiteStore
 from peeklock.stores.tagged import Row, TaggedStore

@@ -38,9 +38,9 @@ from pydantic import (
 )
 
 from peeklock import Batch, Message, Queue, consumer
-from peeklock.declare import resolve
-from peeklock.decode import decoder
-from peeklock.engine import run
+from peeklock.consuming.declaration import resolve
+from peeklock.consuming.decoding import decoder
+from peeklock.engine.run import run
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import deliver
 from tests.core.world import message, plan_for

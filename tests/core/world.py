@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from peeklock import Queue, consumer, testing
-from peeklock.claims import State
-from peeklock.clock import Clock
+from peeklock.engine.bound_consumer import Plan
 from peeklock.errors import SendError, StoreError
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer, Change
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel
-from peeklock.plan import Plan
-from peeklock.store import Answer, Change
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
+from peeklock.timing.clock import Clock
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
 

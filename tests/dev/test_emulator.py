@@ -14,9 +14,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, TransportType
 from azure.servicebus.management import ServiceBusAdministrationClient
 from google.cloud import tasks_v2
 
-from peeklock.certificates import load
 from peeklock.cli import main
-from peeklock.cloudtasks_send import client as cloud_tasks
+from peeklock.platforms.cloudtasks.sender import client as cloud_tasks
+from peeklock.platforms.http_push.certificates import load
 from tests.dev import sample
 
 CONFIG = {

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from peeklock import Queue
+from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
 from peeklock.emulators.faults import Faults
-from peeklock.interrupt import HANGS_WHEN_TRACED
-from peeklock.sending import send
+from peeklock.sending.send import send
 from tests.e2e.cloudtasks_world import QUEUE, SECONDS, World, body
 from tests.support import environment
 

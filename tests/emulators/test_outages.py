@@ -7,9 +7,9 @@ import pytest
 from peeklock.emulators.faults import Faults
 from peeklock.emulators.outages import FaultySender, FaultyStore, SmallQueue
 from peeklock.errors import SendError, StoreError
+from peeklock.idempotency.store import Change
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel
-from peeklock.store import Change
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.contracts.test_store import record

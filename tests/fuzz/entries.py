@@ -8,8 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from peeklock import cloudtasks, cloudtasks_send, pubsub, pubsub_send, push, servicebus, servicebus_send, sqs, sqs_send
+from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.errors import EventError, Redeliver
+from peeklock.platforms.cloudtasks import sender as cloudtasks_send
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.pubsub import sender as pubsub_send
+from peeklock.platforms.servicebus import sender as servicebus_send
+from peeklock.platforms.sqs import sender as sqs_send
 from peeklock.unwrap import cloudevents, sns
 from tests.fuzz import handlers
 from tests.fuzz.services import SQS, Bus, Tasks, Topic
@@ -197,7 +202,7 @@ def _buses(stage: Stage, *, actions: bool) -> list[Entry]:
 def _say_bus(kind: Any, options: dict[str, Any], *, sessions: bool, actions: bool) -> Say:
     import azure.functions as func
 
-    from peeklock import servicebus_events
+    from peeklock.platforms.servicebus import sample_events as servicebus_events
 
     more: dict[str, Any] = {"hold": 0, "sessions": sessions, **options}
     if actions:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peeklock.claims import State
+from peeklock.idempotency.claims import State
 from peeklock.message import Trail
 from peeklock.outcome import Disposition, Reason
-from peeklock.sqs import MAX_VISIBILITY
+from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from tests.fuzz.changes import CREDENTIALS
 from tests.fuzz.entries import REFUSED, Entry
 from tests.fuzz.handlers import FATE

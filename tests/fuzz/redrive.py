@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from peeklock import cloudtasks, pubsub, push, servicebus, sqs
+from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.message import Message
+from peeklock.platforms.http_push import endpoint as push
 from tests.fuzz.mutate import encoded
 
 

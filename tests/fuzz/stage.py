@@ -11,11 +11,11 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from peeklock.claims import State
 from peeklock.errors import SendError
-from peeklock.observe import LogObserver, Settled
-from peeklock.parcel import Parcel
-from peeklock.store import Answer, Change
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import Answer, Change
+from peeklock.observability.observer import LogObserver, Settled
+from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from tests.fuzz.handlers import FATE

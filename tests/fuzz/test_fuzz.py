@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peeklock.errors import SendError
-from peeklock.parcel import Parcel
+from peeklock.outgoing import Parcel
 from tests.fuzz.entries import PLATFORMS, REFUSED
 from tests.fuzz.run import Found, Tally, fuzz, one, samples, stage_of
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
-from peeklock.plan import RESERVE
-from peeklock.servicebus import DEFAULT_HOLD
-from peeklock.servicebus_door import DEFAULT_LOCK
+from peeklock.engine.bound_consumer import RESERVE
+from peeklock.platforms.servicebus.bind import DEFAULT_HOLD
+from peeklock.platforms.servicebus.endpoint import DEFAULT_LOCK
 from tests.platforms.azure_worker import Worker
 from tests.support import ROOT, environment, on_this_machine
 

@@ -16,8 +16,9 @@ import pytest
 from google.cloud import pubsub_v1
 from werkzeug.serving import make_server
 
-from peeklock import Queue, consumer, pubsub, pubsub_send
+from peeklock import Queue, consumer, pubsub
 from peeklock.message import Message
+from peeklock.platforms.pubsub import sender as pubsub_send
 from peeklock.stores.memory import MemoryStore
 from tests.stores.servers_cloud import sdk_folders, start
 from tests.support import environment

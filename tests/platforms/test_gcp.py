@@ -18,11 +18,14 @@ import pytest
 import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
-from peeklock import ConfigError, Queue, cloudtasks, cloudtasks_send, consumer, pubsub, pubsub_send, push
-from peeklock.fitting import fit
+from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel
-from peeklock.sending import routed
+from peeklock.outgoing import Parcel
+from peeklock.platforms.cloudtasks import sender as cloudtasks_send
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.pubsub import sender as pubsub_send
+from peeklock.sending.fitting import fit
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.unwrap import cloudevents

@@ -8,8 +8,8 @@ import pytest
 
 from peeklock import ConfigError, DeadLetter, Queue, SendError, cloudtasks, consumer, send, sqs
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.sending import routed
+from peeklock.outgoing import Parcel
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.contracts.queues import StrictSQS

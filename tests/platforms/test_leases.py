@@ -9,9 +9,10 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from peeklock import Queue, cloudtasks, consumer, pubsub, push, servicebus, sqs
-from peeklock.claims import Record, State
-from peeklock.servicebus_events import load
+from peeklock import Queue, cloudtasks, consumer, pubsub, servicebus, sqs
+from peeklock.idempotency.claims import Record, State
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.servicebus.sample_events import load
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.support import ROOT, environment

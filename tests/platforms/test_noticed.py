@@ -10,26 +10,17 @@ from typing import Any
 
 import pytest
 
-from peeklock import (
-    EventError,
-    Queue,
-    Retry,
-    cloudtasks,
-    cloudtasks_send,
-    consumer,
-    fitting,
-    pubsub,
-    pubsub_send,
-    push,
-    servicebus,
-    servicebus_message,
-    sqs,
-    sqs_send,
-)
+from peeklock import EventError, Queue, Retry, cloudtasks, consumer, pubsub, servicebus, sqs
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel
-from peeklock.servicebus_events import load
-from peeklock.sqs_send import SQSSender
+from peeklock.outgoing import Parcel
+from peeklock.platforms.cloudtasks import sender as cloudtasks_send
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.pubsub import sender as pubsub_send
+from peeklock.platforms.servicebus import message as servicebus_message
+from peeklock.platforms.servicebus.sample_events import load
+from peeklock.platforms.sqs import sender as sqs_send
+from peeklock.platforms.sqs.sender import SQSSender
+from peeklock.sending import fitting
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 

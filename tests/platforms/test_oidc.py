@@ -17,8 +17,19 @@ from typing import Any
 
 import pytest
 
-from peeklock import ConfigError, Queue, cloudtasks, consumer, oidc, pubsub, push
-from peeklock.certificates import AGES, FAILED_AGE, MOST_FETCHES, RETRY_AGE, STALE_AGE, Certificates, Unavailable, load
+from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.http_push import oidc
+from peeklock.platforms.http_push.certificates import (
+    AGES,
+    FAILED_AGE,
+    MOST_FETCHES,
+    RETRY_AGE,
+    STALE_AGE,
+    Certificates,
+    Unavailable,
+    load,
+)
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver
 from tests.platforms.google import AUDIENCE, CALLER, Endpoint, claims, key_pair, token

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger, Metrics
 
-from peeklock import Queue, Retry, StoreError, consumer, desk, sqs
+from peeklock import Queue, Retry, StoreError, consumer, sqs
+from peeklock.engine import effects as desk
+from peeklock.idempotency.store import WON, Answer
 from peeklock.message import Message
-from peeklock.observers.powertools import PowertoolsObserver
-from peeklock.store import WON, Answer
+from peeklock.observability.powertools import PowertoolsObserver
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.platforms.test_sqs import record

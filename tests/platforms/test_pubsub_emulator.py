@@ -10,7 +10,7 @@ import pytest
 
 from peeklock import DeadLetter, Queue, pubsub
 from peeklock.message import Message, Trail
-from peeklock.parcel import DETAIL, REASON, Parcel
+from peeklock.outgoing import DETAIL, REASON, Parcel
 from peeklock.quotas.google import ATTRIBUTE_VALUE, ATTRIBUTES
 from tests.platforms.pubsub_emulator import World, pushed
 

@@ -20,22 +20,23 @@ from azure.servicebus import ServiceBusMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock import ConfigError, DeadLetter, Queue, Retry, consumer, pubsub, push, send, servicebus, sqs
+from peeklock import ConfigError, DeadLetter, Queue, Retry, consumer, pubsub, send, servicebus, sqs
 from peeklock import cloudtasks as cloud_tasks
-from peeklock.cloudtasks_send import CloudTasksSender, headers_of
-from peeklock.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, prepare, unfold, unfolded
-from peeklock.headers import CREDENTIALS
 from peeklock.message import Message, Trail
-from peeklock.parcel import Parcel, copy_of, cut, legible, letter_of
-from peeklock.pubsub_send import PubSubSender
-from peeklock.senders.file import FileSender, read
-from peeklock.sending import routed
-from peeklock.servicebus_events import load
-from peeklock.servicebus_message import message_of
-from peeklock.servicebus_send import ServiceBusSender
-from peeklock.servicebus_settle import MAX_DESCRIPTION, Natively
-from peeklock.sqs_client import client as sqs_client
-from peeklock.sqs_send import SQSSender, pack
+from peeklock.outgoing import Parcel, copy_of, cut, legible, letter_of
+from peeklock.platforms.cloudtasks.sender import CloudTasksSender, headers_of
+from peeklock.platforms.http_push import endpoint as push
+from peeklock.platforms.http_push.headers import CREDENTIALS
+from peeklock.platforms.pubsub.sender import PubSubSender
+from peeklock.platforms.servicebus.message import message_of
+from peeklock.platforms.servicebus.sample_events import load
+from peeklock.platforms.servicebus.sender import ServiceBusSender
+from peeklock.platforms.servicebus.settle import MAX_DESCRIPTION, Natively
+from peeklock.platforms.sqs.client import client as sqs_client
+from peeklock.platforms.sqs.sender import SQSSender, pack
+from peeklock.sending.file import FileSender, read
+from peeklock.sending.fitting import FORM, MAX_UNFOLDED, compressed, contents, fit, folded, prepare, unfold, unfolded
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.contracts.queues import (
@@ -67,8 +68,8 @@ def refuse(body: bytes) -> None:
 FORKED = """
 import os, threading
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.servicebus_send import ServiceBusSender
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus.sender import ServiceBusSender
 from tests.contracts.queues import StrictServiceBus
 
 class Client:
@@ -388,7 +389,7 @@ class TestSQS:
     )
     def test_each_form_of_address(self, host, region, endpoint):
         """Its region, and the endpoint where it is not the region's usual one (trials 1.27)."""
-        from peeklock.sqs_client import client_of
+        from peeklock.platforms.sqs.client import client_of
 
         keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
         sqs_client.forget()
@@ -644,7 +645,7 @@ def test_weights_are_the_services_own(size, attributes, delay, bare):
     real = len(tasks_v2.Task.serialize(tasks.task(parcel)))
     assert real <= tasks.weigh(parcel) <= real + 260 + 10 * len(headers_of(parcel))
     if all(name.isidentifier() for name in attributes):
-        from peeklock.pubsub_send import pack as texts
+        from peeklock.platforms.pubsub.sender import pack as texts
 
         message = pubsub_v1.types.PubsubMessage(data=parcel.body, attributes=texts(parcel))
         real = len(pubsub_v1.types.PubsubMessage.serialize(message))

@@ -13,20 +13,13 @@ from azure.servicebus import ServiceBusMessage
 from azurefunctions.extensions.base import GrpcClientType
 
 from handlers.orders.charge import charge
-from peeklock import (
-    Batch,
-    ConfigError,
-    EventError,
-    Queue,
-    consumer,
-    servicebus,
-    servicebus_client,
-    servicebus_message,
-    servicebus_send,
-)
+from peeklock import Batch, ConfigError, EventError, Queue, consumer, servicebus
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.servicebus_events import load
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus import client as servicebus_client
+from peeklock.platforms.servicebus import message as servicebus_message
+from peeklock.platforms.servicebus import sender as servicebus_send
+from peeklock.platforms.servicebus.sample_events import load
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from tests.core.world import FlakySender, Script

@@ -16,9 +16,12 @@ from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusConn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from peeklock import ConfigError, SendError, servicebus, servicebus_client, servicebus_message, servicebus_send
+from peeklock import ConfigError, SendError, servicebus
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus import client as servicebus_client
+from peeklock.platforms.servicebus import message as servicebus_message
+from peeklock.platforms.servicebus import sender as servicebus_send
 from tests.support import ROOT, environment
 
 SIZE = 1_000
@@ -303,7 +306,11 @@ class TestClient:
 
 
 @pytest.mark.parametrize(
-    "program", ["import peeklock.servicebus", "import peeklock.servicebus as s; s.from_url('sb://c/q')"]
+    "program",
+    [
+        "import peeklock.platforms.servicebus.bind",
+        "import peeklock.platforms.servicebus.bind as s; s.from_url('sb://c/q')",
+    ],
 )
 def test_nothing_is_loaded_before_it_is_used(program):
     """A cold start must not pay for an SDK that only a failure needs."""
@@ -322,7 +329,7 @@ def test_nothing_is_loaded_before_it_is_used(program):
 )
 def test_a_missing_sdk_says_how_to_install_it(module, program):
     """As every extra does."""
-    script = f"import sys; sys.modules[{module!r}] = None\nfrom handlers.orders.charge import charge\nimport peeklock.servicebus as s\n{program}"
+    script = f"import sys; sys.modules[{module!r}] = None\nfrom handlers.orders.charge import charge\nimport peeklock.platforms.servicebus.bind as s\n{program}"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert f"ConfigError: {module}" in done.stderr
     assert "is not installed: pip install 'peeklock[servicebus]'" in done.stderr
@@ -356,7 +363,7 @@ class _StuckLink:
 
 def test_a_link_that_is_not_given_back_is_replaced(monkeypatch):
     """Others wait for it no longer than a sending takes; its own thread goes on with it when it can. (trials 1.15)"""
-    monkeypatch.setattr("peeklock.servicebus_send.HELD_SECONDS", 0.05)
+    monkeypatch.setattr("peeklock.platforms.servicebus.sender.HELD_SECONDS", 0.05)
     stuck = Stuck()
     queue = servicebus.from_url("sb://contoso/orders", connect=lambda _: stuck)
     first = threading.Thread(target=queue.send, args=([parcel("a")],))

@@ -25,8 +25,8 @@ from peeklock import Batch, ConfigError, Message, Queue, consumer, servicebus
 from peeklock.errors import EventError, Redeliver, SendError
 from peeklock.message import Trail
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.parcel import REASON, Parcel
-from peeklock.servicebus_settle import Natively, Visit, wanted
+from peeklock.outgoing import REASON, Parcel
+from peeklock.platforms.servicebus.settle import Natively, Visit, wanted
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import FlakySender, Script
@@ -396,7 +396,7 @@ class TestActions:
         code = (
             "import azure.functions as func\n"
             "from peeklock import Queue, consumer, servicebus\n"
-            "from peeklock.servicebus_settle import actions_class\n"
+            "from peeklock.platforms.servicebus.settle import actions_class\n"
             "@consumer(Queue('orders'))\n"
             "def handle(body: bytes) -> None: ...\n"
             "entry = servicebus.bind(handle, app=func.FunctionApp(), actions=True)\n"

@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from peeklock import SendError, certificates, oidc, sqs
-from peeklock.certificates import MOST_BYTES, Certificates, load
-from peeklock.item import Item
+from peeklock import SendError, sqs
+from peeklock.binding.settling import ANSWER_SECONDS
+from peeklock.engine.delivery import Item
 from peeklock.message import Trail
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.parcel import Parcel
-from peeklock.pubsub_send import PubSubSender
-from peeklock.settling import ANSWER_SECONDS
+from peeklock.outgoing import Parcel
+from peeklock.platforms.http_push import certificates, oidc
+from peeklock.platforms.http_push.certificates import MOST_BYTES, Certificates, load
+from peeklock.platforms.pubsub.sender import PubSubSender
 from peeklock.testing import FakeClock
 from tests.platforms.google import Endpoint, key_pair
 from tests.platforms.test_servicebus_send import DOWN, Namespace, parcel, sender

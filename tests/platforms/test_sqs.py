@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from peeklock import ConfigError, EventError, Queue, Retry, consumer, sqs
-from peeklock.fitting import fit
 from peeklock.message import Trail
-from peeklock.parcel import Parcel
-from peeklock.sqs_send import MAX_DELAY_SECONDS, SQSSender, pack
+from peeklock.outgoing import Parcel
+from peeklock.platforms.sqs.sender import MAX_DELAY_SECONDS, SQSSender, pack
+from peeklock.sending.fitting import fit
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.support import environment
@@ -434,7 +434,7 @@ def test_an_address_that_is_none(url):
 
 def test_the_client_is_made_from_the_address(aws):
     """Its region is in AWS's host names; another host is an emulator."""
-    from peeklock.sqs_client import client_of
+    from peeklock.platforms.sqs.client import client_of
 
     assert client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
     assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
@@ -442,7 +442,7 @@ def test_the_client_is_made_from_the_address(aws):
 
 def test_an_address_without_a_region(monkeypatch):
     """As of an emulator, where the environment says none either."""
-    from peeklock.sqs_client import client, client_of
+    from peeklock.platforms.sqs.client import client, client_of
 
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from peeklock.fitting import unfolded
 from peeklock.message import Trail
-from peeklock.parcel import REASON, Parcel
+from peeklock.outgoing import REASON, Parcel
+from peeklock.sending.fitting import unfolded
 from tests.soak import laws
 from tests.soak.plan import REDRIVEN, Planned
 

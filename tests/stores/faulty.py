@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from peeklock.claims import Record
-from peeklock.store import WON, Answer, Change, Store
+from peeklock.idempotency.claims import Record
+from peeklock.idempotency.store import WON, Answer, Change, Store
 from peeklock.stores.memory import MemoryStore
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from peeklock.claims import Record, State
 from peeklock.errors import UnreadableRecord
-from peeklock.store import Change, Store
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import Change, Store
 from tests.contracts.stores import STORES, record
 from tests.stores import servers_redis
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.store import Store
+from peeklock.idempotency.store import Store
 from peeklock.stores import firestore, tables, tables_client
 from peeklock.stores.tagged import TaggedStore
 from tests.stores.rows import MemoryRows

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from peeklock.emulators.sqs_server import Serial
-from peeklock.store import Store
+from peeklock.idempotency.store import Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
-from peeklock.stores.together import CONNECTIONS
+from peeklock.stores.parallel import CONNECTIONS
 from tests.support import ROOT, environment
 
 HERE = {

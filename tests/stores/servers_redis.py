@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 
-from peeklock.store import Store
+from peeklock.idempotency.store import Store
 from peeklock.stores.redis import RedisStore, connect, from_url
 
 READY_SECONDS = 20.0

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 from peeklock import Queue, consumer
-from peeklock.claims import Record, State
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import WON
 from peeklock.outcome import Disposition, Reason
-from peeklock.store import WON
 from peeklock.stores import firestore, tables, tables_client
 from peeklock.stores.tagged import TaggedStore
 from peeklock.testing import deliver

@@ -22,9 +22,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from peeklock import ConfigError, Queue, StoreError, consumer
-from peeklock.claims import State
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import WON, Answer, Change, Store
 from peeklock.registry import open_store
-from peeklock.store import WON, Answer, Change, Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
 from peeklock.stores.dynamodb_client import READ_SECONDS

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from peeklock import ConfigError
-from peeklock.store import WON
+from peeklock.idempotency.store import WON
 from peeklock.stores import firestore
 from peeklock.stores.record_json import dump
 from peeklock.stores.tagged import Write

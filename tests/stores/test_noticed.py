@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from peeklock.claims import Record, State
 from peeklock.errors import StoreError
-from peeklock.store import Change
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.record_json import dump, load, text_of
 from peeklock.stores.sqlite import SQLiteStore

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, StoreError, consumer
+from peeklock.idempotency.store import WON
 from peeklock.outcome import Reason
 from peeklock.registry import open_store
-from peeklock.store import WON
 from peeklock.stores import redis as module
 from peeklock.stores.redis import RedisStore, connect, from_url
 from peeklock.testing import deliver

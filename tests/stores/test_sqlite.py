@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, StoreError
-from peeklock.store import WON
+from peeklock.idempotency.store import WON
 from peeklock.stores import sqlite, sqlite_file
 from peeklock.stores.sqlite import SQLiteStore
 from tests.contracts.stores import change, record

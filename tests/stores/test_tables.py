@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from peeklock import ConfigError
-from peeklock.claims import State
-from peeklock.kept import MAX_RESULT
-from peeklock.parcel import MAX_DETAIL
-from peeklock.store import WON
+from peeklock.consuming.results import MAX_RESULT
+from peeklock.idempotency.claims import State
+from peeklock.idempotency.store import WON
+from peeklock.outgoing import MAX_DETAIL
 from peeklock.stores import tables, tables_client
+from peeklock.stores.parallel import CONNECTIONS
 from peeklock.stores.record_json import dump
 from peeklock.stores.tagged import Write
-from peeklock.stores.together import CONNECTIONS
 from tests.contracts.stores import change, record
 from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, http_front

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peeklock.errors import StoreError
-from peeklock.store import WON
+from peeklock.idempotency.store import WON
 from peeklock.stores.memory import MemoryStore
+from peeklock.stores.row_tags import TAGS
 from peeklock.stores.tagged import TRIES, Row, TaggedStore
-from peeklock.stores.tags import TAGS
 from tests.contracts.stores import change, record
 from tests.stores.rows import MemoryRows
 from tests.support import ROOT

@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from peeklock.claims import Record, State
 from peeklock.cli.sight import Sight, facts, moment, tell
 from peeklock.errors import ConfigError, StoreError
+from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.message import is_text
 from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_store
-from peeklock.store import Answer, Change, Store
 
 HELP = "show what a store holds of a key, or forget it"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from datetime import timedelta
 
-from peeklock import delays
 from peeklock.errors import ConfigError
+from peeklock.timing import delays
 
 
 def positive(text: str) -> int:

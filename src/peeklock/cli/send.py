@@ -16,12 +16,12 @@ from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.plain import plain
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import TRAIL, Trail
-from peeklock.parcel import Parcel, Sender
+from peeklock.outgoing import Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_sender
-from peeklock.senders.file import load
-from peeklock.sending import JSON, check_attributes, check_text
+from peeklock.sending.file import load
+from peeklock.sending.send import JSON, check_attributes, check_text
 
 HELP = "send a message to a queue with the platform's own SDK"
 

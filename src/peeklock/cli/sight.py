@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock import body_hash, claims
-from peeklock.claims import Decision, Do, Record, Stamp, State, Verdict
 from peeklock.cli.table import Table
-from peeklock.delays import ZERO
+from peeklock.consuming import body_hash
+from peeklock.idempotency import claims
+from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State, Verdict
 from peeklock.message import Trail
 from peeklock.outcome import Reason
+from peeklock.timing.delays import ZERO
 
 STATES = {
     State.RUNNING: "its last run did not come back; the process is gone",

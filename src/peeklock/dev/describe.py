@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from peeklock.binding import Binding, binding_of
+from peeklock.binding.bind import Binding, binding_of
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
 from peeklock.replay.problems import explained

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from peeklock import private
+from peeklock import private_files as private
 from peeklock.dev.hearing import Ear
 from peeklock.dev.world import FOLDER, Screen
 from peeklock.errors import ConfigError

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from peeklock.emulators.faults import Faults
 from peeklock.errors import SendError, StoreError
-from peeklock.fitting import prepare
+from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.message import TRAIL
-from peeklock.parcel import Parcel, Sender
-from peeklock.store import Answer, Change, Store
+from peeklock.outgoing import Parcel, Sender
+from peeklock.sending.fitting import prepare
 
 
 class FaultyStore:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
-from peeklock.span import Span
+from peeklock.retry_span import Span
 
 JITTER = "https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"
 

@@ -10,7 +10,7 @@ import pulumi
 
 from peeklock.infra.options import spelled
 from peeklock.queue import Queue
-from peeklock.span import Span
+from peeklock.retry_span import Span
 
 SHORT = timedelta(minutes=10)
 """An outage that every year brings. Attempts that last for less, in the median, turn most of its messages into dead letters."""

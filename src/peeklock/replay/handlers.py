@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peeklock.binding import Binding, binding_of
-from peeklock.declare import declaration
+from peeklock.binding.bind import Binding, binding_of
+from peeklock.consuming.declaration import declaration
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
 from peeklock.queue import Queue

@@ -16,22 +16,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from peeklock import unwrap as envelopes
-from peeklock.binding import Options
-from peeklock.clock import SystemClock
-from peeklock.delays import Seconds
+from peeklock.binding.bind import Options
+from peeklock.binding.option_checks import unwrap_of
 from peeklock.errors import ConfigError, EventError, SendError
+from peeklock.idempotency.store import Store
 from peeklock.message import Message
-from peeklock.observe import Settled
-from peeklock.option_checks import unwrap_of
-from peeklock.parcel import REASON, Parcel, Sender
+from peeklock.observability.observer import Settled
+from peeklock.outgoing import REASON, Parcel, Sender
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
-from peeklock.senders.checked import Checked
-from peeklock.sending import routed
-from peeklock.store import Store
+from peeklock.sending.checked import Checked
+from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
+from peeklock.timing.clock import SystemClock
+from peeklock.timing.delays import Seconds
 from peeklock.unwrap import Unwrap
 
 

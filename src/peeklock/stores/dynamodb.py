@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError
+from peeklock.idempotency.store import Answer, Change
 from peeklock.redaction import shown
-from peeklock.store import Answer, Change
 from peeklock.stores.dynamodb_client import check, client
 from peeklock.stores.dynamodb_table import Table
-from peeklock.stores.together import together
+from peeklock.stores.parallel import together
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from peeklock.concurrency.per_process import once
 from peeklock.errors import ConfigError
-from peeklock.once import once
 from peeklock.registry import missing
-from peeklock.stores.together import CONNECTIONS
+from peeklock.stores.parallel import CONNECTIONS
 
 CONNECT_SECONDS = 2
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from peeklock.errors import StoreError, because
-from peeklock.store import WON, Answer, Change
+from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.dynamodb_client import client
 from peeklock.stores.record_json import dump, load
 

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from peeklock.errors import StoreError
-from peeklock.store import WON, Answer, Change
+from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.dynamodb_table import Table
-from peeklock.stores.together import pool, together
+from peeklock.stores.parallel import pool, together
 
 MAX_TRANSACTION = 100
 MAX_TRANSACTION_BYTES = 4_000_000

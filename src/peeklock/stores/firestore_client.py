@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.once import once
+from peeklock.concurrency.per_process import once
 from peeklock.registry import missing
 
 EMULATOR = "FIRESTORE_EMULATOR_HOST"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from peeklock.claims import Record
-from peeklock.store import Answer, Change, decide
+from peeklock.idempotency.claims import Record
+from peeklock.idempotency.store import Answer, Change, decide
 
 
 class MemoryStore:

@@ -11,8 +11,8 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from peeklock.claims import Record, State
 from peeklock.errors import UnreadableRecord
+from peeklock.idempotency.claims import Record, State
 from peeklock.outcome import Reason
 
 _FIELDS = {field.name: field for field in fields(Record) if field.name != "extra"}

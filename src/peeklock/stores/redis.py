@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from peeklock.errors import StoreError, store_error
-from peeklock.store import WON, Answer, Change
+from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.redis_client import address, connect
 

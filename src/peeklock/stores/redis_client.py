@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
+from peeklock.concurrency.per_process import once
 from peeklock.errors import ConfigError
-from peeklock.once import once
 from peeklock.redaction import scrubbed
 from peeklock.registry import missing
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from peeklock.stores.parallel import pool
 from peeklock.stores.redis import SCRIPT, Call, ask_node
-from peeklock.stores.together import pool
 
 
 def ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:

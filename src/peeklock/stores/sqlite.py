@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from peeklock.errors import ConfigError, StoreError
+from peeklock.idempotency.store import Answer, Change, decide
 from peeklock.redaction import shown
-from peeklock.store import Answer, Change, decide
 from peeklock.stores.record_json import dump, load, text_of
 from peeklock.stores.sqlite_file import file_at, open_file
 

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from peeklock import private
+from peeklock import private_files as private
 
 BUSY_SECONDS = 3.0
 """How long a process waits for another's transaction, which takes milliseconds: the desk asks again, and knows how long

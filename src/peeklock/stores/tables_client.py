@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from peeklock.azure_identity import credential
+from peeklock.concurrency.per_process import once
 from peeklock.errors import ConfigError
-from peeklock.once import once
 from peeklock.registry import missing
-from peeklock.stores.together import CONNECTIONS
+from peeklock.stores.parallel import CONNECTIONS
 
 CONNECTION = "PEEKLOCK_TABLES"
 """The app setting with a connection string, for accounts with keys and for Azurite; or, with `__clientId` after its

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from peeklock.claims import Record
+from peeklock.concurrency.per_process import once
 from peeklock.errors import StoreError, store_error
-from peeklock.once import once
-from peeklock.store import WON, Answer, Change, decide
+from peeklock.idempotency.claims import Record
+from peeklock.idempotency.store import WON, Answer, Change, decide
+from peeklock.stores.parallel import pool
 from peeklock.stores.record_json import load
-from peeklock.stores.tags import Tags
-from peeklock.stores.together import pool
+from peeklock.stores.row_tags import Tags
 
 TRIES = 3
 """Writes of one change. The second is for a tag that was not the row's last; to lose it as well takes another writer

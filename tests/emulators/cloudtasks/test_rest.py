@@ -17,7 +17,7 @@ from google.auth.transport import requests as transport
 from google.oauth2 import id_token
 
 from peeklock.emulators.cloudtasks import CloudTasksEmulator, web
-from peeklock.oidc import Certificates, Rejected, Verifier
+from peeklock.platforms.http_push.oidc import Certificates, Rejected, Verifier
 from tests.emulators.cloudtasks.support import ACCOUNT, HERE, Target, queue_of, task_of
 
 

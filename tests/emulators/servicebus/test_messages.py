@@ -19,7 +19,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.emulators.servicebus.tiers import STANDARD
-from peeklock.servicebus_client import Link
+from peeklock.platforms.servicebus.client import Link
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 UUID5 = uuid.UUID(int=5)

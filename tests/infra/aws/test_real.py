@@ -18,8 +18,8 @@ from peeklock.infra.aws.alarms import Names, alarms
 from peeklock.infra.aws.environment import environment as told
 from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.aws import of
-from peeklock.observers.powertools import PowertoolsObserver
-from peeklock.sqs_send import SQSSender
+from peeklock.observability.powertools import PowertoolsObserver
+from peeklock.platforms.sqs.sender import SQSSender
 from peeklock.stores.dynamodb import DynamoStore
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox

@@ -12,11 +12,11 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
-from peeklock.delays import backoff
+from peeklock.engine.bound_consumer import RESERVE, SKEW
 from peeklock.infra.options import JITTER, Capacity
 from peeklock.infra.settings.aws import check_log_days, described, of
-from peeklock.plan import RESERVE, SKEW
-from peeklock.sqs import MAX_VISIBILITY
+from peeklock.platforms.sqs.bind import MAX_VISIBILITY
+from peeklock.timing.delays import backoff
 
 DAY = 86_400
 

@@ -13,7 +13,7 @@ from peeklock import ConfigError, Message, Queue
 from peeklock.infra.azure.alarms import MetricAlarm, QueryAlarm, alarms, period
 from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.azure import of
-from peeklock.observe import fields, record
+from peeklock.observability.observer import fields, record
 from peeklock.outcome import FAILED, Disposition, Outcome, Reason
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
-from peeklock.binding import binding_of
+from peeklock.binding.bind import binding_of
 from peeklock.infra.azure import naming, package
 from peeklock.infra.azure.environment import Places, environment, for_producers
 from peeklock.infra.azure.identity import Role, grants

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from peeklock import ConfigError, Queue
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.azure import clock, described, host_json, iso, of
-from peeklock.servicebus_door import MAX_LOCK
+from peeklock.platforms.servicebus.endpoint import MAX_LOCK
 
 SINGLE = Capacity(batch=1)
 

@@ -42,7 +42,7 @@ PACKAGES = ".python_packages/lib/site-packages"
 IMPORTED = (
     "handlers/orders/charge.py",
     "handlers/orders/receipts.py",
-    "peeklock/servicebus.py",
+    "peeklock/platforms/servicebus/bind.py",
     f"{PACKAGES}/pydantic/main.py",
     f"{PACKAGES}/azure/functions/__init__.py",
     f"{PACKAGES}/azure/servicebus/__init__.py",

@@ -20,19 +20,19 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from peeklock.sending import file
 
 from handlers.orders.queue import ORDERS
 from peeklock import send
-from peeklock.cloudtasks_address import from_url
-from peeklock.cloudtasks_send import headers_of, task_id
 from peeklock.dev.deployed.gcp import GcpDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
 from peeklock.emulators.cloudtasks import oidc
 from peeklock.emulators.pulumi import command
 from peeklock.emulators.pulumi.engine import Engine
-from peeklock.parcel import Parcel
-from peeklock.senders import file
+from peeklock.outgoing import Parcel
+from peeklock.platforms.cloudtasks.address import from_url
+from peeklock.platforms.cloudtasks.sender import headers_of, task_id
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT, environment
 
@@ -198,7 +198,7 @@ def test_it_is_the_bundles_code(world: World) -> None:
     for module, folder in {
         "handlers/orders/charge.py": world.code,
         "handlers/orders/receipts.py": world.code,
-        "peeklock/cloudtasks.py": world.code,
+        "peeklock/platforms/cloudtasks/bind.py": world.code,
         "flask/app.py": world.installed,
         "google/cloud/tasks_v2/__init__.py": world.installed,
         "functions_framework/__init__.py": world.installed,

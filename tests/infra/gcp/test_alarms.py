@@ -25,7 +25,7 @@ from peeklock.infra.gcp.alarms import (
 )
 from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.gcp import of
-from peeklock.observe import LogObserver
+from peeklock.observability.observer import LogObserver
 from peeklock.outcome import Disposition, Outcome, Reason
 
 NAMES = Names(queue="shop-orders-dev", service="shop-orders-dev", subscription="shop-orders-letters-dev")

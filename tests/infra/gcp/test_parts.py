@@ -9,15 +9,15 @@ import pytest
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.bundle.targets import TARGETS
-from peeklock.cloudtasks_address import from_url
 from peeklock.infra.gcp import functions, identity, queues
 from peeklock.infra.gcp.environment import address, environment, letters_address, links
 from peeklock.infra.gcp.identity import Role, grants, member
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
-from peeklock.oidc import Closed, Guard, Rejected
-from peeklock.pubsub_send import from_url as letters_from_url
+from peeklock.platforms.cloudtasks.address import from_url
+from peeklock.platforms.http_push.oidc import Closed, Guard, Rejected
+from peeklock.platforms.pubsub.sender import from_url as letters_from_url
 from peeklock.registry import open_store
 
 PLACE = Place(project="contoso", region="europe-west1", app="shop", stack="dev")

@@ -12,9 +12,9 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
+from peeklock.engine.bound_consumer import RESERVE
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import described, duration, of
-from peeklock.plan import RESERVE
 
 
 @pytest.mark.parametrize(

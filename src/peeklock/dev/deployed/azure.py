@@ -17,7 +17,7 @@ from peeklock.emulators.pulumi import azure
 from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.errors import ConfigError
-from peeklock.servicebus_client import CONNECTION
+from peeklock.platforms.servicebus.client import CONNECTION
 
 NAMESPACE = "__fullyQualifiedNamespace"
 """Ends the name of a setting that connects by identity; the setting without it is a connection string, and comes first.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from peeklock import private
+from peeklock import private_files as private
 from peeklock.dev.bell import CHANGED, Bell, until_stopped
 from peeklock.dev.code import SETTINGS
 from peeklock.dev.deployed import clouds, told

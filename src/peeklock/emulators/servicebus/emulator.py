@@ -8,7 +8,6 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal, Self, TypeVar
 
-from peeklock.delays import Seconds, seconds
 from peeklock.emulators.background import Background
 from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.emulators.servicebus.amqp.connection import IDLE
@@ -24,6 +23,7 @@ from peeklock.emulators.servicebus.service import Service
 from peeklock.emulators.servicebus.tiers import TIERS
 from peeklock.emulators.servicebus.world import Settings
 from peeklock.errors import ConfigError
+from peeklock.timing.delays import Seconds, seconds
 
 T = TypeVar("T")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
-from peeklock.delays import ZERO, Seconds, seconds
 from peeklock.emulators.sqs_lambda.filters import Filters
 from peeklock.errors import ConfigError
 from peeklock.quotas.aws import BATCH as MAX_BATCH
@@ -22,6 +21,7 @@ from peeklock.quotas.aws import FUNCTION_MEGABYTES as MAX_MEMORY
 from peeklock.quotas.aws import FUNCTION_SECONDS, WINDOW_SECONDS
 from peeklock.quotas.aws import LEAST_CONCURRENCY as MIN_CONCURRENCY
 from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as MIN_MEMORY
+from peeklock.timing.delays import ZERO, Seconds, seconds
 
 MAX_WINDOW = timedelta(seconds=WINDOW_SECONDS)
 MIN_WINDOW_OF_LARGE_BATCHES = timedelta(seconds=1)

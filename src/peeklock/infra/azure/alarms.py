@@ -134,7 +134,7 @@ def _age(queue: Queue, thresholds: Thresholds) -> MetricAlarm:
 
 
 def settlements(queue: Queue) -> str:
-    """The settlement records of a queue: the text that `peeklock.observe.record` writes, taken apart."""
+    """The settlement records of a queue: the text that `peeklock.observability.observer.record` writes, taken apart."""
     return (
         'AppTraces | where Message startswith "peeklock.settled "'
         ' | extend queue = extract(@"\\bqueue=(\\S+)", 1, Message), reason = extract(@"\\breason=(\\S+)", 1, Message),'

@@ -9,7 +9,7 @@ from peeklock.infra.settings.azure import Settings
 from peeklock.queue import Queue
 
 CONNECTION = "PEEKLOCK_SERVICEBUS"
-"""The connection's name, for the trigger and for `peeklock.servicebus`'s own client."""
+"""The connection's name, for the trigger and for `peeklock.platforms.servicebus.bind`'s own client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

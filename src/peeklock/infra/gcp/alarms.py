@@ -112,7 +112,7 @@ def metric_of_failures(service: str) -> str:
 
 
 def log_filter(queue: Queue, service: str) -> str:
-    """Which log entries are failed settlements: the text that `peeklock.observe.record` writes, alone or as the message
+    """Which log entries are failed settlements: the text that `peeklock.observability.observer.record` writes, alone or as the message
     of a record in JSON. Failures are logged at WARNING or above, which Python writes to stderr unless told otherwise.
     https://cloud.google.com/logging/docs/view/logging-query-language"""
     return (

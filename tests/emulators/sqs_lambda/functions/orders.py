@@ -8,7 +8,8 @@ import signal
 import time
 from typing import Any
 
-from peeklock import DeadLetter, Message, Queue, Retry, consumer, sqs, sqs_client
+from peeklock import DeadLetter, Message, Queue, Retry, consumer, sqs
+from peeklock.platforms.sqs import client as sqs_client
 
 note = importlib.import_module("app").note  # a function's folder is its path
 

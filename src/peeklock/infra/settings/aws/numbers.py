@@ -22,7 +22,7 @@ from peeklock.quotas.aws import LEAST_CONCURRENCY, LOG_DAYS, RETENTION_SECONDS
 from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as LEAST_MEMORY
 from peeklock.quotas.aws import RECEIVES as MOST_RECEIVES
 from peeklock.quotas.aws import WINDOW_SECONDS as LONGEST_WINDOW
-from peeklock.span import LONGEST_ON_SQS, Span
+from peeklock.retry_span import LONGEST_ON_SQS, Span
 
 LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"

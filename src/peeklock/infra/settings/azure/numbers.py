@@ -17,7 +17,7 @@ from peeklock.quotas.azure import DELIVERIES as MOST_DELIVERIES
 from peeklock.quotas.azure import FLEX_INSTANCES as MOST_INSTANCES
 from peeklock.quotas.azure import FLEX_MEGABYTES as MEMORIES
 from peeklock.quotas.azure import LOCK_SECONDS as LONGEST_LOCK
-from peeklock.span import SERVICEBUS_HOLD, Span
+from peeklock.retry_span import SERVICEBUS_HOLD, Span
 
 SHORTEST_LOCK = 60
 """Seconds: the platform's own default, so that a host that starts slowly does not lose what it has received."""

@@ -15,7 +15,7 @@ from peeklock.quotas.google import CPUS, DISPATCH_DEADLINES, RETENTION_DAYS, TAS
 from peeklock.quotas.google import INSTANCES as MOST_INSTANCES
 from peeklock.quotas.google import QUEUE_AT_ONCE as MOST_AT_ONCE
 from peeklock.quotas.google import REQUESTS as MOST_REQUESTS
-from peeklock.span import LONGEST_TASK_BACKOFF, Span
+from peeklock.retry_span import LONGEST_TASK_BACKOFF, Span
 
 QUEUES = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
 TASKS = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks"

@@ -1,0 +1,1 @@
+"""What every platform's `bind` shares."""

@@ -1,0 +1,1 @@
+"""Threads, the event loop, and calls with a time limit."""

@@ -1,0 +1,1 @@
+"""`@consumer` and what it declares: decoding, keys, hooks and results."""

@@ -1,0 +1,60 @@
+"""Calling a user's hook (`decode=`, `key=`, `unwrap=`, `on_error=`) in a thread, for no longer than there is time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextvars import copy_context
+from typing import TypeVar
+
+from peeklock.concurrency.interrupt import LOOK_AGAIN, Interrupted, Target
+from peeklock.concurrency.thread_pool import Pool, Retire
+from peeklock.errors import PeeklockError
+
+T = TypeVar("T")
+
+GRACE = 0.1
+"""Seconds that a hook which was interrupted may take to end, before its thread counts as taken for good."""
+
+
+class NoThread(PeeklockError):
+    """A hook was not called: every thread is taken by what hangs."""
+
+
+def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
+    """Return what the call returns, or raise what it raises; Interrupted when it takes longer, NoThread when it never began."""
+    target, context = Target(), copy_context()
+    try:
+        future = pool.submit(lambda: context.run(_perform, target, call))
+    except TimeoutError as exc:
+        raise NoThread(str(exc)) from exc
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            return future.result()  # in the last moment; or the call's own
+    never_began = target.cancel()
+    _stop(target, future)
+    pool.give_up(future)
+    raise NoThread("no thread came free") if never_began else Interrupted
+
+
+def _perform(target: Target, call: Callable[[], T]) -> T:
+    if not target.begin():
+        raise Interrupted
+    try:
+        return target.call(call)
+    except KeyboardInterrupt as exc:  # nobody at a terminal: what they ask for arrives in the main thread
+        raise OSError("the hook raised KeyboardInterrupt") from exc
+    finally:
+        if target.interrupted:
+            raise Retire(None)  # nobody waits for the result any more
+
+
+def _stop(target: Target, future: Future[T]) -> None:
+    """Interrupt a call; return when it has ended, never will begin, or does not let itself be interrupted."""
+    end = time.monotonic() + GRACE
+    while not target.cancel() and not future.done() and time.monotonic() < end:
+        target.interrupt()
+        wait((future,), LOOK_AGAIN)

@@ -1,0 +1,1 @@
+"""One event, from its messages to their outcomes."""

@@ -1,0 +1,171 @@
+"""The driver for `async def` handlers, on the event loop that is running. Apart, since asyncio costs a cold start."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from peeklock.concurrency.thread_pool import Pool
+from peeklock.concurrency.timer import Timer, running
+from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.delivery import Halted, Item
+from peeklock.engine.effects import Desk
+from peeklock.engine.executors import NO_ROOM, NO_SLOT
+from peeklock.engine.invocation import Ended, Errors, arguments_of, attempt_async, errors_of, time_of, timed_out
+from peeklock.engine.scheduler import Schedule, next_job
+from peeklock.observability.guarded import Span, enter_span, exit_span
+
+T = TypeVar("T")
+
+
+class Coroutine(Timer):
+    """One call of the handler on the event loop, with all that it needs: nothing is read from its items later."""
+
+    def __init__(self, plan: Plan, items: Sequence[Item], window: Window) -> None:
+        super().__init__(window.latest)
+        self.items = items
+        self.cancelled = False
+        self._plan = plan
+        self._window = window
+        self.timeout = time_of(items, window)
+        self._arguments = arguments_of(plan, items)
+        self._message = items[0].message
+        self._ended: Ended = (Halted(NO_ROOM), None)
+        self._duration = 0.0
+
+    async def perform(self) -> None:
+        running.set(self)
+        span = enter_span(self._plan.observer, self._message)
+        if self._window.may_begin(self._window.timeout - self.timeout):
+            started = time.monotonic()
+            self.due = started + self.timeout
+            try:
+                self._ended = await attempt_async(self._plan.handler.call, self._arguments)
+            except BaseException as exc:
+                self._ended = (exc, None)
+                raise
+            finally:
+                self._duration = time.monotonic() - started
+                self._leave(span)
+        else:
+            self._leave(span)
+
+    def _leave(self, span: Span | None) -> None:
+        if span is not None:
+            exit_span(span, self._message, self._ended[0])
+
+    def result(self) -> Errors:
+        """What came of it, written to its items."""
+        ended = self._ended
+        if self.cancelled:  # whatever it made of that: a part of it was cut off
+            ended = (timed_out(self._plan, "cancelled", ended=True), None)
+        self.items[0].returned = ended[1]
+        for item in self.items:
+            item.duration = self._duration
+        return errors_of(self._plan, self.items, ended)
+
+
+class Loop:
+    """Drives `async def` handlers on the running event loop."""
+
+    def __init__(self, schedule: Schedule, plan: Plan, window: Window, desk: Desk) -> None:
+        self.schedule = schedule
+        self.plan = plan
+        self.window = window
+        self.desk = desk
+        self.answers: set[asyncio.Future[None]] = set()
+        self.running: dict[asyncio.Future[None], Coroutine] = {}
+        self.runaways: dict[asyncio.Future[None], Coroutine] = {}
+
+    async def drive(self) -> None:
+        """Until each message has its outcome."""
+        schedule, desk = self.schedule, self.desk
+        try:
+            while schedule.unfinished:
+                started = self._start()
+                self._do_io()  # after it, since what cannot be started any more is given back
+                if started:
+                    continue
+                if self.running or desk.busy:
+                    await self._wait()
+                elif schedule.unfinished and not (schedule.changes or schedule.sends):
+                    schedule.go_on(NO_SLOT, alone=all(task.done() for task in self.runaways))
+        finally:
+            for task in self.running:
+                task.cancel()
+
+    def _do_io(self) -> None:
+        futures, results = self.desk.start()
+        self.answers.update(map(asyncio.wrap_future, futures))
+        self._advance(results)
+
+    def _start(self) -> bool:
+        started = False
+        while self._free() and (items := next_job(self.schedule, self.plan, io_waits=self._waits())):
+            started = True
+            coroutine = Coroutine(self.plan, items, self.window)
+            self.running[asyncio.ensure_future(coroutine.perform())] = coroutine
+        return started
+
+    def _free(self) -> bool:
+        taken = len(self.running) + sum(not task.done() for task in self.runaways)
+        return taken < self.plan.parallel
+
+    def _waits(self) -> bool:
+        return self.desk.busy or bool(self.running)
+
+    async def _wait(self) -> None:
+        waiting: set[asyncio.Future[None]] = {*self.running, *self.answers}
+        await asyncio.wait(waiting, timeout=self._patience(time.monotonic()), return_when=asyncio.FIRST_COMPLETED)
+        self.answers = {answer for answer in self.answers if not answer.done()}
+        self._advance(self.desk.collect())
+        now = time.monotonic()
+        for task, coroutine in list(self.running.items()):
+            errors = self._errors(task, coroutine, now)
+            if errors is not None:
+                del self.running[task]
+                self._advance(zip(coroutine.items, errors, strict=True))
+
+    def _patience(self, now: float) -> float | None:
+        """Until something may be over its time; what has not begun, no earlier than a whole time-out from now."""
+        running = self.running.values()
+        dues = [one.timeout if one.due is None else one.left(now) for one in running]
+        left = self.desk.left()
+        if left is not None:
+            dues.append(left)
+        return max(min(dues), 0.0) if dues else None
+
+    def _errors(self, task: asyncio.Future[None], coroutine: Coroutine, now: float) -> Errors | None:
+        """What came of a handler; None while it may go on."""
+        if task.done():
+            _ = task.cancelled() or task.exception()  # known by its coroutine; asyncio wants it looked at
+            return coroutine.result()
+        if coroutine.due is None or coroutine.left(now) > 0:
+            return None
+        if not coroutine.cancelled:
+            coroutine.cancelled = True
+            coroutine.due = coroutine.latest = self.window.grace(now)
+            task.cancel()
+            return None
+        self.runaways[task] = coroutine
+        text = "and does not let itself be cancelled"
+        return [timed_out(self.plan, text, ended=False)] * len(coroutine.items)
+
+    def _advance(self, results: Iterable[tuple[Item, Any]]) -> None:
+        for item, result in results:
+            self.schedule.advance(item, result)
+
+
+async def bounded_async(call: Callable[[], T], seconds: float, pool: Pool) -> T:
+    """As `bounded`, without blocking the event loop."""
+    context = copy_context()
+    future = pool.submit(lambda: context.run(call))
+    answer = asyncio.wrap_future(future)
+    await asyncio.wait({answer}, timeout=seconds)
+    if not answer.done():
+        pool.give_up(future)
+        raise TimeoutError(f"no answer within {seconds:.3g} s")
+    return answer.result()

@@ -1,0 +1,139 @@
+"""Calling the user's function, once, and learning what it raised."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from peeklock.batch import Batch
+from peeklock.concurrency.timer import SHORTEST
+from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.delivery import Item, TimedOut
+from peeklock.errors import DeadLetter, Retry, is_a, leaves_process
+from peeklock.message import Message
+
+Errors = Sequence[BaseException | None]
+
+Ended = tuple[BaseException | None, Any]
+"""What a call raised, and what it returned."""
+
+
+def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Ended:
+    """Call it. Whatever it raises stays inside, `SystemExit` too, since one message must not end the process of the
+    others. Only a KeyboardInterrupt on the main thread leaves: somebody at a terminal wants out."""
+    try:
+        return None, function(*arguments)
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        return exc, None
+
+
+async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequence[Any]) -> Ended:
+    """Await it, as `attempt` calls. Its cancellation is the caller's business, and a GeneratorExit leaves: a coroutine
+    that is being closed must not go on, and what a handler itself raised the caller finds on its task."""
+    try:
+        return None, await function(*arguments)
+    except GeneratorExit:
+        raise
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        return exc, None
+
+
+def arguments_of(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
+    """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
+    if not plan.handler.batch:
+        return arguments_of_one(plan, items[0])[1]
+    for item in items:
+        _number(item)
+    return (Batch([item.payload for item in items], [_handed(item.message) for item in items]),)
+
+
+def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
+    """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
+    if item.claim is not None:
+        _number(item)
+    message = item.message
+    if not plan.handler.wants_message:
+        return message, (item.payload,)
+    return message, (item.payload, _handed(message))
+
+
+def _handed(message: Message) -> Message:
+    """With attributes of its own, which a handler may change: copies and dead letters carry the producer's."""
+    return replace(message, attributes=dict(message.attributes))
+
+
+def _number(item: Item) -> None:
+    if item.claim is not None:
+        item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
+
+
+def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
+    """The error of each message, None for success. A handler's value is nobody's business; a batch handler's says who
+    failed."""
+    error, returned = ended
+    if error is None and returned is not None:
+        items[0].returned = returned
+        error = unstarted(returned, awaited=plan.handler.is_async)
+        if error is None and plan.handler.batch:
+            return _failures(items, returned)
+    return [error] * len(items)
+
+
+def unstarted(returned: object, *, awaited: bool = False) -> BaseException | None:
+    """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
+    `async def` makes of one that is. To complete its message would lose it. `awaited`: it is the value of an `async def`,
+    which has run; a task or a future that it returns has begun as well."""
+    if is_a(returned, (Retry, DeadLetter)):
+        return returned  # meant as `raise`, as `on_error` returns it
+    if not is_a(returned, (Coroutine if awaited else Awaitable, Generator, AsyncGenerator)):
+        return None
+    if is_a(returned, Coroutine):
+        returned.close()  # else the interpreter warns of it at some later time
+    return TypeError(
+        f"the handler returned a {type(returned).__name__} that nobody awaits, so it did not run;"
+        " make what wraps it an `async def` that awaits it"
+    )
+
+
+def _failures(items: Sequence[Item], returned: object) -> Errors:
+    try:
+        answer = dict(returned) if isinstance(returned, Mapping) else returned
+        problem = _problem(answer, {item.message.id for item in items})
+    except Exception as exc:  # noqa: BLE001 - a mapping of the user's own, which may raise anything
+        return [exc] * len(items)
+    if problem or not isinstance(answer, dict):
+        return [TypeError(f"{problem}; nothing says which messages failed, so all count as failed")] * len(items)
+    return [answer.get(item.message.id) for item in items]
+
+
+def _problem(answer: object, ids: set[str]) -> str:
+    """Why a batch handler's answer says nothing of any message; empty where it does say who failed."""
+    wanted = "a batch handler returns None or {message id: exception}"
+    if not isinstance(answer, dict):
+        return f"{wanted}, not {type(answer).__name__}"
+    strangers = sum(name not in ids for name in answer)
+    if strangers:
+        hint = "take the id of each message from `batch.pairs()` or `batch.messages`"
+        return f"{wanted}: {strangers} of its {len(answer)} keys are no id of a message of this batch; {hint}"
+    for value in answer.values():
+        if value is not None and not isinstance(value, BaseException):
+            return f"{wanted}, and a value of type {type(value).__name__} is neither an exception nor None"
+    return ""
+
+
+def time_of(items: Sequence[Item], window: Window) -> float:
+    """Seconds that a call may take: the time-out, less what it took to read its message. A batch has all of it while the
+    event has room for that: what is beside one that was slow to read must not fail for it."""
+    left = window.timeout - max(item.spent for item in items)
+    if len(items) > 1:
+        left = max(left, min(window.timeout, window.room()))
+    return max(left, SHORTEST)
+
+
+def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:
+    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}", ended=ended)

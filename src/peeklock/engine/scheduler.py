@@ -1,0 +1,285 @@
+"""Who may go on, and when: groups in order, twins one after the other, suspects last and alone. No I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.delivery import RUN, Group, Halted, Item, Life, Send, prepare, record_key
+from peeklock.engine.lifecycle import NOTHING_TO_DO, live, refuse
+from peeklock.engine.settlement import done, fail
+from peeklock.idempotency.claims import Verdict
+from peeklock.idempotency.store import Change
+from peeklock.message import Message
+from peeklock.observability.observer import record
+from peeklock.outcome import DONE, Disposition, Outcome, Reason
+
+Steps = list[tuple[Item, Any]]
+
+BACKSTOP = 10
+"""Deliveries for each of `max_attempts`, after which a message is exhausted without a run where no store counts its starts:
+a delivery may end without one, and too many of them do so only where its process is killed."""
+
+NEVER_ENDS = f"delivered more than {BACKSTOP} times as often as max_attempts, and no attempt has come to an end"
+
+NOT_ALONE = "a handler that could not be stopped still runs beside it"
+
+NOT_COMPLETED = "an earlier message of its group was not completed"
+
+READING_SECONDS = 0.5
+"""How long an event reads messages, where that calls hooks of the user's, before those that it has read may run. A key that
+is looked up takes microseconds; a body that is fetched may take seconds, and all of them more than there is time for."""
+
+QUICK_READING_SECONDS = 0.05
+"""As long at most where the next hook, if it takes the whole time-out, would leave no room for what was read."""
+
+NO_STEPS: Steps = []
+"""Shared, and never added to: a list for each message would be the only thing that most of them make."""
+
+
+class Schedule:
+    """The lives of one event's messages.
+
+    A driver does what is in `changes` and `sends`, runs what `start` gives, and hands each result to `advance`. When
+    nothing of these is left or under way, `next_suspect` lets one go on; when `unfinished` is 0, all have an outcome.
+    """
+
+    def __init__(self, messages: Sequence[Message], plan: Plan, window: Window) -> None:
+        self.plan = plan
+        self.window = window
+        self.items: list[Item] = []
+        self.unfinished = len(messages)
+        self._messages = iter(messages)
+        self._monotonic, self._last_start = window.clock.monotonic, window.last_start
+        self._backstop = plan.queue.max_attempts * BACKSTOP
+        self._groups: dict[str, Group] = {}
+        self.ready: deque[Item] = deque()
+        self.changes: deque[tuple[Item, Change]] = deque()
+        self.sends: deque[tuple[Item, Send]] = deque()
+        self.suspects: deque[Item] = deque()
+        self._keys: dict[str, Item] = {}
+        """The last item of each key."""
+        self._has_store = plan.store is not None
+        if self._has_store:
+            self._claim_next()
+
+    def _claim_next(self) -> bool:
+        """With a store: begin every life now, so that all claims leave in one call; where reading takes long, some of them.
+        Whether there were any."""
+        first = []
+        began = self._monotonic()
+        known = len(self.items)
+        for message in self._messages:
+            item = self._admit(message)
+            item.life = live(item, self.plan, self.window)
+            if self._is_first_of_key(item):
+                first.append(item)
+            if self.plan.has_hooks and self._has_read_enough(began):
+                break
+        for item in first:
+            self.advance(item, None)
+        return len(self.items) > known
+
+    def _has_read_enough(self, began: float) -> bool:
+        """Whether what was read since then has to run first, since to read more might take its time."""
+        now = self._monotonic()
+        has_room = now + self.window.timeout <= self._last_start
+        return now - began > (READING_SECONDS if has_room else QUICK_READING_SECONDS)
+
+    def _is_first_of_key(self, item: Item) -> bool:
+        """Whether nothing of this event has the same key, or nothing any more."""
+        item.record_key = record_key(item, self.plan)
+        twin = self._keys.get(item.record_key)
+        self._keys[item.record_key] = item
+        if twin is None:
+            return True
+        if twin.finished:
+            _inherit(twin, item)
+            return True
+        twin.next_of_key = item
+        return False
+
+    def _begin_next(self) -> bool:
+        """Without a store: admit one more message. Here and not before: 10,000 that wait cost more than they do."""
+        for message in self._messages:
+            self._begin(self._admit(message))
+            return True
+        return False
+
+    def _begin(self, item: Item) -> None:
+        if item.is_empty:
+            self._follow(self._finish(item, NOTHING_TO_DO))
+        elif item.verdict is not None or self._is_spent(item.message):
+            item.life = refuse(item, self.plan, self.window)
+            self.advance(item, None)
+        elif item.message.group is None:
+            self.ready.append(item)
+        else:
+            self._follow(self._at_gate(item))
+
+    def _is_spent(self, message: Message) -> bool:
+        """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
+        return message.trail is not None and message.trail.attempts >= self.plan.queue.max_attempts
+
+    def _admit(self, message: Message) -> Item:
+        item = Item(message)
+        self.items.append(item)
+        if not self._has_store and message.attempt > self._backstop:  # to read it may be what kills the process
+            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
+        else:
+            prepare(item, self.plan, self.window)
+        if message.group is not None:
+            self._groups.setdefault(message.group, Group()).join(item)
+        return item
+
+    def advance(self, item: Item, result: Any) -> None:
+        """Give a life the result that it waits for, and follow what comes of it. One that never began, since without a
+        store a success needs none, is over."""
+        if result is None and item.life is None:
+            steps = self._finish(item, DONE if item.message.attempt == 1 else done(item))
+        else:
+            steps = self._step(item, result)
+        if steps:
+            self._follow(steps)
+
+    def _follow(self, steps: Steps) -> None:
+        while steps:
+            item, result = steps.pop()
+            more = self._step(item, result)
+            steps = [*steps, *more] if more else steps
+
+    def _step(self, item: Item, result: Any) -> Steps:
+        """The steps of other lives that one step of this life allows."""
+        if item.life is None:
+            item.life, result = fail(item, self.plan, self.window, result), None
+        return self._resume(item, item.life, result)
+
+    def _resume(self, item: Item, life: Life, result: Any) -> Steps:
+        try:
+            effect = life.send(result)
+        except StopIteration as end:
+            return self._finish(item, end.value)
+        except Exception as exc:  # noqa: BLE001 - a fault of ours must not take the other messages with it
+            return self._finish(item, _fault(item, exc))
+        if effect is RUN:
+            return self._at_gate(item)
+        if isinstance(effect, Change):
+            self.changes.append((item, effect))
+        elif isinstance(effect, Send):
+            self.sends.append((item, effect))
+        else:
+            self.suspects.append(item)
+        return NO_STEPS
+
+    def _at_gate(self, item: Item) -> Steps:
+        group = item.group
+        if group is None:
+            self.ready.append(item)
+        elif not group.is_turn_of(item):
+            item.waiting = True
+        elif group.halted:
+            return [(item, Halted(NOT_COMPLETED))]
+        else:
+            self.ready.append(item)
+        return NO_STEPS
+
+    def _finish(self, item: Item, outcome: Outcome) -> Steps:
+        item.outcome = outcome
+        item.finished = True
+        item.payload = None
+        self.unfinished -= 1
+        twin, group = item.next_of_key, item.group
+        if twin is None and group is None:
+            return NO_STEPS
+        steps: Steps = []
+        if twin is not None:
+            _inherit(item, twin)
+            steps.append((twin, None))
+        follower = None if group is None else group.next()
+        if follower is not None:
+            follower.waiting = False
+            steps.extend(self._at_gate(follower))
+        return steps
+
+    def next_suspect(self, *, alone: bool = True) -> bool:
+        """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
+        there was one."""
+        for item in self.suspects:
+            if item.group is None or item.group.is_turn_of(item):
+                self.suspects.remove(item)
+                self.advance(item, self._objection(item, alone=alone))
+                return True
+        return False
+
+    def _objection(self, item: Item, *, alone: bool) -> Halted | None:
+        if item.group is not None and item.group.halted:
+            return Halted(NOT_COMPLETED)
+        if not alone:
+            return Halted(NOT_ALONE)
+        return None if self.window.has_room(item.spent) else Halted("no time left to run it alone")
+
+    def go_on(self, why: str, *, alone: bool) -> None:
+        """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
+        reason; else those are admitted that were not yet; else a suspect may have its turn. `alone`: no handler is left that
+        could not be stopped."""
+        if self.ready:
+            self.halt_ready(why)
+        elif not self.admit_more() and not self.next_suspect(alone=alone):
+            raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
+
+    def admit_more(self) -> bool:
+        """Read messages that were not read yet; whether there were any."""
+        return self._claim_next() if self._has_store else self._begin_next()
+
+    def start(self) -> Item | None:
+        """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
+        ready = self.ready
+        while True:
+            while not ready:  # without a store, messages are admitted until something may run
+                if self._has_store or self.sends or not self._begin_next():
+                    return None
+            if self._monotonic() > self._last_start + ready[0].spent:
+                self.halt_ready("no time left to start")
+                return None
+            item = ready.popleft()
+            if item.failure is None:
+                return item
+            self.advance(item, item.failure)  # it could not be read, and its turn to fail has come
+
+    def start_all(self) -> list[Item]:
+        """All that are ready, for a batch handler."""
+        chosen = []
+        began = self._monotonic()
+        while (item := self.start()) is not None:
+            chosen.append(item)
+            if self.plan.has_hooks and self._has_read_enough(began):
+                break
+        return chosen
+
+    def halt_ready(self, why: str) -> None:
+        """Give all back that could not be started."""
+        while self.ready:
+            self.advance(self.ready.popleft(), Halted(why))
+
+
+def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item]:
+    """The messages of the next call: one, or all that may run for a batch handler, once no claim is under way. Empty
+    when there is none."""
+    if not plan.handler.batch:
+        item = schedule.start()
+        return () if item is None else (item,)
+    if io_waits or schedule.changes or schedule.sends:
+        return ()
+    return schedule.start_all()
+
+
+def _inherit(before: Item, item: Item) -> None:
+    """What is known of a key is known to the next of its messages as well."""
+    item.known = before.known if before.record_key == item.record_key else None
+
+
+def _fault(item: Item, exc: Exception) -> Outcome:
+    record("peeklock.fault %s", {"message_id": item.message.id, "error": type(exc).__name__}, error=exc)
+    return Outcome(disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=item.attempt, error=exc)

@@ -1,0 +1,73 @@
+"""The driver for synchronous handlers: it does what the lives ask for, here and in threads. No decision is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from peeklock.engine.delivery import Item
+from peeklock.engine.effects import Desk
+from peeklock.engine.executors import NO_SLOT, Crew
+from peeklock.engine.scheduler import Schedule
+
+
+class Thread:
+    """Drives synchronous handlers."""
+
+    def __init__(self, schedule: Schedule, desk: Desk, crew: Crew, inbox: SimpleQueue[object]) -> None:
+        self.schedule = schedule
+        self.desk = desk
+        self.crew = crew
+        self.inbox = inbox
+        """Where threads say that they are done. It only means: look."""
+
+    def drive(self) -> None:
+        """Until each message has its outcome."""
+        schedule, crew, desk = self.schedule, self.crew, self.desk
+        while schedule.unfinished:
+            if schedule.changes or schedule.sends:
+                self._do_io()
+            if crew.work(schedule, io_waits=desk.busy):
+                continue
+            if crew.may_take_more and not self._waits() and schedule.admit_more():
+                continue
+            if crew.busy or desk.busy:
+                self._wait()
+            elif schedule.unfinished and not self._waits():
+                schedule.go_on(NO_SLOT, alone=not crew.has_runaways)
+
+    def _waits(self) -> bool:
+        """Whether something is to come from store or queues, which may let more run."""
+        return bool(self.desk.busy or self.schedule.changes or self.schedule.sends)
+
+    def _do_io(self) -> None:
+        """In threads of its own, so that it may hang; beside the handlers. What is asked for while a round is under way
+        goes out together in the next."""
+        futures, results = self.desk.start()
+        for future in futures:
+            future.add_done_callback(self.inbox.put)
+        self._advance(results)
+
+    def _wait(self) -> None:
+        ended, patience = self.crew.collect()
+        results = self.desk.collect()
+        if not ended and not results:
+            self._sleep(patience)
+            return
+        for items, errors in ended:
+            self._advance(zip(items, errors, strict=True))
+        self._advance(results)
+
+    def _sleep(self, patience: float | None) -> None:
+        left = self.desk.left()
+        if left is not None:
+            patience = left if patience is None else min(patience, left)
+        try:
+            self.inbox.get(timeout=patience)
+        except Empty:
+            return
+
+    def _advance(self, results: Iterable[tuple[Item, Any]]) -> None:
+        for item, result in results:
+            self.schedule.advance(item, result)

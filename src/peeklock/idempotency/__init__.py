@@ -1,0 +1,1 @@
+"""The claim protocol: what a delivery may do, given the record of its key."""

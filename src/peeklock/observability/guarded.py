@@ -1,0 +1,53 @@
+"""Calling an observer so that nothing it does can decide over a message: what it raises is logged, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from peeklock.errors import leaves_process
+from peeklock.message import Message
+from peeklock.observability.observer import LogObserver, Observer, Settled, record
+
+Span = AbstractContextManager[object]
+
+
+def has_spans(observer: Observer) -> bool:
+    """Whether to ask it for spans: the default has none, and each message would pay for the question."""
+    return type(observer) is not LogObserver
+
+
+def enter_span(observer: Observer, message: Message) -> Span | None:
+    """Begin the observer's span around a run; None where it has none, or fails."""
+    try:
+        span = observer.running(message)
+        if span is not None:
+            span.__enter__()
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        observer_failed(message.queue, exc)
+        return None
+    return span
+
+
+def exit_span(span: Span, message: Message, error: BaseException | None) -> None:
+    """End a span. The handler's error stays the handler's, whatever the span makes of it."""
+    try:
+        span.__exit__(None if error is None else type(error), error, None if error is None else error.__traceback__)
+    except BaseException as exc:
+        if leaves_process(exc):
+            raise
+        observer_failed(message.queue, exc)
+
+
+def tell_settled(observer: Observer, platform: str, queue: str, settled: Sequence[Settled]) -> None:
+    """Hand an event's settlements to the observer."""
+    try:
+        observer.settled(platform, settled)
+    except BaseException as exc:  # noqa: BLE001 - it runs in a thread, where nothing can leave
+        observer_failed(queue, exc)
+
+
+def observer_failed(queue: str, error: BaseException) -> None:
+    record("peeklock.observer_failed %s", {"queue": queue, "error": type(error).__name__}, error=error)

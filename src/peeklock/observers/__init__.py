@@ -1,1 +1,0 @@
-"""Observers: where settlements are told, beside the log."""

@@ -1,0 +1,1 @@
+"""The platforms, one package each. None imports another."""

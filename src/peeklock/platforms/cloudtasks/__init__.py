@@ -1,0 +1,1 @@
+"""Google Cloud Tasks calling an HTTP function."""

@@ -1,0 +1,141 @@
+"""Cloud Tasks pushing to an HTTP target under functions-framework: `charge_http = cloudtasks.bind(charge)`.
+
+Cloud Tasks has no dead letters: a task out of attempts is deleted. So its own attempts are unlimited, the limit is
+ours, and a letter is sent before the task is answered with success. An exact delay is a new task with a schedule time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Unpack
+
+from peeklock.binding.bind import Binding, Options
+from peeklock.engine.bound_consumer import Delays
+from peeklock.errors import ConfigError, EventError
+from peeklock.message import TRAIL, Message, Trail, is_text
+from peeklock.platforms.cloudtasks.address import from_url
+from peeklock.platforms.cloudtasks.sender import METHOD, POST, TRAIL_HEADER, refusal, unpack
+from peeklock.platforms.http_push import endpoint
+from peeklock.platforms.http_push.headers import of_producer
+from peeklock.quotas import google
+from peeklock.sending.fitting import FORM, unfold
+
+_OURS = (TRAIL, TRAIL_HEADER)
+
+
+def bind(
+    function: Callable[..., Any],
+    *,
+    audience: str | None = None,
+    service_account: str | None = None,
+    certs_url: str | None = None,
+    unauthenticated: bool = False,
+    **options: Unpack[Options],
+) -> Callable[[Any], tuple[str, int]]:
+    """A function for functions-framework, of a Flask request, that runs a consumer over tasks. An `async def` consumer runs on
+    the process's own event loop: leave out `--asgi` and `FUNCTION_USE_ASGI`.
+
+    Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
+    `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
+    `unauthenticated=True` says that something in front of the function checks its callers: no token is asked for.
+
+    Answers 204 when the task is finished, 409 when its key is busy, 500 when it has to come back, and 400 for what is no
+    task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
+    """
+    binding = _bind(function, options)
+    return endpoint.entry(
+        binding,
+        receive,
+        lock=google.DISPATCH_DEADLINE,
+        audience=audience,
+        service_account=service_account,
+        certs_url=certs_url,
+        unauthenticated=unauthenticated,
+    )
+
+
+def _bind(function: Callable[..., Any], options: Options) -> Binding:
+    binding = Binding(
+        function,
+        "cloudtasks",
+        delays=Delays.COPY,
+        longest=google.DISPATCH_DEADLINES[1],
+        longest_delay=google.TASK_DELAY,
+        options=options,
+    )
+    if binding.queue.fifo:
+        raise ConfigError(
+            f"queue {binding.queue.name!r} is fifo, and Cloud Tasks keeps no order: receive it from Pub/Sub with ordering"
+            " keys, or leave fifo=True out"
+        )
+    return binding
+
+
+def receive(request: endpoint.Request, queue_name: str) -> Message:
+    """The message in a task's request. Raises EventError for a request that is none."""
+    headers = request.headers
+    name = headers.get("x-cloudtasks-taskname")
+    if not name or not is_text(name):
+        raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
+    queue = headers.get("x-cloudtasks-queuename")
+    trail = Trail.load(headers.get(TRAIL_HEADER) or headers.get(TRAIL, ""))
+    # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
+    delivery = endpoint.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
+    packed = unpack(headers)
+    attributes = {**of_producer(headers), **packed}
+    message = Message(
+        id=trail.id if trail else f"{queue}/{name}" if queue else name,  # names are of one queue only
+        body=request.body,
+        queue=queue_name,
+        delivery=delivery,
+        attempt=delivery + (trail.attempts if trail else 0),
+        sent_ms=_millis(headers.get("x-cloudtasks-tasketa", "")),
+        attributes={name: value for name, value in attributes.items() if not name.startswith(_OURS)},
+        content_type=headers.get("content-type"),
+        trail=trail,
+        native_id=name,
+        raw=request,
+        system=None if request.method == POST else {METHOD: request.method},
+    )
+    unfold(
+        message, packed.get(FORM) or headers.get(FORM)
+    )  # the second of a dead letter that somebody moved from Pub/Sub
+    return message
+
+
+def _millis(text: str) -> int | None:
+    """The schedule time: for a task that was not delayed, when it was created."""
+    try:
+        return int(float(text) * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+SHAPE = 'the request of a task, {"headers": {"X-CloudTasks-TaskName": ..., ...}, "body": ...}'
+
+SOURCE = "queue"
+
+
+def source_of(event: Any) -> str | None:
+    """Name of the queue that a sample event names; None where it names none."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    lower = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    name = lower.get("x-cloudtasks-queuename")
+    return name if isinstance(name, str) and name else None
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of a task's request."""
+    headers = event.get("headers") if isinstance(event, dict) else None
+    return isinstance(headers, dict) and any(str(name).lower() == "x-cloudtasks-taskname" for name in headers)
+
+
+def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+    """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
+    request = endpoint.sample(event)
+    binding = _bind(function, options)
+    messages = [receive(request, binding.queue.name)]
+    return {"status": endpoint.status_of(binding.run(messages, binding.lock(google.DISPATCH_DEADLINE)))}
+
+
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]

@@ -1,0 +1,1 @@
+"""What platforms share that push each message as an HTTP request."""

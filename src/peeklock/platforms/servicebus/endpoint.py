@@ -1,0 +1,107 @@
+"""Where the events of Azure Functions come in: from the trigger's argument to what the host is told."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from peeklock.binding.bind import Binding
+from peeklock.binding.settling import left_of
+from peeklock.errors import ConfigError
+from peeklock.message import Message
+from peeklock.platforms.servicebus.receive import receive
+from peeklock.platforms.servicebus.settle import Natively, Visit
+from peeklock.quotas.azure import LOCK_SECONDS
+
+_SETTING = re.compile("%([^%]+)%")
+# https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings
+
+MAX_LOCK = timedelta(seconds=LOCK_SECONDS)
+# A batch's locks are not renewed, and no lock is longer; a single message's are renewed that long unless host.json says
+# otherwise. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
+
+DEFAULT_LOCK = timedelta(minutes=1)
+# As MAX_LOCK.
+
+
+class Door:
+    """Where the host's events come in."""
+
+    def __init__(
+        self,
+        binding: Binding,
+        *,
+        batch: bool,
+        sessions: bool,
+        hold: timedelta,
+        can_settle: bool,
+        entity: str,
+        subscribed: bool,
+        own: str,
+    ) -> None:
+        """`entity`: the queue or subscription, in which `%NAME%` stands for an app setting. `own`: the queue or topic to
+        which dead letters must not go; empty where senders may be in another namespace."""
+        self.binding = binding
+        self.batch = batch
+        self.sessions = sessions
+        self.hold = hold
+        self.can_settle = can_settle
+        self.entity = entity
+        self.subscribed = subscribed
+        self.own = own
+
+    def enter(self, event: Any, actions: Any) -> None:
+        visit, messages, changes = self._open(event, actions)
+        settled = self.binding.run(messages, visit.lock, **changes)
+        visit.finish(settled)
+        wait = visit.wait(settled)
+        if wait:
+            time.sleep(wait)
+        visit.give_back(settled)
+
+    async def enter_async(self, event: Any, actions: Any) -> None:
+        import asyncio
+
+        visit, messages, changes = self._open(event, actions)
+        settled = await self.binding.run_async(messages, visit.lock, **changes)
+        if self.can_settle:
+            await asyncio.to_thread(visit.finish, settled)  # actions are calls that block
+        wait = visit.wait(settled)
+        if wait:
+            await asyncio.sleep(wait)
+        if self.can_settle:
+            await asyncio.to_thread(visit.give_back, settled)
+        else:
+            visit.give_back(settled)
+
+    def _open(self, event: Any, actions: Any) -> tuple[Visit, Sequence[Message], dict[str, Any]]:
+        began = time.monotonic()
+        plan = self.binding.plan()
+        if self.batch and not self.can_settle and plan.store is None:
+            raise ConfigError(
+                f"queue {self.binding.queue.name!r}: batch=True needs a store, since the host abandons a batch only as a"
+                " whole; set PEEKLOCK_STORE or pass store=, or pass actions= where the worker has them"
+            )
+        if self.can_settle and actions is None:
+            raise ConfigError(
+                "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
+            )
+        lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
+        natively = Natively(actions)
+        visit = Visit(
+            plan.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
+        )
+        changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
+        self.binding.check_dead_letter(_resolved(self.own).lower())
+        queue, entity = self.binding.queue.name, _resolved(self.entity)
+        messages = receive(event, queue, sessions=self.sessions, entity=entity, subscribed=self.subscribed)
+        return visit, messages, changes
+
+
+def _resolved(name: str) -> str:
+    """A name in which `%NAME%` stands for an app setting."""
+    return _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), name)

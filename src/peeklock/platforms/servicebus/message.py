@@ -1,0 +1,94 @@
+"""What a message is to the SDK of Service Bus: its id, its properties with their types, the rest of its time to live."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from peeklock.message import TRAIL
+from peeklock.outgoing import Parcel
+from peeklock.quotas.azure import MESSAGE_ID as MAX_ID
+
+EXPIRES_AT = "expires_at"
+"""Among a message's system properties: when it expires, as ISO 8601."""
+
+SYSTEM = ("subject", "correlation_id", "reply_to", "reply_to_session_id", "to", "partition_key")
+"""What a producer sets beside body and properties. Time to live is counted down, the session is the message's group."""
+
+SHORTEST_LIFE = timedelta(minutes=1)
+LONGEST_LIFE = timedelta(days=49)
+"""A time to live is sent as milliseconds in 32 bits; what lives longer has no limit of its own."""
+
+
+def message_of(parcel: Parcel) -> Any:
+    """A parcel as the SDK's message. Raises ValueError for what no queue would take."""
+    from azure.servicebus import ServiceBusMessage
+
+    properties: dict[Any, Any] = {
+        name: _typed(value, parcel.types.get(name, "")) for name, value in parcel.attributes.items()
+    }
+    if not parcel.bare:
+        properties[TRAIL] = parcel.trail.dump()
+    delayed = datetime.now(UTC) + parcel.delay if parcel.delay else None
+    return ServiceBusMessage(
+        parcel.body,
+        message_id=id_of(parcel),
+        session_id=parcel.group,
+        content_type=parcel.content_type,
+        scheduled_enqueue_time_utc=delayed,
+        time_to_live=None if parcel.letter else _left(parcel, datetime.now(UTC)),
+        application_properties=properties,
+        **_system(parcel),
+    )
+
+
+def _system(parcel: Parcel) -> dict[str, str]:
+    """System properties by the SDK's names. A partition key must be the session's: in a session it is left out."""
+    names = SYSTEM if parcel.group is None else [name for name in SYSTEM if name != "partition_key"]
+    return {name: parcel.system[name] for name in names if name in parcel.system}
+
+
+def _left(parcel: Parcel, now: datetime) -> timedelta | None:
+    """The rest of the time to live, so that a copy expires when its message would have; with enough for one delivery.
+
+    A dead letter has none: it waits for somebody to look at it."""
+    text = parcel.system.get(EXPIRES_AT)
+    if text is None:
+        return None
+    left = datetime.fromisoformat(text) - now - parcel.delay
+    return max(left, SHORTEST_LIFE) if left < LONGEST_LIFE else None
+
+
+def _typed(value: str | bytes, kind: str) -> Any:
+    """A property with the type that it came with."""
+    read = _READERS.get(kind)
+    try:
+        return value if read is None or isinstance(value, bytes) else read(value)
+    except ValueError:  # a type that another platform calls so
+        return value
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "bool": lambda text: text == "True",
+    "int": int,
+    "float": float,
+    "null": lambda _: None,
+    "uuid": uuid.UUID,
+    "datetime": datetime.fromisoformat,
+}
+
+
+def id_of(parcel: Parcel) -> str | None:
+    """The id for the queue's own duplicate detection; on a message that goes out as it came, the one that it had."""
+    if parcel.bare and parcel.origin is not None:
+        own = getattr(parcel.origin.raw, "message_id", None)
+        return own if isinstance(own, str) and own else None
+    return _fitting(parcel.id)
+
+
+def _fitting(name: str) -> str:
+    """The trail keeps the id as it is; the queue's own only has to differ where ids differ."""
+    return name if len(name) <= MAX_ID else f"{name[:63]}.{hashlib.sha256(name.encode()).hexdigest()}"

@@ -1,0 +1,203 @@
+"""Sending to Service Bus with its own client."""
+
+from __future__ import annotations
+
+import functools
+import os
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from peeklock.errors import ConfigError, SendError, because
+from peeklock.outgoing import Parcel
+from peeklock.platforms.servicebus import size as wire_size
+from peeklock.platforms.servicebus.client import HELD_SECONDS, Client, Link, client
+from peeklock.platforms.servicebus.message import id_of, message_of
+from peeklock.quotas.azure import MESSAGE_BYTES as MAX_MESSAGE
+from peeklock.quotas.azure import PROPERTIES_BYTES as MAX_PROPERTIES
+from peeklock.quotas.azure import PROPERTY_BYTES as MAX_PROPERTY
+from peeklock.redaction import shown
+from peeklock.sending.fitting import prepare
+
+QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
+
+
+_NO_SESSION = "SessionId was not set"
+"""Of what a queue with sessions answers to a message without one.
+https://learn.microsoft.com/azure/service-bus-messaging/message-sessions"""
+
+_senders: weakref.WeakSet[ServiceBusSender] = weakref.WeakSet()
+
+
+def _forget_links() -> None:
+    for sender in list(_senders):
+        sender.forget()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_forget_links)
+
+
+class ServiceBusSender:
+    """Sends to one queue or topic, in as few batches as size and sessions allow.
+
+    `client`: gives a `ServiceBusClient`. The link stays open, since to open one takes a hundred times as long as to
+    send; it is used by one thread at a time, and a new one is opened after a failure, and in a forked child.
+
+    `limit`: bytes of a message; lowered when the queue says that it takes less.
+    """
+
+    def __init__(self, entity: str, client: Client) -> None:
+        self.entity = entity
+        self.client = client
+        self.limit = MAX_MESSAGE
+        self.forget()
+        _senders.add(self)
+
+    @property
+    def place(self) -> str:
+        """Which queue or topic it is. The namespace is the process's, since the client is."""
+        return self.entity.lower()
+
+    def forget(self) -> None:
+        """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
+        thread of the parent may have held the lock."""
+        self._link = Link(self.entity, self.client)
+
+    def accepts(self, parcel: Parcel, /) -> bool:
+        """Whether the queue takes a message in this form, as far as its limits are known."""
+        properties = wire_size.of_properties(parcel)
+        sizes = [wire_size.of(value) for value in parcel.attributes.values()]
+        fits = properties <= MAX_PROPERTIES and all(size <= MAX_PROPERTY for size in sizes)
+        return fits and wire_size.is_encodable(parcel) and self.weigh(parcel) <= self.limit
+
+    def weigh(self, parcel: Parcel, /) -> int:
+        return wire_size.of_message(parcel, id_of(parcel))
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        prepared = [prepare(parcel, self) for parcel in parcels]
+        refusals = [self._failure(one) if isinstance(one, SendError) else None for one in prepared]
+        link = self._hold()
+        try:
+            for numbers, load in self._prepare(link, prepared, refusals):
+                failure = self._attempt(link, load)
+                for n in numbers:
+                    refusals[n] = failure
+        finally:
+            link.lock.release()
+        return refusals
+
+    def _hold(self) -> Link:
+        """The link, locked. One that another thread does not give back in time is replaced."""
+        link = self._link
+        while not link.lock.acquire(timeout=HELD_SECONDS):
+            if link is self._link:
+                self.forget()
+            link = self._link
+        return link
+
+    def _prepare(
+        self, link: Link, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
+    ) -> Sequence[tuple[list[int], Any]]:
+        try:
+            return list(self._loads(link.open(), parcels, refusals))
+        except ConfigError:
+            raise
+        except Exception as exc:
+            link.close()
+            raise self._failure(exc) from exc
+
+    def _loads(
+        self, link: Any, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
+    ) -> Iterator[tuple[list[int], Any]]:
+        """What goes out at once: parcels of one session, since a batch must not mix them, until the batch is full."""
+        sessions: dict[str | None, list[tuple[int, Any]]] = {}
+        for n, parcel in enumerate(parcels):
+            if isinstance(parcel, SendError):
+                continue
+            try:
+                sessions.setdefault(parcel.group, []).append((n, message_of(parcel)))
+            except (TypeError, ValueError, OverflowError) as exc:
+                refusals[n] = self._failure(exc)
+        for messages in sessions.values():
+            yield from _batches(link, messages)
+
+    def _attempt(self, link: Link, load: Any) -> SendError | None:
+        try:
+            link.open().send_messages(load)
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, for this load alone
+            self._learn(exc, link, load)
+            link.close()
+            return self._failure(exc)
+        return None
+
+    def _learn(self, exc: Exception, link: Link, load: Any) -> None:
+        """Lower the limit to what the link says that it takes, or else by no more than the refusal proves."""
+        from azure.servicebus.exceptions import MessageSizeExceededError
+
+        size = _size_of(load)
+        if isinstance(exc, MessageSizeExceededError) and size:
+            self.limit = min(self.limit, link.largest or size - 1, size - 1)
+
+    def _failure(self, exc: Exception) -> SendError:
+        if isinstance(exc, SendError):
+            return SendError(f"{self.entity}: {exc}")
+        return because(SendError(f"{self.entity}: {type(exc).__name__}: {exc}{_fix(exc)}"), exc)
+
+
+def _fix(exc: Exception) -> str:
+    """What to do about a refusal, where its own words do not say it."""
+    if _NO_SESSION in str(exc):
+        return "; give group=, or --group, within which the order is kept"
+    return f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
+
+
+def _batches(link: Any, messages: Sequence[tuple[int, Any]]) -> Iterator[tuple[list[int], Any]]:
+    """Fill one batch after the other. What fits into an empty one neither goes out by itself, for a queue may take
+    larger messages than batches."""
+    numbers: list[int] = []
+    batch = link.create_message_batch()
+    for n, message in messages:
+        fits = _added(batch, message)
+        if not fits and numbers:
+            yield numbers, batch
+            numbers, batch = [], link.create_message_batch()
+            fits = _added(batch, message)
+        if fits:
+            numbers.append(n)
+        else:
+            yield [n], message
+    if numbers:
+        yield numbers, batch
+
+
+def _added(batch: Any, message: Any) -> bool:
+    try:
+        batch.add_message(message)
+    except ValueError:  # MessageSizeExceededError is one
+        return False
+    return True
+
+
+def _size_of(load: Any) -> int:
+    """Bytes of a message that goes out by itself; 0 for a batch, which was filled by its own limit."""
+    from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
+
+    if not isinstance(load, ServiceBusMessage):
+        return 0
+    batch = ServiceBusMessageBatch(max_size_in_bytes=2 * MAX_MESSAGE)
+    batch.add_message(load)
+    return batch.size_in_bytes
+
+
+def from_url(url: str, connect: Callable[[str], Any] = client) -> ServiceBusSender:
+    """`sb://contoso.servicebus.windows.net/orders`: the namespace, and a queue or topic in it. `connect`: gives the
+    namespace's `ServiceBusClient`."""
+    parts = urlsplit(url)
+    entity = parts.path.strip("/")
+    if not parts.netloc or not entity:
+        raise ConfigError(
+            f"{shown(url)!r} is no Service Bus address, such as sb://contoso.servicebus.windows.net/orders"
+        )
+    return ServiceBusSender(entity, functools.partial(connect, parts.netloc))

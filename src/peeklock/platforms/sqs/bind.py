@@ -1,0 +1,204 @@
+"""SQS on AWS Lambda: `handler = sqs.bind(charge)`.
+
+The event source mapping must report batch item failures; the infrastructure sees to it. A delayed message stays in the
+queue, its visibility changed. A letter is sent to the dead-letter queue before its message is left out of the failures.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Unpack
+
+from peeklock.binding.bind import Binding, Options, mark
+from peeklock.binding.settling import Settling, left_of, tighter
+from peeklock.engine.bound_consumer import LOOKING_SECONDS, RESERVE, Delays
+from peeklock.errors import ConfigError
+from peeklock.observability.observer import Settled, record
+from peeklock.outcome import DONE
+from peeklock.platforms.sqs.client import client as process_client
+from peeklock.platforms.sqs.client import places_of
+from peeklock.platforms.sqs.receive import receive
+from peeklock.platforms.sqs.sender import from_url, refusal
+from peeklock.quotas.aws import ENTRIES as MAX_ENTRIES
+from peeklock.quotas.aws import MANAGED_FUNCTION_SECONDS
+from peeklock.retry_span import LONGEST_ON_SQS
+from peeklock.timing.clock import Clock
+from peeklock.timing.delays import ZERO
+
+LONGEST = timedelta(seconds=MANAGED_FUNCTION_SECONDS)
+# A handler learns how long its own function may run when an event comes.
+
+MAX_VISIBILITY = int(LONGEST_ON_SQS.total_seconds())
+
+LOOKING = timedelta(seconds=LOOKING_SECONDS)
+
+Entry = Callable[[Any, Any], dict[str, Any]]
+
+
+def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[Options]) -> Entry:
+    """A Lambda handler that runs a consumer over SQS events and reports the messages that must come back.
+
+    `client`: a boto3 SQS client, for delays; made when first needed otherwise. Raises ConfigError for a declaration
+    that cannot work here. At an event it raises EventError for one that is not from SQS, and ConfigError where the
+    environment does not fit: both before any message is touched, so that all of them come back.
+    """
+    binding = Binding(
+        function,
+        "sqs",
+        delays=Delays.NATIVE,
+        longest=LONGEST,
+        longest_delay=timedelta(seconds=MAX_VISIBILITY),
+        options=options,
+    )
+    queue_name = binding.queue.name
+
+    def entry(event: Any, context: Any = None) -> dict[str, Any]:
+        began, invocation = time.monotonic(), _left(context)
+        messages = receive(event, queue_name)
+        clock = binding.plan().clock
+        _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
+        _check_left(binding, invocation)  # as it was when the function began: what a cold start takes is no setting
+        left = left_of(tighter(invocation, binding.lock()), began)
+        limit = None if left is None else clock.monotonic() + left.total_seconds()
+        settled = binding.run(messages, left)
+        return settle(settled, client, clock, limit)
+
+    return mark(entry, binding)
+
+
+def _check_queue(binding: Binding, arn: str) -> None:
+    """Raise ConfigError for a queue whose order nobody keeps, and for one to which its own dead letters would go."""
+    if binding.queue.fifo and arn.startswith("arn:") and not arn.endswith(".fifo"):
+        raise ConfigError(
+            f"queue {binding.queue.name!r} is fifo, but its events come from a standard queue, which keeps no order: use one"
+            " whose name ends in .fifo, or leave fifo=True out"
+        )
+    binding.check_dead_letter(*places_of(arn))
+
+
+def _check_left(binding: Binding, left: timedelta | None) -> None:
+    """Raise ConfigError for an invocation that leaves no room for one handler: its messages would come back unrun, at once and
+    for ever."""
+    needed = binding.queue.timeout + RESERVE
+    if left is not None and left < needed - LOOKING:
+        raise ConfigError(
+            f"queue {binding.queue.name!r}: the function has {left.total_seconds():.3g} s left, and a message may take"
+            f" {binding.queue.timeout.total_seconds():g} s: set the function's timeout above {needed.total_seconds():g} s, or"
+            " lower timeout= of the queue"
+        )
+
+
+def _left(context: Any) -> timedelta | None:
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return None if left is None else timedelta(milliseconds=left())
+
+
+def settle(settled: Sequence[Settled], client: Any, clock: Clock, limit: float | None) -> dict[str, Any]:
+    """Tell Lambda which messages come back, after telling SQS when. `limit`: when Lambda ends the event, on the clock's
+    monotonic time; None where it is not known."""
+    failures = [one for one in settled if one.outcome is not DONE and not one.outcome.finished]
+    delayed = [one for one in failures if one.outcome.delay is not None]
+    if delayed:
+        _delay(delayed, client, Settling(clock, limit, calls=math.ceil(len(delayed) / MAX_ENTRIES)))
+    return {"batchItemFailures": [{"itemIdentifier": one.message.native_id} for one in failures]}
+
+
+def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
+    """Change the visibility of what comes back. A failure only means another delay, so it is logged and no more: one that
+    is not answered in time neither holds back what the event has to report nor the next call."""
+    for start in range(0, len(delayed), MAX_ENTRIES):
+        chunk = delayed[start : start + MAX_ENTRIES]
+        try:
+            answer = settling.call(functools.partial(_change_visibility, chunk, client))
+            failures = [(chunk[int(failed["Id"])], str(failed.get("Code"))) for failed in answer.get("Failed") or ()]
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises or answers, the messages come back all the same
+            _tell(chunk[0], len(chunk), type(exc).__name__, exc)
+            continue
+        for one, code in failures:
+            _tell(one, 1, code, None)
+
+
+def _change_visibility(chunk: Sequence[Settled], client: Any) -> Mapping[str, Any]:
+    sqs = client or process_client()
+    url = _queue_url(sqs, str(chunk[0].message.raw.get("eventSourceARN")))
+    answer: Mapping[str, Any] = sqs.change_message_visibility_batch(QueueUrl=url, Entries=_entries(chunk))
+    return answer
+
+
+def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Id": str(n),
+            "ReceiptHandle": str(one.message.raw.get("receiptHandle")),
+            "VisibilityTimeout": min(math.ceil((one.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
+        }
+        for n, one in enumerate(chunk)
+    ]
+
+
+def _tell(one: Settled, messages: int, error: str, exc: Exception | None) -> None:
+    told = {"queue": one.message.queue, "message_id": one.message.id, "messages": messages, "error": error}
+    record("peeklock.visibility_failed %s", told, error=exc)
+
+
+@functools.lru_cache(maxsize=32)
+def _queue_url(sqs: Any, arn: str) -> str:
+    """The URL behind an event source: a question to SQS, since its form differs between partitions and emulators."""
+    *_, account, name = arn.split(":")
+    answer = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+    return str(answer["QueueUrl"])
+
+
+SHAPE = 'Lambda\'s event, {"Records": [{"eventSource": "aws:sqs", ...}]}'
+
+SOURCE = "queue"
+
+
+def source_of(event: Any) -> str | None:
+    """Name of the queue that a sample event names, without `.fifo`; None where it names none. An event of SQS is of one
+    queue: several names become one that no queue can have."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    arns = {str(one.get("eventSourceARN") or "") for one in records or () if isinstance(one, dict)}
+    names = sorted(arn.rpartition(":")[2].removesuffix(".fifo") for arn in arns)
+    return ", ".join(names) or None
+
+
+def recognises(event: object) -> bool:
+    """Whether a sample event has the shape of one from SQS."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    first = records[0] if isinstance(records, list) and records else None
+    return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
+
+
+class _Recorder:
+    """Stands in for SQS in a replay, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def get_queue_url(self, **asked: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.invalid/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
+
+    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
+        self.told.extend(asked["Entries"])
+        return {}
+
+
+def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+    """Run a sample event and return what the platform would be told. Reaches no network."""
+    recorder = _Recorder()
+    told: dict[str, Any] = bind(function, client=recorder, **options)(event, None)
+    if recorder.told:
+        ids = {str(one.get("receiptHandle")): one["messageId"] for one in event["Records"]}
+        told["changeMessageVisibility"] = [
+            {"messageId": ids[one["ReceiptHandle"]], "visibilityTimeout": one["VisibilityTimeout"]}
+            for one in recorder.told
+        ]
+    return told
+
+
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "settle", "source_of"]

@@ -1,0 +1,1 @@
+"""`send`, outgoing messages, and the queues of a laptop and of tests."""

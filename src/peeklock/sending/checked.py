@@ -1,0 +1,35 @@
+"""A queue of a test that refuses what the real one would, in front of one that takes everything."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from peeklock.errors import SendError
+from peeklock.outgoing import Parcel, Sender
+from peeklock.queue import Queue
+from peeklock.registry import PLATFORMS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Hands on what a platform would take."""
+
+    queue: Queue
+    sender: Sender
+    platform: str
+    hint: str = ""
+    """The end of each refusal."""
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        refusals = [self._refusal(parcel) for parcel in parcels]
+        taken = [parcel for parcel, refused in zip(parcels, refusals, strict=True) if refused is None]
+        answers = iter(self.sender.send(taken))
+        return [next(answers) if refused is None else refused for refused in refusals]
+
+    def _refusal(self, parcel: Parcel) -> SendError | None:
+        """Service Bus takes all that `send` lets through."""
+        refusal = getattr(importlib.import_module(PLATFORMS[self.platform]), "refusal", None)
+        refused = None if refusal is None else refusal(parcel, fifo=self.queue.fifo)
+        return refused and SendError(f"queue {self.queue.name!r}: {refused}{self.hint}")

@@ -1,0 +1,147 @@
+"""A queue that is a file of JSON lines: for letters on a laptop, and for looking at what was sent."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from peeklock import private_files as private
+from peeklock.errors import ConfigError, SendError
+from peeklock.message import Trail
+from peeklock.outgoing import Parcel, from_json, to_json
+from peeklock.redaction import shown
+from peeklock.sending.fitting import unfolded
+
+
+class FileSender:
+    """Appends one line a parcel. A call is one write, on disk before it answers; several processes may share a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        now = datetime.now(UTC)
+        lines = "".join(f"{json.dumps(dump(parcel, now), ensure_ascii=False)}\n" for parcel in parcels)
+        try:
+            private.make_folder(self.path.parent)
+            _append(self.path, lines.encode("utf-8", "surrogatepass"))
+        except OSError as exc:
+            raise SendError(f"{self.path}: {exc}") from exc
+        return [None] * len(parcels)
+
+
+def _append(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, private.FILE)
+    try:
+        if _ends_cut(handle):  # by a full disk: the next line must not join it
+            data = b"\n" + data
+        written = os.write(handle, data)
+        if written != len(data):  # the last line is cut, and its message must not be completed
+            raise OSError(f"only {written} of {len(data)} bytes were written")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _ends_cut(handle: int) -> bool:
+    if os.lseek(handle, 0, os.SEEK_END) == 0:
+        return False
+    os.lseek(handle, -1, os.SEEK_END)
+    return os.read(handle, 1) != b"\n"
+
+
+def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
+    """A parcel as what JSON can hold; bytes that are no text become `{"base64": ...}`."""
+    trail = parcel.trail
+    return {
+        "id": trail.id,
+        "generation": trail.generation,
+        "hop": trail.hop,
+        "attempts": trail.attempts,
+        **({"sent": trail.sent} if trail.sent is not None else {}),
+        **({"source": trail.source} if trail.source else {}),
+        **({"extra": trail.extra} if trail.extra else {}),
+        "letter": parcel.letter,
+        "at": now.isoformat(timespec="milliseconds"),
+        "delay_s": parcel.delay.total_seconds(),
+        "group": parcel.group,
+        "content_type": parcel.content_type,
+        "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
+        **({"types": dict(parcel.types)} if parcel.types else {}),
+        **({"system": dict(parcel.system)} if parcel.system else {}),
+        "body": to_json(_text(parcel.body)),
+    }
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def read(path: str) -> Iterator[Parcel]:
+    """The parcels in a file, oldest first. A line that a full disk cut was never confirmed, and is left out."""
+    with Path(path).open("rb") as lines:
+        for line in lines:
+            try:
+                fields = json.loads(line.decode("utf-8", "surrogatepass"))
+            except ValueError:
+                continue
+            yield load(fields)
+
+
+def load(line: dict[str, Any]) -> Parcel:
+    """A parcel from what `dump` made of it; what was folded for another queue is unfolded. Raises KeyError, TypeError or
+    ValueError for what it did not write."""
+    _check(line)
+    body = from_json(line["body"])
+    parcel = Parcel(
+        body=body if isinstance(body, bytes) else body.encode(),
+        trail=Trail(
+            id=line["id"],
+            generation=line["generation"],
+            hop=line["hop"],
+            attempts=line["attempts"],
+            sent=line.get("sent"),
+            source=line.get("source", ""),
+            extra=line.get("extra", ""),
+        ),
+        attributes={name: from_json(value) for name, value in line["attributes"].items()},
+        types=line.get("types", {}),
+        system=line.get("system", {}),
+        group=line["group"],
+        delay=timedelta(seconds=line["delay_s"]),
+        content_type=line["content_type"],
+        letter=line["letter"],
+    )
+    return unfolded(parcel)
+
+
+_NUMBERS = ("generation", "hop", "attempts")
+_TEXTS = ("group", "content_type")
+
+
+def _check(line: dict[str, Any]) -> None:
+    """A person may have mended the line."""
+    if not (isinstance(line["id"], str) and line["id"] and type(line["letter"]) is bool):
+        raise TypeError("id is a text, and letter says yes or no")
+    if any(type(line[name]) is not int or line[name] < 0 for name in _NUMBERS):
+        raise ValueError("generation, hop and attempts are numbers from 0 on")
+    if any(not (line[name] is None or isinstance(line[name], str)) for name in _TEXTS):
+        raise TypeError("group and content_type are texts")
+
+
+def from_url(url: str) -> FileSender:
+    """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
+    path = unquote(url.partition("://")[2])
+    if not path.strip("/"):
+        raise ConfigError(
+            f"{shown(url)!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here"
+        )
+    return FileSender(path)

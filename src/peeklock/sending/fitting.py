@@ -1,0 +1,228 @@
+"""Fitting a message into what its destination takes: a dead letter must never fail for size or form.
+
+The order: a shorter detail, all attributes folded into the body, the body compressed, without the reason, without the
+lineage. Every platform's `receive` undoes folding and compression, so that a redriven message is what it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from peeklock.errors import SendError
+from peeklock.message import TRAIL, Message, Trail
+from peeklock.outgoing import DETAIL, Parcel, Sender, cut, from_json, to_json
+from peeklock.quotas.google import PUBLISH_BYTES
+
+FORM = "peeklock-form"
+"""Attribute that says what was done to the body, as `envelope+zlib`; the last is to be undone first."""
+
+ENVELOPE, ZLIB, BASE64 = "envelope", "zlib", "base64"
+
+_FORMS = frozenset({BASE64, ENVELOPE, f"{ENVELOPE}+{BASE64}", f"{ENVELOPE}+{ZLIB}", f"{ENVELOPE}+{ZLIB}+{BASE64}"})
+
+SHORT_DETAIL = 256
+"""Bytes of a detail that did not fit whole."""
+
+HEADROOM = 256
+"""Bytes that `send` leaves for lineage and reason: a message that fills its queue has no explained dead letter."""
+
+MAX_UNFOLDED = 2 * PUBLISH_BYTES
+"""Bytes that a compressed body may have: twice the largest body of Pub/Sub."""
+
+
+class Limited(Sender, Protocol):
+    """A sender that knows what its queue takes. Nothing of it does any I/O."""
+
+    limit: int
+    """Bytes of a whole message, attributes included."""
+
+    def accepts(self, parcel: Parcel, /) -> bool: ...
+    def weigh(self, parcel: Parcel, /) -> int:
+        """Bytes of a message as the queue counts them."""
+        ...
+
+
+def fit(parcel: Parcel, sender: Sender) -> Parcel | None:
+    """The first form of a message that its queue accepts. None where no form fits, but for dead letters: those go out
+    as they came, since the message must not be completed without."""
+    accepts = getattr(sender, "accepts", None)
+    if accepts is None or accepts(parcel):
+        return parcel
+    if FORM in parcel.attributes or parcel.bare:  # it was fitted before: what it was is the caller's to fit again
+        return parcel if parcel.letter else None
+    return next(filter(accepts, _forms(parcel)), _as_it_came(parcel) if parcel.letter else None)
+
+
+def prepare(parcel: Parcel, sender: Limited) -> Parcel | SendError:
+    """A message as its sender should send it, or why it must not. A new one has to leave room for its dead letter; and
+    the lineage is left out only where the caller did, who has to record that."""
+    fitted = fit(parcel, sender)
+    if parcel.letter:
+        return fitted if fitted is not None and fitted.bare == parcel.bare else parcel
+    if fitted is not None and (not parcel.is_new or sender.accepts(_padded(fitted))):
+        return fitted
+    kept = f" of which {HEADROOM} are kept for a dead letter's reason;" if parcel.is_new else ""
+    return SendError(
+        f"the message does not fit: it takes {sender.weigh(parcel):,} bytes with its {len(parcel.attributes)} attributes,"
+        f" and the queue takes {sender.limit:,} bytes,{kept} send a reference to the data instead"
+    )
+
+
+def _padded(parcel: Parcel) -> Parcel:
+    return replace(parcel, body=parcel.body + b" " * HEADROOM)
+
+
+def _forms(parcel: Parcel) -> Iterator[Parcel]:
+    """A message in ever smaller forms."""
+    yield from _shapes(_shortened(parcel), compress=not parcel.is_new)
+    if parcel.letter:
+        came = _as_it_came(parcel)
+        yield from _shapes([replace(came, bare=False)])
+        yield from _shapes([came])
+
+
+def _as_it_came(letter: Parcel) -> Parcel:
+    """A dead letter with nothing but what the message had."""
+    origin = letter.origin
+    return letter if origin is None else replace(letter, attributes=origin.attributes, unexplained=True, bare=True)
+
+
+def _shapes(parcels: list[Parcel], *, compress: bool = True) -> Iterator[Parcel]:
+    yield from parcels
+    envelopes = [folded(parcel) for parcel in parcels]
+    yield from envelopes
+    if compress:
+        yield from filter(None, map(compressed, envelopes))
+
+
+def _shortened(parcel: Parcel) -> list[Parcel]:
+    """The message with its detail whole, cut, and left out."""
+    detail = parcel.attributes.get(DETAIL)
+    if not isinstance(detail, str):
+        return [parcel]
+    without = {name: value for name, value in parcel.attributes.items() if name != DETAIL}
+    short = {**without, DETAIL: cut(detail, SHORT_DETAIL)}
+    return [parcel, replace(parcel, attributes=short), replace(parcel, attributes=without)]
+
+
+def folded(parcel: Parcel) -> Parcel:
+    """A message whose attributes travel in its body: one line of JSON, which every queue takes, then the body."""
+    head = {
+        "trail": "" if parcel.bare else parcel.trail.dump(),
+        "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
+        "types": dict(parcel.types),
+        "content_type": parcel.content_type,
+    }
+    line = json.dumps(head, separators=(",", ":")).encode()
+    body = b"%b\n%b" % (line, parcel.body)
+    return replace(parcel, body=body, attributes={FORM: ENVELOPE}, types={}, content_type=None)
+
+
+def compressed(parcel: Parcel) -> Parcel | None:
+    """A folded message, compressed; None for what `unfold` would refuse."""
+    if len(parcel.body) > MAX_UNFOLDED:
+        return None
+    return replace(parcel, body=zlib.compress(parcel.body), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What an envelope holds."""
+
+    body: bytes
+    attributes: Mapping[str, str | bytes]
+    types: Mapping[str, str]
+    content_type: str | None
+    trail: Trail | None
+
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
+
+
+def contents(body: bytes, form: object) -> bytes | Contents:
+    """A body as it was before `fit`: bytes that were only encoded, or what was folded into it. Raises ValueError for
+    one that we did not write, such as a bomb."""
+    if form not in _FORMS:
+        raise ValueError("a form that is not ours")
+    try:
+        for coding in reversed(str(form).split("+")):
+            if coding == ENVELOPE:
+                return _opened(body)
+            body = _DECODERS[coding](body)
+    except _UNREADABLE as exc:
+        raise ValueError(f"a body that is not {form!r}: {type(exc).__name__}") from exc
+    return body
+
+
+def _opened(body: bytes) -> Contents:
+    line, newline, inner = body.partition(b"\n")
+    head: dict[str, Any] = json.loads(line) if newline else {}
+    content_type = head["content_type"]
+    return Contents(
+        body=inner,
+        attributes={name: from_json(value) for name, value in head["attributes"].items()},
+        types={name: str(value) for name, value in head["types"].items()},
+        content_type=content_type if isinstance(content_type, str) else None,
+        trail=Trail.load(head["trail"]),
+    )
+
+
+def _inflated(body: bytes) -> bytes:
+    reader = zlib.decompressobj()
+    inflated = reader.decompress(body, MAX_UNFOLDED)
+    if not reader.eof:
+        raise ValueError("longer than anything that we compress, or cut")
+    return inflated
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    ZLIB: _inflated,
+    BASE64: lambda body: base64.b64decode(body, validate=True),
+}
+
+
+def unfold(message: Message, form: object) -> None:
+    """Undo on arrival what `fit` did. A body that claims a form without having it stays as it is."""
+    if not isinstance(form, str):
+        return
+    try:
+        inner = contents(message.body, form)
+    except ValueError:
+        return
+    if isinstance(inner, bytes):
+        message.body = inner
+        return
+    message.body = inner.body
+    producers = {name: value for name, value in inner.attributes.items() if not name.startswith(TRAIL)}
+    message.attributes = {**message.attributes, **producers}
+    message.types = inner.types
+    message.content_type = inner.content_type
+    if message.trail is None and inner.trail is not None:
+        message.trail, message.id = inner.trail, inner.trail.id
+        message.attempt = message.delivery + inner.trail.attempts
+
+
+def unfolded(parcel: Parcel) -> Parcel:
+    """A message from a file as it was before `fit`, its reason included."""
+    form = parcel.attributes.get(FORM)
+    if form is None:
+        return parcel
+    rest = {name: value for name, value in parcel.attributes.items() if name != FORM}
+    try:
+        inner = contents(parcel.body, form)
+    except ValueError:
+        return parcel
+    if isinstance(inner, bytes):
+        return replace(parcel, body=inner, attributes=rest)
+    return replace(
+        parcel,
+        body=inner.body,
+        attributes={**rest, **inner.attributes},
+        types=inner.types,
+        content_type=inner.content_type,
+    )

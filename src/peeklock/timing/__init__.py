@@ -1,0 +1,1 @@
+"""Durations, delays and clocks."""
