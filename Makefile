@@ -47,7 +47,7 @@ $(BIN)/python:
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "== installing what a replay needs (about 10 seconds)"
 	@$(PIP) install --require-hashes --no-deps -r requirements/run.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable . --editable src/cloudqueues
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt requirements/azure-worker.txt $(VENV)/.run

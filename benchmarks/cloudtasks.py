@@ -21,8 +21,8 @@ import grpc
 from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-from peeklock.emulators.background import Background
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.background import Background
+from cloudqueues.cloudtasks import CloudTasksEmulator
 
 PEER = "PEEKLOCK_CT_PEER"
 HERE = "projects/p/locations/l"
@@ -33,14 +33,14 @@ RATE = 500.0
 START_MS = 50.0
 OURS = (
     "import sys\n"
-    "from peeklock.emulators.cloudtasks import CloudTasksEmulator\n"
+    "from cloudqueues.cloudtasks import CloudTasksEmulator\n"
     "with CloudTasksEmulator() as emulator:\n"
     "    print(emulator.address, flush=True)\n"
     "    sys.stdin.read()\n"
 )
 IMPORT = (
     "import time; began = time.perf_counter()\n"
-    "from peeklock.emulators.cloudtasks import sdk; sdk.tasks_v2(); sdk.grpc()\n"
+    "from cloudqueues.cloudtasks import sdk; sdk.tasks_v2(); sdk.grpc()\n"
     "print((time.perf_counter() - began) * 1e3)\n"
 )
 

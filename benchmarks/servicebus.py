@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceiver
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 
 COUNT = 4_000
 LARGE = 64 * 1024

@@ -16,7 +16,7 @@ import peeklock
 from peeklock.registry import PLATFORMS
 from tests.support import ROOT
 
-SOURCE = ROOT / "src" / "peeklock"
+SOURCE = ROOT / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LOADED = "import sys; before = set(sys.modules); import {module}; import json; print(json.dumps(sorted(set(sys.modules) - before)))"

@@ -28,7 +28,8 @@ from peeklock.idempotency.store import Answer
 from peeklock.message import Trail
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
-from peeklock.testing import FakeClock, Outbox, deliver, plan_for
+from peeklock.testing import FakeClock, Outbox, deliver
+from peeklock.testing.deliver import plan_for
 from tests.contracts.stores import STORES, change, params, record
 from tests.core.world import Crash, FlakySender, FlakyStore, Script, message
 from tests.support import environment

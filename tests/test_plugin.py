@@ -23,10 +23,10 @@ def handle(message: func.ServiceBusMessage) -> None:
 
 
 def test_loading_it_costs_nothing():
-    """No emulator, no SDK, not even peeklock's own core."""
-    code = "import sys, pytest; before = set(sys.modules); import peeklock.pytest_plugin; print(*sorted(set(sys.modules) - before))"
+    """No emulator and no SDK."""
+    code = "import sys, pytest; before = set(sys.modules); import cloudqueues.pytest_plugin; print(*sorted(set(sys.modules) - before))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(told) <= {"peeklock", "peeklock.pytest_plugin", "__future__", "contextlib", "typing", "pathlib"}
+    assert set(told) <= {"cloudqueues", "cloudqueues.pytest_plugin", "__future__", "contextlib", "typing", "pathlib"}
 
 
 def test_its_fixtures_are_listed():

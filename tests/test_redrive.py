@@ -12,13 +12,13 @@ import pytest
 
 from peeklock import DeadLetter, Queue, SendError, consumer, sqs
 from peeklock.cli import main
-from peeklock.emulators.outages import SmallQueue
 from peeklock.message import Trail
 from peeklock.outgoing import Parcel
 from peeklock.sending.file import FileSender, read
 from peeklock.sending.fitting import prepare, unfolded
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
+from peeklock.testing.outages import SmallQueue
 from tests.support import ROOT
 
 QUEUE = Queue("orders")

@@ -46,7 +46,7 @@ PROJECT = {
             "from app.work import charge\nimport peeklock.platforms.sqs.bind\nx = peeklock.platforms.sqs.bind.bind(function=charge)",
             "sqs:orders",
         ),
-        ("from app.work import charge\nimport peeklock\nx = peeklock.platforms.sqs.bind.bind(charge)", "sqs:orders"),
+        ("from app.work import charge\nimport peeklock\nx = peeklock.sqs.bind(charge)", "sqs:orders"),
         ("import app.work\nfrom peeklock import cloudtasks as ct\nx = ct.bind(app.work.charge)", "cloudtasks:orders"),
         ("import app.work as work\nfrom peeklock import pubsub\nx: Any = pubsub.bind(work.charge)", "pubsub:orders"),
         ("from app import work\nfrom peeklock import sqs\ny = sqs.bind(work.charge)\nx = y", "sqs:orders"),

@@ -195,7 +195,7 @@ def test_an_async_handler(store):
 )
 def test_every_platform_delivers_it_again(platform, told, copies):
     """By its own means: none of them forgets the message. (trials 1.9)"""
-    name = platform.__name__.rpartition(".")[2]
+    name = platform.__name__.split(".")[-2]
     event = json.loads((ROOT / "events" / name / "single.json").read_text())
     letters, box = Outbox(), Outbox()
     said = platform.rehearse(

@@ -22,7 +22,8 @@ from peeklock.observability.powertools import PowertoolsObserver
 from peeklock.outcome import Reason
 from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
-from peeklock.testing import FakeClock, Outbox, plan_for
+from peeklock.testing import FakeClock, Outbox
+from peeklock.testing.deliver import plan_for
 from tests.core.world import FlakyStore, Script, recording
 from tests.core.world import message as arriving
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peeklock.emulators.cloudtasks import queue as emulated
-from peeklock.emulators.cloudtasks import targets, tasks
+from cloudqueues.cloudtasks import queue as emulated
+from cloudqueues.cloudtasks import targets, tasks
 from peeklock.quotas import google as google_limits
 from tests import pubsub_limits
 

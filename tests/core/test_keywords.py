@@ -11,10 +11,10 @@ from typing import Any
 import azure.functions as func
 import pytest
 
+from cloudqueues.functions_host import FunctionsHost
+from cloudqueues.sqs_lambda import SqsLambda
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub, send, servicebus, sqs
 from peeklock.binding.bind import Binding
-from peeklock.emulators.functions_host import FunctionsHost
-from peeklock.emulators.sqs_lambda import SqsLambda
 from peeklock.engine.bound_consumer import Delays
 from peeklock.keywords import nearest, strict
 from peeklock.sending.send import routed

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peeklock.sending import file
 
 from peeklock import private_files as private
 from peeklock.dev.state import opened
 from peeklock.idempotency.store import Change
 from peeklock.message import Trail
 from peeklock.outgoing import Parcel
+from peeklock.sending import file
 from peeklock.stores import sqlite
 from tests.test_screen import Heard
 

@@ -67,7 +67,7 @@ def test_threads_that_ask_at_once_share(what):
 
 FORKING = """
 import asyncio, os
-from peeklock import loop
+from peeklock.concurrency import event_loop
 async def name():
     return os.getpid()
 assert event_loop.run(name()) == os.getpid()

@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import pytest
 
+from cloudqueues.cloudtasks.queue import Retry
 from peeklock import ConfigError, Queue, consumer, servicebus
-from peeklock.emulators.cloudtasks.queue import Retry
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
@@ -23,7 +23,8 @@ from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from peeklock.quotas.google import TASK_DELAY
 from peeklock.registry import PLATFORMS
 from peeklock.retry_span import LONGEST_ON_SQS, SERVICEBUS_HOLD
-from peeklock.testing import deliver, plan_for
+from peeklock.testing import deliver
+from peeklock.testing.deliver import plan_for
 from peeklock.timing.delays import backoff
 
 MINUTE = timedelta(minutes=1)

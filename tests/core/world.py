@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from peeklock import Queue, consumer, testing
+from peeklock import Queue, consumer
 from peeklock.engine.bound_consumer import Plan
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency.claims import State
@@ -16,6 +16,7 @@ from peeklock.message import Message, Trail
 from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
+from peeklock.testing.deliver import plan_for as plan_for_test
 from peeklock.timing.clock import Clock
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
@@ -104,7 +105,7 @@ class CountingStore:
 
 def plan_for(handler: Callable[..., Any], *, clock: Clock | None = None, **world: Any) -> Plan:
     """As the test kit's, with a clock that only the test moves."""
-    return testing.plan_for(handler, clock=clock or FakeClock(), **world)
+    return plan_for_test(handler, clock=clock or FakeClock(), **world)
 
 
 def message(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudqueues.pulumi import command
+from cloudqueues.pulumi.engine import Step
 from peeklock.dev.deployed import clouds, told
 from peeklock.dev.deployed.place import Function, Here
-from peeklock.emulators.pulumi import command
-from peeklock.emulators.pulumi.engine import Step
 from peeklock.errors import ConfigError
 from tests.dev import sample
 from tests.support import ROOT

@@ -10,13 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from peeklock.sending import file
-
+from cloudqueues.cloudtasks import CloudTasksEmulator, Dispatch
+from cloudqueues.faults import NO_FAULTS, Faults
 from peeklock.dev.cloudtasks import Target, free_port
-from peeklock.emulators.cloudtasks import CloudTasksEmulator, Dispatch
-from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.outgoing import Parcel
 from peeklock.platforms.cloudtasks.sender import headers_of
+from peeklock.sending import file
 from tests.support import ROOT
 
 APP = Path(__file__).parent / "cloudtasks_app"

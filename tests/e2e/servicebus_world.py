@@ -11,8 +11,8 @@ from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
 
-from peeklock.emulators.functions_host import FunctionsHost, Invocation
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.functions_host import FunctionsHost, Invocation
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.support import ROOT
 
 APP = Path(__file__).with_name("servicebus_app")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from cloudqueues.faults import Faults
 from peeklock import Queue
 from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
-from peeklock.emulators.faults import Faults
 from peeklock.sending.send import send
 from tests.e2e.cloudtasks_world import QUEUE, SECONDS, World, body
 from tests.support import environment

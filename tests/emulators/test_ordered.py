@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from peeklock.emulators.ordered import CHUNK, Ordered
+from cloudqueues.ordered import CHUNK, Ordered
 
 PAGE = 100
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from peeklock.emulators.faults import Faults
-from peeklock.emulators.outages import FaultySender, FaultyStore, SmallQueue
+from cloudqueues.faults import Faults
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency.store import Change
 from peeklock.message import Message, Trail
 from peeklock.outgoing import Parcel
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
+from peeklock.testing.outages import FaultySender, FaultyStore, SmallQueue
 from tests.contracts.test_store import record
 
 CHANGE = Change(key="k", expected=None, record=record())

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from peeklock.emulators.background import Background
-from peeklock.emulators.faults import Faults
-from peeklock.emulators.timeline import Timeline
-from peeklock.errors import ConfigError
+from cloudqueues.background import Background
+from cloudqueues.errors import ConfigError
+from cloudqueues.faults import Faults
+from cloudqueues.timeline import Timeline
 
 
 def test_actions_are_done_in_order_at_their_own_times_when_time_is_moved() -> None:

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from moto.sqs.models import sqs_backends
 
-from peeklock.emulators import sqs_server
-from peeklock.emulators.sqs_lambda.queue import client
-from peeklock.emulators.sqs_server import REGION, SqsServer
-from peeklock.errors import ConfigError
+from cloudqueues import sqs_server
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda.queue import client
+from cloudqueues.sqs_server import REGION, SqsServer
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Runs a Pulumi program in this process, and says what it registered.
 
 No engine, no provider, no network: what the program would tell the engine is recorded, and answered with invented ids
-and outputs (peeklock.emulators.pulumi.invented). `preview=True` leaves the outputs unknown, as the first real preview
+and outputs (cloudqueues.pulumi.invented). `preview=True` leaves the outputs unknown, as the first real preview
 does: code that must know them breaks here too.
 
     recorded = run_program(ROOT / "infra" / "aws", "dev")
@@ -35,9 +35,9 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import Settings
 from pulumi.runtime.stack import run_in_stack
 
-from peeklock.emulators.pulumi import invented
-from peeklock.emulators.pulumi.kinds import unknown_beyond
-from peeklock.emulators.pulumi.wire import plain, readable, struct
+from cloudqueues.pulumi import invented
+from cloudqueues.pulumi.kinds import unknown_beyond
+from cloudqueues.pulumi.wire import plain, readable, struct
 
 STACK = "pulumi:pulumi:Stack"
 

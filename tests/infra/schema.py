@@ -1,11 +1,11 @@
 """Every registration against the installed SDK's own types.
 
-The rules are `peeklock.emulators.pulumi.schema`, which the stand-in providers use too: take that package along.
+The rules are `cloudqueues.pulumi.schema`, which the stand-in providers use too: take that package along.
 """
 
 from __future__ import annotations
 
-from peeklock.emulators.pulumi import schema
+from cloudqueues.pulumi import schema
 from tests.infra.recording import Registration
 
 

@@ -13,8 +13,8 @@ import pulumi_azure_native as azure
 import pulumi_gcp as gcp
 import pytest
 
-from peeklock.emulators.pulumi.invented import SUBSCRIPTION
-from peeklock.emulators.pulumi.wire import UNKNOWN
+from cloudqueues.pulumi.invented import SUBSCRIPTION
+from cloudqueues.pulumi.wire import UNKNOWN
 from tests.infra.recording import run_function, run_program
 
 

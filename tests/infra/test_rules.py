@@ -7,11 +7,11 @@ import json
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from peeklock.emulators.pulumi import rules
-from peeklock.emulators.pulumi.kinds import Cloud
-from peeklock.emulators.pulumi.provider import Provider
-from peeklock.emulators.pulumi.rules.terms import seconds
-from peeklock.emulators.pulumi.wire import UNKNOWN, struct
+from cloudqueues.pulumi import rules
+from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.pulumi.provider import Provider
+from cloudqueues.pulumi.rules.terms import seconds
+from cloudqueues.pulumi.wire import UNKNOWN, struct
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:"
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"

@@ -8,8 +8,8 @@ import pulumi_azure_native as azure
 import pulumi_gcp as gcp
 import pytest
 
-from peeklock.emulators.pulumi.schema import UnknownType, outputs
-from peeklock.emulators.pulumi.schema import problems as of_inputs
+from cloudqueues.pulumi.schema import UnknownType, outputs
+from cloudqueues.pulumi.schema import problems as of_inputs
 from tests.infra.recording import run_function
 from tests.infra.schema import problems
 

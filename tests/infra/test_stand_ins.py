@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.pulumi import aws, azure, gcp, kinds, schema
+from cloudqueues.pulumi.archives import zipped
+from cloudqueues.pulumi.command import find
+from cloudqueues.pulumi.environment import PASSED_ON, hermetic
+from cloudqueues.pulumi.trap import Trap
+from cloudqueues.pulumi.wire import SIGNATURE, UNKNOWN, plain, readable, struct
+from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock import ConfigError
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.pulumi import aws, azure, gcp, kinds, schema
-from peeklock.emulators.pulumi.archives import zipped
-from peeklock.emulators.pulumi.command import find
-from peeklock.emulators.pulumi.environment import PASSED_ON, hermetic
-from peeklock.emulators.pulumi.trap import Trap
-from peeklock.emulators.pulumi.wire import SIGNATURE, UNKNOWN, plain, readable, struct
-from peeklock.emulators.servicebus import ServiceBusEmulator
 from tests.support import ROOT
 
 
@@ -186,7 +186,7 @@ def test_a_type_is_applied_recorded_or_refused():
         cloud = gcp.cloud(tasks)
         assert not cloud.recorded & set(cloud.applied)
         assert cloud.refusal("gcp:cloudtasks/queue:Queue") is cloud.refusal("gcp:pubsub/topic:Topic") is None
-        assert "peeklock.emulators.pulumi.gcp" in cloud.refusal("gcp:compute/instance:Instance")
+        assert "cloudqueues.pulumi.gcp" in cloud.refusal("gcp:compute/instance:Instance")
         assert cloud.replaces("gcp:pubsub/topic:Topic") >= {"name", "project"}
 
 
@@ -213,7 +213,7 @@ def test_recorded_types_are_the_sdks(module):
     """A misspelled one would be refused under its right name."""
     import importlib
 
-    recorded = importlib.import_module(f"peeklock.emulators.pulumi.{module}").RECORDED
+    recorded = importlib.import_module(f"cloudqueues.pulumi.{module}").RECORDED
     assert recorded
     for type_ in sorted(recorded):
         assert schema.resource_class(type_)

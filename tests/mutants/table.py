@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent / "faults"
 
 
 def read(path: Path) -> list[Fault]:
-    """The faults of a file. `where` is `module:function`, without the package; `test` a node id, or several, under tests/."""
+    """The faults of a file. `where` is `module:function`, without `peeklock.`; `test` a node id, or several, under tests/."""
     entries = tomllib.loads(path.read_text())["fault"]
     return [_fault(entry) for entry in entries]
 
@@ -21,7 +21,7 @@ def _fault(entry: dict[str, str | list[str]]) -> Fault:
     tests = [entry["test"]] if isinstance(entry["test"], str) else entry["test"]
     return Fault(
         name=str(entry["name"]),
-        module=f"peeklock.{module}",
+        module=module if module.startswith("cloudqueues.") else f"peeklock.{module}",
         function=function,
         old=str(entry["old"]),
         new=str(entry["new"]),

@@ -21,7 +21,7 @@ import aiohttp
 import certifi
 from azure.core.credentials import AccessToken
 
-from peeklock.emulators.servicebus import Policy, ServiceBusEmulator
+from cloudqueues.servicebus import Policy, ServiceBusEmulator
 
 HOST = "localhost"
 PORTS = (443, 5671)

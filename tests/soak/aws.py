@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.sqs_lambda import SqsLambda
-from peeklock.emulators.sqs_server import REGION, SqsServer
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.sqs_lambda import SqsLambda
+from cloudqueues.sqs_server import REGION, SqsServer
 from tests.soak.plan import Planned
 from tests.soak.run import APP, Letter, opened
 

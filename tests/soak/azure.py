@@ -13,9 +13,9 @@ from pathlib import Path
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
-from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.functions_host import FunctionsHost
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.functions_host import FunctionsHost
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.soak.plan import Planned
 from tests.soak.run import APP, Letter, opened
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
 from google.api_core.retry import Retry, if_exception_type
-from peeklock.sending import file
 
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.faults import NO_FAULTS, Faults
 from peeklock import cloudtasks
 from peeklock.dev.cloudtasks import Target, free_port
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.faults import NO_FAULTS, Faults
 from peeklock.message import Trail
 from peeklock.outgoing import REASON, Parcel
+from peeklock.sending import file
 from tests.soak.plan import Planned
 from tests.soak.run import APP, Letter
 

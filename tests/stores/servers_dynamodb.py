@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from peeklock.emulators.sqs_server import Serial
+from cloudqueues.sqs_server import Serial
 from peeklock.idempotency.store import Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore

@@ -29,7 +29,7 @@ class Entry:
 
 Entries = Mapping[str, Entry]
 
-NEVER = frozenset({"infra", "emulators", "cli", "dev", "bundle", "testing.py", "replay", "pytest_plugin.py"})
+NEVER = frozenset({"infra", "cli", "dev", "bundle", "testing", "replay"})
 """Of peeklock itself: what runs on a laptop or in a pipeline."""
 
 _LEFT_OUT = re.compile(

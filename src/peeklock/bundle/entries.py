@@ -7,10 +7,14 @@ read, such as a name that a function makes up, is recorded as not known, and nob
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from peeklock.bundle.code import Module
+
+_BIND = re.compile(r"^peeklock\.platforms\.(\w+)\.bind$")
+"""The module that `from peeklock import sqs` gives."""
 
 CONSUMER = "consumer"
 
@@ -90,6 +94,7 @@ class _Reader:
 
     def _member(self, module: str, name: str, left: int) -> Bound | None:
         """A name of a module: one of the project's, or of peeklock."""
+        module = _BIND.sub(r"peeklock.\1", module)
         if module.partition(".")[0] == "peeklock":
             return Bound(kind="peeklock", name=name if module == "peeklock" else f"{module}.{name}")
         inner = f"{module}.{name}".lstrip(".")

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         code: int = given.run(given)
-    except PeeklockError as exc:
+    except _refusals() as exc:
         print(plain(f"peeklock {given.command}: {exc}"), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has seen enough
@@ -32,6 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return the errors whose text is for the user. Evaluated when something was raised: the emulators are loaded by then, or
+    were not used."""
+    emulators = sys.modules.get("cloudqueues.errors")
+    return (PeeklockError, emulators.CloudqueuesError) if emulators else (PeeklockError,)
 
 
 class _Version(argparse.Action):

@@ -66,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
 
 @contextmanager
 def _servicebus(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
-    from peeklock.emulators.servicebus import ServiceBusEmulator
+    from cloudqueues.servicebus import ServiceBusEmulator
 
     ports = {"port": given.port, "http_port": given.http_port}
     options = {"tls": given.tls, "tier": given.tier}
@@ -82,7 +82,7 @@ def _servicebus(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _cloudtasks(given: argparse.Namespace) -> Iterator[Mapping[str, str]]:
-    from peeklock.emulators.cloudtasks import CloudTasksEmulator
+    from cloudqueues.cloudtasks import CloudTasksEmulator
 
     if given.config is not None:
         raise ConfigError("--config is Service Bus' own; name Cloud Tasks' queues with --queue")

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.errors import CloudqueuesError
 from peeklock.dev import framework
 from peeklock.dev.world import Entry, Found, World, queues_of
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
 from peeklock.errors import PeeklockError
 from peeklock.queue import Queue
 
@@ -155,7 +156,7 @@ class Target:
             self._begin()
         try:
             self.wait()
-        except PeeklockError as exc:
+        except (PeeklockError, CloudqueuesError) as exc:
             if not self._stopped:
                 self._on_line(str(exc))
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from cloudqueues.errors import CloudqueuesError
 from peeklock.dev import across
 from peeklock.dev.bell import CHANGED, until_stopped
 from peeklock.dev.code import Code
@@ -21,6 +22,7 @@ from peeklock.dev.world import Found, Screen, Stand, World, find
 from peeklock.errors import ConfigError, PeeklockError
 
 T = TypeVar("T")
+Failure = PeeklockError | CloudqueuesError
 
 STANDS = {
     "sqs": "peeklock.dev.sqs:Sqs",
@@ -83,21 +85,21 @@ def _opened(stand: Stand) -> Stand:
     return stand
 
 
-def _tried(start: Callable[[], T]) -> T | PeeklockError:
+def _tried(start: Callable[[], T]) -> T | Failure:
     try:
         return start()
-    except PeeklockError as exc:
+    except (PeeklockError, CloudqueuesError) as exc:
         return exc
 
 
-def _begun(platforms: Mapping[str, T | PeeklockError], screen: Screen) -> dict[str, T]:
+def _begun(platforms: Mapping[str, T | Failure], screen: Screen) -> dict[str, T]:
     """What was started; the rest is said. Raises PeeklockError where that is all of it."""
-    failed = {name: one for name, one in platforms.items() if isinstance(one, PeeklockError)}
+    failed = {name: one for name, one in platforms.items() if isinstance(one, Failure)}
     if len(failed) == len(platforms):
         raise next(iter(failed.values()))
     for name, exc in failed.items():
         screen.say(f"without {name}: {exc}")
-    return {name: one for name, one in platforms.items() if not isinstance(one, PeeklockError)}
+    return {name: one for name, one in platforms.items() if not isinstance(one, Failure)}
 
 
 class _Running:
@@ -139,7 +141,7 @@ class _Running:
         started = time.monotonic()
         try:
             self.serve(find(self._project))
-        except PeeklockError as exc:
+        except (PeeklockError, CloudqueuesError) as exc:
             self._code = Code.unknown(self._project)
             self._screen.say(f"not reloaded: {exc}")
             return

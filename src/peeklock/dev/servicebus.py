@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cloudqueues.functions_host import FunctionsHost, Invocation
+from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.world import Found, Trigger, World
-from peeklock.emulators.functions_host import FunctionsHost, Invocation
-from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from cloudqueues.sqs_lambda import Invocation, SqsLambda
+from cloudqueues.sqs_server import REGION, SqsServer
 from peeklock.dev.world import Entry, Found, World
-from peeklock.emulators.sqs_lambda import Invocation, SqsLambda
-from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_SECONDS as MAX_FUNCTION_SECONDS
 

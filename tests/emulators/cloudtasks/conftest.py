@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.cloudtasks.sdk import client_of, rest_client_of
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks.sdk import client_of, rest_client_of
 from tests.emulators.cloudtasks.support import Target, queue_of
 
 

@@ -17,7 +17,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
-from peeklock.emulators.background import Background
+from cloudqueues.background import Background
 
 HERE = "projects/p/locations/l"
 over_grpc = pytest.mark.parametrize("client", ["grpc"], indirect=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from peeklock.emulators.cloudtasks.alarm import Alarm, Deadlines
-from peeklock.emulators.timeline import Timeline
+from cloudqueues.cloudtasks.alarm import Alarm, Deadlines
+from cloudqueues.timeline import Timeline
 
 
 def test_an_alarm_rings_at_the_earliest_time_and_keeps_few_timers() -> None:

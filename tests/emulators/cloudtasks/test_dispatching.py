@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator, outgoing
-from peeklock.emulators.cloudtasks.errors import Code
+from cloudqueues.cloudtasks import CloudTasksEmulator, outgoing
+from cloudqueues.cloudtasks.errors import Code
 from tests.emulators.cloudtasks.support import HANG, Target, queue_of, refusal, task_of
 
 

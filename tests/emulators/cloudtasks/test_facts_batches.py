@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2  # type: ignore[import-untyped] # Google's
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import HERE, NO_QUEUE, fresh, queue_of, refusal, task_of
 
 TASK: dict[str, Any] = {
@@ -247,7 +247,7 @@ def test_an_operation_can_be_read_again_and_no_more(shared: CloudTasksEmulator, 
 
 
 def test_the_oldest_operations_make_room(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:
-    from peeklock.emulators.cloudtasks import book
+    from cloudqueues.cloudtasks import book
 
     monkeypatch.setattr(book, "MAX_OPERATIONS", 2)
     client = emulator.client()

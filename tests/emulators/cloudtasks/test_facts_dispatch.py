@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import (
     ACCOUNT,
     HANG,

@@ -9,7 +9,7 @@ import pytest
 from google.cloud import tasks_v2 as v2
 from google.iam.v1 import policy_pb2  # type: ignore[import-untyped] # Google's
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import HERE, details, queue_of, refusal
 
 NOT_FOUND = "Requested entity was not found."

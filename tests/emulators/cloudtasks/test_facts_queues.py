@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.cloud import tasks_v2 as v2
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import (
     CONFIGURED,
     DEFAULT_RATE,

@@ -9,8 +9,8 @@ import pytest
 from google.api_core import exceptions, retry
 from google.cloud import tasks_v2
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.faults import NO_FAULTS, Faults
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.faults import NO_FAULTS, Faults
 from tests.emulators.cloudtasks.support import HANG, HERE, Target, fresh, queue_of, task_of
 
 

@@ -14,9 +14,9 @@ from google.cloud import tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
 from grpc import aio
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.faults import Faults
-from peeklock.errors import PeeklockError
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.errors import CloudqueuesError
+from cloudqueues.faults import Faults
 from tests.emulators.cloudtasks.support import HANG, HERE, Target, queue_of, task_of
 
 
@@ -53,7 +53,7 @@ def test_it_can_be_started_again() -> None:
 
 
 def test_it_is_started_once(emulator: CloudTasksEmulator) -> None:
-    with pytest.raises(PeeklockError, match="runs already"):
+    with pytest.raises(CloudqueuesError, match="runs already"):
         emulator.start()
 
 
@@ -84,14 +84,14 @@ def test_it_listens_on_loopback_only() -> None:
 def test_what_is_not_started_says_so() -> None:
     emulator = CloudTasksEmulator()
     for name in ("address", "certs_url", "dispatches", "faults", "now"):
-        with pytest.raises(PeeklockError, match=r"call start\(\)"):
+        with pytest.raises(CloudqueuesError, match=r"call start\(\)"):
             getattr(emulator, name)
     emulator.stop()
     with emulator:
         pass
-    with pytest.raises(PeeklockError, match="start it first"):
+    with pytest.raises(CloudqueuesError, match="start it first"):
         emulator.advance(1)
-    with pytest.raises(PeeklockError, match="start it first"):
+    with pytest.raises(CloudqueuesError, match="start it first"):
         emulator.wait_idle()
 
 

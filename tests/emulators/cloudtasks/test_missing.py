@@ -10,8 +10,8 @@ import pytest
 NOT_INSTALLED = """
 import sys
 sys.modules[{module!r}] = None
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.errors import ConfigError
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.errors import ConfigError
 try:
     CloudTasksEmulator().start()
 except ConfigError as exc:
@@ -20,7 +20,7 @@ except ConfigError as exc:
 NO_CRYPTOGRAPHY = """
 import json, sys, urllib.error, urllib.request
 from google.api_core.exceptions import GoogleAPICallError
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 name = "projects/p/locations/l/queues/q"
 with CloudTasksEmulator() as emulator:
     client = emulator.client()
@@ -38,7 +38,7 @@ with CloudTasksEmulator() as emulator:
 """
 LAZY = """
 import sys
-import peeklock.emulators.cloudtasks
+import cloudqueues.cloudtasks
 print(sorted(set(sys.modules) & {"google.protobuf", "google.cloud.tasks_v2", "grpc", "cryptography", "requests"}))
 """
 
@@ -52,7 +52,7 @@ def printed(program: str) -> list[str]:
 @pytest.mark.parametrize("module", ["google.cloud.tasks_v2", "grpc.aio"])
 def test_the_client_is_asked_for(module: str) -> None:
     assert printed(NOT_INSTALLED.format(module=module)) == [
-        f"{module} is not installed: pip install 'peeklock[cloudtasks]'"
+        f"{module} is not installed: pip install 'cloudqueues[cloudtasks]'"
     ]
 
 

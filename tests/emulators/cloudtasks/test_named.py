@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators import ordered
-from peeklock.emulators.cloudtasks.book import Book, Held, Line
-from peeklock.emulators.cloudtasks.dispatch import Dispatcher
-from peeklock.emulators.cloudtasks.named import Named
-from peeklock.emulators.cloudtasks.sdk import new
-from peeklock.emulators.cloudtasks.service import Service
+from cloudqueues import ordered
+from cloudqueues.cloudtasks.book import Book, Held, Line
+from cloudqueues.cloudtasks.dispatch import Dispatcher
+from cloudqueues.cloudtasks.named import Named
+from cloudqueues.cloudtasks.sdk import new
+from cloudqueues.cloudtasks.service import Service
 from tests.emulators.cloudtasks.support import HERE
 
 MANY = 100_000

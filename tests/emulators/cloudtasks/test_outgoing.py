@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import ACCOUNT, Target, queue_of, task_of
 
 
@@ -105,7 +105,7 @@ def test_redirects_in_a_circle_end(emulator: CloudTasksEmulator, target: Target)
 def test_parts_of_an_address(emulator: CloudTasksEmulator, uri: Any, url: Any) -> None:
     from google.cloud import tasks_v2
 
-    from peeklock.emulators.cloudtasks.targets import address
+    from cloudqueues.cloudtasks.targets import address
 
     target = tasks_v2.HttpTarget.pb(tasks_v2.HttpTarget(uri_override=uri))
     assert address("http://example.com:8080/a?b=1", target) == url

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks.book import Tombstones
-from peeklock.emulators.cloudtasks.queue import UNLIMITED, Bucket, Retry, burst_of
+from cloudqueues.cloudtasks.book import Tombstones
+from cloudqueues.cloudtasks.queue import UNLIMITED, Bucket, Retry, burst_of
 
 
 def retry(**settings: float) -> Retry:

@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport import requests as transport
 from google.oauth2 import id_token
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator, web
+from cloudqueues.cloudtasks import CloudTasksEmulator, web
 from peeklock.platforms.http_push.oidc import Certificates, Rejected, Verifier
 from tests.emulators.cloudtasks.support import ACCOUNT, HERE, Target, queue_of, task_of
 

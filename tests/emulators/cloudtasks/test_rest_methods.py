@@ -16,9 +16,9 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import rest_base
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.cloudtasks.routes import RULES
-from peeklock.emulators.faults import Faults
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks.routes import RULES
+from cloudqueues.faults import Faults
 from tests.emulators.cloudtasks.support import HERE, NO_QUEUE, TOMORROW, fresh
 
 BAD = "Invalid JSON payload received."

@@ -13,7 +13,7 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
+from cloudqueues.cloudtasks import CloudTasksEmulator
 from tests.emulators.cloudtasks.support import HANG, HERE, Target, queue_of, task_of
 
 MEGABYTE = b"x" * 2**20

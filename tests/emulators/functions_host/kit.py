@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.functions_host import FunctionsHost
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.functions_host import FunctionsHost
+from cloudqueues.servicebus import ServiceBusEmulator
 
 APPS = Path(__file__).with_name("apps")
 LETTERS = "/$DeadLetterQueue"

@@ -13,10 +13,10 @@ from google.protobuf import timestamp_pb2, wrappers_pb2  # type: ignore[import-u
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.emulators.functions_host import body
-from peeklock.emulators.functions_host.protobuf import chunk, fields, number
-from peeklock.emulators.functions_host.settings import HostOptions, Trigger, host_options, span, triggers
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.functions_host import body
+from cloudqueues.functions_host.protobuf import chunk, fields, number
+from cloudqueues.functions_host.settings import HostOptions, Trigger, host_options, span, triggers
 
 TRIGGER: dict[str, Any] = {
     "function": "f",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from azure.servicebus import ServiceBusMessage
 
-from peeklock.emulators.functions_host import FunctionsHost
+from cloudqueues.functions_host import FunctionsHost
 from tests.emulators.functions_host.kit import Stage
 
 

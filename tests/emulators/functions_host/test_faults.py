@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from azure.servicebus import ServiceBusMessage
 
-from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.functions_host.history import Invocation
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.functions_host.history import Invocation
 from tests.emulators.functions_host.kit import LETTERS, Stage
 
 

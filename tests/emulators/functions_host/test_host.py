@@ -9,9 +9,9 @@ import time
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.functions_host import FunctionsHost, Invocation
-from peeklock.emulators.functions_host.history import History
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.functions_host import FunctionsHost, Invocation
+from cloudqueues.functions_host.history import History
 from tests.emulators.functions_host.kit import Stage, hosts_threads
 
 

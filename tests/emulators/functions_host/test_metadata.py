@@ -13,9 +13,9 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
-from peeklock.emulators.functions_host import metadata, typed
-from peeklock.emulators.functions_host.lent import Lane, Lent
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.functions_host import metadata, typed
+from cloudqueues.functions_host.lent import Lane, Lent
+from cloudqueues.servicebus import ServiceBusEmulator
 
 SETTING = metadata.Setting(function="orders", namespace="127.0.0.1")
 OBJECTS = {"MessageReceiver", "MessageSession", "MessageActions", "SessionActions", "ReceiveActions", "Client", "sys"}

@@ -9,10 +9,10 @@ import grpc
 import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.background import Background
-from peeklock.emulators.functions_host.lent import Desk, Lane, Lent
-from peeklock.emulators.functions_host.protobuf import chunk, fields
-from peeklock.emulators.functions_host.settlement import SettlementServer
+from cloudqueues.background import Background
+from cloudqueues.functions_host.lent import Desk, Lane, Lent
+from cloudqueues.functions_host.protobuf import chunk, fields
+from cloudqueues.functions_host.settlement import SettlementServer
 from tests.emulators.functions_host.kit import LETTERS, Stage
 
 EXTENSIONS = ["stand-in", "real"]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from peeklock.emulators.functions_host import FunctionsHost
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.functions_host import FunctionsHost
 from tests.emulators.functions_host.kit import Stage, hosts_threads
 
 
@@ -164,7 +164,7 @@ def test_a_stop_waits_for_what_ends_in_time(stage: Stage) -> None:
 
 PARENT = """
 import sys
-from peeklock.emulators.functions_host import FunctionsHost
+from cloudqueues.functions_host import FunctionsHost
 
 host = FunctionsHost(sys.argv[1], servicebus=sys.argv[2], environ={"ONLY": "single", "QUEUE": "orders", "NOTES": sys.argv[3]})
 host.on_line(lambda stream, line: print(line, flush=True))

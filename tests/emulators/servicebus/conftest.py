@@ -8,7 +8,7 @@ import pytest
 from azure.servicebus import ServiceBusClient
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import closed, last
 
 

@@ -6,11 +6,11 @@ import socket
 from types import TracebackType
 from typing import Any, Self
 
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.amqp.attach import SESSION_FILTER
-from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER
-from peeklock.emulators.servicebus.amqp.decode import Described, decode
-from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.attach import SESSION_FILTER
+from cloudqueues.servicebus.amqp.connection import AMQP_HEADER
+from cloudqueues.servicebus.amqp.decode import Described, decode
+from cloudqueues.servicebus.amqp.encode import FALSE, NULL, TRUE
 
 WINDOW = 2**31 - 1
 

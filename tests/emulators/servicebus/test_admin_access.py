@@ -10,8 +10,8 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError, ResourceNotFoundError
 from azure.servicebus.management import ServiceBusAdministrationClient
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.policies import Policy
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.policies import Policy
 
 READ = "Manage,EntityRead claims required for this operation."
 FAILED = "Authorization failed for specified action: "

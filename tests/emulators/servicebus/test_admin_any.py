@@ -10,12 +10,12 @@ from http import HTTPStatus
 
 import pytest
 
-from peeklock.emulators.faults import NO_FAULTS
-from peeklock.emulators.servicebus.admin import atom
-from peeklock.emulators.servicebus.admin.api import Api
-from peeklock.emulators.servicebus.admin.http import Request
-from peeklock.emulators.servicebus.service import Service
-from peeklock.emulators.servicebus.tiers import STANDARD
+from cloudqueues.faults import NO_FAULTS
+from cloudqueues.servicebus.admin import atom
+from cloudqueues.servicebus.admin.api import Api
+from cloudqueues.servicebus.admin.http import Request
+from cloudqueues.servicebus.service import Service
+from cloudqueues.servicebus.tiers import STANDARD
 
 ROUNDS = 3000
 KNOWN = {HTTPStatus(code) for code in (200, 201, 400, 404, 405, 409)}

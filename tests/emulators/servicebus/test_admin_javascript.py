@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.test_second_clients import node
 
 pytestmark = pytest.mark.slow  # needs node, as test_second_clients.py does

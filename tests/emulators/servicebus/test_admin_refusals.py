@@ -21,7 +21,7 @@ from azure.servicebus.management import (
     TrueRuleFilter,
 )
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 
 Act = Callable[[ServiceBusAdministrationClient], Any]
 CHARACTERS = "contains character(s) that is not allowed by Service Bus"

@@ -17,8 +17,8 @@ from azure.servicebus.management import (
     TrueRuleFilter,
 )
 
-from peeklock.emulators.servicebus import Rule, ServiceBusEmulator
-from peeklock.emulators.servicebus.admin import atom, rules
+from cloudqueues.servicebus import Rule, ServiceBusEmulator
+from cloudqueues.servicebus.admin import atom, rules
 
 SOME = "t/Subscriptions/s"
 MOMENT = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)

@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.admin import atom
-from peeklock.emulators.servicebus.admin.values import FOREVER, duration, duration_text
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.admin import atom
+from cloudqueues.servicebus.admin.values import FOREVER, duration, duration_text
 
 VERSION = "?api-version=2021-05"
 

@@ -16,11 +16,11 @@ from azure.servicebus import (
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 from azure.servicebus.exceptions import ServiceBusError
 
-from peeklock.emulators.servicebus import Rule, ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.amqp.attach import SESSION_FILTER
-from peeklock.emulators.servicebus.amqp.decode import Described, decode
-from peeklock.emulators.servicebus.amqp.encode import NULL, TRUE
+from cloudqueues.servicebus import Rule, ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.attach import SESSION_FILTER
+from cloudqueues.servicebus.amqp.decode import Described, decode
+from cloudqueues.servicebus.amqp.encode import NULL, TRUE
 from tests.emulators.servicebus.kit import leaving, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, transfer_frame
 

@@ -25,8 +25,8 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
-from peeklock.emulators.faults import Faults
-from peeklock.emulators.servicebus import Rule, ServiceBusEmulator
+from cloudqueues.faults import Faults
+from cloudqueues.servicebus import Rule, ServiceBusEmulator
 from tests.emulators.servicebus.kit import texts
 
 

@@ -15,10 +15,10 @@ from azure.servicebus._pyamqp.types import TYPE, VALUE, AMQPTypes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus.amqp import encode
-from peeklock.emulators.servicebus.amqp.decode import Described, decode, whole
-from peeklock.emulators.servicebus.amqp.scan import DEEPEST, fields, skip
-from peeklock.emulators.servicebus.errors import DECODE, AmqpError
+from cloudqueues.servicebus.amqp import encode
+from cloudqueues.servicebus.amqp.decode import Described, decode, whole
+from cloudqueues.servicebus.amqp.scan import DEEPEST, fields, skip
+from cloudqueues.servicebus.errors import DECODE, AmqpError
 
 UNHURRIED = settings(deadline=None)
 """A busy machine may stop a test for longer than an example takes."""

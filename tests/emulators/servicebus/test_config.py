@@ -13,9 +13,9 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.configfile import Part
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.configfile import Part
 from tests.emulators.servicebus.kit import LETTERS, closed, one, send
 
 SAMPLE = Path(__file__).parent / "config.json"

@@ -11,9 +11,9 @@ import uuid
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
 from tests.emulators.servicebus.kit import wait_until
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 

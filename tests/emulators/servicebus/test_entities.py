@@ -6,8 +6,8 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import MessagingEntityNotFoundError, ServiceBusAuthenticationError, ServiceBusError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import ServiceBusEmulator
 
 
 def send(client: ServiceBusClient, to: str, *bodies: str) -> None:

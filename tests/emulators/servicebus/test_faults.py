@@ -11,9 +11,9 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, ServiceBusServerBusyError
 
-from peeklock.emulators.faults import NO_FAULTS, Faults
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, send
 
 TRANSFER = "/$Transfer/$DeadLetterQueue"

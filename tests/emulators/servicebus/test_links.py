@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator, wire
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.amqp.decode import whole
-from peeklock.emulators.servicebus.amqp.encode import FALSE, NULL, TRUE
+from cloudqueues.servicebus import ServiceBusEmulator, wire
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.decode import whole
+from cloudqueues.servicebus.amqp.encode import FALSE, NULL, TRUE
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, disposition_frame, transfer_frame
 
 ACCEPTED = frames.outcome(frames.ACCEPTED)

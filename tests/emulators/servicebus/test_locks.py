@@ -9,7 +9,7 @@ import pytest
 from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError, ServiceBusError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 

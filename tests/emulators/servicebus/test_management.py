@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.wire import request
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.wire import request
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, transfer_frame
 
 ARGUMENT = "com.microsoft:argument-error"

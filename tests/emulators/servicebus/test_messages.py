@@ -17,8 +17,8 @@ from azure.servicebus import (
 from azure.servicebus.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType, AmqpMessageHeader, AmqpMessageProperties
 from azure.servicebus.exceptions import MessageSizeExceededError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.tiers import STANDARD
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.tiers import STANDARD
 from peeklock.platforms.servicebus.client import Link
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 

@@ -14,10 +14,10 @@ from azure.core.credentials import AccessToken
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusAuthorizationError
 
-from peeklock.emulators.servicebus import Policy, ServiceBusEmulator
-from peeklock.emulators.servicebus.errors import Refused
-from peeklock.emulators.servicebus.policies import LISTEN, RIGHTS, SEND, Policies
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import Policy, ServiceBusEmulator
+from cloudqueues.servicebus.errors import Refused
+from cloudqueues.servicebus.policies import LISTEN, RIGHTS, SEND, Policies
 from tests.emulators.servicebus.kit import last, one
 
 POLICIES = {"all": Policy("a key"), "sends": Policy("another", [SEND]), "listens": Policy("a third", [LISTEN])}

@@ -12,10 +12,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER, SASL_HEADER
-from peeklock.emulators.servicebus.amqp.encode import NULL, TRUE
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.connection import AMQP_HEADER, SASL_HEADER
+from cloudqueues.servicebus.amqp.encode import NULL, TRUE
 from tests.emulators.servicebus.peer import (
     Peer,
     attach_frame,

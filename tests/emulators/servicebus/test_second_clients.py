@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.support import ROOT
 
 pytestmark = pytest.mark.slow  # not for its time: `make test` is for machines without node, and `make slow` installs it

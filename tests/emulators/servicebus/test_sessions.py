@@ -15,7 +15,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
 
 

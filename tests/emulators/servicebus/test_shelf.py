@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peeklock.emulators.servicebus.message import Content, Message
-from peeklock.emulators.servicebus.shelf import Shelf
+from cloudqueues.servicebus.message import Content, Message
+from cloudqueues.servicebus.shelf import Shelf
 
 
 def message(number: int, session: str | None = None) -> Message:

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peeklock.emulators.servicebus.amqp.decode import Described
-from peeklock.emulators.servicebus.sql import EvaluationError, FilterError, parse, parse_action
-from peeklock.emulators.servicebus.sql.cursor import DEEPEST
-from peeklock.emulators.servicebus.sql.pattern import like
-from peeklock.emulators.servicebus.sql.tokens import LONGEST
-from peeklock.emulators.servicebus.view import View
+from cloudqueues.servicebus.amqp.decode import Described
+from cloudqueues.servicebus.sql import EvaluationError, FilterError, parse, parse_action
+from cloudqueues.servicebus.sql.cursor import DEEPEST
+from cloudqueues.servicebus.sql.pattern import like
+from cloudqueues.servicebus.sql.tokens import LONGEST
+from cloudqueues.servicebus.view import View
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ID = uuid.UUID(int=7)

@@ -9,9 +9,9 @@ import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
 from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.tiers import LARGEST_HEADER, LARGEST_PROPERTY, LONGEST_ID, PREMIUM, STANDARD
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.tiers import LARGEST_HEADER, LARGEST_PROPERTY, LONGEST_ID, PREMIUM, STANDARD
 from tests.emulators.servicebus.kit import last, leaving, send
 
 ENVELOPE = 1024

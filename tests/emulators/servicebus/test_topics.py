@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
-from peeklock.emulators.servicebus import FilterError, Rule, ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.errors import ConfigError
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus import FilterError, Rule, ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 

@@ -14,9 +14,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, TransportType
 from azure.servicebus.aio import ServiceBusClient as AsyncClient
 from azure.servicebus.exceptions import ServiceBusError
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp.connection import AMQP_HEADER
-from peeklock.emulators.servicebus.amqp.websocket import LONGEST_FRAME, LONGEST_REQUEST, PATH, accept_key, frame
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp.connection import AMQP_HEADER
+from cloudqueues.servicebus.amqp.websocket import LONGEST_FRAME, LONGEST_REQUEST, PATH, accept_key, frame
 from tests.emulators.servicebus.kit import last, receive, wait_until
 
 LARGE = "x" * 200_000

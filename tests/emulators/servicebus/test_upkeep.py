@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.servicebus.amqp import encode, frames
-from peeklock.emulators.servicebus.deadlines import SPARE, Deadlines
-from peeklock.emulators.timeline import Timeline
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.deadlines import SPARE, Deadlines
+from cloudqueues.timeline import Timeline
 from tests.emulators.servicebus.kit import LETTERS, leaving, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.sqs_lambda import SqsLambda
-from peeklock.emulators.sqs_lambda.queue import client
-from peeklock.emulators.sqs_server import SqsServer
+from cloudqueues.sqs_lambda import SqsLambda
+from cloudqueues.sqs_lambda.queue import client
+from cloudqueues.sqs_server import SqsServer
 
 FUNCTIONS = Path(__file__).parent / "functions"
 REGION = "eu-west-1"

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda.queue import Queue, QueueError, client
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda.queue import Queue, QueueError, client
 from tests.emulators.sqs_lambda.conftest import FUNCTIONS, REGION, sets
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def test_a_mistake_of_the_emulators_own_is_not_waited_out(
     """It ends the polling, and is raised to whoever waits."""
     url = world.queue()
     function = world.function(url, "app.succeed")
-    monkeypatch.setattr("peeklock.emulators.sqs_lambda.queue.received", None)
+    monkeypatch.setattr("cloudqueues.sqs_lambda.queue.received", None)
     world.send(url, "x")
     with pytest.raises(TypeError):
         function.wait_idle(20)

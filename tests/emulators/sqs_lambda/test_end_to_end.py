@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.sqs_lambda import SqsLambda
+from cloudqueues.sqs_lambda import SqsLambda
 from tests.emulators.sqs_lambda.conftest import World
 
 TIMEOUT = 2.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from peeklock.emulators.faults import NO_FAULTS, Faults
+from cloudqueues.faults import NO_FAULTS, Faults
 from tests.emulators.sqs_lambda.conftest import sets
 from tests.emulators.sqs_lambda.test_delivery import most_at_once
 
@@ -106,7 +106,7 @@ def test_a_process_killed_in_mid_handler(world: World) -> None:
 
 def test_an_answer_that_comes_before_the_kill_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """An effect without its record: at the latest then the process dies."""
-    monkeypatch.setattr("peeklock.emulators.sqs_lambda.mapping.KILL_WITHIN", 60)
+    monkeypatch.setattr("cloudqueues.sqs_lambda.mapping.KILL_WITHIN", 60)
     url = world.queue()
     faults = only_first("kill", "x")
     assert faults.draw("kill_at", "x", "1") * 60 > 10

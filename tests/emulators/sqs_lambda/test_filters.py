@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda.filters import Filters
-from peeklock.emulators.sqs_lambda.json_shapes import is_object
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda.filters import Filters
+from cloudqueues.sqs_lambda.json_shapes import is_object
 
 
 def record(body: str, **more: Any) -> dict[str, Any]:

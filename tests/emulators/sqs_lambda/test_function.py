@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda import SqsLambda
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda import SqsLambda
 from tests.emulators.sqs_lambda.conftest import FUNCTIONS, sets
 from tests.support import environment
 
@@ -170,7 +170,7 @@ def test_a_function_that_cannot_be_started(world: World) -> None:
 
 
 def test_a_function_that_takes_too_long_to_load(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("peeklock.emulators.sqs_lambda.sandbox.INIT_SECONDS", 0.5)
+    monkeypatch.setattr("cloudqueues.sqs_lambda.sandbox.INIT_SECONDS", 0.5)
     url = world.queue(visibility=30)
     told = threading.Event()
     function = world.function(url, "slow.handler", on_invocation=sets(told))
@@ -255,7 +255,7 @@ def test_a_child_that_escaped_does_not_hold_up_a_stop(world: World) -> None:
 
 HOST = """
 import sys
-from peeklock.emulators.sqs_lambda import SqsLambda
+from cloudqueues.sqs_lambda import SqsLambda
 url, cwd, evidence = sys.argv[1:]
 function = SqsLambda(
     queue_url=url, handler="app.succeed", region="eu-west-1", cwd=cwd, timeout=1, environ={"EVIDENCE": evidence}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peeklock.emulators.sqs_lambda.process import launch
+from cloudqueues.sqs_lambda.process import launch
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from peeklock import ConfigError
-from peeklock.emulators.sqs_lambda import SqsLambda
-from peeklock.emulators.sqs_lambda.answers import BadAnswerError, failed_ids
-from peeklock.emulators.sqs_lambda.events import MAX_PAYLOAD, Received, delivered_again, event, fitting, received
-from peeklock.emulators.sqs_lambda.runtime import MAX_ANSWER, Offer, RuntimeApi
-from peeklock.emulators.sqs_lambda.slots import Slots
-from peeklock.emulators.sqs_lambda.turns import Turns
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda import SqsLambda
+from cloudqueues.sqs_lambda.answers import BadAnswerError, failed_ids
+from cloudqueues.sqs_lambda.events import MAX_PAYLOAD, Received, delivered_again, event, fitting, received
+from cloudqueues.sqs_lambda.runtime import MAX_ANSWER, Offer, RuntimeApi
+from cloudqueues.sqs_lambda.slots import Slots
+from cloudqueues.sqs_lambda.turns import Turns
 
 URL = "http://127.0.0.1:1/123456789012/orders"
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"

@@ -13,7 +13,7 @@ from typing import Any
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from peeklock.emulators.pulumi import invented
+from cloudqueues.pulumi import invented
 from tests.infra.recording import Recorded, Registration
 
 Values = dict[str, Any]

@@ -18,11 +18,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from cloudqueues.pulumi import command
+from cloudqueues.pulumi.engine import Engine
 from peeklock.dev.deployed.aws import AwsDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
-from peeklock.emulators.pulumi import command
-from peeklock.emulators.pulumi.engine import Engine
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT
 

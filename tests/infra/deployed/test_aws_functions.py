@@ -10,10 +10,10 @@ from contextlib import closing
 
 import pytest
 
+from cloudqueues.pulumi.environment import for_functions
+from cloudqueues.sqs_lambda.queue import client
 from peeklock.dev.deployed.aws import FUNCTION, MAPPING, QUEUE, AwsDeployed, options
 from peeklock.dev.deployed.place import Here
-from peeklock.emulators.pulumi.environment import for_functions
-from peeklock.emulators.sqs_lambda.queue import client
 from peeklock.errors import ConfigError
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"

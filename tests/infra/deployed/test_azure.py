@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from cloudqueues.pulumi import command
+from cloudqueues.pulumi.engine import Engine
 from handlers.orders.queue import ORDERS
 from peeklock.dev.deployed.azure import AzureDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
-from peeklock.emulators.pulumi import command
-from peeklock.emulators.pulumi.engine import Engine
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT
 

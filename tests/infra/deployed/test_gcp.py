@@ -20,19 +20,19 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from peeklock.sending import file
 
+from cloudqueues.cloudtasks import oidc
+from cloudqueues.pulumi import command
+from cloudqueues.pulumi.engine import Engine
 from handlers.orders.queue import ORDERS
 from peeklock import send
 from peeklock.dev.deployed.gcp import GcpDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
-from peeklock.emulators.cloudtasks import oidc
-from peeklock.emulators.pulumi import command
-from peeklock.emulators.pulumi.engine import Engine
 from peeklock.outgoing import Parcel
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.cloudtasks.sender import headers_of, task_id
+from peeklock.sending import file
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT, environment
 

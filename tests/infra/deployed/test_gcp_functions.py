@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from cloudqueues.pulumi.environment import for_functions
 from peeklock.dev.deployed import gcp_state, told
 from peeklock.dev.deployed.clouds import made
 from peeklock.dev.deployed.gcp import MOST, GcpDeployed
 from peeklock.dev.deployed.place import Here
-from peeklock.emulators.pulumi.environment import for_functions
 from peeklock.errors import ConfigError, PeeklockError
 from tests.support import environment
 

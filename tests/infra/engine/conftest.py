@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.pulumi import aws, azure, command, gcp
-from peeklock.emulators.pulumi.engine import Engine
-from peeklock.emulators.servicebus import ServiceBusEmulator
-from peeklock.emulators.sqs_server import SqsServer
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.pulumi import aws, azure, command, gcp
+from cloudqueues.pulumi.engine import Engine
+from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.sqs_server import SqsServer
 from tests.support import ROOT
 
 PROGRAMS = Path(__file__).parent / "programs"

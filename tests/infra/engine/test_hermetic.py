@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from peeklock.emulators.pulumi.engine import EngineError
+from cloudqueues.pulumi.engine import EngineError
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
@@ -124,7 +124,7 @@ pulumi.CustomResource("other:index:Thing", "o", opts=pulumi.ResourceOptions(plug
 REFUSED = [
     (
         "import pulumi_aws as aws\naws.ec2.Vpc('v')",
-        ("aws:ec2/vpc:Vpc is neither applied nor recorded", "peeklock.emulators.pulumi.aws", "aws:sqs/queue:Queue"),
+        ("aws:ec2/vpc:Vpc is neither applied nor recorded", "cloudqueues.pulumi.aws", "aws:sqs/queue:Queue"),
     ),
     (
         "import pulumi_aws as aws\naws.lambda_.EventSourceMapping('m', function_name='f', scaling_config={'max': 2})",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-from peeklock.emulators.pulumi.aws_api import Clients
+from cloudqueues.pulumi.aws_api import Clients
 from tests.infra.engine.conftest import PROGRAMS
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]

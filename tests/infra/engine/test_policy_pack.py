@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peeklock.emulators.pulumi.engine import EngineError
+from cloudqueues.pulumi.engine import EngineError
 from tests.support import ROOT
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]

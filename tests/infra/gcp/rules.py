@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from peeklock.emulators.pulumi.wire import UNKNOWN
+from cloudqueues.pulumi.wire import UNKNOWN
 from peeklock.infra.gcp.identity import Role
 from tests.infra.models.check import refused
 from tests.infra.recording import Registration

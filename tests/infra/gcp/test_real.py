@@ -9,10 +9,10 @@ import functions_framework
 import pytest
 from werkzeug.serving import make_server
 
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.pulumi import gcp
 from handlers.orders.queue import ORDERS
 from peeklock import send
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.pulumi import gcp
 from peeklock.registry import open_sender
 from tests.infra.running import program
 

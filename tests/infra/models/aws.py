@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.session
 
-from peeklock.emulators.pulumi.aws_queues import ATTRIBUTES
+from cloudqueues.pulumi.aws_queues import ATTRIBUTES
 from tests.infra.models.shapes import Shape
 
 Inputs = Mapping[str, Any]

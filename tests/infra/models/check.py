@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peeklock.emulators.pulumi import rules
-from peeklock.emulators.pulumi.kinds import named
+from cloudqueues.pulumi import rules
+from cloudqueues.pulumi.kinds import named
 from tests.infra.models import aws, azure, google
 from tests.infra.models.shapes import problems
 from tests.infra.recording import Registration

@@ -12,7 +12,7 @@ from typing import Any
 
 import regex
 
-from peeklock.emulators.pulumi.wire import UNKNOWN, is_asset
+from cloudqueues.pulumi.wire import UNKNOWN, is_asset
 
 Lazy = Callable[[], "Shape"]
 """Models contain themselves, so a shape is read when it is looked at."""

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from pulumi import _types
 
+from cloudqueues.pulumi import schema
 from peeklock import Queue
-from peeklock.emulators.pulumi import schema
 from peeklock.infra.options import Capacity
 from tests.infra.models import azure
 from tests.infra.models.check import broken, refused

@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cloudqueues.faults import Faults
 from peeklock import Message, Queue, Retry, consumer
-from peeklock.emulators.faults import Faults
-from peeklock.emulators.outages import FaultySender, FaultyStore, SmallQueue
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency import claims
 from peeklock.idempotency.claims import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.outgoing import Parcel, Sender
 from peeklock.registry import open_sender, open_store
+from peeklock.testing.outages import FaultySender, FaultyStore, SmallQueue
 from tests.soak.plan import LETTER_BYTES
 
 BUG = os.environ.get("SOAK_BUG", "")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cloudqueues.errors import CloudqueuesError
+from cloudqueues.pulumi import aws
+from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.sqs_lambda import SqsLambda
+from cloudqueues.sqs_lambda.settings import Options
+from cloudqueues.sqs_server import REGION, SqsServer
 from peeklock.dev.deployed.place import Function, Here, Resource, file, made
 from peeklock.dev.sqs import ended
-from peeklock.emulators.pulumi import aws
-from peeklock.emulators.pulumi.kinds import Cloud
-from peeklock.emulators.sqs_lambda import SqsLambda
-from peeklock.emulators.sqs_lambda.settings import Options
-from peeklock.emulators.sqs_server import REGION, SqsServer
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.quotas.aws import CONCURRENT_FUNCTIONS
 
@@ -76,7 +77,7 @@ class AwsDeployed:
             for function, mapping in _mapped(resources):
                 if mapping.get("enabled", True):
                     self._start(function, mapping, queues, base)
-        except PeeklockError:
+        except (PeeklockError, CloudqueuesError):
             self._stop()
             raise
 

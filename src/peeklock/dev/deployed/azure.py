@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cloudqueues.functions_host import FunctionsHost
+from cloudqueues.functions_host.settings import host_options
+from cloudqueues.pulumi import azure
+from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, entry, opened
 from peeklock.dev.deployed.place import Function, Here, Resource, file
-from peeklock.emulators.functions_host import FunctionsHost
-from peeklock.emulators.functions_host.settings import host_options
-from peeklock.emulators.pulumi import azure
-from peeklock.emulators.pulumi.kinds import Cloud
-from peeklock.emulators.servicebus import ServiceBusEmulator
 from peeklock.errors import ConfigError
 from peeklock.platforms.servicebus.client import CONNECTION
 

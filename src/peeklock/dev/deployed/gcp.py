@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.errors import CloudqueuesError
+from cloudqueues.pulumi import gcp
+from cloudqueues.pulumi.kinds import Cloud
 from peeklock.bundle.project import load
 from peeklock.dev.cloudtasks import Target, free_port
 from peeklock.dev.deployed import gcp_state
 from peeklock.dev.deployed.gcp_state import Service
 from peeklock.dev.deployed.place import Function, Here, Resource
-from peeklock.emulators.cloudtasks import CloudTasksEmulator
-from peeklock.emulators.pulumi import gcp
-from peeklock.emulators.pulumi.kinds import Cloud
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.redaction import shown
 
@@ -90,7 +91,7 @@ class GcpDeployed:
                 self._targets.append(self._target(service.entry, function, base))
             for target in self._targets:
                 target.wait()
-        except PeeklockError:
+        except (PeeklockError, CloudqueuesError):
             self._stop()
             raise
 

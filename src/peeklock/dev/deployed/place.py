@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from peeklock.emulators.pulumi.environment import GUARDS
-from peeklock.emulators.pulumi.kinds import Cloud
+from cloudqueues.pulumi.environment import GUARDS
+from cloudqueues.pulumi.kinds import Cloud
 
 Resource = Mapping[str, Any]
 """One of the engine's state: `urn`, `type`, `id`, `inputs`, `outputs`, secrets in plain text."""

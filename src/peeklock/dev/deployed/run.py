@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from cloudqueues.errors import CloudqueuesError
+from cloudqueues.pulumi.engine import Engine, EngineError
 from peeklock import private_files as private
 from peeklock.dev.bell import CHANGED, Bell, until_stopped
 from peeklock.dev.code import SETTINGS
@@ -17,7 +19,6 @@ from peeklock.dev.deployed.place import Deployed, Here, Resource
 from peeklock.dev.state import State, announce, opened
 from peeklock.dev.watching import Changes, watching
 from peeklock.dev.world import Screen
-from peeklock.emulators.pulumi.engine import Engine, EngineError
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.infra.bundles import VARIABLE
 from peeklock.keywords import nearest
@@ -79,7 +80,7 @@ def _follow(one: _Running, bell: Bell, changes: Changes) -> None:
     while bell.wait() == CHANGED:
         try:
             one.renew(changes.take())
-        except PeeklockError as exc:
+        except (PeeklockError, CloudqueuesError) as exc:
             one.say(f"not reloaded: {exc}")
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloudqueues.pulumi.engine import Step
+from cloudqueues.pulumi.environment import GUARDS
 from peeklock.dev.deployed.place import Function
-from peeklock.emulators.pulumi.engine import Step
-from peeklock.emulators.pulumi.environment import GUARDS
 from peeklock.redaction import shown
 
 MEANING = {

@@ -1,0 +1,87 @@
+"""One thing that has to be done again and again, at times that are known one at a time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+
+from cloudqueues.timeline import Timeline
+
+
+class Alarm:
+    """Calls `action` at the earliest time asked for; what was asked for later is asked for again by the action.
+
+    A timer that is set already serves a later time as well: thousands of cancelled ones would stay with the timeline.
+    """
+
+    __slots__ = ("_action", "_at", "_set", "_timeline")
+
+    def __init__(self, timeline: Timeline, action: Callable[[], None]) -> None:
+        self._timeline = timeline
+        self._action = action
+        self._at = math.inf
+        self._set: list[float] = []  # each earlier than the one before it, so that the last rings first
+
+    def by(self, when: float) -> None:
+        self._at = min(self._at, when)
+        self._ensure()
+
+    def _ensure(self) -> None:
+        if self._at < (self._set[-1] if self._set else math.inf):
+            self._set.append(self._at)
+            self._timeline.at(self._at, self._ring)
+
+    def _ring(self) -> None:
+        self._set.pop()
+        if self._at > self._timeline.now():
+            self._ensure()
+            return
+        self._at = math.inf
+        self._action()
+
+
+class Deadlines:
+    """Calls what is still under way at its deadline."""
+
+    __slots__ = ("_alarm", "_heap", "_order", "_timeline")
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._alarm = Alarm(timeline, self._ring)
+        self._heap: list[tuple[float, int, Deadline]] = []
+        self._order = itertools.count()
+
+    def add(self, seconds: float, action: Callable[[], object]) -> Deadline:
+        deadline = Deadline(action)
+        when = self._timeline.now() + seconds
+        heapq.heappush(self._heap, (when, next(self._order), deadline))
+        self._alarm.by(when)
+        return deadline
+
+    def _ring(self) -> None:
+        now = self._timeline.now()
+        while self._heap and (self._heap[0][2].over or self._heap[0][0] <= now):
+            deadline = heapq.heappop(self._heap)[2]
+            if not deadline.over:
+                deadline.passed = True
+                deadline.action()
+        if self._heap:
+            self._alarm.by(self._heap[0][0])
+
+    def tidy(self) -> None:
+        """Forget those at the front that are over."""
+        while self._heap and self._heap[0][2].over:
+            heapq.heappop(self._heap)
+
+
+class Deadline:
+    """Set `over` once it is met."""
+
+    __slots__ = ("action", "over", "passed")
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self.action = action
+        self.over = False
+        self.passed = False

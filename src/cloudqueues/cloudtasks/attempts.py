@@ -1,0 +1,82 @@
+"""What an attempt was, and what its answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloudqueues.cloudtasks.book import Held
+from cloudqueues.cloudtasks.errors import Code
+from cloudqueues.cloudtasks.sdk import stamp
+
+NO_ANSWER = 0
+LATE = 504
+NOT_MODIFIED = 304
+"""Taken for success: seen not to be tried again by the real service (google/nomulus, pull request 2118)."""
+ASKS_TO_WAIT = frozenset([429, 503])
+_MEANING = {
+    400: Code.INVALID_ARGUMENT,
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.NOT_FOUND,
+    409: Code.ABORTED,
+    429: Code.RESOURCE_EXHAUSTED,
+    499: Code.CANCELLED,
+    501: Code.UNIMPLEMENTED,
+    503: Code.UNAVAILABLE,
+    504: Code.DEADLINE_EXCEEDED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """An attempt that ended."""
+
+    task: str
+    """Its whole name."""
+    attempt: int
+    """1-based."""
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    status: int
+    """What was answered; 504: nothing in time, 0: nothing at all."""
+    when: float
+    """Seconds since 1970 at its beginning, by the emulator's time."""
+    took: float
+    """Seconds, by the emulator's time."""
+    duplicate: bool = False
+    """A second delivery that a fault made: its answer changes nothing."""
+
+
+def is_server_error(status: int) -> bool:
+    """Such an answer does not count as an execution; neither does none."""
+    return status == NO_ANSWER or 500 <= status <= 599  # noqa: PLR2004 - 5xx
+
+
+def is_success(status: int) -> bool:
+    return 200 <= status <= 299 or status == NOT_MODIFIED  # noqa: PLR2004 - 2xx
+
+
+def meaning(status: int) -> Code:
+    """The code that an attempt shows for an HTTP status, recorded for twenty of them."""
+    if status in _MEANING:
+        return _MEANING[status]
+    if 400 <= status <= 499:  # noqa: PLR2004 - 4xx
+        return Code.FAILED_PRECONDITION
+    return Code.INTERNAL if 500 <= status <= 599 else Code.UNKNOWN  # noqa: PLR2004 - 5xx
+
+
+def note_begin(task: Held, when: float) -> None:
+    message = task.message
+    message.last_attempt.dispatch_time.CopyFrom(stamp(when))
+    if not message.HasField("first_attempt"):
+        message.first_attempt.dispatch_time.CopyFrom(stamp(when))
+
+
+def note_end(task: Held, status: int, now: float) -> None:
+    message, code = task.message, meaning(status)
+    message.response_count += 0 if is_server_error(status) else 1
+    message.last_attempt.response_time.CopyFrom(stamp(now))
+    message.last_attempt.response_status.code = int(code)
+    message.last_attempt.response_status.message = f"{code.name}({int(code)}): HTTP status code {status}"

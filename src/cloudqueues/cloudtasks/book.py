@@ -1,0 +1,202 @@
+"""What the emulator holds: queues with their tasks, the names that are not free yet, and finished operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from typing import Any
+
+from cloudqueues.cloudtasks import config
+from cloudqueues.cloudtasks.errors import (
+    QUEUE_EXISTED,
+    QUEUE_EXISTS,
+    TASK_EXISTED,
+    TASK_EXISTS,
+    TASK_IS_GONE,
+    Code,
+    Refused,
+    no_queue,
+    not_found,
+)
+from cloudqueues.cloudtasks.named import Named
+from cloudqueues.cloudtasks.queue import Bucket, Retry
+from cloudqueues.cloudtasks.sdk import new, seconds_of, stamp
+
+QUEUE_BLOCKED = 3 * 86400.0
+"""Seconds until a deleted queue's name is free: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues/delete"""
+TASK_BLOCKED = 24 * 3600.0
+"""Seconds until a finished task's name is free: "up to 24 hours", https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"""
+MAX_OPERATIONS = 10_000
+
+
+class Tombstones:
+    """Names that were used, each for the same time."""
+
+    __slots__ = ("_for", "_until")
+
+    def __init__(self, seconds: float) -> None:
+        self._for = seconds
+        self._until: dict[str, float] = {}
+
+    def add(self, name: str, now: float) -> None:
+        self._drop(now)
+        self._until[name] = now + self._for
+
+    def holds(self, name: str, now: float) -> bool:
+        self._drop(now)
+        return name in self._until
+
+    def _drop(self, now: float) -> None:
+        """The oldest come first."""
+        while self._until:
+            name, until = next(iter(self._until.items()))
+            if until > now:
+                return
+            del self._until[name]
+
+
+class Held:
+    """A task, and how it fares."""
+
+    __slots__ = ("attempt", "began", "gone", "message", "previous", "queue", "ticket")
+
+    def __init__(self, message: Any, queue: Line) -> None:
+        self.message = message
+        self.queue = queue
+        self.attempt = 0
+        """The newest attempt. RunTask starts one beside another, and of an earlier one only success counts."""
+        self.began = 0.0
+        """When the first attempt did; 0 before it."""
+        self.ticket = 0
+        """Of its place among those that wait; 0 while it has none."""
+        self.previous: int | None = None
+        """Status of the last answer: 504 for none in time, 0 for none at all."""
+        self.gone = False
+
+    @property
+    def name(self) -> str:
+        return str(self.message.name)
+
+    @property
+    def due(self) -> float:
+        return seconds_of(self.message.schedule_time)
+
+    def retry(self) -> Retry:
+        """Its own settings before its queue's."""
+        own = self.message.HasField("retry_config")
+        return config.retry_of(self.message.retry_config if own else self.queue.message.retry_config)
+
+
+class Line:
+    """A queue and its tasks."""
+
+    def __init__(self, message: Any, now: float) -> None:
+        self.message = message
+        self.tasks = Named[Held]()
+        self.tombstones = Tombstones(TASK_BLOCKED)
+        self.policy: Any = None
+        rate = message.rate_limits
+        self.bucket = Bucket(rate.max_dispatches_per_second, rate.max_burst_size, now)
+        self.running = 0
+
+    @property
+    def paused(self) -> bool:
+        return bool(self.message.state == self.message.PAUSED)
+
+    def remove(self, task: Held, now: float) -> None:
+        task.gone = True
+        self.tasks.pop(task.name)
+        self.tombstones.add(task.name, now)
+
+
+class Book:
+    """Raises Refused for what is not there, or is there already."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.queues = Named[Line]()
+        self._deleted = Tombstones(QUEUE_BLOCKED)
+        self.operations: dict[str, Any] = {}
+        self.keys: dict[str, str] = {}
+        """Of a location: the key to encrypt with, which is only remembered."""
+
+    def queue(self, name: str) -> Line:
+        if name not in self.queues:
+            raise no_queue()
+        return self.queues[name]
+
+    def below(self, parent: str, after: str = "") -> Iterator[Line]:
+        """The queues of a location that come after a name, by name."""
+        first = f"{parent}/queues/"
+        return takewhile(lambda line: line.message.name.startswith(first), self.queues.after(max(first, after)))
+
+    def add_queue(self, given: Any) -> Line:
+        if given.name in self.queues:
+            raise Refused(Code.ALREADY_EXISTS, QUEUE_EXISTS)
+        return self._open(given)
+
+    def _open(self, given: Any) -> Line:
+        if self._deleted.holds(given.name, self._now()):
+            raise Refused(Code.FAILED_PRECONDITION, QUEUE_EXISTED)
+        message = new("Queue")
+        message.CopyFrom(given)
+        message.ClearField("purge_time")
+        message.state = message.RUNNING
+        config.fill(message)
+        line = Line(message, self._now())
+        self.queues.add(message.name, line)
+        return line
+
+    def change_queue(self, update: Any, paths: list[str]) -> Line:
+        """Settings of a queue, or a new queue with them."""
+        line = self.queues.get(update.name)
+        changed = new("Queue", name=update.name)
+        if line is not None:
+            changed.CopyFrom(line.message)
+        config.apply(changed, update, paths)
+        if line is None:
+            return self._open(changed)
+        line.message = changed
+        rate = changed.rate_limits
+        line.bucket.change(rate.max_dispatches_per_second, rate.max_burst_size, self._now())
+        return line
+
+    def drop_queue(self, name: str) -> None:
+        if name not in self.queues:
+            raise not_found()
+        line = self.queues.pop(name)
+        for task in line.tasks.values():
+            task.gone = True
+        line.tasks.clear()
+        self._deleted.add(name, self._now())
+
+    def purge(self, line: Line) -> None:
+        for task in line.tasks.values():
+            line.remove(task, self._now())
+        line.message.purge_time.CopyFrom(stamp(self._now()))
+
+    def task(self, name: str, *, explain: bool = False) -> Held:
+        """Explain: tell one that was there from one that never was, as only GetTask does."""
+        line = self.queues.get(name.partition("/tasks/")[0])
+        if line is None:
+            raise not_found()
+        if name in line.tasks:
+            return line.tasks[name]
+        if explain and line.tombstones.holds(name, self._now()):
+            raise Refused(Code.NOT_FOUND, TASK_IS_GONE)
+        raise not_found()
+
+    def add_task(self, line: Line, message: Any) -> Held:
+        if message.name in line.tasks:
+            raise Refused(Code.ALREADY_EXISTS, TASK_EXISTS)
+        if line.tombstones.holds(message.name, self._now()):
+            raise Refused(Code.ALREADY_EXISTS, TASK_EXISTED)
+        held = Held(message, line)
+        line.tasks.add(message.name, held)
+        return held
+
+    def add_operation(self, operation: Any) -> None:
+        """The oldest makes room."""
+        if len(self.operations) >= MAX_OPERATIONS:
+            del self.operations[next(iter(self.operations))]
+        self.operations[operation.name] = operation

@@ -1,0 +1,97 @@
+"""The parts of the emulator put together, in the one event loop that they belong to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self
+
+from cloudqueues.cloudtasks import oidc, server
+from cloudqueues.cloudtasks.book import Book
+from cloudqueues.cloudtasks.calls import Caller
+from cloudqueues.cloudtasks.dispatch import Dispatcher
+from cloudqueues.cloudtasks.errors import invalid
+from cloudqueues.cloudtasks.methods import methods_of
+from cloudqueues.cloudtasks.operations import Batches
+from cloudqueues.cloudtasks.rest import Rest, refusal
+from cloudqueues.cloudtasks.service import Service
+from cloudqueues.cloudtasks.web import Web
+from cloudqueues.faults import Faults
+from cloudqueues.timeline import Timeline
+
+
+class Emulation:
+    """All but its making is called in the loop's thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
+        self._loop = loop
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.timeline = Timeline(loop)
+        self.book = Book(self.timeline.now)
+        self.dispatcher = Dispatcher(self.timeline, oidc.sign, self._changed)
+        self.dispatcher.faults = faults
+        service = Service(self.book, self.dispatcher, self.timeline.now)
+        batches = Batches(self.book, self.timeline.now, service.create_task, service.remove_task)
+        caller = Caller(self.timeline, self.dispatcher, self._changed)
+        methods = methods_of(service, batches)
+        rest = Rest(self.book, service.create_task, methods, caller)
+        self._web = Web(rest.answer, lambda problem: refusal(invalid(problem)))
+        self._handlers = server.handlers(methods, caller)
+        self._grpc: Any = None
+        self._http: asyncio.Server | None = None
+        self.port = self.http_port = 0
+
+    @classmethod
+    async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
+        """Serving on both ports. Raises OSError for one that is taken."""
+        self = cls(asyncio.get_running_loop(), faults)
+        self._http = await self._web.serve(host, http_port)
+        self.http_port = self._http.sockets[0].getsockname()[1]
+        try:
+            self._grpc, self.port = await server.serve(host, port, self._handlers)
+        except BaseException:
+            self._http.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        self._web.close()
+        await self._grpc.stop(None)
+        self._grpc = None  # gRPC's own thread ends with the last server
+        await self.dispatcher.stop()
+        self.timeline.close()
+
+    def _changed(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Looked at after each call and each attempt."""
+        while not condition():
+            waiter = self._loop.create_future()
+            self._waiters.add(waiter)
+            await waiter
+
+    def left(self) -> list[str]:
+        """Tasks in queues that run."""
+        return [name for line in self.book.queues.values() if not line.paused for name in line.tasks]
+
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and no queue that runs has a task."""
+        return not self.dispatcher.running and not any(
+            line.tasks for line in self.book.queues.values() if not line.paused
+        )
+
+    async def drain(self) -> None:
+        """Move the time to whatever is due next, until nothing is."""
+        while True:
+            await self.until(lambda: not self.dispatcher.running)
+            due = self.dispatcher.next_due()
+            if due is None:
+                return
+            self.timeline.advance(max(due - self.timeline.now(), 0.0))
+            await asyncio.sleep(0)

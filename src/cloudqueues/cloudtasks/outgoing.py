@@ -1,0 +1,174 @@
+"""A task's request as it goes out, and the exchange with its target."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, urljoin, urlsplit
+
+from cloudqueues.cloudtasks import http1, targets
+
+MAX_REDIRECTS = 10
+_SEE_OTHER = frozenset([301, 302, 303])
+_SAME_AGAIN = frozenset([307, 308])
+
+
+class Unreachable(Exception):
+    """No answer came: no connection, a broken one, or what is no HTTP."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A request, complete but for its length and host."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a target said."""
+
+    status: int
+    location: str = ""
+    retry_after: float = 0.0
+    """Seconds that it asks to wait; 0: it does not."""
+
+
+Route = Callable[[str], tuple[str, int] | None]
+"""Where to connect for a URL, host and port, as a name server of one's own; None for one that is not reachable."""
+
+
+async def send(request: Outgoing, route: Route | None = None) -> Answer:
+    """The answer at the end of all redirects. With a `route`, in plain HTTP whatever the URL says, and as its host. Raises
+    Unreachable."""
+    answer = await _once(request, route)
+    for _ in range(MAX_REDIRECTS):
+        onward = _redirected(request, answer)
+        if onward is None:
+            break
+        request, answer = onward, await _once(onward, route)
+    return answer
+
+
+def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
+    """As a browser would: recorded for 302, where a POST becomes a GET without its body."""
+    if not answer.location or answer.status not in _SEE_OTHER | _SAME_AGAIN:
+        return None
+    url = _joined(request.url, answer.location)
+    if not url.startswith(("http://", "https://")):
+        return None
+    elsewhere = urlsplit(url).netloc != urlsplit(request.url).netloc
+    request = replace(request, url=url, headers=_without(request.headers, "authorization" if elsewhere else ""))
+    if answer.status in _SAME_AGAIN:
+        return request
+    method = "HEAD" if request.method == "HEAD" else "GET"
+    return replace(request, method=method, headers=_without(request.headers, "content-type"), body=b"")
+
+
+def _joined(url: str, location: str) -> str:
+    """Nothing for a location that is no address."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
+
+
+def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key.lower() != name}
+
+
+async def _once(request: Outgoing, route: Route | None) -> Answer:
+    try:
+        async with _connection(request.url, route) as (reader, writer):
+            writer.write(_bytes_of(request))
+            await writer.drain()
+            return await _answer(reader, request.method)
+    except (OSError, EOFError, ValueError, http1.Malformed) as exc:
+        raise Unreachable(type(exc).__name__) from exc
+
+
+@contextlib.asynccontextmanager
+async def _connection(
+    url: str, route: Route | None
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    """A new one for each request: a kept one may be closed at the other end just when it is used."""
+    host, port, tls = _own_route(url) if route is None else (*_routed(url, route), None)
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=http1.MAX_HEAD)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+def _own_route(url: str) -> tuple[str, int, ssl.SSLContext | None]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("no host")
+    secure = parts.scheme == "https"
+    return parts.hostname, parts.port or (443 if secure else 80), _tls() if secure else None
+
+
+def _routed(url: str, route: Route) -> tuple[str, int]:
+    found = route(url)
+    if found is None:
+        raise ValueError("no route")
+    return found
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _bytes_of(request: Outgoing) -> bytes:
+    parts = urlsplit(request.url)
+    target = quote(parts.path or "/", safe=targets.SAFE) + (
+        f"?{quote(parts.query, safe=targets.SAFE)}" if parts.query else ""
+    )
+    host = parts.netloc.rpartition("@")[2].encode("idna").decode("ascii")
+    headers = {"Host": host, **request.headers}
+    if request.body or request.method in targets.WITH_BODY:
+        headers["Content-Length"] = str(len(request.body))
+    return http1.write_head(f"{request.method} {target} HTTP/1.1", headers) + request.body
+
+
+async def _answer(reader: asyncio.StreamReader, method: str) -> Answer:
+    """Its body is read to its end, so that the target can finish, and let go."""
+    head = await http1.read_head(reader)
+    while head.first[1].startswith("1") and head.first[1] != "101":  # 100 and 103 come before the answer
+        head = await http1.read_head(reader)
+    status = _status(head)
+    if method != "HEAD" and status not in {204, 304}:
+        async for _ in http1.body(reader, head.headers, until_end=True):
+            pass
+    return Answer(
+        status=status,
+        location=head.headers.get("location", ""),
+        retry_after=_seconds(head.headers.get("retry-after", "")),
+    )
+
+
+def _status(head: http1.Head) -> int:
+    version, status, _ = head.first
+    if not version.startswith("HTTP/1.") or not (len(status) == 3 and status.isascii() and status.isdigit()):  # noqa: PLR2004 - digits
+        raise http1.Malformed("no answer")
+    return int(status)
+
+
+def _seconds(text: str) -> float:
+    """Of a Retry-After: a number or a date."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return 0.0

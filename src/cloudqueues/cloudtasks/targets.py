@@ -1,0 +1,202 @@
+"""Where a task goes and as whom: the checks and overrides of a queue's http_target and of a task's own request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from cloudqueues.cloudtasks.errors import INVALID, bad_headers, bad_target, invalid
+
+DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+METHODS = ("", "POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
+"""By the number of the client's HttpMethod."""
+WITH_BODY = frozenset(["POST", "PUT", "PATCH"])
+
+MAX_URL = 2083
+"""Characters of a URL, after encoding."""
+MAX_HEADERS = 80 * 1024
+"""Bytes that all names and values of headers have to stay under, "80KB"."""
+# Both limits and their words: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest and
+# #httptarget, which are the comments of the types in google-cloud-tasks; read 2026-12. What the service says is not recorded.
+SAFE = "/%:@!$&'()*+,;=-._~?[]"
+"""Characters of a path and a query that are sent as they are."""
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
+_NAME = re.compile(r"[!-9;-~]+")  # printable ASCII without a colon, as recorded: a slash passes
+_RESERVED = frozenset(
+    [
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "from",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+        "x-forwarded-for",
+        "x-google",
+    ]
+)
+_PREFIXES = ("x-google-", "x-appengine-")
+SERVICE_PREFIX = "x-cloudtasks-"
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff]")
+_HEADER_BYTES = 8188  # of a name and its value, probed on the real service
+
+
+def check(target: Any) -> None:
+    """Of a queue. Raises Refused."""
+    _check_numbers(target)
+    if target.HasField("uri_override"):
+        _check_uri(target.uri_override)
+    refused = [one.header.key for one in target.header_overrides if one.HasField("header") and _is_refused(one.header)]
+    if refused:
+        raise bad_headers(refused)
+    check_size((one.header.key, one.header.value) for one in target.header_overrides)
+    check_token(target)
+
+
+def check_url(url: str) -> None:
+    """Raises Refused for a task's URL that is none, or too long."""
+    if not url:
+        raise invalid("HttpRequest.url is required.")
+    if not url.startswith(("http://", "https://")):
+        raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
+    if len(quote(url, safe=f"{SAFE}#")) > MAX_URL:
+        raise invalid(f"HttpRequest.url: the maximum allowed URL length is {MAX_URL} characters after encoding.")
+
+
+def check_size(headers: Iterable[tuple[str, str]]) -> None:
+    """Raises Refused for headers that are too large together."""
+    if sum(len(name) + len(value.encode()) for name, value in headers) >= MAX_HEADERS:
+        raise invalid("The size of the headers must be less than 80KB.")
+
+
+def _check_numbers(target: Any) -> None:
+    """Enums as the client knows them; the service parses strictly here, and leniently in a task."""
+    uri = target.uri_override
+    numbers = ((target, "http_method"), (uri, "scheme"), (uri, "uri_override_enforce_mode"))
+    for message, name in numbers:
+        known = message.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
+        if getattr(message, name) not in known:
+            raise bad_target("")
+
+
+def _check_uri(uri: Any) -> None:
+    if not uri.ByteSize():
+        raise bad_target("Invalid uri_override.")
+    if uri.HasField("host") and not _HOST.fullmatch(uri.host):
+        raise bad_target("Invalid Host.")
+    if uri.port < 0:
+        raise bad_target("Port number should be a positive integer.")
+
+
+def _is_refused(header: Any) -> bool:
+    return not _NAME.fullmatch(header.key) or is_reserved(header.key) or header.key.lower().startswith(SERVICE_PREFIX)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether the service sets or drops a header itself."""
+    lower = name.lower()
+    return lower in _RESERVED or lower.startswith(_PREFIXES)
+
+
+def tidy(target: Any) -> None:
+    """Leave out what says nothing. Raises Refused for an override that an update emptied."""
+    if target.HasField("uri_override"):
+        _check_uri(target.uri_override)
+    kept = [one for one in target.header_overrides if one.HasField("header")]
+    if len(kept) != len(target.header_overrides):
+        del target.header_overrides[:]
+        target.header_overrides.extend(kept)
+    for name in ("oidc_token", "oauth_token"):
+        if target.HasField(name) and not getattr(target, name).ByteSize():
+            target.ClearField(name)
+
+
+def token_of(message: Any) -> str:
+    """The name of the token field that is set, of a target or of a task's request; or nothing."""
+    return next((name for name in ("oidc_token", "oauth_token") if message.HasField(name)), "")
+
+
+def check_token(message: Any) -> None:
+    """Raises Refused."""
+    name = token_of(message)
+    if not name:
+        return
+    email = getattr(message, name).service_account_email
+    if not email:
+        raise invalid("service_account_email must be set.")
+    if not _EMAIL.fullmatch(email):
+        raise invalid(INVALID)
+
+
+def settle_token(request: Any, target: Any) -> None:
+    """Give a task's request its token as it is stored: the queue's before its own, and nothing left out.
+
+    Raises Refused.
+    """
+    check_token(request)
+    name = token_of(target)
+    if name:
+        getattr(request, name).CopyFrom(getattr(target, name))
+    if request.HasField("oidc_token") and not request.oidc_token.audience:
+        request.oidc_token.audience = request.url
+    if request.HasField("oauth_token"):
+        if not (urlsplit(str(request.url)).hostname or "").endswith(".googleapis.com"):
+            raise invalid(
+                'Invalid url for HttpRequest.oauth_token. The hostname in the url must end with ".googleapis.com"'
+            )
+        request.oauth_token.scope = request.oauth_token.scope or DEFAULT_SCOPE
+
+
+def clean(headers: Any) -> dict[str, str]:
+    """A task's headers as they are stored."""
+    kept = {name: _value(value) for name, value in headers.items() if _NAME.fullmatch(name) and not is_reserved(name)}
+    kept = {name: value for name, value in kept.items() if value and len(name) + len(value) <= _HEADER_BYTES}
+    return {**kept, "User-Agent": "Google-Cloud-Tasks"}
+
+
+def _value(text: str) -> str:
+    """Nothing for what cannot be sent."""
+    text = text.partition("\0")[0]
+    return "" if _CONTROL.search(text) else one_line(text)
+
+
+def one_line(text: str) -> str:
+    """Without what would begin another header."""
+    return text.replace("\r", "_").replace("\n", "_")
+
+
+def address(url: str, target: Any) -> str:
+    """Where a task is sent: its URL with what the queue overrides. Raises ValueError when no address is left."""
+    uri = target.uri_override
+    if not target.HasField("uri_override") or uri.uri_override_enforce_mode == uri.IF_NOT_EXISTS:
+        return url  # a task always has a URL, so that "if there is none" never applies
+    parts = urlsplit(url)
+    host = uri.host if uri.HasField("host") else parts.hostname or ""
+    port = (uri.port or None) if uri.HasField("port") else parts.port
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    overridden: str = urlunsplit(
+        (
+            _scheme(uri) or parts.scheme,
+            f"{bracketed}:{port}" if port else bracketed,
+            uri.path_override.path if uri.HasField("path_override") else parts.path,
+            uri.query_override.query_params if uri.HasField("query_override") else parts.query,
+            "",
+        )
+    )
+    return overridden
+
+
+def _scheme(uri: Any) -> str:
+    if not uri.HasField("scheme"):
+        return ""
+    return "http" if uri.scheme == uri.HTTP else "https"

@@ -1,0 +1,70 @@
+"""A trigger's input: what the host makes of message bodies, by the binding's data type and cardinality."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, cast
+
+from cloudqueues.functions_host import typed
+from cloudqueues.functions_host.settings import Trigger
+from cloudqueues.functions_host.typed import Typed
+
+
+class Unbindable(ValueError):
+    """The bodies cannot be made into what the binding asks for: the invocation fails before it reaches the worker."""
+
+
+def given(bodies: Sequence[bytes], trigger: Trigger) -> Typed:
+    """Raises Unbindable."""
+    if trigger.data_type == "BINARY":
+        return typed.datas(bodies) if trigger.many else typed.data(bodies[0])
+    if not trigger.many:
+        return typed.text(_decode(bodies[0]))
+    if trigger.data_type == "STRING":
+        return typed.texts(_decode(body) for body in bodies)
+    return typed.as_json([_object(body) for body in bodies])
+
+
+def _decode(body: bytes) -> str:
+    return body.decode(errors="replace")
+
+
+def _object(body: bytes) -> object:
+    """Many without a data type are objects to the host, one JSON document each."""
+    try:
+        return json.loads(body)
+    except ValueError as exc:
+        raise Unbindable(
+            f"a batch without data_type binds each body as JSON, and this one is none: {body[:60]!r}; use data_type BINARY"
+        ) from exc
+
+
+def overlaid(metadata: dict[str, Typed], given_input: Typed) -> dict[str, Typed]:
+    """The metadata once the host has written the properties of a JSON body over them: all but arrays and nulls, whatever
+    their case. Only a body that is bound as text is looked into.
+
+    https://github.com/Azure/azure-functions-dotnet-worker/issues/991
+    """
+    names = {name.lower(): name for name in metadata}
+    changed = dict(metadata)
+    for key, value in _properties(given_input.get("string", "")).items():
+        if value is not None and not isinstance(value, list):
+            changed[names.setdefault(key.lower(), key)] = _property(value)
+    return changed
+
+
+def _properties(body: str) -> dict[str, object]:
+    stripped = body.strip()
+    if not (stripped.startswith("{") and stripped.endswith("}")):
+        return {}
+    try:
+        parsed: dict[str, object] = json.loads(stripped)
+    except ValueError:
+        return {}
+    return parsed
+
+
+def _property(value: Any) -> Typed:
+    """An object as JSON, anything else as .NET writes it out."""
+    return typed.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed.text(str(value))

@@ -1,0 +1,77 @@
+"""The Service Bus that messages come from: the SDK's client, and a receiver for each trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudqueues.errors import ConfigError, missing
+from cloudqueues.functions_host.lent import Lane
+from cloudqueues.functions_host.settings import HostOptions, Trigger
+
+LETTERS = "/$deadletterqueue"
+RETRIES = 3
+BACKOFF = 0.1
+"""Seconds before the first retry of an operation of the client, not of a function."""
+
+
+class Bus:
+    """Connects where a trigger's `connection` says: to the app setting of that name, where there is one in `environ`."""
+
+    def __init__(self, default: str, environ: Mapping[str, str], options: HostOptions) -> None:
+        self._default = default
+        self._environ = environ
+        self._options = options
+        self._clients: dict[str, Any] = {}
+
+    def client(self, connection: str = "") -> Any:
+        """Raises ConfigError for a string that is no connection string, and where the SDK is missing."""
+        string = self._environ.get(connection, self._default)
+        if string not in self._clients:
+            self._clients[string] = _client(string)
+        return self._clients[string]
+
+    @property
+    def namespace(self) -> str:
+        return str(self.client().fully_qualified_namespace)
+
+    def lane(self, trigger: Trigger) -> Lane:
+        """A receiver that connects when it is first used; to the next session that is free, where there are sessions."""
+        from azure.servicebus import NEXT_AVAILABLE_SESSION
+
+        how: dict[str, Any] = {"prefetch_count": self._options.prefetch}
+        if trigger.sessions:
+            how["session_id"] = NEXT_AVAILABLE_SESSION
+        return Lane(self._receiver(trigger, how), session=trigger.sessions)
+
+    def _receiver(self, trigger: Trigger, how: dict[str, Any]) -> Any:
+        client = self.client(trigger.connection)
+        if trigger.topic is not None:
+            name, sub_queue = _split(trigger.subscription or "")
+            return client.get_subscription_receiver(trigger.topic, name, sub_queue=sub_queue, **how)
+        name, sub_queue = _split(trigger.queue or "")
+        return client.get_queue_receiver(name, sub_queue=sub_queue, **how)
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+
+def _split(name: str) -> tuple[str, Any]:
+    """A path with a dead-letter queue, as .NET takes it, into what the Python SDK takes."""
+    from azure.servicebus import ServiceBusSubQueue
+
+    if name.lower().endswith(LETTERS):
+        return name[: -len(LETTERS)], ServiceBusSubQueue.DEAD_LETTER
+    return name, None
+
+
+def _client(string: str) -> Any:
+    try:
+        from azure.servicebus.aio import ServiceBusClient
+    except ImportError as exc:
+        raise missing(exc) from exc
+    try:
+        return ServiceBusClient.from_connection_string(string, retry_total=RETRIES, retry_backoff_factor=BACKOFF)
+    except ValueError as exc:
+        raise ConfigError(f"servicebus= is no connection string of Service Bus: {exc}") from None

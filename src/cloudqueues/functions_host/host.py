@@ -1,0 +1,235 @@
+"""What a user has of it: a host in a thread of its own, for an app in a folder and a Service Bus anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from cloudqueues.background import Background
+from cloudqueues.errors import ConfigError
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.functions_host.history import History, Invocation
+from cloudqueues.functions_host.lent import Desk
+from cloudqueues.functions_host.life import Life
+from cloudqueues.functions_host.settlement import SettlementServer
+from cloudqueues.functions_host.worker import Command
+from peeklock.keywords import strict
+
+CONNECTIONS = ("AzureWebJobsServiceBus", "PEEKLOCK_SERVICEBUS")
+"""The app settings by which functions find the Service Bus: the host's default, and peeklock's."""
+
+LINES = 200
+"""Of the worker and of the host, which are remembered."""
+
+GRACE = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class FunctionsHost:
+    """Azure's Functions host for one app: receives, invokes, settles. From `start` to `stop`, or within a `with`.
+
+    - `app`: the folder of `function_app.py` and `host.json`.
+    - `servicebus`: the connection string for all triggers whose `connection` is not in `environ`.
+    - `environ`: app settings, over this process's own environment; with PYTHONPATH for what the app imports from outside.
+    - `inherit`: False for an `environ` that is the worker's whole environment, of which `servicebus` is no part either.
+    - `faults`: `kill`, `drop`, `delay`, `duplicate` and `lose_lock` of invocations.
+    - `host`, `port`: where the settlement service listens; the worker is told the port, and 0 is a free one.
+    - `grace`: seconds that running invocations have when the host stops or reloads, before the worker is killed.
+
+    Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
+    """
+
+    @strict()
+    def __init__(
+        self,
+        app: Path | str,
+        *,
+        servicebus: str,
+        environ: Mapping[str, str] | None = None,
+        inherit: bool = True,
+        faults: Faults = NO_FAULTS,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        grace: float = GRACE,
+    ) -> None:
+        self._app = Path(app).resolve()
+        self._servicebus = servicebus
+        self._environ = dict(environ or {})
+        self._inherit = inherit
+        self._faults = faults
+        self._address = f"{host}:{port}"
+        self._grace = grace
+        self._history = History()
+        self._lines: deque[tuple[str, str]] = deque(maxlen=LINES)
+        self._listeners: list[Callable[[str, str], object]] = []
+        self._background: Background | None = None
+        self._settlement: SettlementServer | None = None
+        self._life: Life | None = None
+
+    # -- life
+
+    def start(self) -> Self:
+        """Once the functions are found and their receivers started. Raises ConfigError for an app that the worker does
+        not take, with the worker's words."""
+        if self._background is not None:
+            return self
+        self._background = Background("peeklock-functions-host")
+        try:
+            if importlib.util.find_spec("grpc") is not None:
+                self._settlement = SettlementServer(self._background, self._desk, self._address)
+            self._begin(self._background)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Also when it is stopped already."""
+        background, self._background = self._background, None
+        if background is None:
+            return
+        self._end(background)
+        if self._settlement is not None:
+            self._settlement.stop()
+            self._settlement = None
+        background.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def reload(self) -> None:
+        """A new worker with the code and the `host.json` that are there now; what runs is given `grace` to end. Raises
+        ConfigError when the worker does not take them: then nothing is received until another reload."""
+        background = self._running()
+        self._end(background)
+        self._begin(background)
+
+    def _begin(self, background: Background) -> None:
+        port = self._settlement.port if self._settlement is not None else 0
+        command = Command(app=self._app, environ=self._settings(), settlement_port=port)
+        self._life = background.run(
+            Life.begin(
+                command,
+                servicebus=self._servicebus,
+                given=self._environ,
+                faults=self._faults,
+                history=self._history,
+                heard=self._heard,
+            )
+        )
+
+    def _end(self, background: Background) -> None:
+        life, self._life = self._life, None
+        if life is not None:
+            background.run(life.end(self._grace))
+
+    def _settings(self) -> dict[str, str]:
+        own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
+        around = {**os.environ, **dict.fromkeys(CONNECTIONS, self._servicebus)} if self._inherit else {}
+        return {**around, **own, **self._environ}
+
+    def _desk(self) -> Desk:
+        return self._life.world.desk if self._life is not None else Desk()
+
+    def _running(self) -> Background:
+        if self._background is None:
+            raise ConfigError("the Functions host is not running: start() it, or use it in a with")
+        return self._background
+
+    def _alive(self) -> tuple[Background, Life]:
+        background = self._running()
+        if self._life is None:
+            raise ConfigError("the Functions host has no worker since its reload failed: reload() it again")
+        return background, self._life
+
+    # -- what happens
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of those with a Service Bus trigger."""
+        return self._life.functions if self._life is not None else ()
+
+    @property
+    def worker_pid(self) -> int:
+        """Of the worker that is there, or once there is one again."""
+        background, life = self._alive()
+        return background.run(life.world.keeper.worker()).pid
+
+    @property
+    def worker_starts(self) -> int:
+        """How often a worker was started since the start or the last reload."""
+        return self._alive()[1].world.keeper.starts
+
+    @property
+    def invocations(self) -> Sequence[Invocation]:
+        """All that have ended, in that order; of several reloads, too."""
+        return self._history.finished()
+
+    @property
+    def lines(self) -> Sequence[tuple[str, str]]:
+        """The last lines of the worker and of the host: `stdout`, `stderr` or `log`, and the text."""
+        return tuple(self._lines)
+
+    def on_invocation(self, callback: Callable[[Invocation], object]) -> None:
+        """Call it with each invocation once it is settled; in the host's thread, so it has to be quick and cannot ask the
+        host for anything."""
+        self._history.subscribe(callback)
+
+    def on_line(self, callback: Callable[[str, str], object]) -> None:
+        """Call it with each line, as `lines` has them; in the host's thread."""
+        self._listeners.append(callback)
+
+    def _heard(self, stream: str, line: str) -> None:
+        self._lines.append((stream, line))
+        for listener in tuple(self._listeners):
+            try:
+                listener(stream, line)
+            except Exception:  # noqa: BLE001 - a display that fails must not stop the host
+                _log.exception("a callback of on_line failed")
+
+    def wait_for(self, condition: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
+        """Until it is true of the invocations that have ended. Raises TimeoutError after so many seconds."""
+        self._history.wait(condition, timeout)
+        return self.invocations
+
+    def wait_count(self, count: int, timeout: float = 30) -> Sequence[Invocation]:
+        """Until at least so many have ended. Raises TimeoutError."""
+        return self.wait_for(lambda ended: len(ended) >= count, timeout)
+
+    def wait_idle(self, timeout: float = 30) -> None:
+        """Until nothing runs, and nothing has come for 0.3 s: the host cannot know what a queue will deliver. Raises
+        TimeoutError."""
+        self._history.wait_idle(timeout)
+
+    # -- for tests
+
+    def advance(self, seconds: float) -> None:
+        """Move the host's time forward: locks that were to be renewed are, sessions that were idle end, functions run
+        into their timeout. Move it before the time of the Service Bus, whose locks would end first."""
+        background, life = self._alive()
+        background.run(life.advance(seconds))
+
+    def kill(self) -> None:
+        """The worker, with all that it runs; another is started."""
+        background, life = self._alive()
+        background.run(life.kill())
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        """From the next chance on."""
+        self._faults = faults
+        if self._life is not None:
+            self._life.world.faults = faults

@@ -1,0 +1,73 @@
+"""There is a worker as long as the host runs: one that ended is started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.functions_host.worker import Command, Heard, Worker
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+"""Seconds between attempts to start a worker whose app has become broken."""
+
+
+class Keeper:
+    def __init__(self, command: Command, heard: Heard) -> None:
+        self.starts = 0
+        self._command = command
+        self._heard = heard
+        self._worker: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> Sequence[Mapping[str, Any]]:
+        """The functions of the app. Raises ConfigError for an app that the worker does not take."""
+        worker = await self._start()
+        self._watch = asyncio.create_task(self._keep(worker))
+        return worker.functions
+
+    async def _start(self) -> Worker:
+        worker = await Worker.start(self._command, self._heard)
+        self.starts += 1
+        self._worker.set_result(worker)
+        return worker
+
+    async def worker(self) -> Worker:
+        """Once there is one."""
+        return await asyncio.shield(self._worker)
+
+    def strike(self, worker: Worker) -> None:
+        """Kill it. Nobody gets it any more; who waits gets the next."""
+        self._retire(worker)
+        worker.strike()
+
+    def _retire(self, worker: Worker) -> None:
+        if self._worker.done() and self._worker.result() is worker:
+            self._worker = asyncio.get_running_loop().create_future()
+
+    async def _keep(self, worker: Worker) -> None:
+        while True:
+            await worker.ended.wait()
+            self._retire(worker)
+            await worker.kill()
+            worker = await self._again()
+
+    async def _again(self) -> Worker:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._start()
+            except (ConfigError, OSError) as exc:
+                self._heard("log", f"ERROR the worker could not be started again: {exc}")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        if self._worker.done():
+            await self._worker.result().stop()

@@ -1,0 +1,127 @@
+"""Messages that the host holds under their locks, and their settling: by the host itself or by a function's own actions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from cloudqueues.functions_host.history import Settlement
+
+
+class Lane:
+    """A receiver of the SDK. It does one thing at a time: the SDK does not promise more."""
+
+    def __init__(self, receiver: Any, *, session: bool) -> None:
+        self.receiver = receiver
+        self.release = False
+        """Whether a function gave its session back."""
+        self._session = session
+        self._turn = asyncio.Lock()
+
+    @property
+    def session(self) -> Any:
+        """The SDK's session, with its lock and its state."""
+        return self.receiver.session if self._session else None
+
+    async def open(self) -> None:
+        """Connect, and where there are sessions wait for one that is free. Raises what the SDK raises."""
+        async with self._turn:
+            await self.receiver.__aenter__()
+
+    async def receive(self, most: int, wait: float) -> list[Any]:
+        async with self._turn:
+            received: list[Any] = await self.receiver.receive_messages(max_message_count=most, max_wait_time=wait)
+            return received
+
+    async def settle(self, method: str, message: Any, **how: Any) -> None:
+        async with self._turn:
+            await getattr(self.receiver, method)(message, **how)
+
+    async def renew(self, message: Any) -> None:
+        """The message's lock, or in a session the session's."""
+        async with self._turn:
+            if self._session:
+                await self.session.renew_lock()
+            else:
+                await self.receiver.renew_message_lock(message)
+
+    async def get_state(self) -> bytes:
+        async with self._turn:
+            state: bytes | None = await self.session.get_state()
+            return state or b""
+
+    async def set_state(self, state: bytes) -> None:
+        async with self._turn:
+            await self.session.set_state(state)
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self.receiver.close()
+
+
+class Lent:
+    """One message, and what became of it."""
+
+    def __init__(self, message: Any, lane: Lane) -> None:
+        self.message = message
+        self.lane = lane
+        self.became: Settlement = "none"
+
+    @property
+    def token(self) -> str:
+        return str(self.message.lock_token)
+
+    @property
+    def body(self) -> bytes:
+        body = self.message.body
+        if isinstance(body, bytes):
+            return body
+        return b"".join(body) if self.message.body_type.value == "data" else str(self.message).encode()
+
+    async def complete(self) -> None:
+        """This and the others raise what the SDK raises, and nothing is settled then."""
+        await self.lane.settle("complete_message", self.message)
+        self.became = "completed"
+
+    async def abandon(self) -> None:
+        await self.lane.settle("abandon_message", self.message)
+        self.became = "abandoned"
+
+    async def defer(self) -> None:
+        await self.lane.settle("defer_message", self.message)
+        self.became = "deferred"
+
+    async def dead_letter(self, reason: str | None, description: str | None) -> None:
+        how = {"reason": reason, "error_description": description}
+        await self.lane.settle("dead_letter_message", self.message, **how)
+        self.became = "dead-lettered"
+
+    async def renew(self) -> None:
+        await self.lane.renew(self.message)
+
+
+class Desk:
+    """What functions may settle now: messages by their lock tokens, sessions by their names."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, Lent] = {}
+        self._sessions: dict[str, Lane] = {}
+
+    def add(self, lents: Mapping[str, Lent]) -> None:
+        self._messages.update(lents)
+        for lent in lents.values():
+            if lent.lane.session is not None:
+                self._sessions[lent.lane.session.session_id] = lent.lane
+
+    def remove(self, lents: Mapping[str, Lent]) -> None:
+        for token, lent in lents.items():
+            self._messages.pop(token, None)
+            if lent.lane.session is not None:
+                self._sessions.pop(lent.lane.session.session_id, None)
+
+    def message(self, token: str) -> Lent | None:
+        return self._messages.get(token)
+
+    def session(self, name: str) -> Lane | None:
+        return self._sessions.get(name)

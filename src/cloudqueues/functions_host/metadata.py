@@ -1,0 +1,142 @@
+"""Trigger metadata of Service Bus messages, as the host's extension builds it.
+
+The columns and their quirks are those of `ServiceBusTriggerBindingStrategy`:
+https://github.com/Azure/azure-sdk-for-net/blob/main/sdk/servicebus/Microsoft.Azure.WebJobs.Extensions.ServiceBus/src/Triggers/ServiceBusTriggerBindingStrategy.cs
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cloudqueues.functions_host import typed
+from cloudqueues.functions_host.typed import Typed
+
+TRANSACTION_KEY = b"x-opt-via-partition-key"
+LETTER_SOURCE = b"x-opt-deadletter-source"
+
+TEXTS = frozenset(
+    {
+        "DeadLetterSource",
+        "LockToken",
+        "MessageId",
+        "ContentType",
+        "ReplyTo",
+        "To",
+        "Subject",
+        "Label",
+        "CorrelationId",
+        "SessionId",
+        "ReplyToSessionId",
+        "PartitionKey",
+        "TransactionPartitionKey",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the metadata say besides the messages."""
+
+    function: str
+    namespace: str
+    """Host name of the Service Bus."""
+    locked_until: datetime | None = None
+    """Of the session, where there is one."""
+
+
+def of_one(message: Any, setting: Setting) -> dict[str, Typed]:
+    """For a single message. What is null is left out."""
+    row = columns(message)
+    values = {
+        name: typed.text(value) if name in TEXTS else typed.as_json(value)
+        for name, value in row.items()
+        if value is not None
+    }
+    return {**_objects(setting), **values, "sys": _system(setting)}
+
+
+def of_many(messages: Sequence[Any], setting: Setting) -> dict[str, Typed]:
+    """For a batch: an array each, of which those of strings have no empty entries."""
+    rows = [columns(message) for message in messages]
+    arrays = {f"{name}Array": _array(name, [row[name] for row in rows]) for name in rows[0]}
+    arrays["TransactionPartitionKeyArray"] = arrays["PartitionKeyArray"]  # the extension's own slip
+    return {**_objects(setting), **arrays, "sys": _system(setting)}
+
+
+def columns(message: Any) -> dict[str, Any]:
+    """Of an `azure.servicebus.ServiceBusReceivedMessage`, by the names of the extension."""
+    expires, enqueued = _expiry(message), message.enqueued_time_utc
+    annotations: dict[Any, Any] = message.raw_amqp_message.annotations or {}
+    return {
+        "DeliveryCount": delivery(message),
+        "DeadLetterSource": _text(annotations.get(LETTER_SOURCE)),
+        "LockToken": str(message.lock_token),
+        "ExpiresAtUtc": typed.moment(expires, zone=False),
+        "ExpiresAt": typed.moment(expires, zone=True),
+        "EnqueuedTimeUtc": typed.moment(enqueued, zone=False),
+        "EnqueuedTime": typed.moment(enqueued, zone=True),
+        "MessageId": _text(message.message_id),
+        "ContentType": _text(message.content_type),
+        "ReplyTo": _text(message.reply_to),
+        "SequenceNumber": message.sequence_number,
+        "To": _text(message.to),
+        "Subject": _text(message.subject),
+        "Label": _text(message.subject),
+        "CorrelationId": _text(message.correlation_id),
+        "ApplicationProperties": message.application_properties or {},
+        "UserProperties": message.application_properties or {},
+        "SessionId": _text(message.session_id),
+        "ReplyToSessionId": _text(message.reply_to_session_id),
+        "PartitionKey": _text(message.partition_key),
+        "TransactionPartitionKey": _text(annotations.get(TRANSACTION_KEY)),
+    }
+
+
+def delivery(message: Any) -> int:
+    """1-based, as .NET counts; the Python SDK gives the header's count of earlier failures."""
+    return int(message.delivery_count or 0) + 1
+
+
+def _expiry(message: Any) -> datetime | None:
+    """None where it never expires."""
+    live, enqueued = message.time_to_live, message.enqueued_time_utc
+    if not live or enqueued is None:
+        return None
+    try:
+        expiry: datetime = enqueued + live
+    except OverflowError:
+        return None
+    return expiry
+
+
+def _array(name: str, values: Sequence[Any]) -> Typed:
+    if name in TEXTS:
+        return typed.texts(values)
+    return typed.longs(values) if name == "SequenceNumber" else typed.as_json(values)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else typed.decoded(value)
+
+
+def _objects(setting: Setting) -> dict[str, Typed]:
+    """The extension's own objects, which reach a worker as JSON of their public properties."""
+    until = setting.locked_until
+    actions = typed.as_json({} if until is None else {"SessionLockedUntil": typed.moment(until, zone=True)})
+    client = {
+        "FullyQualifiedNamespace": setting.namespace,
+        "IsClosed": False,
+        "TransportType": 0,
+        "Identifier": f"{setting.namespace}-{uuid.UUID(int=0)}",
+    }
+    names = ("MessageReceiver", "MessageSession", "MessageActions", "SessionActions")
+    return {**dict.fromkeys(names, actions), "ReceiveActions": typed.as_json({}), "Client": typed.as_json(client)}
+
+
+def _system(setting: Setting) -> Typed:
+    now = typed.moment(datetime.now(UTC), zone=False) + "Z"
+    return typed.as_json({"MethodName": setting.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})

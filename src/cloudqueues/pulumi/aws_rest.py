@@ -1,0 +1,255 @@
+"""Roles, tables, alarms, dashboards, groups of logs and topics, applied to moto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cloudqueues.pulumi.aws_api import Clients, chosen, found, nothing, or_none
+from cloudqueues.pulumi.kinds import Kind, Values
+
+ALARM = {
+    "actionsEnabled": "ActionsEnabled",
+    "alarmActions": "AlarmActions",
+    "alarmDescription": "AlarmDescription",
+    "comparisonOperator": "ComparisonOperator",
+    "datapointsToAlarm": "DatapointsToAlarm",
+    "evaluationPeriods": "EvaluationPeriods",
+    "extendedStatistic": "ExtendedStatistic",
+    "metricName": "MetricName",
+    "namespace": "Namespace",
+    "okActions": "OKActions",
+    "period": "Period",
+    "statistic": "Statistic",
+    "threshold": "Threshold",
+    "treatMissingData": "TreatMissingData",
+    "unit": "Unit",
+}
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
+
+
+def kinds(aws: Clients) -> dict[str, Kind]:
+    return {
+        "aws:iam/role:Role": _roles(aws["iam"]),
+        "aws:iam/rolePolicy:RolePolicy": _role_policies(aws["iam"]),
+        "aws:dynamodb/table:Table": _tables(aws["dynamodb"]),
+        "aws:cloudwatch/metricAlarm:MetricAlarm": _alarms(aws["cloudwatch"]),
+        "aws:cloudwatch/dashboard:Dashboard": _dashboards(aws["cloudwatch"]),
+        "aws:cloudwatch/logGroup:LogGroup": _log_groups(aws["logs"]),
+        "aws:sns/topic:Topic": _topics(aws["sns"]),
+    }
+
+
+def _put(
+    put: Callable[[Values], Any],
+    *,
+    id_of: Callable[[Values], str],
+    read: Callable[[str, Values], Values | None],
+    delete: Callable[[str, Values], Any],
+    replaces: frozenset[str],
+) -> Kind:
+    """A type whose one call both makes and changes it."""
+
+    def create(inputs: Values) -> tuple[str, Values]:
+        put(inputs)
+        return id_of(inputs), read(id_of(inputs), inputs) or {}
+
+    def update(_id: str, _olds: Values, news: Values) -> Values:
+        put(news)
+        return {}
+
+    return Kind(create=create, read=read, update=update, delete=delete, replaces=replaces)
+
+
+def _roles(iam: Any) -> Kind:
+    def create(inputs: Values) -> tuple[str, Values]:
+        tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tags") or {}).items()]
+        iam.create_role(RoleName=inputs["name"], AssumeRolePolicyDocument=inputs["assumeRolePolicy"], Tags=tags)
+        return inputs["name"], read(inputs["name"], inputs) or {}
+
+    def read(id_: str, _: Values) -> Values | None:
+        answer = or_none(iam.get_role, RoleName=id_)
+        if answer is None:
+            return None
+        there = answer["Role"]
+        document = json.dumps(there["AssumeRolePolicyDocument"])
+        return {"arn": there["Arn"], "uniqueId": there["RoleId"], "name": id_, "assumeRolePolicy": document}
+
+    def update(id_: str, _: Values, news: Values) -> Values:
+        iam.update_assume_role_policy(RoleName=id_, PolicyDocument=news["assumeRolePolicy"])
+        return {}
+
+    return Kind(
+        create=create,
+        read=read,
+        update=update,
+        delete=lambda id_, _: or_none(iam.delete_role, RoleName=id_),
+        replaces=frozenset({"name", "namePrefix", "path"}),
+    )
+
+
+def _role_policies(iam: Any) -> Kind:
+    def read(id_: str, _: Values) -> Values | None:
+        role, _colon, name = id_.partition(":")
+        there = or_none(iam.get_role_policy, RoleName=role, PolicyName=name)
+        return None if there is None else {"role": role, "name": name, "policy": json.dumps(there["PolicyDocument"])}
+
+    return _put(
+        lambda one: iam.put_role_policy(RoleName=one["role"], PolicyName=one["name"], PolicyDocument=one["policy"]),
+        id_of=lambda one: f"{one['role']}:{one['name']}",
+        read=read,
+        delete=lambda _, one: or_none(iam.delete_role_policy, RoleName=one["role"], PolicyName=one["name"]),
+        replaces=frozenset({"name", "namePrefix", "role"}),
+    )
+
+
+def _tables(dynamodb: Any) -> Kind:
+    def create(inputs: Values) -> tuple[str, Values]:
+        keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
+        if "rangeKey" in inputs:
+            keys.append({"AttributeName": inputs["rangeKey"], "KeyType": "RANGE"})
+        dynamodb.create_table(
+            TableName=inputs["name"],
+            KeySchema=keys,
+            BillingMode=inputs.get("billingMode", "PROVISIONED"),
+            AttributeDefinitions=[
+                {"AttributeName": one["name"], "AttributeType": one["type"]} for one in inputs["attributes"]
+            ],
+            DeletionProtectionEnabled=inputs.get("deletionProtectionEnabled", False),
+        )
+        _expire(dynamodb, inputs)
+        return inputs["name"], read(inputs["name"], inputs) or {}
+
+    def read(id_: str, known: Values) -> Values | None:
+        answer = or_none(dynamodb.describe_table, TableName=id_)
+        if answer is None:
+            return None
+        there = answer["Table"]
+        protected = there.get("DeletionProtectionEnabled", False)
+        ttl = dynamodb.describe_time_to_live(TableName=id_)["TimeToLiveDescription"]
+        expires = {"attributeName": ttl["AttributeName"], "enabled": True} if "AttributeName" in ttl else {}
+        wanted = {"ttl": expires} if known.get("ttl", {}).get("enabled") else {}
+        return {"arn": there["TableArn"], "name": id_, "deletionProtectionEnabled": protected, **wanted}
+
+    def update(id_: str, olds: Values, news: Values) -> Values:
+        if olds.get("deletionProtectionEnabled", False) != news.get("deletionProtectionEnabled", False):
+            protected = news.get("deletionProtectionEnabled", False)
+            dynamodb.update_table(TableName=id_, DeletionProtectionEnabled=protected)
+        if olds.get("ttl") != news.get("ttl"):
+            _expire(dynamodb, news)
+        return {}
+
+    return Kind(
+        create=create,
+        read=read,
+        update=update,
+        delete=lambda id_, _: or_none(dynamodb.delete_table, TableName=id_),
+        replaces=frozenset({"name", "hashKey", "rangeKey"}),
+    )
+
+
+def _expire(dynamodb: Any, inputs: Values) -> None:
+    ttl = inputs.get("ttl") or {}
+    if ttl.get("attributeName"):
+        said = {"AttributeName": ttl["attributeName"], "Enabled": ttl.get("enabled", False)}
+        dynamodb.update_time_to_live(TableName=inputs["name"], TimeToLiveSpecification=said)
+
+
+def _dimensions(given: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    return [{"Name": name, "Value": value} for name, value in (given or {}).items()]
+
+
+def _query(one: Values) -> dict[str, Any]:
+    """A metric, or an expression over others, of an alarm."""
+    names = {"id": "Id", "expression": "Expression", "label": "Label", "returnData": "ReturnData", "period": "Period"}
+    query = chosen(one, names)
+    if metric := one.get("metric"):
+        inner = {"Namespace": metric.get("namespace"), "MetricName": metric["metricName"]}
+        inner["Dimensions"] = _dimensions(metric.get("dimensions"))
+        query["MetricStat"] = {"Metric": inner, **chosen(metric, {"period": "Period", "stat": "Stat", "unit": "Unit"})}
+    return query
+
+
+def _alarms(cloudwatch: Any) -> Kind:
+    def put(one: Values) -> None:
+        queries = {"Metrics": [_query(each) for each in one["metricQueries"]]} if one.get("metricQueries") else {}
+        dimensions = {"Dimensions": _dimensions(one["dimensions"])} if one.get("dimensions") else {}
+        cloudwatch.put_metric_alarm(AlarmName=one["name"], **chosen(one, ALARM), **queries, **dimensions)
+
+    def read(id_: str, _: Values) -> Values | None:
+        there = cloudwatch.describe_alarms(AlarmNames=[id_])["MetricAlarms"]
+        return {**found(there[0], ALARM), "name": id_, "arn": there[0]["AlarmArn"]} if there else None
+
+    return _put(
+        put,
+        id_of=lambda one: str(one["name"]),
+        read=read,
+        delete=lambda id_, _: cloudwatch.delete_alarms(AlarmNames=[id_]),
+        replaces=frozenset({"name"}),
+    )
+
+
+def _dashboards(cloudwatch: Any) -> Kind:
+    def read(id_: str, _: Values) -> Values | None:
+        there = or_none(cloudwatch.get_dashboard, DashboardName=id_)
+        return there and {"dashboardArn": there["DashboardArn"], "dashboardBody": there["DashboardBody"]}
+
+    return _put(
+        lambda one: cloudwatch.put_dashboard(DashboardName=one["dashboardName"], DashboardBody=one["dashboardBody"]),
+        id_of=lambda one: str(one["dashboardName"]),
+        read=read,
+        delete=lambda id_, _: or_none(cloudwatch.delete_dashboards, DashboardNames=[id_]),
+        replaces=frozenset({"dashboardName"}),
+    )
+
+
+def _log_groups(logs: Any) -> Kind:
+    def retain(one: Values) -> None:
+        if one.get("retentionInDays"):
+            logs.put_retention_policy(logGroupName=one["name"], retentionInDays=one["retentionInDays"])
+
+    def create(inputs: Values) -> tuple[str, Values]:
+        logs.create_log_group(logGroupName=inputs["name"])
+        retain(inputs)
+        return inputs["name"], read(inputs["name"], inputs) or {}
+
+    def read(id_: str, _: Values) -> Values | None:
+        for one in logs.describe_log_groups(logGroupNamePrefix=id_)["logGroups"]:
+            if one["logGroupName"] == id_:
+                return {
+                    "name": id_,
+                    "arn": one["arn"].removesuffix(":*"),
+                    "retentionInDays": one.get("retentionInDays", 0),
+                }
+        return None
+
+    def update(_id: str, _olds: Values, news: Values) -> Values:
+        retain(news)
+        return {}
+
+    return Kind(
+        create=create,
+        read=read,
+        update=update,
+        delete=lambda id_, _: or_none(logs.delete_log_group, logGroupName=id_),
+        replaces=frozenset({"name", "namePrefix"}),
+    )
+
+
+def _topics(sns: Any) -> Kind:
+    def create(inputs: Values) -> tuple[str, Values]:
+        arn = sns.create_topic(Name=inputs["name"])["TopicArn"]
+        return arn, {"arn": arn, "name": inputs["name"]}
+
+    def read(id_: str, _: Values) -> Values | None:
+        there = or_none(sns.get_topic_attributes, TopicArn=id_)
+        return there and {"arn": id_, "name": id_.rsplit(":", 1)[1]}
+
+    return Kind(
+        create=create,
+        read=read,
+        update=nothing,
+        delete=lambda id_, _: or_none(sns.delete_topic, TopicArn=id_),
+        replaces=frozenset({"name", "namePrefix", "fifoTopic"}),
+    )

@@ -1,0 +1,23 @@
+"""Rules of the clouds that no schema states, by resource type, each in words and with its source.
+
+`problems` is asked wherever a program is applied to the stand-ins, beside the SDKs' own types (`schema`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudqueues.pulumi.rules import aws, azure, gcp
+from cloudqueues.pulumi.rules.terms import Rule, broken
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    **{f"aws:{name}": rules for name, rules in aws.RULES.items()},
+    **{f"azure-native:{name}": rules for name, rules in azure.RULES.items()},
+    **{f"gcp:{name}": rules for name, rules in gcp.RULES.items()},
+}
+
+
+def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
+    """Return what the service would refuse, each as `where: value: rule; source`. `inputs` have the resource's own name."""
+    return [said for rule in RULES.get(token, ()) for said in broken(rule, inputs)]

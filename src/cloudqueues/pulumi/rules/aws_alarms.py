@@ -1,0 +1,77 @@
+"""Rules of CloudWatch's alarms and logs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, first, one_of, rule, where
+from peeklock.quotas import aws as quotas
+
+ALARM = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
+RETENTION = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"
+
+DIMENSIONS: Mapping[str, frozenset[str]] = {
+    "AWS/SQS": frozenset({"QueueName"}),
+    "AWS/Lambda": frozenset({"FunctionName", "Resource", "ExecutedVersion", "EventSourceMappingUUID"}),
+    "AWS/SNS": frozenset({"Application", "Country", "Platform", "SMSType", "TopicName"}),
+}
+"""Dimensions of a service's metrics: an alarm on another one never sees data.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html,
+https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html,
+https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
+
+
+def _dimensions(inputs: Values) -> Found:
+    watched = [("", inputs), *((f"{place}.", one) for place, one in at(inputs, "metricQueries.metric"))]
+    for place, one in watched:
+        names = set(one.get("dimensions") or {})
+        if names - DIMENSIONS.get(one.get("namespace", ""), frozenset(names)):
+            yield f"{place}dimensions", one["dimensions"]
+
+
+AN_HOUR = 3600
+
+
+def _look_back(inputs: Values) -> Found:
+    period = (
+        inputs.get("period") or first(inputs, "metricQueries.metric.period") or first(inputs, "metricQueries.period")
+    )
+    most = quotas.LONG_ALARM_SECONDS if period and period >= AN_HOUR else quotas.ALARM_SECONDS
+    if period and period * inputs.get("evaluationPeriods", 1) > most:
+        yield "evaluationPeriods", inputs["evaluationPeriods"]
+
+
+def _period(value: Any) -> bool:
+    return value in {10, 20, 30} or value % 60 == 0
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "cloudwatch/metricAlarm:MetricAlarm": (
+        rule("a period is 10, 20 or 30 s, or a multiple of 60", ALARM, where("period", _period)),
+        rule("a period is 10, 20 or 30 s, or a multiple of 60", ALARM, where("metricQueries.metric.period", _period)),
+        rule(
+            "an alarm looks back a day at most, or a week with periods of an hour",
+            ALARM,
+            _look_back,
+            "period",
+            "evaluationPeriods",
+            "metricQueries",
+        ),
+        rule(
+            "the service's metrics have no such dimension",
+            ALARM,
+            _dimensions,
+            "namespace",
+            "dimensions",
+            "metricQueries",
+        ),
+    ),
+    "cloudwatch/logGroup:LogGroup": (
+        rule(
+            "logs are retained for certain numbers of days only",
+            RETENTION,
+            one_of("retentionInDays", 0, *quotas.LOG_DAYS),
+        ),
+    ),
+}

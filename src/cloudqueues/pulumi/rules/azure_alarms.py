@@ -1,0 +1,109 @@
+"""Rules of Azure Monitor's alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, rule, seconds, where, within
+from peeklock.quotas import azure as quotas
+
+METRICS_PAGE = "https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-servicebus-namespaces-metrics"
+METRIC_ALERTS = "https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"
+QUERY_ALERTS = "https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule"
+
+ENTITY = frozenset({"EntityName"})
+ANSWERED = frozenset({"EntityName", "OperationResult", "MessagingErrorSubCode"})
+METRICS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    **dict.fromkeys(
+        ("ActiveMessages", "DeadletteredMessages", "Messages", "ScheduledMessages", "Size"),
+        (ENTITY, frozenset({"Average", "Minimum", "Maximum"})),
+    ),
+    **dict.fromkeys(
+        ("AbandonMessage", "CompleteMessage", "IncomingMessages", "IncomingRequests", "OutgoingMessages"),
+        (ENTITY, frozenset({"Total"})),
+    ),
+    **dict.fromkeys(
+        ("ServerErrors", "SuccessfulRequests", "ThrottledRequests", "UserErrors"), (ANSWERED, frozenset({"Total"}))
+    ),
+    "ServerSendLatency": (ENTITY, frozenset({"Average"})),
+    "PendingCheckpointOperationCount": (frozenset(), frozenset({"Total"})),
+    **dict.fromkeys(("ActiveConnections", "ConnectionsClosed", "ConnectionsOpened"), (ENTITY, frozenset())),
+    **dict.fromkeys(
+        ("NamespaceCpuUsage", "NamespaceMemoryUsage"),
+        (frozenset({"Replica"}), frozenset({"Average", "Minimum", "Maximum"})),
+    ),
+}
+"""Service Bus's, each with its dimensions and how it is aggregated; nothing is said of those without. See METRICS_PAGE."""
+
+
+def _metrics(inputs: Values) -> Found:
+    for place, one in at(inputs, "criteria.allOf"):
+        for index, each in enumerate(one):
+            yield from _metric(f"{place}[{index}]", each)
+
+
+def _metric(place: str, one: Values) -> Found:
+    if one.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
+        return
+    name = one.get("metricName", "")
+    if name not in METRICS:
+        yield f"{place}.metricName", name
+        return
+    dimensions, ways = METRICS[name]
+    if ways and one.get("timeAggregation") not in ways:
+        yield f"{place}.timeAggregation", one.get("timeAggregation")
+    for each in one.get("dimensions") or ():
+        if each["name"] not in dimensions:
+            yield f"{place}.dimensions", each["name"]
+
+
+def _frequency(inputs: Values) -> Found:
+    every, window = seconds(inputs.get("evaluationFrequency")), seconds(inputs.get("windowSize"))
+    if every is not None and window is not None and every > window:
+        yield "evaluationFrequency", inputs["evaluationFrequency"]
+
+
+def _failing(inputs: Values) -> Found:
+    for place, one in at(inputs, "criteria.allOf.failingPeriods"):
+        if one.get("minFailingPeriodsToAlert", 1) > one.get("numberOfEvaluationPeriods", 1):
+            yield f"{place}.minFailingPeriodsToAlert", one["minFailingPeriodsToAlert"]
+
+
+def _covered(inputs: Values) -> Found:
+    window = seconds(inputs.get("windowSize")) or 0
+    for place, count in at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
+        if window * count > quotas.COVERED_SECONDS:
+            yield place, count
+
+
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "monitor:MetricAlert": (
+        rule("Service Bus has no such metric, dimension or aggregation", METRICS_PAGE, _metrics, "criteria.allOf"),
+        rule(
+            "a metric alert looks back 1, 5, 15 or 30 minutes, 1, 6, 12 or 24 hours",
+            METRIC_ALERTS,
+            where("windowSize", lambda value: seconds(value) in quotas.METRIC_WINDOWS),
+        ),
+        rule(
+            "a metric alert is evaluated each 1, 5, 15 or 30 minutes, or hour",
+            METRIC_ALERTS,
+            where("evaluationFrequency", lambda value: seconds(value) in quotas.METRIC_FREQUENCIES),
+        ),
+        rule("an alert is evaluated at least once a window", METRIC_ALERTS, _frequency),
+    ),
+    "monitor:ScheduledQueryRule": (
+        rule("an alert is evaluated at least once a window", QUERY_ALERTS, _frequency),
+        rule(
+            f"an alert counts 1 to {quotas.PERIODS} periods",
+            QUERY_ALERTS,
+            within("criteria.allOf.failingPeriods.numberOfEvaluationPeriods", 1, quotas.PERIODS),
+        ),
+        rule("no more periods can fail than are counted", QUERY_ALERTS, _failing, "criteria.allOf.failingPeriods"),
+        rule(
+            "windows and periods cover two days at most",
+            QUERY_ALERTS,
+            _covered,
+            "criteria.allOf.failingPeriods.numberOfEvaluationPeriods",
+        ),
+    ),
+}

@@ -1,0 +1,37 @@
+"""A stack's file, `Pulumi.<stack>.yaml`, as far as it can be used on this machine.
+
+https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cloudqueues.errors import ConfigError
+
+_SALT = re.compile(r"^encryptionsalt:.*\n?", re.MULTILINE)
+_PROVIDER = re.compile(r"^(encryptionsalt|encryptedkey|secretsprovider):.*\n?", re.MULTILINE)
+_SECRET = re.compile(r"^(?:[^#\n]*[\s{])?secure:\s", re.MULTILINE)
+
+
+def readable(path: Path) -> str:
+    """The file's text, without who keeps its secrets; empty where there is no file. Raises ConfigError for a secret, which
+    only they can open."""
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    if found := _SECRET.search(text):
+        line = text.count("\n", 0, found.end() - 1) + 1
+        raise ConfigError(
+            f"{path.name}, line {line}: a secret, and nothing on this machine opens it: copy the file to Pulumi.local.yaml"
+            " with a value of no worth in its place, and use the stack local"
+        )
+    text = _PROVIDER.sub("", text)
+    return text if not text or text.endswith("\n") else f"{text}\n"
+
+
+def salt(text: str) -> str:
+    """The line that `pulumi stack init` has added."""
+    found = _SALT.search(text)
+    return found[0] if found else ""

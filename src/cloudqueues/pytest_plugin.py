@@ -1,0 +1,76 @@
+"""Fixtures for tests against local emulators, for pytest. Nothing is imported before a test asks for one.
+
+Each test has its own emulators, on free ports of loopback, so tests run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from cloudqueues.cloudtasks import CloudTasksEmulator
+    from cloudqueues.functions_host import FunctionsHost
+    from cloudqueues.kit import Clock, SqsKit
+    from cloudqueues.servicebus import ServiceBusEmulator
+
+
+@pytest.fixture
+def emulator_clock() -> Clock:
+    """Moves the time of every emulator of this test: `emulator_clock.advance(60)`. SQS is not among them: its time is
+    moto's, which is real."""
+    from cloudqueues.kit import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def servicebus(emulator_clock: Clock) -> Iterator[ServiceBusEmulator]:
+    """A Service Bus namespace without entities: `servicebus.add_queue("orders")`, then any client of
+    `servicebus.connection_string`."""
+    from cloudqueues.servicebus import ServiceBusEmulator
+
+    with ServiceBusEmulator() as emulator:
+        emulator_clock.add(emulator)
+        yield emulator
+
+
+@pytest.fixture
+def cloudtasks(emulator_clock: Clock) -> Iterator[CloudTasksEmulator]:
+    """Cloud Tasks without queues: `cloudtasks.client()` is Google's own client on it."""
+    from cloudqueues.cloudtasks import CloudTasksEmulator
+
+    with CloudTasksEmulator() as emulator:
+        emulator_clock.add(emulator)
+        yield emulator
+
+
+@pytest.fixture
+def sqs_lambda() -> Iterator[SqsKit]:
+    """SQS (moto's server) and functions on it: `url = sqs_lambda.queue("orders")`, then
+    `sqs_lambda.function(queue_url=url, handler="app.handler")`."""
+    from cloudqueues.kit import SqsKit
+
+    with SqsKit() as kit:
+        yield kit
+
+
+@pytest.fixture
+def functions_host(servicebus: ServiceBusEmulator, emulator_clock: Clock) -> Iterator[Callable[..., FunctionsHost]]:
+    """Starts a Functions host on this test's Service Bus: `functions_host(Path("azure"))`, with what
+    `FunctionsHost` takes besides."""
+    from cloudqueues.functions_host import FunctionsHost
+
+    with ExitStack() as hosts:
+
+        def start(app: Path | str, **options: Any) -> FunctionsHost:
+            host = FunctionsHost(app, **{"servicebus": servicebus.connection_string, **options})
+            hosts.enter_context(host)
+            emulator_clock.add(host)
+            return host
+
+        yield start

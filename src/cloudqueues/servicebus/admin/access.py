@@ -1,0 +1,47 @@
+"""Who may use the management API: the bearer of a token that gives the right to manage.
+
+The words are the service's, as azservicebus' live tests have them (`TestAdminClient_LackPermissions_...`).
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas#rights-required-for-service-bus-operations
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from cloudqueues.servicebus.admin.http import Request
+from cloudqueues.servicebus.admin.refusals import Rejected
+from cloudqueues.servicebus.errors import Refused
+from cloudqueues.servicebus.policies import MANAGE, Policies
+
+_ENTITY = {
+    "GET": "Manage,EntityRead claims required for this operation.",
+    "PUT": "Authorization failed for specified action: Manage,EntityWrite.",
+    "DELETE": "Authorization failed for specified action: Manage,EntityDelete.",
+}
+_BELOW = {"GET": "Get", "PUT": "CreateOrUpdate", "DELETE": "Delete"}
+
+
+def may_manage(policies: Policies | None, request: Request) -> bool:
+    """Return whether the request's token gives the right to manage. Raises Rejected for a token that is not good."""
+    if policies is None:
+        return True
+    token = request.headers.get("authorization")
+    if token is None:
+        raise Rejected(HTTPStatus.UNAUTHORIZED, "MissingToken: The authorization header was not found.")
+    try:
+        return MANAGE in policies.rights(token, f"sb://{request.headers.get('host', '')}/{request.path}")
+    except Refused as refused:
+        raise Rejected(HTTPStatus.UNAUTHORIZED, refused.text) from refused
+
+
+def denied(method: str) -> Rejected:
+    """Return the refusal of a queue, a topic, a list of them, or the namespace."""
+    return Rejected(HTTPStatus.UNAUTHORIZED, _ENTITY.get(method, _ENTITY["GET"]))
+
+
+def denied_below(method: str, name: str | None, path: str) -> Rejected:
+    """Return the refusal of what is below a topic; `name` is None where all of them are asked for."""
+    kind = "Rule" if "/rules" in path.lower() else "Subscription"
+    operation = f"Enumerate{kind}s" if name is None else f"{_BELOW.get(method, 'Get')}{kind}"
+    text = f"SubCode=40100: Unauthorized : Unauthorized access for '{operation}' operation."
+    return Rejected(HTTPStatus.UNAUTHORIZED, text, phrase=text)

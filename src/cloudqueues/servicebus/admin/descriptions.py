@@ -1,0 +1,159 @@
+"""Queues, topics and subscriptions as the service describes them, with the counts of this moment.
+
+The order of the elements is the service's own, which reads and writes them in a sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cloudqueues.servicebus.admin import atom, rules
+from cloudqueues.servicebus.admin.atom import Entry, Site
+from cloudqueues.servicebus.admin.properties import Properties
+from cloudqueues.servicebus.broker import SUBSCRIPTIONS
+from cloudqueues.servicebus.intake import Intake
+from cloudqueues.servicebus.message import Content
+from cloudqueues.servicebus.queue import Queue
+from cloudqueues.servicebus.rulebook import CorrelationFilter, Rule
+from cloudqueues.servicebus.topic import Subscription, Topic
+
+QUEUE = (
+    "LockDuration", "MaxSizeInMegabytes", "RequiresDuplicateDetection", "RequiresSession", "DefaultMessageTimeToLive",
+    "DeadLetteringOnMessageExpiration", "DuplicateDetectionHistoryTimeWindow", "MaxDeliveryCount",
+    "EnableBatchedOperations", "SizeInBytes", "MessageCount", "IsAnonymousAccessible", "AuthorizationRules", "Status",
+    "ForwardTo", "UserMetadata", "CreatedAt", "UpdatedAt", "AccessedAt", "SupportOrdering", "CountDetails",
+    "AutoDeleteOnIdle", "EnablePartitioning", "EntityAvailabilityStatus", "EnableExpress",
+    "ForwardDeadLetteredMessagesTo", "MaxMessageSizeInKilobytes",
+)  # fmt: skip
+TOPIC = (
+    "DefaultMessageTimeToLive", "MaxSizeInMegabytes", "RequiresDuplicateDetection",
+    "DuplicateDetectionHistoryTimeWindow", "EnableBatchedOperations", "SizeInBytes",
+    "FilteringMessagesBeforePublishing", "IsAnonymousAccessible", "AuthorizationRules", "Status", "UserMetadata",
+    "CreatedAt", "UpdatedAt", "AccessedAt", "SupportOrdering", "CountDetails", "SubscriptionCount", "AutoDeleteOnIdle",
+    "EnablePartitioning", "EntityAvailabilityStatus", "EnableExpress", "MaxMessageSizeInKilobytes", "SqlFilterCount",
+    "CorrelationFilterCount",
+)  # fmt: skip
+SUBSCRIPTION = (
+    "LockDuration", "RequiresSession", "DefaultMessageTimeToLive", "DeadLetteringOnMessageExpiration",
+    "DeadLetteringOnFilterEvaluationExceptions", "MessageCount", "MaxDeliveryCount", "EnableBatchedOperations",
+    "Status", "ForwardTo", "CreatedAt", "UpdatedAt", "AccessedAt", "UserMetadata", "CountDetails", "AutoDeleteOnIdle",
+    "EntityAvailabilityStatus", "ForwardDeadLetteredMessagesTo",
+)  # fmt: skip
+SINCE = {"MaxMessageSizeInKilobytes": "2021-05", "SqlFilterCount": "2024-05", "CorrelationFilterCount": "2024-05"}
+"""The first `api-version` that has an element, where not all have."""
+
+
+class Descriptions:
+    """For one client: its site and the properties of the namespace."""
+
+    def __init__(self, site: Site, properties: Properties) -> None:
+        self._site = site
+        self._properties = properties
+
+    def entity(self, one: Queue | Topic) -> Entry:
+        if isinstance(one, Topic):
+            return self._entry(one, "Topic", TOPIC, _topic_counts(one))
+        return self._entry(one, "Queue", QUEUE, _queue_counts(one))
+
+    def subscription(self, one: Queue) -> Entry:
+        """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
+        `TestAdminClient_ListSubscriptionRuntimeProperties`."""
+        used = one.times.created if one.times.accessed is None else one.times.accessed
+        return self._entry(one, "Subscription", SUBSCRIPTION, {**_queue_counts(one), "AccessedAt": atom.moment(used)})
+
+    def _entry(self, one: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
+        computed = {**_common(one), **counts}
+        known = [name for name in names if SINCE.get(name, "") <= self._site.version]
+        inner = "".join(self._element(one, name, computed) for name in known)
+        return Entry(
+            path=one.path,
+            title=one.path.rpartition(SUBSCRIPTIONS)[2],
+            created=one.times.created,
+            updated=one.times.updated,
+            content=atom.described(f"{kind}Description", inner),
+        )
+
+    def _element(self, one: Queue | Topic, name: str, computed: Mapping[str, str]) -> str:
+        inner = computed[name] if name in computed else self._properties.shown(name, one.settings)
+        if inner is None:
+            return ""
+        if name == "CountDetails":
+            return f'<{name} xmlns:d2p1="{atom.COUNTS}">{inner}</{name}>'
+        return f"<{name}>{f'sb://{self._site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
+
+
+def rule(subscription: Subscription, one: Rule) -> Entry:
+    times = subscription.times[one.name]
+    return Entry(
+        path=f"{subscription.queue.path}/Rules/{one.name}",
+        title=one.name,
+        created=times.created,
+        updated=times.updated,
+        content=rules.write(one, times.created),
+    )
+
+
+def _common(one: Queue | Topic) -> dict[str, str]:
+    return {
+        "IsAnonymousAccessible": "false",
+        "EntityAvailabilityStatus": "Available",
+        "CreatedAt": atom.moment(one.times.created),
+        "UpdatedAt": atom.moment(one.times.updated),
+        "AccessedAt": atom.NEVER if one.times.accessed is None else atom.moment(one.times.accessed),
+    }
+
+
+def _queue_counts(one: Queue) -> dict[str, str]:
+    counts = {
+        "Active": len(one.messages),
+        "DeadLetter": _held(one.letters),
+        "Scheduled": len(one.intake.scheduled),
+        "TransferDeadLetter": _held(one.transfer_letters),
+    }
+    return {
+        "MessageCount": str(sum(counts.values())),
+        "SizeInBytes": str(_size(one)),
+        "CountDetails": _details(counts),
+    }
+
+
+def _topic_counts(one: Topic) -> dict[str, str]:
+    filters = [rule.matches for subscription in one.subscriptions.values() for rule in subscription.rules.values()]
+    correlated = sum(isinstance(matches, CorrelationFilter) for matches in filters)
+    held = sum(_size(subscription.queue) for subscription in one.subscriptions.values())
+    return {
+        "SizeInBytes": str(held + _bytes(one.intake)),
+        "CountDetails": _details({"Scheduled": len(one.intake.scheduled)}),
+        "SubscriptionCount": str(len(one.subscriptions)),
+        "SqlFilterCount": str(len(filters) - correlated),
+        "CorrelationFilterCount": str(correlated),
+    }
+
+
+def _details(counts: Mapping[str, int]) -> str:
+    """Deferred and locked messages are among the active ones, as the service counts them. What is on its way to another
+    entity has none: forwarding is immediate here.
+
+    https://learn.microsoft.com/azure/service-bus-messaging/message-counters
+    """
+    names = ("Active", "DeadLetter", "Scheduled", "Transfer", "TransferDeadLetter")
+    return "".join(atom.element(f"d2p1:{name}MessageCount", counts.get(name, 0)) for name in names)
+
+
+def _held(letters: Queue | None) -> int:
+    return 0 if letters is None else len(letters.messages)
+
+
+def _size(one: Queue) -> int:
+    """Bytes of all that an entity holds, with its dead letters."""
+    parts = [part for part in (one, one.letters, one.transfer_letters) if part is not None]
+    return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(one.intake)
+
+
+def _bytes(intake: Intake) -> int:
+    return sum(_length(message.content) for message in intake.scheduled.values())
+
+
+def _length(content: Content) -> int:
+    application = sum(len(name) + len(value) for name, value in content.application.items())
+    return len(content.body) + sum(map(len, content.properties)) + application

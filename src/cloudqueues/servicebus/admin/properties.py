@@ -1,0 +1,189 @@
+"""The properties of queues, topics and subscriptions, by the names of their elements, and the limits of each.
+
+https://learn.microsoft.com/rest/api/servicebus/create-queue
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from cloudqueues.servicebus.admin import atom, authorization
+from cloudqueues.servicebus.admin.refusals import invalid
+from cloudqueues.servicebus.admin.values import (
+    Property,
+    Read,
+    duration,
+    duration_text,
+    entity,
+    flag,
+    flag_text,
+    one_of,
+    whole,
+    words,
+)
+from cloudqueues.servicebus.config import LONGEST_LOCK, LONGEST_WINDOW, MOST_DELIVERIES, SERVICE
+from cloudqueues.servicebus.tiers import PREMIUM, Tier
+from cloudqueues.servicebus.world import STATUSES, Settings
+
+SHORTEST_WINDOW = 20.0
+"""Seconds: https://learn.microsoft.com/azure/service-bus-messaging/enable-duplicate-detection"""
+SIZES = (1024, 2048, 3072, 4096, 5120)
+"""Megabytes of an entity in the standard tier."""
+PREMIUM_SIZES = tuple(1024 * gigabytes for gigabytes in range(1, 81))
+PARTITIONS = 16
+"""Of a partitioned entity in the standard tier: each has the size, and what is shown is the sum.
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning"""
+SHORTEST_IDLE = 5 * 60.0
+"""Seconds: https://learn.microsoft.com/rest/api/servicebus/create-queue"""
+LONGEST_METADATA = 1024
+"""Characters, as the administration clients document them."""
+STANDARD_MESSAGE = 256
+"""Kilobytes of a message in the standard tier; another size can be chosen in the premium tier alone."""
+PREMIUM_MESSAGES = (1024, 102_400)
+"""Kilobytes: the least, which is the default, and the most."""
+_SHORTEST = 1e-7
+"""Seconds: one of .NET's ticks. The service takes a lock of a second, though its documentation begins with five.
+https://github.com/Azure/azure-sdk-for-node/issues/1747"""
+
+FIXED = ("RequiresSession", "RequiresDuplicateDetection", "EnablePartitioning")
+"""Properties that are chosen when an entity is created."""
+
+
+def _lock(name: str, text: str) -> float:
+    seconds: float = duration(_SHORTEST)(name, text)
+    if seconds > LONGEST_LOCK:
+        raise invalid(f"The supplied lock time exceeds the allowed maximum of '{LONGEST_LOCK / 60:g}' minutes.")
+    return seconds
+
+
+def _size(*sizes: int, partitions: int = 1) -> Read:
+    def read(name: str, text: str) -> int:
+        megabytes: int = whole(0, 2**31 - 1)(name, text)
+        if megabytes not in sizes and megabytes not in (partitions * one for one in sizes):
+            raise invalid(
+                f"The specified value {text} is invalid. The property '{name}', must be one of the following values:"
+                f" {';'.join(map(str, sizes))}."
+            )
+        return megabytes
+
+    return read
+
+
+def _message_size(name: str, text: str) -> int:
+    if text != str(STANDARD_MESSAGE):
+        raise invalid(f"{name} can be set in the 'Premium' tier only; it is {STANDARD_MESSAGE} in the 'Standard' tier.")
+    return STANDARD_MESSAGE
+
+
+def _flag(*, default: bool | None = None, setting: str | None = None) -> Property:
+    return Property(read=flag, show=flag_text, setting=setting, default=default)
+
+
+_STANDARD: Mapping[str, Property] = {
+    "LockDuration": Property(read=_lock, show=duration_text, setting="lock_duration"),
+    "RequiresSession": _flag(setting="requires_session"),
+    "DefaultMessageTimeToLive": Property(read=duration(_SHORTEST), show=duration_text, setting="default_ttl"),
+    "DeadLetteringOnMessageExpiration": _flag(setting="dead_letter_expired"),
+    "DeadLetteringOnFilterEvaluationExceptions": _flag(setting="dead_letter_filter_errors"),
+    "MaxDeliveryCount": Property(read=whole(1, MOST_DELIVERIES), show="{:.0f}".format, setting="max_delivery_count"),
+    "ForwardTo": Property(read=entity, setting="forward_to"),
+    "ForwardDeadLetteredMessagesTo": Property(read=entity, setting="forward_letters_to"),
+    "Status": Property(read=one_of(*STATUSES), setting="status"),
+    "RequiresDuplicateDetection": _flag(default=False),
+    "DuplicateDetectionHistoryTimeWindow": Property(
+        read=duration(SHORTEST_WINDOW, LONGEST_WINDOW), show=duration_text, default=SERVICE.window
+    ),
+    "MaxSizeInMegabytes": Property(read=_size(*SIZES, partitions=PARTITIONS), default=SIZES[0]),
+    "EnableBatchedOperations": _flag(default=True),
+    "FilteringMessagesBeforePublishing": _flag(default=False),
+    "AutoDeleteOnIdle": Property(read=duration(SHORTEST_IDLE), show=duration_text, default=math.inf),
+    "EnablePartitioning": _flag(default=False),
+    "EnableExpress": _flag(default=False),
+    "SupportOrdering": _flag(default=True),
+    "UserMetadata": Property(read=words(LONGEST_METADATA)),
+    "MaxMessageSizeInKilobytes": Property(read=_message_size, default=STANDARD_MESSAGE),
+}
+_PREMIUM: Mapping[str, Property] = {
+    **_STANDARD,
+    "MaxSizeInMegabytes": Property(read=_size(*PREMIUM_SIZES), default=PREMIUM_SIZES[0]),
+    "MaxMessageSizeInKilobytes": Property(read=whole(*PREMIUM_MESSAGES), default=PREMIUM_MESSAGES[0]),
+}
+_RIGHTS = "AuthorizationRules"
+
+
+class Properties:
+    """Those of the entities of a namespace."""
+
+    def __init__(self, tier: Tier) -> None:
+        self._is_premium = tier is PREMIUM
+        self._known = _PREMIUM if self._is_premium else _STANDARD
+
+    def read(self, kind: str, description: ET.Element, before: Settings | None) -> Settings:
+        """Return an entity's settings; `before` are those that it had. What is not in the description has its default.
+
+        Raises Rejected.
+        """
+        if atom.local(description) != f"{kind}Description":
+            raise invalid(f"The body has a {atom.local(description)}; a {kind}Description is needed.")
+        given = {atom.local(child): child for child in description if len(child) or child.text}
+        values = {name: one.read(name, given[name].text or "") for name, one in self._known.items() if name in given}
+        if before is not None:
+            self._keep_fixed(kind, values, before)
+        self._check(values)
+        if _RIGHTS in given:
+            values[_RIGHTS] = authorization.read(given[_RIGHTS])
+        return self._settings(values)
+
+    def _keep_fixed(self, kind: str, values: dict[str, Any], before: Settings) -> None:
+        for name in FIXED:
+            old = self._chosen(name, before)
+            if values.setdefault(name, old) == old:
+                continue
+            if name == "EnablePartitioning":
+                raise invalid(f"Partitioning cannot be changed for {kind}.")
+            raise invalid(f"The value for the {name} property of an existing {kind} cannot be changed.")
+
+    def _chosen(self, name: str, settings: Settings) -> bool:
+        return self.shown(name, settings) == flag_text(True)
+
+    def _check(self, values: dict[str, Any]) -> None:
+        """Raises Rejected for values that exclude each other, or that the tier does not have.
+
+        https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#express-entities
+        """
+        if values.get("EnableExpress") and values.get("RequiresDuplicateDetection"):
+            raise invalid("Both DelayedPersistence and RequiresDuplicateDetection property cannot be enabled together.")
+        for name in ("EnableExpress", "EnablePartitioning"):
+            if self._is_premium and values.get(name):
+                raise invalid(f"{name} cannot be set in the 'Premium' tier.")
+        if values.get("EnablePartitioning"):
+            megabytes = values.get("MaxSizeInMegabytes", SIZES[0])
+            values["MaxSizeInMegabytes"] = megabytes * PARTITIONS if megabytes in SIZES else megabytes
+
+    def _settings(self, values: Mapping[str, Any]) -> Settings:
+        given = {name: one for name, one in self._known.items() if name in values}
+        used = {one.setting: values[name] for name, one in given.items() if one.setting is not None}
+        kept = {name: escape(one.show(values[name])) for name, one in given.items() if one.setting is None}
+        if _RIGHTS in values:
+            kept[_RIGHTS] = values[_RIGHTS]
+        window = values.get("DuplicateDetectionHistoryTimeWindow", SERVICE.window)
+        return Settings(**used, duplicate_window=window if values.get("RequiresDuplicateDetection") else 0.0, kept=kept)
+
+    def shown(self, name: str, settings: Settings) -> str | None:
+        """Return the inner XML of an element; None for one that is left out."""
+        if name == _RIGHTS:
+            return settings.kept.get(name, "")
+        if name == "RequiresDuplicateDetection":
+            return flag_text(settings.duplicate_window > 0)
+        if name == "DuplicateDetectionHistoryTimeWindow" and settings.duplicate_window:
+            return duration_text(settings.duplicate_window)
+        one = self._known[name]
+        if one.setting is None and name in settings.kept:
+            return settings.kept[name]
+        found = one.default if one.setting is None else getattr(settings, one.setting)
+        return None if found is None else escape(one.show(found))

@@ -1,0 +1,182 @@
+"""What can be read, written and deleted by its address: a queue or a topic, a subscription, a rule.
+
+All methods raise Rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloudqueues.servicebus.admin import atom, descriptions, names, rules
+from cloudqueues.servicebus.admin.atom import Entry
+from cloudqueues.servicebus.admin.descriptions import Descriptions
+from cloudqueues.servicebus.admin.properties import Properties
+from cloudqueues.servicebus.admin.refusals import exists, missing, no_destination, taken
+from cloudqueues.servicebus.broker import SUBSCRIPTIONS, Broker
+from cloudqueues.servicebus.errors import Refused
+from cloudqueues.servicebus.queue import Queue
+from cloudqueues.servicebus.topic import Subscription, Topic
+from cloudqueues.servicebus.world import Settings
+
+
+class Resource(Protocol):
+    def get(self) -> Entry | None:
+        """Return None for what the service answers with an empty feed."""
+        ...
+
+    def put(self, body: bytes, *, replace: bool) -> Entry:
+        """`replace`: change what is there, rather than create it."""
+        ...
+
+    def delete(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """What the resources of one request share."""
+
+    broker: Broker
+    properties: Properties
+    descriptions: Descriptions
+
+
+class EntityResource:
+    """A queue or a topic."""
+
+    def __init__(self, namespace: Namespace, name: str) -> None:
+        self._namespace = namespace
+        self._broker = namespace.broker
+        self._name = name
+
+    def get(self) -> Entry | None:
+        found = self._find()
+        return None if found is None else self._namespace.descriptions.entity(found)
+
+    def put(self, body: bytes, *, replace: bool) -> Entry:
+        names.check_path(self._name)
+        if replace:
+            self._change(self.found(), body)
+        else:
+            self._create(body)
+        return self._namespace.descriptions.entity(self.found())
+
+    def _change(self, found: Queue | Topic, body: bytes) -> None:
+        settings = self._namespace.properties.read(_kind(found), atom.description(body), found.settings)
+        check_destinations(self._broker, settings, self._name)
+        self._broker.change(self._name, settings)
+
+    def _create(self, body: bytes) -> None:
+        if self._find() is not None:
+            raise taken()
+        description = atom.description(body)
+        if atom.local(description) == "TopicDescription":
+            self._broker.add_topic(self._name, self._namespace.properties.read("Topic", description, None))
+        else:
+            settings = self._namespace.properties.read("Queue", description, None)
+            check_destinations(self._broker, settings, self._name)
+            self._broker.add_queue(self._name, settings)
+
+    def delete(self) -> None:
+        self._broker.remove(self.found().path)
+
+    def found(self) -> Queue | Topic:
+        found = self._find()
+        if found is None:
+            raise missing(self._name)
+        return found
+
+    def topic(self) -> Topic:
+        found = self._find()
+        if not isinstance(found, Topic):
+            raise missing(self._name)
+        return found
+
+    def _find(self) -> Queue | Topic | None:
+        try:
+            return self._broker.target(self._name)
+        except Refused:
+            return None
+
+
+def _kind(entity: Queue | Topic) -> str:
+    return "Topic" if isinstance(entity, Topic) else "Queue"
+
+
+def check_destinations(broker: Broker, settings: Settings, name: str) -> None:
+    """Raises Rejected when an entity would forward to what is not there. It may forward to itself: the service takes
+    that, and the messages end where their hops do."""
+    for path in (settings.forward_to, settings.forward_letters_to):
+        if path is not None and path.lower() != name.lower():
+            try:
+                broker.target(path)
+            except Refused as exc:
+                raise no_destination() from exc
+
+
+class SubscriptionResource:
+    def __init__(self, namespace: Namespace, topic: str, name: str) -> None:
+        self._namespace = namespace
+        self._broker = namespace.broker
+        self._topic = topic
+        self._name = name
+        self._path = f"{topic}{SUBSCRIPTIONS}{name}"
+
+    def get(self) -> Entry:
+        return self._namespace.descriptions.subscription(self.found().queue)
+
+    def put(self, body: bytes, *, replace: bool) -> Entry:
+        topic = self._parent()
+        names.check_name(self._name)
+        description = atom.description(body)
+        before = self.found().queue.settings if replace else None
+        settings = self._namespace.properties.read("Subscription", description, before)
+        check_destinations(self._broker, settings, self._topic)
+        if replace:
+            self._broker.change(self._path, settings)
+        elif self._name.lower() in topic.subscriptions:
+            raise exists(self._path)
+        else:
+            self._broker.add_subscription(self._topic, self._name, settings, [rules.default(description)])
+        return self.get()
+
+    def delete(self) -> None:
+        self._broker.remove(self.found().queue.path)
+
+    def _parent(self) -> Topic:
+        return EntityResource(self._namespace, self._topic).topic()
+
+    def found(self) -> Subscription:
+        found = self._parent().subscriptions.get(self._name.lower())
+        if found is None:
+            raise missing(self._path)
+        return found
+
+
+class RuleResource:
+    def __init__(self, subscription: SubscriptionResource, name: str) -> None:
+        self._subscription = subscription
+        self._name = name
+
+    def get(self) -> Entry:
+        subscription = self._subscription.found()
+        if self._name not in subscription.rules:
+            raise missing(f"{subscription.queue.path}/Rules/{self._name}")
+        return descriptions.rule(subscription, subscription.rules[self._name])
+
+    def put(self, body: bytes, *, replace: bool) -> Entry:
+        subscription = self._subscription.found()
+        names.check_name(self._name)
+        rule = rules.read(self._name, atom.description(body))
+        if replace:
+            self.get()
+            subscription.replace(rule)
+        elif self._name in subscription.rules:
+            raise exists(f"{subscription.queue.path}/Rules/{self._name}")
+        else:
+            subscription.add(rule)
+        return self.get()
+
+    def delete(self) -> None:
+        self.get()
+        self._subscription.found().remove(self._name)

@@ -1,0 +1,112 @@
+"""Texts of elements, and the values that they stand for. All readers raise Rejected, with the element's name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.admin.refusals import invalid
+from cloudqueues.servicebus.configfile import Part
+
+FOREVER = "P10675199DT2H48M5.4775807S"
+"""The longest TimeSpan of .NET, which stands for no end."""
+_TICKS = 10**7
+"""In a second, the finest that the service keeps."""
+_MOST_DIGITS = 18
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+Read = Callable[[str, str], Any]
+"""Called with the element's name and its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Property:
+    """`setting`: the field of Settings that it is; None for what the emulator keeps and does nothing with."""
+
+    read: Read
+    show: Callable[[Any], str] = str
+    setting: str | None = None
+    default: Any = field(default=None)
+    """Of a property that is no setting; None for one that is left out."""
+
+
+def flag(name: str, text: str) -> bool:
+    if text not in _FLAGS:
+        raise invalid(f"{name} is {text!r}, and neither true nor false.")
+    return _FLAGS[text]
+
+
+def flag_text(value: bool) -> str:  # noqa: FBT001 - one value, as all of them have
+    return "true" if value else "false"
+
+
+def digits(text: str) -> int | None:
+    """Return the number that some digits are; None for anything else, also for more of them than any number here has."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+def whole(least: int, most: int) -> Read:
+    def read(name: str, text: str) -> int:
+        number = digits(text)
+        if number is None or not least <= number <= most:
+            raise invalid(f"{name} is {text!r}, and no whole number from {least} to {most}.")
+        return number
+
+    return read
+
+
+def duration(least: float, most: float = math.inf) -> Read:
+    """In seconds; infinity where it has no end."""
+
+    def read(name: str, text: str) -> float:
+        try:
+            seconds = Part(text, name).seconds()
+        except ConfigError as exc:
+            raise invalid(f"{exc}.") from exc
+        if seconds < least:
+            raise invalid(f"{name} is {text}; it has at least {duration_text(least)}.")
+        if seconds > most:
+            raise invalid(f"{name} is {text}; it has at most {duration_text(most)}.")
+        return seconds
+
+    return read
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as .NET writes a TimeSpan: parts that are zero are left out."""
+    if math.isinf(seconds):
+        return FOREVER
+    minutes, ticks = divmod(round(seconds * _TICKS), 60 * _TICKS)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    number = f"{ticks / _TICKS:.7f}".rstrip("0").rstrip(".")
+    clock = "".join(f"{count}{unit}" for count, unit in ((hours, "H"), (minutes, "M")) if count)
+    clock += f"{number}S" if ticks or not (days or clock) else ""
+    return f"P{f'{days}D' if days else ''}{f'T{clock}' if clock else ''}"
+
+
+def words(longest: int) -> Read:
+    def read(name: str, text: str) -> str:
+        if len(text) > longest:
+            raise invalid(f"{name} has {len(text)} characters; it may have {longest}.")
+        return text
+
+    return read
+
+
+def one_of(*known: str) -> Read:
+    def read(name: str, text: str) -> str:
+        if text not in known:
+            raise invalid(f"{name} is {text!r}; it can be {', '.join(known)}.")
+        return text
+
+    return read
+
+
+def entity(_name: str, text: str) -> str:
+    """Return the path of an entity from its address, which is `sb://namespace/path`, or from the path alone."""
+    return (urlsplit(text).path if "://" in text else text).strip("/")

@@ -1,0 +1,171 @@
+"""The attach of a link: what a client asks for, and the answer.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.decode import Described, listed, mapped
+from cloudqueues.servicebus.amqp.scan import fields, skip
+from cloudqueues.servicebus.errors import INVALID_FIELD, AmqpError, LinkError
+
+SESSION_FILTER = "com.microsoft:session-filter"
+SESSION_UNTIL = "com.microsoft:locked-until-utc"
+TIMEOUT = "com.microsoft:timeout"
+COORDINATOR = (0x30, "amqp:coordinator:list")
+"""The descriptor of a target: https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transactions-v1.0-os.html"""
+_SETTLED = 1
+_FILTER = 7
+"""The filter's position in a source."""
+_TICKS_AT_1970 = 621_355_968_000_000_000
+_TICKS_A_SECOND = 10_000_000
+""".NET's time: units of 100 nanoseconds since the year 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    name: str
+    handle: int
+    receiving: bool
+    """Whether the client is the receiver."""
+    settled: bool
+    """Whether all deliveries count as settled once they are sent."""
+    source: bytes
+    target: bytes
+    modes: tuple[bytes, bytes]
+    address: str | None
+    reply_address: str | None
+    """A receiver's own address, which a request names as the one to reply to."""
+    transactional: bool
+    """Whether the client attaches to the coordinator of transactions."""
+    filters: Mapping[str, Any]
+    properties: Mapping[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The entity's, without the host and the outer slashes."""
+        return entity_path(self.address or "")
+
+    @property
+    def wants_session(self) -> bool:
+        return SESSION_FILTER in self.filters
+
+    @property
+    def session(self) -> str | None:
+        """The wanted session; None: any. Raises LinkError for what is no session's id."""
+        wanted = self.filters[SESSION_FILTER]
+        wanted = wanted.value if isinstance(wanted, Described) else wanted
+        if wanted is not None and not isinstance(wanted, str):
+            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is no string.")
+        return wanted
+
+
+def entity_path(address: str) -> str:
+    """Return the entity's path in an address, without the host and the outer slashes."""
+    return unquote(urlsplit(address).path if "://" in address else address).strip("/")
+
+
+def read(values: list[Any], encoded: bytes) -> Attach:
+    """Raises AmqpError for a field of the wrong type."""
+    name, handle, receiving, sender_mode = values[:4]
+    if not isinstance(name, str) or not isinstance(handle, int) or not isinstance(receiving, bool):
+        raise AmqpError(INVALID_FIELD, "an attach needs a name, a handle and a role")
+    raw = fields(encoded)
+    source, target = _terminus(values[5]), _terminus(values[6])
+    filters = source[_FILTER] if len(source) > _FILTER else None
+    return Attach(
+        name=name,
+        handle=handle,
+        receiving=receiving,
+        settled=sender_mode == _SETTLED,
+        source=_at(raw, 5),
+        target=_at(raw, 6),
+        modes=(_at(raw, 3), _at(raw, 4)),
+        address=_address(source if receiving else target),
+        reply_address=_address(target),
+        transactional=isinstance(values[6], Described) and values[6].descriptor in COORDINATOR,
+        filters=mapped(filters),
+        properties=mapped(values[13]),
+    )
+
+
+def _at(raw: list[bytes], position: int) -> bytes:
+    return raw[position] if position < len(raw) else encode.NULL
+
+
+def _terminus(value: object) -> list[Any]:
+    return listed(value.value) if isinstance(value, Described) else []
+
+
+def _address(terminus: list[Any]) -> str | None:
+    return str(terminus[0]) if terminus and terminus[0] is not None else None
+
+
+def reply(
+    channel: int,
+    asked: Attach,
+    largest: int,
+    *,
+    session: str | None = None,
+    properties: Mapping[str, bytes] | None = None,
+) -> bytes:
+    """Yes. `largest`: bytes that a message may have. `session`: the one that was locked for it."""
+    source = asked.source if session is None else _with_session(asked, session)
+    pairs = ((encode.symbol(name), value) for name, value in (properties or {}).items())
+    return frames.frame(
+        channel,
+        frames.ATTACH,
+        *_who(asked),
+        source,
+        asked.target,
+        encode.NULL,
+        encode.NULL,
+        encode.uint(0) if asked.receiving else encode.NULL,
+        encode.ulong(largest),
+        encode.NULL,
+        encode.NULL,
+        encode.map_(pairs) if properties else encode.NULL,
+    )
+
+
+def _who(asked: Attach) -> tuple[bytes, ...]:
+    role = encode.boolean(not asked.receiving)
+    return encode.string(asked.name), encode.uint(asked.handle), role, *asked.modes
+
+
+def refusal(channel: int, asked: Attach, error: AmqpError) -> bytes:
+    """No: an attach without source and target, and a detach that says why."""
+    count = encode.uint(0) if asked.receiving else encode.NULL
+    attach = frames.frame(channel, frames.ATTACH, *_who(asked), *[encode.NULL] * 4, count)
+    return attach + detach(channel, asked.handle, error)
+
+
+def detach(channel: int, handle: int, error: AmqpError | None = None) -> bytes:
+    why = encode.NULL if error is None else frames.error(error.condition, error.text)
+    return frames.frame(channel, frames.DETACH, encode.uint(handle), encode.TRUE, why)
+
+
+def _with_session(asked: Attach, session: str) -> bytes:
+    """The client reads there which session it got, in the form that it asked in: Go takes a described value only, as
+    the specification has it, the others the bare text."""
+    wanted, answer = asked.filters[SESSION_FILTER], encode.string(session)
+    if isinstance(wanted, Described):
+        answer = b"\x00" + _descriptor(wanted.descriptor) + answer
+    parts = fields(asked.source, skip(asked.source, 1))
+    parts[_FILTER] = encode.map_([(encode.symbol(SESSION_FILTER), answer)])
+    return encode.described(frames.SOURCE, encode.list_(parts))
+
+
+def _descriptor(code: object) -> bytes:
+    return encode.ulong(code) if isinstance(code, int) else encode.symbol(str(code))
+
+
+def ticks(seconds: float) -> bytes:
+    """Seconds since 1970, as .NET counts them."""
+    return encode.long(_TICKS_AT_1970 + round(seconds * _TICKS_A_SECOND))

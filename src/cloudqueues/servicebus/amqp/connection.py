@@ -1,0 +1,262 @@
+"""A client's TCP connection: headers, SASL, frames, heartbeats, sessions. Whatever bytes come, only it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from cloudqueues.servicebus.amqp import encode, frames
+from cloudqueues.servicebus.amqp.session import Session
+from cloudqueues.servicebus.errors import FORCED, FRAMING, INTERNAL, INVALID_FIELD, NOT_ALLOWED, AmqpError
+
+if TYPE_CHECKING:
+    from cloudqueues.servicebus.nodes import Nodes
+    from cloudqueues.servicebus.world import World
+
+_LOG = logging.getLogger(__name__)
+
+AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
+SASL_HEADER = b"AMQP\x03\x01\x00\x00"
+FRAME = 65_536
+"""Bytes of the largest frame that is taken; the real service's."""
+CHANNELS = 255
+IDLE = 120.0
+"""Seconds of silence that a client is told of. It is cut off after twice that time, as the specification advises."""
+FASTEST = 0.01
+"""Seconds between two heartbeats, however many a client asks for."""
+_MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
+
+
+class Wire(Protocol):
+    """What a connection writes to: a transport, or a WebSocket on one."""
+
+    def write(self, data: bytes) -> None: ...
+    def is_closing(self) -> bool: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """`nodes` are what links attach to. Used in one thread, that of its loop."""
+
+    def __init__(self, nodes: Nodes, world: World, closed: Callable[[Connection], None], idle: float = IDLE) -> None:
+        self.nodes = nodes
+        self.world = world
+        self.largest = world.tier.message
+        """Bytes of the largest message, over all its frames."""
+        self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
+        """Bytes of a message that a frame to the client has room for."""
+        self.full = False
+        """Whether the client reads more slowly than it asks for messages."""
+        self.sessions: dict[int, Session] = {}
+        self.rights: dict[str, frozenset[str]] = {}
+        """What the client's tokens let it do, by the path of an entity; of the whole namespace by an empty one."""
+        self._closed = closed
+        self._idle = idle
+        self._in = bytearray()
+        self._out: list[bytes] = []
+        self._next: Callable[[], bool] = self._header
+        self.cut = False
+        """Whether the line broke, rather than that the connection was closed."""
+        self._reading = self._opened = self._ended = False
+        self._layer = frames.SASL  # what frames are of, once a header has come
+        self._loop = asyncio.get_running_loop()
+        self._wire: Wire
+        self._watcher: asyncio.TimerHandle | None = None
+        self._beater: asyncio.TimerHandle | None = None
+        self._heard = self._loop.time()
+
+    # -- of asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast("asyncio.Transport", transport)
+        self._watch()
+
+    def write_through(self, wire: Wire) -> None:
+        """Write there from now on; before anything was written."""
+        self._wire = wire
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        self._in += data
+        self._reading = True
+        try:
+            while not self._ended and self._next():
+                pass
+        except AmqpError as error:
+            self.fail(error)
+        except Exception:  # noqa: BLE001 - a fault of ours: it ends this client's connection, not the others
+            _LOG.exception("a frame of a client could not be handled")
+            self.fail(AmqpError(INTERNAL, "the frame could not be handled"))
+        self._reading = False
+        self._flush()
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        for session in list(self.sessions.values()):
+            session.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        self.cut, self._ended = self.cut or not self._ended, True
+        for timer in (self._watcher, self._beater):
+            if timer is not None:
+                timer.cancel()
+        for session in self.sessions.values():
+            session.close()
+        self.sessions.clear()
+        self._closed(self)
+
+    # -- headers and frames
+
+    def _header(self) -> bool:
+        if len(self._in) < len(AMQP_HEADER):
+            return False
+        header = bytes(self._in[: len(AMQP_HEADER)])
+        del self._in[: len(AMQP_HEADER)]
+        if header not in {AMQP_HEADER, SASL_HEADER}:
+            self.send(AMQP_HEADER)  # what we speak: the specification's answer to any other protocol
+            self._end()
+            return False
+        self.send(header)
+        self._layer = frames.SASL if header == SASL_HEADER else frames.AMQP
+        if header == SASL_HEADER:
+            self.send(frames.frame(0, frames.MECHANISMS, encode.symbols(_MECHANISMS), kind=frames.SASL))
+        self._next = self._frame
+        return True
+
+    def _frame(self) -> bool:
+        if len(self._in) < frames.HEADER.size:
+            return False
+        size, offset, kind, channel = frames.HEADER.unpack_from(self._in)
+        if not frames.HEADER.size <= offset * 4 <= size <= FRAME or kind != self._layer:
+            raise AmqpError(FRAMING, f"no frame: {size} bytes, data at {offset * 4}, type {kind}")
+        if len(self._in) < size:
+            return False
+        with memoryview(self._in) as view:
+            data = bytes(view[:size])
+        del self._in[:size]
+        if size > offset * 4:
+            self._do(kind, channel, *frames.parse(data, offset * 4, kind))
+        return True
+
+    def _do(self, kind: int, channel: int, code: int, values: list[Any], rest: bytes) -> None:
+        if kind == frames.SASL:
+            self._sasl(code, values)
+        elif code == frames.OPEN:
+            self._open(values)
+        elif not self._opened:
+            raise AmqpError(NOT_ALLOWED, "an open comes first")
+        elif code == frames.CLOSE:
+            self.send(frames.frame(0, frames.CLOSE))
+            self._end()
+        else:
+            self._in_session(channel, code, values, rest)
+
+    def _sasl(self, code: int, values: list[Any]) -> None:
+        if code != frames.SASL_INIT:
+            raise AmqpError(FRAMING, "a SASL frame that is out of place")
+        welcome = values[0] in _MECHANISMS
+        self.send(frames.frame(0, frames.SASL_OUTCOME, encode.ubyte(0 if welcome else 1), kind=frames.SASL))
+        if welcome:
+            self._next = self._header
+        else:
+            self._end()
+
+    def _open(self, values: list[Any]) -> None:
+        container, _, largest, _, idle = values[:5]
+        if self._opened or not isinstance(container, str):
+            raise AmqpError(INVALID_FIELD, "an open comes once, with a container id")
+        largest = largest if isinstance(largest, int) else FRAME
+        if largest < frames.SMALLEST_MAXIMUM:
+            raise AmqpError(INVALID_FIELD, f"frames of {largest} bytes are too small")
+        self.payload_size = min(largest, FRAME) - frames.TRANSFER_SIZE
+        self._welcome()
+        if isinstance(idle, int) and idle:
+            self._beat(max(idle / 2000, FASTEST))
+
+    def _welcome(self) -> None:
+        self._opened = True
+        limits = (encode.uint(FRAME), encode.ushort(CHANNELS), encode.uint(round(self._idle * 1000)))
+        self.send(frames.frame(0, frames.OPEN, encode.string("peeklock"), encode.NULL, *limits))
+
+    def _in_session(self, channel: int, code: int, values: list[Any], rest: bytes) -> None:
+        session = self.sessions.get(channel)
+        if code == frames.BEGIN and session is None and channel <= CHANNELS:
+            self.sessions[channel] = Session(self, channel, values)
+        elif session is None or code == frames.BEGIN:
+            raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, where it makes no sense")
+        elif code == frames.END:
+            session.close()
+            del self.sessions[channel]
+            self.send(frames.frame(channel, frames.END))
+        else:
+            session.do(code, values, rest)
+
+    # -- what goes out
+
+    def send(self, frame: bytes) -> None:
+        """With all else that is sent in this turn of the loop."""
+        if not self._out and not self._reading:
+            self._loop.call_soon(self._flush)
+        self._out.append(frame)
+
+    def respond(self, what: tuple[object, ...], answer: Callable[[], None]) -> None:
+        """An answer that a fault may hold back, or break the connection instead of. `what`: what it answers."""
+        faults = self.world.faults
+        if self.world.hits("drop", *what):
+            self._flush()  # what was answered before this is not dropped
+            self.abort()
+        elif self.world.hits("delay", *what):
+            self._loop.call_later(faults.delay_s * faults.draw("delay_s", *what), self._late, answer)
+        else:
+            answer()
+
+    def _late(self, answer: Callable[[], None]) -> None:
+        if not self._ended:
+            answer()
+
+    def _flush(self) -> None:
+        if self._out and not self._wire.is_closing():
+            self._wire.write(b"".join(self._out))
+        self._out.clear()
+
+    # -- time, and the end
+
+    def _watch(self) -> None:
+        """Cut off a client that has been silent for too long; also one that never said a word."""
+        silent = self._loop.time() - self._heard
+        if silent >= 2 * self._idle:
+            allowed = f"{2 * self._idle:.0f} seconds"
+            self.fail(AmqpError(FORCED, f"The connection was inactive for more than the allowed {allowed}."))
+            self._flush()
+        else:
+            self._watcher = self._loop.call_later(2 * self._idle - silent, self._watch)
+
+    def _beat(self, every: float) -> None:
+        self.send(frames.HEARTBEAT)
+        self._beater = self._loop.call_later(every, self._beat, every)
+
+    def fail(self, error: AmqpError) -> None:
+        """Say why, and close."""
+        if self._ended:
+            return
+        if not self._opened and self._layer == frames.AMQP:
+            self._welcome()  # a close cannot come first
+        if self._opened:
+            self.send(frames.frame(0, frames.CLOSE, frames.error(error.condition, error.text)))
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._flush()
+        self._wire.close()
+
+    def abort(self) -> None:
+        """The line is cut, without a word."""
+        self.cut = self._ended = True
+        self._wire.abort()  # asyncio then calls `connection_lost` in the loop's next turn

@@ -1,0 +1,206 @@
+"""An AMQP session: its links, its windows, and which delivery is whose."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cloudqueues.servicebus.amqp import attach, encode, frames
+from cloudqueues.servicebus.amqp.link import ReceivingLink, SendingLink, handle
+from cloudqueues.servicebus.errors import HANDLE_IN_USE, INVALID_FIELD, UNATTACHED, AmqpError, LinkError
+
+if TYPE_CHECKING:
+    from cloudqueues.servicebus.amqp.connection import Connection
+
+WINDOW = 2**31 - 1
+"""Transfers that a client may send: credit and the size of messages bound what it sends, so this need not."""
+HANDLES = 2**32 - 1
+_SERIALS = 2**32
+
+Link = SendingLink | ReceivingLink
+
+
+class Session:
+    def __init__(self, connection: Connection, channel: int, begin: list[Any]) -> None:
+        if not all(isinstance(value, int) for value in begin[1:4]):
+            raise AmqpError(INVALID_FIELD, "a begin needs its first transfer id and its windows")
+        self.connection = connection
+        self.channel = channel
+        self.links: dict[int, Link] = {}
+        self._gone: set[int] = set()  # handles that we detached: the client may still speak of them
+        self._deliveries: dict[int, tuple[SendingLink, bytes]] = {}
+        self._next_delivery = 0
+        self._next_in: int = begin[1]
+        self._next_out = 0
+        self._window: int = begin[2]
+        self._waiting: deque[tuple[bytes, bool]] = deque()  # frames, and whether they take room in the window
+        self._doers: dict[int, Callable[[list[Any], bytes], None]] = {
+            frames.ATTACH: self._attach,
+            frames.FLOW: self._flow,
+            frames.TRANSFER: self._transfer,
+            frames.DISPOSITION: self._disposition,
+            frames.DETACH: self._detach,
+        }
+        fields = (
+            encode.ushort(channel),
+            encode.uint(0),
+            encode.uint(WINDOW),
+            encode.uint(WINDOW),
+            encode.uint(HANDLES),
+        )
+        connection.send(frames.frame(channel, frames.BEGIN, *fields))
+
+    @property
+    def flowing(self) -> bool:
+        """Whether a transfer would go out now."""
+        return self._window > 0 and not self._waiting and not self.connection.full
+
+    def do(self, code: int, values: list[Any], rest: bytes) -> None:
+        self._doers[code](values, rest)
+
+    # -- what comes in
+
+    def _attach(self, values: list[Any], rest: bytes) -> None:
+        asked = attach.read(values, rest)
+        if asked.handle in self.links:
+            raise AmqpError(HANDLE_IN_USE, f"the handle {asked.handle} has a link already")
+        self._gone.discard(asked.handle)
+        try:
+            self.connection.nodes.attach(self, asked)
+        except LinkError as error:
+            self.links.pop(asked.handle, None)
+            self._gone.add(asked.handle)
+            self.emit(attach.refusal(self.channel, asked, error))
+
+    def _link(self, number: int) -> Link | None:
+        """None for one that we detached and the client does not know that yet."""
+        if number not in self.links and number not in self._gone:
+            raise AmqpError(UNATTACHED, f"no link has the handle {number}")
+        return self.links.get(number)
+
+    def _flow(self, values: list[Any], _rest: bytes) -> None:
+        first, window = values[0] or 0, values[1]
+        if not isinstance(first, int) or not isinstance(window, int):
+            raise AmqpError(INVALID_FIELD, "a flow needs its windows")
+        self._window = (first + window - self._next_out + _SERIALS // 2) % _SERIALS - _SERIALS // 2
+        self._flush()
+        if values[4] is None:
+            self.resume()
+            if values[9] is True:
+                self.emit(self._flow_frame())
+            return
+        link = self._link(handle(values, 4))
+        if isinstance(link, SendingLink):
+            link.flow(values)
+
+    def _transfer(self, values: list[Any], payload: bytes) -> None:
+        self._next_in = (self._next_in + 1) % _SERIALS
+        link = self._link(handle(values, 0))
+        if isinstance(link, SendingLink):
+            raise AmqpError(UNATTACHED, "a transfer on a link that receives")
+        if link is not None:
+            link.transfer(values, payload)
+
+    def _disposition(self, values: list[Any], _rest: bytes) -> None:
+        receiver, first, last, settled, state, _ = values
+        last = first if last is None else last
+        if not isinstance(first, int) or not isinstance(last, int):
+            raise AmqpError(INVALID_FIELD, "a disposition needs its deliveries")
+        if receiver is not True or not (settled is True or frames.is_outcome(state)):
+            return
+        few = last - first < len(self._deliveries)
+        numbers = range(first, last + 1) if few else sorted(one for one in self._deliveries if first <= one <= last)
+        for number in numbers:
+            if number in self._deliveries:
+                self._settled(number, state, answer=settled is not True)
+
+    def _settled(self, number: int, state: Any, *, answer: bool) -> None:
+        link, tag = self._deliveries.pop(number)
+
+        def give(outcome: bytes) -> None:
+            if answer:
+                self.settle(receiver=False, number=number, state=outcome)
+
+        if link.source is not None:
+            link.source.settle(tag, state, give)
+
+    def _detach(self, values: list[Any], _rest: bytes) -> None:
+        number = handle(values, 0)
+        link = self._link(number)
+        self._gone.discard(number)
+        if link is not None:
+            self._close(link)
+            self.emit(attach.detach(self.channel, number))
+
+    # -- what goes out
+
+    def emit(self, frame: bytes) -> None:
+        """In its order behind transfers that wait."""
+        if self._waiting:
+            self._waiting.append((frame, False))
+        else:
+            self.connection.send(frame)
+
+    def settle(self, *, receiver: bool, number: int, state: bytes) -> None:
+        """The outcome of a delivery."""
+        self.emit(frames.disposition(self.channel, receiver=receiver, number=number, state=state))
+
+    def deliver(self, link: SendingLink, payload: bytes, tag: bytes, *, settled: bool) -> None:
+        """The whole delivery goes out; where the client's window has no room for all of it, the rest waits."""
+        number, room, size = self._next_delivery, self.connection.payload_size, len(payload)
+        self._next_delivery = (number + 1) % _SERIALS
+        if not settled:
+            self._deliveries[number] = (link, tag)
+        for start in range(0, size or 1, room):
+            more = start + room < size
+            part = payload if size <= room else payload[start : start + room]
+            transfer = frames.transfer(
+                self.channel, link.asked.handle, number, tag, settled=settled, more=more, payload=part
+            )
+            self._waiting.append((transfer, True))
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._waiting and (self._window > 0 or not self._waiting[0][1]):
+            frame, is_transfer = self._waiting.popleft()
+            if is_transfer:
+                self._window -= 1
+                self._next_out = (self._next_out + 1) % _SERIALS
+            self.connection.send(frame)
+
+    def emit_flow(self, number: int, count: int, credit: int, *, drain: bool = False) -> None:
+        link = (encode.uint(number), encode.uint(count), encode.uint(credit), encode.NULL, encode.boolean(drain))
+        self.emit(self._flow_frame(*link))
+
+    def _flow_frame(self, *link: bytes) -> bytes:
+        windows = (encode.uint(self._next_in), encode.uint(WINDOW), encode.uint(self._next_out), encode.uint(WINDOW))
+        return frames.frame(self.channel, frames.FLOW, *windows, *link)
+
+    def resume(self) -> None:
+        """There may be room again."""
+        for link in list(self.links.values()):
+            if isinstance(link, SendingLink):
+                link.feed()
+
+    # -- the end
+
+    def drop(self, link: Link, error: AmqpError) -> None:
+        """Detach it from our side, or refuse it, if its attach was not answered yet."""
+        number = link.asked.handle
+        self._gone.add(number)
+        if isinstance(link, SendingLink) and not link.attached:
+            self.emit(attach.refusal(self.channel, link.asked, error))
+        else:
+            self.emit(attach.detach(self.channel, number, error))
+        self._close(link)
+
+    def _close(self, link: Link) -> None:
+        del self.links[link.asked.handle]
+        if isinstance(link, SendingLink):
+            self._deliveries = {n: one for n, one in self._deliveries.items() if one[0] is not link}
+        link.close()
+
+    def close(self) -> None:
+        for link in list(self.links.values()):
+            self._close(link)

@@ -1,0 +1,206 @@
+"""AMQP inside WebSockets (RFC 6455), for clients behind a firewall that lets only HTTPS through.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#connections-and-sessions
+https://docs.oasis-open.org/amqp-bindmap/amqp-wsb/v1.0/amqp-wsb-v1.0.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import struct
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudqueues.servicebus.amqp.connection import Connection
+
+PATH = "/$servicebus/websocket"
+SUBPROTOCOLS = ("amqp", "AMQPWSB10")
+"""The standard's, and the one of its draft, which all SDKs of Azure still offer."""
+LONGEST_REQUEST = 16_384
+"""Bytes of a handshake."""
+LONGEST_FRAME = 2**20
+"""Bytes of a WebSocket frame's payload. An AMQP frame has 64 KiB at most, and clients put one or few into each."""
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
+_LAST, _MASKED = 0x80, 0x80
+_MEDIUM, _LONG = 126, 127
+"""Lengths that say that the length follows, in two or in eight bytes."""
+_NORMAL, _PROTOCOL_ERROR = (struct.pack(">H", code) for code in (1000, 1002))
+
+
+def accept_key(key: str) -> str:
+    """Return the answer to a client's `Sec-WebSocket-Key`."""
+    digest = hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
+
+
+def frame(code: int, payload: bytes) -> bytes:
+    """Return a server's frame, whole and unmasked."""
+    size = len(payload)
+    if size < _MEDIUM:
+        return bytes((_LAST | code, size)) + payload
+    if size < 1 << 16:
+        return struct.pack(">BBH", _LAST | code, _MEDIUM, size) + payload
+    return struct.pack(">BBQ", _LAST | code, _LONG, size) + payload
+
+
+def unmasked(payload: bytes, mask: bytes) -> bytes:
+    """Return a client's payload without its mask, which covers it again and again."""
+    size = len(payload)
+    cover = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
+    return (int.from_bytes(payload, "big") ^ cover).to_bytes(size, "big")
+
+
+def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
+    """Remove the first frame of a client and return its code and payload; None while it is not complete.
+
+    Raises ValueError for a frame that no client may send.
+    """
+    if len(buffer) < 2:  # noqa: PLR2004 - the code, and the short length
+        return None
+    start, size = _length(buffer)
+    if not buffer[1] & _MASKED or buffer[0] & 0x70 or size > LONGEST_FRAME:
+        raise ValueError(f"a frame of {size} bytes with {buffer[0]:#x}, {buffer[1]:#x}")
+    end = start + 4 + size
+    if len(buffer) < end:
+        return None
+    mask, payload, code = bytes(buffer[start : start + 4]), bytes(buffer[start + 4 : end]), buffer[0] & 0x0F
+    del buffer[:end]
+    return code, unmasked(payload, mask)
+
+
+def _length(buffer: bytearray) -> tuple[int, int]:
+    """Return where the mask begins, and the payload's length: 0 while its bytes have not all come."""
+    short = buffer[1] & ~_MASKED
+    layout = {_MEDIUM: ">H", _LONG: ">Q"}.get(short)
+    if layout is None:
+        return 2, short
+    start = 2 + struct.calcsize(layout)
+    size: int = struct.unpack_from(layout, buffer, 2)[0] if len(buffer) >= start else 0
+    return start, size
+
+
+def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the status and the text that a handshake is turned down with; None where it is right."""
+    method, _, rest = line.partition(" ")
+    if method != "GET" or rest.partition(" ")[0].partition("?")[0].rstrip("/") != PATH:
+        return "404 Not Found", f"AMQP over WebSockets is at {PATH}"
+    if headers.get("upgrade", "").lower() != "websocket" or "sec-websocket-key" not in headers:
+        return "426 Upgrade Required", "this is the address of a WebSocket"
+    if subprotocol(headers) is None:
+        return "400 Bad Request", f"offer the subprotocol {SUBPROTOCOLS[0]!r}"
+    return None
+
+
+def subprotocol(headers: Mapping[str, str]) -> str | None:
+    """Return the first one offered that is spoken here."""
+    offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    return next((name for name in offered if name in SUBPROTOCOLS), None)
+
+
+class WebSocket(asyncio.Protocol):
+    """Between a client's transport and a connection, which writes through it as if it were a transport."""
+
+    def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._in = bytearray()
+        self._next: Callable[[], bool] = self._handshake
+
+    # -- of asyncio
+
+    def data_received(self, data: bytes) -> None:
+        self._in += data
+        while not self._transport.is_closing() and self._next():
+            pass
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    # -- what the client says
+
+    def _handshake(self) -> bool:
+        head, end, _ = self._in.partition(b"\r\n\r\n")
+        if not end:
+            if len(self._in) > LONGEST_REQUEST:
+                self._turn_down("431 Request Header Fields Too Large", f"at most {LONGEST_REQUEST} bytes")
+            return False
+        del self._in[: len(head) + len(end)]
+        line, headers = _request(head.decode("latin-1"))
+        if problem := refusal(line, headers):
+            self._turn_down(*problem)
+            return False
+        self._welcome(headers)
+        return True
+
+    def _turn_down(self, status: str, text: str) -> None:
+        body = f"{text}\n".encode()
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+        self._transport.close()
+
+    def _welcome(self, headers: Mapping[str, str]) -> None:
+        head = (
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept_key(headers['sec-websocket-key'])}\r\n"
+            f"Sec-WebSocket-Protocol: {subprotocol(headers)}\r\n\r\n"
+        )
+        self._transport.write(head.encode())
+        self._connection.write_through(self)
+        self._next = self._frame
+
+    def _frame(self) -> bool:
+        try:
+            found = take_frame(self._in)
+        except ValueError:
+            self._end(_PROTOCOL_ERROR)
+            return False
+        if found is not None:
+            self._do(*found)
+        return found is not None
+
+    def _do(self, code: int, payload: bytes) -> None:
+        if code in {_BINARY, _CONTINUATION}:
+            self._connection.data_received(payload)
+        elif code == _PING:
+            self._transport.write(frame(_PONG, payload))
+        elif code == _CLOSE:
+            self.close()
+        elif code != _PONG:
+            self._end(_PROTOCOL_ERROR)
+
+    # -- what the connection writes to
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(frame(_BINARY, data))
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._end(_NORMAL)
+
+    def _end(self, reason: bytes) -> None:
+        self._transport.write(frame(_CLOSE, reason))
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+def _request(head: str) -> tuple[str, dict[str, str]]:
+    """Return the request line, and the headers by their names in small letters."""
+    line, *rest = head.split("\r\n")
+    pairs = (field.partition(":") for field in rest)
+    return line, {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,193 @@
+"""The entities of one namespace, by their paths."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.errors import NOT_FOUND, Refused, disabled, not_found
+from cloudqueues.servicebus.message import Message
+from cloudqueues.servicebus.queue import Queue, send_letter
+from cloudqueues.servicebus.rulebook import Rule
+from cloudqueues.servicebus.topic import Subscription, Topic
+from cloudqueues.servicebus.world import ACTIVE, Settings, World
+
+LETTERS = "/$DeadLetterQueue"
+TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
+SUBSCRIPTIONS = "/Subscriptions/"
+NAME = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
+"""https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
+HOPS = 4
+"""https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
+
+
+class Broker:
+    """Names are compared without regard to case, as the service does."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        world.forward = self._forward
+        self._entities: dict[str, Queue | Topic] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+
+    # -- entities
+
+    def add_queue(self, name: str, settings: Settings) -> None:
+        """Raises ConfigError for a name that is taken."""
+        self._claim(name)
+        self._put(name, settings)
+
+    def add_topic(self, name: str, settings: Settings) -> None:
+        """Raises ConfigError for a name that is taken."""
+        self._claim(name)
+        self._entities[name.lower()] = Topic(name, settings, self.world)
+
+    def add_subscription(self, topic: str, name: str, settings: Settings, rules: Sequence[Rule]) -> None:
+        """Raises ConfigError for a name that is taken, also a rule's, and without the topic."""
+        parent = self._entities.get(topic.lower())
+        if not isinstance(parent, Topic):
+            raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
+        path = f"{parent.path}{SUBSCRIPTIONS}{name}"
+        if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
+            raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
+        self._claim(path)
+        subscription = Subscription(self._put(path, settings), rules)
+        parent.subscriptions[name.lower()] = self._subscriptions[path.lower()] = subscription
+
+    def _claim(self, path: str) -> None:
+        if not NAME.fullmatch(path):
+            raise ConfigError(
+                f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
+                " with a letter or a digit"
+            )
+        if path.lower() in self._entities:
+            raise ConfigError(f"there is a {path!r} already")
+
+    def _put(self, path: str, settings: Settings) -> Queue:
+        """With its two dead-letter queues, which number their messages as it does."""
+        numbers = itertools.count(1)
+        forwarding, plain = _of_letters(settings)
+        letters = Queue(path + LETTERS, forwarding, self.world, numbers=numbers)
+        transfer = Queue(path + TRANSFER_LETTERS, plain, self.world, numbers=numbers)
+        queue = Queue(path, settings, self.world, letters=letters, transfer_letters=transfer, numbers=numbers)
+        for one in (queue, letters, transfer):
+            self._entities[one.path.lower()] = one
+        return queue
+
+    def settings(self, path: str) -> Settings | None:
+        """None where there is no such entity."""
+        found = self._entities.get(path.lower())
+        return None if found is None else found.settings
+
+    def has(self, path: str) -> bool:
+        """Whether there is such an entity."""
+        return path.lower() in self._entities
+
+    def change(self, path: str, settings: Settings) -> None:
+        """What is in it stays, and follows the new settings from its next delivery on. Links are cut when it is no longer
+        active. Raises Refused where there is none."""
+        entity = self.find(path)
+        entity.settings = settings
+        entity.intake.window = settings.duplicate_window
+        entity.times.update()
+        if settings.status != ACTIVE:
+            self.world.cut(entity.path, disabled(entity.path))
+        if isinstance(entity, Queue) and entity.letters is not None and entity.transfer_letters is not None:
+            entity.letters.settings, entity.transfer_letters.settings = _of_letters(settings)
+
+    def remove(self, path: str) -> None:
+        """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
+        whole = path.lower()
+        found = self._entities.pop(whole, None)
+        self.world.cut(path, not_found(path))
+        if isinstance(found, Topic):
+            for one in tuple(found.subscriptions.values()):
+                self.remove(one.queue.path)
+        elif found is not None:
+            for letters in (found.letters, found.transfer_letters):
+                if letters is not None:
+                    self.remove(letters.path)
+            self._unsubscribe(whole)
+
+    def _unsubscribe(self, path: str) -> None:
+        if self._subscriptions.pop(path, None) is not None:
+            topic, _, name = path.partition(SUBSCRIPTIONS.lower())
+            parent = self._entities.get(topic)
+            if isinstance(parent, Topic):
+                del parent.subscriptions[name]
+
+    def listed(self) -> list[Queue | Topic]:
+        """Queues and topics by their names; without subscriptions and dead-letter queues."""
+        return [
+            entity
+            for path, entity in sorted(self._entities.items())
+            if isinstance(entity, Topic) or (entity.letters is not None and path not in self._subscriptions)
+        ]
+
+    def find(self, path: str) -> Queue | Topic:
+        """Raises Refused where there is none."""
+        entity = self._entities.get(path.lower())
+        if entity is None:
+            raise not_found(path)
+        return entity
+
+    def queue(self, path: str) -> Queue:
+        """Raises Refused where there is none."""
+        found = self.find(path)
+        if isinstance(found, Topic):
+            raise Refused(NOT_FOUND, f"'{path}' is a topic: it keeps no messages.")
+        return found
+
+    def target(self, path: str) -> Queue | Topic:
+        """What can be sent to. Raises Refused."""
+        found = self.find(path)
+        if path.lower() in self._subscriptions or (isinstance(found, Queue) and found.letters is None):
+            raise Refused(NOT_FOUND, f"'{path}' cannot be sent to.")
+        return found
+
+    def subscription(self, queue: Queue) -> Subscription:
+        """Raises Refused for a queue that is none."""
+        found = self._subscriptions.get(queue.path.lower())
+        if found is None:
+            raise Refused(NOT_FOUND, f"'{queue.path}' is no subscription: it has no rules.")
+        return found
+
+    # -- from one to another
+
+    def _forward(self, queue: Queue, message: Message) -> None:
+        """Letters are marked with where they come from. What cannot go on is in the transfer dead-letter queue."""
+        if queue.letters is None:
+            message.source = message.source or queue.path.removesuffix(LETTERS)
+        try:
+            target = self._next(queue, message)
+        except Refused as refused:
+            self._stop(queue, message, refused)
+        else:
+            target.intake.accept(replace(message.content, due=None), message)
+
+    def _next(self, queue: Queue, message: Message) -> Queue | Topic:
+        if message.hops >= HOPS:
+            raise Refused("MaxTransferHopCountExceeded", "The maximum number of hops between entities is exceeded.")
+        target = self.target(queue.settings.forward_to or "")
+        target.check(message.content)
+        return target
+
+    def _stop(self, queue: Queue, message: Message, refused: Refused) -> None:
+        owner = self.queue(queue.path.removesuffix(LETTERS))
+        changes = {"DeadLetterReason": refused.condition, "DeadLetterErrorDescription": refused.text}
+        assert owner.transfer_letters is not None
+        send_letter(message, owner.transfer_letters, changes)
+
+
+def _of_letters(settings: Settings) -> tuple[Settings, Settings]:
+    """Of an entity's dead-letter queue, and of the one for what it cannot forward."""
+    plain = replace(
+        settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
+        forward_to=None, status=ACTIVE,
+    )  # fmt: skip
+    return replace(plain, forward_to=settings.forward_letters_to), plain

@@ -1,0 +1,127 @@
+"""A JSON file of known keys and types, read piece by piece: what is wrong is said with its path and the nearest right."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.amqp.decode import is_list, is_map
+
+NO_END = 922_337_203_685
+"""Seconds of .NET's longest TimeSpan, which stands for no end: P10675199DT2H48M5.4775807S."""
+
+_DURATION = re.compile(
+    r"P(?:(?P<days>[0-9]+)D)?(?:T(?:(?P<hours>[0-9]+)H)?(?:(?P<minutes>[0-9]+)M)?(?:(?P<seconds>[0-9]+(?:\.[0-9]+)?)S)?)?"
+)
+_UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+
+
+def load(config: Mapping[str, Any] | Path) -> Part:
+    """Raises ConfigError for a file that cannot be read."""
+    if not isinstance(config, Path):
+        return Part(dict(config), "")
+    try:
+        return Part(json.loads(config.read_text("utf-8-sig")), "")
+    except (OSError, ValueError) as exc:
+        raise ConfigError(f"{config} cannot be read as JSON: {exc}") from exc
+
+
+class Part:
+    """One value, and where it is. All its methods raise ConfigError for a value of another kind."""
+
+    def __init__(self, value: object, path: str) -> None:
+        self._value = value
+        self._path = path
+
+    def fail(self, problem: str) -> NoReturn:
+        raise ConfigError(f"{self._path or 'the configuration'}: {problem}")
+
+    def _wrong(self, wanted: str) -> NoReturn:
+        self.fail(f"{self._value!r} is no {wanted}")
+
+    # -- what holds others
+
+    def map(self, *known: str) -> dict[str, Part]:
+        """Its values; without those that are null."""
+        if not is_map(self._value):
+            self._wrong("object")
+        for key in self._value:
+            if key not in known:
+                self._unknown(str(key), known)
+        return {key: self._below(f".{key}", value) for key, value in self._value.items() if value is not None}
+
+    def _below(self, step: str, value: object) -> Part:
+        return Part(value, (self._path + step).removeprefix("."))
+
+    def _unknown(self, key: str, known: tuple[str, ...]) -> NoReturn:
+        lower = {one.lower(): one for one in known}
+        near = difflib.get_close_matches(key.lower(), lower, 1)
+        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(known)}"
+        self.fail(f"unknown key {key!r}; {fix}")
+
+    def need(self, found: Mapping[str, Part], key: str) -> Part:
+        """One of this object's values."""
+        if key not in found:
+            self.fail(f"{key!r} is missing")
+        return found[key]
+
+    def each(self) -> list[Part]:
+        if not is_list(self._value):
+            self._wrong("list")
+        return [self._below(f"[{position}]", one) for position, one in enumerate(self._value)]
+
+    def scalars(self) -> dict[str, object]:
+        """An object of any keys whose values are texts, numbers and booleans."""
+        if not is_map(self._value):
+            self._wrong("object")
+        for key, value in self._value.items():
+            if not isinstance(value, str | int | float):
+                self._below(f".{key}", value).fail(f"{value!r} is no text, number or boolean")
+        return dict(self._value)
+
+    # -- what does not
+
+    def name(self) -> str:
+        """A text that is not empty."""
+        if not isinstance(self._value, str) or not self._value:
+            self._wrong("text")
+        return self._value
+
+    def name_or_none(self) -> str | None:
+        """The file writes none as an empty text."""
+        return None if self._value == "" else self.name()
+
+    def one_of(self, *known: str) -> str:
+        found = self.name()
+        if found not in known:
+            self.fail(f"{found!r} is none of {', '.join(known)}")
+        return found
+
+    def flag(self) -> bool:
+        if not isinstance(self._value, bool):
+            self._wrong("true or false")
+        return self._value
+
+    def number(self, least: int, most: int) -> int:
+        if not isinstance(self._value, int) or isinstance(self._value, bool):
+            self._wrong("whole number")
+        if not least <= self._value <= most:
+            self.fail(f"{self._value} is not within {least} and {most}")
+        return self._value
+
+    def seconds(self, least: float = 0.0, most: float = math.inf) -> float:
+        """An ISO 8601 duration of days, hours, minutes and seconds: PT1M30S."""
+        match = _DURATION.fullmatch(self.name())
+        given = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
+        if not given or self.name().endswith("T"):
+            self._wrong("duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
+        total = sum(float(text) * _UNITS[unit] for unit, text in given.items())
+        if not least <= total <= most:
+            self.fail(f"{self.name()} is {total:g} seconds, and not within {least:g} and {most:g}")
+        return math.inf if total >= NO_END else total

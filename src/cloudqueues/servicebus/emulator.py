@@ -1,0 +1,291 @@
+"""What a user has of it: a broker in a thread of its own, with entities, a movable time and faults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any, Literal, Self, TypeVar
+
+from cloudqueues.background import Background
+from cloudqueues.errors import ConfigError
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.servicebus.amqp.connection import IDLE
+from cloudqueues.servicebus.broker import Broker
+from cloudqueues.servicebus.certificate import Certificate
+from cloudqueues.servicebus.config import read
+from cloudqueues.servicebus.entities import Entities
+from cloudqueues.servicebus.errors import Refused
+from cloudqueues.servicebus.message import StoredMessage
+from cloudqueues.servicebus.policies import Policies, Policy
+from cloudqueues.servicebus.rulebook import EVERYTHING, Rule
+from cloudqueues.servicebus.service import Service
+from cloudqueues.servicebus.tiers import TIERS
+from cloudqueues.servicebus.world import Settings
+from peeklock.timing.delays import Seconds, seconds
+
+T = TypeVar("T")
+
+ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
+"""Stands for the keys of an emulator that checks none."""
+
+
+class ServiceBusEmulator:
+    """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
+
+    Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
+    a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
+    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
+    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
+    signed with, by name, and what each lets its bearer do; None takes any token.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Mapping[str, Any] | Path | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults = NO_FAULTS,
+        idle_timeout: float = IDLE,
+        tls: bool = False,
+        tier: Literal["standard", "premium"] = "standard",
+        policies: Mapping[str, Policy] | None = None,
+        http_port: int = 0,
+    ) -> None:
+        if tier not in TIERS:
+            raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+        if policies is not None and not policies:
+            raise ConfigError("policies={} lets nobody in: name one, or leave it out, which lets everybody in")
+        self._tier = TIERS[tier]
+        self._policies = ANY_KEY if policies is None else policies
+        self._host = host
+        self._certificate = Certificate(host)
+        self._tls = tls
+        self._port = port
+        self._http_port = http_port
+        self._faults = faults
+        self._idle = idle_timeout
+        self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
+        self._running: tuple[Background, Service] | None = None
+
+    # -- life
+
+    def start(self) -> Self:
+        """Raises OSError when the port is taken, ConfigError when the entities do not fit together."""
+        if self._running is not None:
+            return self
+        background = Background("peeklock-servicebus")
+        service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
+        try:
+            for add in self._adds:
+                background.call(add, service.broker)
+            self._port = background.run(service.listen(self._host, self._port, self._context()))
+            http = service.listen_http(self._host, self._http_port, self._certificate.context)
+            self._http_port = background.run(http)
+        except BaseException:
+            background.run(service.close())
+            background.close()
+            self._certificate.withdraw()
+            raise
+        self._running = background, service
+        return self
+
+    def stop(self) -> None:
+        """Also when it is stopped already."""
+        running, self._running = self._running, None
+        if running is not None:
+            background, service = running
+            background.run(service.close())
+            background.close()
+            self._certificate.withdraw()
+
+    def _checks(self) -> Policies | None:
+        return None if self._policies is ANY_KEY else Policies(self._policies)
+
+    def _context(self) -> SSLContext | None:
+        if not self._tls:
+            return None
+        self._certificate.publish()
+        return self._certificate.context()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        return self._port
+
+    @property
+    def http_port(self) -> int:
+        """Port of the management API."""
+        return self._http_port
+
+    @property
+    def connection_string(self) -> str:
+        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        return self.connection_string_of(next(iter(self._policies)))
+
+    def connection_string_of(self, policy: str) -> str:
+        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+
+        Raises ConfigError for a policy that does not exist.
+        """
+        return self._address(self._port, policy, "" if self._tls else "UseDevelopmentEmulator=true;")
+
+    @property
+    def admin_connection_string(self) -> str:
+        """For the administration clients of the SDKs, as Microsoft's emulator has it: the port is that of HTTP.
+
+        Most clients use TLS all the same: they must trust `certificate`.
+        """
+        return self.admin_connection_string_of(next(iter(self._policies)))
+
+    def admin_connection_string_of(self, policy: str) -> str:
+        """As `admin_connection_string`, of one of the policies. Raises ConfigError for one that does not exist."""
+        return self._address(self._http_port, policy, "UseDevelopmentEmulator=true;")
+
+    def _address(self, port: int, policy: str, more: str) -> str:
+        if policy not in self._policies:
+            raise ConfigError(f"there is no policy {policy!r}: there are {', '.join(self._policies)}")
+        return (
+            f"Endpoint=sb://{self._host}:{port};SharedAccessKeyName={policy};"
+            f"SharedAccessKey={self._policies[policy].key};{more}"
+        )
+
+    @property
+    def certificate(self) -> Path:
+        """Path of the certificate that clients of TLS and of the management API must trust. While the emulator runs, the
+        file is there from the first look at this path on, and with `tls=True` from the start.
+
+        Raises ConfigError where the package `cryptography` is missing.
+        """
+        if self._running is not None:
+            self._certificate.publish()
+        return self._certificate.path
+
+    def _call(self, act: Callable[[Service], T]) -> T:
+        """In the emulator's thread."""
+        if self._running is None:
+            raise ConfigError("the Service Bus emulator is not running: start() it, or use it in a with")
+        background, service = self._running
+        try:
+            return background.call(act, service)
+        except Refused as refused:
+            raise ConfigError(refused.text) from refused
+
+    def _in_broker(self, act: Callable[[Broker], T]) -> T:
+        return self._call(lambda service: act(service.broker))
+
+    # -- entities
+
+    @property
+    def entities(self) -> Entities:
+        """To change them while it runs."""
+        return Entities(self._in_broker)
+
+    def add_queue(
+        self,
+        name: str,
+        *,
+        lock_duration: Seconds = 60,
+        max_delivery_count: int = 10,
+        requires_session: bool = False,
+        default_ttl: Seconds | None = None,
+        dead_letter_expired: bool = False,
+        duplicate_window: Seconds | None = None,
+        forward_to: str | None = None,
+        forward_dead_lettered_to: str | None = None,
+    ) -> None:
+        """Times are seconds; None for no limit, and for no detection of duplicates. Raises ConfigError for a taken name."""
+        settings = Settings(
+            lock_duration=_seconds(lock_duration, "lock_duration"),
+            max_delivery_count=max_delivery_count,
+            requires_session=requires_session,
+            default_ttl=_limit(default_ttl),
+            dead_letter_expired=dead_letter_expired,
+            duplicate_window=_seconds(duplicate_window or 0, "duplicate_window"),
+            forward_to=forward_to,
+            forward_letters_to=forward_dead_lettered_to,
+        )
+        self._add(lambda broker: broker.add_queue(name, settings))
+
+    def add_topic(
+        self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
+    ) -> None:
+        """As `add_queue`."""
+        window = _seconds(duplicate_window or 0, "duplicate_window")
+        settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
+        self._add(lambda broker: broker.add_topic(name, settings))
+
+    def add_subscription(
+        self,
+        topic: str,
+        name: str,
+        *,
+        rules: Iterable[Rule] = (EVERYTHING,),
+        lock_duration: Seconds = 60,
+        max_delivery_count: int = 10,
+        requires_session: bool = False,
+        default_ttl: Seconds | None = None,
+        dead_letter_expired: bool = False,
+        dead_letter_filter_errors: bool = True,
+        forward_to: str | None = None,
+        forward_dead_lettered_to: str | None = None,
+    ) -> None:
+        """As `add_queue`; the topic has to be there. Without `rules` it gets every message."""
+        settings = Settings(
+            lock_duration=_seconds(lock_duration, "lock_duration"),
+            max_delivery_count=max_delivery_count,
+            requires_session=requires_session,
+            default_ttl=_limit(default_ttl),
+            dead_letter_expired=dead_letter_expired,
+            dead_letter_filter_errors=dead_letter_filter_errors,
+            forward_to=forward_to,
+            forward_letters_to=forward_dead_lettered_to,
+        )
+        chosen = list(rules)
+        self._add(lambda broker: broker.add_subscription(topic, name, settings, chosen))
+
+    def _add(self, add: Callable[[Broker], None]) -> None:
+        if self._running is not None:
+            self._in_broker(add)
+        self._adds.append(add)
+
+    # -- for tests
+
+    def messages(self, path: str) -> list[StoredMessage]:
+        """What a queue holds, by sequence number; also `topic/Subscriptions/name` and `.../$DeadLetterQueue`."""
+        return self._call(lambda service: service.stored(path))
+
+    def advance(self, seconds: float) -> None:
+        """Move the time forward. Clients see times that are right by their own clocks: locks, lives and schedules are that
+        much nearer to their ends."""
+        self._call(lambda service: service.advance(seconds))
+
+    def connections(self) -> int:
+        """How many are open."""
+        return self._call(Service.connected)
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        """From the next chance on."""
+        self._faults = faults
+        if self._running is not None:
+            self._running[1].world.faults = faults
+
+
+def _seconds(value: Seconds, what: str) -> float:
+    return seconds(value, what).total_seconds()
+
+
+def _limit(ttl: Seconds | None) -> float:
+    return math.inf if ttl is None else _seconds(ttl, "default_ttl")

@@ -1,0 +1,73 @@
+"""Shared access policies: who may send, listen and manage, by the key that a client's tokens are signed with.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.amqp.attach import entity_path
+from cloudqueues.servicebus.errors import UNAUTHORIZED, Refused
+
+MANAGE, SEND, LISTEN = "Manage", "Send", "Listen"
+RIGHTS = frozenset((MANAGE, SEND, LISTEN))
+"""Who may manage may do the other two as well."""
+SCHEME = "SharedAccessSignature "
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Raises ConfigError for rights that do not exist."""
+
+    key: str
+    rights: Collection[str] = RIGHTS
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.rights) - RIGHTS:
+            raise ConfigError(f"a policy has no right {min(unknown)!r}: there are {', '.join(sorted(RIGHTS))}")
+
+
+class Policies:
+    """Those of a namespace, by name."""
+
+    def __init__(self, known: Mapping[str, Policy]) -> None:
+        self._known = dict(known)
+
+    def rights(self, token: str, audience: str) -> frozenset[str]:
+        """Return what the bearer of a token may do with the entity that `audience` names. Of a token that is none of
+        these, such as Azure AD's, nothing can be known here: it may do everything.
+
+        Raises Refused for one that is not good.
+        """
+        if not token.startswith(SCHEME):
+            return RIGHTS
+        fields = dict(part.partition("=")[::2] for part in token.removeprefix(SCHEME).split("&"))
+        policy = self._known.get(unquote_plus(fields.get("skn", "")))
+        if policy is None or not hmac.compare_digest(
+            _signature(policy.key, fields), unquote_plus(fields.get("sig", ""))
+        ):
+            raise Refused(UNAUTHORIZED, "InvalidSignature: The token has an invalid signature.")
+        if not fields.get("se", "").isdigit() or int(fields["se"]) < time.time():
+            raise Refused(UNAUTHORIZED, "ExpiredToken: The token is expired.")
+        if not _covers(unquote_plus(fields.get("sr", "")), audience):
+            raise Refused(UNAUTHORIZED, "InvalidAudience: The token is for another entity.")
+        return RIGHTS if MANAGE in policy.rights else frozenset(policy.rights)
+
+
+def _signature(key: str, fields: Mapping[str, str]) -> str:
+    signed = f"{fields.get('sr', '')}\n{fields.get('se', '')}"
+    return base64.b64encode(hmac.digest(key.encode(), signed.encode(), hashlib.sha256)).decode()
+
+
+def _covers(resource: str, audience: str) -> bool:
+    """Whether the one is the other, or what it lies in."""
+    whole, part = entity_path(resource).lower(), entity_path(audience).lower()
+    return not whole or part == whole or part.startswith(f"{whole}/")

@@ -1,0 +1,115 @@
+"""A client that receives from a queue: deliveries go out, verdicts come back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from cloudqueues.servicebus import settlement, wire
+from cloudqueues.servicebus.amqp import attach, frames
+from cloudqueues.servicebus.amqp.decode import Described, listed, mapped
+from cloudqueues.servicebus.amqp.link import SendingLink
+from cloudqueues.servicebus.errors import AmqpError, Refused
+from cloudqueues.servicebus.message import Message
+from cloudqueues.servicebus.queue import Queue
+
+_PLAIN = (str, int, float, bool, bytes, uuid.UUID)
+_INFO = 2
+"""The position of the map in an AMQP error."""
+
+
+class Receiver:
+    def __init__(self, link: SendingLink, queue: Queue) -> None:
+        self.destructive = link.asked.settled
+        self._link = link
+        self._queue = queue
+        self._session: str | None = None
+        self._keys: dict[bytes, tuple[str, int]] = {}  # of what is delivered and not settled, for the faults
+
+    # -- a consumer of its queue
+
+    def hungry(self) -> bool:
+        return self._link.hungry()
+
+    def deliver(self, message: Message) -> None:
+        data = wire.render(message, self._link.session.connection.world.ahead)
+        if message.token is None:
+            self._link.send(data, b"", settled=True)
+        else:
+            self._keys[message.token.bytes] = (message.key, message.delivery_count)
+            self._link.send(data, message.token.bytes_le, settled=False)
+
+    def lost(self, error: AmqpError) -> None:
+        if not self._link.session.connection.cut:
+            self._link.session.drop(self._link, error)
+
+    def accept(self, wanted: str | None, wait: float) -> None:
+        """A session, within so many seconds. Raises Refused when the wanted one is taken."""
+        sessions = self._queue.sessions
+        assert sessions is not None
+        sessions.accept(self, wanted, wait, self._accepted)
+
+    def _accepted(self, session: str, until: float) -> None:
+        self._session = session
+        ahead = self._link.session.connection.world.ahead
+        self._link.answer(session=session, properties={attach.SESSION_UNTIL: attach.ticks(until - ahead)})
+        self._link.feed()
+
+    # -- the source of its link
+
+    def fed(self) -> None:
+        if self._link.hungry():
+            self._queue.feed(self, self._session)
+
+    def settle(self, tag: bytes, state: Any, give: Callable[[bytes], None]) -> None:
+        token = uuid.UUID(bytes_le=tag)
+        what = self._keys.pop(token.bytes, ("", 0))
+        try:
+            outcome = settle(self._queue, token, state)
+        except Refused as refused:
+            outcome = frames.rejected(refused.condition, refused.text)
+        self._link.session.connection.respond(("settle", *what), lambda: give(outcome))
+
+    def close(self) -> None:
+        """A session is free once it is closed. A client that is cut off holds it until its lock ends, unless it deletes
+        what it gets."""
+        self._queue.leave(self)
+        if self._queue.sessions is not None:
+            held = self._session if self.destructive or not self._link.session.connection.cut else None
+            self._queue.sessions.leave(self, held)
+
+
+def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:
+    """Apply a delivery state: the one to answer with. Raises Refused when the lock is lost.
+
+    What each means: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#receiver
+    """
+    code, values = frames.RELEASED, list[Any]()
+    if isinstance(state, Described) and isinstance(state.descriptor, int):
+        code, values = state.descriptor, listed(state.value)
+    if code == frames.ACCEPTED:
+        settlement.complete(queue, token)
+    elif code == frames.RELEASED:
+        settlement.release(queue, token)
+    elif code == frames.MODIFIED:
+        _modified(queue, token, *[*values, None, None, None][1:3])
+    else:
+        settlement.dead_letter(queue, token, _info(values[0] if values else None))
+    return frames.outcome(code)
+
+
+def _modified(queue: Queue, token: uuid.UUID, undeliverable: object, changes: object) -> None:
+    settled = settlement.defer if undeliverable is True else settlement.abandon
+    settled(queue, token, _plain(changes))
+
+
+def _info(error: object) -> dict[str, object]:
+    """The reason, and what else the receiver wants to be seen on the letter."""
+    inside = listed(error.value) if isinstance(error, Described) else []
+    return _plain(inside[_INFO] if len(inside) > _INFO else None)
+
+
+def _plain(changes: object) -> dict[str, object]:
+    """Those that can be application properties; one without a value says nothing."""
+    return {str(name): value for name, value in mapped(changes).items() if isinstance(value, _PLAIN)}

@@ -1,0 +1,123 @@
+"""Requests and their answers: a client sends a message to a node, and gets one back on another link."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloudqueues.servicebus import wire
+from cloudqueues.servicebus.amqp import encode
+from cloudqueues.servicebus.amqp.link import Answer, SendingLink
+from cloudqueues.servicebus.amqp.session import Session
+from cloudqueues.servicebus.errors import (
+    ARGUMENT,
+    BUSY,
+    EXISTS,
+    LOCK_LOST,
+    NO_MESSAGE,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    SESSION_LOST,
+    UNAUTHORIZED,
+    Refused,
+)  # fmt: skip
+from cloudqueues.servicebus.sender import BUSY_TEXT
+from cloudqueues.servicebus.wire import Request
+
+STATUSES = {
+    LOCK_LOST: 410, SESSION_LOST: 410, NO_MESSAGE: 404, NOT_FOUND: 404, EXISTS: 409, BUSY: 503, NOT_IMPLEMENTED: 501,
+    ARGUMENT: 400, UNAUTHORIZED: 401,
+}  # fmt: skip
+OK, ACCEPTED, NO_CONTENT, BAD_REQUEST = 200, 202, 204, 400
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int = OK
+    body: bytes = field(default=encode.map_([]))
+
+
+class Responder:
+    """The link that a client's answers go out by."""
+
+    def __init__(self, link: SendingLink) -> None:
+        self._link = link
+        self._waiting: deque[bytes] = deque()
+
+    def respond(self, message: bytes) -> None:
+        self._waiting.append(message)
+        self.fed()
+
+    def fed(self) -> None:
+        while self._waiting and self._link.hungry():
+            self._link.send(self._waiting.popleft(), uuid.uuid4().bytes, settled=True)
+
+    def settle(self, tag: bytes, state: Any, give: Callable[[bytes], None]) -> None:
+        """Its deliveries are settled when they are sent."""
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class Desk:
+    """Takes the requests of one link, and finds the link for the answers. What clients present tokens with is answered
+    in other words, and no fault hits it."""
+
+    def __init__(
+        self, session: Session, path: str, do: Callable[[Request], Reply], *, gives_tokens: bool = False
+    ) -> None:
+        self._gives_tokens = gives_tokens
+        self._session = session
+        self._path = path.lower()
+        self._do = do
+
+    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
+        """Raises Refused for what is no request, or where there is nobody to answer to."""
+        request = wire.request(data, message_format)
+        responder = self._responder(request.reply_to)
+        answer.accept()
+        reply, error = self._answer(request)
+        message = _message(request, reply, error, tokens=self._gives_tokens)
+        if self._gives_tokens:
+            responder.respond(message)
+        else:
+            what = ("manage", str(request.application.get("operation")), request.id.hex())
+            self._session.connection.respond(what, lambda: responder.respond(message))
+
+    def _answer(self, request: Request) -> tuple[Reply, Refused | None]:
+        operation = str(request.application.get("operation"))
+        if not self._gives_tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
+            return Reply(STATUSES[BUSY], encode.NULL), Refused(BUSY, BUSY_TEXT)
+        try:
+            return self._do(request), None
+        except Refused as refused:
+            return Reply(STATUSES.get(refused.condition, BAD_REQUEST), encode.NULL), refused
+
+    def _responder(self, reply_to: str | None) -> Responder:
+        """By the address that the request names, else the last link from the same node."""
+        found: Responder | None = None
+        for link in self._session.links.values():
+            if isinstance(link, SendingLink) and isinstance(link.source, Responder) and self._mine(link):
+                found = link.source
+                if reply_to is not None and link.asked.reply_address == reply_to:
+                    break
+        if found is None:
+            raise Refused(NOT_FOUND, f"no link receives from '{self._path}': there is nobody to answer to.")
+        return found
+
+    def _mine(self, link: SendingLink) -> bool:
+        return link.asked.path.lower() == self._path
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def _message(request: Request, reply: Reply, error: Refused | None, *, tokens: bool) -> bytes:
+    code, description = ("status-code", "status-description") if tokens else ("statusCode", "statusDescription")
+    fields = {code: encode.integer(reply.status), description: encode.string(error.text if error else "OK")}
+    if error is not None:
+        fields["errorCondition"] = encode.symbol(error.condition)
+    return wire.response(request.id, fields, reply.body)

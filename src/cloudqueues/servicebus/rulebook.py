@@ -1,0 +1,125 @@
+"""The rules of a subscription: which messages it gets, and what becomes of them on the way.
+
+https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.amqp import encode
+from cloudqueues.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
+from cloudqueues.servicebus.view import View
+
+DEFAULT = "$Default"
+"""The name of the rule that a subscription begins with."""
+KEYWORDS = {
+    "CorrelationId": "correlation_id",
+    "MessageId": "message_id",
+    "To": "to",
+    "ReplyTo": "reply_to",
+    "Label": "label",
+    "SessionId": "session_id",
+    "ReplyToSessionId": "reply_to_session_id",
+    "ContentType": "content_type",
+}
+"""By the service's name of a field of a correlation filter, what `Rule.correlation` calls it."""
+LONGEST_NAME = 50
+"""Characters: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationFilter:
+    """All that it names has to be equal, case and type included."""
+
+    system: Mapping[str, str]
+    properties: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __call__(self, seen: View) -> bool:
+        return _within(self.system, seen.system) and _within(self.properties, seen.properties)
+
+
+def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:
+    return all(name in found and _same(value, found[name]) for name, value in wanted.items())
+
+
+def _same(one: object, other: object) -> bool:
+    """True is no 1 here."""
+    return one == other and type(one) is type(other)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Made by `sql` and `correlation`."""
+
+    name: str
+    matches: SqlFilter | CorrelationFilter
+    action: SqlAction | None = None
+    """What becomes of the copy that is made for this rule."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a name or a value that no client could be told."""
+        named = self.matches if isinstance(self.matches, CorrelationFilter) else CorrelationFilter(system={})
+        try:
+            encode.value([self.name, dict(named.system), dict(named.properties)])
+        except (TypeError, ValueError, struct.error) as exc:
+            raise ConfigError(f"the rule {self.name!r} has a value that is none of AMQP: {exc}") from exc
+        if not 0 < len(self.name) <= LONGEST_NAME:
+            raise ConfigError(f"the name {self.name!r} of a rule is not valid: it has 1 to {LONGEST_NAME} characters")
+
+    @classmethod
+    def sql(
+        cls,
+        expression: str,
+        *,
+        name: str = DEFAULT,
+        action: str | SqlAction | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Self:
+        """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
+        where and what to write instead, and ConfigError for its name."""
+        return cls(name=name, matches=parse(expression, parameters), action=_action(action))
+
+    @classmethod
+    def correlation(
+        cls,
+        *,
+        name: str = DEFAULT,
+        correlation_id: str | None = None,
+        message_id: str | None = None,
+        to: str | None = None,
+        reply_to: str | None = None,
+        label: str | None = None,
+        session_id: str | None = None,
+        reply_to_session_id: str | None = None,
+        content_type: str | None = None,
+        properties: Mapping[str, object] | None = None,
+        action: str | SqlAction | None = None,
+    ) -> Self:
+        """For messages whose fields and application properties equal those given. Raises FilterError for the
+        action, ConfigError for what no message could have."""
+        given = {
+            "CorrelationId": correlation_id,
+            "MessageId": message_id,
+            "To": to,
+            "ReplyTo": reply_to,
+            "Label": label,
+            "SessionId": session_id,
+            "ReplyToSessionId": reply_to_session_id,
+            "ContentType": content_type,
+        }
+        system = {field: value for field, value in given.items() if value is not None}
+        matches = CorrelationFilter(system=system, properties=dict(properties or {}))
+        return cls(name=name, matches=matches, action=_action(action))
+
+
+def _action(action: str | SqlAction | None) -> SqlAction | None:
+    return parse_action(action) if isinstance(action, str) else action
+
+
+EVERYTHING = Rule.sql("1=1")
+"""The rule of a subscription that was given none."""

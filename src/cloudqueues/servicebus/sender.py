@@ -1,0 +1,40 @@
+"""A client that sends to a queue or a topic."""
+
+from __future__ import annotations
+
+import zlib
+
+from cloudqueues.servicebus import wire
+from cloudqueues.servicebus.amqp.connection import Connection
+from cloudqueues.servicebus.amqp.link import Answer
+from cloudqueues.servicebus.errors import BUSY, Refused
+from cloudqueues.servicebus.message import Content
+from cloudqueues.servicebus.queue import Queue
+from cloudqueues.servicebus.topic import Topic
+
+BUSY_TEXT = "The service is busy: try again later."
+
+
+class Sender:
+    def __init__(self, connection: Connection, entity: Queue | Topic) -> None:
+        self._connection = connection
+        self._entity = entity
+
+    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
+        """Raises Refused, and keeps nothing."""
+        contents = wire.read(data, message_format)
+        size = len(data) if message_format == wire.BATCH else 0
+        self._connection.world.tier.check(size, contents)
+        what = ("send", *named(contents))
+        if self._connection.world.hits("refuse", *what):
+            raise Refused(BUSY, BUSY_TEXT)
+        self._entity.send(contents)
+        self._connection.respond(what, answer.accept)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def named(contents: list[Content]) -> tuple[object, ...]:
+    """What a delivery is drawn by: its messages' ids, or without ids its bodies."""
+    return tuple(content.id or zlib.crc32(content.body) for content in contents)

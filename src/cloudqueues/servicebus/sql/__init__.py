@@ -1,0 +1,58 @@
+"""The SQL of rules: filters that choose messages, and actions that change the chosen ones.
+
+matches = parse("size > 10 AND sys.Label LIKE 'order-%'")
+matches(View({"Label": "order-7"}, {"size": 11}))        # True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloudqueues.servicebus.sql.action import Statement, statements
+from cloudqueues.servicebus.sql.cursor import Cursor
+from cloudqueues.servicebus.sql.errors import EvaluationError, FilterError
+from cloudqueues.servicebus.sql.grammar import Grammar
+from cloudqueues.servicebus.sql.nodes import Run
+from cloudqueues.servicebus.sql.tokens import Kind
+from cloudqueues.servicebus.view import View
+
+__all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", "parse_action"]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFilter:
+    text: str
+    _run: Run = field(repr=False, compare=False)
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __call__(self, seen: View) -> bool:
+        """Whether it is true: neither false nor unknown. Raises EvaluationError."""
+        return self._run(seen) is True
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAction:
+    text: str
+    _statements: tuple[Statement, ...] = field(repr=False, compare=False)
+    parameters: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def __call__(self, seen: View) -> View:
+        """One statement after the other. Raises EvaluationError, and then changes nothing."""
+        for statement in self._statements:
+            seen = statement(seen)
+        return seen
+
+
+def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter:
+    """`parameters`: the values of what `sql` calls `@name`, with or without the `@`. Raises FilterError."""
+    words = Cursor(sql)
+    run = Grammar(words, parameters or {}).predicate().run
+    if not words.take(Kind.END):
+        words.fail(f"AND or OR is missing before {words.token}")
+    return SqlFilter(sql, run, dict(parameters or {}))
+
+
+def parse_action(sql: str, parameters: Mapping[str, object] | None = None) -> SqlAction:
+    """`parameters`: as those of `parse`. Raises FilterError."""
+    return SqlAction(sql, tuple(statements(sql, parameters or {})), dict(parameters or {}))

@@ -1,0 +1,58 @@
+"""LIKE: `%` stands for any characters, `_` for one. In time that grows with the text times the pattern, whatever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum, auto
+
+from cloudqueues.servicebus.sql.errors import EvaluationError
+
+
+class Wild(Enum):
+    MANY = auto()
+    ONE = auto()
+
+
+Part = str | Wild
+_WILD: dict[str, Part] = {"%": Wild.MANY, "_": Wild.ONE}
+
+
+def like(value: object, pattern: object, escape: object) -> bool | None:
+    """None when any of them is unknown. Raises EvaluationError for what is no text, and for an escape that is none."""
+    if value is None or pattern is None or escape is None:
+        return None
+    if not (isinstance(value, str) and isinstance(pattern, str) and isinstance(escape, str)):
+        raise EvaluationError("LIKE and ESCAPE take texts only")
+    return matches(value, list(_parts(pattern, escape)))
+
+
+def _parts(pattern: str, escape: str) -> Iterator[Part]:
+    """An empty `escape` escapes nothing."""
+    if len(escape) > 1:
+        raise EvaluationError("ESCAPE takes one character")
+    characters = iter(pattern)
+    for one in characters:
+        if one != escape:
+            yield _WILD.get(one, one)
+        elif (escaped := next(characters, None)) is not None:
+            yield escaped
+        else:
+            raise EvaluationError("the pattern ends with its escape character, which then escapes nothing")
+
+
+def matches(text: str, parts: Sequence[Part]) -> bool:
+    """Each `MANY` takes as little as it can; where that fails, the last one takes one character more."""
+    at = part = 0
+    resume: tuple[int, int] | None = None
+    while at < len(text) or part < len(parts):
+        one = parts[part] if part < len(parts) else None
+        if one is Wild.MANY:
+            resume, part = (at, part + 1), part + 1
+        elif at < len(text) and one in {text[at], Wild.ONE}:
+            at, part = at + 1, part + 1
+        elif resume is None or resume[0] == len(text):
+            return False
+        else:
+            resume = (resume[0] + 1, resume[1])
+            at, part = resume
+    return True

@@ -1,0 +1,56 @@
+"""The node that clients give their tokens to, one for each entity that they want to use.
+
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#claims-based-authorization
+"""
+
+from __future__ import annotations
+
+from cloudqueues.servicebus.amqp import encode
+from cloudqueues.servicebus.amqp.attach import entity_path
+from cloudqueues.servicebus.amqp.connection import Connection
+from cloudqueues.servicebus.broker import Broker
+from cloudqueues.servicebus.errors import NOT_FOUND, UNAUTHORIZED, Refused
+from cloudqueues.servicebus.requests import ACCEPTED, Reply
+from cloudqueues.servicebus.wire import Request
+
+NODE = "$cbs"
+MANAGEMENT = "/$management"
+
+
+def entity_of(path: str) -> str:
+    """Return the path without that of a management node in it."""
+    return path[: -len(MANAGEMENT)] if path.lower().endswith(MANAGEMENT) else path
+
+
+def need(connection: Connection, path: str, right: str | None) -> None:
+    """Raise Refused where no token of this connection gives the right to an entity; None: any right will do."""
+    if connection.world.policies is None:
+        return
+    rights = connection.rights.get(path.lower(), connection.rights.get("", frozenset()))
+    if not rights or (right is not None and right not in rights):
+        # The service's words: https://github.com/Azure/azure-sdk-for-java/issues/27831
+        text = (
+            f"Unauthorized access. '{right or 'Manage,Send,Listen'}' claim(s) are required to perform this operation."
+        )
+        raise Refused(UNAUTHORIZED, f"{text} Resource: '{path}'.")
+
+
+class Tokens:
+    """Of one connection. Where there are no policies any token is good: nobody is kept out, and no secret is needed."""
+
+    def __init__(self, broker: Broker, connection: Connection) -> None:
+        self._broker = broker
+        self._connection = connection
+
+    def do(self, request: Request) -> Reply:
+        """Raise Refused for a token that is not good, and for an entity that does not exist, which the service looks for
+        once the token is good."""
+        audience = str(request.application.get("name") or "")
+        entity = entity_of(entity_path(audience))
+        if (policies := self._connection.world.policies) is not None:
+            self._connection.rights[entity.lower()] = policies.rights(str(request.body), audience)
+        if entity and not self._broker.has(entity):
+            # The service's words: https://github.com/Azure/azure-service-bus/issues/451
+            text = f"The messaging entity '{audience}' could not be found."
+            raise Refused(NOT_FOUND, f"{text} To know more visit https://aka.ms/sbResourceMgrExceptions.")
+        return Reply(ACCEPTED, encode.NULL)

@@ -1,0 +1,7 @@
+"""SQS to Lambda on this machine: the real runtime interface client runs the handler, an SQS of your choice the queue."""
+
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.sqs_lambda.emulator import SqsLambda
+from cloudqueues.sqs_lambda.mapping import Invocation
+
+__all__ = ["NO_FAULTS", "Faults", "Invocation", "SqsLambda"]

@@ -1,0 +1,164 @@
+"""SQS to Lambda on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from typing import Self, Unpack
+
+from cloudqueues.background import Background
+from cloudqueues.errors import ConfigError
+from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.sqs_lambda.fleet import Fleet
+from cloudqueues.sqs_lambda.mapping import EventSourceMapping, Invocation
+from cloudqueues.sqs_lambda.queue import Queue, QueueError
+from cloudqueues.sqs_lambda.sandbox import Sandbox
+from cloudqueues.sqs_lambda.settings import Options, settings
+from peeklock.keywords import strict
+
+KEPT = 100_000
+"""Invocations that are remembered."""
+
+logger = logging.getLogger("cloudqueues.sqs_lambda")
+
+
+class SqsLambda:
+    """An event source mapping and its function: polls a queue as AWS does, and runs the handler in processes of the real
+    runtime interface client.
+
+        with SqsLambda(queue_url=url, handler="app.handler", region="eu-west-1") as function:
+            sqs.send_message(QueueUrl=url, MessageBody="{}")
+            function.wait_idle(10)
+            assert function.invocations[0].outcome == "success"
+
+    Time is the queue's and cannot be moved: tests use short visibility timeouts. Of the faults, `refuse` does nothing
+    here, and a group of a FIFO queue does not run twice at once even with `lose_lock`. What differs from AWS: a warm
+    process is not frozen between two events, and memory is not limited.
+    """
+
+    @strict(Options)
+    def __init__(
+        self,
+        *,
+        queue_url: str,
+        handler: str,
+        region: str,
+        on_line: Callable[[str], None] | None = None,
+        on_invocation: Callable[[Invocation], None] | None = None,
+        faults: Faults = NO_FAULTS,
+        **options: Unpack[Options],
+    ) -> None:
+        """`handler`: `module.function`, importable from the option `cwd`. `on_line` hears each line that the function
+        prints (else the log does), `on_invocation` each call when its messages are settled; both are called in the
+        emulator's thread, must be quick, and may not call `stop` or `wait_idle`. `faults` may be replaced at any time.
+
+        Raises ConfigError for what AWS would refuse, and for AWS itself as the endpoint.
+        """
+        self.faults = faults
+        self._settings = settings(queue_url, handler, region, options)
+        self._on_line = on_line or logger.info
+        self._on_invocation = on_invocation
+        self._invocations: deque[Invocation] = deque(maxlen=KEPT)
+        self._background: Background | None = None
+        self._queue: Queue | None = None
+        self._mapping: EventSourceMapping | None = None
+
+    @property
+    def invocations(self) -> Sequence[Invocation]:
+        """Those that ended, in that order."""
+        return tuple(self._invocations)
+
+    def start(self) -> Self:
+        """Begin to poll. Processes start with the messages, but for those that are `provisioned`.
+
+        Raises ConfigError where the queue does not fit, or is not there.
+        """
+        if self._background is not None:
+            raise ConfigError("this SqsLambda was started already")
+        if importlib.util.find_spec("awslambdaric") is None:
+            raise ConfigError("the runtime interface client is not installed: pip install awslambdaric")
+        self._background = Background("peeklock-sqs-lambda")
+        try:
+            self._background.run(self._open())
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Kill what runs. Its messages come back when their locks end. Harmless if done before."""
+        background, self._background = self._background, None
+        if background is not None:
+            background.run(self._shut())
+            background.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wait_idle(self, timeout: float) -> None:
+        """Until the queue holds no message, visible or not, and no invocation is under way.
+
+        Raises TimeoutError after `timeout` seconds.
+        """
+        if self._background is None:
+            raise ConfigError("this SqsLambda was not started")
+        self._background.run(self._idle(timeout))
+
+    async def _open(self) -> None:
+        mine = self._settings
+        self._queue = Queue(mine.queue_url, mine.endpoint_url, mine.region)
+        try:
+            described = await self._queue.describe()
+        except QueueError as exc:
+            raise ConfigError(str(exc)) from exc
+        if described.visibility < mine.timeout:
+            raise ConfigError(
+                f"the queue's visibility timeout of {described.visibility.total_seconds():g} s is below the function's"
+                f" timeout of {mine.timeout.total_seconds():g} s: AWS refuses the mapping"
+            )
+        arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
+        fleet = Fleet(lambda: Sandbox(mine, arn, self._heard))
+        fleet.provision(mine.provisioned)
+        self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
+
+    async def _shut(self) -> None:
+        if self._mapping is not None:
+            await self._mapping.close()
+        if self._queue is not None:
+            await self._queue.close()
+        self._mapping = self._queue = None
+
+    async def _idle(self, timeout: float) -> None:
+        assert self._mapping is not None
+        try:
+            await asyncio.wait_for(self._mapping.idle(), timeout)
+        except TimeoutError:
+            last = self._invocations[-1].error if self._invocations else ""
+            why = f"; the last invocation: {last}" if last else ""
+            raise TimeoutError(f"{self._settings.queue_url} is not empty after {timeout:g} s{why}") from None
+
+    def _heard(self, line: str) -> None:
+        with _logged("on_line"):
+            self._on_line(line)
+
+    def _ended(self, invocation: Invocation) -> None:
+        self._invocations.append(invocation)
+        if self._on_invocation is not None:
+            with _logged("on_invocation"):
+                self._on_invocation(invocation)
+
+
+@contextlib.contextmanager
+def _logged(what: str) -> Generator[None, None, None]:
+    """A user's callback that fails does not end the emulator."""
+    try:
+        yield
+    except Exception:
+        logger.exception("%s failed", what)

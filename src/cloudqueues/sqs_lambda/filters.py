@@ -1,0 +1,211 @@
+"""Filter criteria of an event source mapping: which messages the function gets; the others are deleted unseen.
+
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html#filtering-syntax: the operators of Lambda,
+which are fewer than EventBridge's. AWS promises filtering of SQS on `body` only; `attributes` and `messageAttributes`
+match here as any other key of a record does.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda.json_shapes import is_array, is_object
+from peeklock.quotas.aws import FILTER_CHARACTERS as MAX_PATTERN
+from peeklock.quotas.aws import FILTERS as MAX_FILTERS
+
+MISSING: Any = object()
+
+Rule = Callable[[Any], bool]
+"""Whether one value, or MISSING, is as wanted."""
+
+_COMPARISONS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class Filters:
+    """Patterns of which one has to match; none at all match everything."""
+
+    def __init__(self, patterns: Sequence[str | Mapping[str, Any]]) -> None:
+        """Each a JSON object, as text or not. Raises ConfigError for one that Lambda would refuse."""
+        if len(patterns) > MAX_FILTERS:
+            raise ConfigError(f"filters: at most {MAX_FILTERS}, not {len(patterns)}")
+        self._patterns = [_Node(_parsed(one), "") for one in patterns]
+
+    def match(self, record: Mapping[str, Any]) -> bool:
+        """Whether the function gets this record of an event."""
+        if not self._patterns:
+            return True
+        readable = {**record, "body": _Body(record["body"])}
+        return any(one.match(readable) for one in self._patterns)
+
+
+class _Node:
+    """An object of a pattern: all of its keys have to match, and one of each `$or`."""
+
+    def __init__(self, pattern: Mapping[str, Any], where: str) -> None:
+        if not pattern:
+            raise ConfigError(f"filters: the pattern at {where or 'its top'} is empty")
+        self.nodes: dict[str, _Node] = {}
+        self.leaves: dict[str, list[Rule]] = {}
+        self.choices: list[list[_Node]] = []
+        for key, wanted in pattern.items():
+            self._add(key, wanted, f"{where}.{key}".lstrip("."))
+
+    def _add(self, key: str, wanted: Any, where: str) -> None:
+        if key == "$or" and is_array(wanted):
+            self.choices.append([_Node(_as_object(one, where), where) for one in wanted])
+        elif is_object(wanted):
+            self.nodes[key] = _Node(wanted, where)
+        elif is_array(wanted) and wanted:
+            self.leaves[key] = [_rule(one, where) for one in wanted]
+        else:
+            raise ConfigError(f"filters: {where} takes a list of rules or an object, not {wanted!r}")
+
+    def match(self, value: Any) -> bool:
+        """An array matches as soon as one of its elements does."""
+        if isinstance(value, _Body):
+            return value.parsed is not MISSING and self.match(value.parsed)
+        if is_array(value):
+            return any(self.match(one) for one in value)
+        found = value if is_object(value) else {}
+        return (
+            all(node.match(found.get(key, MISSING)) for key, node in self.nodes.items())
+            and all(_leaf(rules, found.get(key, MISSING)) for key, rules in self.leaves.items())
+            and all(any(one.match(value) for one in choice) for choice in self.choices)
+        )
+
+
+def _leaf(rules: Sequence[Rule], value: Any) -> bool:
+    """Rules are for leaves: an object in their place counts as nothing."""
+    if isinstance(value, _Body):
+        return value.text is not MISSING and _leaf(rules, value.text)
+    if is_array(value) and value:
+        return any(_leaf(rules, one) for one in value)
+    leaf = MISSING if (is_object(value) or is_array(value)) else value
+    return any(rule(leaf) for rule in rules)
+
+
+class _Body:
+    """A message's body: JSON to the patterns that look into it, text to those that do not, and never both."""
+
+    def __init__(self, body: str) -> None:
+        self.parsed = _as_json(body)
+        self.text: Any = body if self.parsed is MISSING else MISSING
+
+
+def _as_json(text: str) -> Any:
+    """An object or an array; MISSING for plain text. Numbers keep the form they are written in."""
+    try:
+        value = json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return MISSING
+    return value if (is_object(value) or is_array(value)) else MISSING
+
+
+def _parsed(pattern: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    text = pattern if isinstance(pattern, str) else json.dumps(pattern)
+    if len(text) > MAX_PATTERN:
+        raise ConfigError(f"filters: a pattern has at most {MAX_PATTERN} characters, not {len(text)}")
+    try:
+        return _as_object(json.loads(text, parse_float=Decimal), "a pattern")
+    except ValueError as exc:
+        raise ConfigError(f"filters: a pattern is not JSON: {exc}") from exc
+
+
+def _as_object(value: Any, where: str) -> Mapping[str, Any]:
+    if not is_object(value):
+        raise ConfigError(f"filters: {where} takes an object, not {value!r}")
+    return value
+
+
+def _rule(wanted: Any, where: str) -> Rule:
+    if not is_object(wanted):
+        return _equals(wanted, where)
+    if len(wanted) != 1:
+        raise ConfigError(f"filters: {where}: a rule has one operator, not {sorted(wanted)}")
+    ((name, argument),) = wanted.items()
+    maker = _OPERATORS.get(name)
+    rule = None if maker is None else maker(argument)
+    if rule is None:
+        raise ConfigError(f"filters: {where}: Lambda has no operator {name!r} that takes {argument!r}")
+    return rule
+
+
+def _equals(wanted: Any, where: str) -> Rule:
+    if is_array(wanted):
+        raise ConfigError(f"filters: {where}: a list within a list")
+    return lambda value: _same(value, wanted)
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Numbers by their text: 300, 300.0 and 3.0e2 are three. Strings by their characters."""
+    return type(value) is type(wanted) and str(value) == str(wanted)
+
+
+def _equals_ignoring_case(argument: Any) -> Rule | None:
+    if not isinstance(argument, str):
+        return None
+    return lambda value: isinstance(value, str) and value.casefold() == argument.casefold()
+
+
+def _anything_but(argument: Any) -> Rule | None:
+    unwanted = argument if is_array(argument) else [argument]
+    if not unwanted or any(is_object(one) or is_array(one) for one in unwanted):
+        return None
+    return lambda value: value is not MISSING and not any(_same(value, one) for one in unwanted)
+
+
+def _exists(argument: Any) -> Rule | None:
+    if not isinstance(argument, bool):
+        return None
+    return lambda value: (value is not MISSING) == argument
+
+
+def _prefix(argument: Any) -> Rule | None:
+    return (lambda value: isinstance(value, str) and value.startswith(argument)) if isinstance(argument, str) else None
+
+
+def _suffix(argument: Any) -> Rule | None:
+    return (lambda value: isinstance(value, str) and value.endswith(argument)) if isinstance(argument, str) else None
+
+
+def _numeric(argument: Any) -> Rule | None:
+    """`["=", 100]`, or a range as `[">", 10, "<=", 20]`."""
+    if not is_array(argument) or len(argument) not in {2, 4}:
+        return None
+    pairs = [(_COMPARISONS.get(str(argument[n])), _number(argument[n + 1])) for n in range(0, len(argument), 2)]
+    checks = [(compare, number) for compare, number in pairs if compare is not None and number is not None]
+    if len(checks) != len(pairs):
+        return None
+
+    def within(value: Any) -> bool:
+        number = _number(value)
+        return number is not None and all(compare(number, wanted) for compare, wanted in checks)
+
+    return within
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
+        return None
+    return Decimal(value)
+
+
+_OPERATORS: Mapping[str, Callable[[Any], Rule | None]] = {
+    "equals-ignore-case": _equals_ignoring_case,
+    "anything-but": _anything_but,
+    "exists": _exists,
+    "prefix": _prefix,
+    "suffix": _suffix,
+    "numeric": _numeric,
+}

@@ -1,0 +1,143 @@
+"""The Lambda runtime API: what a function's process asks for its next event, and where it puts its answers.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Literal
+
+from cloudqueues.sqs_lambda import wire
+from peeklock.quotas.aws import EVENT_BYTES
+
+MAX_ANSWER = EVENT_BYTES + 100
+"""Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+PREFIX = "/2018-06-01/runtime/"
+_ANSWER = re.compile(r"invocation/([^/]+)/(response|error)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """An event for the process, with what goes into the handler's context."""
+
+    request_id: str
+    event: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posted:
+    """What the process made of it."""
+
+    kind: Literal["response", "error"]
+    body: bytes
+
+    @property
+    def error(self) -> str | None:
+        """`ValueError: text`, for an error."""
+        return _error_text(self.body) if self.kind == "error" else None
+
+
+_TOO_LARGE = Posted(
+    kind="error",
+    body=json.dumps(
+        {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": "the answer is longer than 6 MB"}
+    ).encode(),
+)
+
+
+class RuntimeApi:
+    """Serves one process, on a port of its own, as each of Lambda's sandboxes has its own."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        """Set while the process waits for an event: it is initialised, and has nothing to do."""
+        self.init_error: str | None = None
+        self._offered: asyncio.Queue[Offer] = asyncio.Queue()
+        self._answers: dict[str, asyncio.Future[Posted]] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> str:
+        """`host:port`, for the process's environment."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=wire.MAX_HEAD)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    def offer(self, offer: Offer) -> asyncio.Future[Posted]:
+        """Hand an event over; its answer."""
+        answer = asyncio.get_running_loop().create_future()
+        self._answers = {offer.request_id: answer}
+        self._offered.put_nowait(offer)
+        return answer
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for one in self._connections:
+            one.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while (request := await wire.read_request(reader, MAX_ANSWER)) is not None:
+                writer.write(await self._answer(request))
+                await writer.drain()
+        except wire.BadRequestError as exc:
+            writer.write(_failure(HTTPStatus.BAD_REQUEST, "InvalidRequest", str(exc)))
+        except ConnectionError:
+            return  # the process is gone; whoever waits for it hears of its end
+        finally:
+            writer.close()
+
+    async def _answer(self, request: wire.Request) -> bytes:
+        what = request.path.removeprefix(PREFIX)
+        if request.method == "GET" and what == "invocation/next":
+            return await self._next()
+        if request.method == "POST" and what == "init/error":
+            self.init_error = _error_text(request.body or b"")
+            return wire.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+        posted = _ANSWER.fullmatch(what)
+        if request.method == "POST" and posted is not None:
+            return self._take(posted[1], posted[2], request.body)
+        return _failure(HTTPStatus.NOT_FOUND, "NotFound", f"{request.method} {request.path} is not of this API")
+
+    async def _next(self) -> bytes:
+        self.asked.set()
+        offer = await self._offered.get()
+        self.asked.clear()
+        return wire.answer(HTTPStatus.OK, offer.event, offer.headers)
+
+    def _take(self, request_id: str, kind: str, body: bytes | None) -> bytes:
+        answer = self._answers.pop(request_id, None)
+        if answer is None or answer.done():
+            return _failure(HTTPStatus.BAD_REQUEST, "InvalidRequestID", "no such invocation is under way")
+        if body is None:
+            answer.set_result(_TOO_LARGE)
+            return _failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", "at most 6 MB")
+        answer.set_result(Posted(kind="error" if kind == "error" else "response", body=body))
+        return wire.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+
+
+def _failure(status: HTTPStatus, kind: str, text: str) -> bytes:
+    return wire.answer(status, json.dumps({"errorType": kind, "errorMessage": text}).encode())
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        told = json.loads(body)
+        return f"{told['errorType']}: {told['errorMessage']}"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return body[:1000].decode(errors="replace")

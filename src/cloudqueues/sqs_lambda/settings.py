@@ -1,0 +1,153 @@
+"""What an event source mapping and its function are told, held to the limits that AWS holds them to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypedDict
+from urllib.parse import urlsplit
+
+from cloudqueues.errors import ConfigError
+from cloudqueues.sqs_lambda.filters import Filters
+from peeklock.quotas.aws import BATCH as MAX_BATCH
+from peeklock.quotas.aws import BATCH_AT_ONCE as MAX_UNWINDOWED_BATCH
+from peeklock.quotas.aws import BATCH_OF_FIFO as MAX_FIFO_BATCH
+from peeklock.quotas.aws import CONCURRENCY as MAX_CONCURRENCY
+from peeklock.quotas.aws import FUNCTION_MEGABYTES as MAX_MEMORY
+from peeklock.quotas.aws import FUNCTION_SECONDS, WINDOW_SECONDS
+from peeklock.quotas.aws import LEAST_CONCURRENCY as MIN_CONCURRENCY
+from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as MIN_MEMORY
+from peeklock.timing.delays import ZERO, Seconds, seconds
+
+MAX_WINDOW = timedelta(seconds=WINDOW_SECONDS)
+MIN_WINDOW_OF_LARGE_BATCHES = timedelta(seconds=1)
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+
+MAX_TIMEOUT = timedelta(seconds=FUNCTION_SECONDS)
+
+_HANDLER = re.compile(r"[^\s.]+(\.[^\s.]+)+")
+
+
+class Options(TypedDict, total=False):
+    """What may be left out."""
+
+    endpoint_url: str
+    """Where SQS answers; else where the queue's URL points to."""
+    batch_size: int
+    """Messages an invocation at most: 1 to 10,000, for a FIFO queue 1 to 10; 10 unless given."""
+    window: Seconds
+    """How long a batch is gathered from its first message on: 0, the default, to 300 s; for a FIFO queue 0."""
+    timeout: Seconds
+    """How long an invocation may run: up to 1,800 s, 30 unless given. Fractions keep tests short; AWS takes none."""
+    memory: int
+    """MB, 128 unless given. Told to the function, and not enforced."""
+    maximum_concurrency: int | None
+    """Invocations at once: 2 to 1000."""
+    provisioned: int
+    """Environments that start beforehand, as AWS's provisioned concurrency has them; 0 unless given."""
+    report_failures: bool
+    """The mapping's ReportBatchItemFailures: whether the function's `batchItemFailures` are listened to. True."""
+    filters: Sequence[str | Mapping[str, Any]]
+    """Patterns of its FilterCriteria, as JSON or as dicts: what matches none of them is deleted unseen."""
+    environ: Mapping[str, str]
+    """Of the function, which inherits nothing else but what a Python needs to start."""
+    cwd: str | Path
+    """The function's folder, from which its handler is imported; else the current one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Raises ConfigError for what AWS would refuse when the mapping or the function is created."""
+
+    queue_url: str
+    handler: str
+    endpoint_url: str
+    region: str
+    batch_size: int
+    window: timedelta
+    timeout: timedelta
+    memory: int
+    maximum_concurrency: int | None
+    provisioned: int
+    report_failures: bool
+    filters: Filters
+    environ: Mapping[str, str] = field(repr=False)  # it may hold what is not for a log
+    cwd: Path
+
+    def __post_init__(self) -> None:
+        if not _HANDLER.fullmatch(self.handler):
+            raise ConfigError(f"handler={self.handler!r} is not of the form 'module.function'")
+        if not self.cwd.is_dir():
+            raise ConfigError(f"cwd={str(self.cwd)!r} is no folder")
+        _within("memory", self.memory, MIN_MEMORY, MAX_MEMORY)
+        if self.maximum_concurrency is not None:
+            _within("maximum_concurrency", self.maximum_concurrency, MIN_CONCURRENCY, MAX_CONCURRENCY)
+        _within("provisioned", self.provisioned, 0, self.concurrency)
+        if not ZERO < self.timeout <= MAX_TIMEOUT:
+            raise ConfigError(
+                f"timeout={self.timeout.total_seconds():g}: more than 0 and at most {FUNCTION_SECONDS} seconds"
+            )
+        self._check_batching()
+
+    def _check_batching(self) -> None:
+        _within("batch_size", self.batch_size, 1, MAX_FIFO_BATCH if self.fifo else MAX_BATCH)
+        if self.window > MAX_WINDOW:
+            raise ConfigError(f"window={self.window.total_seconds():g}: at most {WINDOW_SECONDS} seconds")
+        if self.fifo and self.window:
+            raise ConfigError("window: a FIFO queue takes none")
+        if self.batch_size > MAX_UNWINDOWED_BATCH and self.window < MIN_WINDOW_OF_LARGE_BATCHES:
+            raise ConfigError(f"batch_size={self.batch_size}: more than 10 takes a window of at least 1 second")
+
+    @property
+    def fifo(self) -> bool:
+        return self.queue_url.endswith(".fifo")
+
+    @property
+    def function_name(self) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]", "-", self.handler)[-64:]
+
+    @property
+    def concurrency(self) -> int:
+        """Function processes at most. Where nothing is said AWS goes up to 1,250, which is too much for a laptop."""
+        return self.maximum_concurrency or max(5, 2 * (os.cpu_count() or 1))
+
+
+def settings(queue_url: str, handler: str, region: str, options: Options) -> Settings:
+    """With the defaults of what was left out. Raises ConfigError."""
+    return Settings(
+        queue_url=queue_url,
+        handler=handler,
+        endpoint_url=_endpoint(queue_url, options.get("endpoint_url")),
+        region=region,
+        batch_size=options.get("batch_size", 10),
+        window=seconds(options.get("window", 0), "window="),
+        timeout=seconds(options.get("timeout", 30), "timeout="),
+        memory=options.get("memory", MIN_MEMORY),
+        maximum_concurrency=options.get("maximum_concurrency"),
+        provisioned=options.get("provisioned", 0),
+        report_failures=options.get("report_failures", True),
+        filters=Filters(options.get("filters", ())),
+        environ=dict(options.get("environ", {})),
+        cwd=Path(options.get("cwd", ".")).resolve(),
+    )
+
+
+def _endpoint(queue_url: str, endpoint_url: str | None) -> str:
+    """Raises ConfigError for AWS itself, which takes credentials, and an emulator has none and asks for none."""
+    parts = urlsplit(queue_url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ConfigError(f"queue_url={queue_url!r} is not the URL of an SQS queue")
+    endpoint = endpoint_url or f"{parts.scheme}://{parts.netloc}"
+    host = (urlsplit(endpoint).hostname or "").split(".")
+    if {"amazonaws", "amazon"} & set(host):
+        raise ConfigError(f"{endpoint} is AWS itself: give endpoint_url= of an SQS that runs on this machine")
+    return endpoint
+
+
+def _within(name: str, value: int, least: int, most: int) -> None:
+    if isinstance(value, bool) or not least <= value <= most:
+        raise ConfigError(f"{name}={value!r}: between {least} and {most}")

@@ -1,0 +1,120 @@
+"""Polling: receives of ten, gathered into batches as an event source mapping gathers them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+from cloudqueues.faults import Faults
+from cloudqueues.sqs_lambda.events import Received, fitting
+from cloudqueues.sqs_lambda.queue import Queue, QueueError
+from cloudqueues.sqs_lambda.settings import Settings
+from peeklock.quotas.aws import ENTRIES
+
+FIRST_PAUSE, LAST_PAUSE = 0.02, 0.2
+"""Seconds between receives of an empty queue, more the longer it is empty. AWS waits in long polls instead; see
+Queue.receive."""
+
+PAUSE_AFTER_ERROR = 0.5
+
+logger = logging.getLogger("cloudqueues.sqs_lambda")
+
+
+def pauses() -> Iterator[float]:
+    """Longer and longer, up to the last."""
+    pause = FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 1.5, LAST_PAUSE)
+
+
+class Source:
+    """`drained` is called whenever the queue has nothing."""
+
+    def __init__(
+        self, queue: Queue, settings: Settings, faults: Callable[[], Faults], drained: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._faults = faults
+        self._drained = drained
+        self._carried: list[Received] = []
+        self._late: list[Received] = []
+        self._failing = False
+        self._pauses = pauses()
+
+    @property
+    def holds(self) -> bool:
+        """Whether messages are here that are in no batch yet."""
+        return bool(self._carried or self._late)
+
+    def again(self, messages: Sequence[Received]) -> None:
+        """Deliver these, too: the duplicates of a fault."""
+        self._take(messages)
+
+    def _take(self, messages: Sequence[Received]) -> None:
+        self._carried = [*self._carried, *messages]
+
+    async def batch(self) -> list[Received]:
+        """The next one. Waits for a first message, and from then on for the window to pass or the batch to be full."""
+        loop = asyncio.get_running_loop()
+        while not self._carried:
+            self._take(await self._receive(self._settings.batch_size))
+        until = loop.time() + self._settings.window.total_seconds()
+        while (room := self._room()) and loop.time() < until:
+            self._take(await self._receive(room, until))
+        n = fitting(self._carried, self._settings.batch_size)
+        taken, self._carried = self._carried[:n], self._carried[n:]
+        return taken
+
+    def _room(self) -> int:
+        """For how many more messages."""
+        most = self._settings.batch_size
+        held = len(self._carried)
+        return most - held if fitting(self._carried, most) == held else 0
+
+    async def _receive(self, most: int, until: float = float("inf")) -> list[Received]:
+        """What there is, for the function; else a pause, not past `until`."""
+        try:
+            messages = await self._queue.receive(min(most, ENTRIES))
+            kept = await self._filtered(messages)
+        except QueueError as exc:
+            self._warn(exc)
+            await asyncio.sleep(PAUSE_AFTER_ERROR)
+            return []
+        self._failing = False
+        if messages:
+            self._pauses = pauses()
+            return self._reordered(kept)
+        self._drained()
+        late, self._late = self._late, []
+        if not late:
+            await self._rest(until)
+        return late
+
+    async def _rest(self, until: float) -> None:
+        await asyncio.sleep(max(min(next(self._pauses), until - asyncio.get_running_loop().time()), 0))
+
+    def _warn(self, exc: QueueError) -> None:
+        """Once, until it works again."""
+        if not self._failing:
+            logger.warning("polling fails, and goes on: %s", exc)
+        self._failing = True
+
+    async def _filtered(self, messages: Sequence[Received]) -> list[Received]:
+        """Those that match; the others are deleted, as AWS deletes them."""
+        kept = [one for one in messages if self._settings.filters.match(one.record)]
+        unwanted = [one for one in messages if one not in kept]
+        if unwanted:
+            await self._queue.delete(unwanted)
+        return kept
+
+    def _reordered(self, messages: list[Received]) -> list[Received]:
+        """Without those that a fault makes late, and with those that it made late before."""
+        if self._settings.fifo:
+            return messages
+        faults = self._faults()
+        late = [one for one in messages if faults.hits("reorder", *one.delivery)]
+        before, self._late = self._late, late
+        return [one for one in messages if one not in late] + before
