@@ -79,7 +79,7 @@ def table() -> Iterator[DynamoDBPersistenceLayer]:
 
 def statuses(layer: DynamoDBPersistenceLayer) -> list[str]:
     items = layer.client.scan(TableName=TABLE)["Items"]
-    return sorted(item["status"]["S"] for item in items)
+    return sorted(delivery["status"]["S"] for delivery in items)
 
 
 def once(layer: Any, function: Callable[..., Any], milliseconds: int = 60_000, **settings: Any) -> Callable[..., Any]:
@@ -174,7 +174,7 @@ def configurations() -> str:
         for sku in ("a", "b"):
             by_user(record={"user": 1, "sku": sku})
             by_article(record={"user": 1, "sku": sku})
-        keys = {item["id"]["S"].rpartition("#")[2] for item in layer.client.scan(TableName=TABLE)["Items"]}
+        keys = {delivery["id"]["S"].rpartition("#")[2] for delivery in layer.client.scan(TableName=TABLE)["Items"]}
     return f"the second function's key is ignored: {len(keys)} key stored of 3" if len(keys) < 3 else ""
 
 

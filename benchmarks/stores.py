@@ -57,7 +57,7 @@ class Table:
     """Answers each request of a client: every condition holds, or with `item` none does."""
 
     def __init__(self, client: Any) -> None:
-        self.item: dict[str, Any] | None = None
+        self.delivery: dict[str, Any] | None = None
         self.trip = 0.0
         self.asked = 0
         client.meta.events.register_first("before-send.dynamodb", self)
@@ -66,13 +66,13 @@ class Table:
         self.asked += 1
         if self.trip:
             time.sleep(self.trip)
-        if self.item is None:
+        if self.delivery is None:
             return answer(request, 200, {})
         action = request.headers["X-Amz-Target"].decode().partition(".")[2]
         if action == "TransactWriteItems":
-            reasons = [{"Code": "ConditionalCheckFailed", "Item": self.item}] * request.body.count(b'"Put"')
+            reasons = [{"Code": "ConditionalCheckFailed", "Item": self.delivery}] * request.body.count(b'"Put"')
             return answer(request, 400, refusal("TransactionCanceledException") | {"CancellationReasons": reasons})
-        return answer(request, 400, refusal("ConditionalCheckFailedException") | {"Item": self.item})
+        return answer(request, 400, refusal("ConditionalCheckFailedException") | {"Item": self.delivery})
 
 
 def refusal(name: str) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def cpu(sides: dict[str, tuple[Run, Table]], rounds: int) -> list[dict[str, obje
 def trips(sides: dict[str, tuple[Run, Table]]) -> list[dict[str, object]]:
     asked = {}
     for name, (run, table) in sides.items():
-        table.item, table.trip, table.asked = None, 0.0, 0
+        table.delivery, table.trip, table.asked = None, 0.0, 0
         run(event(100))
         asked[name] = float(table.asked)
     return [row(f"round trips of 100 messages, {name}", asked, name, None, "") for name in MODES]
@@ -191,9 +191,9 @@ def timed(
     """Milliseconds of a batch. Theirs waits for so many trips that few rounds will do."""
     took: dict[str, list[float]] = {name: [] for name in sides}
     for name, (run, table) in sides.items():
-        table.trip, table.item = 0.0, None
+        table.trip, table.delivery = 0.0, None
         if again:
-            table.item = THEIRS if name == "theirs" else OURS
+            table.delivery = THEIRS if name == "theirs" else OURS
         run(event(min(size, 100)))  # what is made once is made
         table.trip = trip
     for n in range(rounds):

@@ -15,9 +15,9 @@ def on_this_machine(folder: Path) -> dict[str, str]:
     return {
         "PEEKLOCK_STORE": f"sqlite://{folder}/keys.db",
         "PEEKLOCK_ORDERS_URL": f"file://{folder}/orders.jsonl",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{folder}/letters.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{folder}/dead-letters.jsonl",
         "PEEKLOCK_RECEIPTS_URL": f"file://{folder}/receipts.jsonl",
-        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{folder}/letters.jsonl",
+        "PEEKLOCK_RECEIPTS_DEAD_LETTER": f"file://{folder}/dead-letters.jsonl",
     }
 
 

@@ -50,7 +50,7 @@ def test_there_are_enough_of_each():
         folder = sample.name.split("/")[0]
         counts[folder] += 1
         assert platform_of(sample, None) == folder
-        assert [name for name, module in MODULES.items() if module.recognises(sample.event)] == [folder]
+        assert [name for name, module in MODULES.items() if module.matches(sample.event)] == [folder]
     assert counts["sqs"] >= 10
     assert counts["servicebus"] >= 10
     assert counts["cloudtasks"] >= 10
@@ -71,10 +71,10 @@ json_values = st.recursive(
 )
 
 
-def rehearse(platform: str, event: Any) -> object:
+def run_sample(platform: str, event: Any) -> object:
     box = Outbox()
     with routed(lambda _: box):
-        return MODULES[platform].rehearse(charge, event, store=MemoryStore(), dead_letter=box, queue=box)
+        return MODULES[platform].run_sample(charge, event, store=MemoryStore(), dead_letter=box, queue=box)
 
 
 @st.composite
@@ -106,7 +106,7 @@ def test_a_damaged_event_raises_nothing_but_an_event_error(case):
     """Whatever is missing or of another type in it."""
     platform, event = case
     with suppress(EventError):
-        rehearse(platform, event)
+        run_sample(platform, event)
 
 
 @RELAXED
@@ -114,7 +114,7 @@ def test_a_damaged_event_raises_nothing_but_an_event_error(case):
 def test_any_json_raises_nothing_but_an_event_error(platform, event):
     """A document that is no event is refused in words, and never taken for an empty one."""
     with pytest.raises(EventError):
-        rehearse(platform, event)
+        run_sample(platform, event)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ from peeklock.engine.run import handle
 from peeklock.errors import StoreError
 from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
 from peeklock.testing import FakeClock, Outbox, deliver
-from peeklock.testing.deliver import plan_for
+from peeklock.testing.deliver import bound_for
 from tests.contracts.stores import STORES, change, params, record
 from tests.core.world import Crash, FlakySender, FlakyStore, Script, message
 from tests.support import environment
@@ -48,7 +48,7 @@ def by_key(do: Callable[[dict[str, Any]], object], *, key: str | None = "id") ->
 
 
 def unreachable() -> FlakySender:
-    """A queue that does not take the first parcel."""
+    """A queue that does not take the first outgoing message."""
     return FlakySender(Outbox(), Script({1: "before"}))
 
 
@@ -88,9 +88,9 @@ class World:
 
     def copied(self, copies: Any, times: int = 1) -> None:
         """The handler fails, and each failure asks for a delayed copy."""
-        plan = plan_for(by_key(fail), store=self.store, delays=Delays.COPY, copies=copies)
-        for hop in range(times):
-            handle(plan, [message(ORDER, trail=Trail(id="m-1", hop=hop))])
+        bound = bound_for(by_key(fail), store=self.store, delays=Delays.COPY, copies=copies)
+        for copy_number in range(times):
+            handle(bound, [message(ORDER, lineage=Lineage(id="m-1", copy_number=copy_number))])
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_failure_waits(world, told):
     coming = facts["next"]["the message"]
     assert (coming["attempt"], coming["text"]) == (
         3,
-        "runs the handler, attempt 3; publishes its letter instead where max_attempts is under 3",
+        "runs the handler, attempt 3; publishes its dead letter instead where max_attempts is under 3",
     )
 
 
@@ -194,30 +194,32 @@ LEAVE: dict[str, Callable[[World], object]] = {
     "a failure": lambda world: deliver(by_key(fail), ORDER, store=world.store, id="m-1"),
     "a crash": lambda world: world.crash(world.ago),
     "a crash just now": lambda world: world.crash(),
-    "a letter": lambda world: deliver(by_key(condemn), ORDER, store=world.store, id="m-1"),
-    "no letter": lambda world: deliver(by_key(condemn), ORDER, store=world.store, id="m-1", letters=unreachable()),
+    "a dead letter": lambda world: deliver(by_key(condemn), ORDER, store=world.store, id="m-1"),
+    "no dead letter": lambda world: deliver(
+        by_key(condemn), ORDER, store=world.store, id="m-1", dead_letters=unreachable()
+    ),
     "a copy": lambda world: world.copied(Outbox(), times=2),
     "no copy": lambda world: world.copied(unreachable()),
 }
 
 
-def trails(facts: dict[str, Any]) -> dict[str, Trail]:
+def lineages(facts: dict[str, Any]) -> dict[str, Lineage]:
     """The deliveries that the words mean."""
-    hop, generation = facts.get("hop", 0), facts.get("generation", 0)
+    copy_number, generation = facts.get("copy_number", 0), facts.get("generation", 0)
     return {
-        "any message": Trail(id="m-1"),
-        "the message": Trail(id="m-1", generation=generation),
-        "its newest copy": Trail(id="m-1", hop=hop),
-        "an older copy": Trail(id="m-1", hop=hop - 1),
-        "its letter, redriven": Trail(id="m-1", generation=generation + 1),
-        "another message": Trail(id="m-2"),
+        "any message": Lineage(id="m-1"),
+        "the message": Lineage(id="m-1", generation=generation),
+        "its newest copy": Lineage(id="m-1", copy_number=copy_number),
+        "an older copy": Lineage(id="m-1", copy_number=copy_number - 1),
+        "its dead letter, redriven": Lineage(id="m-1", generation=generation + 1),
+        "another message": Lineage(id="m-2"),
     }
 
 
 @pytest.mark.parametrize("left", LEAVE)
 def test_what_is_told_is_what_happens(world, told, left):
     """After anything that the engine leaves, each delivery that is spoken of ends as was said."""
-    for name in trails({"hop": 1}):
+    for name in lineages({"copy_number": 1}):
         store = world.store
         store.swap([change(KEY, getattr(read(store, KEY), "version", None), None)])
         LEAVE[left](world)
@@ -225,21 +227,21 @@ def test_what_is_told_is_what_happens(world, told, left):
         if name not in facts["next"]:
             continue
         said = facts["next"][name]
-        plan = plan_for(by_key(nothing), store=store, delays=Delays.COPY, copies=Outbox())
-        (settled,) = handle(plan, [message(ORDER, trail=trails(facts)[name])])
+        bound = bound_for(by_key(nothing), store=store, delays=Delays.COPY, copies=Outbox())
+        (settled,) = handle(bound, [message(ORDER, lineage=lineages(facts)[name])])
         reason = said["reason"] or "done"
-        assert settled.outcome.reason == ("moved" if said["do"] == "publish" else reason)
+        assert settled.outcome.reason == ("superseded" if said["do"] == "publish" else reason)
         assert settled.outcome.attempt == (said["attempt"] or settled.outcome.attempt)
 
 
 def test_a_letter_that_was_not_published(world, keys, told):
-    """Condemned: the next delivery publishes it, and another message has to wait for that."""
-    deliver(by_key(condemn), ORDER, store=world.store, letters=unreachable())
+    """dead_lettering: the next delivery publishes it, and another message has to wait for that."""
+    deliver(by_key(condemn), ORDER, store=world.store, dead_letters=unreachable())
     facts = told()
-    assert (facts["state"], facts["reason"]) == ("condemned", "fatal")
+    assert (facts["state"], facts["reason"]) == ("dead_lettering", "fatal")
     assert facts["detail"] == "DeadLetter: card declined"
-    assert facts["next"]["the message"]["text"] == "publishes its letter (fatal); the handler does not run"
-    assert facts["next"]["another message"]["text"] == "waits: the letter of message test-1 comes first"
+    assert facts["next"]["the message"]["text"] == "publishes its dead letter (fatal); the handler does not run"
+    assert facts["next"]["another message"]["text"] == "waits: the dead letter of message test-1 comes first"
     assert "verdict                 fatal\n" in keys("show", KEY)[1]
     assert deliver(by_key(fail), ORDER, store=world.store, id="other").reason == "busy"
     assert deliver(by_key(fail), ORDER, store=world.store).reason == "fatal"
@@ -250,13 +252,13 @@ def test_while_its_letter_is_published(world, keys):
     seen: list[Any] = []
 
     class Asking(Outbox):
-        def send(self, parcels: Any, /) -> Any:
+        def send(self, outgoing_messages: Any, /) -> Any:
             seen.extend([keys("show", KEY)[1], keys("forget", KEY, "--yes")])
-            return super().send(parcels)
+            return super().send(outgoing_messages)
 
-    deliver(by_key(condemn), ORDER, store=world.store, letters=Asking())
-    assert "condemned: a process publishes its letter" in seen[0]
-    assert "waits: another process publishes its letter until 20" in seen[0]
+    deliver(by_key(condemn), ORDER, store=world.store, dead_letters=Asking())
+    assert "dead_lettering: a process publishes its dead letter" in seen[0]
+    assert "waits: another process publishes its dead letter until 20" in seen[0]
     assert seen[1][0] == 1
 
 
@@ -264,7 +266,7 @@ def test_a_copy_that_was_not_published(world, told):
     """Moving: an older delivery publishes it again."""
     world.copied(unreachable())
     facts = told()
-    assert (facts["state"], facts["hop"]) == ("moving", 1)
+    assert (facts["state"], facts["copy_number"]) == ("delaying", 1)
     assert facts["next"]["an older copy"]["do"] == "publish"
     assert facts["next"]["its newest copy"]["attempt"] == 2
 
@@ -273,9 +275,9 @@ def test_a_copy_carries_on(world, keys, told):
     """Moved: an older one is over."""
     world.copied(Outbox(), times=2)
     facts = told()
-    assert (facts["state"], facts["hop"], facts["attempts"]) == ("moved", 2, 2)
+    assert (facts["state"], facts["copy_number"], facts["attempts"]) == ("delayed", 2, 2)
     assert facts["next"]["an older copy"]["text"] == "completes as moved: a later copy carries on"
-    assert "hop 2 (this is delayed copy 2)" in keys("show", KEY)[1]
+    assert "copy 2 (this is delayed copy 2)" in keys("show", KEY)[1]
 
 
 def test_an_expired_record_counts_as_absent(world, keys, told):
@@ -327,7 +329,7 @@ def test_what_a_record_keeps(world, keys, told):
     deliver(handler, ORDER, store=world.store)
     out = keys("show", KEY)[1]
     assert f'result                  "{"r" * 199}… (302 characters; --json has them all)\n' in out
-    assert "any with another body   publishes its letter (invalid); the handler does not run\n" in out
+    assert "any with another body   publishes its dead letter (invalid); the handler does not run\n" in out
     facts = told()
     assert json.loads(facts["result"]) == "r" * 300
     assert f"hash {facts['body']} is refused" in out
@@ -595,9 +597,9 @@ def test_every_state_has_its_words(state, capsys):
         held = record(
             7,
             state=state,
-            reason="fatal" if state in (State.CONDEMNED, State.DEAD) else "",
+            reason="fatal" if state in (State.DEAD_LETTERING, State.DEAD_LETTERED) else "",
             generation=1,
-            hop=1,
+            copy_number=1,
             lease_until=now + timedelta(hours=lease),
             expires_at=now + timedelta(hours=expiry),
         )
@@ -605,5 +607,5 @@ def test_every_state_has_its_words(state, capsys):
         tell(sight)
         assert f"{state}" in capsys.readouterr().out
         assert json.loads(json.dumps(facts(sight)))["held"] is (
-            lease == 1 and state in (State.RUNNING, State.CONDEMNED)
+            lease == 1 and state in (State.RUNNING, State.DEAD_LETTERING)
         )

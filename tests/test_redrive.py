@@ -12,8 +12,8 @@ import pytest
 
 from peeklock import DeadLetter, Queue, SendError, consumer, sqs
 from peeklock.cli import main
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.sending.file import FileSender, read
 from peeklock.sending.fitting import prepare, unfolded
 from peeklock.stores.memory import MemoryStore
@@ -46,13 +46,17 @@ def test_a_dead_letter_of_a_file_is_redriven(tmp_path, capsys):
     assert "| peeklock send orders - --redrive" in (ROOT / "docs/platforms.md").read_text()
     store, dead, back = MemoryStore(), tmp_path / "dead.jsonl", tmp_path / "orders.jsonl"
     for _ in range(2):
-        sqs.rehearse(handle, event(tenant="blue"), store=store, dead_letter=FileSender(str(dead)))
+        sqs.run_sample(handle, event(tenant="blue"), store=store, dead_letter=FileSender(str(dead)))
     assert len(ran) == 1
     assert main(["send", f"file://{back}", str(dead), "--redrive"]) == 0
     assert "sent m-1 to" in capsys.readouterr().out
-    (parcel,) = read(str(back))
-    assert (parcel.body, dict(parcel.attributes), parcel.letter) == (b'{"id":"o-1"}', {"tenant": "blue"}, False)
-    sqs.rehearse(handle, event(peeklock=parcel.trail.dump()), store=store, dead_letter=FileSender(str(dead)))
+    (outgoing,) = read(str(back))
+    assert (outgoing.body, dict(outgoing.attributes), outgoing.dead_letter) == (
+        b'{"id":"o-1"}',
+        {"tenant": "blue"},
+        False,
+    )
+    sqs.run_sample(handle, event(peeklock=outgoing.lineage.dump()), store=store, dead_letter=FileSender(str(dead)))
     assert len(ran) == 2
 
 
@@ -67,8 +71,10 @@ def test_what_a_dead_letter_says_by_itself_is_not_given(tmp_path, capsys, option
 
 def test_a_message_that_was_never_dead_lettered_is_not_redriven(tmp_path, capsys):
     """In its old life it would complete unrun. None of the others is sent before that is said."""
-    parcel = Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)
-    FileSender(str(tmp_path / "a.jsonl")).send([parcel, replace(parcel, trail=Trail(id="m-2"), letter=False)])
+    outgoing = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1", generation=1), dead_letter=True)
+    FileSender(str(tmp_path / "a.jsonl")).send(
+        [outgoing, replace(outgoing, lineage=Lineage(id="m-2"), dead_letter=False)]
+    )
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
     assert "a.jsonl: line 2 (m-2) is no dead letter; nothing was sent" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()
@@ -78,21 +84,29 @@ def test_a_redriven_message_may_be_as_long_as_its_queue_takes():
     """A new one keeps room for a dead letter's reason; this one is compressed where it has to be."""
     outbox = SmallQueue(Outbox(), most=2_000)
     outbox.limit = 2_000  # as it is once a refusal said so
-    long = Parcel(body=b"x" * 1_990, trail=Trail(id="m-1"))
+    long = OutgoingMessage(body=b"x" * 1_990, lineage=Lineage(id="m-1"))
     assert isinstance(prepare(long, outbox), SendError)
-    redriven = prepare(replace(long, trail=Trail(id="m-1", generation=1)), outbox)
-    assert isinstance(redriven, Parcel)
+    redriven = prepare(replace(long, lineage=Lineage(id="m-1", generation=1)), outbox)
+    assert isinstance(redriven, OutgoingMessage)
     assert unfolded(redriven).body == long.body
 
 
 BAD = ["no JSON", "[]", '{"id":"a"}', "5", "[" * 100_000]
-MENDED = {"id": "", "generation": -1, "hop": "x", "attempts": True, "group": 5, "content_type": [], "letter": "yes"}
+MENDED = {
+    "id": "",
+    "generation": -1,
+    "copy_number": "x",
+    "attempts": True,
+    "group": 5,
+    "content_type": [],
+    "dead_letter": "yes",
+}
 
 
 @pytest.mark.parametrize("bad", [*BAD, "late"], ids=lambda bad: bad[:10])
 def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
     """By its number in the file, where empty lines count too; and none of the good ones is sent."""
-    good = Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)
+    good = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1", generation=1), dead_letter=True)
     FileSender(str(tmp_path / "a.jsonl")).send([good, good])
     one, two = (tmp_path / "a.jsonl").read_text().splitlines()
     if bad == "late":  # by more than any time can be
@@ -106,7 +120,9 @@ def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
 @pytest.mark.parametrize(("name", "value"), [*MENDED.items(), ("generation", 0)])
 def test_a_line_that_was_mended_wrongly(name, value, tmp_path, capsys):
     """Is none either: what no lineage says, a queue would refuse or complete unrun."""
-    FileSender(str(tmp_path / "a.jsonl")).send([Parcel(body=b"{}", trail=Trail(id="m-1", generation=1), letter=True)])
+    FileSender(str(tmp_path / "a.jsonl")).send(
+        [OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1", generation=1), dead_letter=True)]
+    )
     line = json.loads((tmp_path / "a.jsonl").read_text()) | {name: value}
     (tmp_path / "a.jsonl").write_text(json.dumps(line))
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2

@@ -109,12 +109,12 @@ def test_json_for_machines():
         "error",
     }
     assert first["error"] == "handlers.orders.gateway.GatewayBusy: try again later"
-    assert (first["reason"], second["reason"], second["run"]) == ("retry", "moved", 2)
+    assert (first["reason"], second["reason"], second["run"]) == ("retry", "superseded", 2)
     assert last == {
         "summary": {
             "events": 1,
             "messages": 2,
-            "reasons": {"retry": 1, "moved": 1},
+            "reasons": {"retry": 1, "superseded": 1},
             "sent": 1,
             "refused": 0,
             "different": 0,
@@ -184,13 +184,13 @@ def test_live_really_sends(tmp_path):
     """To the environment's queues."""
     settings = {
         "PEEKLOCK_STORE": "memory://live",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/letters.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/dead-letters.jsonl",
         "PEEKLOCK_RECEIPTS_URL": f"file://{tmp_path}/receipts.jsonl",
     }
     with environment(**settings):
         assert run("events/sqs/batch.json", "events/sqs/binary.json", "--live")[0] == 0
     assert len((tmp_path / "receipts.jsonl").read_text().splitlines()) == 2
-    assert '"letter": true' in (tmp_path / "letters.jsonl").read_text()
+    assert '"dead_letter": true' in (tmp_path / "dead-letters.jsonl").read_text()
     with environment(PEEKLOCK_STORE=None):
         code, _, err = run("events/sqs/single.json", "--live")
     assert (code, "set PEEKLOCK_STORE" in err) == (2, True)
@@ -362,7 +362,7 @@ def test_a_table_shows_a_few_of_what_is_sent():
 
 
 def test_a_machine_is_told_each_outcomes_detail(tmp_path):
-    """Also where the handler raised: it gets no traceback, and the letter says the same."""
+    """Also where the handler raised: it gets no traceback, and the dead letter says the same."""
     file = failures(tmp_path)
     assert details(file) == {
         "done": ("done", ""),
@@ -387,10 +387,10 @@ def test_a_person_reads_each_detail_once(tmp_path):
 
 def test_letters_that_cannot_be_published_are_told(tmp_path):
     """To machine and person, whether or not the handler raised something before."""
-    file, lost = failures(tmp_path), "could not be published: /proc/nowhere/letters.jsonl"
+    file, lost = failures(tmp_path), "could not be published: /proc/nowhere/dead-letters.jsonl"
     settings = {
         "PEEKLOCK_STORE": "memory://unpublished",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": "file:///proc/nowhere/letters.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": "file:///proc/nowhere/dead-letters.jsonl",
         "PEEKLOCK_ORDERS_URL": "memory://orders",
     }
     with environment(**settings):

@@ -63,7 +63,7 @@ def test_the_command_and_the_function_refuse_the_same_names(tmp_path, capsys, bo
 def test_as_often_as_asked(tmp_path, capsys, body):
     """Under one id."""
     assert main(["send", f"file://{tmp_path}/out.jsonl", body, "--times", "3", "--id", "o-1"]) == 0
-    assert [parcel.trail.id for parcel in read(str(tmp_path / "out.jsonl"))] == ["o-1"] * 3
+    assert [outgoing.lineage.id for outgoing in read(str(tmp_path / "out.jsonl"))] == ["o-1"] * 3
     assert capsys.readouterr().out.count("sent o-1") == 3
 
 

@@ -137,7 +137,7 @@ class Retry(Exception):
 
 
 class DeadLetter(Exception):
-    """Dead-letter this message now, as `fatal`: no later attempt could succeed. `why` goes into the letter."""
+    """Dead-letter this message now, as `fatal`: no later attempt could succeed. `why` goes into the dead letter."""
 
     def __init__(self, why: str = "") -> None:
         super().__init__(why)

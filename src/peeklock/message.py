@@ -1,4 +1,4 @@
-"""A message as a handler sees it, and the trail that follows it through copies and redrives."""
+"""A message as a handler sees it, and the lineage that follows it through copies and redrives."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-TRAIL = "peeklock"
-"""The attribute (property, header) in which a message's trail travels."""
+LINEAGE = "peeklock"
+"""The attribute (property, header) in which a message's lineage travels."""
 
 MAX_EXTRA = 512
-"""Characters of what a newer release may add to a trail. More is not ours: any producer may write the attribute."""
+"""Characters of what a newer release may add to a lineage. More is not ours: any producer may write the attribute."""
 
 MOST_SENT = 2**53
 """Below it are the milliseconds of a sending time: what JSON's readers in every language take exactly."""
 
-_NUMBERS = ("generation", "hop", "attempts", "sent")
+_NUMBERS = ("generation", "copy_number", "attempts", "sent")
 
 _OWN = frozenset({"id", "source", *_NUMBERS})
-"""Fields of a trail that this release knows."""
+"""Fields of a lineage that this release knows."""
 
 
 def is_text(value: str) -> bool:
@@ -34,21 +34,21 @@ def is_text(value: str) -> bool:
 
 
 def extra_of(parts: Mapping[str, Any]) -> str:
-    """What a newer release added to a trail, as JSON in one order."""
+    """What a newer release added to a lineage, as JSON in one order."""
     added = {name: value for name, value in parts.items() if name not in _OWN}
     text = json.dumps(added, separators=(",", ":"), sort_keys=True) if added else ""
     return text if len(text) <= MAX_EXTRA else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trail:
+class Lineage:
     """Where a message comes from: what makes two deliveries the same message."""
 
     id: str
-    """Logical id: the same for every delivery, delayed copy and redriven letter."""
+    """Logical id: the same for every delivery, delayed copy and redriven dead letter."""
     generation: int = 0
     """Lives before this one: +1 each time a dead letter is redriven."""
-    hop: int = 0
+    copy_number: int = 0
     """Delayed copies before this one, within the generation."""
     attempts: int = 0
     """Counted starts that the copy remembers by itself."""
@@ -60,21 +60,21 @@ class Trail:
     extra: str = ""
     """Fields that a newer release wrote, as a JSON object: kept as they are, and carried on."""
 
-    def copy(self, *, hop: int, attempts: int) -> Trail:
-        return replace(self, hop=hop, attempts=attempts)
+    def copy(self, *, copy_number: int, attempts: int) -> Lineage:
+        return replace(self, copy_number=copy_number, attempts=attempts)
 
-    def letter(self) -> Trail:
+    def dead_letter(self) -> Lineage:
         """A dead letter carries its next life already, so that redriving it by whatever tool starts that life."""
-        return replace(self, generation=self.generation + 1, hop=0, attempts=0)
+        return replace(self, generation=self.generation + 1, copy_number=0, attempts=0)
 
     @property
     def derived(self) -> str:
         """An id that differs between copies and lives but not between two publications of one of them. An id that a producer
         uses again was first sent at another time. The suffix keeps it apart from ids of producers, who like to number theirs."""
-        if not (self.generation or self.hop):
+        if not (self.generation or self.copy_number):
             return self.id
-        numbers = (self.generation, self.hop, *([] if self.sent is None else [self.sent]))
-        return ".".join([self.id, *map(str, numbers), *filter(None, [self.source]), TRAIL])
+        numbers = (self.generation, self.copy_number, *([] if self.sent is None else [self.sent]))
+        return ".".join([self.id, *map(str, numbers), *filter(None, [self.source]), LINEAGE])
 
     def dump(self) -> str:
         parts: dict[str, Any] = {"id": self.id}
@@ -88,21 +88,21 @@ class Trail:
         return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
 
     @classmethod
-    def load(cls, text: str) -> Trail | None:
-        """The trail in an attribute's value; None when it holds none, since any producer may write one."""
+    def load(cls, text: str) -> Lineage | None:
+        """The lineage in an attribute's value; None when it holds none, since any producer may write one."""
         try:
             parts = json.loads(text)
             known = {name: parts[name] for name in ("source", *_NUMBERS) if name in parts}
-            trail = cls(id=parts["id"], extra=extra_of(parts), **known)
+            lineage = cls(id=parts["id"], extra=extra_of(parts), **known)
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        counts = (trail.generation, trail.hop, trail.attempts)
+        counts = (lineage.generation, lineage.copy_number, lineage.attempts)
         if not all(type(n) is int and 0 <= n < 2**31 for n in counts):
             return None
-        if trail.sent is not None and not (type(trail.sent) is int and 0 <= trail.sent < MOST_SENT):
+        if lineage.sent is not None and not (type(lineage.sent) is int and 0 <= lineage.sent < MOST_SENT):
             return None
-        texts: list[Any] = [trail.id, trail.source]
-        return trail if trail.id and all(isinstance(text, str) and is_text(text) for text in texts) else None
+        texts: list[Any] = [lineage.id, lineage.source]
+        return lineage if lineage.id and all(isinstance(text, str) and is_text(text) for text in texts) else None
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Message:
     """
 
     id: str
-    """Logical id, the same on every delivery, delayed copy and redriven letter."""
+    """Logical id, the same on every delivery, delayed copy and redriven dead letter."""
     body: bytes
     """As the producer sent it, after any envelope that the binding unwraps."""
     queue: str
@@ -136,7 +136,7 @@ class Message:
     """Grows with each claim of the key: hand it to a downstream that can refuse an older one. 0 without a store."""
     subscription: str = ""
     """Name of the subscription of a topic that delivered it; empty where it came from a queue."""
-    trail: Trail | None = None
+    lineage: Lineage | None = None
     """What an earlier copy or life left on it; None on a message as its producer sent it."""
     native_id: str = ""
     """The platform's own id of this delivery's copy, for a search in its console."""
@@ -161,9 +161,9 @@ class Message:
     def first_sent(self) -> int | None:
         """Milliseconds since 1970 when the producer first sent it. The platform knows that of the first copy only: of a
         later one, or a redriven dead letter, it says when that was sent."""
-        trail = self.trail
-        if trail is not None and (trail.sent is not None or trail.hop or trail.generation):
-            return trail.sent
+        lineage = self.lineage
+        if lineage is not None and (lineage.sent is not None or lineage.copy_number or lineage.generation):
+            return lineage.sent
         try:
             first = None if self.sent_ms is None else int(self.sent_ms)
         except (TypeError, ValueError, OverflowError):
@@ -173,10 +173,10 @@ class Message:
     @property
     def source(self) -> str:
         """The subscription whose records are about it: this delivery's, else that of the message whose copy it is."""
-        lineage = self.lineage
-        return self.subscription or (lineage.source if lineage.generation or lineage.hop else "")
+        lineage = self.effective_lineage
+        return self.subscription or (lineage.source if lineage.generation or lineage.copy_number else "")
 
     @property
-    def lineage(self) -> Trail:
+    def effective_lineage(self) -> Lineage:
         """What survives copies and redrives."""
-        return self.trail or Trail(id=self.id)
+        return self.lineage or Lineage(id=self.id)

@@ -16,15 +16,15 @@ class Disposition(StrEnum):
     ABANDON = "abandon"
     """It comes back."""
     DEAD_LETTER = "dead_letter"
-    """Its letter is safe; the queue removes it."""
+    """Its dead letter is safe; the queue removes it."""
 
 
 class Reason(StrEnum):
-    """Why. The closed list, used verbatim in logs, metrics and letters."""
+    """Why. The closed list, used verbatim in logs, metrics and dead letters."""
 
     DONE = "done"
     DUPLICATE = "duplicate"
-    MOVED = "moved"
+    SUPERSEDED = "superseded"
     RETRY = "retry"
     RESCHEDULED = "rescheduled"
     TIMEOUT = "timeout"

@@ -1,4 +1,4 @@
-"""What is handed to a queue: new messages, delayed copies and letters."""
+"""What is handed to a queue: new messages, delayed copies and dead letters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from peeklock.errors import SendError
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.quotas.google import ATTRIBUTE_VALUE
 from peeklock.timing.delays import ZERO
 
@@ -28,11 +28,11 @@ _ILLEGIBLE = "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class OutgoingMessage:
     """A message on its way to a queue."""
 
     body: bytes
-    trail: Trail
+    lineage: Lineage
     attributes: Mapping[str, str | bytes] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     """The platform's own type of an attribute, where it is neither plain text nor plain bytes."""
@@ -42,24 +42,24 @@ class Parcel:
     delay: timedelta = ZERO
     content_type: str | None = None
     """A MIME type, for platforms that carry one."""
-    letter: bool = False
+    dead_letter: bool = False
     """Whether it is a dead letter."""
     unexplained: bool = False
     """A dead letter without its reason, for which the queue has no room: the log and the record have it."""
     bare: bool = False
     """Sent as it came, without lineage and reason: nothing else fits into the queue."""
     origin: Message | None = field(default=None, repr=False, compare=False)
-    """The delivery that a copy or a letter was made of; None for a new message."""
+    """The delivery that a copy or a dead letter was made of; None for a new message."""
 
     @property
     def id(self) -> str:
         """Id for platforms that deduplicate: equal for two publications of the same copy, different otherwise."""
-        return self.trail.derived
+        return self.lineage.derived
 
     @property
     def is_new(self) -> bool:
         """Whether a producer sends it, so that it is neither a copy nor a dead letter, nor one that is redriven."""
-        return self.origin is None and not (self.letter or self.trail.generation or self.trail.hop)
+        return self.origin is None and not (self.dead_letter or self.lineage.generation or self.lineage.copy_number)
 
 
 def to_json(value: str | bytes) -> str | dict[str, str]:
@@ -73,21 +73,21 @@ def from_json(value: Any) -> str | bytes:
 
 
 class Sender(Protocol):
-    """Hands parcels to one queue.
+    """Hands outgoing messages to one queue.
 
-    `send` answers for each parcel in order: None once the queue has it for certain, else what went wrong. Raises
+    `send` answers for each outgoing message in order: None once the queue has it for certain, else what went wrong. Raises
     SendError when it can say nothing of any of them. Safe for several threads.
     """
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]: ...
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]: ...
 
 
-def copy_of(message: Message, *, hop: int, attempts: int, delay: timedelta) -> Parcel:
+def copy_of(message: Message, *, copy_number: int, attempts: int, delay: timedelta) -> OutgoingMessage:
     """A delayed copy: the same message, to be delivered later."""
-    return _again(message, message.lineage.copy(hop=hop, attempts=attempts), delay=delay)
+    return _again(message, message.effective_lineage.copy(copy_number=copy_number, attempts=attempts), delay=delay)
 
 
-def letter_of(message: Message, *, reason: str, detail: str, attempts: int, now: datetime) -> Parcel:
+def dead_letter_of(message: Message, *, reason: str, detail: str, attempts: int, now: datetime) -> OutgoingMessage:
     """The dead letter of a message, with the reason among its attributes."""
     about: dict[str, str | bytes] = {
         REASON: str(reason),
@@ -97,14 +97,16 @@ def letter_of(message: Message, *, reason: str, detail: str, attempts: int, now:
     }
     if detail:
         about[DETAIL] = cut(legible(detail), MAX_DETAIL)
-    return _again(message, message.lineage.letter(), attributes={**message.attributes, **about}, letter=True)
+    return _again(
+        message, message.effective_lineage.dead_letter(), attributes={**message.attributes, **about}, dead_letter=True
+    )
 
 
-def _again(message: Message, trail: Trail, **changes: Any) -> Parcel:
+def _again(message: Message, lineage: Lineage, **changes: Any) -> OutgoingMessage:
     """A message with all that its producer set."""
-    parcel = Parcel(
+    outgoing = OutgoingMessage(
         body=message.body,
-        trail=trail,
+        lineage=lineage,
         attributes=message.attributes,
         types=message.types or {},
         system=message.system or {},
@@ -112,7 +114,7 @@ def _again(message: Message, trail: Trail, **changes: Any) -> Parcel:
         content_type=message.content_type,
         origin=message,
     )
-    return replace(parcel, **changes)
+    return replace(outgoing, **changes)
 
 
 def size_of(text: str) -> int:

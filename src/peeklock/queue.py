@@ -90,7 +90,7 @@ class Queue:
     def _validate(self) -> None:
         if not _NAME.fullmatch(self.name if type(self.name) is str else ""):
             raise ConfigError(
-                f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
+                f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a dead letter or digit"
                 " (no '.fifo': say fifo=True)"
             )
         check_flags(f"queue {self.name!r}", fifo=self.fifo)

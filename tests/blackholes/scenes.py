@@ -26,9 +26,9 @@ from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency.claims import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.observability.observer import Settled
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus import sample_events as servicebus_events
 from peeklock.registry import open_sender, open_store
 from peeklock.stores.memory import MemoryStore
@@ -330,7 +330,7 @@ def ask_store(url: str) -> dict[str, Any]:
 def ask_queue(url: str) -> dict[str, Any]:
     """A message, by the sender alone."""
     never_resolve()
-    return by_itself(lambda: open_sender(url).send([Parcel(body=b"x", trail=Trail(id="x"))])[0])
+    return by_itself(lambda: open_sender(url).send([OutgoingMessage(body=b"x", lineage=Lineage(id="x"))])[0])
 
 
 def by_itself(act: Callable[[], object]) -> dict[str, Any]:

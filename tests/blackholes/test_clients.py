@@ -11,8 +11,8 @@ from azure.core.credentials import AzureSasCredential
 from azure.servicebus import ServiceBusClient
 
 from peeklock import SendError
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus import sender as servicebus_send
 from peeklock.platforms.servicebus.client import RESENDS, TRY_SECONDS, tls
 from tests.blackholes.holes import Hole, Kind
@@ -66,5 +66,5 @@ def test_service_bus_gives_up_a_handshake(kind):
         sender = servicebus_send.ServiceBusSender("dead", lambda: client)
         began = time.monotonic()
         with pytest.raises(SendError):
-            sender.send([Parcel(body=b"x", trail=Trail(id="x"))])
+            sender.send([OutgoingMessage(body=b"x", lineage=Lineage(id="x"))])
         assert time.monotonic() - began < SECONDS

@@ -26,7 +26,7 @@ UNRESOLVED = "host.unresolved.test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Endpoint:
     """One store or queue. `url` and `environ` are made for a `host:port`, and for whether TLS is spoken there."""
 
     protocol: str
@@ -61,44 +61,44 @@ def _by_dns(port: int) -> str:
     return f"dns://127.0.0.1:{port}/host.unresolved.test:443"
 
 
-STORES: Mapping[str, Door] = {
-    "dynamodb": Door(
+STORES: Mapping[str, Endpoint] = {
+    "dynamodb": Endpoint(
         protocol="http",
         url=lambda address, tls: "dynamodb://leases",
         environ=lambda address, tls: {**AWS, "AWS_ENDPOINT_URL_DYNAMODB": f"{_scheme(tls)}://{address}"},
     ),
-    "dynamodb in transactions": Door(
+    "dynamodb in transactions": Endpoint(
         protocol="http",
         url=lambda address, tls: "dynamodb://leases?writes=transact",
         environ=lambda address, tls: {**AWS, "AWS_ENDPOINT_URL_DYNAMODB": f"{_scheme(tls)}://{address}"},
     ),
-    "tables": Door(protocol="http", url=lambda address, tls: "tables://contosoorders/leases", environ=_tables),
-    "firestore": Door(
+    "tables": Endpoint(protocol="http", url=lambda address, tls: "tables://contosoorders/leases", environ=_tables),
+    "firestore": Endpoint(
         protocol="grpc",
         url=lambda address, tls: "firestore://contoso/leases",
         environ=lambda address, tls: {"FIRESTORE_EMULATOR_HOST": address},
         kinds=TCP,
         name=_by_dns,
     ),
-    "redis": Door(protocol="redis", url=lambda address, tls: f"redis{'s' * tls}://{address}"),
-    "redis cluster": Door(protocol="redis", url=lambda address, tls: f"redis{'s' * tls}://{address}?cluster=true"),
+    "redis": Endpoint(protocol="redis", url=lambda address, tls: f"redis{'s' * tls}://{address}"),
+    "redis cluster": Endpoint(protocol="redis", url=lambda address, tls: f"redis{'s' * tls}://{address}?cluster=true"),
 }
 
-QUEUES: Mapping[str, Door] = {
-    "sqs": Door(
+QUEUES: Mapping[str, Endpoint] = {
+    "sqs": Endpoint(
         protocol="http",
         url=lambda address, tls: f"{_scheme(tls)}://{address}/123456789012/dead",
         environ=lambda address, tls: AWS,
     ),
-    "servicebus": Door(protocol="amqp", url=lambda address, tls: "sb://contoso/dead", environ=_bus),
-    "cloudtasks": Door(
+    "servicebus": Endpoint(protocol="amqp", url=lambda address, tls: "sb://contoso/dead", environ=_bus),
+    "cloudtasks": Endpoint(
         protocol="grpc",
         url=lambda address, tls: "cloudtasks://projects/p/locations/l/queues/dead?target=https://contoso.example/",
         environ=lambda address, tls: {"CLOUD_TASKS_EMULATOR_HOST": address},
         kinds=TCP,
         name=_by_dns,
     ),
-    "pubsub": Door(
+    "pubsub": Endpoint(
         protocol="grpc",
         url=lambda address, tls: "pubsub://projects/p/topics/dead",
         environ=lambda address, tls: {"PUBSUB_EMULATOR_HOST": address, "GOOGLE_CLOUD_PROJECT": "p"},
@@ -108,7 +108,7 @@ QUEUES: Mapping[str, Door] = {
 }
 
 
-def addresses(door: Door, stack: ExitStack) -> dict[str, tuple[str, bool]]:
+def addresses(door: Endpoint, stack: ExitStack) -> dict[str, tuple[str, bool]]:
     """A `host:port` for each way not to answer, and whether TLS is spoken there."""
     holes = {kind: stack.enter_context(Hole(kind, door.protocol)) for kind in door.kinds}
     reached = {str(kind): (hole.address, kind is Kind.TLS) for kind, hole in holes.items()}

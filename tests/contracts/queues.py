@@ -160,7 +160,7 @@ class StrictSQS:
         return sqs.receive(event, "orders")[0]
 
     def handle(self, function: Callable[..., Any], event: Any, **options: Any) -> bool:
-        answer = sqs.rehearse(function, event, **options)
+        answer = sqs.run_sample(function, event, **options)
         assert isinstance(answer, dict)
         return answer["batchItemFailures"] == []
 
@@ -256,7 +256,7 @@ class StrictServiceBus:
         return servicebus.receive(load(event).argument, "orders")[0]
 
     def handle(self, function: Callable[..., Any], event: Any, **options: Any) -> bool:
-        return servicebus.rehearse(function, event, **options) is None
+        return servicebus.run_sample(function, event, **options) is None
 
 
 def size_in_servicebus(message: ServiceBusMessage) -> int:
@@ -330,7 +330,7 @@ class StrictCloudTasks:
         return cloudtasks.receive(event, "orders")
 
     def handle(self, function: Callable[..., Any], event: Any, **options: Any) -> bool:
-        return _pushed(cloudtasks.rehearse, function, event, **options)
+        return _pushed(cloudtasks.run_sample, function, event, **options)
 
 
 class StrictPubSub:
@@ -379,13 +379,15 @@ class StrictPubSub:
         return pubsub.receive(event, "orders")
 
     def handle(self, function: Callable[..., Any], event: Any, **options: Any) -> bool:
-        return _pushed(pubsub.rehearse, function, event, **options)
+        return _pushed(pubsub.run_sample, function, event, **options)
 
 
-def _pushed(rehearse: Callable[..., Any], function: Callable[..., Any], request: push.Request, **options: Any) -> bool:
+def _pushed(
+    run_sample: Callable[..., Any], function: Callable[..., Any], request: push.Request, **options: Any
+) -> bool:
     encoded = base64.b64encode(request.body).decode()
     event = {"headers": dict(request.headers), "bodyBase64": encoded, "method": request.method}
-    return bool(rehearse(function, event, **options)["status"] == 204)
+    return bool(run_sample(function, event, **options)["status"] == 204)
 
 
 @contextmanager

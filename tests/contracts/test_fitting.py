@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from peeklock import DeadLetter, Queue, Retry, SendError, consumer, send
-from peeklock.message import Message, Trail
-from peeklock.outgoing import Parcel, Sender
+from peeklock.message import Lineage, Message
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -158,8 +158,8 @@ def test_a_message_that_fills_its_queue_is_dead_lettered(place, compressible, le
     (message,) = place.redrive()
     assert message.body == body
     assert dict(message.attributes) == {"tenant": "blue"}
-    explained = "peeklock.letter_bare" not in caplog.text
-    assert message.lineage.generation == 1 or not explained
+    explained = "peeklock.dead_letter_bare" not in caplog.text
+    assert message.effective_lineage.generation == 1 or not explained
     assert explained or "reason=fatal" in caplog.text
     assert explained or not compressible
 
@@ -188,7 +188,7 @@ def test_any_message_comes_back_from_its_dead_letter_queue(place, shape, caplog)
     assert place.refuse()
     (message,) = place.redrive()
     assert (message.body, dict(message.attributes)) == (body, attributes)
-    assert message.lineage.generation == 1
+    assert message.effective_lineage.generation == 1
     assert "letter_bare" not in caplog.text
     assert place.redrive() == [], "its record says done"
 
@@ -211,12 +211,12 @@ def test_a_copy_arrives_or_the_message_stays(name, make):
     if finished:
         copy = queue.receive(queue.events()[1])
         assert (copy.body, dict(copy.attributes)) == (body, {"tenant": "blue"})
-        assert (copy.lineage.hop, copy.lineage.attempts) == (1, 1)
-        assert record.state == "moved"
+        assert (copy.effective_lineage.copy_number, copy.effective_lineage.attempts) == (1, 1)
+        assert record.state == "delayed"
     else:
         assert record.state == "waiting"
         assert record.attempts >= 1
-        assert record.hop == 0
+        assert record.copy_number == 0
 
 
 def test_headers_that_no_server_takes_in_one_line():
@@ -258,7 +258,7 @@ def test_a_sender_learns_what_its_queue_takes(name):
 def test_a_batch_that_is_too_long_goes_out_in_smaller_ones():
     """A queue that takes less says so, and nothing of the batch was taken."""
     queue = StrictSQS()
-    many = [Parcel(body=b"x" * 100_000, trail=Trail(id=f"{n}")) for n in range(6)]
+    many = [OutgoingMessage(body=b"x" * 100_000, lineage=Lineage(id=f"{n}")) for n in range(6)]
     assert queue.sender().send(many) == [None] * 6
     assert queue.calls == 1 + 3
     assert [len(entry["MessageBody"]) for entry in queue.entries] == [100_000] * 6

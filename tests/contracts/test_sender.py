@@ -17,35 +17,35 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, SendError
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel, Sender
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.registry import open_sender
 from peeklock.sending.file import FileSender, from_url, load, read
 from peeklock.sending.memory import Outbox
 from tests.support import ROOT
 
-parcels = st.builds(
-    Parcel,
+outgoing_messages = st.builds(
+    OutgoingMessage,
     body=st.binary(max_size=100) | st.text(max_size=50).map(lambda text: text.encode("utf-8", "replace")),
-    trail=st.builds(
-        Trail,
+    lineage=st.builds(
+        Lineage,
         id=st.text(min_size=1, max_size=20).map(lambda t: t.encode("utf-8", "replace").decode()),
         generation=st.integers(0, 9),
-        hop=st.integers(0, 9),
+        copy_number=st.integers(0, 9),
     ),
     attributes=st.dictionaries(st.sampled_from(["a", "ключ"]), st.binary(max_size=9) | st.just("значение"), max_size=2),
     group=st.none() | st.just("g"),
     delay=st.integers(0, 900).map(lambda n: timedelta(seconds=n)),
     content_type=st.none() | st.just("text/plain"),
-    letter=st.booleans(),
+    dead_letter=st.booleans(),
 )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(sent=st.lists(parcels, max_size=4))
+@given(sent=st.lists(outgoing_messages, max_size=4))
 def test_a_file_gives_back_what_it_took(tmp_path, sent):
-    """Each parcel is one line, whatever is in it."""
-    path = tmp_path / "folder" / "letters.jsonl"
+    """Each outgoing message is one line, whatever is in it."""
+    path = tmp_path / "folder" / "dead-letters.jsonl"
     path.unlink(missing_ok=True)
     assert FileSender(str(path)).send(sent) == [None] * len(sent)
     assert list(read(str(path))) == sent
@@ -53,7 +53,7 @@ def test_a_file_gives_back_what_it_took(tmp_path, sent):
 
 FACTORIES: dict[str, Callable[[Path], Sender]] = {
     "memory": lambda folder: Outbox(),
-    "file": lambda folder: FileSender(str(folder / "letters.jsonl")),
+    "file": lambda folder: FileSender(str(folder / "dead-letters.jsonl")),
 }
 
 
@@ -62,51 +62,51 @@ def sender(request, tmp_path) -> Sender:
     return FACTORIES[request.param](tmp_path)
 
 
-def parcel(name: str) -> Parcel:
-    return Parcel(body=name.encode(), trail=Trail(id=name))
+def outgoing(name: str) -> OutgoingMessage:
+    return OutgoingMessage(body=name.encode(), lineage=Lineage(id=name))
 
 
-def taken(sender: Sender) -> list[Parcel]:
-    return list(sender.parcels if isinstance(sender, Outbox) else read(str(sender.path)))  # type: ignore[attr-defined] # one of the two
+def taken(sender: Sender) -> list[OutgoingMessage]:
+    return list(sender.outgoing_messages if isinstance(sender, Outbox) else read(str(sender.path)))  # type: ignore[attr-defined] # one of the two
 
 
 def test_each_parcel_is_answered_and_kept_in_order(sender):
     """Also when there is none."""
     assert list(sender.send([])) == []
-    assert list(sender.send([parcel("a"), parcel("b")])) == [None, None]
-    assert list(sender.send([parcel("c")])) == [None]
-    assert [one.trail.id for one in taken(sender)] == ["a", "b", "c"]
+    assert list(sender.send([outgoing("a"), outgoing("b")])) == [None, None]
+    assert list(sender.send([outgoing("c")])) == [None]
+    assert [one.lineage.id for one in taken(sender)] == ["a", "b", "c"]
 
 
 def test_many_threads_lose_nothing(sender):
-    """Each call's parcels stay together."""
+    """Each call's outgoing messages stay together."""
     start = threading.Barrier(8)
 
     def run(n: int) -> None:
         start.wait(20)
         for m in range(20):
-            sender.send([parcel(f"{n}-{m}-{part}") for part in "ab"])
+            sender.send([outgoing(f"{n}-{m}-{part}") for part in "ab"])
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    names = [one.trail.id for one in taken(sender)]
+    names = [one.lineage.id for one in taken(sender)]
     assert len(set(names)) == len(names) == 320
     assert all(a[:-1] == b[:-1] for a, b in zip(names[::2], names[1::2], strict=True))
 
 
 def test_what_a_line_says(tmp_path):
     """For people and for other tools: times with their unit, bytes that are no text as base64."""
-    sent = Parcel(
+    sent = OutgoingMessage(
         body=b"\xff",
-        trail=Trail(id="x", generation=1, attempts=2),
+        lineage=Lineage(id="x", generation=1, attempts=2),
         attributes={"a": "é", "b": b"\x00"},
         group="g",
         delay=timedelta(seconds=1.5),
         content_type="text/plain",
-        letter=True,
+        dead_letter=True,
     )
     sender = FileSender(str(tmp_path / "l.jsonl"))
     sender.send([sent])
@@ -115,9 +115,9 @@ def test_what_a_line_says(tmp_path):
     assert line == {
         "id": "x",
         "generation": 1,
-        "hop": 0,
+        "copy_number": 0,
         "attempts": 2,
-        "letter": True,
+        "dead_letter": True,
         "delay_s": 1.5,
         "group": "g",
         "content_type": "text/plain",
@@ -127,8 +127,8 @@ def test_what_a_line_says(tmp_path):
 
 
 def test_half_a_surrogate_pair_comes_back(tmp_path):
-    """A letter is written whatever its attributes hold."""
-    sent = Parcel(body=b"", trail=Trail(id="x"), attributes={"detail": "\ud800"})
+    """A dead letter is written whatever its attributes hold."""
+    sent = OutgoingMessage(body=b"", lineage=Lineage(id="x"), attributes={"detail": "\ud800"})
     sender = FileSender(str(tmp_path / "l.jsonl"))
     sender.send([sent])
     assert list(read(str(sender.path))) == [sent]
@@ -136,24 +136,24 @@ def test_half_a_surrogate_pair_comes_back(tmp_path):
 
 @pytest.mark.parametrize("cut", [1, 2, 20])
 def test_a_line_that_was_cut_spoils_no_other(tmp_path, cut):
-    """A full disk may cut what was never confirmed; the next letter starts a line of its own."""
+    """A full disk may cut what was never confirmed; the next dead letter starts a line of its own."""
     sender = FileSender(str(tmp_path / "l.jsonl"))
-    sender.send([parcel("a"), parcel("é")])
+    sender.send([outgoing("a"), outgoing("é")])
     os.truncate(sender.path, sender.path.stat().st_size - cut)
-    sender.send([parcel("c")])
-    names = [one.trail.id for one in read(str(sender.path))]
+    sender.send([outgoing("c")])
+    names = [one.lineage.id for one in read(str(sender.path))]
     assert names == (["a", "é", "c"] if cut == 1 else ["a", "c"])
 
 
 LIMITED = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[2])
-from tests.contracts.test_sender import FileSender, SendError, parcel
+from tests.contracts.test_sender import FileSender, SendError, outgoing
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), most))
 try:
-    FileSender(sys.argv[1]).send([parcel("b" * 200)])
+    FileSender(sys.argv[1]).send([outgoing("b" * 200)])
 except SendError as exc:
     print(exc)
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
@@ -164,21 +164,21 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 def test_a_disk_that_becomes_full_within_a_line(tmp_path):
     """Is a SendError, and what was confirmed before and after it can be read."""
     sender = FileSender(str(tmp_path / "l.jsonl"))
-    sender.send([parcel("a")])
+    sender.send([outgoing("a")])
     limit = sender.path.stat().st_size + 100
     command = [sys.executable, "-c", LIMITED, str(sender.path), str(ROOT), str(limit)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "only 100 of" in run.stdout
-    sender.send([parcel("c")])
-    assert [one.trail.id for one in read(str(sender.path))] == ["a", "c"]
+    sender.send([outgoing("c")])
+    assert [one.lineage.id for one in read(str(sender.path))] == ["a", "c"]
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
-    """Is a SendError, since the letters are not there."""
+    """Is a SendError, since the dead letters are not there."""
     with pytest.raises(SendError, match="Is a directory"):
-        FileSender(str(tmp_path)).send([Parcel(body=b"letters", trail=Trail(id="x"))])
+        FileSender(str(tmp_path)).send([OutgoingMessage(body=b"dead_letters", lineage=Lineage(id="x"))])
     with pytest.raises(SendError, match=r"bytes were written|No space"):
-        FileSender("/dev/full").send([Parcel(body=b"x", trail=Trail(id="x"))])
+        FileSender("/dev/full").send([OutgoingMessage(body=b"x", lineage=Lineage(id="x"))])
 
 
 def test_addresses():
@@ -195,9 +195,9 @@ def test_addresses():
 
 def test_a_line_has_the_whole_lineage(tmp_path):
     """Each field of it that there is."""
-    trail = Trail(id="x", generation=1, hop=2, attempts=3, sent=4, source="t/mail", extra='{"new":1}')
-    assert all(getattr(trail, field.name) for field in fields(Trail))
+    lineage = Lineage(id="x", generation=1, copy_number=2, attempts=3, sent=4, source="t/mail", extra='{"new":1}')
+    assert all(getattr(lineage, field.name) for field in fields(Lineage))
     sender = FileSender(str(tmp_path / "l.jsonl"))
-    sender.send([Parcel(body=b"{}", trail=trail)])
+    sender.send([OutgoingMessage(body=b"{}", lineage=lineage)])
     (line,) = sender.path.read_text(encoding="utf-8").splitlines()
-    assert load(json.loads(line)).trail == trail
+    assert load(json.loads(line)).lineage == lineage

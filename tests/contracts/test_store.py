@@ -96,7 +96,7 @@ records = st.builds(
     expires_at=st.datetimes(datetime(2090, 1, 1), datetime(2150, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds are naive by design
     lease_until=st.datetimes(datetime(2020, 1, 1), datetime(2150, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - as above
     generation=st.integers(0, 2**31),
-    hop=st.integers(0, 2**31),
+    copy_number=st.integers(0, 2**31),
     attempts=st.integers(0, 2**31),
     counted=st.booleans(),
     suspect=st.booleans(),

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from peeklock import Queue, consumer
-from peeklock.engine.bound_consumer import Delays, Plan, Window
-from peeklock.engine.delivery import Item
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline, Delays
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.scheduler import Schedule
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency import claims
@@ -21,11 +21,11 @@ from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.model import Broken
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUEUE = Queue("orders", max_attempts=2, timeout=30)
 
@@ -42,7 +42,7 @@ class Case:
     lost: int = 0
     """Rounds with the store that are made, and not answered."""
     refused: int = 0
-    """Letters and copies that a queue does not take."""
+    """Dead letters and copies that a queue does not take."""
     delays: Delays = Delays.NATIVE
 
 
@@ -88,28 +88,28 @@ class Run:
 
     case: Case
     choices: Choices
-    make: Callable[[Sequence[Message], Plan, Window], Schedule]
+    make: Callable[[Sequence[Message], BoundConsumer, Deadline], Schedule]
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
-    letters: Outbox = field(default_factory=Outbox)
+    dead_letters: Outbox = field(default_factory=Outbox)
     copies: Outbox = field(default_factory=Outbox)
     effects: Counter[str] = field(default_factory=Counter)
     starts: Counter[str] = field(default_factory=Counter)
     newest: Counter[str] = field(default_factory=Counter)
-    """The highest hop of each message that was published."""
-    ran: list[Item] = field(default_factory=list)
+    """The highest copy number of each message that was published."""
+    ran: list[Delivery] = field(default_factory=list)
     """In this event."""
     settled: set[str] = field(default_factory=set)
-    running: list[Item] = field(default_factory=list)
+    running: list[Delivery] = field(default_factory=list)
     spent: Counter[str] = field(default_factory=Counter)
     told: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.plan = plan_for(
+        self.bound = bound_for(
             handler,
             clock=self.clock,
             store=self.store,
-            letters=self.letters,
+            dead_letters=self.dead_letters,
             copies=self.copies,
             delays=self.case.delays,
             parallel=self.case.parallel,
@@ -136,20 +136,20 @@ class Run:
         ):
             if not queue:
                 return self.check_end()
-            self.told.append(f"event: {[one.lineage.derived for one in queue]}")
+            self.told.append(f"event: {[one.effective_lineage.derived for one in queue]}")
             queue = self.event(queue)
             self.clock.advance(3600)
         return self.fail("it never ends")
 
-    def deliver(self, n: int, parcel: Parcel | None) -> Message:
+    def deliver(self, n: int, outgoing: OutgoingMessage | None) -> Message:
         key, group = self.case.batch[n]
-        return message({"key": key}, id=f"m{n}", group=group, trail=parcel.trail if parcel else None)
+        return message({"key": key}, id=f"m{n}", group=group, lineage=outgoing.lineage if outgoing else None)
 
     def event(self, queue: list[Message]) -> list[Message]:
         """What is in the queue after it."""
-        self.copies.parcels.clear()
+        self.copies.outgoing_messages.clear()
         self.ran.clear()
-        schedule = self.make(queue, self.plan, Window(self.plan, None, len(queue)))
+        schedule = self.make(queue, self.bound, Deadline(self.bound, None, len(queue)))
         try:
             self.drive(schedule)
         except Death:
@@ -161,7 +161,9 @@ class Run:
                 one.message.id for one in schedule.items if one.outcome.finished and not one.outcome.copied
             }
             left = [one.message for one in schedule.items if not one.outcome.finished]
-        return left + [self.deliver(int(parcel.trail.id[1:]), parcel) for parcel in self.copies.parcels]
+        return left + [
+            self.deliver(int(outgoing.lineage.id[1:]), outgoing) for outgoing in self.copies.outgoing_messages
+        ]
 
     # -- what a driver does, in any order
 
@@ -181,8 +183,8 @@ class Run:
             yield lambda: self.round(schedule)
         if schedule.ready and len(self.running) < self.case.parallel:
             yield lambda: self.start(schedule)
-        for item in self.running:
-            yield lambda item=item: self.end(schedule, item)
+        for delivery in self.running:
+            yield lambda delivery=delivery: self.end(schedule, delivery)
 
     def round(self, schedule: Schedule) -> None:
         changes, schedule.changes = schedule.changes, deque()
@@ -190,38 +192,38 @@ class Run:
         self.told.append(f"round: {[(change.key, change.record and change.record.state) for _, change in changes]}")
         if len({change.key for _, change in changes}) < len(changes):
             self.fail("two changes of a key in one call")
-        results: list[tuple[Item, Any]] = list(
-            zip((item for item, _ in changes), self.store.swap([change for _, change in changes]), strict=True)
+        results: list[tuple[Delivery, Any]] = list(
+            zip((delivery for delivery, _ in changes), self.store.swap([change for _, change in changes]), strict=True)
         )
         if changes and self.may("the answer is lost", self.case.lost):
-            results = [(item, Answer(won=False, error=StoreError("lost"))) for item, _ in changes]
-        for item, send in sends:
+            results = [(delivery, Answer(won=False, error=StoreError("lost"))) for delivery, _ in changes]
+        for delivery, send in sends:
             refused = SendError("down") if self.may("refused", self.case.refused) else None
-            results.append((item, refused or next(iter(send.sender.send([send.parcel])))))
+            results.append((delivery, refused or next(iter(send.sender.send([send.outgoing])))))
             if refused is None and send.sender is self.copies:
-                name = send.parcel.trail.id
-                self.newest[name] = max(self.newest[name], send.parcel.trail.hop)
-        for item, result in results:
-            schedule.advance(item, result)
+                name = send.outgoing.lineage.id
+                self.newest[name] = max(self.newest[name], send.outgoing.lineage.copy_number)
+        for delivery, result in results:
+            schedule.advance(delivery, result)
 
     def start(self, schedule: Schedule) -> None:
-        item = schedule.start()
-        assert item is not None, "something was ready"
-        name = item.message.id
-        self.told.append(f"start: {item.message.lineage.derived}")
+        delivery = schedule.start()
+        assert delivery is not None, "something was ready"
+        name = delivery.message.id
+        self.told.append(f"start: {delivery.message.effective_lineage.derived}")
         self.starts[name] += 1
-        self.ran.append(item)
-        if any(other.key == item.key for other in self.running):
+        self.ran.append(delivery)
+        if any(other.key == delivery.key for other in self.running):
             self.fail("two runs of a key at once")
-        record = self.store.records.get(f"orders/{item.key}")
+        record = self.store.records.get(f"orders/{delivery.key}")
         if record is not None and record.state is State.DONE:
             self.fail("a run after a recorded success")
-        self.check_turn(schedule, item)
-        self.running.append(item)
+        self.check_turn(schedule, delivery)
+        self.running.append(delivery)
 
-    def check_turn(self, schedule: Schedule, item: Item) -> None:
+    def check_turn(self, schedule: Schedule, delivery: Delivery) -> None:
         """All before it in its group are settled, or finished in this event without coming back."""
-        group, name = item.message.group, item.message.id
+        group, name = delivery.message.group, delivery.message.id
         now = {one.message.id for one in schedule.items if one.finished and one.outcome.finished}
         for n, (_, other) in enumerate(self.case.batch):
             before = f"m{n}"
@@ -230,13 +232,13 @@ class Run:
             if group is not None and other == group and before not in self.settled | now:
                 self.fail("run before its turn")
 
-    def end(self, schedule: Schedule, item: Item) -> None:
-        self.running.remove(item)
+    def end(self, schedule: Schedule, delivery: Delivery) -> None:
+        self.running.remove(delivery)
         failed = self.may("raises", self.case.failures)
-        self.told.append(f"end: {item.message.id}")
+        self.told.append(f"end: {delivery.message.id}")
         if not failed:
-            self.effects[item.key] += 1
-        schedule.advance(item, ValueError("no") if failed else None)
+            self.effects[delivery.key] += 1
+        schedule.advance(delivery, ValueError("no") if failed else None)
 
     # -- laws
 
@@ -253,14 +255,14 @@ class Run:
         if last and len(last | {f"orders/{one.key}" for one in self.running}) > 1:
             self.fail(f"a death exhausts {sorted(last)}, and others had begun")
 
-    def check_event(self, items: Sequence[Item]) -> None:
+    def check_event(self, items: Sequence[Delivery]) -> None:
         if self.running:
             self.fail("an event ended while a handler ran")
-        lettered = {parcel.trail.id for parcel in self.letters.parcels}
+        dead_lettered = {outgoing.lineage.id for outgoing in self.dead_letters.outgoing_messages}
         for one in items:
             outcome, name = one.outcome, one.message.id
-            moved = self.newest[name] > one.message.lineage.hop
-            if outcome.finished and not (self.effects[one.key] or name in lettered or moved):
+            moved = self.newest[name] > one.message.effective_lineage.copy_number
+            if outcome.finished and not (self.effects[one.key] or name in dead_lettered or moved):
                 self.fail(f"{name} is lost: {outcome}")
             record = self.store.records.get(f"orders/{one.key}")
             held = record is not None and record.state is State.RUNNING and record.lease_until > self.clock.now()
@@ -270,10 +272,10 @@ class Run:
                 self.fail(f"{name} is {outcome.reason}, and ran")
 
     def check_end(self) -> None:
-        lettered = {parcel.trail.id for parcel in self.letters.parcels}
+        dead_lettered = {outgoing.lineage.id for outgoing in self.dead_letters.outgoing_messages}
         wrong = self.spent["dies"] + self.spent["the answer is lost"]
         for name, key in self.key_of.items():
-            if not (self.effects[key] or name in lettered):
+            if not (self.effects[key] or name in dead_lettered):
                 self.fail(f"{name} is lost")
             if self.effects[key] > 1 + wrong:
                 self.fail(f"the effect of {key} is repeated")
@@ -286,7 +288,7 @@ class Run:
                 self.fail(f"{key} ran more often than its attempts allow")
 
 
-def explore(case: Case, make: Callable[[Sequence[Message], Plan, Window], Schedule] = Schedule) -> int:
+def explore(case: Case, make: Callable[[Sequence[Message], BoundConsumer, Deadline], Schedule] = Schedule) -> int:
     """The number of ways. Raises Broken."""
     choices, ways = Choices(), 0
     while True:

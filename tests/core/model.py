@@ -16,7 +16,7 @@ from typing import Any
 from peeklock.idempotency import claims
 from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State
 from peeklock.idempotency.store import Answer, Change, Store, decide
-from peeklock.message import Trail
+from peeklock.message import Lineage
 
 NOW = datetime(2099, 1, 1, tzinfo=UTC)
 """Far away: a real store must not find the records expired."""
@@ -38,8 +38,8 @@ class Rules:
     """Whether a copy and a dead letter are in the life that the record says."""
     announced: bool = True
     """Whether the record says that a dead letter is bare before that is published."""
-    letter_first: bool = True
-    """Whether the letter is published before its message is completed."""
+    dead_letter_first: bool = True
+    """Whether the dead letter is published before its message is completed."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +69,19 @@ class Case:
 @dataclass(frozen=True)
 class Worker:
     step: str = "free"
-    trail: Trail | None = None
+    lineage: Lineage | None = None
     record: Record | None = None
 
 
 @dataclass(frozen=True)
 class World:
-    queue: tuple[Trail, ...]
+    queue: tuple[Lineage, ...]
     workers: tuple[Worker, ...]
     budget: tuple[int, ...]
     """Deaths, duplicates, lost answers, redrives, time-outs and give-backs that are left."""
     record: Record | None = None
     owner: int = -1
-    letters: tuple[Trail, ...] = ()
+    dead_letters: tuple[Lineage, ...] = ()
     effects: int = 0
     starts: int = 0
     """Of the life that the record is about: a dead record ends it."""
@@ -102,8 +102,8 @@ class Broken(Exception):
     """A law does not hold; the text is the law and the way there."""
 
 
-def by_name(trails: tuple[Trail, ...]) -> tuple[Trail, ...]:
-    return tuple(sorted(trails, key=repr))
+def by_name(lineages: tuple[Lineage, ...]) -> tuple[Lineage, ...]:
+    return tuple(sorted(lineages, key=repr))
 
 
 class Explorer:
@@ -124,8 +124,8 @@ class Explorer:
         """The number of states. Raises Broken."""
         case = self.case
         budget = (case.deaths, case.duplicates, case.lost_answers, case.redrives, case.timeouts, case.waits)
-        trails = tuple(Trail(id=f"m{n}") for n in range(case.messages))
-        start = canonical(World(trails, (Worker(),) * case.workers, budget))
+        lineages = tuple(Lineage(id=f"m{n}") for n in range(case.messages))
+        start = canonical(World(lineages, (Worker(),) * case.workers, budget))
         parents: dict[World, tuple[World, str] | None] = {start: None}
         self.parents = parents
         todo = deque([start])
@@ -160,13 +160,13 @@ class Explorer:
 
     def check_end(self, world: World, parents: dict[World, Any]) -> None:
         """Nothing moves any more: each message is done or lettered, and a redriven one has really run."""
-        if world.rerun and world.starts == 0 and world.effects == 0 and not world.letters:
-            self.fail("a redriven letter did not run", world, parents)
+        if world.rerun and world.starts == 0 and world.effects == 0 and not world.dead_letters:
+            self.fail("a redriven dead letter did not run", world, parents)
         for n in range(self.case.messages):
-            lettered = any(trail.id == f"m{n}" for trail in world.letters)
-            if not (world.effects or lettered):
+            dead_lettered = any(lineage.id == f"m{n}" for lineage in world.dead_letters)
+            if not (world.effects or dead_lettered):
                 self.fail(f"m{n} is lost", world, parents)
-        ends = (State.DONE, State.DEAD, State.CONDEMNED)
+        ends = (State.DONE, State.DEAD_LETTERED, State.DEAD_LETTERING)
         if world.record is None or (world.record.state not in ends and self.case.lost_answers == 0):
             self.fail("quiet, but not settled", world, parents)
 
@@ -187,32 +187,34 @@ class Explorer:
             else:
                 yield from self.mishaps(world, n, worker)
                 yield from getattr(self, f"do_{worker.step}")(world, n, worker)
-        if world.letters and world.budget[REDRIVES]:
-            letter, *rest = world.letters
+        if world.dead_letters and world.budget[REDRIVES]:
+            dead_letter, *rest = world.dead_letters
             yield (
-                f"{letter.id} is redriven",
+                f"{dead_letter.id} is redriven",
                 replace(
                     spend(world, REDRIVES),
-                    letters=tuple(rest),
-                    queue=by_name((*world.queue, Trail(id=letter.id) if self.case.bare else letter.letter())),
+                    dead_letters=tuple(rest),
+                    queue=by_name(
+                        (*world.queue, Lineage(id=dead_letter.id) if self.case.bare else dead_letter.dead_letter())
+                    ),
                     starts=0,
                     rerun=True,
                 ),
             )
 
     def receive(self, world: World, n: int) -> Iterator[tuple[str, World]]:
-        for trail in sorted(set(world.queue), key=repr):
+        for lineage in sorted(set(world.queue), key=repr):
             rest = list(world.queue)
-            rest.remove(trail)
-            yield f"w{n} receives {trail}", put(replace(world, queue=tuple(rest)), n, Worker("arrived", trail))
+            rest.remove(lineage)
+            yield f"w{n} receives {lineage}", put(replace(world, queue=tuple(rest)), n, Worker("arrived", lineage))
 
     def mishaps(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        assert worker.trail is not None
-        again = by_name((*world.queue, worker.trail))
+        assert worker.lineage is not None
+        again = by_name((*world.queue, worker.lineage))
         if world.budget[DEATHS]:
             yield f"w{n} dies at {worker.step}", self.end(spend(replace(world, queue=again), DEATHS), n)
         if world.budget[DUPLICATES]:
-            yield f"{worker.trail.id} is delivered again", spend(replace(world, queue=again), DUPLICATES)
+            yield f"{worker.lineage.id} is delivered again", spend(replace(world, queue=again), DUPLICATES)
 
     def end(self, world: World, n: int) -> World:
         """The worker is free, or dead and replaced: either way its lease is over."""
@@ -250,7 +252,7 @@ class Explorer:
         known = worker.record if self.case.apart else told(world.record, world)
         if known is not None and not self.copies(n):
             known = self.rules.without_copies(known)
-        decision = self.rules.arrive(known, worker.trail, self.stamp(), self.case.max_attempts)
+        decision = self.rules.arrive(known, worker.lineage, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
             return
@@ -260,7 +262,7 @@ class Explorer:
                 continue
             step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
             started = self.start(world, after, known, decision) if step == "run" else after
-            yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.trail, decision.record))
+            yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.lineage, decision.record))
 
     def start(self, world: World, after: World, known: Record | None, decision: Decision) -> World:
         """A run is claimed. One that did not come back is suspected until a start of the life ends."""
@@ -272,16 +274,16 @@ class Explorer:
         return replace(after, starts=after.starts + 1 if goes_on or known is None else 1, crashed=crashed)
 
     def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
-        assert worker.trail is not None
+        assert worker.lineage is not None
         if decision.do is Do.COMPLETE:
-            done = replace(world, settled=world.settled | {worker.trail.id})
+            done = replace(world, settled=world.settled | {worker.lineage.id})
             yield f"w{n} completes, {decision.reason}", put(done, n, Worker())
         else:
             yield f"w{n} abandons, {decision.reason}", put(self.requeue(world, worker), n, Worker())
 
     def requeue(self, world: World, worker: Worker) -> World:
-        assert worker.trail is not None
-        return replace(world, queue=by_name((*world.queue, worker.trail)))
+        assert worker.lineage is not None
+        return replace(world, queue=by_name((*world.queue, worker.lineage)))
 
     def back(self, world: World, n: int, worker: Worker) -> World:
         return self.end(self.requeue(world, worker), n)
@@ -314,7 +316,7 @@ class Explorer:
         for answer, how, after in self.swap(world, n, worker.record, record):
             if answer.won:
                 ended = after if what in KEEPS_SUSPICION else replace(after, crashed=False)
-                yield f"w{n} {what}{how}", put(ended, n, Worker(step, worker.trail, record))
+                yield f"w{n} {what}{how}", put(ended, n, Worker(step, worker.lineage, record))
             else:
                 yield f"w{n} {what}, fenced out", self.back(after, n, worker)
 
@@ -329,48 +331,50 @@ class Explorer:
 
     def do_publish(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
-        assert worker.trail is not None
-        life = worker.record.generation if self.rules.adopted else worker.trail.generation
-        copy = replace(worker.trail, generation=life, hop=worker.record.hop, attempts=worker.record.attempts)
+        assert worker.lineage is not None
+        life = worker.record.generation if self.rules.adopted else worker.lineage.generation
+        copy = replace(
+            worker.lineage, generation=life, copy_number=worker.record.copy_number, attempts=worker.record.attempts
+        )
         published = replace(world, queue=by_name((*world.queue, copy)))
-        yield f"w{n} publishes hop {copy.hop}", put(published, n, replace(worker, step="published"))
+        yield f"w{n} publishes copy {copy.copy_number}", put(published, n, replace(worker, step="published"))
 
     def do_published(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
-        moved = self.rules.finish(worker.record, self.stamp(), State.MOVED)
+        moved = self.rules.finish(worker.record, self.stamp(), State.DELAYED)
         for _, how, after in self.swap(world, n, worker.record, moved):
             yield f"w{n} records moved{how}", put(after, n, replace(worker, step="leave"))
 
     def do_bury(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        assert worker.trail is not None
-        if not self.rules.letter_first:
-            yield f"w{n} completes before its letter", put(world, n, replace(worker, step="unsent"))
+        assert worker.lineage is not None
+        if not self.rules.dead_letter_first:
+            yield f"w{n} completes before its dead letter", put(world, n, replace(worker, step="unsent"))
             return
         assert worker.record is not None
         if self.case.bare and not worker.record.bare and self.rules.announced:
             bare = claims.announce_bare(worker.record, self.stamp())
-            yield from self.write(world, n, worker, bare, "announces a bare letter", "bury")
+            yield from self.write(world, n, worker, bare, "announces a bare dead letter", "bury")
             return
-        life = worker.record.generation if self.rules.adopted else worker.trail.generation
-        sent = replace(world, letters=(*world.letters, replace(worker.trail, generation=life)))
-        yield f"w{n} publishes the letter", put(sent, n, replace(worker, step="buried"))
-        yield f"w{n} cannot publish the letter", self.back(world, n, worker)
+        life = worker.record.generation if self.rules.adopted else worker.lineage.generation
+        sent = replace(world, dead_letters=(*world.dead_letters, replace(worker.lineage, generation=life)))
+        yield f"w{n} publishes the dead letter", put(sent, n, replace(worker, step="buried"))
+        yield f"w{n} cannot publish the dead letter", self.back(world, n, worker)
 
     def do_unsent(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        """Only with a planted fault: the message is gone already, the letter is not there yet."""
-        assert worker.trail is not None
+        """Only with a planted fault: the message is gone already, the dead letter is not there yet."""
+        assert worker.lineage is not None
         yield f"w{n} dies", put(replace(world, owner=-1 if world.owner == n else world.owner), n, Worker())
 
     def do_buried(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         assert worker.record is not None
-        dead = self.rules.finish(worker.record, self.stamp(), State.DEAD, bare=self.case.bare)
+        dead = self.rules.finish(worker.record, self.stamp(), State.DEAD_LETTERED, bare=self.case.bare)
         for answer, how, after in self.swap(world, n, worker.record, dead):
             over = replace(after, starts=0, crashed=False) if answer.won else after
             yield f"w{n} records dead{how}", put(over, n, replace(worker, step="leave"))
 
     def do_leave(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
-        assert worker.trail is not None
-        yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.trail.id}), n)
+        assert worker.lineage is not None
+        yield f"w{n} completes", self.end(replace(world, settled=world.settled | {worker.lineage.id}), n)
 
 
 def told(record: Record | None, world: World) -> Record | None:

@@ -242,5 +242,5 @@ def test_a_store_that_is_empty_is_used():
 
     store, before = Counted(), len(ran)
     for _ in range(2):
-        sqs.rehearse(handle, {"Records": [SQS_RECORD]}, store=store, dead_letter=Outbox())
+        sqs.run_sample(handle, {"Records": [SQS_RECORD]}, store=store, dead_letter=Outbox())
     assert len(ran) == before + 1

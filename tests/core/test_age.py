@@ -13,11 +13,11 @@ from peeklock import Queue, Retry, consumer
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
 from peeklock.idempotency.claims import State
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.observability.observer import fields, latency_ms
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import FlakySender, FlakyStore, Script, message, plan_for
+from tests.core.world import FlakySender, FlakyStore, Script, bound_for, message
 
 QUEUE = Queue("orders", max_attempts=9, max_age=600)
 
@@ -27,7 +27,7 @@ class World:
 
     def __init__(self, *, key: str | None = None, fails: bool = True, delays: Delays = Delays.COPY) -> None:
         self.clock, self.store = FakeClock(), MemoryStore()
-        self.copies, self.letters = Outbox(), Outbox()
+        self.copies, self.dead_letters = Outbox(), Outbox()
         self.seen: list[Message] = []
         self.fails = fails
 
@@ -37,8 +37,13 @@ class World:
             if self.fails:
                 raise Retry(after=300)
 
-        self.plan = plan_for(
-            handler, store=self.store, copies=self.copies, letters=self.letters, delays=delays, clock=self.clock
+        self.bound = bound_for(
+            handler,
+            store=self.store,
+            copies=self.copies,
+            dead_letters=self.dead_letters,
+            delays=delays,
+            clock=self.clock,
         )
         self.began = self.clock.now()
 
@@ -49,14 +54,16 @@ class World:
         return message({} if body is None else body, sent_ms=self.now(), **about)
 
     def deliver(self, *messages: Message) -> list[tuple[str, str]]:
-        return [(one.outcome.disposition.value, one.outcome.reason.value) for one in handle(self.plan, messages)]
+        return [(one.outcome.disposition.value, one.outcome.reason.value) for one in handle(self.bound, messages)]
 
-    def receive(self, parcel: Any, after: float) -> Message:
+    def receive(self, outgoing: Any, after: float) -> Message:
         """As a platform delivers it: stamped anew, with the lineage as text."""
         self.clock.advance(after)
-        trail = Trail.load(parcel.trail.dump())
-        assert trail is not None
-        return replace(self.send(json.loads(parcel.body)), id=trail.id, trail=trail, attempt=1 + trail.attempts)
+        lineage = Lineage.load(outgoing.lineage.dump())
+        assert lineage is not None
+        return replace(
+            self.send(json.loads(outgoing.body)), id=lineage.id, lineage=lineage, attempt=1 + lineage.attempts
+        )
 
 
 def test_the_age_counts_from_the_first_sending_also_after_copies():
@@ -66,16 +73,16 @@ def test_the_age_counts_from_the_first_sending_also_after_copies():
     assert world.deliver(first) == [("abandon", "retry")]
     ends = []
     for _ in range(3):
-        ends += world.deliver(world.receive(world.copies.parcels[-1], 300))
+        ends += world.deliver(world.receive(world.copies.outgoing_messages[-1], 300))
     assert ends == [("abandon", "retry"), ("abandon", "retry"), ("dead_letter", "expired")]
     assert [one.sent_at for one in world.seen] == [world.began] * 3
-    assert "older than 0:10:00" in str(world.letters.parcels[0].attributes["peeklock-detail"])
+    assert "older than 0:10:00" in str(world.dead_letters.outgoing_messages[0].attributes["peeklock-detail"])
 
 
 def test_latency_counts_from_the_first_sending(monkeypatch):
     """The log's number, too (trials 1.5)."""
-    sent = Trail(id="m", hop=2, sent=1_000)
-    late = Message("m", b"", "orders", trail=sent, sent_ms=999_000_000_000_000)
+    sent = Lineage(id="m", copy_number=2, sent=1_000)
+    late = Message("m", b"", "orders", lineage=sent, sent_ms=999_000_000_000_000)
     early = Message("m", b"", "orders", sent_ms=1_000)
     assert latency_ms(late) is not None
     assert abs((latency_ms(late) or 0) - (latency_ms(early) or 0)) < 60_000
@@ -87,19 +94,19 @@ def test_a_redriven_dead_letter_never_expires():
     old = world.send()
     world.clock.advance(601)
     assert world.deliver(old) == [("dead_letter", "expired")]
-    letter = world.letters.parcels[0]
-    assert (letter.trail.generation, letter.trail.sent) == (1, old.sent_ms)
-    assert world.deliver(world.receive(letter, 9_000)) == [("complete", "done")]
+    dead_letter = world.dead_letters.outgoing_messages[0]
+    assert (dead_letter.lineage.generation, dead_letter.lineage.sent) == (1, old.sent_ms)
+    assert world.deliver(world.receive(dead_letter, 9_000)) == [("complete", "done")]
     assert world.seen[0].sent_at == world.began
 
 
-@pytest.mark.parametrize("trail", [Trail(id="m", hop=1), Trail(id="m", generation=2)])
-def test_without_a_known_time_nothing_expires(trail):
+@pytest.mark.parametrize("lineage", [Lineage(id="m", copy_number=1), Lineage(id="m", generation=2)])
+def test_without_a_known_time_nothing_expires(lineage):
     """The platform's time is that of the copy, and no age."""
-    assert Message("m", b"", "q", trail=trail, sent_ms=5).sent_at is None
-    assert Message("m", b"", "q", trail=Trail(id="m"), sent_ms=5).sent_at is not None
+    assert Message("m", b"", "q", lineage=lineage, sent_ms=5).sent_at is None
+    assert Message("m", b"", "q", lineage=Lineage(id="m"), sent_ms=5).sent_at is not None
     assert Message("m", b"", "q").sent_at is None
-    assert "latency_ms" not in fields("test", _Settled(Message("m", b"", "q", trail=trail, sent_ms=5)))
+    assert "latency_ms" not in fields("test", _Settled(Message("m", b"", "q", lineage=lineage, sent_ms=5)))
 
 
 class _Settled:
@@ -121,19 +128,19 @@ def test_a_done_message_that_comes_back_too_old_is_a_duplicate():
     assert world.deliver(first) == [("complete", "done")]
     world.clock.advance(601)
     assert world.deliver(first) == [("complete", "duplicate")]
-    assert world.letters.parcels == []
+    assert world.dead_letters.outgoing_messages == []
 
 
 def test_an_expired_message_leaves_its_key_to_others():
     """Also while its dead letter cannot be published (trials 1.25)."""
     world = World(key="order", fails=False, delays=Delays.NATIVE)
-    world.plan = replace(world.plan, letters=FlakySender(world.letters, Script({1: "before"})))
+    world.bound = replace(world.bound, dead_letters=FlakySender(world.dead_letters, Script({1: "before"})))
     old = world.send({"order": "o"}, id="old")
     world.clock.advance(601)
     assert world.deliver(old) == [("abandon", "unavailable")]
     assert world.deliver(world.send({"order": "o"}, id="young")) == [("complete", "done")]
     assert world.deliver(old) == [("complete", "duplicate")], "its key's work is done"
-    assert world.store.records["orders#old"].state is State.CONDEMNED
+    assert world.store.records["orders#old"].state is State.DEAD_LETTERING
 
 
 def test_an_expired_message_is_dead_lettered_once():
@@ -142,7 +149,7 @@ def test_an_expired_message_is_dead_lettered_once():
     old = world.send({"order": "o"}, id="old")
     world.clock.advance(601)
     assert world.deliver(old) == world.deliver(old) == [("dead_letter", "expired")]
-    assert len(world.letters.parcels) == 1
+    assert len(world.dead_letters.outgoing_messages) == 1
     assert "orders/o" not in world.store.records
 
 
@@ -152,9 +159,9 @@ def test_a_message_that_ran_and_grew_too_old_ends_its_own_record():
     old = world.send({"order": "o"}, id="old")
     assert world.deliver(old) == [("abandon", "retry")]
     world.clock.advance(601)
-    world.plan = replace(world.plan, letters=FlakySender(world.letters, Script({1: "before"})))
+    world.bound = replace(world.bound, dead_letters=FlakySender(world.dead_letters, Script({1: "before"})))
     assert world.deliver(old) == [("abandon", "unavailable")]
-    assert world.store.records["orders/o"].state is State.CONDEMNED
+    assert world.store.records["orders/o"].state is State.DEAD_LETTERING
     world.fails = False
     assert world.deliver(world.send({"order": "o"}, id="young")) == [("complete", "done")]
 
@@ -186,11 +193,11 @@ def test_a_record_that_changes_after_it_was_looked_at_is_judged_again():
                 world.store.records["orders/o"] = replace(mine, message="young", version=mine.version + 1)
             return answers
 
-    world.plan = replace(world.plan, store=TakenOver())
+    world.bound = replace(world.bound, store=TakenOver())
     assert world.deliver(old) == [("dead_letter", "expired")]
     record = world.store.records["orders/o"]
     assert (record.message, record.state, record.attempts) == ("young", State.WAITING, 1)
-    assert world.store.records["orders#old"].state is State.DEAD
+    assert world.store.records["orders#old"].state is State.DEAD_LETTERED
 
 
 def test_an_expired_message_waits_for_who_runs_its_key():
@@ -213,6 +220,6 @@ def test_an_expired_message_whose_store_is_down_comes_back():
     world = World(key="order", fails=False)
     old = world.send({"order": "o"})
     world.clock.advance(601)
-    world.plan = replace(world.plan, store=FlakyStore(world.store, Script({1: "before", 2: "before", 3: "before"})))
+    world.bound = replace(world.bound, store=FlakyStore(world.store, Script({1: "before", 2: "before", 3: "before"})))
     assert world.deliver(old) == [("abandon", "unavailable")]
     assert world.deliver(old) == [("dead_letter", "expired")]

@@ -18,11 +18,11 @@ from peeklock import Batch, DeadLetter, Queue, Retry, consumer
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle, run
 from peeklock.idempotency.claims import State
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Outcome, Reason
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
-from tests.core.world import FlakySender, Script, message, plan_for
+from tests.core.world import FlakySender, Script, bound_for, message
 
 HOUR = timedelta(hours=1)
 
@@ -35,7 +35,7 @@ class Mortal:
     kills: Callable[[str], bool] = lambda _: False
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
-    letters: Outbox = field(default_factory=Outbox)
+    dead_letters: Outbox = field(default_factory=Outbox)
     runs: list[tuple[str, int]] = field(default_factory=list)
     """Message id and attempt."""
     calls: list[list[str]] = field(default_factory=list)
@@ -45,9 +45,9 @@ class Mortal:
         engine in between, as a kill does."""
         self.clock.advance(HOUR)
         handler = self._of_batches() if batch else self._of_one()
-        plan = plan_for(handler, store=self.store, letters=self.letters, clock=self.clock, **world)
+        bound = bound_for(handler, store=self.store, dead_letters=self.dead_letters, clock=self.clock, **world)
         try:
-            return [one.outcome for one in handle(plan, [message({"id": name}, id=name) for name in ids])]
+            return [one.outcome for one in handle(bound, [message({"id": name}, id=name) for name in ids])]
         except KeyboardInterrupt:
             return None
 
@@ -86,9 +86,9 @@ def test_a_handler_that_kills_its_process_starts_max_attempts_times(most):
     assert world.runs == [("m-1", n) for n in range(1, most + 1)]
     times = "once" if most == 1 else f"{most} times"
     assert outcome.detail == f"its process ended or was killed {times} while it ran"
-    (letter,) = world.letters.parcels
-    assert letter.attributes["peeklock-detail"] == outcome.detail
-    assert letter.attributes["peeklock-attempts"] == str(most)
+    (dead_letter,) = world.dead_letters.outgoing_messages
+    assert dead_letter.attributes["peeklock-detail"] == outcome.detail
+    assert dead_letter.attributes["peeklock-attempts"] == str(most)
 
 
 DIES = """
@@ -103,10 +103,10 @@ def handler(payload: dict) -> None:
         file.write("x")
     os._exit(1)
 
-options = {"store": "sqlite://keys.db", "dead_letter": "file://letters.jsonl"}
+options = {"store": "sqlite://keys.db", "dead_letter": "file://dead-letters.jsonl"}
 clock = FakeClock(datetime.now(UTC) + timedelta(hours=int(sys.argv[1])))
 record = {"messageId": "m-1", "receiptHandle": "r", "body": "{}", "eventSource": "aws:sqs", "eventSourceARN": "arn:::::orders"}
-print(sqs.rehearse(handler, {"Records": [record]}, clock=clock, **options))
+print(sqs.run_sample(handler, {"Records": [record]}, clock=clock, **options))
 """
 
 
@@ -122,7 +122,7 @@ def test_a_process_that_really_ends_starts_max_attempts_times(most, tmp_path):
     assert codes == [1] * most + [0], ended.stderr
     assert "'batchItemFailures': []" in answers[-1]
     assert (tmp_path / "starts").read_text() == "x" * most
-    assert "its process ended or was killed" in (tmp_path / "letters.jsonl").read_text()
+    assert "its process ended or was killed" in (tmp_path / "dead-letters.jsonl").read_text()
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -137,7 +137,7 @@ def test_a_neighbour_that_kills_never_exhausts(most, batch):
         if outcomes is not None:
             left = [name for name, one in zip(left, outcomes, strict=True) if not one.finished]
     assert left == []
-    assert [letter.trail.id for letter in world.letters.parcels] == ["killer"]
+    assert [dead_letter.lineage.id for dead_letter in world.dead_letters.outgoing_messages] == ["killer"]
     assert sum(name == "killer" for name, _ in world.runs) == most
     assert world.store.records["orders#b"].state is State.DONE
 
@@ -157,8 +157,8 @@ def test_a_suspect_that_was_halted_is_still_one():
     assert world.event(["suspect"]) is None
     world.clock.advance(HOUR)
     short = timedelta(seconds=1)
-    plan = plan_for(world._of_one(), store=world.store, clock=world.clock)
-    (halted,) = handle(plan, [message({}, id="suspect")], short)
+    bound = bound_for(world._of_one(), store=world.store, clock=world.clock)
+    (halted,) = handle(bound, [message({}, id="suspect")], short)
     assert halted.outcome.reason == Reason.HALTED
     world.event(["suspect", "other"])
     assert world.runs == [("suspect", 1), ("other", 1), ("suspect", 2)]
@@ -171,18 +171,18 @@ def test_a_suspect_that_was_claimed_and_halted_is_still_one():
     assert world.event(["suspect"]) is None
     lost = store.records["orders#suspect"]
     assert not lost.suspect, "nobody has found out yet"
-    from peeklock.engine.bound_consumer import Window
+    from peeklock.engine.bound_consumer import Deadline
     from peeklock.idempotency import claims
 
     clock.advance(HOUR)
-    window = Window(plan_for(world._of_one(), store=store, clock=clock), None, 1)
-    claim = claims.arrive(lost, Trail(id="suspect"), window.stamp(lost), 5)
+    deadline = Deadline(bound_for(world._of_one(), store=store, clock=clock), None, 1)
+    claim = claims.arrive(lost, Lineage(id="suspect"), deadline.stamp(lost), 5)
     assert claim.record is not None
-    back = claims.give_back(claim.record, window.stamp(claim.record))
+    back = claims.give_back(claim.record, deadline.stamp(claim.record))
     assert (back.state, back.suspect, back.attempts) == (State.WAITING, True, 1)
-    again = claims.arrive(back, Trail(id="suspect"), window.stamp(back), 5)
+    again = claims.arrive(back, Lineage(id="suspect"), deadline.stamp(back), 5)
     assert again.alone
-    ended = claims.failed(again.record, window.stamp(again.record), 5, copies=False)
+    ended = claims.failed(again.record, deadline.stamp(again.record), 5, copies=False)
     assert ended.record is not None
     assert not ended.record.suspect
 
@@ -206,7 +206,7 @@ def test_a_message_that_only_waits_is_no_failure(caplog, is_async):
 
     store, clock = MemoryStore(), FakeClock()
     for _ in range(20):
-        (one,) = run(plan_for(poll, store=store, clock=clock), [message({})])
+        (one,) = run(bound_for(poll, store=store, clock=clock), [message({})])
         assert (one.outcome.disposition, one.outcome.reason, one.outcome.attempt) == ("abandon", "rescheduled", 1)
         assert one.outcome.delay == timedelta(seconds=60)
         clock.advance(60)
@@ -223,10 +223,10 @@ def test_a_rescheduled_copy_keeps_its_attempts():
         raise Retry(after=3600, counts=False)
 
     copies = Outbox()
-    plan = plan_for(poll, store=MemoryStore(), copies=copies, delays=Delays.COPY)
-    (one,) = handle(plan, [message({})])
+    bound = bound_for(poll, store=MemoryStore(), copies=copies, delays=Delays.COPY)
+    (one,) = handle(bound, [message({})])
     assert (one.outcome.reason, one.outcome.copied, one.outcome.delay) == ("rescheduled", True, HOUR)
-    assert (copies.parcels[0].trail.attempts, copies.parcels[0].trail.hop) == (0, 1)
+    assert (copies.outgoing_messages[0].lineage.attempts, copies.outgoing_messages[0].lineage.copy_number) == (0, 1)
 
 
 def test_without_a_store_it_counts_and_that_is_said_once(caplog):
@@ -237,7 +237,7 @@ def test_without_a_store_it_counts_and_that_is_said_once(caplog):
     def poll(payload: dict) -> None:
         raise Retry(counts=False)
 
-    reasons = [handle(plan_for(poll), [message({}, delivery=n)])[0].outcome.reason for n in (1, 1, 2)]
+    reasons = [handle(bound_for(poll), [message({}, delivery=n)])[0].outcome.reason for n in (1, 1, 2)]
     assert reasons == ["rescheduled", "rescheduled", "exhausted"]
     assert caplog.text.count("peeklock.weaker") == 1
     assert "counts as an attempt" in caplog.text
@@ -267,12 +267,12 @@ def test_without_a_store_many_deliveries_are_not_many_attempts(delivery):
         if payload:
             raise ValueError("no")
 
-    letters = Outbox()
+    dead_letters = Outbox()
     for body, reason in (({}, "done"), ({"fail": 1}, "exhausted")):
-        (one,) = handle(plan_for(handler, letters=letters), [message(body, delivery=delivery)])
+        (one,) = handle(bound_for(handler, dead_letters=dead_letters), [message(body, delivery=delivery)])
         assert one.outcome.reason == reason
     assert len(seen) == 2
-    assert letters.parcels[0].attributes["peeklock-detail"] == "ValueError: no"
+    assert dead_letters.outgoing_messages[0].attributes["peeklock-detail"] == "ValueError: no"
 
 
 def test_without_a_store_no_time_is_halted():
@@ -282,7 +282,7 @@ def test_without_a_store_no_time_is_halted():
     def handler(payload: dict) -> None:
         raise AssertionError
 
-    (one,) = handle(plan_for(handler), [message({}, delivery=9)], timedelta(seconds=5))
+    (one,) = handle(bound_for(handler), [message({}, delivery=9)], timedelta(seconds=5))
     assert one.outcome.reason == Reason.HALTED
 
 
@@ -293,7 +293,7 @@ def test_without_a_store_ten_times_max_attempts_are_enough():
     def handler(payload: dict) -> None:
         raise AssertionError
 
-    (one,) = handle(plan_for(handler), [message({}, delivery=51)])
+    (one,) = handle(bound_for(handler), [message({}, delivery=51)])
     assert one.outcome.reason == Reason.EXHAUSTED
     assert one.outcome.detail.startswith("delivered more than 10 times")
 
@@ -301,7 +301,7 @@ def test_without_a_store_ten_times_max_attempts_are_enough():
 @pytest.mark.parametrize("ends", [True, False])
 def test_the_dead_letter_after_time_outs_says_so(ends):
     """And is not empty (trials 1.10). It is decided at once where the handler has ended, else when its lease is over."""
-    clock, store, letters = FakeClock(), MemoryStore(), Outbox()
+    clock, store, dead_letters = FakeClock(), MemoryStore(), Outbox()
     release = threading.Event()
 
     @consumer(Queue("orders", max_attempts=1, timeout=0.05))
@@ -313,14 +313,14 @@ def test_the_dead_letter_after_time_outs_says_so(ends):
                 if ends:
                     raise
 
-    plan = plan_for(handler, store=store, letters=letters, clock=clock)
-    (late,) = run(plan, [message({})])
+    bound = bound_for(handler, store=store, dead_letters=dead_letters, clock=clock)
+    (late,) = run(bound, [message({})])
     assert late.outcome.reason == (Reason.EXHAUSTED if ends else Reason.TIMEOUT)
     clock.advance(HOUR)
-    (dead,) = run(plan, [message({})])
+    (dead,) = run(bound, [message({})])
     release.set()
     assert dead.outcome.reason == Reason.EXHAUSTED
-    assert "ran past its 0.05 s" in str(letters.parcels[0].attributes["peeklock-detail"])
+    assert "ran past its 0.05 s" in str(dead_letters.outgoing_messages[0].attributes["peeklock-detail"])
 
 
 def test_a_retry_is_published_again_with_what_is_left_of_its_delay():
@@ -332,16 +332,16 @@ def test_a_retry_is_published_again_with_what_is_left_of_its_delay():
 
     clock, store, copies = FakeClock(), MemoryStore(), Outbox()
     down = FlakySender(copies, Script({1: "before"}))
-    plan = plan_for(handler, store=store, copies=down, delays=Delays.COPY, clock=clock)
-    (refused,) = handle(plan, [message({})])
+    bound = bound_for(handler, store=store, copies=down, delays=Delays.COPY, clock=clock)
+    (refused,) = handle(bound, [message({})])
     assert (refused.outcome.disposition, refused.outcome.copied) == ("abandon", False)
     clock.advance(1200)
-    (moved,) = handle(plan, [message({})])
-    assert moved.outcome.reason == Reason.MOVED
-    assert [copy.delay for copy in copies.parcels] == [timedelta(seconds=2400)]
+    (moved,) = handle(bound, [message({})])
+    assert moved.outcome.reason == Reason.SUPERSEDED
+    assert [copy.delay for copy in copies.outgoing_messages] == [timedelta(seconds=2400)]
     clock.advance(4000)
     store.records["orders#m-1"] = store.records["orders#m-1"]
-    assert store.records["orders#m-1"].state is State.MOVED
+    assert store.records["orders#m-1"].state is State.DELAYED
 
 
 def test_a_copy_whose_time_has_passed_is_published_at_once():
@@ -352,14 +352,14 @@ def test_a_copy_whose_time_has_passed_is_published_at_once():
         raise Retry(after=60)
 
     clock, copies = FakeClock(), Outbox()
-    plan = plan_for(
+    bound = bound_for(
         handler,
         store=MemoryStore(),
         copies=FlakySender(copies, Script({1: "before"})),
         delays=Delays.COPY,
         clock=clock,
     )
-    handle(plan, [message({})])
+    handle(bound, [message({})])
     clock.advance(7200)
-    handle(plan, [message({})])
-    assert [copy.delay for copy in copies.parcels] == [timedelta(0)]
+    handle(bound, [message({})])
+    assert [copy.delay for copy in copies.outgoing_messages] == [timedelta(0)]

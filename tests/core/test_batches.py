@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from peeklock.engine.bound_consumer import Delays
-from peeklock.engine.delivery import Item
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.scheduler import NO_STEPS, Schedule
 from peeklock.outcome import Disposition, Outcome, Reason
 from tests.core.batches import Case, explore
@@ -67,18 +67,18 @@ def test_the_laws_hold_in_larger_batches(case):
 class NoGate(Schedule):
     """Groups are not kept apart from the rest."""
 
-    def _at_gate(self, item):
-        self.ready.append(item)
+    def _at_gate(self, delivery):
+        self.ready.append(delivery)
         return NO_STEPS
 
 
 class GoesOn(Schedule):
     """What follows a failure in its group runs all the same."""
 
-    def _at_gate(self, item):
-        if item.group is not None:
-            item.group.halted = False
-        return super()._at_gate(item)
+    def _at_gate(self, delivery):
+        if delivery.group is not None:
+            delivery.group.halted = False
+        return super()._at_gate(delivery)
 
 
 class TwinsAtOnce(Schedule):
@@ -86,9 +86,9 @@ class TwinsAtOnce(Schedule):
 
     def _claim_next(self):
         more = super()._claim_next()
-        for item in self.items:
-            if item.next_of_key is not None:
-                twin, item.next_of_key = item.next_of_key, None
+        for delivery in self.items:
+            if delivery.next_of_key is not None:
+                twin, delivery.next_of_key = delivery.next_of_key, None
                 self.advance(twin, None)
         return more
 
@@ -96,30 +96,30 @@ class TwinsAtOnce(Schedule):
 class KeepsClaims(Schedule):
     """What halts in its group is not given back."""
 
-    def _step(self, item, result):
-        if isinstance(result, Exception) and item.group is not None and item.group.halted:
-            outcome = Outcome(disposition=Disposition.ABANDON, reason=Reason.HALTED, attempt=item.attempt)
-            return self._finish(item, outcome)
-        return super()._step(item, result)
+    def _step(self, delivery, result):
+        if isinstance(result, Exception) and delivery.group is not None and delivery.group.halted:
+            outcome = Outcome(disposition=Disposition.ABANDON, reason=Reason.HALTED, attempt=delivery.attempt)
+            return self._finish(delivery, outcome)
+        return super()._step(delivery, result)
 
 
 class LosesFailures(Schedule):
     """A message whose handler raised is completed."""
 
-    def _finish(self, item: Item, outcome: Outcome):
+    def _finish(self, delivery: Delivery, outcome: Outcome):
         if outcome.reason is Reason.RETRY:
-            outcome = Outcome(disposition=Disposition.COMPLETE, reason=Reason.DONE, attempt=item.attempt)
-        return super()._finish(item, outcome)
+            outcome = Outcome(disposition=Disposition.COMPLETE, reason=Reason.DONE, attempt=delivery.attempt)
+        return super()._finish(delivery, outcome)
 
 
 class AllTogether(Schedule):
     """What has to run alone is claimed with the others."""
 
-    def _resume(self, item, life, result):
-        steps = super()._resume(item, life, result)
-        if item in self.suspects:
-            self.suspects.remove(item)
-            return [*steps, (item, None)]
+    def _resume(self, delivery, life, result):
+        steps = super()._resume(delivery, life, result)
+        if delivery in self.suspects:
+            self.suspects.remove(delivery)
+            return [*steps, (delivery, None)]
         return steps
 
 

@@ -37,23 +37,23 @@ def test_handlers_at_once_are_a_number(parallel):
 
 def test_handlers_at_once_by_the_environment():
     """Infrastructure computed a time-out for this number, so another one is refused, before any message is touched."""
-    letters = {"dead_letter": Outbox()}
+    dead_letters = {"dead_letter": Outbox()}
     with environment(PEEKLOCK_ORDERS_PARALLEL=None):
-        assert bound(Queue("orders"), **letters).plan().parallel == 1
-        assert bound(Queue("orders"), parallel=3, **letters).plan().parallel == 3
+        assert bound(Queue("orders"), **dead_letters).bound().parallel == 1
+        assert bound(Queue("orders"), parallel=3, **dead_letters).bound().parallel == 3
     with environment(PEEKLOCK_ORDERS_PARALLEL="4"):
-        assert bound(Queue("orders"), **letters).plan().parallel == 4
-        assert bound(Queue("orders"), parallel=4, **letters).plan().parallel == 4
+        assert bound(Queue("orders"), **dead_letters).bound().parallel == 4
+        assert bound(Queue("orders"), parallel=4, **dead_letters).bound().parallel == 4
         with pytest.raises(
             ConfigError, match=r"bind\(parallel=3\), but .* PEEKLOCK_ORDERS_PARALLEL=4; leave parallel= out"
         ):
-            bound(Queue("orders"), parallel=3, **letters).plan()
+            bound(Queue("orders"), parallel=3, **dead_letters).bound()
     for wrong in ("0", "-1", "four", "", "1.5"):
         with (
             environment(PEEKLOCK_ORDERS_PARALLEL=wrong),
             pytest.raises(ConfigError, match="PARALLEL is not the number"),
         ):
-            bound(Queue("orders"), **letters).plan()
+            bound(Queue("orders"), **dead_letters).bound()
 
 
 @pytest.mark.parametrize("lock", ["nan", "inf", "-1", "", "1e20"])

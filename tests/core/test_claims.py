@@ -11,7 +11,7 @@ import pytest
 
 from peeklock import Queue, cloudtasks, consumer
 from peeklock.binding.bind import binding_of
-from peeklock.engine.bound_consumer import RESERVE, SKEW, Window
+from peeklock.engine.bound_consumer import RESERVE, SKEW, Deadline
 from peeklock.engine.run import handle
 from peeklock.errors import SendError
 from peeklock.idempotency.claims import (
@@ -34,16 +34,16 @@ from peeklock.idempotency.claims import (
     timed_out,
     unlock,
 )
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.outcome import Reason
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import FlakyStore, Script, message, plan_for
+from tests.core.world import FlakyStore, Script, bound_for, message
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=1)
-MINE = Trail(id="m")
+MINE = Lineage(id="m")
 
 
 def stamp(version: int = 2, now: datetime = NOW) -> Stamp:
@@ -68,7 +68,7 @@ def test_a_lease_ends_with_its_event_and_five_seconds_later(seconds):
     def handler(payload: dict) -> None:
         leases.append(store.records["orders#m-1"].lease_until)
 
-    handle(plan_for(handler, store=store, clock=clock), [message({})], timedelta(seconds=seconds))
+    handle(bound_for(handler, store=store, clock=clock), [message({})], timedelta(seconds=seconds))
     assert timedelta(seconds=5) == SKEW
     assert leases == [clock.now() + timedelta(seconds=seconds + 5)]
 
@@ -80,9 +80,9 @@ def test_a_lease_where_the_platform_says_no_time():
     @consumer(Queue("orders", timeout=30))
     def handler(payload: dict) -> None: ...
 
-    window = Window(plan_for(handler, clock=clock), None, 3)
-    assert window.lease_until == clock.now() + timedelta(seconds=30 * 4) + RESERVE + SKEW
-    assert Window(plan_for(handler, clock=clock), None, 10_000).lease_until == clock.now() + LONGEST_EVENT + SKEW
+    deadline = Deadline(bound_for(handler, clock=clock), None, 3)
+    assert deadline.lease_until == clock.now() + timedelta(seconds=30 * 4) + RESERVE + SKEW
+    assert Deadline(bound_for(handler, clock=clock), None, 10_000).lease_until == clock.now() + LONGEST_EVENT + SKEW
 
 
 def test_a_task_holds_its_key_until_its_dispatch_deadline():
@@ -94,7 +94,7 @@ def test_a_task_holds_its_key_until_its_dispatch_deadline():
         leases.append(store.records[f"orders#{message.id}"].lease_until)
 
     event = {"headers": {"X-CloudTasks-TaskName": "t-1"}, "body": "{}"}
-    cloudtasks.rehearse(handler, event, store=store, clock=clock, dead_letter=Outbox(), queue=Outbox())
+    cloudtasks.run_sample(handler, event, store=store, clock=clock, dead_letter=Outbox(), queue=Outbox())
     assert leases == [clock.now() + timedelta(minutes=10) + SKEW]
     entry = cloudtasks.bind(handler, store=store, clock=clock, dead_letter=Outbox(), queue=Outbox())
     binding = binding_of(entry)
@@ -115,15 +115,15 @@ def test_a_verdict_is_held_as_long_as_a_run():
     assert taken.lease_until == NOW + timedelta(hours=1, minutes=1)
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.CONDEMNED])
-@pytest.mark.parametrize("trail", [MINE, Trail(id="twin")])
-def test_a_lease_from_a_clock_far_ahead_is_cut(state, trail):
+@pytest.mark.parametrize("state", [State.RUNNING, State.DEAD_LETTERING])
+@pytest.mark.parametrize("lineage", [MINE, Lineage(id="twin")])
+def test_a_lease_from_a_clock_far_ahead_is_cut(state, lineage):
     """To what an event may last, by any message of the key; its owner, if alive, writes on (trials 1.27)."""
     far = record(state, lease_until=NOW + timedelta(days=900), reason="fatal")
-    decision = arrive(far, trail, stamp(), 3)
+    decision = arrive(far, lineage, stamp(), 3)
     assert (decision.do, decision.reason) == (Do.ABANDON, Reason.BUSY)
     assert decision.record == replace(far, lease_until=NOW + LONGEST_LEASE)
-    assert arrive(decision.record, trail, stamp(), 3).record is None, "cut once"
+    assert arrive(decision.record, lineage, stamp(), 3).record is None, "cut once"
     later = arrive(decision.record, MINE, stamp(now=NOW + LONGEST_LEASE + timedelta(seconds=1)), 3)
     assert later.do is (Do.RUN if state is State.RUNNING else Do.DEAD_LETTER)
 
@@ -137,11 +137,11 @@ def test_a_cut_lease_is_written_and_waited_for():
 
     ahead = clock.now() + timedelta(days=365)
     store.records["orders#m-1"] = record(State.RUNNING, message="m-1", lease_until=ahead)
-    plan = plan_for(handler, store=store, clock=clock)
-    (busy,) = handle(plan, [message({}, id="m-1")])
+    bound = bound_for(handler, store=store, clock=clock)
+    (busy,) = handle(bound, [message({}, id="m-1")])
     assert (busy.outcome.reason, busy.outcome.delay) == ("busy", LONGEST_LEASE)
     clock.advance(LONGEST_LEASE)
-    (one,) = handle(plan, [message({}, id="m-1")])
+    (one,) = handle(bound, [message({}, id="m-1")])
     assert one.outcome.reason == Reason.DONE
 
 
@@ -165,13 +165,13 @@ def test_what_is_not_settled_outlives_its_message():
     assert claim is not None
     assert claim.expires_at == NOW + UNSETTLED_KEEP
     waiting = failed(claim, stamp(3), 3, copies=False, delay=delay).record
-    moving = failed(claim, stamp(3), 3, copies=True, delay=delay).record
+    delaying = failed(claim, stamp(3), 3, copies=True, delay=delay).record
     assert waiting is not None
-    assert moving is not None
-    assert waiting.expires_at == moving.expires_at == NOW + delay + UNSETTLED_KEEP
-    assert moving.due == NOW + delay
-    assert finish(moving, stamp(4), State.MOVED).expires_at == NOW + delay + UNSETTLED_KEEP
-    assert finish(replace(moving, due=None), stamp(4), State.MOVED).expires_at == NOW + UNSETTLED_KEEP
+    assert delaying is not None
+    assert waiting.expires_at == delaying.expires_at == NOW + delay + UNSETTLED_KEEP
+    assert delaying.due == NOW + delay
+    assert finish(delaying, stamp(4), State.DELAYED).expires_at == NOW + delay + UNSETTLED_KEEP
+    assert finish(replace(delaying, due=None), stamp(4), State.DELAYED).expires_at == NOW + UNSETTLED_KEEP
     assert finish(claim, stamp(4), State.DONE).expires_at == NOW + timedelta(days=7)
 
 
@@ -181,8 +181,8 @@ def test_what_is_not_settled_outlives_its_message():
 @pytest.mark.parametrize("reason", [Reason.EXHAUSTED, Reason.FATAL])
 def test_a_redriven_dead_letter_starts_with_no_attempts(reason):
     """Its new life has all of them."""
-    dead = record(State.DEAD, attempts=5, lost=2, suspect=True, detail="old", reason=reason)
-    decision = arrive(dead, MINE.letter(), stamp(), 5)
+    dead = record(State.DEAD_LETTERED, attempts=5, lost=2, suspect=True, detail="old", reason=reason)
+    decision = arrive(dead, MINE.dead_letter(), stamp(), 5)
     assert decision.do is Do.RUN
     claim = decision.record
     assert claim is not None
@@ -208,7 +208,7 @@ def test_a_start_that_timed_out_is_counted_once():
 
 def test_attempts_that_a_copy_remembers_alone():
     """The record is gone; the dead letter is not without a reason."""
-    decision = arrive(None, Trail(id="m", hop=3, attempts=3), stamp(), 3)
+    decision = arrive(None, Lineage(id="m", copy_number=3, attempts=3), stamp(), 3)
     assert decision.record is not None
     assert decision.reason is Reason.EXHAUSTED
     assert decision.record.detail == "it had 3 attempts before this delivery, and what ended the last is not recorded"
@@ -217,7 +217,7 @@ def test_attempts_that_a_copy_remembers_alone():
 def test_a_lost_start_is_shared_with_another_message_of_the_key():
     """Whoever comes next: the key is what may kill a process."""
     lost = record(State.RUNNING, attempts=1)
-    decision = arrive(lost, Trail(id="twin"), stamp(), 3)
+    decision = arrive(lost, Lineage(id="twin"), stamp(), 3)
     assert decision.record is not None
     assert (decision.alone, decision.record.attempts, decision.record.lost) == (True, 2, 1)
 
@@ -227,16 +227,18 @@ def test_a_lost_start_is_shared_with_another_message_of_the_key():
 
 def test_a_verdict_about_a_message_does_not_block_its_key():
     """What is too old stays so: it is judged again if it comes back (trials 1.25)."""
-    old = record(State.CONDEMNED, reason=Reason.EXPIRED)
-    assert arrive(old, Trail(id="twin"), stamp(), 3).do is Do.RUN
-    assert arrive(record(State.CONDEMNED, reason=Reason.FATAL), Trail(id="twin"), stamp(), 3).reason is Reason.BUSY
+    old = record(State.DEAD_LETTERING, reason=Reason.EXPIRED)
+    assert arrive(old, Lineage(id="twin"), stamp(), 3).do is Do.RUN
+    assert (
+        arrive(record(State.DEAD_LETTERING, reason=Reason.FATAL), Lineage(id="twin"), stamp(), 3).reason is Reason.BUSY
+    )
 
 
 def test_a_verdict_nobody_publishes_blocks_its_key_for_a_day():
     """Its message has left the queue by another way: it would have come back before."""
-    fatal = record(State.CONDEMNED, reason=Reason.FATAL, lease_until=NOW)
+    fatal = record(State.DEAD_LETTERING, reason=Reason.FATAL, lease_until=NOW)
     for after, do in ((timedelta(0), Do.ABANDON), (timedelta(seconds=1), Do.RUN)):
-        assert arrive(fatal, Trail(id="twin"), stamp(now=NOW + FORSAKEN_AFTER + after), 3).do is do
+        assert arrive(fatal, Lineage(id="twin"), stamp(now=NOW + FORSAKEN_AFTER + after), 3).do is do
 
 
 # -- dead letters that carry no lineage
@@ -244,39 +246,46 @@ def test_a_verdict_nobody_publishes_blocks_its_key_for_a_day():
 
 def test_a_bare_dead_letter_runs_when_it_is_redriven():
     """By its id alone; again and again, and each life is told from the one before (trials 1.1)."""
-    dead = finish(record(State.CONDEMNED, reason="exhausted", attempts=3, hop=2), stamp(), State.DEAD, bare=True)
+    dead = finish(
+        record(State.DEAD_LETTERING, reason="exhausted", attempts=3, copy_number=2),
+        stamp(),
+        State.DEAD_LETTERED,
+        bare=True,
+    )
     for life in (1, 2):
         claim = ran(arrive(dead, MINE, stamp(), 3))
-        assert (claim.generation, claim.hop, claim.attempts, claim.bare) == (life, 0, 0, True)
+        assert (claim.generation, claim.copy_number, claim.attempts, claim.bare) == (life, 0, 0, True)
         waiting = failed(claim, stamp(4), 3, copies=False).record
         again = ran(arrive(waiting, MINE, stamp(5), 3))
         assert (again.generation, again.attempts, again.bare) == (life, 1, True)
         assert arrive(finish(again, stamp(6), State.DONE), MINE, stamp(7), 3).reason is Reason.DUPLICATE
-        dead = finish(replace(again, state=State.CONDEMNED, reason="fatal"), stamp(6), State.DEAD, bare=True)
+        dead = finish(
+            replace(again, state=State.DEAD_LETTERING, reason="fatal"), stamp(6), State.DEAD_LETTERED, bare=True
+        )
 
 
 def test_a_life_of_a_bare_dead_letter_goes_on_in_copies():
     """They carry the lineage; the message itself, delivered again, is an older copy."""
-    claim = ran(arrive(record(State.DEAD, bare=True, reason="fatal"), MINE, stamp(), 3))
-    moving = failed(claim, stamp(3), 3, copies=True).record
-    assert moving is not None
-    assert arrive(moving, MINE, stamp(4), 3).do is Do.PUBLISH
-    moved = finish(moving, stamp(4), State.MOVED)
-    assert arrive(moved, MINE, stamp(5), 3).reason is Reason.MOVED
-    copy = ran(arrive(moved, Trail(id="m", generation=1, hop=1, attempts=1), stamp(5), 3))
-    assert (copy.generation, copy.hop, copy.bare) == (1, 1, True)
+    claim = ran(arrive(record(State.DEAD_LETTERED, bare=True, reason="fatal"), MINE, stamp(), 3))
+    delaying = failed(claim, stamp(3), 3, copies=True).record
+    assert delaying is not None
+    assert arrive(delaying, MINE, stamp(4), 3).do is Do.PUBLISH
+    moved = finish(delaying, stamp(4), State.DELAYED)
+    assert arrive(moved, MINE, stamp(5), 3).reason is Reason.SUPERSEDED
+    copy = ran(arrive(moved, Lineage(id="m", generation=1, copy_number=1, attempts=1), stamp(5), 3))
+    assert (copy.generation, copy.copy_number, copy.bare) == (1, 1, True)
 
 
 def test_a_bare_dead_letter_that_is_redriven_before_it_is_recorded():
     """Nobody knows which of the two this is: its dead letter is published again, not lost."""
-    condemned = announce_bare(record(State.CONDEMNED, reason="fatal", hop=2, lease_until=SOON), stamp())
+    condemned = announce_bare(record(State.DEAD_LETTERING, reason="fatal", copy_number=2, lease_until=SOON), stamp())
     assert arrive(condemned, MINE, stamp(3), 3).reason is Reason.BUSY
     assert arrive(replace(condemned, lease_until=NOW), MINE, stamp(3), 3).do is Do.DEAD_LETTER
 
 
 def test_a_dead_letter_with_lineage_is_not_taken_for_a_bare_one():
     """The message itself, delivered once more, completes with its verdict."""
-    dead = finish(record(State.CONDEMNED, reason="fatal"), stamp(), State.DEAD)
+    dead = finish(record(State.DEAD_LETTERING, reason="fatal"), stamp(), State.DEAD_LETTERED)
     assert arrive(dead, MINE, stamp(3), 3) == Decision(do=Do.COMPLETE, reason=Reason.FATAL)
 
 
@@ -295,42 +304,42 @@ class Narrow:
         self.outbox = Outbox()
         self.down = False
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        return [SendError("down")] * len(parcels) if self.down else self.outbox.send(parcels)
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        return [SendError("down")] * len(outgoing_messages) if self.down else self.outbox.send(outgoing_messages)
 
-    def accepts(self, parcel: Parcel, /) -> bool:
-        return parcel.bare
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
+        return outgoing.bare
 
-    def weigh(self, parcel: Parcel, /) -> int:
-        return len(parcel.body)
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
+        return len(outgoing.body)
 
 
 def test_a_redriven_bare_dead_letter_really_runs():
     """End to end: the same id, without lineage, at the hour of its return (trials 1.1)."""
-    clock, store, letters, fails = FakeClock(), MemoryStore(), Narrow(), [True]
+    clock, store, dead_letters, fails = FakeClock(), MemoryStore(), Narrow(), [True]
 
     @consumer(Queue("orders", max_attempts=1))
     def handler(payload: dict) -> None:
         if fails:
             raise ValueError("no")
 
-    plan = plan_for(handler, store=store, letters=letters, clock=clock)
-    letters.down = True
-    (refused,) = handle(plan, [message({})])
+    bound = bound_for(handler, store=store, dead_letters=dead_letters, clock=clock)
+    dead_letters.down = True
+    (refused,) = handle(bound, [message({})])
     assert refused.outcome.disposition == "abandon"
-    letters.down = False
+    dead_letters.down = False
     for life in range(3):
-        (dead,) = handle(plan, [message({})])
-        assert (dead.outcome.reason, len(letters.outbox.parcels)) == ("exhausted", life + 1)
+        (dead,) = handle(bound, [message({})])
+        assert (dead.outcome.reason, len(dead_letters.outbox.outgoing_messages)) == ("exhausted", life + 1)
         held = store.records["orders#m-1"]
-        assert (held.state, held.bare, held.generation) == (State.DEAD, True, life)
+        assert (held.state, held.bare, held.generation) == (State.DEAD_LETTERED, True, life)
     fails.clear()
-    assert [handle(plan, [message({})])[0].outcome.reason for _ in range(2)] == ["done", "duplicate"]
+    assert [handle(bound, [message({})])[0].outcome.reason for _ in range(2)] == ["done", "duplicate"]
 
 
 def test_a_bare_dead_letter_waits_for_its_record():
     """Where the store does not take that it is bare, it is not published: redriven, it would be taken for the message."""
-    letters = Narrow()
+    dead_letters = Narrow()
 
     @consumer(Queue("orders", max_attempts=1))
     def handler(payload: dict) -> None:
@@ -338,9 +347,9 @@ def test_a_bare_dead_letter_waits_for_its_record():
 
     script = Script({3: "before", 4: "before", 5: "before"})  # the claim, the verdict, and then this
     flaky = FlakyStore(MemoryStore(), script)
-    plan = plan_for(handler, store=flaky, letters=letters)
-    (one,) = handle(plan, [message({})])
-    assert (one.outcome.disposition, letters.outbox.parcels) == ("abandon", [])
+    bound = bound_for(handler, store=flaky, dead_letters=dead_letters)
+    (one,) = handle(bound, [message({})])
+    assert (one.outcome.disposition, dead_letters.outbox.outgoing_messages) == ("abandon", [])
 
 
 # -- redriven dead letters of a key that others have
@@ -350,35 +359,39 @@ def test_a_redriven_dead_letter_begins_anew_among_others():
     """Once: whoever joins its life shares its attempts, also itself when it comes back, so that two messages that take turns
     are exhausted; and the next redrive begins anew again."""
     spent = record(State.WAITING, message="other", attempts=2)
-    redriven = Trail(id="m", generation=1)
+    redriven = Lineage(id="m", generation=1)
     claim = arrive(spent, redriven, stamp(), 3).record
     assert claim is not None
     assert claim.attempts == 0
     tired = replace(claim, state=State.WAITING, attempts=1)
-    theirs = arrive(tired, Trail(id="other"), stamp(3), 3).record
+    theirs = arrive(tired, Lineage(id="other"), stamp(3), 3).record
     assert theirs is not None
     assert (theirs.message, theirs.attempts) == ("other", 1)
     waiting = replace(theirs, state=State.WAITING, attempts=2)
-    for trail, attempts in ((redriven, 2), (Trail(id="m", generation=2, hop=1), 2), (Trail(id="m", generation=2), 0)):
-        mine = arrive(waiting, trail, stamp(4), 9).record
+    for lineage, attempts in (
+        (redriven, 2),
+        (Lineage(id="m", generation=2, copy_number=1), 2),
+        (Lineage(id="m", generation=2), 0),
+    ):
+        mine = arrive(waiting, lineage, stamp(4), 9).record
         assert mine is not None
         assert mine.attempts == attempts
 
 
 def test_a_redrive_of_long_ago_decides_over_no_new_life():
     """The mark of it ends with its life; a redriven dead letter then begins with no attempts again."""
-    over = record(State.DEAD, message="other", generation=5, redriven="0000000005.old")
-    begun = arrive(over, Trail(id="new"), stamp(), 13).record
+    over = record(State.DEAD_LETTERED, message="other", generation=5, redriven="0000000005.old")
+    begun = arrive(over, Lineage(id="new"), stamp(), 13).record
     assert begun is not None
     tired = replace(begun, state=State.WAITING, attempts=12)
-    mine = arrive(tired, Trail(id="b", generation=1), stamp(3), 13).record
+    mine = arrive(tired, Lineage(id="b", generation=1), stamp(3), 13).record
     assert mine is not None
     assert mine.attempts == 0
 
 
-@pytest.mark.parametrize("state", [State.WAITING, State.MOVED, State.DEAD])
+@pytest.mark.parametrize("state", [State.WAITING, State.DELAYED, State.DEAD_LETTERED])
 def test_a_delivery_of_an_earlier_life_is_over(state):
     """Its dead letter was redriven: that one carries on, and this one neither runs nor is a second dead letter."""
-    later = record(state, generation=1, reason="fatal" if state is State.DEAD else "")
+    later = record(state, generation=1, reason="fatal" if state is State.DEAD_LETTERED else "")
     decision = arrive(later, MINE, stamp(), 3)
-    assert (decision.do, decision.reason, decision.record) == (Do.COMPLETE, Reason.MOVED, None)
+    assert (decision.do, decision.reason, decision.record) == (Do.COMPLETE, Reason.SUPERSEDED, None)

@@ -9,10 +9,10 @@ import pytest
 
 from peeklock import Batch, Queue, consumer
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.sending.send import routed, send
 from peeklock.testing import Outbox
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 ORDERS = Queue("orders")
 
@@ -21,7 +21,7 @@ TENANT: ContextVar[str] = ContextVar("tenant", default="nobody")
 WAYS = ("inline", "threads", "async", "batch")
 
 
-def plan(way: str, act: Any, **world: Any) -> Plan:
+def bound_by(way: str, act: Any, **world: Any) -> BoundConsumer:
     @consumer(ORDERS)
     def handler(payload: dict) -> None:
         act()
@@ -35,7 +35,7 @@ def plan(way: str, act: Any, **world: Any) -> Plan:
         act()
 
     declared: Any = {"async": coroutine, "batch": batch}.get(way, handler)
-    return plan_for(declared, parallel=1 + (way == "threads"), **world)
+    return bound_for(declared, parallel=1 + (way == "threads"), **world)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -47,7 +47,7 @@ def test_nothing_leaks_to_the_next_message_or_the_next_event(way):
         seen.append(TENANT.get())
         TENANT.set("leaked")
 
-    bound = plan(way, act)
+    bound = bound_by(way, act)
     before = dict(copy_context())
     for _ in range(2):
         engine.run(bound, [message({}, id=n) for n in "abc"])
@@ -60,7 +60,7 @@ def test_what_the_host_set_reaches_the_handler(way):
     """And its span, which may set more (trials 1.18)."""
     seen: list[str] = []
     token = TENANT.set("host")
-    engine.run(plan(way, lambda: seen.append(TENANT.get())), [message({})])
+    engine.run(bound_by(way, lambda: seen.append(TENANT.get())), [message({})])
     TENANT.reset(token)
     assert seen == ["host"]
 
@@ -86,7 +86,7 @@ def test_a_span_is_seen_by_its_handler_and_by_nobody_after(way, caplog):
     """(trials 1.18)"""
     seen: list[str] = []
     observer = Tracing()
-    engine.run(plan(way, lambda: seen.append(TENANT.get()), observer=observer), [message({})])
+    engine.run(bound_by(way, lambda: seen.append(TENANT.get()), observer=observer), [message({})])
     assert (seen, observer.after) == (["span"], "nobody")
     assert "observer_failed" not in caplog.text
 
@@ -96,5 +96,5 @@ def test_a_routed_send_is_routed_in_the_handler(way):
     """(trials 1.18)"""
     outbox = Outbox()
     with routed(lambda _: outbox):
-        engine.run(plan(way, lambda: send(ORDERS, {"n": 1})), [message({})])
-    assert len(outbox.parcels) == 1
+        engine.run(bound_by(way, lambda: send(ORDERS, {"n": 1})), [message({})])
+    assert len(outbox.outgoing_messages) == 1

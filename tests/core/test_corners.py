@@ -14,16 +14,16 @@ from peeklock.binding.bind import Binding
 from peeklock.concurrency import event_loop
 from peeklock.concurrency.interrupt import Alarm, Interrupted
 from peeklock.engine.async_driver import Coroutine
-from peeklock.engine.bound_consumer import Delays, Window
-from peeklock.engine.delivery import Item
-from peeklock.engine.executors import Inline
+from peeklock.engine.bound_consumer import Deadline, Delays
+from peeklock.engine.delivery import Delivery
+from peeklock.engine.executors import MainThreadExecutor
 from peeklock.engine.run import handle, handle_async
 from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import QUEUE, message, plan_for, recording
+from tests.core.world import QUEUE, bound_for, message, recording
 
 
 def test_names_are_loaded_when_they_are_used():
@@ -51,8 +51,8 @@ def test_native_delays_need_no_store():
     def handler(payload: dict) -> None: ...
 
     options: Any = {"dead_letter": Outbox()}
-    plan = Binding(handler, "test", delays=Delays.NATIVE, longest=timedelta(hours=1), options=options).plan()
-    assert plan.delays is Delays.NATIVE
+    bound = Binding(handler, "test", delays=Delays.NATIVE, longest=timedelta(hours=1), options=options).bound()
+    assert bound.delays is Delays.NATIVE
 
 
 def test_a_coroutine_that_is_closed():
@@ -64,8 +64,8 @@ def test_a_coroutine_that_is_closed():
 
         await asyncio.sleep(0)
 
-    plan = plan_for(handler)
-    running = Coroutine(plan, [Item(message({}))], Window(plan, None, 1)).perform()
+    bound = bound_for(handler)
+    running = Coroutine(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
     running.send(None)
     running.close()
     with pytest.raises(RuntimeError, match="cannot reuse"):
@@ -86,9 +86,9 @@ class Late(Alarm):
 def test_an_alarm_at_the_last_moment():
     """Is a time-out."""
     handler, seen = recording()
-    plan = plan_for(handler)
-    crew = Inline(plan, Window(plan, None, 1), Late(1, 1e12))
-    (error,) = crew._run([Item(message({}))])
+    bound = bound_for(handler)
+    executor = MainThreadExecutor(bound, Deadline(bound, None, 1), Late(1, 1e12))
+    (error,) = executor._run([Delivery(message({}))])
     assert "interrupted" in str(error)
     assert len(seen) == 1
 
@@ -99,7 +99,7 @@ class Exploding:
     def swap(self, changes: Any, /) -> Any:
         raise ZeroDivisionError
 
-    def send(self, parcels: Any, /) -> Any:
+    def send(self, outgoing_messages: Any, /) -> Any:
         raise ZeroDivisionError
 
 
@@ -107,10 +107,10 @@ class Exploding:
 def test_any_failure_of_a_store_or_a_queue():
     """Means that it is not known to be there, and nothing more."""
     handler, _ = recording()
-    (one,) = handle(plan_for(handler, store=Exploding()), [message({})])
+    (one,) = handle(bound_for(handler, store=Exploding()), [message({})])
     assert one.outcome.reason == Reason.UNAVAILABLE
     assert "ZeroDivisionError" in str(one.outcome.error)
-    (one,) = handle(plan_for(handler, letters=Exploding()), [message(b"{")])
+    (one,) = handle(bound_for(handler, dead_letters=Exploding()), [message(b"{")])
     assert one.outcome.reason == Reason.UNAVAILABLE
 
 
@@ -120,11 +120,11 @@ def test_a_coroutine_batch_without_time():
 
     @consumer(QUEUE)
     async def handler(payload: dict) -> None:
-        plan.clock.advance(40)  # type: ignore[attr-defined] # the clock is the test's
+        bound.clock.advance(40)  # type: ignore[attr-defined] # the clock is the test's
 
-    plan = plan_for(handler, store=store)
+    bound = bound_for(handler, store=store)
     messages = [message({}, id=name) for name in "ab"]
-    settled = event_loop.run(handle_async(plan, messages, timedelta(seconds=50)))
+    settled = event_loop.run(handle_async(bound, messages, timedelta(seconds=50)))
     assert [one.outcome.reason.value for one in settled] == ["done", "halted"]
     assert store.records["orders#b"].state is State.WAITING
 
@@ -146,7 +146,7 @@ class Contended:
 def test_a_key_that_is_always_lost_is_busy():
     """After some tries."""
     handler, seen = recording()
-    (one,) = handle(plan_for(handler, store=Contended()), [message({})])
+    (one,) = handle(bound_for(handler, store=Contended()), [message({})])
     assert (one.outcome.reason, seen) == (Reason.BUSY, [])
 
 
@@ -154,7 +154,7 @@ def test_what_is_done_is_told_at_info(caplog):
     """With the same fields as all else."""
     caplog.set_level(logging.INFO, "peeklock")
     handler, _ = recording()
-    handle(plan_for(handler, clock=SystemClock()), [message({}, group="g")])
+    handle(bound_for(handler, clock=SystemClock()), [message({}, group="g")])
     (told,) = caplog.records
     assert told.levelno == logging.INFO
     assert told.peeklock["group"] == "g"

@@ -16,13 +16,13 @@ from peeklock.concurrency.per_process import once
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import Timer, running, untimed
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.errors import StoreError
 from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -51,9 +51,9 @@ class BlackHole:
         self._answer()
         return self.inner.swap(changes)
 
-    def send(self, parcels: Any, /) -> Any:
+    def send(self, outgoing_messages: Any, /) -> Any:
         self._answer()
-        return [None] * len(parcels)
+        return [None] * len(outgoing_messages)
 
 
 def counting(runs: list[Any], way: str) -> Any:
@@ -66,11 +66,11 @@ def counting(runs: list[Any], way: str) -> Any:
     return consumer(QUICK)(coroutine if way == "async" else handler)
 
 
-def plan(runs: list[Any], way: str, **world: Any) -> Plan:
-    return plan_for(counting(runs, way), clock=SystemClock(), parallel=1 + (way == "threads"), **world)
+def bound_by(runs: list[Any], way: str, **world: Any) -> BoundConsumer:
+    return bound_for(counting(runs, way), clock=SystemClock(), parallel=1 + (way == "threads"), **world)
 
 
-def run(bound: Plan, messages: Any, seconds: float = LIMIT) -> tuple[list[str], float]:
+def run(bound: BoundConsumer, messages: Any, seconds: float = LIMIT) -> tuple[list[str], float]:
     started = time.monotonic()
     settled = engine.run(bound, messages, timedelta(seconds=seconds))
     return [one.outcome.reason.value for one in settled], time.monotonic() - started
@@ -81,7 +81,7 @@ def test_a_store_that_never_answers_a_claim(way):
     """(trials 1.15)"""
     runs: list[Any] = []
     store = BlackHole()
-    reasons, took = run(plan(runs, way, store=store), [message({}, id=n) for n in "ab"])
+    reasons, took = run(bound_by(runs, way, store=store), [message({}, id=n) for n in "ab"])
     assert (reasons, runs) == (["unavailable"] * 2, [])
     assert took < LIMIT
     store.released.set()
@@ -92,7 +92,7 @@ def test_a_store_that_never_answers_a_record(way, caplog):
     """Recording gives way to settling: it ran, so it is complete (trials 1.15)."""
     runs: list[Any] = []
     store = BlackHole(silent=2)
-    reasons, took = run(plan(runs, way, store=store), [message({}, id="a")])
+    reasons, took = run(bound_by(runs, way, store=store), [message({}, id="a")])
     assert (reasons, runs) == (["done"], [{}])
     assert took < LIMIT
     assert [(one.msg, one.levelno) for one in caplog.records] == [("peeklock.unrecorded %s", logging.ERROR)]
@@ -103,15 +103,15 @@ def test_a_store_that_never_answers_a_record(way, caplog):
 def test_a_queue_that_never_answers(way):
     """Costs its own message: the others of the event are recorded meanwhile (trials 1.15)."""
     runs: list[Any] = []
-    letters = BlackHole()
+    dead_letters = BlackHole()
     store = MemoryStore()
-    bound = plan(runs, way, store=store, letters=letters)
+    bound = bound_by(runs, way, store=store, dead_letters=dead_letters)
     reasons, took = run(bound, [message(b"{", id="bad"), message({}, id="good")])
     assert (reasons, runs) == (["unavailable", "done"], [{}])
     assert took < LIMIT
     assert store.records["orders#good"].state is State.DONE
-    assert store.records["orders#bad"].state is State.CONDEMNED
-    letters.released.set()
+    assert store.records["orders#bad"].state is State.DEAD_LETTERING
+    dead_letters.released.set()
 
 
 class SlowToFail:
@@ -131,7 +131,7 @@ class SlowToFail:
 def test_a_store_that_is_slow_to_fail_is_asked_as_often_as_fits(way):
     """(trials 1.15)"""
     store = SlowToFail(0.8)
-    reasons, took = run(plan([], way, store=store), [message({})])
+    reasons, took = run(bound_by([], way, store=store), [message({})])
     assert (reasons, store.calls) == (["unavailable"], 1)
     assert took < LIMIT
 
@@ -141,7 +141,7 @@ def test_when_every_thread_for_io_hangs_it_is_unavailable_at_once(way):
     """Ten minutes are left, and none of them is waited for (trials 1.15)."""
     runs: list[Any] = []
     release = threading.Event()
-    bound = replace(plan(runs, way, store=MemoryStore()), io=Pool(1, "test"))
+    bound = replace(bound_by(runs, way, store=MemoryStore()), io=Pool(1, "test"))
     hung = bound.io.submit(lambda: release.wait(60))
     while not hung.running():
         time.sleep(0.001)
@@ -157,7 +157,7 @@ def test_what_is_answered_too_late_is_ignored():
     over (trials 1.15)."""
     runs: list[Any] = []
     store = BlackHole()
-    bound = plan(runs, "threads", store=store)
+    bound = bound_by(runs, "threads", store=store)
     assert run(bound, [message({})])[0] == ["unavailable"]
     store.released.set()
     while not store.inner.records:
@@ -186,7 +186,7 @@ def test_without_time_to_wait_what_happened_is_written_all_the_same(is_async, ca
         clock.advance(60)
 
     store = Telling()
-    bound = plan_for(consumer(QUICK)(coroutine if is_async else handler), store=store, clock=clock)
+    bound = bound_for(consumer(QUICK)(coroutine if is_async else handler), store=store, clock=clock)
     (one,) = engine.run(bound, [message({})], timedelta(seconds=10))
     assert one.outcome.reason == Reason.DONE
     assert "peeklock.unrecorded" in caplog.text
@@ -202,12 +202,12 @@ def test_without_time_nothing_is_sent(caplog):
         clock.advance(60)
         raise ValueError("no")
 
-    letters = Outbox()
-    bound = plan_for(handler, clock=clock, letters=letters)
+    dead_letters = Outbox()
+    bound = bound_for(handler, clock=clock, dead_letters=dead_letters)
     (one,) = engine.run(bound, [message({})], timedelta(seconds=10))
     assert one.outcome.disposition == "abandon"
     assert "could not be published" in one.outcome.detail
-    assert not letters.parcels
+    assert not dead_letters.outgoing_messages
 
 
 def test_an_error_of_a_round_that_ends_the_process_leaves():
@@ -215,7 +215,7 @@ def test_an_error_of_a_round_that_ends_the_process_leaves():
     from tests.core.world import Crash, FlakyStore, Script
 
     for way in WAYS:
-        bound = plan([], way, store=FlakyStore(MemoryStore(), Script({1: "crash_after"})))
+        bound = bound_by([], way, store=FlakyStore(MemoryStore(), Script({1: "crash_after"})))
         with pytest.raises(Crash):
             run(bound, [message({})])
 
@@ -242,7 +242,7 @@ def test_the_first_use_of_an_sdk_is_not_the_handlers_time(way):
         sender()
 
     declared = consumer(QUICK)(coroutine if way == "async" else handler)
-    bound = plan_for(declared, store=MemoryStore(), clock=SystemClock(), parallel=1 + (way == "threads"))
+    bound = bound_for(declared, store=MemoryStore(), clock=SystemClock(), parallel=1 + (way == "threads"))
     (one,) = engine.run(bound, [message({})], timedelta(seconds=30))
     assert (one.outcome.reason.value, one.outcome.attempt, len(made)) == ("done", 1, 1)
 
@@ -261,7 +261,7 @@ def test_after_the_first_use_of_an_sdk_the_time_goes_on(way):
         while True:
             time.sleep(0.001)
 
-    bound = plan_for(handler, clock=SystemClock(), parallel=1 + (way == "threads"))
+    bound = bound_for(handler, clock=SystemClock(), parallel=1 + (way == "threads"))
     reasons, _ = run(bound, [message({})], 30)
     assert reasons == ["timeout"]
 
@@ -303,8 +303,8 @@ class TestTimer:
 
 def test_the_grace_of_a_handler_leaves_time_to_record_and_settle():
     """However late it was stopped (trials 1.15)."""
-    bound = plan_for(counting([], "inline"), clock=SystemClock())
-    window = Window(bound, timedelta(seconds=10), 1)
+    bound = bound_for(counting([], "inline"), clock=SystemClock())
+    deadline = Deadline(bound, timedelta(seconds=10), 1)
     now = time.monotonic()
-    assert window.grace(now) == pytest.approx(now + 0.5)
-    assert window.grace(now + 9.1) - now == pytest.approx(9.25, abs=0.05)
+    assert deadline.grace(now) == pytest.approx(now + 0.5)
+    assert deadline.grace(now + 9.1) - now == pytest.approx(9.25, abs=0.05)

@@ -25,8 +25,8 @@ from peeklock.binding.settling import tighter
 from peeklock.consuming.declaration import resolve
 from peeklock.consuming.decoding import decoder
 from peeklock.engine.bound_consumer import Delays
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.registry import missing
 from peeklock.sending.send import dump, routed, send, sender_to
 from peeklock.stores.memory import MemoryStore
@@ -162,8 +162,8 @@ def test_durations():
 @given(st.text(max_size=60) | st.from_regex(r'\{"id":.{0,40}\}', fullmatch=True))
 def test_any_text_is_a_trail_or_none(text):
     """A producer may write anything there."""
-    trail = Trail.load(text)
-    assert trail is None or Trail.load(trail.dump()) == trail
+    lineage = Lineage.load(text)
+    assert lineage is None or Lineage.load(lineage.dump()) == lineage
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_any_text_is_a_trail_or_none(text):
         '{"id":""}',
         '{"id":"x","source":1}',
         '{"id":"x","source":"\\ud800"}',
-        '{"id":"x","hop":-1}',
-        '{"id":"x","hop":true}',
+        '{"id":"x","copy_number":-1}',
+        '{"id":"x","copy_number":true}',
         '{"id":"x","attempts":1e9}',
         '{"id":"x","generation":4294967296}',
         "[]",
@@ -184,18 +184,18 @@ def test_any_text_is_a_trail_or_none(text):
 )
 def test_an_unsound_trail_is_none(text):
     """Counts are small whole numbers, and the id is a text."""
-    assert Trail.load(text) is None
+    assert Lineage.load(text) is None
 
 
 def test_trails():
-    """Copies and letters have ids of their own, equal for two publications of the same."""
-    trail = Trail(id="é")
-    assert Trail.load(trail.dump()) == trail
-    assert trail.derived == "é"
-    assert trail.copy(hop=2, attempts=1).derived == "é.0.2.peeklock"
-    assert Trail(id="é", hop=2, sent=7, source="t/mail").derived == "é.0.2.7.t/mail.peeklock"
-    assert Parcel(body=b"", trail=trail.letter(), letter=True).id == "é.1.0.peeklock"
-    assert Message(id="a", body=b"", queue="q").lineage == Trail(id="a")
+    """Copies and dead letters have ids of their own, equal for two publications of the same."""
+    lineage = Lineage(id="é")
+    assert Lineage.load(lineage.dump()) == lineage
+    assert lineage.derived == "é"
+    assert lineage.copy(copy_number=2, attempts=1).derived == "é.0.2.peeklock"
+    assert Lineage(id="é", copy_number=2, sent=7, source="t/mail").derived == "é.0.2.7.t/mail.peeklock"
+    assert OutgoingMessage(body=b"", lineage=lineage.dead_letter(), dead_letter=True).id == "é.1.0.peeklock"
+    assert Message(id="a", body=b"", queue="q").effective_lineage == Lineage(id="a")
     assert Message(id="a", body=b"", queue="q", sent_ms="x").sent_at is None
 
 
@@ -539,7 +539,7 @@ CLOUD = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t"}
     ],
 )
 def test_an_envelope_is_opened(open_it, message, body, attributes):
-    """And kept, for copies and letters."""
+    """And kept, for copies and dead letters."""
     opened = open_it(message)
     assert (opened.body, dict(opened.attributes)) == (body, attributes)
 
@@ -581,7 +581,7 @@ def test_send():
     with routed(lambda queue: box):
         assert send(QUEUE, Order(order_id="o"), id="x", delay=3, group="g", attributes={"a": "b"}) == "x"
         assert len(send(QUEUE, {"n": 1})) == 36
-    first = box.parcels[0]
+    first = box.outgoing_messages[0]
     assert (first.body, first.delay, first.group) == (
         b'{"order_id":"o","cents":1,"item":null}',
         timedelta(seconds=3),
@@ -599,7 +599,7 @@ def test_send():
 class Refusing:
     """Takes nothing."""
 
-    def send(self, parcels: Any, /) -> list[peeklock.SendError]:
+    def send(self, outgoing_messages: Any, /) -> list[peeklock.SendError]:
         return [peeklock.SendError("full")]
 
 
@@ -654,10 +654,10 @@ def test_the_environment_is_read_at_the_first_event():
         PEEKLOCK_ORDERS_LOCK="30",
     ):
         binding = bind(plain)
-        plan = binding.plan()
-        assert plan.delays is Delays.COPY
+        bound_by = binding.bound()
+        assert bound_by.delays is Delays.COPY
         assert binding.lock() == timedelta(seconds=30)
-    assert binding.plan() is plan
+    assert binding.bound() is bound_by
     assert binding_of(plain) is None
 
 
@@ -674,36 +674,36 @@ def test_the_environment_is_read_at_the_first_event():
 def test_an_environment_that_does_not_fit(options, variables, fix):
     """Is refused before any message is touched."""
     with environment(**variables), pytest.raises(ConfigError, match=fix):
-        bind(plain, **options).plan()
+        bind(plain, **options).bound()
 
 
 def test_the_right_fingerprint_is_let_through():
     """Infrastructure and code agree."""
     with environment(PEEKLOCK_ORDERS_FINGERPRINT=Queue("orders", timeout=10).fingerprint):
-        assert bind(plain, dead_letter=Outbox(), queue="memory://x", store=MemoryStore()).plan().copies is not None
+        assert bind(plain, dead_letter=Outbox(), queue="memory://x", store=MemoryStore()).bound().copies is not None
 
 
 def test_a_key_needs_a_store(caplog):
     """And what is weaker without one is said once."""
     with pytest.raises(ConfigError, match="key= needs a store"):
-        bind(keyed, dead_letter=Outbox()).plan()
+        bind(keyed, dead_letter=Outbox()).bound()
     binding = bind(plain, dead_letter=Outbox())
-    binding.plan()
-    binding.plan()
+    binding.bound()
+    binding.bound()
     assert caplog.text.count("peeklock.weaker") == 1
 
 
 def test_what_is_kept_in_memory_is_said(caplog):
     """Where an address says so: a dead letter would be gone with its process, and a key with it."""
-    bind(plain, dead_letter="memory://", store="memory://", queue=Outbox()).plan()
+    bind(plain, dead_letter="memory://", store="memory://", queue=Outbox()).bound()
     (told,) = caplog.records
     assert told.levelno == logging.WARNING
     assert "memory:// as dead-letter queue" in told.getMessage()
     assert "memory:// as store" in told.getMessage()
     caplog.clear()
-    bind(plain, dead_letter=Outbox(), store=MemoryStore(), queue=Outbox()).plan()
+    bind(plain, dead_letter=Outbox(), store=MemoryStore(), queue=Outbox()).bound()
     with environment(PEEKLOCK_ORDERS_DEAD_LETTER="memory://", PEEKLOCK_STORE="memory://"):
-        bind(plain, queue=Outbox()).plan()
+        bind(plain, queue=Outbox()).bound()
     assert caplog.text.count("memory://") == 2
 
 
@@ -742,7 +742,7 @@ def test_a_platform_that_never_delays_says_so(caplog, store):
     caplog.set_level(logging.INFO)
     delayed = consumer(Queue("orders", timeout=10, first_delay=2))(bare)
     options: Options = {"dead_letter": Outbox(), "store": store}
-    Binding(delayed, "pubsub", delays=Delays.NONE, longest=timedelta(seconds=60), options=options).plan()
+    Binding(delayed, "pubsub", delays=Delays.NONE, longest=timedelta(seconds=60), options=options).bound()
     assert "the queue's own delay is between the attempts, not first_delay" in caplog.text
 
 
@@ -864,7 +864,7 @@ def test_one_function_is_the_consumer_of_one_queue():
         ({"store": "memory://"}, "store=MemoryStore"),
         ({"store": object()}, r"swap\(\)"),
         ({"outbox": []}, r"send\(\)"),
-        ({"letters": []}, r"send\(\)"),
+        ({"dead_letters": []}, r"send\(\)"),
         ({"parallel": 0}, "1 or more"),
         ({"attempt": 0}, "1 for the first"),
         ({"attempt": True}, "1 for the first"),
@@ -884,23 +884,26 @@ def test_an_outbox_that_is_empty_is_used():
 
     class Empty(Outbox):
         def __len__(self) -> int:
-            return len(self.parcels)
+            return len(self.outgoing_messages)
 
     @consumer(ORDERS)
     def handler(payload: dict) -> None:
         send(ORDERS, {"n": 1})
 
-    outbox, letters = Empty(), Empty()
+    outbox, dead_letters = Empty(), Empty()
     assert deliver(handler, {}, outbox=outbox).reason == "done"
-    assert deliver(handler, b"{", letters=letters).reason == "invalid"
-    assert (len(outbox), len(letters)) == (1, 1)
+    assert deliver(handler, b"{", dead_letters=dead_letters).reason == "invalid"
+    assert (len(outbox), len(dead_letters)) == (1, 1)
 
 
 def test_the_subscription_of_a_message_is_nobodys_to_write():
     """But of a copy's and of a redriven dead letter's, whose lineage is ours."""
     names = [
-        Message("m", b"", "orders", trail=Trail(id="m", source="mail", **lineage)).source
-        for lineage in ({}, {"hop": 1}, {"generation": 1})
+        Message("m", b"", "orders", lineage=Lineage(id="m", source="mail", **lineage)).source
+        for lineage in ({}, {"copy_number": 1}, {"generation": 1})
     ]
     assert names == ["", "mail", "mail"]
-    assert Message("m", b"", "orders", subscription="t/a", trail=Trail(id="m", hop=1, source="mail")).source == "t/a"
+    assert (
+        Message("m", b"", "orders", subscription="t/a", lineage=Lineage(id="m", copy_number=1, source="mail")).source
+        == "t/a"
+    )

@@ -16,15 +16,15 @@ from peeklock import ConfigError, Message, Queue, consumer
 from peeklock.concurrency import event_loop
 from peeklock.engine import effects as desk
 from peeklock.engine.async_driver import Coroutine
-from peeklock.engine.bound_consumer import Window
-from peeklock.engine.delivery import Halted, Item
+from peeklock.engine.bound_consumer import Deadline
+from peeklock.engine.delivery import Delivery, Halted
 from peeklock.engine.scheduler import Schedule
-from peeklock.message import MOST_SENT, Trail
+from peeklock.message import MOST_SENT, Lineage
 from peeklock.observability.guarded import enter_span, exit_span
-from peeklock.outgoing import DETAIL, letter_of
+from peeklock.outgoing import DETAIL, dead_letter_of
 from peeklock.sending.send import dump
 from peeklock.testing import FakeClock, deliver
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 
 @dataclass
@@ -46,8 +46,8 @@ def test_a_dataclass_without_pydantic(monkeypatch):
 
 def test_a_round_with_nothing_left():
     """Asks nobody."""
-    plan: Any = None
-    assert list(desk._ask_store(plan, plan, [])) == []
+    bound: Any = None
+    assert list(desk._ask_store(bound, bound, [])) == []
     assert list(desk._ask_queue([])) == []
 
 
@@ -69,9 +69,9 @@ def test_a_coroutine_that_begins_too_late():
     async def handler(order: dict) -> None:
         raise AssertionError
 
-    plan = plan_for(handler, observer=Spans())
-    item = Item(message({}))
-    coroutine = Coroutine(plan, [item], Window(plan, timedelta(0), 1))
+    bound = bound_for(handler, observer=Spans())
+    delivery = Delivery(message({}))
+    coroutine = Coroutine(bound, [delivery], Deadline(bound, timedelta(0), 1))
     asyncio.run(coroutine.perform())
     (error,) = coroutine.result()
     assert isinstance(error, Halted)
@@ -92,7 +92,7 @@ def test_two_threads_that_want_the_first_loop(monkeypatch):
 
 def test_a_time_beyond_all_years():
     """Is not known."""
-    assert Message("m", b"", "orders", trail=Trail(id="m", hop=1, sent=MOST_SENT - 1)).sent_at is None
+    assert Message("m", b"", "orders", lineage=Lineage(id="m", copy_number=1, sent=MOST_SENT - 1)).sent_at is None
 
 
 def test_an_observer_at_a_terminal():
@@ -114,8 +114,8 @@ def test_an_observer_at_a_terminal():
 
 def test_a_dead_letter_without_a_detail():
     """Has no attribute for it."""
-    letter = letter_of(message({}), reason="expired", detail="", attempts=0, now=FakeClock().now())
-    assert DETAIL not in letter.attributes
+    dead_letter = dead_letter_of(message({}), reason="expired", detail="", attempts=0, now=FakeClock().now())
+    assert DETAIL not in dead_letter.attributes
 
 
 def test_a_suspect_whose_group_has_another_before_it():

@@ -15,12 +15,12 @@ from peeklock.concurrency import event_loop
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle, handle_async
 from peeklock.idempotency.claims import State
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.observability.observer import Settled
 from peeklock.outgoing import REASON
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import QUEUE, CountingStore, FlakySender, FlakyStore, Script, message, plan_for, recording
+from tests.core.world import QUEUE, CountingStore, FlakySender, FlakyStore, Script, bound_for, message, recording
 
 HOUR = timedelta(hours=1)
 
@@ -46,46 +46,46 @@ def outcomes(settled: Any) -> list[tuple[str, str]]:
 def test_what_becomes_of_a_message(stored, body, expected):
     """Each kind of end, with a store and without."""
     handler, _ = recording()
-    letters = Outbox()
-    plan = plan_for(handler, store=MemoryStore() if stored else None, letters=letters)
-    settled = handle(plan, [message(body)])
+    dead_letters = Outbox()
+    bound = bound_for(handler, store=MemoryStore() if stored else None, dead_letters=dead_letters)
+    settled = handle(bound, [message(body)])
     assert outcomes(settled) == [expected]
-    assert [parcel.attributes[REASON] for parcel in letters.parcels] == (
+    assert [outgoing.attributes[REASON] for outgoing in dead_letters.outgoing_messages] == (
         [expected[1]] if expected[0] == "dead_letter" else []
     )
 
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_the_last_attempt_is_dead_lettered_with_the_reason(stored):
-    """At max_attempts a failure is exhausted; its letter says what was raised and carries the next life."""
+    """At max_attempts a failure is exhausted; its dead letter says what was raised and carries the next life."""
     handler, seen = recording()
-    letters = Outbox()
-    plan = plan_for(handler, store=MemoryStore() if stored else None, letters=letters)
-    (one,) = handle(plan, [message({"error": "boom"}, trail=Trail(id="m", attempts=2))])
+    dead_letters = Outbox()
+    bound = bound_for(handler, store=MemoryStore() if stored else None, dead_letters=dead_letters)
+    (one,) = handle(bound, [message({"error": "boom"}, lineage=Lineage(id="m", attempts=2))])
     assert (one.outcome.reason, one.outcome.attempt, len(seen)) == (Reason.EXHAUSTED, 3, 1)
-    (letter,) = letters.parcels
-    assert letter.attributes["peeklock-detail"] == "ValueError: boom"
-    assert letter.attributes["peeklock-attempts"] == "3"
-    assert letter.trail == Trail(id="m", generation=1)
+    (dead_letter,) = dead_letters.outgoing_messages
+    assert dead_letter.attributes["peeklock-detail"] == "ValueError: boom"
+    assert dead_letter.attributes["peeklock-attempts"] == "3"
+    assert dead_letter.lineage == Lineage(id="m", generation=1)
 
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_over_the_limit_it_does_not_run(stored):
     """A message that spent its attempts elsewhere is dead-lettered without running."""
     handler, seen = recording()
-    plan = plan_for(handler, store=MemoryStore() if stored else None)
-    settled = handle(plan, [message({}, trail=Trail(id="m", attempts=3))])
+    bound = bound_for(handler, store=MemoryStore() if stored else None)
+    settled = handle(bound, [message({}, lineage=Lineage(id="m", attempts=3))])
     assert outcomes(settled) == [("dead_letter", "exhausted")]
     assert seen == []
 
 
 def test_older_than_max_age_is_expired():
-    """A message past its age is a letter, not a run."""
+    """A message past its age is a dead letter, not a run."""
     clock = FakeClock()
     handler, seen = recording(queue=Queue("orders", max_age=60))
     now = int(clock.now().timestamp() * 1000)
     settled = handle(
-        plan_for(handler, clock=clock), [message({}, sent_ms=now - 61_000), message({}, sent_ms=now - 59_000)]
+        bound_for(handler, clock=clock), [message({}, sent_ms=now - 61_000), message({}, sent_ms=now - 59_000)]
     )
     assert outcomes(settled) == [("dead_letter", "expired"), ("complete", "done")]
     assert len(seen) == 1
@@ -108,7 +108,7 @@ def test_a_handler_or_a_hook_decides(decision, reason, delay, attempts, by_hook)
         raise ValueError if by_hook else decision
 
     store = MemoryStore()
-    (one,) = handle(plan_for(handler, store=store), [message({})])
+    (one,) = handle(bound_for(handler, store=store), [message({})])
     assert one.outcome.reason == reason
     assert one.outcome.delay == (None if delay is None else timedelta(seconds=delay))
     assert store.records["orders#m-1"].attempts == attempts
@@ -124,7 +124,7 @@ def test_a_hook_that_fails_decides_nothing(caplog):
     def handler(payload: dict) -> None:
         raise ValueError("x")
 
-    (one,) = handle(plan_for(handler), [message({})])
+    (one,) = handle(bound_for(handler), [message({})])
     assert one.outcome.reason == Reason.RETRY
     assert "peeklock.on_error_failed" in caplog.text
 
@@ -132,22 +132,22 @@ def test_a_hook_that_fails_decides_nothing(caplog):
 def test_a_second_delivery_is_a_duplicate():
     """What was recorded as done is completed and not run."""
     handler, seen = recording()
-    plan = plan_for(handler, store=MemoryStore())
-    assert outcomes(handle(plan, [message({})])) == [("complete", "done")]
-    assert outcomes(handle(plan, [message({})])) == [("complete", "duplicate")]
+    bound = bound_for(handler, store=MemoryStore())
+    assert outcomes(handle(bound, [message({})])) == [("complete", "done")]
+    assert outcomes(handle(bound, [message({})])) == [("complete", "duplicate")]
     assert len(seen) == 1
 
 
 def test_a_redriven_letter_really_runs_again():
     """A dead record stops its own life only."""
     handler, seen = recording()
-    letters = Outbox()
-    plan = plan_for(handler, store=MemoryStore(), letters=letters)
-    handle(plan, [message({"error": "fatal"})])
-    assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
+    dead_letters = Outbox()
+    bound = bound_for(handler, store=MemoryStore(), dead_letters=dead_letters)
+    handle(bound, [message({"error": "fatal"})])
+    assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
     assert len(seen) == 1
-    (letter,) = letters.parcels
-    assert outcomes(handle(plan, [message({}, trail=letter.trail)])) == [("complete", "done")]
+    (dead_letter,) = dead_letters.outgoing_messages
+    assert outcomes(handle(bound, [message({}, lineage=dead_letter.lineage)])) == [("complete", "done")]
     assert len(seen) == 2
 
 
@@ -162,14 +162,14 @@ def test_a_busy_key_is_given_back_until_its_lease_ends():
         if payload.get("die"):
             raise KeyboardInterrupt
 
-    plan = plan_for(handler, store=store, clock=clock)
+    bound = bound_for(handler, store=store, clock=clock)
     with pytest.raises(KeyboardInterrupt):
-        handle(plan, [message({"order_id": "o", "die": True})])
-    (one,) = handle(plan, [message({"order_id": "o"})])
+        handle(bound, [message({"order_id": "o", "die": True})])
+    (one,) = handle(bound, [message({"order_id": "o"})])
     assert one.outcome.reason == Reason.BUSY
     assert one.outcome.delay is not None
     clock.advance(one.outcome.delay)
-    assert outcomes(handle(plan, [message({"order_id": "o"})])) == [("complete", "done")]
+    assert outcomes(handle(bound, [message({"order_id": "o"})])) == [("complete", "done")]
     assert seen == [1, 2]
 
 
@@ -177,7 +177,7 @@ def test_the_store_is_down_before_the_handler():
     """Unavailable: not run, not counted, given back."""
     handler, seen = recording()
     script = Script({1: "before", 2: "before", 3: "before"})
-    (one,) = handle(plan_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
+    (one,) = handle(bound_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
     assert (one.outcome.disposition, one.outcome.reason) == (Disposition.ABANDON, Reason.UNAVAILABLE)
     assert seen == []
 
@@ -186,7 +186,7 @@ def test_a_lost_response_is_asked_for_again():
     """The same change, made twice, has won once."""
     handler, seen = recording()
     store = MemoryStore()
-    settled = handle(plan_for(handler, store=FlakyStore(store, Script({1: "after", 3: "after"}))), [message({})])
+    settled = handle(bound_for(handler, store=FlakyStore(store, Script({1: "after", 3: "after"}))), [message({})])
     assert outcomes(settled) == [("complete", "done")]
     assert store.records["orders#m-1"].state is State.DONE
     assert len(seen) == 1
@@ -196,74 +196,76 @@ def test_a_success_that_cannot_be_recorded_is_completed_all_the_same(caplog):
     """Its effect has happened; the loss of the record is an error in the log."""
     handler, _ = recording()
     script = Script(dict.fromkeys((2, 3, 4), "before"))
-    settled = handle(plan_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
+    settled = handle(bound_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
     assert outcomes(settled) == [("complete", "done")]
     assert "peeklock.unrecorded" in caplog.text
     assert caplog.records[0].levelno == logging.ERROR
 
 
 def test_a_letter_that_cannot_be_published_brings_the_message_back():
-    """The verdict stands: the next delivery publishes the letter and does not run the handler."""
+    """The verdict stands: the next delivery publishes the dead letter and does not run the handler."""
     handler, seen = recording()
     clock, store, outbox = FakeClock(), MemoryStore(), Outbox()
-    plan = plan_for(handler, store=store, clock=clock, letters=FlakySender(outbox, Script({1: "before", 2: "short"})))
-    (one,) = handle(plan, [message({"error": "fatal"})])
+    bound = bound_for(
+        handler, store=store, clock=clock, dead_letters=FlakySender(outbox, Script({1: "before", 2: "short"}))
+    )
+    (one,) = handle(bound, [message({"error": "fatal"})])
     assert (one.outcome.disposition, one.outcome.reason) == (Disposition.ABANDON, Reason.RETRY)
-    assert store.records["orders#m-1"].state is State.CONDEMNED
-    assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("abandon", "unavailable")]
-    assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
+    assert store.records["orders#m-1"].state is State.DEAD_LETTERING
+    assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("abandon", "unavailable")]
+    assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
     assert len(seen) == 1
-    assert outcomes(handle(plan, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
+    assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
 
 
 class TestCopies:
     """Where the platform cannot delay, a copy carries on."""
 
-    def plan(self, handler, **world):
+    def bound(self, handler, **world):
         self.copies = Outbox()
         self.store = MemoryStore()
         world.setdefault("store", self.store)
-        return plan_for(handler, copies=self.copies, delays=Delays.COPY, **world)
+        return bound_for(handler, copies=self.copies, delays=Delays.COPY, **world)
 
     def test_a_failure_leaves_as_a_copy(self):
-        """The copy carries its attempts, hop and delay; the platform is told that this delivery is finished."""
+        """The copy carries its attempts, copy number and delay; the platform is told that this delivery is finished."""
         handler, seen = recording()
-        plan = self.plan(handler)
-        (one,) = handle(plan, [message({"error": "x"})])
+        bound = self.bound(handler)
+        (one,) = handle(bound, [message({"error": "x"})])
         assert (one.outcome.reason, one.outcome.copied, one.outcome.finished) == (Reason.RETRY, True, True)
-        (copy,) = self.copies.parcels
-        assert copy.trail == Trail(id="m-1", hop=1, attempts=1)
+        (copy,) = self.copies.outgoing_messages
+        assert copy.lineage == Lineage(id="m-1", copy_number=1, attempts=1)
         assert copy.id == "m-1.0.1.peeklock"
         assert copy.delay == one.outcome.delay
-        assert outcomes(handle(plan, [message({"error": "x"})])) == [("complete", "moved")]
-        assert outcomes(handle(plan, [message({}, trail=copy.trail)])) == [("complete", "done")]
+        assert outcomes(handle(bound, [message({"error": "x"})])) == [("complete", "superseded")]
+        assert outcomes(handle(bound, [message({}, lineage=copy.lineage)])) == [("complete", "done")]
         assert len(seen) == 2
 
     def test_a_copy_that_was_not_published_is_published_by_the_next_delivery(self):
         """The record says moving, so the older copy publishes and does not run."""
         handler, seen = recording()
-        plan = self.plan(handler)
-        plan = replace(plan, copies=FlakySender(self.copies, Script({1: "before", 2: "before"})))
-        (one,) = handle(plan, [message({"error": "x"})])
+        bound = self.bound(handler)
+        bound = replace(bound, copies=FlakySender(self.copies, Script({1: "before", 2: "before"})))
+        (one,) = handle(bound, [message({"error": "x"})])
         assert (one.outcome.reason, one.outcome.copied) == (Reason.RETRY, False)
-        assert outcomes(handle(plan, [message({"error": "x"})])) == [("abandon", "unavailable")]
-        assert outcomes(handle(plan, [message({"error": "x"})])) == [("complete", "moved")]
-        assert [parcel.trail.hop for parcel in self.copies.parcels] == [1]
+        assert outcomes(handle(bound, [message({"error": "x"})])) == [("abandon", "unavailable")]
+        assert outcomes(handle(bound, [message({"error": "x"})])) == [("complete", "superseded")]
+        assert [outgoing.lineage.copy_number for outgoing in self.copies.outgoing_messages] == [1]
         assert len(seen) == 1
 
     def test_nothing_is_published_when_the_record_cannot_announce_it(self):
         """A copy without its record could run beside the original."""
         handler, _ = recording()
         store = FlakyStore(MemoryStore(), Script(dict.fromkeys((2, 3, 4), "before")))
-        (one,) = handle(self.plan(handler, store=store), [message({"error": "x"})])
+        (one,) = handle(self.bound(handler, store=store), [message({"error": "x"})])
         assert (one.outcome.reason, one.outcome.copied) == (Reason.RETRY, False)
-        assert self.copies.parcels == []
+        assert self.copies.outgoing_messages == []
 
     def test_a_grouped_message_is_never_copied(self):
         """A copy would be overtaken by its group."""
         handler, _ = recording()
-        (one,) = handle(self.plan(handler), [message({"error": "x"}, group="g")])
-        assert (one.outcome.copied, self.copies.parcels) == (False, [])
+        (one,) = handle(self.bound(handler), [message({"error": "x"}, group="g")])
+        assert (one.outcome.copied, self.copies.outgoing_messages) == (False, [])
 
     @pytest.mark.parametrize("published", [True, False])
     def test_a_binding_that_lost_its_copies_runs_the_message(self, published):
@@ -271,14 +273,14 @@ class TestCopies:
         all, it carries on."""
         handler, seen = recording()
         script = Script({1: "after" if published else "before"})
-        plan = replace(self.plan(handler), copies=FlakySender(self.copies, script))
-        handle(plan, [message({"error": "x"})])
-        bare = replace(plan, copies=None, delays=Delays.NATIVE)
+        bound = replace(self.bound(handler), copies=FlakySender(self.copies, script))
+        handle(bound, [message({"error": "x"})])
+        bare = replace(bound, copies=None, delays=Delays.NATIVE)
         assert outcomes(handle(bare, [message({"error": "x"})])) == [("abandon", "retry")]
         assert self.store.records["orders#m-1"].attempts == 2
         if published:
-            (copy,) = self.copies.parcels
-            assert outcomes(handle(bare, [message({}, trail=copy.trail)])) == [("complete", "done")]
+            (copy,) = self.copies.outgoing_messages
+            assert outcomes(handle(bare, [message({}, lineage=copy.lineage)])) == [("complete", "done")]
         else:
             assert outcomes(handle(bare, [message({})])) == [("complete", "done")]
         assert outcomes(handle(bare, [message({})])) == [("complete", "duplicate")]
@@ -294,7 +296,7 @@ class TestOrder:
         store = MemoryStore()
         bodies = [({"error": "x"}, "a"), ({"n": 2}, "a"), ({"n": 3}, "b"), ({"n": 4}, "a")]
         messages = [message(body, id=f"m-{n}", group=group) for n, (body, group) in enumerate(bodies)]
-        settled = handle(plan_for(handler, store=store), messages)
+        settled = handle(bound_for(handler, store=store), messages)
         assert [one.outcome.reason.value for one in settled] == ["retry", "halted", "done", "halted"]
         assert [payload.get("n") for payload in seen] == [None, 3]
         assert store.records["orders#m-1"].state is State.WAITING
@@ -307,7 +309,7 @@ class TestOrder:
         messages = [
             message(body, id=f"m-{n}", group="a") for n, body in enumerate([{"error": "fatal"}, b"{", {"n": 2}])
         ]
-        settled = handle(plan_for(handler, store=MemoryStore() if stored else None), messages)
+        settled = handle(bound_for(handler, store=MemoryStore() if stored else None), messages)
         assert [one.outcome.reason.value for one in settled] == ["fatal", "invalid", "done"]
         assert len(seen) == 2
 
@@ -315,7 +317,7 @@ class TestOrder:
         """And it asks the store nothing."""
         handler, seen = recording(key="k")
         store = CountingStore()
-        settled = handle(plan_for(handler, store=store), [message({"k": 1}, id="a"), message({"k": 1}, id="b")])
+        settled = handle(bound_for(handler, store=store), [message({"k": 1}, id="a"), message({"k": 1}, id="b")])
         assert [one.outcome.reason.value for one in settled] == ["done", "duplicate"]
         assert (store.sizes, len(seen)) == ([1, 1], 1)
         assert [one.key for one in settled] == ["1", "1"]
@@ -331,14 +333,14 @@ class TestOrder:
                 raise KeyboardInterrupt
             order.append(payload["n"])
 
-        plan = plan_for(handler, store=store, clock=clock, parallel=2)
+        bound = bound_for(handler, store=store, clock=clock, parallel=2)
         with pytest.raises(KeyboardInterrupt):
-            handle(replace(plan, parallel=1), [message({"die": 1}, id="m-0")])
+            handle(replace(bound, parallel=1), [message({"die": 1}, id="m-0")])
         clock.advance(HOUR)
         counting = CountingStore()
         counting.inner = store
         settled = handle(
-            replace(plan, store=counting),
+            replace(bound, store=counting),
             [message({"n": 0}, id="m-0"), message({"n": 1}, id="m-1"), message({"n": 2}, id="m-2")],
         )
         assert [one.outcome.reason.value for one in settled] == ["done"] * 3
@@ -359,7 +361,7 @@ class TestOrder:
             if payload["n"] == 9:
                 store.gate.set()
 
-        settled = handle(plan_for(handler, store=store), [message({"n": n}, id=f"m-{n}") for n in range(10)])
+        settled = handle(bound_for(handler, store=store), [message({"n": n}, id=f"m-{n}") for n in range(10)])
         assert [one.outcome.reason.value for one in settled] == ["done"] * 10
         assert store.sizes[0] == 10
         assert sum(store.sizes) == 20
@@ -378,8 +380,8 @@ class TestDeadline:
         def handler(payload: dict) -> None:
             clock.advance(20)
 
-        plan = plan_for(handler, store=store, clock=clock)
-        settled = handle(plan, [message({}, id=f"m-{n}") for n in range(4)], timedelta(seconds=70))
+        bound = bound_for(handler, store=store, clock=clock)
+        settled = handle(bound, [message({}, id=f"m-{n}") for n in range(4)], timedelta(seconds=70))
         assert [one.outcome.reason.value for one in settled] == ["done", "done", "halted", "halted"]
         assert settled[2].outcome.delay == timedelta()
         record = store.records["orders#m-2"]
@@ -390,7 +392,7 @@ class TestDeadline:
         """All go back, and the store is not even asked."""
         handler, seen = recording()
         store = CountingStore()
-        settled = handle(plan_for(handler, store=store if stored else None), [message({})] * 2, timedelta(seconds=3))
+        settled = handle(bound_for(handler, store=store if stored else None), [message({})] * 2, timedelta(seconds=3))
         assert outcomes(settled) == [("abandon", "halted")] * 2
         assert (seen, store.sizes) == ([], [])
 
@@ -404,12 +406,12 @@ class TestDeadline:
                 raise KeyboardInterrupt
             clock.advance(40)
 
-        plan = plan_for(handler, store=store, clock=clock)
+        bound = bound_for(handler, store=store, clock=clock)
         with pytest.raises(KeyboardInterrupt):
-            handle(plan, [message({"die": 1}, id="a")])
+            handle(bound, [message({"die": 1}, id="a")])
         clock.advance(HOUR)
         before = store.records["orders#a"]
-        settled = handle(plan, [message({}, id="a"), message({}, id="b")], timedelta(seconds=50))
+        settled = handle(bound, [message({}, id="a"), message({}, id="b")], timedelta(seconds=50))
         assert [one.outcome.reason.value for one in settled] == ["halted", "done"]
         assert store.records["orders#a"] == before
 
@@ -426,7 +428,7 @@ class TestBatchHandler:
             calls.append(len(rows))
             return {"m-1": ValueError("x"), "m-2": None}
 
-        settled = handle(plan_for(handler, store=MemoryStore()), [message({"n": n}, id=f"m-{n}") for n in range(3)])
+        settled = handle(bound_for(handler, store=MemoryStore()), [message({"n": n}, id=f"m-{n}") for n in range(3)])
         assert [one.outcome.reason.value for one in settled] == ["done", "retry", "done"]
         assert calls == [3]
 
@@ -442,7 +444,7 @@ class TestBatchHandler:
             return ["m-0"]
 
         for handler in (raises, odd):
-            settled = handle(plan_for(handler), [message({}, id=f"m-{n}") for n in range(2)])
+            settled = handle(bound_for(handler), [message({}, id=f"m-{n}") for n in range(2)])
             assert outcomes(settled) == [("abandon", "retry")] * 2
 
     def test_one_of_a_group_at_a_time(self):
@@ -454,7 +456,7 @@ class TestBatchHandler:
             calls.append([row["n"] for row in rows])
 
         messages = [message({"n": n}, id=f"m-{n}", group=group) for n, group in enumerate(["a", "a", "b", None])]
-        settled = event_loop.run(handle_async(plan_for(handler, store=MemoryStore()), messages))
+        settled = event_loop.run(handle_async(bound_for(handler, store=MemoryStore()), messages))
         assert [one.outcome.reason.value for one in settled] == ["done"] * 4
         assert calls == [[0, 2, 3], [1]]
 
@@ -468,7 +470,7 @@ class TestBatchHandler:
             calls.append(len(rows))
 
         messages = [message({}, id="a"), message(b"{", id="b"), message({}, id="c")]
-        settled = handle(plan_for(handler, store=MemoryStore() if stored else None), messages)
+        settled = handle(bound_for(handler, store=MemoryStore() if stored else None), messages)
         assert [one.outcome.reason.value for one in settled] == ["done", "invalid", "done"]
         assert sum(calls) == 2
 
@@ -479,15 +481,15 @@ class TestBatchHandler:
         def handler(rows: Batch[dict]) -> None:
             raise AssertionError
 
-        assert outcomes(handle(plan_for(handler), [message(b"{")])) == [("dead_letter", "invalid")]
-        assert list(handle(plan_for(handler), [])) == []
+        assert outcomes(handle(bound_for(handler), [message(b"{")])) == [("dead_letter", "invalid")]
+        assert list(handle(bound_for(handler), [])) == []
 
 
 @pytest.mark.parametrize("driver", ["inline", "thread", "threads", "async", "async4"])
 def test_every_driver_comes_to_the_same(driver):
     """Main thread, another thread, several threads, one coroutine, several."""
     parallel = 4 if driver in ("threads", "async4") else 1
-    store, letters = MemoryStore(), Outbox()
+    store, dead_letters = MemoryStore(), Outbox()
     bodies = [{"n": 0}, {"error": "x"}, {"error": "fatal"}, b"{", {"n": 4}]
     messages = [message(body, id=f"m-{n}", group="g" if n > 3 else None) for n, body in enumerate(bodies)]
 
@@ -499,21 +501,21 @@ def test_every_driver_comes_to_the_same(driver):
                 raise RuntimeError if payload["error"] == "fatal" else ValueError
 
         settled: Any = event_loop.run(
-            handle_async(plan_for(handler, store=store, letters=letters, parallel=parallel), messages)
+            handle_async(bound_for(handler, store=store, dead_letters=dead_letters, parallel=parallel), messages)
         )
     else:
         sync_handler, _ = recording()
-        plan = plan_for(sync_handler, store=store, letters=letters, parallel=parallel)
+        bound = bound_for(sync_handler, store=store, dead_letters=dead_letters, parallel=parallel)
         if driver == "thread":
             found: list[Any] = []
-            thread = threading.Thread(target=lambda: found.append(handle(plan, messages)))
+            thread = threading.Thread(target=lambda: found.append(handle(bound, messages)))
             thread.start()
             thread.join(20)
             (settled,) = found
         else:
-            settled = handle(plan, messages)
+            settled = handle(bound, messages)
     assert [one.outcome.reason.value for one in settled] == ["done", "retry", "fatal", "invalid", "done"]
-    assert len(letters.parcels) == 2
+    assert len(dead_letters.outgoing_messages) == 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 10_000])
@@ -522,7 +524,7 @@ def test_sizes(count, stored):
     """Nothing, one, and ten thousand in one group, which would end a recursion."""
     handler, seen = recording()
     messages = [message({"n": n}, id=f"m-{n}", group="g") for n in range(count)]
-    settled = handle(plan_for(handler, store=MemoryStore() if stored else None), messages)
+    settled = handle(bound_for(handler, store=MemoryStore() if stored else None), messages)
     assert len(settled) == count
     assert [payload["n"] for payload in seen] == list(range(count))
 
@@ -531,7 +533,7 @@ def test_a_halted_group_of_ten_thousand():
     """One failure at its head gives all of it back."""
     handler, seen = recording()
     messages = [message({"error": "x"}, id=f"m-{n}", group="g") for n in range(10_000)]
-    settled = handle(plan_for(handler, store=MemoryStore()), messages)
+    settled = handle(bound_for(handler, store=MemoryStore()), messages)
     assert [one.outcome.reason.value for one in settled] == ["retry"] + ["halted"] * 9_999
     assert len(seen) == 1
 
@@ -545,9 +547,9 @@ def test_the_message_tells_attempt_and_a_growing_fence():
         told.append(message)
         raise ValueError
 
-    plan = plan_for(handler, store=MemoryStore())
-    handle(plan, [message({})])
-    handle(plan, [message({})])
+    bound = bound_for(handler, store=MemoryStore())
+    handle(bound, [message({})])
+    handle(bound, [message({})])
     assert [one.attempt for one in told] == [1, 2]
     assert 0 < told[0].fence < told[1].fence
 
@@ -565,7 +567,7 @@ class Broken:
 def test_an_observer_that_fails_decides_nothing(caplog):
     """Telemetry is not work."""
     handler, _ = recording()
-    assert outcomes(handle(plan_for(handler, observer=Broken()), [message({})])) == [("complete", "done")]
+    assert outcomes(handle(bound_for(handler, observer=Broken()), [message({})])) == [("complete", "done")]
     assert "peeklock.observer_failed" in caplog.text
 
 
@@ -600,7 +602,7 @@ def test_a_span_is_around_each_run(batch):
     def many(rows: Batch[dict]) -> None:
         return None
 
-    handle(plan_for(many if batch else single, observer=spans), [message({})])
+    handle(bound_for(many if batch else single, observer=spans), [message({})])
     assert spans.told == ["run m-1", "enter", "exit", "test done"]
 
 
@@ -612,7 +614,7 @@ def test_a_fault_of_ours_costs_one_message_only(caplog):
             raise ZeroDivisionError
 
     handler, _ = recording()
-    plan = replace(plan_for(handler, store=MemoryStore()), random=Odd())
-    settled = handle(plan, [message({"error": "x"}, id="a"), message({}, id="b")])
+    bound = replace(bound_for(handler, store=MemoryStore()), random=Odd())
+    settled = handle(bound, [message({"error": "x"}, id="a"), message({}, id="b")])
     assert outcomes(settled) == [("abandon", "retry"), ("complete", "done")]
     assert "peeklock.fault" in caplog.text

@@ -13,12 +13,12 @@ from peeklock import Batch, DeadLetter, Reason, Retry, consumer
 from peeklock.concurrency import event_loop
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.errors import is_a, text_of
-from peeklock.observability.observer import record
+from peeklock.observability.observer import log_event
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
-from tests.core.world import QUEUE, Declined, message, plan_for
+from tests.core.world import QUEUE, Declined, bound_for, message
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -73,7 +73,7 @@ class Lying(Exception):
 ODD = (Mute, Causeless, Harsh, Hidden, Shut, Lying)
 
 
-def plan(error: Any, way: str = "inline", **world: Any) -> Plan:
+def bound_by(error: Any, way: str = "inline", **world: Any) -> BoundConsumer:
     declared = {name: world.pop(name) for name in ("on_error", "fatal") if name in world}
 
     def raises(payload: dict) -> None:
@@ -83,10 +83,10 @@ def plan(error: Any, way: str = "inline", **world: Any) -> Plan:
         raise error
 
     handler = consumer(QUEUE, **{"fatal": (Declined,), **declared})(coroutine if way == "async" else raises)
-    return plan_for(handler, parallel=1 + (way == "threads"), **{"store": MemoryStore(), **world})
+    return bound_for(handler, parallel=1 + (way == "threads"), **{"store": MemoryStore(), **world})
 
 
-def outcome(bound: Plan, **delivery: Any) -> Any:
+def outcome(bound: BoundConsumer, **delivery: Any) -> Any:
     (one,) = engine.run(bound, [message({}, **delivery)])
     return one.outcome
 
@@ -95,15 +95,15 @@ def outcome(bound: Plan, **delivery: Any) -> Any:
 @pytest.mark.parametrize("error", ODD)
 def test_one_that_cannot_be_printed_is_a_failure_like_any_other(way, error, caplog):
     """It is delayed and counted, and its line is in the log; it is exhausted after its attempts (trials 1.7)."""
-    letters = Outbox()
-    bound = plan(error(), way, letters=letters)
+    dead_letters = Outbox()
+    bound = bound_by(error(), way, dead_letters=dead_letters)
     first = outcome(bound)
     assert (first.reason, first.attempt) == (Reason.RETRY, 1)
     assert first.delay is not None
     assert "peeklock.fault" not in caplog.text
     assert "reason=retry" in caplog.text
     assert [outcome(bound).reason for _ in range(2)] == ["retry", "exhausted"]
-    assert letters.parcels[0].attributes["peeklock-detail"].startswith(error.__name__)
+    assert dead_letters.outgoing_messages[0].attributes["peeklock-detail"].startswith(error.__name__)
 
 
 def test_one_is_what_its_type_says():
@@ -119,7 +119,7 @@ def test_one_is_what_its_type_says():
 @pytest.mark.parametrize("error", ODD)
 def test_one_that_cannot_be_printed_may_be_fatal(error):
     """(trials 1.7)"""
-    assert outcome(plan(error(), fatal=(error,))).reason == Reason.FATAL
+    assert outcome(bound_by(error(), fatal=(error,))).reason == Reason.FATAL
 
 
 @pytest.mark.usefixtures("fast_pauses")
@@ -131,11 +131,11 @@ def test_a_store_and_a_queue_may_raise_it(error):
         def swap(self, changes: Any, /) -> Any:
             raise error
 
-        def send(self, parcels: Any, /) -> Any:
+        def send(self, outgoing_messages: Any, /) -> Any:
             raise error
 
-    assert outcome(plan(ValueError(), store=Failing())).reason == Reason.UNAVAILABLE
-    (one,) = engine.run(plan(ValueError(), letters=Failing()), [message(b"{")])
+    assert outcome(bound_by(ValueError(), store=Failing())).reason == Reason.UNAVAILABLE
+    (one,) = engine.run(bound_by(ValueError(), dead_letters=Failing()), [message(b"{")])
     assert one.outcome.reason == Reason.UNAVAILABLE
 
 
@@ -156,7 +156,7 @@ def test_a_hook_may_raise_it(error, hook, way):
         raise ValueError
 
     declared = consumer(QUEUE, **{hook: fail})(coroutine) if way == "async" else handler
-    bound = plan_for(declared, parallel=1 + (way == "threads"), store=MemoryStore())
+    bound = bound_for(declared, parallel=1 + (way == "threads"), store=MemoryStore())
     assert outcome(bound).reason == (Reason.RETRY if hook == "on_error" else Reason.INVALID)
 
 
@@ -177,13 +177,13 @@ def test_a_value_that_hides_its_class_is_nobody_s_business(way):
         return Gone()
 
     declared = consumer(QUEUE)(coroutine) if way == "async" else handler
-    assert outcome(plan_for(declared, parallel=1 + (way == "threads"))).reason == Reason.DONE
+    assert outcome(bound_for(declared, parallel=1 + (way == "threads"))).reason == Reason.DONE
 
 
 def test_a_line_of_the_log_is_written_without_a_traceback_that_cannot_be(caplog):
     """Rather than not at all (trials 1.7)."""
     assert text_of(Mute()) == ""
-    record("peeklock.test %s", {"queue": "orders"}, error=Causeless())
+    log_event("peeklock.test %s", {"queue": "orders"}, error=Causeless())
     (line,) = caplog.records
     assert (line.getMessage(), line.exc_info) == ("peeklock.test queue=orders", None)
 
@@ -215,7 +215,7 @@ def test_a_group_is_judged_by_its_members(name, way):
     """(trials 1.7)"""
     error, reason, after, attempts = GROUPS[name]
     store = MemoryStore()
-    ended = outcome(plan(error, way, store=store))
+    ended = outcome(bound_by(error, way, store=store))
     assert reason in (None, ended.reason.value)
     assert store.records["orders#m-1"].attempts == attempts
     if after is not None:
@@ -227,8 +227,8 @@ def test_a_group_is_judged_by_its_members(name, way):
 )
 def test_a_retry_is_no_failure_of_any_class(error):
     """With `fatal=(Exception,)` all is fatal, and a Retry is an instruction."""
-    assert outcome(plan(error, fatal=(Exception,))).reason == "rescheduled"
-    assert outcome(plan(group(error, ValueError()), fatal=(Exception,))).reason == "fatal"
+    assert outcome(bound_by(error, fatal=(Exception,))).reason == "rescheduled"
+    assert outcome(bound_by(group(error, ValueError()), fatal=(Exception,))).reason == "fatal"
 
 
 def test_a_group_of_a_task_group_is_one():
@@ -239,7 +239,7 @@ def test_a_group_of_a_task_group_is_one():
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_refuse())
 
-    assert outcome(plan_for(handler, store=MemoryStore())).reason == Reason.FATAL
+    assert outcome(bound_for(handler, store=MemoryStore())).reason == Reason.FATAL
 
 
 async def _refuse() -> None:
@@ -248,17 +248,17 @@ async def _refuse() -> None:
 
 def test_the_dead_letter_of_a_group_names_its_members():
     """(trials 1.7)"""
-    letters = Outbox()
-    outcome(plan(group(ValueError("a"), DeadLetter("why")), fatal=(ValueError,), letters=letters))
-    assert "why" in letters.parcels[0].attributes["peeklock-detail"]
-    outcome(plan(group(ValueError("a"), Declined("b")), letters=letters))
-    detail = letters.parcels[1].attributes["peeklock-detail"]
+    dead_letters = Outbox()
+    outcome(bound_by(group(ValueError("a"), DeadLetter("why")), fatal=(ValueError,), dead_letters=dead_letters))
+    assert "why" in dead_letters.outgoing_messages[0].attributes["peeklock-detail"]
+    outcome(bound_by(group(ValueError("a"), Declined("b")), dead_letters=dead_letters))
+    detail = dead_letters.outgoing_messages[1].attributes["peeklock-detail"]
     assert "ValueError: a" in detail
     assert "Declined: b" in detail
 
 
 def test_a_group_may_be_fatal_itself():
-    assert outcome(plan(group(ValueError()), fatal=(BaseExceptionGroup,))).reason == Reason.FATAL
+    assert outcome(bound_by(group(ValueError()), fatal=(BaseExceptionGroup,))).reason == Reason.FATAL
 
 
 def test_the_hook_is_asked_once_and_with_the_group():
@@ -270,11 +270,11 @@ def test_the_hook_is_asked_once_and_with_the_group():
         return Retry(after=7) if len(asked) == 1 else None
 
     error = group(ValueError(), Retry(after=60))
-    bound = plan(error, on_error=hook)
+    bound = bound_by(error, on_error=hook)
     assert outcome(bound).delay == timedelta(seconds=7)
     assert outcome(bound).delay == timedelta(seconds=60)
     assert asked == [error, error]
-    outcome(plan(group(Retry()), on_error=hook))
+    outcome(bound_by(group(Retry()), on_error=hook))
     assert len(asked) == 2
 
 
@@ -285,7 +285,7 @@ def test_a_hook_that_fails_decides_nothing(raised, caplog):
     def hook(error: BaseException) -> None:
         raise raised
 
-    assert outcome(plan(KeyError(), on_error=hook)).reason == Reason.RETRY
+    assert outcome(bound_by(KeyError(), on_error=hook)).reason == Reason.RETRY
     assert "peeklock.on_error_failed" in caplog.text
 
 
@@ -294,7 +294,7 @@ def test_a_keyboard_interrupt_leaves_a_hook_on_the_main_thread():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        outcome(plan(KeyError(), on_error=hook))
+        outcome(bound_by(KeyError(), on_error=hook))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -318,7 +318,7 @@ def test_what_ends_a_generator_a_task_or_a_process_is_a_failure_of_its_message(w
     async def coroutine(payload: dict) -> None:
         act(payload)
 
-    bound = plan_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
+    bound = bound_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
     settled = engine.run(bound, [message({"raise": 1}, id="a"), message({}, id="b")])
     assert [one.outcome.reason.value for one in settled] == ["retry", "done"]
     assert len(runs) == 2
@@ -327,7 +327,7 @@ def test_what_ends_a_generator_a_task_or_a_process_is_a_failure_of_its_message(w
 @pytest.mark.parametrize("way", ["threads", "async", "host thread"])
 def test_only_on_the_main_thread_a_keyboard_interrupt_leaves(way):
     """Elsewhere nobody pressed a key (trials 1.7)."""
-    bound = plan(KeyboardInterrupt(), way)
+    bound = bound_by(KeyboardInterrupt(), way)
     if way == "host thread":
         ended = Pool(1, "test").submit(lambda: outcome(bound)).result(10)
     else:
@@ -337,14 +337,14 @@ def test_only_on_the_main_thread_a_keyboard_interrupt_leaves(way):
 
 def test_on_the_main_thread_it_leaves():
     with pytest.raises(KeyboardInterrupt):
-        outcome(plan(KeyboardInterrupt()))
+        outcome(bound_by(KeyboardInterrupt()))
 
 
 def test_it_leaves_an_event_loop_of_the_main_thread():
     """As somebody who runs a function by hand expects."""
 
     async def host() -> None:
-        await engine.handle_async(plan(KeyboardInterrupt(), "async"), [message({})])
+        await engine.handle_async(bound_by(KeyboardInterrupt(), "async"), [message({})])
 
     assert threading.current_thread() is threading.main_thread()
     with pytest.raises(KeyboardInterrupt):
@@ -386,7 +386,7 @@ def test_an_answer_of_a_batch_handler_that_says_nothing(name, way):
     async def coroutine(rows: Batch[dict]) -> Any:
         return ANSWERS[name]
 
-    bound = plan_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
+    bound = bound_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
     settled = engine.run(bound, [message({}, id=f"m-{n}") for n in range(3)])
     assert [one.outcome.reason.value for one in settled] == ["retry"] * 3
 
@@ -398,13 +398,13 @@ def test_the_error_of_such_an_answer_names_the_fix():
     def handler(rows: Batch[dict]) -> Any:
         return {"order-7": ValueError()}
 
-    assert "batch.messages" in str(outcome(plan_for(handler)).error)
+    assert "batch.messages" in str(outcome(bound_for(handler)).error)
 
 
 def test_a_loop_of_the_process_survives_what_its_handlers_raise():
     """The next event runs on it."""
     for error in (SystemExit(3), KeyboardInterrupt(), GeneratorExit()):
-        assert outcome(plan(error, "async")).reason == Reason.RETRY
+        assert outcome(bound_by(error, "async")).reason == Reason.RETRY
     assert event_loop.run(_answer()) == 7
 
 
@@ -436,7 +436,7 @@ def test_a_child_task_that_wants_to_end_the_process_fails_its_message(way, error
         if payload:
             await work()
 
-    bound = plan_for(handler, parallel=2)
+    bound = bound_for(handler, parallel=2)
     settled = engine.run(bound, [message({"n": 1}, id="a"), message({}, id="b")], timedelta(seconds=40))
     assert [one.outcome.reason for one in settled] == ["done" if way == "forgotten" else "retry", "done"]
     assert engine.run(bound, [message({})], timedelta(seconds=40))[0].outcome.reason == "done"

@@ -22,14 +22,14 @@ from peeklock import (
     sqs,
 )
 from peeklock.binding.bind import Binding
-from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import run
 from peeklock.idempotency.claims import State
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Outcome
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
-from tests.core.world import FlakySender, Script, message, plan_for
+from tests.core.world import FlakySender, Script, bound_for, message
 from tests.support import ROOT
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
@@ -70,8 +70,8 @@ def failing(*errors: BaseException | None) -> Any:
     return decode
 
 
-def settle(plan: Plan, *messages: Message) -> list[Outcome]:
-    return [one.outcome for one in run(plan, messages)]
+def settle(bound: BoundConsumer, *messages: Message) -> list[Outcome]:
+    return [one.outcome for one in run(bound, messages)]
 
 
 FETCHING = [
@@ -93,11 +93,11 @@ FETCHING = [
 def test_what_could_not_be_fetched_comes_back(error, store):
     """As if the handler had raised it, with its delay, and the handler does not run. (trials 1.9)"""
     handle = handling(decode=failing(error))
-    plan = plan_for(handle, store=MemoryStore() if store else None)
-    (outcome,) = settle(plan, message(b"a"))
+    bound = bound_for(handle, store=MemoryStore() if store else None)
+    (outcome,) = settle(bound, message(b"a"))
     assert (outcome.reason, outcome.attempt, outcome.error) == ("retry", 1, error)
     assert outcome.delay is not None
-    assert settle(plan, message(b"a", delivery=2))[0].reason == "done"
+    assert settle(bound, message(b"a", delivery=2))[0].reason == "done"
     assert ran == [{"id": "a"}]
 
 
@@ -123,21 +123,21 @@ def test_where_the_message_is_read():
 @pytest.mark.parametrize("store", [True, False])
 def test_a_fetch_that_never_succeeds_ends(store):
     """Each try is an attempt, so that the message is dead-lettered some day. (trials 1.9)"""
-    letters = Outbox()
+    dead_letters = Outbox()
     handle = handling(decode=failing(*[ConnectionError("reset")] * 9))
-    plan = plan_for(handle, store=MemoryStore() if store else None, letters=letters)
-    reasons = [settle(plan, message(b"a", delivery=n))[0].reason for n in (1, 2, 3)]
+    bound = bound_for(handle, store=MemoryStore() if store else None, dead_letters=dead_letters)
+    reasons = [settle(bound, message(b"a", delivery=n))[0].reason for n in (1, 2, 3)]
     assert (reasons, ran) == (["retry", "retry", "exhausted"], [])
-    assert [parcel.body for parcel in letters.parcels] == [b"a"]
+    assert [outgoing.body for outgoing in dead_letters.outgoing_messages] == [b"a"]
 
 
 def test_retry_and_dead_letter_mean_what_they_mean_in_a_handler():
     """With their delay, whether they count, and their reason. (trials 1.9)"""
     later = deliver(handling(decode=failing(Retry(after=60, counts=False))), b"a")
     assert (later.disposition, later.delay) == ("abandon", timedelta(seconds=60))
-    letters = Outbox()
-    never = deliver(handling(decode=failing(DeadLetter("gone for good"))), b"a", letters=letters)
-    assert (never.reason, len(letters.parcels)) == ("fatal", 1)
+    dead_letters = Outbox()
+    never = deliver(handling(decode=failing(DeadLetter("gone for good"))), b"a", dead_letters=dead_letters)
+    assert (never.reason, len(dead_letters.outgoing_messages)) == ("fatal", 1)
     assert "gone for good" in never.detail
     fatal = handling(decode=failing(ConnectionError("reset")), fatal=(ConnectionError,))
     assert deliver(fatal, b"a").reason == "fatal"
@@ -162,9 +162,9 @@ def test_somebody_at_a_terminal_wants_out():
 def test_a_fetch_that_fails_halts_its_group(store):
     """Order holds: what comes after it in its group waits. (trials 1.9)"""
     handle = handling(decode=failing(None, ConnectionError("reset")))
-    plan = plan_for(handle, store=MemoryStore() if store else None)
+    bound = bound_for(handle, store=MemoryStore() if store else None)
     messages = [message(name.encode(), id=name, group="g") for name in ("a", "b", "c")]
-    assert [one.reason for one in settle(plan, *messages)] == ["done", "retry", "halted"]
+    assert [one.reason for one in settle(bound, *messages)] == ["done", "retry", "halted"]
     assert ran == [{"id": "a"}]
 
 
@@ -176,10 +176,10 @@ def test_an_async_handler(store):
     async def handle(payload: Any) -> None:
         ran.append(payload)
 
-    plan = plan_for(handle, store=MemoryStore() if store else None)
-    first, second = settle(plan, message(b"a", id="a"), message(b"b", id="b"))
+    bound = bound_for(handle, store=MemoryStore() if store else None)
+    first, second = settle(bound, message(b"a", id="a"), message(b"b", id="b"))
     assert (first.reason, second.reason, second.delay) == ("retry", "retry", timedelta(seconds=5))
-    assert [one.reason for one in settle(plan, message(b"a", id="a", delivery=2))] == ["done"]
+    assert [one.reason for one in settle(bound, message(b"a", id="a", delivery=2))] == ["done"]
     assert ran == [{"id": "a"}]
 
 
@@ -197,15 +197,19 @@ def test_every_platform_delivers_it_again(platform, told, copies):
     """By its own means: none of them forgets the message. (trials 1.9)"""
     name = platform.__name__.split(".")[-2]
     event = json.loads((ROOT / "events" / name / "single.json").read_text())
-    letters, box = Outbox(), Outbox()
-    said = platform.rehearse(
-        handling(decode=failing(ConnectionError("reset"))), event, store=MemoryStore(), dead_letter=letters, queue=box
+    dead_letters, box = Outbox(), Outbox()
+    said = platform.run_sample(
+        handling(decode=failing(ConnectionError("reset"))),
+        event,
+        store=MemoryStore(),
+        dead_letter=dead_letters,
+        queue=box,
     )
     if name == "sqs":
         assert len(said["batchItemFailures"]) == 1
     else:
         assert said == told
-    assert (len(box.parcels), letters.parcels, ran) == (copies, [], [])
+    assert (len(box.outgoing_messages), dead_letters.outgoing_messages, ran) == (copies, [], [])
 
 
 def test_its_neighbours_in_a_batch_handler_run():
@@ -215,8 +219,8 @@ def test_its_neighbours_in_a_batch_handler_run():
     def handle(rows: Batch[Any]) -> None:
         ran.extend(rows)
 
-    plan = plan_for(handle, store=MemoryStore())
-    assert [one.reason for one in settle(plan, message(b"a", id="a"), message(b"b", id="b"))] == ["retry", "done"]
+    bound = bound_for(handle, store=MemoryStore())
+    assert [one.reason for one in settle(bound, message(b"a", id="a"), message(b"b", id="b"))] == ["retry", "done"]
     assert ran == [{"id": "b"}]
 
 
@@ -237,51 +241,51 @@ def aged(body: bytes, clock: FakeClock, seconds: float, **more: Any) -> Message:
 
 def test_a_done_message_is_a_duplicate_however_old():
     """It is not dead-lettered for its age: its work is done. (trials 1.25)"""
-    clock, store, letters = FakeClock(), MemoryStore(), Outbox()
-    plan = plan_for(keyed(), store=store, letters=letters, clock=clock)
-    assert settle(plan, aged(b"a", clock, 0))[0].reason == "done"
-    assert settle(plan, aged(b"a", clock, 3600, delivery=2))[0].reason == "duplicate"
-    assert letters.parcels == []
+    clock, store, dead_letters = FakeClock(), MemoryStore(), Outbox()
+    bound = bound_for(keyed(), store=store, dead_letters=dead_letters, clock=clock)
+    assert settle(bound, aged(b"a", clock, 0))[0].reason == "done"
+    assert settle(bound, aged(b"a", clock, 3600, delivery=2))[0].reason == "duplicate"
+    assert dead_letters.outgoing_messages == []
 
 
 def test_an_expired_message_leaves_its_key_free():
     """Also while its dead letter cannot be published: another message with the key runs. (trials 1.25)"""
     clock, store = FakeClock(), MemoryStore()
-    letters = FlakySender(Outbox(), Script({1: "before"}))
-    plan = plan_for(keyed(), store=store, letters=letters, clock=clock)
-    assert settle(plan, aged(b"a", clock, 3600))[0].reason == "unavailable"
-    assert settle(plan, aged(b"a", clock, 0, id="m-2"))[0].reason == "done"
+    dead_letters = FlakySender(Outbox(), Script({1: "before"}))
+    bound = bound_for(keyed(), store=store, dead_letters=dead_letters, clock=clock)
+    assert settle(bound, aged(b"a", clock, 3600))[0].reason == "unavailable"
+    assert settle(bound, aged(b"a", clock, 0, id="m-2"))[0].reason == "done"
     assert store.records["orders/a"].state is State.DONE
 
 
 def test_an_expired_message_is_dead_lettered_once():
     """Under its id, when its key stands for nothing. (trials 1.25)"""
     clock, store = FakeClock(), MemoryStore()
-    letters = FlakySender(Outbox(), Script({1: "before"}))
-    plan = plan_for(keyed(), store=store, letters=letters, clock=clock)
-    reasons = [settle(plan, aged(b"a", clock, 3600, delivery=n))[0].reason for n in (1, 2, 3)]
+    dead_letters = FlakySender(Outbox(), Script({1: "before"}))
+    bound = bound_for(keyed(), store=store, dead_letters=dead_letters, clock=clock)
+    reasons = [settle(bound, aged(b"a", clock, 3600, delivery=n))[0].reason for n in (1, 2, 3)]
     assert reasons == ["unavailable", "expired", "expired"]
-    assert len(letters.outbox.parcels) == 1
-    assert {key: record.state for key, record in store.records.items()} == {"orders#m-1": State.DEAD}
+    assert len(dead_letters.outbox.outgoing_messages) == 1
+    assert {key: record.state for key, record in store.records.items()} == {"orders#m-1": State.DEAD_LETTERED}
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), ConnectionError("reset")])
 def test_too_old_and_unreadable_is_expired_under_its_id(error):
     """Its key cannot be found, and trying again would not make it younger. (trials 1.25)"""
-    clock, store, letters = FakeClock(), MemoryStore(), Outbox()
-    plan = plan_for(keyed(decode=failing(error)), store=store, letters=letters, clock=clock)
-    assert settle(plan, aged(b"a", clock, 3600))[0].reason == "expired"
+    clock, store, dead_letters = FakeClock(), MemoryStore(), Outbox()
+    bound = bound_for(keyed(decode=failing(error)), store=store, dead_letters=dead_letters, clock=clock)
+    assert settle(bound, aged(b"a", clock, 3600))[0].reason == "expired"
     assert list(store.records) == ["orders#m-1"]
-    assert len(letters.parcels) == 1
+    assert len(dead_letters.outgoing_messages) == 1
 
 
 def test_a_redriven_fetch_runs():
     """A dead letter of a body that could not be fetched starts a new life."""
-    store, letters = MemoryStore(), Outbox()
+    store, dead_letters = MemoryStore(), Outbox()
     handle = handling(decode=failing(*[ConnectionError("reset")] * 3), key="id")
-    plan = plan_for(handle, store=store, letters=letters)
+    bound = bound_for(handle, store=store, dead_letters=dead_letters)
     for n in (1, 2, 3):
-        settle(plan, message(b"a", delivery=n))
-    (letter,) = letters.parcels
-    assert isinstance(letter.trail, Trail)
-    assert settle(plan, message(letter.body, trail=letter.trail))[0].reason == "done"
+        settle(bound, message(b"a", delivery=n))
+    (dead_letter,) = dead_letters.outgoing_messages
+    assert isinstance(dead_letter.lineage, Lineage)
+    assert settle(bound, message(dead_letter.body, lineage=dead_letter.lineage))[0].reason == "done"

@@ -20,10 +20,10 @@ from peeklock.message import Message
 from peeklock.observability.observer import fields
 from peeklock.observability.powertools import PowertoolsObserver
 from peeklock.outcome import Reason
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.testing.deliver import plan_for
+from peeklock.testing.deliver import bound_for
 from tests.core.world import FlakyStore, Script, recording
 from tests.core.world import message as arriving
 
@@ -37,23 +37,27 @@ class Narrow:
     def __init__(self, size: int, *, hopes: int | None = None) -> None:
         self.size = size
         self.limit = size if hopes is None else hopes
-        self.sent: list[Parcel] = []
+        self.sent: list[OutgoingMessage] = []
         self.refused = 0
 
-    def weigh(self, parcel: Parcel, /) -> int:
-        lineage = 0 if parcel.bare else len(parcel.trail.dump())
-        return lineage + len(parcel.body) + sum(len(str(part)) for item in parcel.attributes.items() for part in item)
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
+        lineage = 0 if outgoing.bare else len(outgoing.lineage.dump())
+        return (
+            lineage
+            + len(outgoing.body)
+            + sum(len(str(part)) for delivery in outgoing.attributes.items() for part in delivery)
+        )
 
-    def accepts(self, parcel: Parcel, /) -> bool:
-        return self.weigh(parcel) <= self.limit
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
+        return self.weigh(outgoing) <= self.limit
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        (parcel,) = parcels
-        if self.weigh(parcel) > self.size:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        (outgoing,) = outgoing_messages
+        if self.weigh(outgoing) > self.size:
             self.limit = self.size
             self.refused += 1
             return [SendError("too large")]
-        self.sent.append(parcel)
+        self.sent.append(outgoing)
         return [None]
 
 
@@ -72,8 +76,8 @@ def accept(body: bytes) -> None:
     return None
 
 
-def deliver(function: Any, message: Message, **plan: Any) -> Any:
-    (settled,) = engine.run(plan_for(function, **plan), [message], None)
+def deliver(function: Any, message: Message, **bound_by: Any) -> Any:
+    (settled,) = engine.run(bound_for(function, **bound_by), [message], None)
     return settled
 
 
@@ -85,14 +89,14 @@ def message(**more: Any) -> Message:
 def test_a_dead_letter_without_room_goes_out_as_it_came(hopes, caplog):
     """With the reason in log, metric and record; and its redrive runs, though it carries no lineage (trials 1.1)."""
     store, queue = MemoryStore(), Narrow(len(NOISE), hopes=hopes)
-    settled = deliver(refuse, message(), store=store, letters=queue)
+    settled = deliver(refuse, message(), store=store, dead_letters=queue)
     assert settled.outcome.reason is Reason.FATAL
     assert queue.refused == (0 if hopes is None else 1)
     (sent,) = queue.sent
     assert (sent.body, sent.bare, dict(sent.attributes)) == (NOISE, True, {})
     record = store.records["orders#m-1"]
-    assert (record.state, record.reason, record.bare) == ("dead", "fatal", True)
-    assert "peeklock.letter_bare" in caplog.text
+    assert (record.state, record.reason, record.bare) == ("dead_lettered", "fatal", True)
+    assert "peeklock.dead_letter_bare" in caplog.text
     assert "reason=fatal" in caplog.text
     assert fields("test", settled)["unexplained"] == 1
     assert deliver(accept, message(), store=store).outcome.reason is Reason.DONE
@@ -103,7 +107,7 @@ def test_the_metric_of_dead_letters_without_a_reason(capsys):
     """Counts them, and is not there without any."""
     metrics = Metrics(namespace="Orders", service="orders")
     observer = PowertoolsObserver(metrics=metrics)
-    settled = deliver(refuse, message(), store=MemoryStore(), letters=Narrow(len(NOISE)))
+    settled = deliver(refuse, message(), store=MemoryStore(), dead_letters=Narrow(len(NOISE)))
     observer.settled("test", [settled])
     assert '"Unexplained":[1.0]' in capsys.readouterr().out.replace(" ", "")
     observer.settled("test", [deliver(refuse, message(), store=MemoryStore())])
@@ -114,9 +118,9 @@ def test_the_lineage_stays_as_long_as_it_fits(caplog):
     """Only the reason is left out, and that is said as well."""
     queue = Narrow(len(NOISE) + 40)
     store = MemoryStore()
-    deliver(refuse, message(), store=store, letters=queue)
+    deliver(refuse, message(), store=store, dead_letters=queue)
     (sent,) = queue.sent
-    assert (sent.bare, sent.unexplained, sent.trail.generation) == (False, True, 1)
+    assert (sent.bare, sent.unexplained, sent.lineage.generation) == (False, True, 1)
     assert not store.records["orders#m-1"].bare
     assert "lineage=True" in caplog.text
 
@@ -124,17 +128,17 @@ def test_the_lineage_stays_as_long_as_it_fits(caplog):
 def test_a_dead_letter_that_no_form_lets_in():
     """Keeps its message: it is not acknowledged."""
     queue, store = Narrow(100), MemoryStore()
-    outcome = deliver(refuse, message(), store=store, letters=queue).outcome
+    outcome = deliver(refuse, message(), store=store, dead_letters=queue).outcome
     assert not outcome.finished
     assert "could not be published: too large" in outcome.detail
-    assert store.records["orders#m-1"].state == "condemned"
+    assert store.records["orders#m-1"].state == "dead_lettering"
 
 
 def test_no_lineage_is_left_out_unrecorded():
     """When the store does not take that, the dead letter is not published."""
     queue = Narrow(len(NOISE))
     store = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(3, 9), "before")))
-    outcome = deliver(refuse, message(), store=store, letters=queue).outcome
+    outcome = deliver(refuse, message(), store=store, dead_letters=queue).outcome
     assert not outcome.finished
     assert queue.sent == []
     assert "the store did not take" in outcome.detail
@@ -149,7 +153,7 @@ def test_a_copy_without_room_leaves_the_message_where_it_is(hopes):
         outcome = deliver(fail, message(), **world).outcome
         assert (outcome.finished, outcome.reason, outcome.attempt) == (False, Reason.RETRY, attempt)
         record = store.records["orders#m-1"]
-        assert (record.state, record.hop, record.attempts) == ("waiting", 0, attempt)
+        assert (record.state, record.copy_number, record.attempts) == ("waiting", 0, attempt)
         clock.advance(60)
     assert deliver(fail, message(), **world).outcome.reason is Reason.EXHAUSTED
     assert queue.sent == []
@@ -162,11 +166,11 @@ def test_a_copy_that_was_announced_and_does_not_fit():
     world: dict[str, Any] = {"store": store, "delays": Delays.COPY, "clock": clock}
 
     class Dying(Narrow):
-        def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+        def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
             raise SendError("the process dies here")
 
     deliver(fail, message(), copies=Dying(0, hopes=10_000), **world)
-    assert store.records["orders#m-1"].state == "moving"
+    assert store.records["orders#m-1"].state == "delaying"
     queue = Narrow(len(NOISE))
     outcome = deliver(accept, message(), copies=queue, **world).outcome
     assert (outcome.finished, outcome.reason) == (False, Reason.UNAVAILABLE)
@@ -176,33 +180,33 @@ def test_a_copy_that_was_announced_and_does_not_fit():
 class OnlyBare:
     """A queue that has room for the bare message, and takes nothing."""
 
-    def accepts(self, parcel: Parcel, /) -> bool:
-        return parcel.bare
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
+        return outgoing.bare
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        return [SendError("the response was lost")] * len(parcels)
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        return [SendError("the response was lost")] * len(outgoing_messages)
 
 
 def test_a_bare_dead_letter_that_may_be_there_after_all_is_remembered():
     """It carries no lineage, so only its record says that the next delivery of its id may be it, redriven."""
     handler, _ = recording()
     store = MemoryStore()
-    run(plan_for(handler, store=store, letters=OnlyBare()), [arriving({"error": "fatal"})])
+    run(bound_for(handler, store=store, dead_letters=OnlyBare()), [arriving({"error": "fatal"})])
     (record,) = store.records.values()
-    assert (record.state, record.bare) == (State.CONDEMNED, True)
+    assert (record.state, record.bare) == (State.DEAD_LETTERING, True)
 
 
 def test_a_copy_of_a_dead_letter_that_was_redriven_without_lineage_runs():
     """It says the life that it is of, or it would be taken for a copy of the one before."""
     handler, seen = recording()
     store, clock, copies = MemoryStore(), FakeClock(), Outbox()
-    bound = plan_for(handler, store=store, clock=clock, copies=copies, delays=Delays.COPY)
+    bound = bound_for(handler, store=store, clock=clock, copies=copies, delays=Delays.COPY)
     run(bound, [arriving({"error": "fatal"})])
     ((key, dead),) = store.records.items()
     store.records[key] = replace(dead, bare=True)
     run(bound, [arriving({"error": "once more"})])
-    (copy,) = copies.parcels
+    (copy,) = copies.outgoing_messages
     clock.advance(timedelta(minutes=10))
-    (settled,) = run(bound, [arriving({}, trail=copy.trail)])
+    (settled,) = run(bound, [arriving({}, lineage=copy.lineage)])
     assert settled.outcome.reason == "done"
     assert len(seen) == 3

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from peeklock import Batch, Message, Queue, consumer
-from peeklock.engine.bound_consumer import Delays, Window
+from peeklock.engine.bound_consumer import Deadline, Delays
 from peeklock.engine.failures import judge
 from peeklock.engine.run import run
 from peeklock.errors import NothingToHandle
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.test_hooks import WAYS, hang, plan, reasons
-from tests.core.world import message, plan_for
+from tests.core.test_hooks import WAYS, bound_by, hang, reasons
+from tests.core.world import bound_for, message
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -30,7 +30,7 @@ def test_what_a_hook_makes_of_its_interruption_is_not_believed(way, raised):
         except BaseException as exc:
             raise raised("cut off") from exc
 
-    assert reasons(run(plan(way, store=MemoryStore(), decode=cut), [message(b"{}")], timedelta(seconds=20))) == [
+    assert reasons(run(bound_by(way, store=MemoryStore(), decode=cut), [message(b"{}")], timedelta(seconds=20))) == [
         "timeout"
     ]
 
@@ -55,7 +55,7 @@ def test_nobody_is_asked_when_the_time_is_over(way):
         raise ValueError("once")
 
     declared: Any = coroutine if way == "async" else handler
-    bound = plan_for(declared, store=MemoryStore(), clock=clock, parallel=1 + (way == "threads"))
+    bound = bound_for(declared, store=MemoryStore(), clock=clock, parallel=1 + (way == "threads"))
     settled = run(bound, [message({}, id=str(n)) for n in range(20)], timedelta(seconds=40))
     assert reasons(settled) == ["retry"] * 20
     assert len(asked) == 14, "13 of them took 39 seconds, and 0.75 of the last are for recording and settling"
@@ -68,7 +68,9 @@ def test_a_keyboard_interrupt_of_a_hook_in_a_thread_is_its_message_s():
         raise KeyboardInterrupt
 
     try:
-        (settled,) = run(plan("threads", store=MemoryStore(), decode=decode), [message(b"{}")], timedelta(seconds=20))
+        (settled,) = run(
+            bound_by("threads", store=MemoryStore(), decode=decode), [message(b"{}")], timedelta(seconds=20)
+        )
     except KeyboardInterrupt:  # which would end the tests
         pytest.fail("it ended its event")
     assert (settled.outcome.reason, settled.outcome.attempt) == ("retry", 1)
@@ -103,13 +105,13 @@ def test_an_envelope_gives_a_body_and_attributes_and_nothing_else(unwrap):
             raise ValueError
 
     clock, copies = FakeClock(), Outbox()
-    bound = plan_for(handler, store=MemoryStore(), clock=clock, copies=copies, delays=Delays.COPY)
+    bound = bound_for(handler, store=MemoryStore(), clock=clock, copies=copies, delays=Delays.COPY)
     bound = replace(bound, unwrap=unwrap, has_hooks=True)
     run(bound, [message(b"<1>", id="a")], timedelta(seconds=100))
-    (copy,) = copies.parcels
+    (copy,) = copies.outgoing_messages
     assert (copy.body, dict(copy.attributes)) == (b"<1>", {})
     clock.advance(timedelta(seconds=100))
-    (settled,) = run(bound, [message(copy.body, id="a", trail=copy.trail)], timedelta(seconds=100))
+    (settled,) = run(bound, [message(copy.body, id="a", lineage=copy.lineage)], timedelta(seconds=100))
     assert settled.outcome.reason == "done"
     assert [(one.id, one.body, dict(one.attributes)) for one in seen] == [("a", b"1", {"inner": "1"})] * 2
     assert {one.content_type for one in seen} == {"text/plain"}
@@ -127,7 +129,7 @@ def test_an_envelope_may_only_raise_the_attempt(inner, arrived, seen):
     def unwrap(outer: Message) -> Message:
         return Message("another id", outer.body, "another queue", attempt=inner)
 
-    bound = replace(plan_for(handler), unwrap=unwrap, has_hooks=True)
+    bound = replace(bound_for(handler), unwrap=unwrap, has_hooks=True)
     run(bound, [message({}, delivery=arrived)], timedelta(seconds=100))
     assert attempts == [seen]
 
@@ -149,14 +151,14 @@ class Asked:
 
 @pytest.mark.parametrize(("left", "waits"), [(7.5, [7.5]), (0.001, [0.001]), (0, []), (-1, [])])
 def test_an_on_error_has_the_time_that_is_left(left, waits):
-    window: Any = Asked(left)
-    bound = plan("main", on_error=lambda _: None)
-    assert judge(ValueError(), bound, window) is None
-    assert window.waits == waits
+    deadline: Any = Asked(left)
+    bound = bound_by("main", on_error=lambda _: None)
+    assert judge(ValueError(), bound, deadline) is None
+    assert deadline.waits == waits
 
 
 @pytest.mark.parametrize(("remaining", "asking"), [(900, 30), (31.75, 30), (11, 10.25), (1, 0.25), (0.5, -0.25)])
 def test_what_is_left_for_an_on_error(remaining, asking):
     """A time-out; less where the event has to record and to settle."""
-    bound = replace(plan("main", clock=FakeClock()), queue=Queue("orders", timeout=30))
-    assert Window(bound, timedelta(seconds=remaining), 1).asking() == pytest.approx(asking)
+    bound = replace(bound_by("main", clock=FakeClock()), queue=Queue("orders", timeout=30))
+    assert Deadline(bound, timedelta(seconds=remaining), 1).asking() == pytest.approx(asking)

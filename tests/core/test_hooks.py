@@ -18,13 +18,13 @@ from peeklock.concurrency.interrupt import Alarm, Interrupted, Target
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import Timer, running
 from peeklock.consuming.hooks import NoThread, _perform, limited
-from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.run import run
 from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -39,7 +39,7 @@ def hang() -> None:
         time.sleep(0.001)
 
 
-def plan(way: str, *, store: Any = None, clock: Any = None, **declared: Any) -> Plan:
+def bound_by(way: str, *, store: Any = None, clock: Any = None, **declared: Any) -> BoundConsumer:
     @consumer(QUICK, **declared)
     def handler(payload: dict) -> None:
         if payload == "fail":
@@ -52,7 +52,7 @@ def plan(way: str, *, store: Any = None, clock: Any = None, **declared: Any) -> 
 
     declared_one: Any = coroutine if way == "async" else handler
     world = {"clock": clock} if clock else {}
-    return plan_for(declared_one, store=store, parallel=1 + (way == "threads"), **world)
+    return bound_for(declared_one, store=store, parallel=1 + (way == "threads"), **world)
 
 
 def decode(body: bytes) -> Any:
@@ -79,7 +79,7 @@ def reasons(settled: Any) -> list[str]:
 def test_a_hook_that_hangs_costs_its_own_message(way, hook):
     """It has timed out, counted by the store; what is beside it runs."""
     store = MemoryStore()
-    bound = plan(way, store=store, **HOOKS[hook])
+    bound = bound_by(way, store=store, **HOOKS[hook])
     settled = run(bound, [message(HANG, id="a"), message(b"{}", id="b")], timedelta(seconds=20))
     assert reasons(settled) == ["timeout", "done"]
     assert "reading it took longer" in settled[0].outcome.detail
@@ -89,7 +89,7 @@ def test_a_hook_that_hangs_costs_its_own_message(way, hook):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_without_a_store_it_costs_its_own_message_too(way):
-    bound = plan(way, decode=decode)
+    bound = bound_by(way, decode=decode)
     assert reasons(run(bound, [message(HANG, id="a"), message(b"{}", id="b")], timedelta(seconds=20))) == [
         "timeout",
         "done",
@@ -99,7 +99,7 @@ def test_without_a_store_it_costs_its_own_message_too(way):
 @pytest.mark.parametrize("way", WAYS)
 def test_an_on_error_that_hangs_has_no_answer(way, caplog):
     """The failure is then one like any other."""
-    bound = plan(way, store=MemoryStore(), decode=decode, on_error=lambda _: hang())
+    bound = bound_by(way, store=MemoryStore(), decode=decode, on_error=lambda _: hang())
     assert reasons(run(bound, [message(b'"fail"', id="a"), message(b"{}", id="b")], timedelta(seconds=20))) == [
         "retry",
         "done",
@@ -110,7 +110,7 @@ def test_an_on_error_that_hangs_has_no_answer(way, caplog):
 def test_no_hook_is_called_without_time_for_it():
     """As no handler is; nothing is known of the message then, so it comes back."""
     calls: list[bytes] = []
-    bound = plan("main", store=MemoryStore(), clock=FakeClock(), decode=calls.append)
+    bound = bound_by("main", store=MemoryStore(), clock=FakeClock(), decode=calls.append)
     assert reasons(run(bound, [message(b"{}")], timedelta(seconds=0.5))) == ["halted"]
     assert calls == []
 
@@ -130,7 +130,7 @@ def test_a_hook_and_its_handler_share_the_time_out(way, store):
         handler(_)
 
     declared: Any = coroutine if way == "async" else handler
-    bound = plan_for(declared, store=store(), parallel=1 + (way == "threads"), clock=SystemClock())
+    bound = bound_for(declared, store=store(), parallel=1 + (way == "threads"), clock=SystemClock())
     assert reasons(run(bound, [message(b"{}")], timedelta(seconds=11.1))) == ["done"]
     assert 0 < left[0] <= 9.8
 
@@ -149,7 +149,7 @@ def test_the_alarm_rings_early_for_a_handler_that_has_less_time():
         hang()
 
     clock = FakeClock()
-    (settled,) = run(plan_for(handler, store=MemoryStore(), clock=clock), [message(b"{}")], timedelta(seconds=32))
+    (settled,) = run(bound_for(handler, store=MemoryStore(), clock=clock), [message(b"{}")], timedelta(seconds=32))
     assert (settled.outcome.reason, settled.duration < 29) == ("timeout", True)
 
 
@@ -166,7 +166,7 @@ class Slow:
         self.clock.advance(self.seconds)
         return body.decode()
 
-    def bound(self, way: str, **declared: Any) -> Plan:
+    def bound(self, way: str, **declared: Any) -> BoundConsumer:
         @consumer(Queue("orders", timeout=30), decode=self.decode, **declared)
         def handler(name: str) -> None:
             self.calls.append(f"run {name}")
@@ -176,7 +176,7 @@ class Slow:
             handler(name)
 
         declared_one: Any = coroutine if way == "async" else handler
-        return plan_for(declared_one, store=MemoryStore(), clock=self.clock, parallel=1 + (way == "threads"))
+        return bound_for(declared_one, store=MemoryStore(), clock=self.clock, parallel=1 + (way == "threads"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -219,7 +219,7 @@ class Counting:
 def test_what_gets_no_thread_to_be_read_in_comes_back_uncounted(store):
     """It was never looked at."""
     calls: list[bytes] = []
-    bound = plan("threads", store=store(), decode=calls.append)
+    bound = bound_by("threads", store=store(), decode=calls.append)
     with taken(Pool(1, "test")) as pool:
         (settled,) = run(replace(bound, handlers=pool), [message(b"{}")], timedelta(seconds=20))
     assert (settled.outcome.reason, settled.outcome.attempt, calls) == ("halted", 1, [])
@@ -317,8 +317,8 @@ def test_an_envelope_may_hang_too():
             hang()
         return arrived
 
-    bound = replace(plan("threads"), unwrap=unwrap, has_hooks=True)
-    assert Window(bound, None, 1).timeout == 0.1
+    bound = replace(bound_by("threads"), unwrap=unwrap, has_hooks=True)
+    assert Deadline(bound, None, 1).timeout == 0.1
     assert reasons(run(bound, [message(HANG)], timedelta(seconds=20))) == ["timeout"]
 
 
@@ -335,5 +335,5 @@ def test_a_hook_that_uses_the_alarm_itself(after):
     def handler(payload: dict) -> None:
         hang()
 
-    settled = run(plan_for(handler), [message({}, id=name) for name in "ab"])
+    settled = run(bound_for(handler), [message({}, id=name) for name in "ab"])
     assert [one.outcome.reason for one in settled] == ["timeout", "timeout"]

@@ -19,7 +19,7 @@ from peeklock.concurrency import event_loop, interrupt
 from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED, Interrupted, Target, is_fragile
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.engine import runaways as late
-from peeklock.engine.bound_consumer import Delays, Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline, Delays
 from peeklock.engine.run import handle, handle_async, run
 from peeklock.engine.runaways import watch
 from peeklock.engine.scheduler import Schedule
@@ -27,14 +27,14 @@ from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import QUEUE, Crash, FlakySender, FlakyStore, Script, message, plan_for, recording
+from tests.core.world import QUEUE, Crash, FlakySender, FlakyStore, Script, bound_for, message, recording
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
 
 
-def plan(handler: Any, store: Any = None, **world: Any) -> Plan:
+def bound_by(handler: Any, store: Any = None, **world: Any) -> BoundConsumer:
     world.setdefault("parallel", 2)  # in threads
-    return plan_for(handler, store=store, clock=SystemClock(), **world)
+    return bound_for(handler, store=store, clock=SystemClock(), **world)
 
 
 def reasons(settled: Any) -> list[str]:
@@ -61,13 +61,13 @@ class Stuck:
 def test_hung_handlers_of_one_queue_cost_another_nothing():
     """All threads of the first hang: its own next message is halted, not an attempt; the other's runs (trials 1.14)."""
     stuck, store = Stuck(), MemoryStore()
-    hung = replace(plan(stuck.consumer(), store), handlers=Pool(2, "test"))
+    hung = replace(bound_by(stuck.consumer(), store), handlers=Pool(2, "test"))
     for name in "ab":
         assert reasons(handle(hung, [message({"hang": 1}, id=name)])) == ["timeout"]
     assert reasons(handle(hung, [message({}, id="c")])) == ["halted"]
     assert store.records["orders#c"].attempts == 0
     handler, seen = recording()
-    assert reasons(handle(plan(handler, MemoryStore()), [message({}, id=n) for n in "ab"])) == ["done", "done"]
+    assert reasons(handle(bound_by(handler, MemoryStore()), [message({}, id=n) for n in "ab"])) == ["done", "done"]
     assert len(seen) == 2
     stuck.release.set()
 
@@ -75,7 +75,7 @@ def test_hung_handlers_of_one_queue_cost_another_nothing():
 def test_what_never_got_a_thread_never_runs():
     """Its claim is given back, and it does not run behind its event's back when a thread is free (trials 1.22)."""
     stuck, store = Stuck(), MemoryStore()
-    crowded = replace(plan(stuck.consumer(), store), handlers=Pool(1, "test"))
+    crowded = replace(bound_by(stuck.consumer(), store), handlers=Pool(1, "test"))
     occupied = crowded.handlers.submit(lambda: stuck.release.wait(60))
     (one,) = handle(crowded, [message({"n": 1})], _seconds(2))
     assert (one.outcome.reason.value, stuck.runs) == ("halted", [])
@@ -98,7 +98,7 @@ def _seconds(number: float) -> Any:
 def test_a_handler_waits_for_a_thread_and_then_has_its_whole_time():
     """Its time counts from its start (trials 1.22)."""
     handler, seen = recording(queue=QUICK)
-    crowded = replace(plan(handler), handlers=Pool(1, "test"))
+    crowded = replace(bound_by(handler), handlers=Pool(1, "test"))
     begun, go = threading.Event(), threading.Event()
 
     def occupy() -> None:
@@ -116,7 +116,7 @@ def test_a_handler_waits_for_a_thread_and_then_has_its_whole_time():
 def test_an_event_of_two_that_hang_answers():
     """The store has threads of its own (trials 1.14)."""
     stuck = Stuck()
-    full = replace(plan(stuck.consumer(), MemoryStore()), handlers=Pool(2, "test"))
+    full = replace(bound_by(stuck.consumer(), MemoryStore()), handlers=Pool(2, "test"))
     assert reasons(handle(full, [message({"hang": 1}, id=n) for n in "ab"])) == ["timeout", "timeout"]
     stuck.release.set()
 
@@ -151,7 +151,7 @@ class Spinning:
 def test_a_handler_in_a_thread_is_interrupted(is_batch):
     """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
     spinning, store = Spinning(), MemoryStore()
-    bound = plan(spinning.consumer(is_batch=is_batch), store)
+    bound = bound_by(spinning.consumer(is_batch=is_batch), store)
     (one,) = handle(bound, [message({"hang": 1})])
     assert (one.outcome.reason.value, one.outcome.attempt) == ("timeout", 1)
     assert "interrupted" in one.outcome.detail
@@ -186,12 +186,12 @@ def test_it_is_interrupted_once():
             return answers
 
     store = Telling()
-    assert reasons(handle(plan(handler, store, parallel=2), [message({})])) == ["timeout"]
+    assert reasons(handle(bound_by(handler, store, parallel=2), [message({})])) == ["timeout"]
     assert store.records["orders#m-1"].state is State.RUNNING
     release.set()
     assert written.wait(10)
     assert rings == [1]
-    assert reasons(handle(plan(handler, store), [message({})])) == ["done"]
+    assert reasons(handle(bound_by(handler, store), [message({})])) == ["done"]
 
 
 def test_an_interruption_hits_nothing_but_the_call():
@@ -434,7 +434,7 @@ def test_a_handler_that_takes_a_lock_at_its_time_is_interrupted_after_it():
         while True:
             time.sleep(0.001)
 
-    (one,) = handle(plan(handler), [message({})])
+    (one,) = handle(bound_by(handler), [message({})])
     assert "interrupted" in one.outcome.detail
     assert time.monotonic() > over
 
@@ -482,9 +482,9 @@ def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch
 
     messages = [message({}, id=str(n)) for n in range(5)]
     if is_async:
-        settled = event_loop.run(handle_async(plan(coroutine, parallel=1), messages, _seconds(20)))
+        settled = event_loop.run(handle_async(bound_by(coroutine, parallel=1), messages, _seconds(20)))
     else:
-        settled = _in_thread(lambda: handle(plan(sync, parallel=1), messages, _seconds(20)))
+        settled = _in_thread(lambda: handle(bound_by(sync, parallel=1), messages, _seconds(20)))
     assert reasons(settled) == ["timeout"] + ["halted"] * 4
     assert made[0].turns < 20
     release.set()
@@ -497,8 +497,8 @@ def _in_thread(run: Any) -> Any:
 def test_a_driver_with_nothing_to_do_says_so():
     """Rather than to turn in a circle for ever: nothing is settled, and the messages come back."""
     handler, _ = recording()
-    bound = plan_for(handler)
-    schedule = Schedule([], bound, Window(bound, None, 1))
+    bound = bound_for(handler)
+    schedule = Schedule([], bound, Deadline(bound, None, 1))
     schedule.unfinished = 1
     with pytest.raises(RuntimeError, match="waits for nothing"):
         schedule.go_on("no slot", alone=True)
@@ -507,8 +507,8 @@ def test_a_driver_with_nothing_to_do_says_so():
 def test_an_event_that_is_left_takes_what_has_not_begun_with_it():
     """As when a queue's client ends the process: no handler starts afterwards (trials 1.22)."""
     stuck = Stuck()
-    letters = FlakySender(Outbox(), Script({1: "crash_before"}))
-    crowded = replace(plan(stuck.consumer(), MemoryStore(), letters=letters), handlers=Pool(1, "test"))
+    dead_letters = FlakySender(Outbox(), Script({1: "crash_before"}))
+    crowded = replace(bound_by(stuck.consumer(), MemoryStore(), dead_letters=dead_letters), handlers=Pool(1, "test"))
     crowded.handlers.submit(lambda: stuck.release.wait(60))
     with pytest.raises(Crash):
         handle(crowded, [message({}, id="a"), message(b"{", id="b")])
@@ -562,12 +562,12 @@ def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
     async def healthy(payload: dict) -> None: ...
 
     started = time.monotonic()
-    bound = plan(blocking, store, parallel=1)
+    bound = bound_by(blocking, store, parallel=1)
     settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(2.5))
     assert time.monotonic() - started < 2.5
     assert reasons(settled) == ["halted"] * 3
     assert "peeklock.blocked" in caplog.text
-    assert reasons(run(plan(healthy), [message({})])) == ["done"]
+    assert reasons(run(bound_by(healthy), [message({})])) == ["done"]
     stuck.release.set()
     while store.records["orders#a"].state is not State.DONE:  # the end of the one that ran is recorded all the same
         time.sleep(0.001)
@@ -601,16 +601,16 @@ class Done:
         call(self)
 
 
-def _late_item(store: MemoryStore) -> tuple[Plan, Window, Any]:
+def _late_delivery(store: MemoryStore) -> tuple[BoundConsumer, Deadline, Any]:
     """A message whose handler was still running when its event ended."""
     handler, _ = recording()
-    bound = plan_for(handler, store=store)
-    window = Window(bound, None, 1)
-    schedule = Schedule([message({})], bound, window)
-    ((item, change),) = schedule.changes
+    bound = bound_for(handler, store=store)
+    deadline = Deadline(bound, None, 1)
+    schedule = Schedule([message({})], bound, deadline)
+    ((delivery, change),) = schedule.changes
     (answer,) = store.swap([change])
-    schedule.advance(item, answer)
-    return bound, window, item
+    schedule.advance(delivery, answer)
+    return bound, deadline, delivery
 
 
 @pytest.fixture
@@ -623,13 +623,13 @@ def quick_tries(monkeypatch):
 def test_a_late_success_is_written_until_it_is_there(wrong):
     """(trials 1.26)"""
     flaky = FlakyStore(MemoryStore(), Script(wrong))
-    bound, window, item = _late_item(flaky)  # type: ignore[arg-type] # a store like any other
-    watch(bound, window, {Done(): Ended([item], [None])})
+    bound, deadline, delivery = _late_delivery(flaky)  # type: ignore[arg-type] # a store like any other
+    watch(bound, deadline, {Done(): Ended([delivery], [None])})
     _settle(bound)
     assert flaky.store.records["orders#m-1"].state is State.DONE
 
 
-def _settle(bound: Plan) -> None:
+def _settle(bound: BoundConsumer) -> None:
     """Until the threads for I/O have nothing to do."""
     crowd = bound.io._crowd()
     deadline = time.monotonic() + 10
@@ -641,8 +641,8 @@ def _settle(bound: Plan) -> None:
 def test_a_late_success_that_cannot_be_written_is_said(caplog):
     """(trials 1.26)"""
     flaky = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(2, 9), "before")))
-    bound, window, item = _late_item(flaky)  # type: ignore[arg-type] # a store like any other
-    watch(bound, window, {Done(): Ended([item], [None])})
+    bound, deadline, delivery = _late_delivery(flaky)  # type: ignore[arg-type] # a store like any other
+    watch(bound, deadline, {Done(): Ended([delivery], [None])})
     _settle(bound)
     assert "peeklock.unrecorded" in caplog.text
     assert flaky.script.calls == 1 + len(late.PAUSES)
@@ -652,10 +652,10 @@ def test_a_late_success_that_cannot_be_written_is_said(caplog):
 def test_a_late_end_follows_a_record_of_its_own_event():
     """Whose answer came too late for the event (trials 1.26)."""
     store = MemoryStore()
-    bound, window, item = _late_item(store)
+    bound, deadline, delivery = _late_delivery(store)
     record = store.records["orders#m-1"]
     store.records["orders#m-1"] = replace(record, version=record.version + 1)
-    watch(bound, window, {Done(): Ended([item], [None])})
+    watch(bound, deadline, {Done(): Ended([delivery], [None])})
     _settle(bound)
     assert store.records["orders#m-1"].state is State.DONE
 
@@ -664,32 +664,32 @@ def test_a_late_end_follows_a_record_of_its_own_event():
 def test_a_late_end_leaves_the_record_of_another_alone():
     """Its lease was over, and the key is another's."""
     store = MemoryStore()
-    bound, window, item = _late_item(store)
+    bound, deadline, delivery = _late_delivery(store)
     other = replace(store.records["orders#m-1"], owner="another", version=7)
     store.records["orders#m-1"] = other
-    watch(bound, window, {Done(): Ended([item], [None])})
+    watch(bound, deadline, {Done(): Ended([delivery], [None])})
     _settle(bound)
     assert store.records["orders#m-1"] is other
 
 
 def test_a_late_end_without_a_thread_to_write_it_is_said(caplog):
     """And nothing waits for one (trials 1.26)."""
-    bound, window, item = _late_item(MemoryStore())
+    bound, deadline, delivery = _late_delivery(MemoryStore())
     release = threading.Event()
     bound = replace(bound, io=Pool(1, "test"))
     begun = bound.io.submit(lambda: release.wait(60))
     while not begun.running():
         time.sleep(0.001)
     bound.io.give_up(begun)
-    watch(bound, window, {Done(): Ended([item], [None])})
+    watch(bound, deadline, {Done(): Ended([delivery], [None])})
     release.set()
     assert "peeklock.unrecorded" in caplog.text
 
 
 def test_a_late_end_without_a_store_is_nobodys():
     handler, _ = recording(queue=QUEUE)
-    bound = plan_for(handler, letters=Outbox())
-    watch(bound, Window(bound, None, 1), {Done(): Ended([], [])})
+    bound = bound_for(handler, dead_letters=Outbox())
+    watch(bound, Deadline(bound, None, 1), {Done(): Ended([], [])})
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -698,16 +698,16 @@ def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
     gone, copies = threading.Event(), Outbox()
 
     class Copies:
-        def send(self, parcels: Any, /) -> Any:
-            answers = copies.send(parcels)
-            if len(copies.parcels) == 2:
+        def send(self, outgoing_messages: Any, /) -> Any:
+            answers = copies.send(outgoing_messages)
+            if len(copies.outgoing_messages) == 2:
                 gone.set()
             return answers
 
-    class Letters(Outbox):
-        def send(self, parcels: Any, /) -> Any:
+    class DeadLetters(Outbox):
+        def send(self, outgoing_messages: Any, /) -> Any:
             assert gone.wait(10), "it waits for the copies, and they for it"
-            return super().send(parcels)
+            return super().send(outgoing_messages)
 
     def fails(payload: dict) -> None:
         raise DeadLetter("no") if payload["n"] == 0 else ValueError
@@ -715,12 +715,12 @@ def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
     async def fails_async(payload: dict) -> None:
         fails(payload)
 
-    letters = Letters()
+    dead_letters = DeadLetters()
     handler = consumer(Queue("orders", max_attempts=5, timeout=20))(fails_async if is_async else fails)
-    made = plan(handler, MemoryStore(), letters=letters, copies=Copies(), delays=Delays.COPY)
+    made = bound_by(handler, MemoryStore(), dead_letters=dead_letters, copies=Copies(), delays=Delays.COPY)
     settled = run(made, [message({"n": n}, id=f"m-{n}") for n in range(3)])
     assert reasons(settled) == ["fatal", "retry", "retry"]
-    assert (len(copies.parcels), len(letters.parcels)) == (2, 1)
+    assert (len(copies.outgoing_messages), len(dead_letters.outgoing_messages)) == (2, 1)
 
 
 def test_without_a_clock_of_threads_a_traced_call_is_left_alone(monkeypatch):
@@ -760,7 +760,7 @@ def test_a_driver_that_looks_late_interrupts_all_the_same():
             interrupted.set()
             raise
 
-    bound = plan_for(handler, store=MemoryStore(), parallel=3, clock=SystemClock())
+    bound = bound_for(handler, store=MemoryStore(), parallel=3, clock=SystemClock())
     settled = handle(bound, [message({}, id="b"), message({"n": 1}, id="a"), message({"n": 1}, id="c")], _seconds(1.45))
     go_on = interrupted.wait(5)
     go.set()

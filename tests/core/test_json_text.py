@@ -255,7 +255,7 @@ def test_what_no_reader_could_read_is_not_sent(payload):
     box = Outbox()
     with routed(lambda queue: box), pytest.raises(ConfigError, match="has no JSON form"):
         send(Queue("orders"), payload)
-    assert box.parcels == []
+    assert box.outgoing_messages == []
 
 
 @pytest.mark.parametrize(
@@ -350,15 +350,15 @@ class Shaped(TypedDict):
 )
 def test_a_path_shows_declared_names_only(hint, body, shown):
     """What the body itself named is a star, in the log and in the dead letter. (trials 2.4)"""
-    letters = Outbox()
+    dead_letters = Outbox()
 
     @consumer(Queue("orders"))
     def handle(order: Any) -> None: ...
 
     handle.__annotations__["order"] = hint
-    outcome = deliver(handle, body.encode(), letters=letters)
+    outcome = deliver(handle, body.encode(), dead_letters=dead_letters)
     assert outcome.detail == shown
-    assert letters.parcels[0].attributes["peeklock-detail"] == shown
+    assert dead_letters.outgoing_messages[0].attributes["peeklock-detail"] == shown
 
 
 def test_the_parts_of_a_union():

@@ -293,27 +293,27 @@ def checked(order: dict) -> None:  # type: ignore[type-arg] # as above
 
 def test_a_key_with_another_body_is_invalid():
     """Lettered as it is, and the first one's record stays what it was."""
-    store, letters = MemoryStore(), Outbox()
+    store, dead_letters = MemoryStore(), Outbox()
     body = {"id": "a", "cents": 1}
     assert deliver(checked, body, id="m1", store=store).reason is Reason.DONE
-    other = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, letters=letters)
+    other = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, dead_letters=dead_letters)
     assert (other.disposition, other.reason) == (Disposition.DEAD_LETTER, Reason.INVALID)
     assert "another body" in other.detail
-    assert [json.loads(parcel.body) for parcel in letters.parcels] == [{"id": "a", "cents": 2}]
+    assert [json.loads(outgoing.body) for outgoing in dead_letters.outgoing_messages] == [{"id": "a", "cents": 2}]
     assert deliver(checked, body, id="m1", store=store).reason is Reason.DUPLICATE
     assert deliver(checked, body, id="m3", store=store).reason is Reason.DUPLICATE
-    again = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, letters=letters)
+    again = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, dead_letters=dead_letters)
     assert again.reason is Reason.INVALID
-    assert len(letters.parcels) == 1, "its verdict is recorded"
+    assert len(dead_letters.outgoing_messages) == 1, "its verdict is recorded"
 
 
 def test_in_one_batch():
     """The second waits for the first; a third that says the same as the first is its duplicate."""
     bodies: list[Any] = [{"id": "a", "n": 1}, {"id": "a", "n": 2}, {"n": 1, "id": "a"}]
-    letters = Outbox()
-    outcomes = deliver_all(checked, bodies, letters=letters)
+    dead_letters = Outbox()
+    outcomes = deliver_all(checked, bodies, dead_letters=dead_letters)
     assert [one.reason for one in outcomes] == [Reason.DONE, Reason.INVALID, Reason.DUPLICATE]
-    assert len(letters.parcels) == 1
+    assert len(dead_letters.outgoing_messages) == 1
 
 
 def test_while_the_first_is_still_to_be_tried_again():

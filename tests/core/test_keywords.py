@@ -39,7 +39,7 @@ MISTYPED = [
     ({"paralel": 2}, "bind() takes no paralel=: did you mean 'parallel'?"),
     ({"stor": "memory://a"}, "bind() takes no stor=: did you mean 'store'?"),
     ({"dead_leter": "memory://a"}, "bind() takes no dead_leter=: did you mean 'dead_letter'?"),
-    ({"letters": None}, "bind() takes no letters=: "),
+    ({"dead_letters": None}, "bind() takes no dead_letters=: "),
     ({"xyz": 1}, "bind() takes no xyz=: known are "),
     ({"": 1}, "bind() takes no =: known are "),
 ]

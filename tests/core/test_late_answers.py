@@ -16,11 +16,11 @@ from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.observability.observer import Settled
 from peeklock.outcome import Disposition, Reason
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUEUE = Queue("orders", max_attempts=3, timeout=0.2, first_delay=0.5, max_delay=1)
 
@@ -79,11 +79,11 @@ class LateSender(Late):
         super().__init__()
         self.outbox = Outbox()
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         if not self.caught:
-            answers: Sequence[SendError | None] = self.hold(lambda: self.outbox.send(parcels))
+            answers: Sequence[SendError | None] = self.hold(lambda: self.outbox.send(outgoing_messages))
             return answers
-        return self.outbox.send(parcels)
+        return self.outbox.send(outgoing_messages)
 
 
 class Shifted(SystemClock):
@@ -109,14 +109,14 @@ class Shop:
             if error is not None:
                 raise error
 
-        self.plan = plan_for(handle, clock=self.clock, **world)
+        self.bound = bound_for(handle, clock=self.clock, **world)
 
     def deliver(self) -> tuple[Disposition, Reason]:
         (settled,) = self._run()
         return settled.outcome.disposition, settled.outcome.reason
 
     def _run(self) -> Sequence[Settled]:
-        return engine.run(self.plan, [message({})], LEFT)
+        return engine.run(self.bound, [message({})], LEFT)
 
 
 def test_a_late_claim_makes_its_key_busy_until_its_lease_ends():
@@ -156,13 +156,13 @@ def test_a_late_record_of_a_success_is_a_record():
 
 def test_a_late_dead_letter_is_one_more_of_the_same():
     """Its message came back meanwhile, and is complete only with a dead letter that is certain. (trials 1.15)"""
-    letters = LateSender()
-    shop = Shop(DeadLetter("no"), store=MemoryStore(), letters=letters)
+    dead_letters = LateSender()
+    shop = Shop(DeadLetter("no"), store=MemoryStore(), dead_letters=dead_letters)
     disposition, _ = shop.deliver()
-    assert (disposition, letters.outbox.parcels) == (Disposition.ABANDON, [])
+    assert (disposition, dead_letters.outbox.outgoing_messages) == (Disposition.ABANDON, [])
     assert shop.deliver() == (Disposition.DEAD_LETTER, Reason.FATAL)
-    letters.let_go()
-    first, second = (parcel.trail for parcel in letters.outbox.parcels)
+    dead_letters.let_go()
+    first, second = (outgoing.lineage for outgoing in dead_letters.outbox.outgoing_messages)
     assert (first, shop.attempts) == (second, [1])
 
 

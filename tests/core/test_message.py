@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peeklock.message import Message, Trail, is_text
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage, Message, is_text
+from peeklock.outgoing import OutgoingMessage
 
 SURROGATES = "\ud800", "a\udfffb", "\udc00\ud800"
 
@@ -18,21 +18,21 @@ SURROGATES = "\ud800", "a\udfffb", "\udc00\ud800"
 def test_half_a_surrogate_pair_is_no_id(text):
     """JSON lets it through, and no store could ever write it."""
     assert not is_text(text)
-    assert Trail.load(json.dumps({"id": text})) is None
+    assert Lineage.load(json.dumps({"id": text})) is None
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_other_text_is_one(text):
     """In any script, with any control character."""
     assert is_text(text)
-    trail = Trail(id=text, generation=1, hop=2, attempts=3)
-    assert Trail.load(trail.dump()) == trail
+    lineage = Lineage(id=text, generation=1, copy_number=2, attempts=3)
+    assert Lineage.load(lineage.dump()) == lineage
 
 
 @given(st.text(min_size=1), st.integers(0, 9), st.integers(0, 9))
-def test_what_travels_in_an_attribute_is_ascii(text, generation, hop):
+def test_what_travels_in_an_attribute_is_ascii(text, generation, copy_number):
     """Since headers are."""
-    assert Trail(id=text, generation=generation, hop=hop).dump().isascii()
+    assert Lineage(id=text, generation=generation, copy_number=copy_number).dump().isascii()
 
 
 @pytest.mark.parametrize("sent", [None, "", "x", "1e3", 10**30, -(10**30), "9" * 5000, object()])
@@ -49,22 +49,22 @@ def test_the_first_moment_is_a_time(sent):
     assert sent_at.timestamp() == 0
 
 
-LATER = {"copy": {"hop": 1}, "redriven": {"generation": 1}}
+LATER = {"copy": {"copy_number": 1}, "redriven": {"generation": 1}}
 
 
 @pytest.mark.parametrize("kind", LATER)
 def test_a_copy_and_a_redriven_message_come_from_the_subscription_of_the_first(kind):
     """Wherever they are delivered, since the record of their key is there."""
-    trail = Trail(id="m", source="mail", **LATER[kind])
-    assert Message(id="m", body=b"", queue="q", trail=trail).source == "mail"
+    lineage = Lineage(id="m", source="mail", **LATER[kind])
+    assert Message(id="m", body=b"", queue="q", lineage=lineage).source == "mail"
 
 
 def test_a_producer_names_no_subscription():
-    assert Message(id="m", body=b"", queue="q", trail=Trail(id="m", source="mail")).source == ""
+    assert Message(id="m", body=b"", queue="q", lineage=Lineage(id="m", source="mail")).source == ""
 
 
 @pytest.mark.parametrize("kind", LATER)
 def test_what_is_brought_back_is_no_new_message(kind):
     """It had its room when it was first sent, and what a queue took then it takes again."""
-    assert Parcel(body=b"", trail=Trail(id="m")).is_new
-    assert not Parcel(body=b"", trail=Trail(id="m", **LATER[kind])).is_new
+    assert OutgoingMessage(body=b"", lineage=Lineage(id="m")).is_new
+    assert not OutgoingMessage(body=b"", lineage=Lineage(id="m", **LATER[kind])).is_new

@@ -63,42 +63,42 @@ def test_the_laws_hold_in_larger_worlds(case):
 
 
 def wait_for_the_copy(record: Record) -> Record:
-    return replace(record, state=State.WAITING) if record.state is State.MOVING else record
+    return replace(record, state=State.WAITING) if record.state is State.DELAYING else record
 
 
-def complete_stale_copies(record, trail, stamp, most, verdict=None):
+def complete_stale_copies(record, lineage, stamp, most, verdict=None):
     """A stale copy is completed although its successor may not have been published."""
-    if record is not None and record.state is State.MOVING and trail.hop < record.hop:
-        return Decision(do=Do.COMPLETE, reason=Reason.MOVED)
-    return claims.arrive(record, trail, stamp, most, verdict)
+    if record is not None and record.state is State.DELAYING and lineage.copy_number < record.copy_number:
+        return Decision(do=Do.COMPLETE, reason=Reason.SUPERSEDED)
+    return claims.arrive(record, lineage, stamp, most, verdict)
 
 
-def take_condemned_for_dead(record, trail, stamp, most, verdict=None):
-    """A verdict is taken for a published letter."""
-    if record is not None and record.state is State.CONDEMNED and trail.generation == record.generation:
+def take_condemned_for_dead(record, lineage, stamp, most, verdict=None):
+    """A verdict is taken for a published dead letter."""
+    if record is not None and record.state is State.DEAD_LETTERING and lineage.generation == record.generation:
         return Decision(do=Do.COMPLETE, reason=Reason.EXHAUSTED)
-    return claims.arrive(record, trail, stamp, most, verdict)
+    return claims.arrive(record, lineage, stamp, most, verdict)
 
 
-def ignore_leases(record, trail, stamp, most, verdict=None):
+def ignore_leases(record, lineage, stamp, most, verdict=None):
     """A live owner is taken for a dead one."""
-    return claims.arrive(record and replace(record, lease_until=OVER), trail, stamp, most, verdict)
+    return claims.arrive(record and replace(record, lease_until=OVER), lineage, stamp, most, verdict)
 
 
-def ignore_generations(record, trail, stamp, most, verdict=None):
-    """A redriven letter is taken for its first life."""
-    return claims.arrive(record, replace(trail, generation=0), stamp, most, verdict)
+def ignore_generations(record, lineage, stamp, most, verdict=None):
+    """A redriven dead letter is taken for its first life."""
+    return claims.arrive(record, replace(lineage, generation=0), stamp, most, verdict)
 
 
-def never_count_lost_starts(record, trail, stamp, most, verdict=None):
+def never_count_lost_starts(record, lineage, stamp, most, verdict=None):
     """What kills its process runs for ever."""
-    return claims.arrive(record and replace(record, counted=True), trail, stamp, most, verdict)
+    return claims.arrive(record and replace(record, counted=True), lineage, stamp, most, verdict)
 
 
-def count_lost_starts_late(record, trail, stamp, most, verdict=None):
+def count_lost_starts_late(record, lineage, stamp, most, verdict=None):
     """A start that did not come back is taken for the one that follows it: one run too many."""
     lost = record is not None and record.state is State.RUNNING
-    return claims.arrive(record, trail, stamp, most + lost, verdict)
+    return claims.arrive(record, lineage, stamp, most + lost, verdict)
 
 
 def forget_suspects(record: Record, stamp):
@@ -106,20 +106,25 @@ def forget_suspects(record: Record, stamp):
     return replace(claims.give_back(record, stamp), suspect=False)
 
 
-def forget_bare_letters(record, stamp, state, *, bare=False):
+def forget_bare_dead_letters(record, stamp, state, *, bare=False):
     """A dead letter that carries no lineage is taken for one that does."""
     return claims.finish(record, stamp, state)
 
 
-def run_what_is_done(record, trail, stamp, most, verdict=None):
+def run_what_is_done(record, lineage, stamp, most, verdict=None):
     """A recorded success is forgotten."""
     seen = None if record is not None and record.state is State.DONE else record
-    return claims.arrive(seen, trail, stamp, most, verdict)
+    return claims.arrive(seen, lineage, stamp, most, verdict)
 
 
 def count_what_never_ran(record: Record, stamp):
     """A claim that was given back unused uses up an attempt, more than once a crash."""
-    return replace(claims.give_back(record, stamp), attempts=record.attempts + 9, state=State.MOVED, hop=record.hop + 1)
+    return replace(
+        claims.give_back(record, stamp),
+        attempts=record.attempts + 9,
+        state=State.DELAYED,
+        copy_number=record.copy_number + 1,
+    )
 
 
 FAULTS = {
@@ -139,16 +144,16 @@ FAULTS = {
         Case(waits=1, max_attempts=3, redrives=0),
         "a suspect runs",
     ),
-    "bare letters not recorded": (Rules(finish=forget_bare_letters), Case(bare=True), "did not run"),
-    "bare letters recorded late": (Rules(announced=False), Case(bare=True, deaths=0, copies=True), "did not run"),
-    "a life of a bare letter not carried on": (
+    "bare dead letters not recorded": (Rules(finish=forget_bare_dead_letters), Case(bare=True), "did not run"),
+    "bare dead letters recorded late": (Rules(announced=False), Case(bare=True, deaths=0, copies=True), "did not run"),
+    "a life of a bare dead letter not carried on": (
         Rules(adopted=False),
         Case(bare=True, copies=True, redrives=2),
         "lost|did not run",
     ),
     "success forgotten": (Rules(arrive=run_what_is_done), Case(duplicates=1), "after a recorded success"),
     "claims not given back": (Rules(give_back=count_what_never_ran), Case(waits=1), "lost"),
-    "completed before its letter": (Rules(letter_first=False), Case(), "lost"),
+    "completed before its dead letter": (Rules(dead_letter_first=False), Case(), "lost"),
 }
 
 
@@ -184,7 +189,7 @@ def test_the_laws_hold_on_every_store(name, tmp_path):
 @pytest.mark.parametrize("case", SMALL[2:4], ids=str)
 @pytest.mark.parametrize("name", IN_PROCESS)
 def test_the_laws_hold_in_larger_worlds_on_a_real_store(name, case, tmp_path):
-    """With letters that are redriven, and with copies."""
+    """With dead letters that are redriven, and with copies."""
     with STORES[name](tmp_path) as store:
         assert Explorer(case, Rules(), store).explore() > 1000
 

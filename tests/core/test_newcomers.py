@@ -15,15 +15,15 @@ from pydantic.alias_generators import to_camel
 from peeklock import ConfigError, DeadLetter, Queue, Retry, StoreError, consumer, send
 from peeklock.engine.run import handle as handle_event
 from peeklock.idempotency.store import Answer, Change
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Reason
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.sqs.sender import SQSSender
 from peeklock.sending.file import FileSender, read
 from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox, deliver, deliver_all
-from tests.core.world import FlakySender, Script, message, plan_for
+from tests.core.world import FlakySender, Script, bound_for, message
 
 QUEUE = Queue("orders")
 GROWN = Queue("orders", first_delay=2, max_delay=900)
@@ -70,7 +70,7 @@ def test_what_would_be_lost_on_its_way_is_refused(wrong):
     outbox = Outbox()
     with routed(lambda _: outbox), pytest.raises(ConfigError, match="text"):
         send(QUEUE, {}, **wrong)
-    assert outbox.parcels == []
+    assert outbox.outgoing_messages == []
 
 
 class Order(BaseModel):
@@ -122,10 +122,12 @@ def test_a_hook_that_cannot_be_called_is_refused(option, hook):
 
 
 def test_a_file_keeps_the_whole_lineage(tmp_path):
-    trail = Trail(id="m-1", generation=1, hop=2, attempts=3, sent=1_795_000_000_000, source="mail", extra='{"new":7}')
-    FileSender(str(tmp_path / "letters.jsonl")).send([Parcel(body=b"{}", trail=trail)])
-    (parcel,) = read(str(tmp_path / "letters.jsonl"))
-    assert parcel.trail == trail
+    lineage = Lineage(
+        id="m-1", generation=1, copy_number=2, attempts=3, sent=1_795_000_000_000, source="mail", extra='{"new":7}'
+    )
+    FileSender(str(tmp_path / "dead-letters.jsonl")).send([OutgoingMessage(body=b"{}", lineage=lineage)])
+    (outgoing,) = read(str(tmp_path / "dead-letters.jsonl"))
+    assert outgoing.lineage == lineage
 
 
 class NotYet(Retry):
@@ -151,11 +153,11 @@ def test_without_a_store_the_last_time_out_is_the_end():
     def hangs(payload: dict) -> None:
         time.sleep(20)
 
-    letters = Outbox()
-    plan = plan_for(hangs, letters=letters)
-    outcomes = [handle_event(plan, [message({}, delivery=n)])[0].outcome for n in (1, 2)]
+    dead_letters = Outbox()
+    bound = bound_for(hangs, dead_letters=dead_letters)
+    outcomes = [handle_event(bound, [message({}, delivery=n)])[0].outcome for n in (1, 2)]
     assert [(one.disposition, one.reason) for one in outcomes] == [("abandon", "timeout"), ("dead_letter", "exhausted")]
-    assert len(letters.parcels) == 1
+    assert len(dead_letters.outgoing_messages) == 1
 
 
 class Longest:
@@ -178,12 +180,12 @@ def test_a_twin_of_what_cannot_be_dead_lettered_waits(delivery, seconds):
     def refuses(payload: dict) -> None:
         raise DeadLetter("no")
 
-    plan = plan_for(refuses, store=store, letters=FlakySender(Outbox(), Script({1: "before", 2: "before"})))
-    plan = replace(plan, queue=GROWN, random=Longest())
-    handle_event(plan, [message({"id": "k"})])
-    (twin,) = handle_event(plan, [message({"id": "k"}, id="m-2", delivery=delivery)])
+    bound = bound_for(refuses, store=store, dead_letters=FlakySender(Outbox(), Script({1: "before", 2: "before"})))
+    bound = replace(bound, queue=GROWN, random=Longest())
+    handle_event(bound, [message({"id": "k"})])
+    (twin,) = handle_event(bound, [message({"id": "k"}, id="m-2", delivery=delivery)])
     assert (twin.outcome.reason, twin.outcome.delay) == ("busy", timedelta(seconds=seconds))
-    (again,) = handle_event(plan, [message({"id": "k"}, delivery=delivery)])
+    (again,) = handle_event(bound, [message({"id": "k"}, delivery=delivery)])
     assert (again.outcome.reason, again.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
 
 
@@ -194,8 +196,8 @@ def test_a_store_that_is_down_is_asked_less_and_less(delivery, seconds):
     @consumer(GROWN)
     def runs(payload: dict) -> None: ...
 
-    plan = replace(plan_for(runs, store=Down()), random=Longest())
-    (one,) = handle_event(plan, [message({}, delivery=delivery)])
+    bound = replace(bound_for(runs, store=Down()), random=Longest())
+    (one,) = handle_event(bound, [message({}, delivery=delivery)])
     assert (one.outcome.reason, one.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
 
 
@@ -215,5 +217,5 @@ class Lowering:
 def test_a_batch_that_was_taken_is_not_sent_again():
     """Only its own refusal says that it was too long."""
     queue = Lowering()
-    parcels = [Parcel(body=b"{}", trail=Trail(id=f"m-{n}")) for n in range(2)]
-    assert (queue.sender.send(parcels), queue.calls) == ([None, None], 1)
+    outgoing_messages = [OutgoingMessage(body=b"{}", lineage=Lineage(id=f"m-{n}")) for n in range(2)]
+    assert (queue.sender.send(outgoing_messages), queue.calls) == ([None, None], 1)

@@ -16,8 +16,8 @@ import pytest
 from peeklock import Batch, Queue, Retry, consumer
 from peeklock.concurrency import event_loop
 from peeklock.engine import runaways as late
-from peeklock.engine.bound_consumer import SKEW, Delays, Window
-from peeklock.engine.delivery import Item
+from peeklock.engine.bound_consumer import SKEW, Deadline, Delays
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule
 from peeklock.errors import InvalidMessage, StoreError
@@ -25,7 +25,7 @@ from peeklock.idempotency import claims
 from peeklock.idempotency.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
 from peeklock.idempotency.record import next_version
 from peeklock.idempotency.store import Answer
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.observability.follow import followed
 from peeklock.observability.observer import fields
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -34,7 +34,7 @@ from peeklock.testing import FakeClock, Outbox
 from peeklock.timing.clock import SystemClock
 from peeklock.timing.delays import backoff
 from peeklock.unwrap import cloudevents, sns
-from tests.core.world import QUEUE, Declined, FlakySender, Script, message, plan_for, recording
+from tests.core.world import QUEUE, Declined, FlakySender, Script, bound_for, message, recording
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """When a `FakeClock` begins."""
@@ -70,8 +70,8 @@ def test_a_lease_ends_after_the_event_and_the_skew(left, messages, lease):
     (trials 6)"""
     handler, _ = recording()
     clock = FakeClock()
-    window = Window(plan_for(handler, clock=clock), left, messages)
-    assert window.lease_until == START + lease
+    deadline = Deadline(bound_for(handler, clock=clock), left, messages)
+    assert deadline.lease_until == START + lease
     assert timedelta(seconds=5) == SKEW
 
 
@@ -79,17 +79,17 @@ def test_a_lease_does_not_move_with_the_clock():
     """The event's limit stands, however late the first claim is made. (trials 6)"""
     handler, _ = recording()
     clock = FakeClock()
-    window = Window(plan_for(handler, clock=clock), timedelta(seconds=100), 1)
+    deadline = Deadline(bound_for(handler, clock=clock), timedelta(seconds=100), 1)
     clock.advance(40)
-    assert window.lease_until == START + timedelta(seconds=105)
-    assert window.stamp(None).lease_until == START + timedelta(seconds=105)
+    assert deadline.lease_until == START + timedelta(seconds=105)
+    assert deadline.stamp(None).lease_until == START + timedelta(seconds=105)
 
 
 def test_no_handler_starts_without_its_whole_time():
     """The reserve of a second included, but for the moment in which the clock is looked at. (trials 6)"""
     handler, seen = recording()
     for left, runs in ((30.89, 0), (30.9, 1)):
-        settled = handle(plan_for(handler, store=MemoryStore()), [message({})], timedelta(seconds=left))
+        settled = handle(bound_for(handler, store=MemoryStore()), [message({})], timedelta(seconds=left))
         assert [one.outcome.reason for one in settled] == [Reason.DONE if runs else Reason.HALTED]
         assert len(seen) == runs
 
@@ -98,12 +98,12 @@ def test_the_lease_of_each_record():
     """The claim's, the verdict's before its dead letter, and that of one whose dead letter failed: over at once. (trials 6)"""
     handler, _ = recording()
     store, clock = Seen(), FakeClock()
-    plan = plan_for(handler, store=store, clock=clock, letters=FlakySender(Outbox(), Script({1: "before"})))
-    handle(plan, [message({"error": "fatal"})], timedelta(seconds=60))
+    bound = bound_for(handler, store=store, clock=clock, dead_letters=FlakySender(Outbox(), Script({1: "before"})))
+    handle(bound, [message({"error": "fatal"})], timedelta(seconds=60))
     assert [(record.state, record.lease_until - START) for record in store.written] == [
         (State.RUNNING, timedelta(seconds=65)),
-        (State.CONDEMNED, timedelta(seconds=65)),
-        (State.CONDEMNED, timedelta()),
+        (State.DEAD_LETTERING, timedelta(seconds=65)),
+        (State.DEAD_LETTERING, timedelta()),
     ]
 
 
@@ -111,15 +111,15 @@ def test_a_verdict_on_arrival_is_held_while_its_dead_letter_is_published():
     """Else a second delivery publishes it beside the first; and one that takes it over holds it anew. (trials 6)"""
     handler, _ = recording()
     store, clock = Seen(), FakeClock()
-    plan = plan_for(handler, store=store, clock=clock, letters=FlakySender(Outbox(), Script({1: "before"})))
-    handle(plan, [message(b"{")], timedelta(seconds=60))
+    bound = bound_for(handler, store=store, clock=clock, dead_letters=FlakySender(Outbox(), Script({1: "before"})))
+    handle(bound, [message(b"{")], timedelta(seconds=60))
     clock.advance(10)
-    handle(plan, [message(b"{")], timedelta(seconds=60))
+    handle(bound, [message(b"{")], timedelta(seconds=60))
     assert [(record.state, record.lease_until - START) for record in store.written] == [
-        (State.CONDEMNED, timedelta(seconds=65)),
-        (State.CONDEMNED, timedelta()),
-        (State.CONDEMNED, timedelta(seconds=75)),
-        (State.DEAD, timedelta(seconds=75)),
+        (State.DEAD_LETTERING, timedelta(seconds=65)),
+        (State.DEAD_LETTERING, timedelta()),
+        (State.DEAD_LETTERING, timedelta(seconds=75)),
+        (State.DEAD_LETTERED, timedelta(seconds=75)),
     ]
 
 
@@ -129,19 +129,19 @@ def test_how_long_each_record_is_kept():
     queue = Queue("orders", max_attempts=2, keep=timedelta(days=3))
     handler, _ = recording(queue=queue)
     store, copies = Seen(), Outbox()
-    plan = plan_for(handler, store=store, copies=copies, delays=Delays.COPY)
-    handle(plan, [message({"error": "x"})])
-    handle(plan, [message({"error": "x"}, trail=copies.parcels[0].trail)])
-    handle(plan, [message({}, id="m-2")])
-    delay = copies.parcels[0].delay
+    bound = bound_for(handler, store=store, copies=copies, delays=Delays.COPY)
+    handle(bound, [message({"error": "x"})])
+    handle(bound, [message({"error": "x"}, lineage=copies.outgoing_messages[0].lineage)])
+    handle(bound, [message({}, id="m-2")])
+    delay = copies.outgoing_messages[0].delay
     assert delay > timedelta()
     assert [(record.state, record.expires_at - START) for record in store.written] == [
         (State.RUNNING, UNSETTLED_KEEP),
-        (State.MOVING, UNSETTLED_KEEP + delay),
-        (State.MOVED, UNSETTLED_KEEP + delay),
+        (State.DELAYING, UNSETTLED_KEEP + delay),
+        (State.DELAYED, UNSETTLED_KEEP + delay),
         (State.RUNNING, UNSETTLED_KEEP),
-        (State.CONDEMNED, UNSETTLED_KEEP),
-        (State.DEAD, timedelta(days=3)),
+        (State.DEAD_LETTERING, UNSETTLED_KEEP),
+        (State.DEAD_LETTERED, timedelta(days=3)),
         (State.RUNNING, UNSETTLED_KEEP),
         (State.DONE, timedelta(days=3)),
     ]
@@ -152,12 +152,12 @@ def test_an_expired_record_counts_as_absent_from_its_moment_on():
     """Not a moment before. (trials 6)"""
     stamp = claims.Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
     done = Record(state=State.DONE, version=1, owner="w", message="m", expires_at=START, lease_until=START)
-    assert claims.arrive(done, Trail(id="m"), stamp, 3).do is Do.RUN
+    assert claims.arrive(done, Lineage(id="m"), stamp, 3).do is Do.RUN
     later = replace(done, expires_at=START + timedelta(microseconds=1))
-    assert claims.arrive(later, Trail(id="m"), stamp, 3).reason is Reason.DUPLICATE
+    assert claims.arrive(later, Lineage(id="m"), stamp, 3).reason is Reason.DUPLICATE
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.CONDEMNED])
+@pytest.mark.parametrize("state", [State.RUNNING, State.DEAD_LETTERING])
 def test_a_lease_is_over_from_its_moment_on(state):
     """A microsecond before it the key is busy. (trials 6)"""
     stamp = claims.Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
@@ -168,18 +168,18 @@ def test_a_lease_is_over_from_its_moment_on(state):
         message="m",
         expires_at=START + timedelta(days=1),
         lease_until=START,
-        reason=Reason.FATAL if state is State.CONDEMNED else "",
+        reason=Reason.FATAL if state is State.DEAD_LETTERING else "",
     )
-    assert claims.arrive(held, Trail(id="m"), stamp, 3).do is not Do.ABANDON
+    assert claims.arrive(held, Lineage(id="m"), stamp, 3).do is not Do.ABANDON
     live = replace(held, lease_until=START + timedelta(microseconds=1))
-    assert claims.arrive(live, Trail(id="m"), stamp, 3).reason is Reason.BUSY
+    assert claims.arrive(live, Lineage(id="m"), stamp, 3).reason is Reason.BUSY
 
 
 def test_a_busy_key_comes_back_when_the_lease_ends():
     """Where the platform can delay it. (trials 6)"""
     handler, _ = recording()
     store, clock = MemoryStore(), FakeClock()
-    plan = plan_for(handler, store=store, clock=clock)
+    bound = bound_for(handler, store=store, clock=clock)
     store.records["orders#m-1"] = Record(
         state=State.RUNNING,
         version=1,
@@ -189,7 +189,7 @@ def test_a_busy_key_comes_back_when_the_lease_ends():
         lease_until=START + timedelta(seconds=77),
     )
     clock.advance(7)
-    (settled,) = handle(plan, [message({})])
+    (settled,) = handle(bound, [message({})])
     assert (settled.outcome.reason, settled.outcome.delay) == (Reason.BUSY, timedelta(seconds=70))
 
 
@@ -218,35 +218,39 @@ def test_a_delay_doubles_from_the_first(failures, delay):
 def test_a_dead_letter_keeps_its_group():
     """And body, type and attributes, beside why it is one. (trials 6)"""
     handler, _ = recording()
-    letters = Outbox()
+    dead_letters = Outbox()
     arrived = replace(
         message(b'{"error": "fatal"}', group="customer-7"),
         attributes={"tenant": "blue", "raw": b"\x00"},
         content_type="application/json",
     )
-    handle(plan_for(handler, store=MemoryStore(), letters=letters), [arrived])
-    (letter,) = letters.parcels
-    assert (letter.group, letter.body, letter.content_type) == ("customer-7", arrived.body, "application/json")
-    assert (letter.attributes["tenant"], letter.attributes["raw"]) == ("blue", b"\x00")
-    assert letter.attributes["peeklock-reason"] == "fatal"
-    assert letter.attributes["peeklock-queue"] == "orders"
-    assert letter.attributes["peeklock-at"] == "2026-01-01T00:00:00.000+00:00"
-    assert letter.letter
+    handle(bound_for(handler, store=MemoryStore(), dead_letters=dead_letters), [arrived])
+    (dead_letter,) = dead_letters.outgoing_messages
+    assert (dead_letter.group, dead_letter.body, dead_letter.content_type) == (
+        "customer-7",
+        arrived.body,
+        "application/json",
+    )
+    assert (dead_letter.attributes["tenant"], dead_letter.attributes["raw"]) == ("blue", b"\x00")
+    assert dead_letter.attributes["peeklock-reason"] == "fatal"
+    assert dead_letter.attributes["peeklock-queue"] == "orders"
+    assert dead_letter.attributes["peeklock-at"] == "2026-01-01T00:00:00.000+00:00"
+    assert dead_letter.dead_letter
 
 
 NOTIFICATION = b'{"Type": "Notification", "Message": "{\\"error\\": \\"%s\\"}"}'
 
 
-@pytest.mark.parametrize(("error", "box"), [(b"x", "copies"), (b"fatal", "letters")])
+@pytest.mark.parametrize(("error", "box"), [(b"x", "copies"), (b"fatal", "dead_letters")])
 def test_a_copy_and_a_dead_letter_are_what_arrived(error, box):
     """With the envelope that the binding opens, since it opens it again. (trials 6)"""
     handler, seen = recording()
-    boxes = {"copies": Outbox(), "letters": Outbox()}
-    plan = plan_for(handler, store=MemoryStore(), delays=Delays.COPY, **boxes)
-    handle(replace(plan, unwrap=sns), [message(NOTIFICATION % error)])
+    boxes = {"copies": Outbox(), "dead_letters": Outbox()}
+    bound = bound_for(handler, store=MemoryStore(), delays=Delays.COPY, **boxes)
+    handle(replace(bound, unwrap=sns), [message(NOTIFICATION % error)])
     assert seen == [{"error": error.decode()}]
-    (parcel,) = boxes[box].parcels
-    assert parcel.body == NOTIFICATION % error
+    (outgoing,) = boxes[box].outgoing_messages
+    assert outgoing.body == NOTIFICATION % error
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -259,17 +263,17 @@ def test_a_redriven_exhausted_dead_letter_starts_with_no_attempts(stored):
         attempts.append(message.attempt)
         raise ValueError
 
-    letters = Outbox()
-    plan = plan_for(handler, store=MemoryStore() if stored else None, letters=letters)
+    dead_letters = Outbox()
+    bound = bound_for(handler, store=MemoryStore() if stored else None, dead_letters=dead_letters)
     for delivery in (1, 2, 3):
-        handle(plan, [message({}, delivery=delivery)])
-    (letter,) = letters.parcels
-    assert (letter.trail.generation, letter.trail.attempts) == (1, 0)
+        handle(bound, [message({}, delivery=delivery)])
+    (dead_letter,) = dead_letters.outgoing_messages
+    assert (dead_letter.lineage.generation, dead_letter.lineage.attempts) == (1, 0)
     for delivery in (1, 2, 3):
-        handle(plan, [message({}, trail=letter.trail, delivery=delivery)])
+        handle(bound, [message({}, lineage=dead_letter.lineage, delivery=delivery)])
     assert attempts == [1, 2, 3, 1, 2, 3]
-    assert letters.parcels[1].trail.generation == 2
-    assert letters.parcels[1].attributes["peeklock-attempts"] == "3"
+    assert dead_letters.outgoing_messages[1].lineage.generation == 2
+    assert dead_letters.outgoing_messages[1].attributes["peeklock-attempts"] == "3"
 
 
 # -- the order of the writes
@@ -286,25 +290,25 @@ class Journal:
         self.lines += [str(change.record.state) for change in changes]
         return self.inner.swap(changes)
 
-    def send(self, parcels: Any, /) -> Any:
-        self.lines += ["letter" if parcel.letter else "copy" for parcel in parcels]
-        return [None] * len(parcels)
+    def send(self, outgoing_messages: Any, /) -> Any:
+        self.lines += ["dead_letter" if outgoing.dead_letter else "copy" for outgoing in outgoing_messages]
+        return [None] * len(outgoing_messages)
 
 
 @pytest.mark.parametrize(
     ("body", "lines"),
     [
         ({}, ["running", "done"]),
-        ({"error": "x"}, ["running", "moving", "copy", "moved"]),
-        ({"error": "fatal"}, ["running", "condemned", "letter", "dead"]),
-        (b"{", ["condemned", "letter", "dead"]),
+        ({"error": "x"}, ["running", "delaying", "copy", "delayed"]),
+        ({"error": "fatal"}, ["running", "dead_lettering", "dead_letter", "dead_lettered"]),
+        (b"{", ["dead_lettering", "dead_letter", "dead_lettered"]),
     ],
 )
 def test_a_record_announces_a_publication_and_another_confirms_it(body, lines):
     """In this order, so that a process which dies in between leaves what ends well. (trials 6)"""
     handler, _ = recording()
     journal = Journal()
-    handle(plan_for(handler, store=journal, letters=journal, copies=journal, delays=Delays.COPY), [message(body)])
+    handle(bound_for(handler, store=journal, dead_letters=journal, copies=journal, delays=Delays.COPY), [message(body)])
     assert journal.lines == lines
 
 
@@ -314,11 +318,11 @@ def test_a_record_announces_a_publication_and_another_confirms_it(body, lines):
 def test_two_messages_with_one_key_make_one_claim():
     """The second waits for the first. Seen in the schedule itself, so no driver waits for what never comes. (trials 6)"""
     handler, _ = recording()
-    plan = plan_for(handler, store=MemoryStore())
+    bound = bound_for(handler, store=MemoryStore())
     bodies = [message({"n": n}) for n in range(3)]
-    schedule = Schedule(bodies, plan, Window(plan, None, len(bodies)))
-    assert [item.message.body for item, _ in schedule.changes] == [bodies[0].body]
-    assert [item.next_of_key for item in schedule.items] == [*schedule.items[1:], None]
+    schedule = Schedule(bodies, bound, Deadline(bound, None, len(bodies)))
+    assert [delivery.message.body for delivery, _ in schedule.changes] == [bodies[0].body]
+    assert [delivery.next_of_key for delivery in schedule.items] == [*schedule.items[1:], None]
 
 
 def test_a_slot_that_cannot_be_had_back_stays_taken():
@@ -334,8 +338,8 @@ def test_a_slot_that_cannot_be_had_back_stays_taken():
                 await release.wait()
 
     async def host() -> Any:
-        plan = plan_for(handler, store=MemoryStore(), clock=SystemClock())
-        settled = await handle_async(plan, [message({"n": n}, id=f"m-{n}") for n in (1, 2)], timedelta(seconds=30))
+        bound = bound_for(handler, store=MemoryStore(), clock=SystemClock())
+        settled = await handle_async(bound, [message({"n": n}, id=f"m-{n}") for n in (1, 2)], timedelta(seconds=30))
         release.set()
         return settled
 
@@ -347,23 +351,23 @@ def test_an_item_has_the_key_of_a_verdict_only_under_its_own_id():
     """A body that nobody could read has no key, and stands in nobody's way. (trials 6)"""
     handler, _ = recording(key="order_id")
     store = MemoryStore()
-    handle(plan_for(handler, store=store), [message({"order_id": "o"}, id="a"), message(b"{", id="b")])
+    handle(bound_for(handler, store=store), [message({"order_id": "o"}, id="a"), message(b"{", id="b")])
     assert {key: record.state for key, record in store.records.items()} == {
         "orders/o": State.DONE,
-        "orders#b": State.DEAD,
+        "orders#b": State.DEAD_LETTERED,
     }
 
 
 def test_the_attempt_of_an_item_is_its_records():
     """Once there is one; before, the platform's. (trials 6)"""
-    item = Item(message({}, delivery=4))
-    assert item.attempt == 4
+    delivery = Delivery(message({}, delivery=4))
+    assert delivery.attempt == 4
     stamp = claims.Stamp(version=1, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
-    item.claim = claims.arrive(None, Trail(id="m", attempts=1), stamp, 3).record
-    assert item.attempt == 2
-    item.claim = claims.arrive(None, Trail(id="m", attempts=1), stamp, 3, Verdict(reason=Reason.INVALID)).record
-    assert item.claim is not None
-    assert item.claim.attempts == 1
+    delivery.claim = claims.arrive(None, Lineage(id="m", attempts=1), stamp, 3).record
+    assert delivery.attempt == 2
+    delivery.claim = claims.arrive(None, Lineage(id="m", attempts=1), stamp, 3, Verdict(reason=Reason.INVALID)).record
+    assert delivery.claim is not None
+    assert delivery.claim.attempts == 1
 
 
 # -- each rule by itself
@@ -391,17 +395,17 @@ def test_the_larger_of_two_counts_of_attempts_holds():
     """The record's and the copy's: either may be the older one. (trials 6)"""
     waiting = held(State.WAITING, attempts=1)
     for remembered, attempts in ((0, 1), (2, 2)):
-        decision = claims.arrive(waiting, Trail(id="m", attempts=remembered), stamp_at(), 5)
+        decision = claims.arrive(waiting, Lineage(id="m", attempts=remembered), stamp_at(), 5)
         assert decision.record is not None
         assert decision.record.attempts == attempts
 
 
 def test_another_message_does_not_take_over_a_verdict():
     """Its dead letter is not out yet; once it is, the key is free and the attempts are new. (trials 6)"""
-    condemned = held(State.CONDEMNED, attempts=3, reason="exhausted")
-    assert claims.arrive(condemned, Trail(id="other"), stamp_at(), 3).reason is Reason.BUSY
-    dead = held(State.DEAD, attempts=3, reason="exhausted")
-    decision = claims.arrive(dead, Trail(id="other"), stamp_at(), 3)
+    condemned = held(State.DEAD_LETTERING, attempts=3, reason="exhausted")
+    assert claims.arrive(condemned, Lineage(id="other"), stamp_at(), 3).reason is Reason.BUSY
+    dead = held(State.DEAD_LETTERED, attempts=3, reason="exhausted")
+    decision = claims.arrive(dead, Lineage(id="other"), stamp_at(), 3)
     assert decision.do is Do.RUN
     assert decision.record is not None
     assert decision.record.attempts == 0
@@ -412,7 +416,7 @@ def test_a_message_expires_after_its_age_and_not_at_it():
     handler, _ = recording(queue=Queue("orders", max_age=60))
     for age, reason in ((60_000, Reason.DONE), (60_001, Reason.EXPIRED)):
         sent = int(START.timestamp() * 1000) - age
-        (settled,) = handle(plan_for(handler, store=MemoryStore()), [message({}, sent_ms=sent)])
+        (settled,) = handle(bound_for(handler, store=MemoryStore()), [message({}, sent_ms=sent)])
         assert settled.outcome.reason is reason
 
 
@@ -431,7 +435,7 @@ def test_a_contended_key_is_asked_for_a_few_times():
     """Then it counts as busy. (trials 6)"""
     handler, seen = recording()
     store = Contended()
-    (settled,) = handle(plan_for(handler, store=store), [message({})])
+    (settled,) = handle(bound_for(handler, store=store), [message({})])
     assert (settled.outcome.reason, store.calls, seen) == (Reason.BUSY, 5, [])
 
 
@@ -444,14 +448,14 @@ def test_a_store_that_answers_too_little_has_not_won():
         def swap(self, changes: Any, /) -> Any:
             return []
 
-    (settled,) = handle(plan_for(handler, store=Short()), [message({})])
+    (settled,) = handle(bound_for(handler, store=Short()), [message({})])
     assert (settled.outcome.reason, seen) == (Reason.UNAVAILABLE, [])
 
 
 def test_a_body_that_is_no_message_needs_no_time():
     """Its dead letter goes out although no handler could start any more. (trials 6)"""
     handler, _ = recording()
-    settled = handle(plan_for(handler, store=MemoryStore()), [message(b"{")], timedelta(seconds=10))
+    settled = handle(bound_for(handler, store=MemoryStore()), [message(b"{")], timedelta(seconds=10))
     assert [one.outcome.reason for one in settled] == [Reason.INVALID]
 
 
@@ -464,7 +468,7 @@ def test_all_that_have_no_time_hear_the_same():
         clock.advance(60)
 
     bodies = [message({}, id=f"m-{n}") for n in range(4)]
-    settled = handle(plan_for(handler, store=MemoryStore(), clock=clock), bodies, timedelta(seconds=80))
+    settled = handle(bound_for(handler, store=MemoryStore(), clock=clock), bodies, timedelta(seconds=80))
     assert [(one.outcome.reason, one.outcome.detail) for one in settled[1:]] == [
         (Reason.HALTED, "no time left to start")
     ] * 3
@@ -489,10 +493,10 @@ def test_a_follower_keeps_nothing_from_the_observer():
     observer = Spanning()
     follower = followed(observer, "sqs", "127.0.0.1:9")
     assert follower.running(message({})) is observer.span
-    item = Item(message({}))
-    item.outcome = DONE
-    follower.settled("sqs", [item])
-    assert observer.heard == [item]
+    delivery = Delivery(message({}))
+    delivery.outcome = DONE
+    follower.settled("sqs", [delivery])
+    assert observer.heard == [delivery]
 
 
 def test_a_batch_handler_s_errors_keep_their_class():
@@ -503,7 +507,7 @@ def test_a_batch_handler_s_errors_keep_their_class():
         return {"a": Declined("no"), "b": ValueError()}
 
     bodies = [message({}, id=name) for name in ("a", "b", "c")]
-    settled = handle(plan_for(handler, store=MemoryStore()), bodies)
+    settled = handle(bound_for(handler, store=MemoryStore()), bodies)
     assert [one.outcome.reason for one in settled] == [Reason.FATAL, Reason.RETRY, Reason.DONE]
 
 
@@ -518,8 +522,8 @@ def test_a_cloudevent_has_four_parts(missing):
 
 def test_a_lineage_comes_back_as_it_was():
     """Every part of it. (trials 6)"""
-    trail = Trail(id="m", generation=1, hop=2, attempts=3, sent=1_795_571_683_209)
-    assert Trail.load(trail.dump()) == trail
+    lineage = Lineage(id="m", generation=1, copy_number=2, attempts=3, sent=1_795_571_683_209)
+    assert Lineage.load(lineage.dump()) == lineage
 
 
 @pytest.mark.parametrize(
@@ -543,12 +547,12 @@ def test_every_number_is_in_the_fingerprint(changes):
 
 def test_what_a_log_record_says():
     """Milliseconds, seconds, and how grave it is. (trials 6)"""
-    item = Item(message({}, group="g"))
-    item.duration = 1.5
-    item.outcome = Outcome(
+    delivery = Delivery(message({}, group="g"))
+    delivery.duration = 1.5
+    delivery.outcome = Outcome(
         disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=2, delay=timedelta(seconds=2.5), detail="why"
     )
-    said = fields("sqs", item)
+    said = fields("sqs", delivery)
     assert (said["duration_ms"], said["delay_s"], said["group"], said["attempt"]) == (1500.0, 2.5, "g", 2)
     assert (said["detail"], said["disposition"], said["reason"]) == ("why", "abandon", "retry")
 
@@ -560,7 +564,7 @@ def test_how_grave_a_settlement_is(caplog, body, level):
     """A dead letter is an error, and what comes back a warning. (trials 6)"""
     caplog.set_level(logging.INFO, "peeklock")
     handler, _ = recording()
-    handle(plan_for(handler, store=MemoryStore()), [message(body)])
+    handle(bound_for(handler, store=MemoryStore()), [message(body)])
     (record,) = [record for record in caplog.records if record.message.startswith("peeklock.settled")]
     assert record.levelno == level
 
@@ -577,18 +581,18 @@ def test_a_copy_says_when_its_message_was_first_sent():
     handler, _ = recording()
     copies = Outbox()
     sent = int(START.timestamp() * 1000) - 5_000
-    plan = plan_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
-    handle(plan, [message({"error": "x"}, sent_ms=sent)])
-    handle(plan, [message({"error": "x"}, trail=copies.parcels[0].trail, sent_ms=sent + 60_000)])
-    assert [parcel.trail.sent for parcel in copies.parcels] == [sent, sent]
+    bound = bound_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
+    handle(bound, [message({"error": "x"}, sent_ms=sent)])
+    handle(bound, [message({"error": "x"}, lineage=copies.outgoing_messages[0].lineage, sent_ms=sent + 60_000)])
+    assert [outgoing.lineage.sent for outgoing in copies.outgoing_messages] == [sent, sent]
 
 
 def test_a_lineage_keeps_what_a_newer_release_added():
     """It is written back. (trials 6)"""
-    trail = Trail.load('{"id":"m","attempts":1,"colour":"blue"}')
-    assert trail is not None
-    assert json.loads(trail.copy(hop=1, attempts=2).dump())["colour"] == "blue"
-    assert json.loads(trail.letter().dump())["colour"] == "blue"
+    lineage = Lineage.load('{"id":"m","attempts":1,"colour":"blue"}')
+    assert lineage is not None
+    assert json.loads(lineage.copy(copy_number=1, attempts=2).dump())["colour"] == "blue"
+    assert json.loads(lineage.dead_letter().dump())["colour"] == "blue"
 
 
 def test_a_delay_is_no_longer_than_the_platform_s_longest():
@@ -599,31 +603,31 @@ def test_a_delay_is_no_longer_than_the_platform_s_longest():
         raise Retry(after=80_000)
 
     copies = Outbox()
-    plan = plan_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
-    (settled,) = handle(replace(plan, longest_delay=timedelta(seconds=60)), [message({})])
-    assert copies.parcels[0].delay == settled.outcome.delay == timedelta(seconds=60)
+    bound = bound_for(handler, store=MemoryStore(), copies=copies, delays=Delays.COPY)
+    (settled,) = handle(replace(bound, longest_delay=timedelta(seconds=60)), [message({})])
+    assert copies.outgoing_messages[0].delay == settled.outcome.delay == timedelta(seconds=60)
 
 
 def test_a_late_end_without_an_answer_is_not_written():
     """It is tried again; one that lost to another process is over. (trials 6)"""
     handler, _ = recording()
-    window = Window(plan_for(handler), None, 1)
-    item = Item(message({}))
-    assert not late._is_over(item, window, Answer(won=False, error=StoreError("down")))
-    assert late._is_over(item, window, Answer(won=True))
-    assert late._is_over(item, window, Answer(won=False, record=held(State.DONE)))
+    deadline = Deadline(bound_for(handler), None, 1)
+    delivery = Delivery(message({}))
+    assert not late._is_over(delivery, deadline, Answer(won=False, error=StoreError("down")))
+    assert late._is_over(delivery, deadline, Answer(won=True))
+    assert late._is_over(delivery, deadline, Answer(won=False, record=held(State.DONE)))
 
 
 def test_a_new_life_begins_without_copies():
     """Its dead letter carries the next life, and nothing of this one but the id and the first sending. (trials 6)"""
-    trail = Trail(id="m", generation=1, hop=2, attempts=3, sent=5)
-    assert trail.letter() == Trail(id="m", generation=2, sent=5)
+    lineage = Lineage(id="m", generation=1, copy_number=2, attempts=3, sent=5)
+    assert lineage.dead_letter() == Lineage(id="m", generation=2, sent=5)
 
 
 class Full(Outbox):
     """A queue whose messages are as large as it takes, so that no copy fits."""
 
-    def accepts(self, parcel: Any) -> bool:
+    def accepts(self, outgoing: Any) -> bool:
         return False
 
 
@@ -631,7 +635,7 @@ def test_where_no_copy_fits_none_is_announced():
     """The message itself comes back, and its record says nothing of a copy. (trials 6)"""
     handler, _ = recording()
     store = Seen()
-    plan = plan_for(handler, store=store, copies=Full(), delays=Delays.COPY)
-    (settled,) = handle(plan, [message({"error": "x"})])
+    bound = bound_for(handler, store=store, copies=Full(), delays=Delays.COPY)
+    (settled,) = handle(bound, [message({"error": "x"})])
     assert (settled.outcome.reason, settled.outcome.copied) == (Reason.RETRY, False)
     assert [record.state for record in store.written] == [State.RUNNING, State.WAITING]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from peeklock.message import Message
-from peeklock.observability.observer import MOST_REMEMBERED, LogObserver, record, record_once
+from peeklock.observability.observer import MOST_REMEMBERED, LogObserver, log_event, log_event_once
 from peeklock.outcome import Disposition, Outcome, Reason
 
 
@@ -39,7 +39,7 @@ from peeklock.outcome import Disposition, Outcome, Reason
 )
 def test_a_record_is_one_line_and_each_value_one_field(caplog, value, shown):
     """An id passes neither for a record of its own nor for a field; machines get it as it is. (trials 2.6)"""
-    record("peeklock.settled %s", {"message_id": value})
+    log_event("peeklock.settled %s", {"message_id": value})
     (told,) = caplog.records
     assert told.getMessage() == f"peeklock.settled message_id={shown}"
     assert told.peeklock == {"message_id": value}
@@ -61,9 +61,9 @@ def test_what_a_producer_chose_comes_last(caplog, name):
 def test_what_is_said_once_is_forgotten_in_the_end(caplog):
     """A process that meets a new fact each time does not remember all of them."""
     for n in range(MOST_REMEMBERED + 1):
-        record_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
-        record_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
+        log_event_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
+        log_event_once("peeklock.test %s", {"queue": "said-once", "detail": str(n)})
     said = [entry for entry in caplog.records if entry.msg == "peeklock.test %s"]
     assert len(said) == MOST_REMEMBERED + 1
-    record_once("peeklock.test %s", {"queue": "said-once", "detail": "0"})
+    log_event_once("peeklock.test %s", {"queue": "said-once", "detail": "0"})
     assert len([entry for entry in caplog.records if entry.msg == "peeklock.test %s"]) == MOST_REMEMBERED + 2

@@ -12,12 +12,12 @@ import pytest
 
 from peeklock import Batch, Queue, Reason, consumer
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.message import Message
 from peeklock.observability.observer import LogObserver
 from peeklock.stores.memory import MemoryStore
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.3, first_delay=1)
 
@@ -67,7 +67,7 @@ class Unkind:
         self._at("settled")
 
 
-def plan(way: str, observer: Any, runs: list[Any]) -> Plan:
+def bound_by(way: str, observer: Any, runs: list[Any]) -> BoundConsumer:
     def act(payload: dict[str, Any]) -> None:
         runs.append(payload)
         if payload.get("fail"):
@@ -87,7 +87,7 @@ def plan(way: str, observer: Any, runs: list[Any]) -> Plan:
 
     declared: Any = {"async": coroutine, "batch": batch}.get(way, handler)
     parallel = 1 + (way == "threads")
-    return plan_for(declared, store=MemoryStore(), clock=SystemClock(), observer=observer, parallel=parallel)
+    return bound_for(declared, store=MemoryStore(), clock=SystemClock(), observer=observer, parallel=parallel)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -96,7 +96,7 @@ def plan(way: str, observer: Any, runs: list[Any]) -> Plan:
 def test_one_that_raises_changes_no_outcome(way, how, wrong, caplog):
     """A success is one, a failure is the handler's own, and the observer's is logged (trials 1.13)."""
     runs: list[Any] = []
-    bound = plan(way, Unkind(wrong, how), runs)
+    bound = bound_by(way, Unkind(wrong, how), runs)
     (one,) = engine.run(bound, [message({}, id="a")])
     assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
     (one,) = engine.run(bound, [message({"fail": 1}, id="b")])
@@ -109,7 +109,7 @@ def test_one_that_raises_changes_no_outcome(way, how, wrong, caplog):
 def test_one_that_swallows_the_handlers_error_changes_no_outcome(way):
     """It is shown the error, and that is all (trials 1.26)."""
     observer = Unkind("exit", "swallow")
-    bound = plan(way, observer, [])
+    bound = bound_by(way, observer, [])
     (one,) = engine.run(bound, [message({"fail": 1})])
     assert (one.outcome.reason, type(one.outcome.error)) == (Reason.RETRY, ValueError)
     assert observer.errors == [one.outcome.error]
@@ -120,7 +120,7 @@ def test_one_that_swallows_the_handlers_error_changes_no_outcome(way):
 def test_one_that_hangs_as_it_hears_of_settlements(way, caplog):
     """The event answers before its limit (trials 1.13)."""
     observer = Unkind("settled", "block")
-    bound = plan(way, observer, [])
+    bound = bound_by(way, observer, [])
     started = time.monotonic()
     (one,) = engine.run(bound, [message({})], timedelta(seconds=1.6))
     assert one.outcome.reason == Reason.DONE
@@ -133,7 +133,7 @@ def test_one_that_hangs_around_a_run_on_the_main_thread(wrong, caplog):
     """Is interrupted, and the handler runs with all its time (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind(wrong, "hang")
-    (one,) = engine.run(plan("inline", observer, runs), [message({})], timedelta(seconds=30))
+    (one,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=30))
     assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
     assert "error=Interrupted" in caplog.text
 
@@ -142,7 +142,7 @@ def test_one_that_hangs_until_there_is_no_time_to_run():
     """Its message is halted, which is no attempt (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind("running", "hang")
-    (one,) = engine.run(plan("inline", observer, runs), [message({})], timedelta(seconds=1.4))
+    (one,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=1.4))
     assert (one.outcome.reason, one.outcome.attempt, runs) == (Reason.HALTED, 1, [])
 
 
@@ -150,7 +150,7 @@ def test_one_whose_span_begins_when_there_is_no_time_to_run():
     """The span ends, too."""
     runs: list[Any] = []
     observer = Unkind("")
-    bound = plan("inline", observer, runs)
+    bound = bound_by("inline", observer, runs)
     observer.__class__ = Slow
     (one,) = engine.run(bound, [message({})], timedelta(seconds=1.35))
     assert (one.outcome.reason, runs) == (Reason.HALTED, [])
@@ -170,7 +170,7 @@ def test_one_that_hangs_before_a_run_in_a_thread(wrong):
     """The handler never runs, neither now nor later: halted, no attempt (trials 1.13, 1.22)."""
     runs: list[Any] = []
     observer = Unkind(wrong, "block")
-    bound = plan("threads", observer, runs)
+    bound = bound_by("threads", observer, runs)
     (one,) = engine.run(bound, [message({})], timedelta(seconds=30))
     assert (one.outcome.reason, one.outcome.attempt) == (Reason.HALTED, 1)
     observer.release.set()
@@ -182,7 +182,7 @@ def test_one_that_hangs_after_a_run_in_a_thread(caplog):
     """The handler's end stands (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind("exit", "block")
-    (one,) = engine.run(plan("threads", observer, runs), [message({})], timedelta(seconds=30))
+    (one,) = engine.run(bound_by("threads", observer, runs), [message({})], timedelta(seconds=30))
     assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
     assert "peeklock.observer_failed" in caplog.text
     observer.release.set()
@@ -191,8 +191,8 @@ def test_one_that_hangs_after_a_run_in_a_thread(caplog):
 def test_the_log_is_left_alone_where_it_would_say_nothing(caplog):
     """It is not called at all then, which is what most events are."""
     caplog.set_level("WARNING", "peeklock")
-    done = engine.run(plan("inline", None, []), [message({})])
-    failed = engine.run(plan("inline", None, []), [message({"fail": 1})])
+    done = engine.run(bound_by("inline", None, []), [message({})])
+    failed = engine.run(bound_by("inline", None, []), [message({"fail": 1})])
     assert LogObserver().is_quiet(done)
     assert not LogObserver().is_quiet(failed)
     caplog.set_level("INFO", "peeklock")
@@ -212,5 +212,5 @@ class Traced(LogObserver):
 @pytest.mark.parametrize("way", WAYS)
 def test_what_adds_spans_to_the_default_is_asked_for_them(way):
     observer = Traced()
-    engine.run(plan(way, observer, []), [message({})])
+    engine.run(bound_by(way, observer, []), [message({})])
     assert observer.spans == ["m-1"]

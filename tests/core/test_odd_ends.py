@@ -22,7 +22,7 @@ from peeklock.platforms.sqs.bind import settle
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
 
@@ -69,7 +69,7 @@ def test_a_coroutine_that_an_async_handler_returns_has_not_run():
 
 
 def test_attributes_that_a_handler_changes_are_its_own():
-    """Dead letters carry the producer's."""
+    """Dead dead letters carry the producer's."""
 
     @consumer(ORDERS)
     def handler(_: dict, message: Message) -> None:
@@ -81,13 +81,13 @@ def test_attributes_that_a_handler_changes_are_its_own():
         handler({}, messages.messages[0])
 
     for declared in (handler, batch):
-        letters = Outbox()
-        bound = plan_for(declared, letters=letters)
+        dead_letters = Outbox()
+        bound = bound_for(declared, dead_letters=dead_letters)
         arrived = message({}, delivery=3)
         arrived.attributes = {"trace": "1"}
         run(bound, [arrived])
-        (letter,) = letters.parcels
-        assert {name for name in letter.attributes if not name.startswith("peeklock")} == {"trace"}
+        (dead_letter,) = dead_letters.outgoing_messages
+        assert {name for name in dead_letter.attributes if not name.startswith("peeklock")} == {"trace"}
 
 
 def test_a_retry_says_whether_it_counts():
@@ -114,7 +114,7 @@ def test_a_store_that_answers_nonsense_is_asked_again():
     @consumer(ORDERS)
     def handler(_: dict) -> None: ...
 
-    (settled,) = run(plan_for(handler, store=Odd()), [message({})])
+    (settled,) = run(bound_for(handler, store=Odd()), [message({})])
     assert (settled.outcome.reason, settled.outcome.unrecorded) == ("done", False)
 
 
@@ -139,7 +139,7 @@ def test_an_odd_answer_of_sqs_does_not_end_the_event(answer):
 
     arrived = message({})
     arrived.raw = {"eventSourceARN": "arn:aws:sqs:eu-west-1:1:q", "receiptHandle": "r"}
-    settled = run(plan_for(handler, store=MemoryStore()), [arrived])
+    settled = run(bound_for(handler, store=MemoryStore()), [arrived])
     assert settle(settled, Client(), SystemClock(), None) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
 
 

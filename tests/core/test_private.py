@@ -13,8 +13,8 @@ import pytest
 from peeklock import private_files as private
 from peeklock.dev.state import opened
 from peeklock.idempotency.store import Change
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.sending import file
 from peeklock.stores import sqlite
 from tests.test_screen import Heard
@@ -34,9 +34,9 @@ def mode(path: Path) -> str:
 
 def test_a_file_sender(tmp_path):
     """What it makes, the folders as well. (trials 2.4)"""
-    path = tmp_path / "a" / "b" / "letters.jsonl"
+    path = tmp_path / "a" / "b" / "dead-letters.jsonl"
     sender = file.from_url(f"file://{path}")
-    assert sender.send([Parcel(body=b"{}", trail=Trail(id="a"))]) == [None]
+    assert sender.send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))]) == [None]
     assert (mode(path), mode(path.parent), mode(path.parent.parent)) == ("0o600", "0o700", "0o700")
 
 
@@ -55,14 +55,14 @@ def test_a_sqlite_store(tmp_path):
 
 def test_what_is_there_keeps_its_mode(tmp_path):
     """Its owner has decided. (trials 2.4)"""
-    letters, keys = tmp_path / "letters.jsonl", tmp_path / "keys.db"
-    for path in (letters, keys):
+    dead_letters, keys = tmp_path / "dead-letters.jsonl", tmp_path / "keys.db"
+    for path in (dead_letters, keys):
         path.touch(0o640)
-    file.from_url(f"file://{letters}").send([Parcel(body=b"{}", trail=Trail(id="a"))])
+    file.from_url(f"file://{dead_letters}").send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))])
     store = sqlite.from_url(f"sqlite://{keys}")
     store.swap([Change(key="k", expected=None, record=None)])
     store.close()
-    assert (mode(letters), mode(keys)) == ("0o640", "0o640")
+    assert (mode(dead_letters), mode(keys)) == ("0o640", "0o640")
 
 
 def test_the_state_of_dev(tmp_path):

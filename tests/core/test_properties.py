@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 
 from peeklock import Queue, consumer
 from peeklock.concurrency import event_loop
-from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import handle, handle_async
 from peeklock.idempotency.claims import State
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import Crash, Declined, FlakySender, FlakyStore, Script, message, plan_for
+from tests.core.world import Crash, Declined, FlakySender, FlakyStore, Script, bound_for, message
 
 MAX_ATTEMPTS = 3
 QUEUE = Queue("orders", max_attempts=MAX_ATTEMPTS, timeout=30)
@@ -40,7 +40,7 @@ class World:
     bodies: dict[str, dict[str, Any]]
     clock: FakeClock = field(default_factory=FakeClock)
     store: MemoryStore = field(default_factory=MemoryStore)
-    letters: Outbox = field(default_factory=Outbox)
+    dead_letters: Outbox = field(default_factory=Outbox)
     copies: Outbox = field(default_factory=Outbox)
     effects: Counter[str] = field(default_factory=Counter)
     starts: Counter[str] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class World:
     crashes: int = 0
     unsure: int = 0
     newest: Counter[str] = field(default_factory=Counter)
-    """The highest hop that was published of each message."""
+    """The highest copy number that was published of each message."""
 
     def act(self, payload: dict[str, Any], message: Message, epoch: int) -> None:
         """What a handler does. One of a process that has died does nothing any more."""
@@ -67,7 +67,7 @@ class World:
             if record is not None and record.state is State.DONE:
                 self.violations.append(f"a run of {key} after its recorded success")
             self.running.add(key)
-            self.started[message.lineage.derived] += 1
+            self.started[message.effective_lineage.derived] += 1
             self.starts[payload["id"]] += 1
         try:
             self._end(payload)
@@ -120,15 +120,15 @@ scripts = st.dictionaries(st.integers(1, 12), st.sampled_from(FAULTS), max_size=
 
 
 def run_event(
-    world: World, deliveries: Sequence[Message], plan: Plan, remaining: timedelta | None
+    world: World, deliveries: Sequence[Message], bound: BoundConsumer, remaining: timedelta | None
 ) -> Sequence[Any] | None:
     """One event; None when the process died in it."""
-    if plan.handler.is_async:
+    if bound.handler.is_async:
         with suppress(Crash):
-            return event_loop.run(handle_async(plan, deliveries, remaining))
+            return event_loop.run(handle_async(bound, deliveries, remaining))
     else:
         with suppress(Crash):
-            return handle(plan, deliveries, remaining)
+            return handle(bound, deliveries, remaining)
     with world.lock:
         world.crashes += 1
         world.running.clear()
@@ -143,7 +143,7 @@ def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], st
     }
     for one in settled:
         outcome, group = one.outcome, one.message.group
-        copy = one.message.lineage.derived
+        copy = one.message.effective_lineage.derived
         ran = world.started[copy] - starts[copy]
         if outcome.reason in NOT_AN_ATTEMPT:
             assert not ran, f"{outcome.reason} but run"
@@ -158,17 +158,17 @@ def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], st
 
 
 def is_safe(world: World, one: Any) -> bool:
-    """Whether the platform may forget this delivery: its work, its letter or its copy is safe."""
+    """Whether the platform may forget this delivery: its work, its dead letter or its copy is safe."""
     name = one.message.id
-    if one.outcome.copied or one.outcome.reason == "moved":
-        return one.message.lineage.hop < world.newest[name]
-    lettered = any(parcel.trail.id == name for parcel in world.letters.parcels)
-    return lettered if one.outcome.disposition == "dead_letter" else world.effects[one.key] > 0
+    if one.outcome.copied or one.outcome.reason == "superseded":
+        return one.message.effective_lineage.copy_number < world.newest[name]
+    dead_lettered = any(outgoing.lineage.id == name for outgoing in world.dead_letters.outgoing_messages)
+    return dead_lettered if one.outcome.disposition == "dead_letter" else world.effects[one.key] > 0
 
 
-def to_delivery(world: World, parcel: Parcel) -> Message:
-    body = world.bodies[parcel.trail.id]
-    return message(body, id=parcel.trail.id, group=body["group"], trail=parcel.trail)
+def to_delivery(world: World, outgoing: OutgoingMessage) -> Message:
+    body = world.bodies[outgoing.lineage.id]
+    return message(body, id=outgoing.lineage.id, group=body["group"], lineage=outgoing.lineage)
 
 
 def simulate(
@@ -181,23 +181,23 @@ def simulate(
     for _ in range(MAX_ATTEMPTS * len(world.bodies) * 2 + 12):
         if not queue:
             break
-        world.copies.parcels.clear()
+        world.copies.outgoing_messages.clear()
         before = {key.partition("/")[2]: record for key, record in world.store.records.items()}
         starts = world.started.copy()
-        plan = replace(
-            plan_for(
+        bound = replace(
+            bound_for(
                 world.handler(is_async=is_async),
                 store=flaky,
-                letters=FlakySender(world.letters, sent),
+                dead_letters=FlakySender(world.dead_letters, sent),
                 copies=FlakySender(world.copies, sent),
                 delays=delays,
                 parallel=parallel,
                 clock=world.clock,
             )
         )
-        settled = run_event(world, queue, plan, timedelta(seconds=seconds))
-        for parcel in world.copies.parcels:
-            world.newest[parcel.trail.id] = max(world.newest[parcel.trail.id], parcel.trail.hop)
+        settled = run_event(world, queue, bound, timedelta(seconds=seconds))
+        for outgoing in world.copies.outgoing_messages:
+            world.newest[outgoing.lineage.id] = max(world.newest[outgoing.lineage.id], outgoing.lineage.copy_number)
         assert not world.violations
         if settled is not None:
             assert len(settled) == len(queue), "one outcome a message"
@@ -205,25 +205,25 @@ def simulate(
             for one in settled:
                 assert not one.outcome.finished or is_safe(world, one), f"{one.message.id} lost: {one.outcome}"
             queue = [one.message for one in settled if not one.outcome.finished]
-        queue += [to_delivery(world, parcel) for parcel in world.copies.parcels]
+        queue += [to_delivery(world, outgoing) for outgoing in world.copies.outgoing_messages]
         world.clock.advance(3600)
     world.unsure = flaky.unsure
-    assert not queue, f"still queued: {[(m.id, m.trail) for m in queue]}"
+    assert not queue, f"still queued: {[(m.id, m.lineage) for m in queue]}"
 
 
 def check_end(world: World) -> None:
     """The laws of the end: done or lettered, and effects no more often than crashes allow."""
-    lettered = {parcel.trail.id for parcel in world.letters.parcels}
+    dead_lettered = {outgoing.lineage.id for outgoing in world.dead_letters.outgoing_messages}
     for name, body in world.bodies.items():
         key = body["key"]
-        assert world.effects[key] or name in lettered, f"{name} lost"
+        assert world.effects[key] or name in dead_lettered, f"{name} lost"
         if sum(other["key"] == key for other in world.bodies.values()) == 1:
             assert world.starts[name] <= MAX_ATTEMPTS, f"{name} started more often than its attempts, crashes included"
         allowed = 1 + world.crashes + world.unsure
         assert world.effects[key] <= allowed, "an effect repeated without a crash or a lost record"
         state = world.store.records[f"orders/{key}"].state
-        unrecorded = {State.RUNNING: world.effects[key] > 0, State.CONDEMNED: name in lettered}
-        assert state in (State.DONE, State.DEAD) or unrecorded.get(state), f"{name}: quiet, but {state}"
+        unrecorded = {State.RUNNING: world.effects[key] > 0, State.DEAD_LETTERING: name in dead_lettered}
+        assert state in (State.DONE, State.DEAD_LETTERED) or unrecorded.get(state), f"{name}: quiet, but {state}"
 
 
 CASES = {

@@ -159,12 +159,12 @@ def test_no_scheme_shows_a_secret(form, scheme, open_it):
 def handle(order: dict) -> None: ...  # type: ignore[type-arg] # the bare annotation is what users write
 
 
-def plan(**options: Any) -> None:
-    Binding(handle, "test", delays=Delays.COPY, longest=seconds(60, "longest"), options=options).plan()  # type: ignore[arg-type] # built from keywords
+def bound(**options: Any) -> None:
+    Binding(handle, "test", delays=Delays.COPY, longest=seconds(60, "longest"), options=options).bound()  # type: ignore[arg-type] # built from keywords
 
 
 def plan_and_send() -> None:
-    plan()
+    bound()
     send(Queue("orders"), {})
 
 
@@ -231,12 +231,12 @@ def test_what_a_queue_says_reaches_the_outcome_without_it():
     """Of a sender that raises an SDK's own error. (trials 2.2)"""
 
     class Broken(Outbox):
-        def send(self, parcels: Any, /) -> Any:
+        def send(self, outgoing_messages: Any, /) -> Any:
             raise OSError(f"no route to sb://root:{SECRET}@contoso")
 
     from peeklock.testing import deliver
 
-    outcome = deliver(handle, b"not json", letters=Broken())
+    outcome = deliver(handle, b"not json", dead_letters=Broken())
     assert outcome.reason == "unavailable"
     assert SECRET not in outcome.detail
     assert "sb://***@contoso" in outcome.detail

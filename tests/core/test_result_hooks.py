@@ -12,12 +12,12 @@ import pytest
 from pydantic import BaseModel, field_serializer, field_validator
 
 from peeklock import Queue, consumer
-from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.engine.run import run
 from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from tests.core.test_hooks import WAYS, reasons
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUICK = Queue("orders", timeout=0.1)
 
@@ -65,7 +65,7 @@ class Earlier(BaseModel):
     read: str = ""
 
 
-def plan(way: str, store: Any, kind: Any = Receipt) -> Plan:
+def bound(way: str, store: Any, kind: Any = Receipt) -> BoundConsumer:
     def handler(payload: dict) -> Any:
         return kind.model_construct(**payload)
 
@@ -75,7 +75,7 @@ def plan(way: str, store: Any, kind: Any = Receipt) -> Plan:
     function: Any = coroutine if way == "async" else handler
     function.__annotations__["return"] = kind
     declared = consumer(QUICK, keep_result=True)(function)
-    return plan_for(declared, store=store, parallel=1 + (way == "threads"))
+    return bound_for(declared, store=store, parallel=1 + (way == "threads"))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -85,7 +85,7 @@ def test_a_result_that_cannot_be_written_or_read_again_is_left_out(way, odd, pla
     """Its message is done, and so is the next one."""
     store = MemoryStore()
     messages = [message({place: odd}, id="a"), message({}, id="b")]
-    settled = run(plan(way, store), messages, timedelta(seconds=20))
+    settled = run(bound(way, store), messages, timedelta(seconds=20))
     assert reasons(settled) == ["done", "done"]
     assert [(one.state, bool(one.result)) for one in store.records.values()] == [
         (State.DONE, False),
@@ -100,8 +100,8 @@ def test_a_kept_result_that_cannot_be_read_is_left_out(way, odd, caplog):
     """After a release that reads it with a validator of its own: its message is a duplicate, and so is the next one."""
     store = MemoryStore()
     messages = [message({"read": odd}, id="a"), message({"read": ""}, id="b")]
-    assert reasons(run(plan(way, store, Earlier), messages, timedelta(seconds=20))) == ["done", "done"]
-    settled = run(plan(way, store), messages, timedelta(seconds=20))
+    assert reasons(run(bound(way, store, Earlier), messages, timedelta(seconds=20))) == ["done", "done"]
+    settled = run(bound(way, store), messages, timedelta(seconds=20))
     assert reasons(settled) == ["duplicate", "duplicate"]
     assert [one.outcome.result for one in settled] == [None, Receipt()]
     assert "result_unreadable" in caplog.text
@@ -112,6 +112,6 @@ def test_somebody_at_a_terminal_wants_out(earlier):
     """While a result is written, and while it is read again."""
     store, messages = MemoryStore(), [message({"read": "out"}, id="a")]
     if earlier:
-        run(plan("inline", store, Earlier), messages, timedelta(seconds=20))
+        run(bound("inline", store, Earlier), messages, timedelta(seconds=20))
     with pytest.raises(KeyboardInterrupt):
-        run(plan("inline", store), messages, timedelta(seconds=20))
+        run(bound("inline", store), messages, timedelta(seconds=20))

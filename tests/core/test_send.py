@@ -74,7 +74,7 @@ def test_a_delay_that_is_none(delay):
     box = Outbox()
     with routed(lambda queue: box), pytest.raises((TypeError, ValueError), match="delay"):
         send(Queue("q"), {}, delay=delay)
-    assert box.parcels == []
+    assert box.outgoing_messages == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_attributes_that_are_none(attributes, problem):
     box = Outbox()
     with routed(lambda queue: box), pytest.raises(ConfigError, match=problem):
         send(Queue("q"), {}, attributes=attributes)
-    assert box.parcels == []
+    assert box.outgoing_messages == []
 
 
 def test_without_attributes():
@@ -103,4 +103,4 @@ def test_without_attributes():
     with routed(lambda queue: box):
         send(Queue("q"), {}, attributes=None)
         send(Queue("q"), {}, attributes={})
-    assert [dict(parcel.attributes) for parcel in box.parcels] == [{}, {}]
+    assert [dict(outgoing.attributes) for outgoing in box.outgoing_messages] == [{}, {}]

@@ -9,8 +9,8 @@ import pytest
 
 from peeklock import ConfigError, Queue, consumer, send
 from peeklock.errors import SendError
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.sending.checked import Checked
 from peeklock.testing import Outbox, deliver
 
@@ -50,9 +50,9 @@ def test_sends_that_the_queue_refuses(queue, options, platform, refusal):
     outbox, named = Outbox(), {} if platform is None else {"platform": platform}
     outcome = deliver(sending(queue, **options), {}, outbox=outbox, **named)
     if refusal is None:
-        assert (outcome.reason, len(outbox.parcels)) == ("done", 1)
+        assert (outcome.reason, len(outbox.outgoing_messages)) == ("done", 1)
         return
-    assert (outcome.reason, outbox.parcels) == ("retry", [])
+    assert (outcome.reason, outbox.outgoing_messages) == ("retry", [])
     assert isinstance(outcome.error, SendError)
     assert refusal in str(outcome.error)
     assert ("deliver(..., platform=...)" in str(outcome.error)) == (platform is None)
@@ -67,7 +67,9 @@ def test_a_platform_that_is_none():
 def test_what_is_taken_beside_what_is_refused():
     """Each answer is at its message's place."""
     outbox = Outbox()
-    parcels = [Parcel(body=b"", trail=Trail(id=str(n)), delay=timedelta(seconds=800 * n)) for n in range(3)]
-    answers = Checked(queue=PLAIN, sender=outbox, platform="sqs").send([*parcels, parcels[0]])
+    outgoing_messages = [
+        OutgoingMessage(body=b"", lineage=Lineage(id=str(n)), delay=timedelta(seconds=800 * n)) for n in range(3)
+    ]
+    answers = Checked(queue=PLAIN, sender=outbox, platform="sqs").send([*outgoing_messages, outgoing_messages[0]])
     assert [answer is None for answer in answers] == [True, True, False, True]
-    assert [parcel.id for parcel in outbox.parcels] == ["0", "1", "0"]
+    assert [outgoing.id for outgoing in outbox.outgoing_messages] == ["0", "1", "0"]

@@ -92,7 +92,7 @@ class Hung:
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
 
-    def send(self, parcels, /):
+    def send(self, outgoing_messages, /):
         self.gate()
         return [None]
 

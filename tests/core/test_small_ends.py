@@ -18,10 +18,10 @@ from peeklock.concurrency.interrupt import Alarm
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import SHORTEST
 from peeklock.engine.async_driver import Coroutine, Loop, bounded_async
-from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Window
-from peeklock.engine.delivery import Item
+from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Deadline
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.effects import Desk
-from peeklock.engine.executors import Inline, Run, Threads
+from peeklock.engine.executors import MainThreadExecutor, PooledExecutor, Run
 from peeklock.engine.invocation import time_of
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule, next_job
@@ -31,18 +31,18 @@ from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from peeklock.timing.clock import SystemClock
 from tests.core.test_observers import Unkind
-from tests.core.world import QUEUE, message, plan_for, recording
+from tests.core.world import QUEUE, bound_for, message, recording
 
 
 def reasons(settled: Any) -> list[str]:
     return [one.outcome.reason.value for one in settled]
 
 
-def spent(seconds: float) -> Item:
+def spent(seconds: float) -> Delivery:
     """An item that took so long to read."""
-    item = Item(message({}))
-    item.spent = seconds
-    return item
+    delivery = Delivery(message({}))
+    delivery.spent = seconds
+    return delivery
 
 
 @consumer(QUEUE)
@@ -57,10 +57,10 @@ def test_the_alarm_is_off_once_a_span_has_ended():
     """What is slow outside of the handler is not interrupted in its place."""
     handler, seen = recording()
     observer = Unkind("")
-    plan = plan_for(handler, observer=observer)
-    window = Window(plan, None, 1)
-    with Alarm(window.timeout, window.latest) as alarm:
-        assert Inline(plan, window, alarm).work(Schedule([message({})], plan, window), io_waits=False)
+    bound = bound_for(handler, observer=observer)
+    deadline = Deadline(bound, None, 1)
+    with Alarm(deadline.timeout, deadline.latest) as alarm:
+        assert MainThreadExecutor(bound, deadline, alarm).work(Schedule([message({})], bound, deadline), io_waits=False)
         assert (seen, observer.seen) == ([{}], ["running", "enter", "exit"])
         assert alarm.due is None
 
@@ -81,8 +81,8 @@ def test_a_handler_in_a_thread_does_not_begin_too_late():
     """It was started in time, and then its observer took what was left."""
     handler, seen = recording()
     observer = Lengthy()
-    plan = plan_for(handler, clock=observer.clock, observer=observer, parallel=2)
-    (settled,) = handle(plan, [message({})], timedelta(seconds=60))
+    bound = bound_for(handler, clock=observer.clock, observer=observer, parallel=2)
+    (settled,) = handle(bound, [message({})], timedelta(seconds=60))
     assert (settled.outcome.reason, seen) == (Reason.HALTED, [])
     assert observer.seen == ["running", "enter", "exit", "settled"]
 
@@ -91,12 +91,12 @@ def test_a_handler_that_was_started_in_time_may_begin_a_moment_later():
     """What a thread takes to begin is kept back for that, and no more."""
     handler, _ = recording()
     clock = FakeClock()
-    window = Window(plan_for(handler, clock=clock), timedelta(seconds=31), 1)
+    deadline = Deadline(bound_for(handler, clock=clock), timedelta(seconds=31), 1)
     clock.advance(HANDOVER_SECONDS * 0.75)
-    assert not window.has_room()
-    assert window.may_begin(0.0)
+    assert not deadline.has_room()
+    assert deadline.may_begin(0.0)
     clock.advance(HANDOVER_SECONDS)
-    assert not window.may_begin(0.0)
+    assert not deadline.may_begin(0.0)
 
 
 @pytest.mark.parametrize("observer", [None, Unkind("")], ids=["no span", "span"])
@@ -107,8 +107,8 @@ def test_what_was_slow_to_read_runs_in_what_is_left(observer):
     @consumer(QUEUE, decode=lambda _: clock.advance(20))
     def handler(payload: Any) -> None: ...
 
-    plan = plan_for(handler, store=MemoryStore(), clock=clock, observer=observer)
-    assert reasons(handle(plan, [message({})], timedelta(seconds=40))) == ["done"]
+    bound = bound_for(handler, store=MemoryStore(), clock=clock, observer=observer)
+    assert reasons(handle(bound, [message({})], timedelta(seconds=40))) == ["done"]
 
 
 def test_what_was_slow_to_read_may_run_alone():
@@ -118,43 +118,43 @@ def test_what_was_slow_to_read_may_run_alone():
     @consumer(Queue("orders", max_attempts=1, timeout=30), decode=lambda _: clock.advance(20))
     def handler(payload: Any) -> None: ...
 
-    plan = plan_for(handler, store=MemoryStore(), clock=clock)
-    assert reasons(handle(plan, [message({})], timedelta(seconds=40))) == ["done"]
+    bound = bound_for(handler, store=MemoryStore(), clock=clock)
+    assert reasons(handle(bound, [message({})], timedelta(seconds=40))) == ["done"]
 
 
 def test_a_batch_has_its_whole_time_while_there_is_room():
     """What is beside a message that was slow to read does not pay for it; near the end of the event, the slow one does not
     run out of what it shares with its handler."""
     clock = FakeClock()
-    window = Window(plan_for(batch, clock=clock), timedelta(seconds=60), 2)
+    deadline = Deadline(bound_for(batch, clock=clock), timedelta(seconds=60), 2)
     items = [spent(0), spent(5), spent(1)]
-    assert (time_of(items, window), time_of(items[1:2], window)) == (30, 25)
+    assert (time_of(items, deadline), time_of(items[1:2], deadline)) == (30, 25)
     clock.advance(31)
-    assert time_of(items, window) == pytest.approx(window.room())
-    assert 25 < window.room() < 30
+    assert time_of(items, deadline) == pytest.approx(deadline.room())
+    assert 25 < deadline.room() < 30
     clock.advance(10)
-    assert time_of(items, window) == 25
+    assert time_of(items, deadline) == 25
 
 
 def test_no_handler_has_less_than_no_time():
     """The alarm is set to a time that is to come."""
-    window = Window(plan_for(batch), None, 2)
-    assert [time_of([spent(seconds)], window) for seconds in (30, 31, 1000)] == [SHORTEST] * 3
+    deadline = Deadline(bound_for(batch), None, 2)
+    assert [time_of([spent(seconds)], deadline) for seconds in (30, 31, 1000)] == [SHORTEST] * 3
 
 
 # -- what waits for what
 
 
-def threads_of(handler: Any) -> Threads:
-    plan = plan_for(handler, parallel=2)
-    return Threads(plan, Window(plan, timedelta(seconds=900), 1), SimpleQueue())
+def threads_of(handler: Any) -> PooledExecutor:
+    bound = bound_for(handler, parallel=2)
+    return PooledExecutor(bound, Deadline(bound, timedelta(seconds=900), 1), SimpleQueue())
 
 
 def test_a_call_that_waits_for_a_thread_is_looked_at_in_time():
     """Should it begin at once, its time may be over after one time-out, long before that of the event."""
     handler, _ = recording()
     threads = threads_of(handler)
-    waits = Run(threads.plan, [Item(message({}))], threads.window)
+    waits = Run(threads.bound, [Delivery(message({}))], threads.deadline)
     assert threads._patience(waits, time.monotonic()) == 30
 
 
@@ -162,9 +162,9 @@ def test_a_call_that_waits_for_a_thread_waits_while_there_is_room_for_it():
     """And is given back then, rather than when its event is over."""
     handler, _ = recording()
     threads = threads_of(handler)
-    waits = Run(threads.plan, [Item(message({}))], threads.window)
-    assert threads._left(waits, threads.window.latest - 31) == pytest.approx(1)
-    assert threads._left(waits, threads.window.latest - 29) == pytest.approx(-1)
+    waits = Run(threads.bound, [Delivery(message({}))], threads.deadline)
+    assert threads._left(waits, threads.deadline.latest - 31) == pytest.approx(1)
+    assert threads._left(waits, threads.deadline.latest - 29) == pytest.approx(-1)
 
 
 def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
@@ -173,21 +173,21 @@ def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
     @consumer(QUEUE)
     async def handler(_: dict) -> None: ...
 
-    plan = plan_for(handler)
-    window = Window(plan, timedelta(seconds=900), 1)
-    schedule = Schedule([], plan, window)
-    driver = Loop(schedule, plan, window, Desk(schedule, plan, window))
+    bound = bound_for(handler)
+    deadline = Deadline(bound, timedelta(seconds=900), 1)
+    schedule = Schedule([], bound, deadline)
+    driver = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
     waits: Any = Future()
-    driver.running[waits] = Coroutine(plan, [Item(message({}))], window)
+    driver.running[waits] = Coroutine(bound, [Delivery(message({}))], deadline)
     assert driver._patience(time.monotonic()) == 30
 
 
 def test_a_batch_waits_for_the_one_that_runs():
     """What that lets run goes out with it."""
     threads = threads_of(batch)
-    schedule = Schedule([message({}, id="b")], threads.plan, threads.window)
+    schedule = Schedule([message({}, id="b")], threads.bound, threads.deadline)
     running: Future[None] = Future()
-    threads.running[running] = Run(threads.plan, [Item(message({}, id="a"))], threads.window)
+    threads.running[running] = Run(threads.bound, [Delivery(message({}, id="a"))], threads.deadline)
     assert not threads.work(schedule, io_waits=False)
     del threads.running[running]
     assert threads.work(schedule, io_waits=False)
@@ -195,13 +195,13 @@ def test_a_batch_waits_for_the_one_that_runs():
 
 def test_a_batch_waits_for_the_coroutine_that_runs():
     """As in threads."""
-    plan = plan_for(batch, parallel=2)
-    window = Window(plan, None, 1)
-    schedule = Schedule([], plan, window)
+    bound = bound_for(batch, parallel=2)
+    deadline = Deadline(bound, None, 1)
+    schedule = Schedule([], bound, deadline)
 
     async def host() -> list[bool]:
-        driver = Loop(schedule, plan, window, Desk(schedule, plan, window))
-        driver.running[asyncio.get_running_loop().create_future()] = Coroutine(plan, [Item(message({}))], window)
+        driver = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
+        driver.running[asyncio.get_running_loop().create_future()] = Coroutine(bound, [Delivery(message({}))], deadline)
         waits = [driver._waits()]
         driver.running.clear()
         return [*waits, driver._waits()]
@@ -211,24 +211,24 @@ def test_a_batch_waits_for_the_coroutine_that_runs():
 
 def test_a_batch_waits_for_what_is_to_be_written_and_sent():
     """Whether that is under way or not: it may let more messages run."""
-    plan = plan_for(batch, store=MemoryStore())
-    schedule = Schedule([message({}, id="a"), message(b"{", id="b")], plan, Window(plan, None, 2))
+    bound = bound_for(batch, store=MemoryStore())
+    schedule = Schedule([message({}, id="a"), message(b"{", id="b")], bound, Deadline(bound, None, 2))
 
     def write() -> None:
-        item, _ = schedule.changes.popleft()
-        schedule.advance(item, WON)
+        delivery, _ = schedule.changes.popleft()
+        schedule.advance(delivery, WON)
 
     write()  # the claim of the first; the verdict of the second waits
     assert (len(schedule.ready), len(schedule.changes), len(schedule.sends)) == (1, 1, 0)
-    assert next_job(schedule, plan, io_waits=False) == ()
+    assert next_job(schedule, bound, io_waits=False) == ()
     write()  # its dead letter waits
     assert (len(schedule.ready), len(schedule.changes), len(schedule.sends)) == (1, 0, 1)
-    assert next_job(schedule, plan, io_waits=False) == ()
-    item, _ = schedule.sends.popleft()
-    schedule.advance(item, None)
+    assert next_job(schedule, bound, io_waits=False) == ()
+    delivery, _ = schedule.sends.popleft()
+    schedule.advance(delivery, None)
     write()
-    assert next_job(schedule, plan, io_waits=True) == ()
-    assert next_job(schedule, plan, io_waits=False) == [schedule.items[0]]
+    assert next_job(schedule, bound, io_waits=True) == ()
+    assert next_job(schedule, bound, io_waits=False) == [schedule.items[0]]
 
 
 # -- coroutines
@@ -247,7 +247,7 @@ def test_a_coroutine_that_was_cancelled_may_take_a_moment_to_end():
 
     store = MemoryStore()
     assert reasons(
-        event_loop.run(handle_async(plan_for(handler, store=store, clock=SystemClock()), [message({})]))
+        event_loop.run(handle_async(bound_for(handler, store=store, clock=SystemClock()), [message({})]))
     ) == ["timeout"]
     assert store.records["orders#m-1"].state is State.WAITING
 
@@ -261,8 +261,8 @@ def test_the_span_of_a_coroutine_that_is_closed_hears_of_it():
         await asyncio.sleep(0)
 
     async def host() -> None:
-        plan = plan_for(handler, observer=observer)
-        perform = Coroutine(plan, [Item(message({}))], Window(plan, None, 1)).perform()
+        bound = bound_for(handler, observer=observer)
+        perform = Coroutine(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
         perform.send(None)
         perform.close()
 

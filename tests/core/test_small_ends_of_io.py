@@ -13,28 +13,28 @@ from peeklock.concurrency.interrupt import Target
 from peeklock.concurrency.thread_pool import Pool, Retire
 from peeklock.concurrency.timer import Timer
 from peeklock.consuming.hooks import _perform, limited
-from peeklock.engine.delivery import Item
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.effects import Round
 from peeklock.engine.run import handle
 from peeklock.errors import StoreError
 from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import CountingStore, message, plan_for, recording
+from tests.core.world import CountingStore, bound_for, message, recording
 
 # -- answers
 
 
 def test_an_answer_that_comes_after_its_round_was_given_up_is_ignored():
     """Its message was told that there is none."""
-    item, told = Item(message({})), []
+    delivery, told = Delivery(message({})), []
 
     def ask(steps: Any) -> Any:
         told.extend(late.give_up("no time"))
-        yield [(item, WON)]
+        yield [(delivery, WON)]
 
     change = Change(key="orders#m-1", expected=None, record=None)
-    late = Round("store", deque([(item, change)]), ask)
+    late = Round("store", deque([(delivery, change)]), ask)
     late.perform()
     ((_, answer),) = told
     assert (answer.won, isinstance(answer.error, StoreError)) == (False, True)
@@ -50,21 +50,21 @@ class Talkative:
     def swap(self, changes: Any, /) -> Any:
         return [*self.inner.swap(changes), Answer(won=False, error=StoreError("down"))]
 
-    def send(self, parcels: Any, /) -> Any:
-        return [None] * (len(parcels) + 1)
+    def send(self, outgoing_messages: Any, /) -> Any:
+        return [None] * (len(outgoing_messages) + 1)
 
 
 def test_a_store_that_answers_too_much_is_believed_as_far_as_it_was_asked():
     """Its answers come in the order of the changes."""
     handler, seen = recording()
-    (settled,) = handle(plan_for(handler, store=Talkative()), [message({})])
+    (settled,) = handle(bound_for(handler, store=Talkative()), [message({})])
     assert (settled.outcome.reason, settled.outcome.unrecorded, seen) == (Reason.DONE, False, [{}])
 
 
 def test_a_queue_that_answers_too_much_is_believed_as_far_as_it_was_asked():
     """As a store is."""
     handler, _ = recording()
-    (settled,) = handle(plan_for(handler, letters=Talkative()), [message({"error": "fatal"})])
+    (settled,) = handle(bound_for(handler, dead_letters=Talkative()), [message({"error": "fatal"})])
     assert settled.outcome.reason is Reason.FATAL
 
 
@@ -72,7 +72,7 @@ def test_a_twin_knows_the_last_record_of_its_key():
     """So its claim wins at once, and no call to the store is made in vain."""
     handler, seen = recording()
     store = CountingStore()
-    settled = handle(plan_for(handler, store=store), [message({"error": "x"}), message({})])
+    settled = handle(bound_for(handler, store=store), [message({"error": "x"}), message({})])
     assert [one.outcome.reason for one in settled] == [Reason.RETRY, Reason.DONE]
     assert (len(seen), store.sizes) == (2, [1, 1, 1, 1])
 
@@ -80,7 +80,7 @@ def test_a_twin_knows_the_last_record_of_its_key():
 def test_without_a_store_a_success_has_the_attempt_of_the_platform():
     """Nobody else counts."""
     handler, _ = recording()
-    settled = handle(plan_for(handler), [message({}, id="a", delivery=3), message({}, id="b")])
+    settled = handle(bound_for(handler), [message({}, id="a", delivery=3), message({}, id="b")])
     assert [(one.outcome.reason, one.outcome.attempt) for one in settled] == [(Reason.DONE, 3), (Reason.DONE, 1)]
 
 
@@ -103,9 +103,9 @@ def test_a_message_that_is_too_old_is_dead_lettered_although_it_cannot_be_fetche
     def handler(payload: Any) -> None:
         raise AssertionError
 
-    letters = Outbox()
-    (settled,) = handle(plan_for(handler, letters=letters), [message({}, sent_ms=SENT)])
-    assert (settled.outcome.reason, len(letters.parcels)) == (Reason.EXPIRED, 1)
+    dead_letters = Outbox()
+    (settled,) = handle(bound_for(handler, dead_letters=dead_letters), [message({}, sent_ms=SENT)])
+    assert (settled.outcome.reason, len(dead_letters.outgoing_messages)) == (Reason.EXPIRED, 1)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_verdict_on_arrival_stands_for_no_body(body, sent_ms, reason):
 
     store = MemoryStore()
     settled = handle(
-        plan_for(handler, store=store), [message(body, sent_ms=sent_ms), message({"order": "p"}, id="m-2")]
+        bound_for(handler, store=store), [message(body, sent_ms=sent_ms), message({"order": "p"}, id="m-2")]
     )
     assert [one.outcome.reason for one in settled] == [reason, Reason.DONE]
     assert store.records["orders#m-1"].body == ""

@@ -17,14 +17,14 @@ from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.platforms.servicebus.settle import wanted
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from peeklock.quotas.google import TASK_DELAY
 from peeklock.registry import PLATFORMS
 from peeklock.retry_span import LONGEST_ON_SQS, SERVICEBUS_HOLD
 from peeklock.testing import deliver
-from peeklock.testing.deliver import plan_for
+from peeklock.testing.deliver import bound_for
 from peeklock.timing.delays import backoff
 
 MINUTE = timedelta(minutes=1)
@@ -140,13 +140,13 @@ def failing(queue):
 def test_the_longest_span_is_what_the_engine_delays_at_most():
     """From the first attempt to the last, which is dead-lettered."""
     queue = Queue("orders")
-    plan = replace(plan_for(failing(queue)), random=Longest())
+    bound = replace(bound_for(failing(queue)), random=Longest())
     total = timedelta()
     for attempt in range(1, queue.max_attempts):
         message = Message(
-            id="m", body=b"{}", queue="orders", attempt=attempt, trail=Trail(id="m", attempts=attempt - 1)
+            id="m", body=b"{}", queue="orders", attempt=attempt, lineage=Lineage(id="m", attempts=attempt - 1)
         )
-        settled = engine.run(plan, [message], None)
+        settled = engine.run(bound, [message], None)
         assert settled[0].outcome.delay is not None
         total += settled[0].outcome.delay
     assert total == queue.span("sqs").longest
@@ -171,10 +171,10 @@ def test_without_attempts_or_delays_there_is_no_span():
 def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time():
     """As long as the entry point holds it, which abandons it then."""
     held = timedelta()
-    plan = plan_for(failing(Queue("orders")), delays=Delays.NONE)
+    bound = bound_for(failing(Queue("orders")), delays=Delays.NONE)
     for delivery in range(1, 13):
         message = Message(id="m", body=b"{}", queue="orders", delivery=delivery, attempt=delivery)
-        settled = engine.run(plan, [message], None)
+        settled = engine.run(bound, [message], None)
         held += min(timedelta(seconds=wanted(settled)), SERVICEBUS_HOLD)
     assert Queue("orders").span("servicebus", store=False).longest == held
     assert inspect.signature(servicebus.bind).parameters["hold"].default == SERVICEBUS_HOLD.total_seconds()

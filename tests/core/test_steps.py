@@ -11,13 +11,13 @@ from typing import Any
 
 from peeklock import Queue, Retry, consumer
 from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
-from peeklock.engine.bound_consumer import Window
+from peeklock.engine.bound_consumer import Deadline
 from peeklock.engine.delivery import Send, TimedOut
-from peeklock.engine.executors import Threads
+from peeklock.engine.executors import PooledExecutor
 from peeklock.engine.scheduler import Schedule
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30)
 
@@ -32,22 +32,22 @@ def handler(_: dict) -> None: ...
 
 
 def schedule_of(messages: Any, store: Any = None, clock: FakeClock | None = None) -> Schedule:
-    plan = plan_for(handler, store=store, clock=clock)
-    return Schedule(messages, plan, Window(plan, None, len(messages)))
+    bound = bound_for(handler, store=store, clock=clock)
+    return Schedule(messages, bound, Deadline(bound, None, len(messages)))
 
 
 def answer(schedule: Schedule) -> None:
     """As a store and a queue that take everything."""
-    store = schedule.plan.store
+    store = schedule.bound.store
     while schedule.changes or schedule.sends:
         if schedule.sends:
-            item, send = schedule.sends.popleft()
+            delivery, send = schedule.sends.popleft()
             assert isinstance(send, Send)
-            schedule.advance(item, None)
+            schedule.advance(delivery, None)
         else:
             assert store is not None
-            item, change = schedule.changes.popleft()
-            schedule.advance(item, *store.swap([change]))
+            delivery, change = schedule.changes.popleft()
+            schedule.advance(delivery, *store.swap([change]))
 
 
 def test_what_needs_no_run_ends_beside_the_one_whose_turn_it_is():
@@ -60,7 +60,7 @@ def test_what_needs_no_run_ends_beside_the_one_whose_turn_it_is():
     second = schedule.start()
     answer(schedule)
     assert schedule.start() is None
-    assert [item.finished for item in schedule.items] == [True, False, True]
+    assert [delivery.finished for delivery in schedule.items] == [True, False, True]
     assert second is schedule.items[1]
 
 
@@ -78,7 +78,7 @@ def test_a_suspect_of_a_halted_group_is_not_claimed():
     answer(schedule)
     assert schedule.next_suspect()
     answer(schedule)
-    assert [item.outcome.reason for item in schedule.items] == ["retry", "halted"]
+    assert [delivery.outcome.reason for delivery in schedule.items] == ["retry", "halted"]
     assert store.records["orders#b"] == lost
 
 
@@ -92,17 +92,17 @@ def test_a_handler_is_interrupted_when_its_time_is_found_to_be_over():
         for _ in range(20_000):
             time.sleep(0.001)
 
-    plan = plan_for(waiting, parallel=2)
-    window = Window(plan, None, 1)
-    crew = Threads(plan, window, SimpleQueue())
-    crew.work(Schedule([message({})], plan, window), io_waits=False)
-    ((future, run),) = crew.running.items()
+    bound = bound_for(waiting, parallel=2)
+    deadline = Deadline(bound, None, 1)
+    executor = PooledExecutor(bound, deadline, SimpleQueue())
+    executor.work(Schedule([message({})], bound, deadline), io_waits=False)
+    ((future, run),) = executor.running.items()
     assert began.wait(10)
     assert run.due is not None
     late = run.due + 0.001
     for _ in range(looks()):
-        crew._errors(future, run, late)
+        executor._errors(future, run, late)
     wait((future,), 10)
-    (error,) = crew._errors(future, run, late + 60) or [None]
+    (error,) = executor._errors(future, run, late + 60) or [None]
     assert isinstance(error, TimedOut)
     assert error.ended

@@ -14,19 +14,19 @@ import pytest
 from peeklock import Batch, DeadLetter, Queue, consumer
 from peeklock.concurrency import event_loop
 from peeklock.concurrency.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
-from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import handle, handle_async, run
 from peeklock.idempotency.claims import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUICK = Queue("orders", max_attempts=2, timeout=0.15)
 
 
-def plan(handler: Any, store: MemoryStore | None = None, parallel: int = 1) -> Plan:
-    return plan_for(handler, store=store, parallel=parallel, clock=SystemClock())
+def bound_by(handler: Any, store: MemoryStore | None = None, parallel: int = 1) -> BoundConsumer:
+    return bound_for(handler, store=store, parallel=parallel, clock=SystemClock())
 
 
 def reasons(settled: Any) -> list[str]:
@@ -53,7 +53,7 @@ def test_the_main_thread_is_interrupted():
     before = signal.getsignal(signal.SIGALRM)
     started = time.monotonic()
     bodies = [message({}, id="a"), message({"slow": 1}, id="b", group="g"), message({}, id="c", group="g")]
-    settled = handle(plan(handler, store), bodies)
+    settled = handle(bound_by(handler, store), bodies)
     assert reasons(settled) == ["done", "timeout", "halted"]
     assert time.monotonic() - started < 3
     assert seen == ["finally"]
@@ -62,7 +62,7 @@ def test_the_main_thread_is_interrupted():
     record = store.records["orders#b"]
     assert (record.state, record.attempts, settled[1].outcome.attempt) == (State.WAITING, 1, 1)
     assert settled[1].outcome.delay is not None
-    assert reasons(handle(plan(handler, store), [message({}, id="b")])) == ["done"]
+    assert reasons(handle(bound_by(handler, store), [message({}, id="b")])) == ["done"]
 
 
 def test_one_that_swallows_its_interruption_is_interrupted_again():
@@ -79,7 +79,7 @@ def test_one_that_swallows_its_interruption_is_interrupted_again():
                 if len(rings) == 2:
                     raise
 
-    assert reasons(handle(plan(handler), [message({})])) == ["timeout"]
+    assert reasons(handle(bound_by(handler), [message({})])) == ["timeout"]
     assert len(rings) == 2
 
 
@@ -108,7 +108,7 @@ def test_one_that_swallows_its_interruption_and_ends_is_not_done(way, end):
             swallow()
 
     store = MemoryStore()
-    bound = plan(coroutine if way == "loop" else handler, store, parallel=1 + (way == "thread"))
+    bound = bound_by(coroutine if way == "loop" else handler, store, parallel=1 + (way == "thread"))
     (one,) = run(bound, [message({})])
     assert (one.outcome.reason, one.outcome.disposition) == ("timeout", "abandon"), one.outcome
     record = store.records["orders#m-1"]
@@ -153,7 +153,10 @@ def test_a_handler_that_uses_the_alarm_itself(habit):
         else:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
-    assert reasons(handle(plan(handler), [message({}, id="a"), message({"slow": 1}, id="b")])) == ["done", "timeout"]
+    assert reasons(handle(bound_by(handler), [message({}, id="a"), message({"slow": 1}, id="b")])) == [
+        "done",
+        "timeout",
+    ]
 
 
 def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
@@ -164,7 +167,7 @@ def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
 
     monkeypatch.setattr("peeklock.engine.executors.QUICK", 1000.0)
     monkeypatch.setattr(Alarm, "take_back", lambda _: pytest.fail("asked"))
-    assert reasons(handle(plan(handler), [message({})])) == ["done"]
+    assert reasons(handle(bound_by(handler), [message({})])) == ["done"]
 
 
 def test_a_batch_handler_is_interrupted_for_all():
@@ -174,7 +177,7 @@ def test_a_batch_handler_is_interrupted_for_all():
     def handler(rows: Batch[dict]) -> None:
         time.sleep(5)
 
-    settled = handle(plan(handler), [message({}, id="a"), message({}, id="b")])
+    settled = handle(bound_by(handler), [message({}, id="a"), message({}, id="b")])
     assert reasons(settled) == ["timeout"] * 2
     assert settled[0].outcome.delay is not None
 
@@ -206,12 +209,12 @@ def test_another_thread_cannot_be_stopped():
             return answers
 
     store = Telling()
-    settled = in_thread(lambda: handle(plan(handler, store), [message({}, id="a"), message({}, id="b")]))
+    settled = in_thread(lambda: handle(bound_by(handler, store), [message({}, id="a"), message({}, id="b")]))
     assert reasons(settled) == ["timeout", "halted"]
     assert "take every slot" in settled[1].outcome.detail
     release.set()
     assert ended.wait(10)
-    assert reasons(handle(plan(handler, store), [message({}, id="a")])) == ["duplicate"]
+    assert reasons(handle(bound_by(handler, store), [message({}, id="a")])) == ["duplicate"]
 
 
 @pytest.mark.parametrize("store_fails", [True, False])
@@ -237,11 +240,11 @@ def test_a_late_failure_lets_go_of_the_lease(caplog, store_fails):
                 ended.set()
 
     store = Telling()
-    assert reasons(in_thread(lambda: handle(plan(handler, store), [message({})]))) == ["timeout"]
+    assert reasons(in_thread(lambda: handle(bound_by(handler, store), [message({})]))) == ["timeout"]
     release.set()
     assert ended.wait(10)
     expected = "busy" if store_fails else "done"
-    assert reasons(handle(plan(handler, store), [message({})])) == [expected]
+    assert reasons(handle(bound_by(handler, store), [message({})])) == [expected]
 
 
 def test_without_a_store_a_late_end_is_nobodys():
@@ -252,7 +255,7 @@ def test_without_a_store_a_late_end_is_nobodys():
     def handler(payload: dict) -> None:
         release.wait(10)
 
-    assert reasons(in_thread(lambda: handle(plan(handler), [message({})]))) == ["timeout"]
+    assert reasons(in_thread(lambda: handle(bound_by(handler), [message({})]))) == ["timeout"]
     release.set()
 
 
@@ -267,7 +270,7 @@ def test_time_outs_use_up_the_attempts():
 
     store = MemoryStore()
     for expected in ("timeout", "exhausted", "exhausted"):
-        assert reasons(event_loop.run(handle_async(plan(handler, store), [message({})]))) == [expected]
+        assert reasons(event_loop.run(handle_async(bound_by(handler, store), [message({})]))) == [expected]
     assert len(runs) == 2
 
 
@@ -281,13 +284,13 @@ def test_a_time_out_leaves_as_a_copy():
         if "slow" in payload:
             await asyncio.sleep(5)
 
-    made = plan_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
+    made = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
     (one,) = event_loop.run(handle_async(made, [message({"slow": 1})]))
     assert (one.outcome.reason.value, one.outcome.copied, one.outcome.attempt) == ("timeout", True, 1)
-    (copy,) = copies.parcels
-    assert (copy.trail.hop, copy.trail.attempts, copy.delay) == (1, 1, one.outcome.delay)
-    assert store.records["orders#m-1"].state is State.MOVED
-    assert reasons(event_loop.run(handle_async(made, [message({}, trail=copy.trail)]))) == ["done"]
+    (copy,) = copies.outgoing_messages
+    assert (copy.lineage.copy_number, copy.lineage.attempts, copy.delay) == (1, 1, one.outcome.delay)
+    assert store.records["orders#m-1"].state is State.DELAYED
+    assert reasons(event_loop.run(handle_async(made, [message({}, lineage=copy.lineage)]))) == ["done"]
 
 
 def test_a_coroutine_is_cancelled():
@@ -304,7 +307,7 @@ def test_a_coroutine_is_cancelled():
                 raise
 
     settled = event_loop.run(
-        handle_async(plan(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")])
+        handle_async(bound_by(handler, parallel=2), [message({"slow": 1}, id="a"), message({}, id="b")])
     )
     assert (reasons(settled), cancelled) == (["timeout", "done"], [1])
 
@@ -322,12 +325,12 @@ def test_a_coroutine_that_refuses_to_be_cancelled():
                 continue
 
     store, copies = MemoryStore(), Outbox()
-    made = plan_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
+    made = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
     settled = event_loop.run(handle_async(made, [message({}, id="a"), message({}, id="b")]))
     assert reasons(settled) == ["timeout", "halted"]
     record = store.records["orders#a"]
     assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)
-    assert copies.parcels == [], "none may run before the lease is over: the message itself waits for that"
+    assert copies.outgoing_messages == [], "none may run before the lease is over: the message itself waits for that"
     release.set()
 
 
@@ -338,7 +341,7 @@ def test_a_handler_that_cancels_itself_has_failed():
     async def handler(payload: dict) -> None:
         raise asyncio.CancelledError
 
-    assert reasons(event_loop.run(handle_async(plan(handler), [message({})]))) == ["retry"]
+    assert reasons(event_loop.run(handle_async(bound_by(handler), [message({})]))) == ["retry"]
 
 
 def test_a_host_that_gives_up_cancels_its_handlers():
@@ -355,7 +358,7 @@ def test_a_host_that_gives_up_cancels_its_handlers():
             stopped.set()
 
     async def host() -> None:
-        event = asyncio.ensure_future(handle_async(plan(handler), [message({})]))
+        event = asyncio.ensure_future(handle_async(bound_by(handler), [message({})]))
         await asyncio.to_thread(started.wait, 10)
         event.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -374,4 +377,4 @@ def test_an_interrupt_from_the_keyboard_leaves():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        handle(plan(handler), [message({})])
+        handle(bound_by(handler), [message({})])

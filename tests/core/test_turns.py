@@ -18,11 +18,11 @@ from peeklock.concurrency.interrupt import Interrupted
 from peeklock.concurrency.timer import running
 from peeklock.engine.run import run
 from peeklock.idempotency.claims import State
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from peeklock.timing.clock import SystemClock
-from tests.core.world import FlakyStore, Script, message, plan_for
+from tests.core.world import FlakyStore, Script, bound_for, message
 
 ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
 STORES: list[Callable[[], Any]] = [MemoryStore, lambda: None]
@@ -46,11 +46,11 @@ def test_what_cannot_be_fetched_waits_for_its_turn_to_fail(store):
     def handler(_: bytes) -> None:
         raise Retry(after=60)
 
-    letters = Outbox()
-    bound = plan_for(handler, store=store(), letters=letters)
+    dead_letters = Outbox()
+    bound = bound_for(handler, store=store(), dead_letters=dead_letters)
     settled = run(bound, [message(b"1", id="a", group="g"), message(b"down", id="b", group="g", delivery=3)])
     assert reasons(settled) == ["retry", "halted"]
-    assert not letters.parcels
+    assert not dead_letters.outgoing_messages
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -60,7 +60,7 @@ def test_what_cannot_be_fetched_fails_when_its_turn_has_come(store):
     @consumer(ORDERS, decode=fetch)
     def handler(_: bytes) -> None: ...
 
-    bound = plan_for(handler, store=store())
+    bound = bound_for(handler, store=store())
     messages = [message(body, id=name, group="g") for name, body in (("a", b"1"), ("b", b"down"), ("c", b"3"))]
     assert reasons(run(bound, messages)) == ["done", "retry", "halted"]
 
@@ -87,7 +87,7 @@ def test_what_was_read_quickly_runs_before_something_that_may_take_its_time():
     def handler(name: str) -> None:
         reading.ran.append(name)
 
-    bound = plan_for(handler, store=MemoryStore(), clock=reading.clock)
+    bound = bound_for(handler, store=MemoryStore(), clock=reading.clock)
     settled = run(bound, [message(b"quick 0.1"), message(b"slow 40", id="m-2")], timedelta(seconds=33))
     assert reasons(settled)[0] == "done"
     assert reading.ran[0] == "quick"
@@ -102,7 +102,7 @@ def test_what_is_slow_to_read_runs_beside_what_runs_already(store):
     def handler(_: str) -> None:
         met.wait(20)
 
-    bound = plan_for(handler, store=store(), clock=reading.clock, parallel=2)
+    bound = bound_for(handler, store=store(), clock=reading.clock, parallel=2)
     settled = run(bound, [message(b"a 1"), message(b"b 1", id="m-2")], timedelta(seconds=200))
     assert reasons(settled) == ["done", "done"]
 
@@ -121,7 +121,7 @@ def test_a_failed_fetch_is_recorded_while_others_run():
     def handler(_: str) -> None:
         assert recorded.wait(20)
 
-    bound = plan_for(handler, store=Store(), clock=reading.clock, parallel=2)
+    bound = bound_for(handler, store=Store(), clock=reading.clock, parallel=2)
     settled = run(bound, [message(b"a 1"), message(b"down 1", id="m-2")], timedelta(seconds=200))
     assert reasons(settled) == ["done", "retry"]
 
@@ -138,7 +138,7 @@ def test_a_batch_does_not_start_when_reading_has_taken_its_time(parallel, store)
         assert reading.clock.monotonic() - began < 1
         reading.ran.extend(batch)
 
-    bound = plan_for(handler, store=store(), clock=reading.clock, parallel=parallel)
+    bound = bound_for(handler, store=store(), clock=reading.clock, parallel=parallel)
     assert reasons(run(bound, [message(b"a"), message(b"down 29", id="m-2")], timedelta(seconds=31.2))) == [
         "halted",
         "retry",
@@ -166,7 +166,7 @@ def test_one_that_was_slow_to_read_leaves_the_next_its_whole_time(way):
         handler(name)
 
     declared: Any = coroutine if way == "async" else handler
-    bound = plan_for(declared, clock=reading.clock, parallel=1 + (way == "threads"))
+    bound = bound_for(declared, clock=reading.clock, parallel=1 + (way == "threads"))
     run(bound, [message(b"a 29"), message(b"b", id="m-2")], timedelta(seconds=200))
     assert [round(seconds, -1) for seconds in left] == [0, 30]
 
@@ -191,10 +191,10 @@ def test_a_suspect_runs_after_what_is_read_later(way):
     store = MemoryStore()
     messages = [message(body, id=body[:1].decode()) for body in (b"poison 1", b"b 1", b"c 1")]
     with pytest.raises(KeyboardInterrupt):
-        run(plan_for(dying, store=store, clock=reading.clock), messages[:1], timedelta(seconds=200))
+        run(bound_for(dying, store=store, clock=reading.clock), messages[:1], timedelta(seconds=200))
     reading.clock.advance(timedelta(hours=2))
     declared: Any = coroutine if way == "async" else handler
-    bound = plan_for(declared, store=store, clock=reading.clock, parallel=1 + (way == "threads"))
+    bound = bound_for(declared, store=store, clock=reading.clock, parallel=1 + (way == "threads"))
     run(bound, messages, timedelta(seconds=200))
     assert (sorted(reading.ran[:2]), reading.ran[2]) == (["b", "c"], "poison")
 
@@ -225,8 +225,8 @@ def test_a_last_attempt_does_not_start_beside_a_handler_that_could_not_be_stoppe
     stubborn, store = Stubborn(), MemoryStore()
     queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
     handler = consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way)))
-    bound = plan_for(handler, store=store, clock=SystemClock(), parallel=2)
-    messages = [message(b"stubborn", id="a"), message(b"last", id="b", trail=Trail(id="b", attempts=2))]
+    bound = bound_for(handler, store=store, clock=SystemClock(), parallel=2)
+    messages = [message(b"stubborn", id="a"), message(b"last", id="b", lineage=Lineage(id="b", attempts=2))]
     try:
         settled = run(bound, messages, timedelta(seconds=20))
     finally:
@@ -242,7 +242,7 @@ def test_what_could_not_be_stopped_comes_back_when_its_lease_is_over(way):
     """Before that it would only be busy."""
     stubborn = Stubborn()
     queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
-    bound = plan_for(
+    bound = bound_for(
         consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way))), store=MemoryStore(), parallel=2
     )
     try:
@@ -259,7 +259,7 @@ def test_without_a_store_the_last_one_that_could_not_be_stopped_is_the_end(way, 
     """Each further delivery might do the same, and nothing else counts them."""
     stubborn = Stubborn()
     queue = Queue("orders", max_attempts=3, timeout=0.2, first_delay=1)
-    bound = plan_for(consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way))), parallel=2)
+    bound = bound_for(consumer(queue, decode=bytes.decode)(partial(getattr(stubborn, way))), parallel=2)
     try:
         (settled,) = run(bound, [message(b"stubborn", delivery=delivery)], timedelta(seconds=20))
     finally:
@@ -276,7 +276,7 @@ def test_a_twin_of_what_could_not_be_recorded_does_not_run():
         ran.append(payload["id"])
 
     store = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(2, 20), "before")))
-    settled = run(plan_for(handler, store=store), [message({"id": "k"}, id="a"), message({"id": "k"}, id="b")])
+    settled = run(bound_for(handler, store=store), [message({"id": "k"}, id="a"), message({"id": "k"}, id="b")])
     assert reasons(settled) == ["done", "duplicate"]
     assert settled[0].outcome.unrecorded
     assert ran == ["k"]

@@ -123,16 +123,16 @@ def refused_upload(records: list) -> None:  # type: ignore[type-arg] # as above
 def test_envelopes_in_envelopes(option):
     """The handler gets the innermost body; the copy and the dead letter are the outermost, to be opened again. (trials 1.2)"""
     arrived = told(in_sns(json.dumps(S3_EVENT), tenant={"Type": "String", "Value": "acme"}))
-    copies, letters = Outbox(), Outbox()
+    copies, dead_letters = Outbox(), Outbox()
     (settled,) = bound(failing_upload, option, queue=copies).run([arrived])
     assert (settled.outcome.reason, str(settled.outcome.error)) == ("retry", "my file(1).txt")
     assert settled.message.attributes == {"tenant": "acme"}
-    assert [(copy.body, dict(copy.attributes)) for copy in copies.parcels] == [(arrived.body, {})]
-    copy = copies.parcels[0]
-    again = Message(id="m", body=copy.body, queue="q", trail=copy.trail, attributes=copy.attributes)
-    (settled,) = bound(refused_upload, option, queue=copies, dead_letter=letters).run([again])
+    assert [(copy.body, dict(copy.attributes)) for copy in copies.outgoing_messages] == [(arrived.body, {})]
+    copy = copies.outgoing_messages[0]
+    again = Message(id="m", body=copy.body, queue="q", lineage=copy.lineage, attributes=copy.attributes)
+    (settled,) = bound(refused_upload, option, queue=copies, dead_letter=dead_letters).run([again])
     assert settled.outcome.reason == "fatal"
-    assert [letter.body for letter in letters.parcels] == [arrived.body]
+    assert [dead_letter.body for dead_letter in dead_letters.outgoing_messages] == [arrived.body]
 
 
 def test_three_envelopes():
@@ -206,15 +206,15 @@ def test_the_test_event_of_s3_is_complete(store, body):
     def handle(records: list) -> None:  # type: ignore[type-arg] # as above
         ran.append(records)
 
-    letters, memory = Outbox(), MemoryStore()
+    dead_letters, memory = Outbox(), MemoryStore()
     option = (unwrap.sns, unwrap.s3) if "Message" in body else unwrap.s3
-    binding = bound(handle, option, dead_letter=letters, queue=Outbox(), store=memory if store else None)
+    binding = bound(handle, option, dead_letter=dead_letters, queue=Outbox(), store=memory if store else None)
     after = told(in_sns(json.dumps(S3_EVENT)) if "Message" in body else S3_EVENT)
     old = replace(told(body), group="g", sent_ms=1)
     settled = binding.run([old, replace(after, id="n", group="g")])
     assert [(one.outcome.disposition, one.outcome.reason) for one in settled] == [("complete", "done")] * 2
     assert "nothing to handle" in settled[0].outcome.detail
-    assert (len(ran), letters.parcels, len(memory.records)) == (1, [], int(store))
+    assert (len(ran), dead_letters.outgoing_messages, len(memory.records)) == (1, [], int(store))
 
 
 # -- bodies as they are written

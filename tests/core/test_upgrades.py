@@ -16,12 +16,12 @@ from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
 from peeklock.errors import UnreadableRecord
 from peeklock.idempotency.claims import Record, State
-from peeklock.message import MAX_EXTRA, Trail
+from peeklock.message import MAX_EXTRA, Lineage
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.sqlite import SQLiteStore
 from peeklock.stores.tagged import Row, TaggedStore
 from peeklock.testing import FakeClock, Outbox
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 from tests.stores.rows import MemoryRows
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def test_what_cannot_be_understood_is_unreadable(name):
         load(written(**{name: UNREADABLE[name]}))
 
 
-@pytest.mark.parametrize("state", ["condemned", "dead"])
+@pytest.mark.parametrize("state", ["dead_lettering", "dead_lettered"])
 def test_an_unknown_verdict_is_unreadable(state):
     """Its dead letter would have no reason."""
     with pytest.raises(UnreadableRecord, match="'sulked' is no reason that is known here"):
@@ -152,15 +152,15 @@ def test_an_unknown_state_is_unavailable_and_said_once(held, caplog):
 
     held.put(f"{queue.name}#new", written(state="throttling"))
     store, clock = Counting(held.store), FakeClock(datetime(2026, 1, 1, tzinfo=UTC))
-    plan = plan_for(handler, store=store, clock=clock)
+    bound = bound_for(handler, store=store, clock=clock)
     for _ in range(3):
         before = store.calls
-        (one,) = handle(plan, [message({}, id="new")])
+        (one,) = handle(bound, [message({}, id="new")])
         assert (one.outcome.disposition, one.outcome.reason) == ("abandon", "unavailable")
         assert one.outcome.delay is not None
         assert one.outcome.delay.total_seconds() == 700
         assert store.calls == before + 1
-    outcomes = [one.outcome.reason for one in handle(plan, [message({}, id="new"), message({"n": 1}, id="old")])]
+    outcomes = [one.outcome.reason for one in handle(bound, [message({}, id="new"), message({"n": 1}, id="old")])]
     assert (outcomes, seen) == (["unavailable", "done"], [{"n": 1}])
     said = [entry for entry in caplog.records if entry.msg == "peeklock.unreadable %s"]
     assert [entry.levelno for entry in said] == [logging.WARNING]
@@ -175,10 +175,10 @@ def test_another_unknown_state_is_said_again(held, caplog):
     @consumer(queue)
     def handler(payload: dict) -> None: ...
 
-    plan = plan_for(handler, store=held.store)
+    bound = bound_for(handler, store=held.store)
     for state in ("one", "two", "one"):
         held.put(f"{queue.name}#m-1", written(state=state))
-        handle(plan, [message({})])
+        handle(bound, [message({})])
     assert caplog.text.count("peeklock.unreadable") == 2
 
 
@@ -193,7 +193,7 @@ def test_a_run_keeps_what_a_newer_release_added(held, fails):
 
     held.put("orders#m-1", written(**NEWER))
     clock = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))  # a store removes what has expired by its own clock
-    (one,) = handle(plan_for(handler, store=held.store, clock=clock), [message({})])
+    (one,) = handle(bound_for(handler, store=held.store, clock=clock), [message({})])
     assert one.outcome.reason == ("retry" if fails else "done")
     parts = json.loads(held.text("orders#m-1"))
     assert parts["state"] == ("waiting" if fails else "done")
@@ -205,35 +205,39 @@ def test_a_run_keeps_what_a_newer_release_added(held, fails):
 
 def test_a_lineage_keeps_what_a_newer_release_added():
     """In copies and dead letters, which may go to the newer release."""
-    trail = Trail.load(json.dumps({"id": "m-1", "attempts": 1, **NEWER}))
-    assert trail is not None
-    assert hash(trail)
-    for later in (trail, trail.copy(hop=1, attempts=2), trail.letter()):
+    lineage = Lineage.load(json.dumps({"id": "m-1", "attempts": 1, **NEWER}))
+    assert lineage is not None
+    assert hash(lineage)
+    for later in (lineage, lineage.copy(copy_number=1, attempts=2), lineage.dead_letter()):
         parts = json.loads(later.dump())
         assert {name: parts[name] for name in NEWER} == NEWER
-        assert Trail.load(later.dump()) == later
-    assert trail.letter() == Trail(id="m-1", generation=1, extra=trail.extra)
+        assert Lineage.load(later.dump()) == later
+    assert lineage.dead_letter() == Lineage(id="m-1", generation=1, extra=lineage.extra)
 
 
 def test_a_lineage_takes_no_load():
     """Any producer may write the attribute: what a newer release adds is small."""
-    trail = Trail.load(json.dumps({"id": "m-1", "load": "x" * MAX_EXTRA}))
-    assert trail == Trail(id="m-1")
+    lineage = Lineage.load(json.dumps({"id": "m-1", "load": "x" * MAX_EXTRA}))
+    assert lineage == Lineage(id="m-1")
 
 
 def test_copies_and_dead_letters_carry_it(tmp_path):
     """By the engine."""
-    copies, letters = Outbox(), Outbox()
+    copies, dead_letters = Outbox(), Outbox()
 
     @consumer(Queue("orders", max_attempts=2))
     def handler(payload: dict) -> None:
         raise ValueError("no")
 
-    trail = Trail.load('{"id":"m-1","new":7}')
-    plan = plan_for(
-        handler, store=SQLiteStore(str(tmp_path / "records.db")), copies=copies, letters=letters, delays=Delays.COPY
+    lineage = Lineage.load('{"id":"m-1","new":7}')
+    bound = bound_for(
+        handler,
+        store=SQLiteStore(str(tmp_path / "records.db")),
+        copies=copies,
+        dead_letters=dead_letters,
+        delays=Delays.COPY,
     )
-    handle(plan, [message({}, trail=trail)])
-    assert json.loads(copies.parcels[0].trail.dump())["new"] == 7
-    handle(plan, [message({}, trail=copies.parcels[0].trail)])
-    assert json.loads(letters.parcels[0].trail.dump())["new"] == 7
+    handle(bound, [message({}, lineage=lineage)])
+    assert json.loads(copies.outgoing_messages[0].lineage.dump())["new"] == 7
+    handle(bound, [message({}, lineage=copies.outgoing_messages[0].lineage)])
+    assert json.loads(dead_letters.outgoing_messages[0].lineage.dump())["new"] == 7

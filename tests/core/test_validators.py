@@ -43,7 +43,7 @@ from peeklock.consuming.decoding import decoder
 from peeklock.engine.run import run
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import deliver
-from tests.core.world import message, plan_for
+from tests.core.world import bound_for, message
 
 QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
 
@@ -156,8 +156,8 @@ def named(hint: Any) -> str:
 )
 def test_a_validator_that_hangs_costs_its_own_message(hint, parallel):
     """It has timed out, and what is beside it runs."""
-    plan = plan_for(handling(hint), store=MemoryStore(), parallel=parallel)
-    settled = run(plan, [message({"url": "hang"}, id="a"), message({"url": "x"}, id="b")], timedelta(seconds=20))
+    bound = bound_for(handling(hint), store=MemoryStore(), parallel=parallel)
+    settled = run(bound, [message({"url": "hang"}, id="a"), message({"url": "x"}, id="b")], timedelta(seconds=20))
     assert [one.outcome.reason for one in settled] == ["timeout", "done"]
 
 
@@ -197,8 +197,8 @@ class Slow(BaseModel):
 )
 def test_a_property_that_hangs_costs_its_own_message(key, body):
     """When it is the key."""
-    plan = plan_for(handling(Slow, key=key), store=MemoryStore())
-    assert [one.outcome.reason for one in run(plan, [message(body)], timedelta(seconds=20))] == ["timeout"]
+    bound = bound_for(handling(Slow, key=key), store=MemoryStore())
+    assert [one.outcome.reason for one in run(bound, [message(body)], timedelta(seconds=20))] == ["timeout"]
 
 
 def make() -> str:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from peeklock import Queue, consumer
-from peeklock.engine.bound_consumer import Plan
+from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer, Change
-from peeklock.message import Message, Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage, Message
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
-from peeklock.testing.deliver import plan_for as plan_for_test
+from peeklock.testing.deliver import bound_for as bound_for_test
 from peeklock.timing.clock import Clock
 
 QUEUE = Queue("orders", max_attempts=3, timeout=30, first_delay=2)
@@ -71,18 +71,18 @@ class FlakySender:
         self.outbox = outbox
         self.script = script
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         fault = self.script.next()
         if fault == "before":
             raise SendError("down")
         if fault == "crash_before":
             raise Crash
-        self.outbox.send(parcels)
+        self.outbox.send(outgoing_messages)
         if fault == "after":
             raise SendError("the response was lost")
         if fault == "crash_after":
             raise Crash
-        return [None] * (len(parcels) - (fault == "short"))
+        return [None] * (len(outgoing_messages) - (fault == "short"))
 
 
 class CountingStore:
@@ -103,9 +103,9 @@ class CountingStore:
         return self.inner.swap(changes)
 
 
-def plan_for(handler: Callable[..., Any], *, clock: Clock | None = None, **world: Any) -> Plan:
+def bound_for(handler: Callable[..., Any], *, clock: Clock | None = None, **world: Any) -> BoundConsumer:
     """As the test kit's, with a clock that only the test moves."""
-    return plan_for_test(handler, clock=clock or FakeClock(), **world)
+    return bound_for_test(handler, clock=clock or FakeClock(), **world)
 
 
 def message(
@@ -113,19 +113,19 @@ def message(
     *,
     id: str = "m-1",
     group: str | None = None,
-    trail: Trail | None = None,
+    lineage: Lineage | None = None,
     delivery: int = 1,
     sent_ms: int | None = None,
 ) -> Message:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Message(
-        id=trail.id if trail else id,
+        id=lineage.id if lineage else id,
         body=raw,
         queue="orders",
         delivery=delivery,
-        attempt=delivery + (trail.attempts if trail else 0),
+        attempt=delivery + (lineage.attempts if lineage else 0),
         group=group,
-        trail=trail,
+        lineage=lineage,
         native_id=id,
         sent_ms=sent_ms,
     )

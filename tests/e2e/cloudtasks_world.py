@@ -13,7 +13,7 @@ from typing import Any
 from cloudqueues.cloudtasks import CloudTasksEmulator, Dispatch
 from cloudqueues.faults import NO_FAULTS, Faults
 from peeklock.dev.cloudtasks import Target, free_port
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks.sender import headers_of
 from peeklock.sending import file
 from tests.support import ROOT
@@ -60,7 +60,7 @@ class World:
             "E2E_FOLDER": str(self._folder),
             "PEEKLOCK_STORE": f"sqlite://{self._folder}/keys.db",
             "PEEKLOCK_ORDERS_URL": self.url,
-            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._folder}/letters.jsonl",
+            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._folder}/dead-letters.jsonl",
             "PEEKLOCK_ORDERS_AUDIENCE": TOKEN["audience"],
             "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": TOKEN["service_account_email"],
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
@@ -74,9 +74,9 @@ class World:
         http = {"url": self.target, "body": text, "headers": dict(headers), "oidc_token": TOKEN, **more}
         return str(self.client.create_task(parent=QUEUE, task={"http_request": http}).name)
 
-    def redrive(self, letter: Parcel) -> str:
+    def redrive(self, dead_letter: OutgoingMessage) -> str:
         """As it is, body and headers."""
-        return self.create(letter.body, headers_of(letter))
+        return self.create(dead_letter.body, headers_of(dead_letter))
 
     def idle(self) -> None:
         """What was sent, to its end."""
@@ -136,8 +136,8 @@ class World:
     def attempts(self, name: str) -> Sequence[int]:
         return [one["attempt"] for one in self.runs(name)]
 
-    def letters(self, text: bytes) -> Sequence[Parcel]:
-        path = self._folder / "letters.jsonl"
+    def dead_letters(self, text: bytes) -> Sequence[OutgoingMessage]:
+        path = self._folder / "dead-letters.jsonl"
         return [one for one in file.read(str(path)) if one.body == text] if path.exists() else []
 
 

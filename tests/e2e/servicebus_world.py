@@ -24,7 +24,7 @@ PATIENCE = 60
 
 
 class World:
-    """Queues, their letters, and peeklock's handlers between them."""
+    """Queues, their dead letters, and peeklock's handlers between them."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.bus = stack.enter_context(ServiceBusEmulator())
@@ -67,7 +67,7 @@ class World:
 
         self.host.wait_for(holds, PATIENCE)
 
-    def letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
+    def dead_letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
         """By body. They are taken."""
         with self.client.get_queue_receiver(f"{queue}-dead") as receiver:
             found: dict[str, ServiceBusReceivedMessage] = {}
@@ -107,7 +107,7 @@ def message(name: str, do: str | None = None, session: str | None = None) -> Ser
     return ServiceBusMessage(body(name, do), message_id=name, session_id=session)
 
 
-def told(letter: ServiceBusReceivedMessage, name: str) -> str:
-    value = (letter.application_properties or {})[f"peeklock-{name}".encode()]
+def told(dead_letter: ServiceBusReceivedMessage, name: str) -> str:
+    value = (dead_letter.application_properties or {})[f"peeklock-{name}".encode()]
     assert isinstance(value, bytes), value
     return value.decode()

@@ -111,8 +111,8 @@ def test_exhausted(world: World) -> None:
     world.idle()
     assert world.statuses(task) == [204]
     assert world.attempts("luckless") == [1, 2]
-    (letter,) = world.letters(body("luckless", "always fail"))
-    about = letter.attributes
+    (dead_letter,) = world.dead_letters(body("luckless", "always fail"))
+    about = dead_letter.attributes
     assert (about["peeklock-reason"], about["peeklock-attempts"]) == ("exhausted", "2")
     assert about["peeklock-detail"] == "ValueError: no luck"
 
@@ -121,7 +121,7 @@ def test_invalid(world: World) -> None:
     task = world.create(b"{", {})
     world.idle()
     assert world.statuses(task) == [204]
-    assert [one.attributes["peeklock-reason"] for one in world.letters(b"{")] == ["invalid"]
+    assert [one.attributes["peeklock-reason"] for one in world.dead_letters(b"{")] == ["invalid"]
 
 
 @pytest.mark.parametrize(("do", "detail"), [("decline", "Declined: card"), ("refuse", "never")])
@@ -131,9 +131,9 @@ def test_fatal(world: World, do: str, detail: str) -> None:
     world.idle()
     assert world.statuses(task) == [204]
     assert world.attempts(f"fatal {do}") == [1]
-    (letter,) = world.letters(body(f"fatal {do}", do))
-    assert letter.attributes["peeklock-reason"] == "fatal"
-    assert detail in str(letter.attributes["peeklock-detail"])
+    (dead_letter,) = world.dead_letters(body(f"fatal {do}", do))
+    assert dead_letter.attributes["peeklock-reason"] == "fatal"
+    assert detail in str(dead_letter.attributes["peeklock-detail"])
 
 
 def test_over_its_time_and_broken_off_late(world: World) -> None:
@@ -222,13 +222,13 @@ def test_a_redriven_letter_runs_again(world: World) -> None:
     world.send("once", "decline")
     world.idle()
     assert not world.runs("once", "end")
-    (letter,) = world.letters(body("once", "decline"))
-    again = world.redrive(letter)
+    (dead_letter,) = world.dead_letters(body("once", "decline"))
+    again = world.redrive(dead_letter)
     world.idle()
     assert world.statuses(again) == [204]
     assert [(one["generation"], one["attempt"]) for one in world.runs("once")] == [(0, 1), (1, 1)]
     assert len(world.runs("once", "end")) == 1
-    assert len(world.letters(body("once", "decline"))) == 1
+    assert len(world.dead_letters(body("once", "decline"))) == 1
 
 
 def test_a_delayed_message_is_handled_once(fresh: World) -> None:

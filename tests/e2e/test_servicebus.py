@@ -38,8 +38,8 @@ class Handled:
         self.scheduled, copies = world.scheduled(), world.scheduled_ids()
         self.runs_before = len(world.runs("retry once"))
         world.bus.advance(DELAY)
-        self.letters = world.letters("orders", 4)
-        self._redrive(self.letters[body("decline", "decline")])
+        self.dead_letters = world.dead_letters("orders", 4)
+        self._redrive(self.dead_letters[body("decline", "decline")])
         world.send("orders", ServiceBusMessage(body("twin"), message_id="other"))
         world.wait_done(*copies, "redriven", "other")
         self._hang_and_die()
@@ -50,13 +50,13 @@ class Handled:
             self.world.send("lines", *(message(f"{head}{n}", one, head) for n, one in enumerate(misdeeds)))
         self.world.send("parts", *(message(name, "take") for name in PARTS))
         self.world.wait_done("x2", "y2", *PARTS)
-        self.line_letters = self.world.letters("lines", 1)
+        self.line_dead_letters = self.world.dead_letters("lines", 1)
 
-    def _redrive(self, letter: ServiceBusReceivedMessage) -> None:
+    def _redrive(self, dead_letter: ServiceBusReceivedMessage) -> None:
         """As it is, body and properties, as tools do."""
-        properties = dict(letter.application_properties or {})  # the client changes what it is given
+        properties = dict(dead_letter.application_properties or {})  # the client changes what it is given
         self.world.send(
-            "orders", ServiceBusMessage(str(letter), message_id="redriven", application_properties=properties)
+            "orders", ServiceBusMessage(str(dead_letter), message_id="redriven", application_properties=properties)
         )
 
     def _hang_and_die(self) -> None:
@@ -102,22 +102,22 @@ def test_a_retry_waits_for_its_delay(handled: Handled) -> None:
 
 def test_exhausted(handled: Handled) -> None:
     assert [one["attempt"] for one in handled.world.runs("always fail")] == [1, 2]
-    letter = handled.letters[body("always fail", "always fail")]
-    assert (told(letter, "reason"), told(letter, "attempts")) == ("exhausted", "2")
-    assert "ValueError: no luck" in told(letter, "detail")
+    dead_letter = handled.dead_letters[body("always fail", "always fail")]
+    assert (told(dead_letter, "reason"), told(dead_letter, "attempts")) == ("exhausted", "2")
+    assert "ValueError: no luck" in told(dead_letter, "detail")
 
 
 def test_fatal(handled: Handled) -> None:
     """By the declaration's class, and by the handler's word."""
     for do, detail in {"decline": "Declined: card", "refuse": "never"}.items():
-        letter = handled.letters[body(do, do)]
-        assert told(letter, "reason") == "fatal"
-        assert detail in told(letter, "detail")
+        dead_letter = handled.dead_letters[body(do, do)]
+        assert told(dead_letter, "reason") == "fatal"
+        assert detail in told(dead_letter, "detail")
     assert len(handled.world.runs("refuse")) == 1
 
 
 def test_invalid(handled: Handled) -> None:
-    assert told(handled.letters["{"], "reason") == "invalid"
+    assert told(handled.dead_letters["{"], "reason") == "invalid"
 
 
 def test_a_redriven_letter_runs_again(world: World) -> None:
@@ -156,17 +156,17 @@ def test_what_cannot_end_in_time_is_not_begun(world: World) -> None:
 
 
 def test_a_failing_head_holds_its_session(handled: Handled) -> None:
-    """Until it is done, after its delay; and until it is a letter, after which its session goes on."""
+    """Until it is done, after its delay; and until it is a dead letter, after which its session goes on."""
     begun = [one["order"] for one in handled.world.noted() if one["what"] == "begin"]
     assert [one for one in begun if one[0] == "x"] == ["x0", "x0", "x1", "x2"]
     assert [one for one in begun if one[0] == "y"] == ["y0", "y1", "y2"]
     first, second = handled.world.runs("x0")
     assert second["at"] - first["at"] >= 0.4
-    ((text, letter),) = handled.line_letters.items()
+    ((text, dead_letter),) = handled.line_dead_letters.items()
     assert json.loads(text)["order_id"] == "y0"
-    assert (told(letter, "reason"), letter.session_id) == ("fatal", "y")
+    assert (told(dead_letter, "reason"), dead_letter.session_id) == ("fatal", "y")
 
 
 def test_nothing_is_left(world: World) -> None:
-    """Neither messages nor other letters."""
+    """Neither messages nor other dead letters."""
     assert [world.bus.messages(name) for name in (*QUEUES, *(f"{name}-dead" for name in QUEUES))] == [[]] * 6

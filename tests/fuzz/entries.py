@@ -78,10 +78,10 @@ def run(coroutine: Any) -> Any:
 
 
 def on_sqs() -> tuple[Stage, list[Entry]]:
-    letters, copies, client = SQS(), SQS(), SQS()
+    dead_letters, copies, client = SQS(), SQS(), SQS()
     url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
     stage = Stage(
-        Box(lambda: sqs_send.SQSSender(f"{url}-letters", letters), letters),
+        Box(lambda: sqs_send.SQSSender(f"{url}-letters", dead_letters), dead_letters),
         Box(lambda: sqs_send.SQSSender(url, copies), copies),
     )
     return stage, [
@@ -131,18 +131,20 @@ def _say_push(entry: Any) -> Say:
 def on_cloudtasks() -> tuple[Stage, list[Entry]]:
     tasks = Tasks()
     address = "cloudtasks://projects/p/locations/l/queues/orders?target=https://orders.example/"
-    letters, copies = (Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run"))
-    stage = Stage(letters, copies, {cloudtasks_send: tasks})
+    dead_letters, copies = (
+        Box(functools.partial(cloudtasks.from_url, address + path), tasks) for path in ("dead", "run")
+    )
+    stage = Stage(dead_letters, copies, {cloudtasks_send: tasks})
     return stage, _pushes(cloudtasks.bind, stage)
 
 
 def on_pubsub() -> tuple[Stage, list[Entry]]:
     topic = Topic()
     address = "pubsub://projects/p/topics/"
-    letters, copies = (
+    dead_letters, copies = (
         Box(functools.partial(pubsub_send.from_url, address + name), topic) for name in ("dead", "orders")
     )
-    stage = Stage(letters, copies, {pubsub_send: topic})
+    stage = Stage(dead_letters, copies, {pubsub_send: topic})
     return stage, _pushes(pubsub.bind, stage)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peeklock.idempotency.claims import State
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Disposition, Reason
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from tests.fuzz.changes import CREDENTIALS
@@ -72,7 +72,7 @@ def _nothing_leaks(delivery: Delivery) -> None:
             assert CANARY not in line, f"a body's value is logged: {line}"
     if not _only_in_credentials(delivery.event):
         return
-    sent = f"{stage.letters.service.shown()} {stage.copies.service.shown()}"
+    sent = f"{stage.dead_letters.service.shown()} {stage.copies.service.shown()}"
     assert SECRET not in sent, f"a credential travels: {sent}"
     assert not [line for line in stage.ears.lines if SECRET in line], "a credential is logged"
 
@@ -103,11 +103,13 @@ def _done_after_a_run(delivery: Delivery) -> None:
 def _is_safe(delivery: Delivery, one: Any) -> None:
     """A message that the platform may forget is done, or it is somewhere else: as a copy or as a dead letter."""
     outcome, stage = one.outcome, delivery.stage
-    trail = one.message.lineage
+    lineage = one.message.effective_lineage
     if outcome.disposition is Disposition.DEAD_LETTER and not delivery.entry.actions:
-        assert _has(stage.letters.parcels, trail.id), f"{outcome.reason}, and no dead letter of {trail.id!r}"
+        assert _has(stage.dead_letters.outgoing_messages, lineage.id), (
+            f"{outcome.reason}, and no dead letter of {lineage.id!r}"
+        )
     if outcome.copied:
-        assert _has(stage.copies.parcels, trail.id), f"no copy of {trail.id!r}"
+        assert _has(stage.copies.outgoing_messages, lineage.id), f"no copy of {lineage.id!r}"
     if outcome.disposition is Disposition.ABANDON and not outcome.copied:
         assert not outcome.finished
     if outcome.reason is Reason.DUPLICATE:
@@ -115,14 +117,14 @@ def _is_safe(delivery: Delivery, one: Any) -> None:
         assert record.state is State.DONE, "a duplicate of what is not done"
 
 
-def _has(parcels: Sequence[Any], id: str) -> bool:
-    return any(parcel.trail.id == id for parcel in parcels)
+def _has(outgoing_messages: Sequence[Any], id: str) -> bool:
+    return any(outgoing.lineage.id == id for outgoing in outgoing_messages)
 
 
 def _queues_take_it(delivery: Delivery) -> None:
     """What one queue held, another of its kind can hold, as a copy and as a dead letter; if not at once, then in the form
     that follows from the refusal."""
-    refused = [*delivery.stage.letters.service.refused, *delivery.stage.copies.service.refused]
+    refused = [*delivery.stage.dead_letters.service.refused, *delivery.stage.copies.service.refused]
     stuck = [one.outcome for one in delivery.settled if "could not be published" in one.outcome.detail]
     if refused and stuck and HELD[delivery.platform](delivery):
         raise AssertionError(f"the queue refuses a copy or a dead letter: {refused}, {stuck}")
@@ -131,14 +133,16 @@ def _queues_take_it(delivery: Delivery) -> None:
 def _comes_back_equal(delivery: Delivery) -> None:
     """A copy and a dead letter, delivered again, are the message that arrived: one copy, or one life, later."""
     stage = delivery.stage
-    taken = {id(one): one for one in (*stage.letters.service.taken, *stage.copies.service.taken)}
+    taken = {id(one): one for one in (*stage.dead_letters.service.taken, *stage.copies.service.taken)}
     again = [AGAIN[delivery.platform](one) for one in taken.values()]
-    for parcel in (*stage.letters.parcels, *stage.copies.parcels):
-        came = parcel.origin
+    for outgoing in (*stage.dead_letters.outgoing_messages, *stage.copies.outgoing_messages):
+        came = outgoing.origin
         same = [one for one in again if one.body == came.body and _without_type(one) == _without_type(came)]
         assert same, f"what comes back has another body or other attributes: {came.attributes}"
-        trails = [one.trail for one in same]
-        assert parcel.bare or any(_follows(trail, parcel.trail) for trail in trails), f"{trails}, not {parcel.trail}"
+        lineages = [one.lineage for one in same]
+        assert outgoing.bare or any(_follows(lineage, outgoing.lineage) for lineage in lineages), (
+            f"{lineages}, not {outgoing.lineage}"
+        )
 
 
 def _without_type(message: Any) -> dict[str, Any]:
@@ -146,10 +150,14 @@ def _without_type(message: Any) -> dict[str, Any]:
     return {name: value for name, value in message.attributes.items() if name != "content-type"}
 
 
-def _follows(trail: Trail | None, sent: Trail) -> bool:
-    if max(sent.generation, sent.hop, sent.attempts) >= FORGOTTEN:
-        return trail is None
-    return trail is not None and (trail.id, trail.generation, trail.hop) == (sent.id, sent.generation, sent.hop)
+def _follows(lineage: Lineage | None, sent: Lineage) -> bool:
+    if max(sent.generation, sent.copy_number, sent.attempts) >= FORGOTTEN:
+        return lineage is None
+    return lineage is not None and (lineage.id, lineage.generation, lineage.copy_number) == (
+        sent.id,
+        sent.generation,
+        sent.copy_number,
+    )
 
 
 # -- what the platform hears
@@ -229,7 +237,7 @@ def _topic_held(delivery: Delivery) -> bool:
     message = delivery.settled[0].message
     attributes = {name: str(value) for name, value in message.attributes.items()}
     try:
-        return not topic_refuses(message.body or b"x", {**attributes, "peeklock": message.lineage.dump()})
+        return not topic_refuses(message.body or b"x", {**attributes, "peeklock": message.effective_lineage.dump()})
     except UnicodeEncodeError:
         return False
 

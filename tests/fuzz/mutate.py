@@ -79,7 +79,7 @@ def nested(depth: int) -> Any:
 def lineage(random: Random) -> str:
     """What `peeklock`'s own attribute may hold: right, nearly right, and hostile."""
     parts: dict[str, Any] = {"id": random.choice(("order-1", "o-1", "é", "x" * 400, any_value(random)))}
-    for name in ("generation", "hop", "attempts", "sent", "form", "unknown", "fold", "zip"):
+    for name in ("generation", "copy_number", "attempts", "sent", "form", "unknown", "fold", "zip"):
         if random.random() < 0.4:
             parts[name] = random.choice((0, 1, 2, 3, 2**31 - 1, "envelope", "base64", any_value(random)))
     if random.random() < 0.1:

@@ -15,7 +15,7 @@ from peeklock.errors import SendError
 from peeklock.idempotency.claims import State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.observability.observer import LogObserver, Settled
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from tests.fuzz.handlers import FATE
@@ -49,14 +49,16 @@ class Box:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sender, name)
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        answers = self.sender.send(parcels)
-        self.parcels += [parcel for parcel, refused in zip(parcels, answers, strict=True) if refused is None]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        answers = self.sender.send(outgoing_messages)
+        self.outgoing_messages += [
+            outgoing for outgoing, refused in zip(outgoing_messages, answers, strict=True) if refused is None
+        ]
         return answers
 
     def reset(self) -> None:
         self.sender = self.make()
-        self.parcels: list[Parcel] = []
+        self.outgoing_messages: list[OutgoingMessage] = []
         self.service.taken, self.service.refused = [], []
 
 
@@ -96,11 +98,11 @@ class Watcher:
 class Stage:
     """Everything that an entry point is bound to. `clients`: by the module whose client the process would otherwise make."""
 
-    def __init__(self, letters: Box, copies: Box, clients: Mapping[Any, Any] = MappingProxyType({})) -> None:
+    def __init__(self, dead_letters: Box, copies: Box, clients: Mapping[Any, Any] = MappingProxyType({})) -> None:
         self.shelf = Shelf()
         self.clock = FakeClock(START)
         self.random = Random()
-        self.letters = letters
+        self.dead_letters = dead_letters
         self.copies = copies
         self.watcher = Watcher()
         self.ears = Ears()
@@ -129,7 +131,7 @@ class Stage:
     def options(self, *, stored: bool) -> dict[str, Any]:
         """Keywords of every `bind`."""
         world: dict[str, Any] = {
-            "dead_letter": self.letters,
+            "dead_letter": self.dead_letters,
             "queue": self.copies,
             "observer": self.watcher,
             "clock": self.clock,
@@ -142,7 +144,7 @@ class Stage:
         self.clock._now = START
         self.random.seed(seed)
         FATE.reset(seed)
-        for box in (self.letters, self.copies):
+        for box in (self.dead_letters, self.copies):
             box.reset()
         self.ears.lines, self.ears.faults = [], []
 

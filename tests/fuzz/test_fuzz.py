@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peeklock.errors import SendError
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from tests.fuzz.entries import PLATFORMS, REFUSED
 from tests.fuzz.run import Found, Tally, fuzz, one, samples, stage_of
 
@@ -60,9 +60,9 @@ class Forgetful:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        self.inner.parcels = []
-        return [None] * len(parcels)
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        self.inner.outgoing_messages = []
+        return [None] * len(outgoing_messages)
 
 
 def found_in(platform: str, events: int = 400) -> str:
@@ -75,7 +75,7 @@ def found_in(platform: str, events: int = 400) -> str:
 def test_a_dead_letter_that_is_not_there_is_found(platform, monkeypatch):
     """The report says the way back to it."""
     stage, _ = stage_of(platform)
-    monkeypatch.setattr(stage.letters, "send", Forgetful(stage.letters).send)
+    monkeypatch.setattr(stage.dead_letters, "send", Forgetful(stage.dead_letters).send)
     report = found_in(platform)
     assert "no dead letter of" in report
     assert f"python -m tests.fuzz {platform} --seed {SEED} --only" in report

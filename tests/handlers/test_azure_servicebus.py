@@ -83,7 +83,7 @@ def order(name: str, card: str) -> tuple[tuple[Any, str], dict[str, tuple[Any, s
 
 def test_an_order_becomes_a_receipt_and_a_declined_one_a_letter(worker, tmp_path):
     """Through both functions, with the environment that the infrastructure sets."""
-    files = {name: tmp_path / f"{name}.jsonl" for name in ("orders", "receipts", "letters")}
+    files = {name: tmp_path / f"{name}.jsonl" for name in ("orders", "receipts", "dead-letters")}
     with environment(**on_this_machine(tmp_path)):
         assert worker.invoke("charge", *order("o-1", "tok_declined")) == (True, "")
         assert worker.invoke("charge", *order("o-2", "tok_ok")) == (True, "")
@@ -96,6 +96,6 @@ def test_an_order_becomes_a_receipt_and_a_declined_one_a_letter(worker, tmp_path
                 "SequenceNumberArray": (SimpleNamespace(sint64=[len(body)]), "collection_sint64"),
             }
             assert worker.invoke("write_receipts", many, metadata) == (True, "")
-    letters = [json.loads(line) for line in files["letters"].read_text().splitlines()]
-    assert [letter["attributes"]["peeklock-reason"] for letter in letters] == ["fatal", "invalid"]
+    dead_letters = [json.loads(line) for line in files["dead-letters"].read_text().splitlines()]
+    assert [dead_letter["attributes"]["peeklock-reason"] for dead_letter in dead_letters] == ["fatal", "invalid"]
     assert not files["orders"].exists()

@@ -19,8 +19,8 @@ import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub
-from peeklock.message import Message, Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage, Message
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks import sender as cloudtasks_send
 from peeklock.platforms.http_push import endpoint as push
 from peeklock.platforms.pubsub import sender as pubsub_send
@@ -81,12 +81,12 @@ class TestAnswers:
     """What Cloud Tasks is told."""
 
     def test_finished_is_204(self):
-        """Done, duplicate, and a letter that is safe."""
+        """Done, duplicate, and a dead letter that is safe."""
         made = world()
         entry = cloudtasks.bind(handle, **made)
         assert [answer(entry, task()), answer(entry, task())] == [204, 204]
         assert answer(entry, task(b"{", X_CloudTasks_TaskName="t-2")) == 204
-        assert made["dead_letter"].parcels[0].attributes["peeklock-reason"] == "invalid"
+        assert made["dead_letter"].outgoing_messages[0].attributes["peeklock-reason"] == "invalid"
 
     def test_a_letter_that_fails_is_500(self):
         """The task would be deleted otherwise."""
@@ -110,21 +110,21 @@ class TestAnswers:
         """And 204 for the one that failed; without a store the queue's own backoff applies."""
         made = world()
         assert answer(cloudtasks.bind(handle, **made), task(b'{"fail":1}')) == 204
-        (copy,) = made["queue"].parcels
-        assert (copy.trail, copy.delay > timedelta()) == (Trail(id="t-1", hop=1, attempts=1), True)
+        (copy,) = made["queue"].outgoing_messages
+        assert (copy.lineage, copy.delay > timedelta()) == (Lineage(id="t-1", copy_number=1, attempts=1), True)
 
         @consumer(Queue("orders", max_attempts=3))
         def plain(payload: dict) -> None:
             raise ValueError
 
-        letters = Outbox()
-        entry = cloudtasks.bind(plain, dead_letter=letters, unauthenticated=True)
+        dead_letters = Outbox()
+        entry = cloudtasks.bind(plain, dead_letter=dead_letters, unauthenticated=True)
         assert [answer(entry, task(X_CloudTasks_TaskRetryCount=str(n))) for n in range(3)] == [500, 500, 204]
-        assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
+        assert dead_letters.outgoing_messages[0].attributes["peeklock-reason"] == "exhausted"
 
     def test_over_the_limit_it_is_a_letter_before_the_handler(self):
         """Attempts that never reached it may have spent them."""
-        letters = Outbox()
+        dead_letters = Outbox()
 
         @consumer(Queue("orders", max_attempts=3))
         def never(payload: dict) -> None:
@@ -132,11 +132,12 @@ class TestAnswers:
 
         assert (
             answer(
-                cloudtasks.bind(never, dead_letter=letters, unauthenticated=True), task(X_CloudTasks_TaskRetryCount="7")
+                cloudtasks.bind(never, dead_letter=dead_letters, unauthenticated=True),
+                task(X_CloudTasks_TaskRetryCount="7"),
             )
             == 204
         )
-        assert letters.parcels[0].attributes["peeklock-reason"] == "exhausted"
+        assert dead_letters.outgoing_messages[0].attributes["peeklock-reason"] == "exhausted"
 
     @pytest.mark.parametrize("bind", [cloudtasks.bind, pubsub.bind], ids=["cloudtasks", "pubsub"])
     def test_what_is_no_message_is_400(self, bind, caplog):
@@ -203,18 +204,22 @@ class TestReceive:
     def test_any_attribute_travels(self):
         """Names and values that no header takes."""
         carried = {"ключ": "значение", "bytes": b"\x00\xff", "line": "a\r\nb", "ce-id": "1", "peeklock-reason": "fatal"}
-        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="é", hop=1, sent=7), attributes=carried))
+        headers = cloudtasks_send.headers_of(
+            OutgoingMessage(body=b"", lineage=Lineage(id="é", copy_number=1, sent=7), attributes=carried)
+        )
         assert all(value.isascii() and "\n" not in value for value in headers.values())
         message = cloudtasks.receive(push.request_of({**headers, "X-CloudTasks-TaskName": "t"}, b""), "q")
         assert dict(message.attributes) == {name: value for name, value in carried.items() if name != "peeklock-reason"}
-        assert message.trail == Trail(id="é", hop=1, sent=7)
+        assert message.lineage == Lineage(id="é", copy_number=1, sent=7)
         assert cloudtasks_send.unpack({"x-peeklock-attributes": "%"}) == {}
         assert cloudtasks_send.unpack({"x-peeklock-attributes": "WzFd"}) == {}
 
     def test_the_age_of_a_task_counts_from_its_sending(self):
         """And not from when it was due, nor from a retry, which may be due anew."""
         before = time.time()
-        headers = cloudtasks_send.headers_of(Parcel(body=b"", trail=Trail(id="t"), delay=timedelta(days=9)))
+        headers = cloudtasks_send.headers_of(
+            OutgoingMessage(body=b"", lineage=Lineage(id="t"), delay=timedelta(days=9))
+        )
         due = {"X-CloudTasks-TaskName": "t", "X-CloudTasks-TaskETA": "4102444800", "X-CloudTasks-TaskRetryCount": "3"}
         sent_at = cloudtasks.receive(push.request_of({**headers, **due}, b""), "q").sent_at
         assert sent_at is not None
@@ -230,9 +235,9 @@ class TestReceive:
         entry = cloudtasks.bind(handle, **{**made, "queue": lost, "dead_letter": lost})
         for eta in ("1795572530.5", "1795572590.25"):
             answer(entry, push.request_of({"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-TaskETA": eta}, body))
-        first, second = outbox.parcels
+        first, second = outbox.outgoing_messages
         assert first.id == second.id
-        assert first.trail.sent == second.trail.sent == 1795572530500
+        assert first.lineage.sent == second.lineage.sent == 1795572530500
 
     def test_a_copy_of_a_cloudevent_is_still_one(self):
         """Its headers travel with it."""
@@ -240,7 +245,7 @@ class TestReceive:
         headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t"}
         entry = cloudtasks.bind(handle, **made)
         assert answer(entry, push.request_of({**headers, "X-CloudTasks-TaskName": "t-1"}, b'{"fail":1}')) == 204
-        (copy,) = made["queue"].parcels
+        (copy,) = made["queue"].outgoing_messages
         again = push.request_of({**cloudtasks_send.headers_of(copy), "X-CloudTasks-TaskName": "t-2"}, b"{}")
         assert answer(entry, again) == 204
         assert made["store"].records["orders#t-1"].state == "done"
@@ -316,7 +321,9 @@ class TestReceive:
     def test_attributes_of_pubsub_are_text(self):
         """So bytes are wrapped, and unwrapped."""
         packed = pubsub_send.pack(
-            Parcel(body=b"", trail=Trail(id="x"), attributes={"a": b"\xff", "b": "c"}, content_type="text/plain")
+            OutgoingMessage(
+                body=b"", lineage=Lineage(id="x"), attributes={"a": b"\xff", "b": "c"}, content_type="text/plain"
+            )
         )
         assert all(isinstance(value, str) for value in packed.values())
         assert pubsub_send.unpack(packed) == {"a": b"\xff", "b": "c", "content-type": "text/plain"}
@@ -358,7 +365,7 @@ def test_under_functions_framework_async(tmp_path):
     client = functions_framework.create_app("charge_async", str(source)).test_client()
     assert client.post("/", data=b"{}", headers=headers_of_task("a-1")).status_code == 204
     assert client.post("/", data=b'{"fail":1}', headers=headers_of_task("a-2")).status_code == 204
-    assert [parcel.trail.id for parcel in WORLDS["charge_async"]["queue"].parcels] == ["a-2"]
+    assert [outgoing.lineage.id for outgoing in WORLDS["charge_async"]["queue"].outgoing_messages] == ["a-2"]
     assert client.post("/", data=b"{}").status_code == 400
 
 
@@ -437,25 +444,30 @@ ADDRESS = "cloudtasks://projects/p/locations/l/queues/q?target=https://orders.ex
 
 
 def test_a_task_is_created(tasks):
-    """With its trail, token and time; a name that is taken is success, for it is the same task."""
+    """With its lineage, token and time; a name that is taken is success, for it is the same task."""
     sender = cloudtasks.from_url(ADDRESS)
-    late = Parcel(
-        body=b"{}", trail=Trail(id="a", hop=1, sent=7), delay=timedelta(seconds=90), content_type="application/json"
+    late = OutgoingMessage(
+        body=b"{}",
+        lineage=Lineage(id="a", copy_number=1, sent=7),
+        delay=timedelta(seconds=90),
+        content_type="application/json",
     )
-    assert sender.send([late, late, Parcel(body=b"no", trail=Trail(id="b"))])[:2] == [None, None]
-    assert "Task size too large" in str(sender.send([Parcel(body=b"no", trail=Trail(id="b"))])[0])
+    assert sender.send([late, late, OutgoingMessage(body=b"no", lineage=Lineage(id="b"))])[:2] == [None, None]
+    assert "Task size too large" in str(sender.send([OutgoingMessage(body=b"no", lineage=Lineage(id="b"))])[0])
     (made,) = tasks
     assert made.http_request.url == "https://orders.example/run"
-    assert made.http_request.headers["x-peeklock"] == '{"id":"a","hop":1,"sent":7}'
+    assert made.http_request.headers["x-peeklock"] == '{"id":"a","copy_number":1,"sent":7}'
     assert made.http_request.oidc_token.audience == "https://orders.example/run"
     assert timedelta(seconds=80) < made.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
     assert not made.dispatch_deadline, "Cloud Tasks has its own"
-    assert "30 days at most" in str(sender.send([Parcel(body=b"", trail=Trail(id="c"), delay=timedelta(days=31))])[0])
+    assert "30 days at most" in str(
+        sender.send([OutgoingMessage(body=b"", lineage=Lineage(id="c"), delay=timedelta(days=31))])[0]
+    )
 
 
 def test_how_long_an_answer_is_waited_for(tasks):
     """Each task says it, as the queue's address does."""
-    cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([Parcel(body=b"{}", trail=Trail(id="a"))])
+    cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))])
     assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
     for wrong in ("14", "1801", "60s", "-15", ""):
         with pytest.raises(ConfigError, match="deadline= is not the seconds that Cloud Tasks waits, 15 to 1800"):
@@ -520,16 +532,18 @@ def topic() -> Iterator[list[Any]]:
 def test_a_message_is_published(topic):
     """And answered for when it is confirmed, each by itself."""
     sender = pubsub.from_url("pubsub://projects/p/topics/t")
-    assert sender.send([Parcel(body=b"x", trail=Trail(id="a"), letter=True, attributes={"k": "v"})]) == [None]
-    assert sender.send([Parcel(body=b"y", trail=Trail(id="b"), group="g")]) == [None]
+    assert sender.send(
+        [OutgoingMessage(body=b"x", lineage=Lineage(id="a"), dead_letter=True, attributes={"k": "v"})]
+    ) == [None]
+    assert sender.send([OutgoingMessage(body=b"y", lineage=Lineage(id="b"), group="g")]) == [None]
     (first, second) = topic
     assert (first.data, dict(first.attributes)) == (b"x", {"k": "v", "peeklock": '{"id":"a"}'})
     assert second.ordering_key == "g"
     for group in (None, "g"):
-        (refused,) = sender.send([Parcel(body=b"no", trail=Trail(id="c"), group=group)])
+        (refused,) = sender.send([OutgoingMessage(body=b"no", lineage=Lineage(id="c"), group=group)])
         assert "too large" in str(refused)
-    assert sender.send([Parcel(body=b"z", trail=Trail(id="d"), group="g")]) == [None]
-    (refused,) = sender.send([Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=1))])
+    assert sender.send([OutgoingMessage(body=b"z", lineage=Lineage(id="d"), group="g")]) == [None]
+    (refused,) = sender.send([OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=1))])
     assert "Pub/Sub delays no message" in str(refused)
 
 
@@ -537,7 +551,9 @@ def test_how_long_an_ordering_key_may_be(topic):
     """Counted in bytes."""
     sender = pubsub.from_url("pubsub://projects/p/topics/t")
     longest, over = "\u00e4" * 512, "\u00e4" * 512 + "a"
-    (sent, refused) = sender.send([Parcel(body=b"x", trail=Trail(id=one), group=one) for one in (longest, over)])
+    (sent, refused) = sender.send(
+        [OutgoingMessage(body=b"x", lineage=Lineage(id=one), group=one) for one in (longest, over)]
+    )
     assert (sent, [one.ordering_key for one in topic]) == (None, [longest])
     assert str(refused).endswith("group= is an ordering key, which Pub/Sub takes up to 1024 bytes of")
 
@@ -547,7 +563,7 @@ def test_rehearsals_ask_for_no_token():
     event = json.loads((ROOT / "events/cloudtasks/single.json").read_text())
     box = Outbox()
     with routed(lambda _: box):
-        assert cloudtasks.rehearse(handle, event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox()) == {
+        assert cloudtasks.run_sample(handle, event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox()) == {
             "status": 204
         }
     assert isinstance(cloudtasks.receive(push.sample(event), "q"), Message)
@@ -556,11 +572,13 @@ def test_rehearsals_ask_for_no_token():
 def test_a_folded_dead_letter_of_pubsub_that_is_moved_to_cloud_tasks():
     """By hand, attribute by attribute: it is unfolded, and its lineage makes it run."""
     names = {f"Ключ {n}": "значение" * 400 for n in range(22)}
-    letter = Parcel(body=b"{}", trail=Trail(id="o-1", generation=1), attributes=names, letter=True)
-    fitted = fit(letter, pubsub_send.PubSubSender("projects/p/topics/t"))
+    dead_letter = OutgoingMessage(
+        body=b"{}", lineage=Lineage(id="o-1", generation=1), attributes=names, dead_letter=True
+    )
+    fitted = fit(dead_letter, pubsub_send.PubSubSender("projects/p/topics/t"))
     assert fitted is not None
     headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "q", **pubsub_send.pack(fitted)}
     message = cloudtasks.receive(push.request_of(headers, fitted.body), "orders")
     assert (message.id, message.body, dict(message.attributes)) == ("o-1", b"{}", names)
-    assert message.trail is not None
-    assert message.trail.generation == 1
+    assert message.lineage is not None
+    assert message.lineage.generation == 1

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from peeklock import ConfigError, DeadLetter, Queue, SendError, cloudtasks, consumer, send, sqs
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -71,6 +71,6 @@ def test_a_dead_letter_in_a_standard_queue_keeps_its_group(group):
     kept = dead.entries[0]["MessageGroupId"]
     assert kept == group or len(kept) == 64
     message = dead.receive(dead.events()[0])
-    back = Parcel(body=message.body, trail=Trail(id="m-1"), system=message.system or {}, origin=message)
+    back = OutgoingMessage(body=message.body, lineage=Lineage(id="m-1"), system=message.system or {}, origin=message)
     assert fifo.sender().send([back]) == [None]
     assert fifo.entries[0]["MessageGroupId"] == kept

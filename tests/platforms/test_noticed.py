@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from peeklock import EventError, Queue, Retry, cloudtasks, consumer, pubsub, servicebus, sqs
-from peeklock.message import Message, Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage, Message
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks import sender as cloudtasks_send
 from peeklock.platforms.http_push import endpoint as push
 from peeklock.platforms.pubsub import sender as pubsub_send
@@ -46,11 +46,11 @@ class SQS:
         return {}
 
 
-def parcel(**changes: Any) -> Parcel:
-    return Parcel(**{"body": b"{}", "trail": Trail(id="m-1"), **changes})
+def outgoing(**changes: Any) -> OutgoingMessage:
+    return OutgoingMessage(**{"body": b"{}", "lineage": Lineage(id="m-1"), **changes})
 
 
-def entry_of(url: str, one: Parcel) -> dict[str, Any]:
+def entry_of(url: str, one: OutgoingMessage) -> dict[str, Any]:
     client = SQS()
     assert SQSSender(url, client).send([one]) == [None]
     return client.sent[0]
@@ -58,11 +58,15 @@ def entry_of(url: str, one: Parcel) -> dict[str, Any]:
 
 def test_sqs_is_told_group_and_deduplication_id():
     """The group is the message's own, and what deduplicates differs between copies and lives. (trials 6)"""
-    copy = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=2, hop=3), group="customer-7"))
+    copy = entry_of(
+        f"{SQS_URL}.fifo", outgoing(lineage=Lineage(id="m-1", generation=2, copy_number=3), group="customer-7")
+    )
     assert (copy["MessageGroupId"], copy["MessageDeduplicationId"]) == ("customer-7", "m-1.2.3.peeklock")
-    letter = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), group="g", letter=True))
-    assert (letter["MessageGroupId"], letter["MessageDeduplicationId"]) == ("g", "m-1.1.0.peeklock")
-    alone = entry_of(f"{SQS_URL}.fifo", parcel(trail=Trail(id="m-1", generation=1), letter=True))
+    dead_letter = entry_of(
+        f"{SQS_URL}.fifo", outgoing(lineage=Lineage(id="m-1", generation=1), group="g", dead_letter=True)
+    )
+    assert (dead_letter["MessageGroupId"], dead_letter["MessageDeduplicationId"]) == ("g", "m-1.1.0.peeklock")
+    alone = entry_of(f"{SQS_URL}.fifo", outgoing(lineage=Lineage(id="m-1", generation=1), dead_letter=True))
     assert alone["MessageGroupId"] == "m-1", (
         "a dead letter without a group reaches a FIFO dead-letter queue all the same"
     )
@@ -71,7 +75,7 @@ def test_sqs_is_told_group_and_deduplication_id():
 @pytest.mark.parametrize("group", ["kundé", "a b", "x" * 129])
 def test_a_group_that_sqs_refuses_stays_the_same_group(group):
     """Its hash: the same for the same name, and another for another. (trials 6)"""
-    names = [entry_of(f"{SQS_URL}.fifo", parcel(group=one))["MessageGroupId"] for one in (group, group, f"{group}2")]
+    names = [entry_of(f"{SQS_URL}.fifo", outgoing(group=one))["MessageGroupId"] for one in (group, group, f"{group}2")]
     assert names[0] == names[1] == hashlib.sha256(group.encode()).hexdigest()
     assert names[2] != names[0]
 
@@ -82,13 +86,13 @@ def test_a_group_that_sqs_refuses_stays_the_same_group(group):
 )
 def test_a_delay_of_sqs_is_rounded_up(delay, seconds):
     """A message never comes before its time. (trials 6)"""
-    assert entry_of(SQS_URL, parcel(delay=timedelta(seconds=delay)))["DelaySeconds"] == seconds
+    assert entry_of(SQS_URL, outgoing(delay=timedelta(seconds=delay)))["DelaySeconds"] == seconds
 
 
 def test_no_delay_is_no_number():
     """The queue's own setting holds then. (trials 6)"""
-    assert "DelaySeconds" not in entry_of(SQS_URL, parcel())
-    assert "MessageGroupId" not in entry_of(SQS_URL, parcel())
+    assert "DelaySeconds" not in entry_of(SQS_URL, outgoing())
+    assert "MessageGroupId" not in entry_of(SQS_URL, outgoing())
 
 
 @pytest.mark.parametrize(
@@ -118,8 +122,8 @@ def test_a_visibility_is_rounded_up_and_bounded(after, seconds):
 def test_a_service_bus_message_has_every_part():
     """Session, type, id, time and properties. (trials 6)"""
     before = datetime.now(UTC)
-    late = parcel(
-        trail=Trail(id="m-1", hop=1),
+    late = outgoing(
+        lineage=Lineage(id="m-1", copy_number=1),
         group="s-1",
         content_type="application/json",
         delay=timedelta(seconds=90),
@@ -134,7 +138,7 @@ def test_a_service_bus_message_has_every_part():
     assert timedelta(seconds=90) <= message.scheduled_enqueue_time_utc - before < timedelta(seconds=100)
     assert message.application_properties["tenant"] == "blue"
     assert b"".join(message.body) == b"{}"
-    assert servicebus_message.message_of(parcel()).scheduled_enqueue_time_utc is None
+    assert servicebus_message.message_of(outgoing()).scheduled_enqueue_time_utc is None
 
 
 def test_a_task_has_every_part():
@@ -147,7 +151,7 @@ def test_a_task_has_every_part():
         deadline=timedelta(seconds=60),
     )
     before = datetime.now(UTC)
-    task = sender.task(parcel(delay=timedelta(seconds=90), content_type="text/plain"))
+    task = sender.task(outgoing(delay=timedelta(seconds=90), content_type="text/plain"))
     assert task.name == f"projects/p/locations/l/queues/q/tasks/{hashlib.sha256(b'm-1').hexdigest()}"
     assert task.http_request.oidc_token.audience == "https://orders.example"
     assert task.http_request.oidc_token.service_account_email == "caller@demo"
@@ -155,15 +159,18 @@ def test_a_task_has_every_part():
     assert timedelta(seconds=89) <= task.schedule_time - before < timedelta(seconds=100)
     assert task.http_request.headers["content-type"] == "text/plain"
     assert task.http_request.body == b"{}"
-    copies = [cloudtasks_send.task_id(parcel(trail=Trail(id="m-1", hop=hop)).id) for hop in (0, 1, 1)]
+    copies = [
+        cloudtasks_send.task_id(outgoing(lineage=Lineage(id="m-1", copy_number=copy_number)).id)
+        for copy_number in (0, 1, 1)
+    ]
     assert copies[0] != copies[1] == copies[2]
 
 
-TRAIL = Trail(id="order-1", generation=1, hop=2, attempts=2)
+LINEAGE = Lineage(id="order-1", generation=1, copy_number=2, attempts=2)
 
 
 def sqs_copy() -> Any:
-    value = {"stringValue": TRAIL.dump(), "dataType": "String"}
+    value = {"stringValue": LINEAGE.dump(), "dataType": "String"}
     record = {
         "messageId": "m-1",
         "body": "{}",
@@ -177,7 +184,7 @@ def sqs_copy() -> Any:
 def servicebus_copy() -> Any:
     fields = {
         "MessageId": {"string": "m-1"},
-        "ApplicationProperties": {"json": json.dumps({"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"})},
+        "ApplicationProperties": {"json": json.dumps({"peeklock": LINEAGE.dump(), "peeklock-reason": "fatal"})},
         "UserProperties": {"json": "{}"},
         "DeliveryCount": {"json": "3"},
         "SequenceNumber": {"json": "7"},
@@ -188,7 +195,7 @@ def servicebus_copy() -> Any:
 
 
 def cloudtasks_copy() -> Any:
-    headers = {"X-CloudTasks-TaskName": "m-1", "X-CloudTasks-TaskRetryCount": "2", "x-peeklock": TRAIL.dump()}
+    headers = {"X-CloudTasks-TaskName": "m-1", "X-CloudTasks-TaskRetryCount": "2", "x-peeklock": LINEAGE.dump()}
     return cloudtasks.receive(push.request_of(headers, b"{}"), "orders")
 
 
@@ -196,7 +203,7 @@ def pubsub_copy() -> Any:
     inner = {
         "messageId": "m-1",
         "data": "e30=",
-        "attributes": {"peeklock": TRAIL.dump(), "peeklock-reason": "fatal"},
+        "attributes": {"peeklock": LINEAGE.dump(), "peeklock-reason": "fatal"},
     }
     body = json.dumps({"message": inner, "subscription": "s", "deliveryAttempt": 3}).encode()
     return pubsub.receive(push.request_of({}, body), "orders")
@@ -207,7 +214,7 @@ def test_a_copy_remembers_its_lineage(copy):
     """Its id, and its attempts beside the platform's count; nothing of ours is an attribute. (trials 6)"""
     message = copy()
     assert (message.id, message.native_id, message.delivery, message.attempt) == ("order-1", "m-1", 3, 5)
-    assert message.trail == TRAIL
+    assert message.lineage == LINEAGE
     assert not message.attributes
     assert message.body == b"{}"
 
@@ -228,7 +235,7 @@ def test_a_push_without_an_id_is_no_push(request_):
 
 def test_a_body_that_unfolds_into_too_much_is_left_as_it_is():
     """Although it has the form of ours. (trials 6)"""
-    head = {"trail": "", "attributes": {}, "types": {}, "content_type": None}
+    head = {"lineage": "", "attributes": {}, "types": {}, "content_type": None}
     for size, opens in ((10, True), (fitting.MAX_UNFOLDED, False)):
         folded = zlib.compress(json.dumps(head).encode() + b"\n" + b"x" * size)
         message = Message("m-1", folded, "orders")
@@ -238,15 +245,15 @@ def test_a_body_that_unfolds_into_too_much_is_left_as_it_is():
 
 def test_a_folded_message_has_its_lineage_in_its_body():
     """So that it is known where the attribute is lost. (trials 6)"""
-    folded = fitting.folded(parcel(trail=TRAIL, attributes={"tenant": "blue"}))
+    folded = fitting.folded(outgoing(lineage=LINEAGE, attributes={"tenant": "blue"}))
     inner = fitting.contents(folded.body, "envelope")
     assert isinstance(inner, fitting.Contents)
-    assert (inner.trail, dict(inner.attributes), inner.body) == (TRAIL, {"tenant": "blue"}, b"{}")
+    assert (inner.lineage, dict(inner.attributes), inner.body) == (LINEAGE, {"tenant": "blue"}, b"{}")
 
 
 def test_no_header_of_a_task_is_longer_than_a_server_takes():
     """Eight kilobytes a line. (trials 6)"""
-    headers = cloudtasks_send.headers_of(parcel(attributes={f"ключ{n}": "x" * 3_000 for n in range(9)}))
+    headers = cloudtasks_send.headers_of(outgoing(attributes={f"ключ{n}": "x" * 3_000 for n in range(9)}))
     assert max(len(f"{name}: {value}") for name, value in headers.items()) < 8_190
     assert sum(map(len, headers.values())) > 27_000
 
@@ -264,13 +271,13 @@ def test_no_header_of_a_task_is_longer_than_a_server_takes():
 def test_what_pubsub_takes(attributes, accepted):
     """Values of 1,024 bytes, and 100 attributes. (trials 6)"""
     sender = pubsub_send.PubSubSender("projects/p/topics/t")
-    assert sender.accepts(parcel(attributes=attributes)) is accepted
+    assert sender.accepts(outgoing(attributes=attributes)) is accepted
 
 
 def test_what_sqs_takes():
     """Ten attributes with the lineage, and no control character in a body. (trials 6)"""
     sender = SQSSender(SQS_URL, SQS())
-    assert sender.accepts(parcel(attributes={f"a{n}": "x" for n in range(9)}))
-    assert not sender.accepts(parcel(attributes={f"a{n}": "x" for n in range(10)}))
-    assert sqs_send.pack(parcel(body=b"\x00"))[0] == "AA=="
-    assert sqs_send.pack(parcel(body=b"text\t\n"))[0] == "text\t\n"
+    assert sender.accepts(outgoing(attributes={f"a{n}": "x" for n in range(9)}))
+    assert not sender.accepts(outgoing(attributes={f"a{n}": "x" for n in range(10)}))
+    assert sqs_send.pack(outgoing(body=b"\x00"))[0] == "AA=="
+    assert sqs_send.pack(outgoing(body=b"text\t\n"))[0] == "text\t\n"

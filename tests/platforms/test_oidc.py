@@ -93,7 +93,7 @@ def test_without_an_audience_nobody_is_let_in(platform, caplog):
     entry = platform.bind(handle, **made)
     forged = request(**{"x-peeklock": '{"id":"t-2"}'})
     assert [answer(entry, one) for one in (request(), request("Bearer x.y.z"), forged)] == [401, 401, 401]
-    assert (ran, made["store"].records, made["dead_letter"].parcels) == ([], {}, [])
+    assert (ran, made["store"].records, made["dead_letter"].outgoing_messages) == ([], {}, [])
     errors = [one for one in caplog.records if one.levelname == "ERROR"]
     assert len(errors) == 3
     for word in ("PEEKLOCK_ORDERS_AUDIENCE", "PEEKLOCK_ORDERS_SERVICE_ACCOUNT", "audience=", "unauthenticated=True"):
@@ -192,9 +192,9 @@ def test_a_test_and_a_rehearsal_ask_for_no_token():
     """Nothing reaches them from outside. (trials 2.1)"""
     assert deliver(handle, {}).reason == "done"
     event = {"headers": {"X-CloudTasks-TaskName": "t-1"}, "body": "{}"}
-    assert cloudtasks.rehearse(handle, event, **world()) == {"status": 204}
+    assert cloudtasks.run_sample(handle, event, **world()) == {"status": 204}
     push_event = {"message": {"messageId": "1", "data": "e30="}, "subscription": "s"}
-    assert pubsub.rehearse(handle, push_event, **world()) == {"status": 204}
+    assert pubsub.run_sample(handle, push_event, **world()) == {"status": 204}
 
 
 # -- tokens

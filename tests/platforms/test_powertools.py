@@ -44,7 +44,7 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         record("{}", messageId="d", **sent),
         record('{"wait":1}', messageId="e", **sent),
     ]
-    sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+    sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
     lines = [json.loads(line) for line in told.getvalue().splitlines()]
     assert [(line["message"], line["message_id"], line["reason"], line["level"]) for line in lines] == [
         ("peeklock.settled", "a", "done", "INFO"),
@@ -89,7 +89,7 @@ def test_a_store_that_is_down_is_in_the_metrics(capsys, monkeypatch, after, fail
 
     observer = PowertoolsObserver(metrics=Metrics(namespace="shop", service="charge"))
     events = {"Records": [record("{}", messageId="a")]}
-    sqs.rehearse(runs, events, store=Refusing(after), dead_letter=Outbox(), observer=observer)
+    sqs.run_sample(runs, events, store=Refusing(after), dead_letter=Outbox(), observer=observer)
     (metrics,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (metrics["Settled"], metrics["Failed"], metrics.get("Unrecorded")) == ([1.0], [failed], unrecorded)
 
@@ -101,7 +101,9 @@ def test_its_metrics_are_apart_from_the_handlers(capsys):
     try:
         metrics.add_metric("Charged", "Count", 1)
         observer = PowertoolsObserver(metrics=metrics)
-        sqs.rehearse(handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+        sqs.run_sample(
+            handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer
+        )
         metrics.flush_metrics()
     finally:
         metrics.clear_default_dimensions()
@@ -142,7 +144,7 @@ def test_a_subsegment_around_each_run():
     """And none without a tracer."""
     tracer = Tracing()
     observer = PowertoolsObserver(tracer=tracer)  # type: ignore[arg-type] # a double of the part that is used
-    sqs.rehearse(handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+    sqs.run_sample(handler, {"Records": [record("{}")]}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
     assert tracer.provider.names == ["## orders"]
     assert PowertoolsObserver().running(Message(id="x", body=b"", queue="orders")) is None
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, DeadLetter, Queue, Retry, consumer, pubsub, send, servicebus, sqs
 from peeklock import cloudtasks as cloud_tasks
-from peeklock.message import Message, Trail
-from peeklock.outgoing import Parcel, copy_of, cut, legible, letter_of
+from peeklock.message import Lineage, Message
+from peeklock.outgoing import OutgoingMessage, copy_of, cut, dead_letter_of, legible
 from peeklock.platforms.cloudtasks.sender import CloudTasksSender, headers_of
 from peeklock.platforms.http_push import endpoint as push
 from peeklock.platforms.http_push.headers import CREDENTIALS
@@ -31,7 +31,7 @@ from peeklock.platforms.pubsub.sender import PubSubSender
 from peeklock.platforms.servicebus.message import message_of
 from peeklock.platforms.servicebus.sample_events import load
 from peeklock.platforms.servicebus.sender import ServiceBusSender
-from peeklock.platforms.servicebus.settle import MAX_DESCRIPTION, Natively
+from peeklock.platforms.servicebus.settle import MAX_DESCRIPTION, NativeDeadLetterSender
 from peeklock.platforms.sqs.client import client as sqs_client
 from peeklock.platforms.sqs.sender import SQSSender, pack
 from peeklock.sending.file import FileSender, read
@@ -67,8 +67,8 @@ def refuse(body: bytes) -> None:
 
 FORKED = """
 import os, threading
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus.sender import ServiceBusSender
 from tests.contracts.queues import StrictServiceBus
 
@@ -79,16 +79,16 @@ class Client:
 
 parent = os.getpid()
 sender = ServiceBusSender("orders", Client)
-parcel = Parcel(body=b"{}", trail=Trail(id="a"))
-sender.send([parcel])
+outgoing = OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))
+sender.send([outgoing])
 with sender._link.lock:
     child = os.fork()
     if not child:
         done = threading.Event()
-        threading.Thread(target=lambda: (sender.send([parcel]), done.set()), daemon=True).start()
+        threading.Thread(target=lambda: (sender.send([outgoing]), done.set()), daemon=True).start()
         os._exit(0 if done.wait(20) else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-sender.send([parcel])
+sender.send([outgoing])
 """
 
 
@@ -96,12 +96,12 @@ def world(**more: Any) -> dict[str, Any]:
     return {"store": MemoryStore(), "dead_letter": Outbox(), "queue": Outbox(), **more}
 
 
-def letter(message: Message, **more: Any) -> Parcel:
-    return letter_of(message, reason="fatal", detail="no", attempts=1, now=NOW, **more)
+def dead_letter(message: Message, **more: Any) -> OutgoingMessage:
+    return dead_letter_of(message, reason="fatal", detail="no", attempts=1, now=NOW, **more)
 
 
-def copy(message: Message, delay: timedelta = timedelta(0)) -> Parcel:
-    return copy_of(message, hop=1, attempts=1, delay=delay)
+def copy(message: Message, delay: timedelta = timedelta(0)) -> OutgoingMessage:
+    return copy_of(message, copy_number=1, attempts=1, delay=delay)
 
 
 class TestServiceBus:
@@ -166,7 +166,7 @@ class TestServiceBus:
         left = message_of(copy(message, timedelta(minutes=10))).time_to_live
         assert timedelta(minutes=49) < left <= timedelta(minutes=50)
         assert message_of(copy(message, timedelta(hours=2))).time_to_live == timedelta(minutes=1)
-        assert message_of(letter(message)).time_to_live is None
+        assert message_of(dead_letter(message)).time_to_live is None
         for forever in (datetime(9999, 12, 31, tzinfo=UTC), datetime.now(UTC) + timedelta(days=300)):
             (message,) = servicebus.receive(servicebus_raw(expires_at_utc=forever), "orders")
             assert message_of(copy(message)).time_to_live is None
@@ -174,8 +174,8 @@ class TestServiceBus:
     def test_a_partition_key_is_not_sent_into_a_session(self):
         """The service takes none but the session's own."""
         (message,) = servicebus.receive(servicebus_raw(partition_key="p", session_id="s"), "orders", sessions=True)
-        assert message_of(letter(message)).session_id == "s"
-        assert message_of(letter(message)).partition_key is None
+        assert message_of(dead_letter(message)).session_id == "s"
+        assert message_of(dead_letter(message)).partition_key is None
 
     def test_columns_of_a_batch_that_have_shifted_are_not_copied(self):
         """A whole one is (trials 1.4)."""
@@ -232,11 +232,11 @@ class TestServiceBus:
                 failing, app=app, name=name, hold=0, topic_name="t", subscription_name=name, **options
             )
             entry(messages=servicebus_raw(get_body=lambda: b'{"order_id":"o-1"}'))
-        copies = options["queue"].parcels
+        copies = options["queue"].outgoing_messages
         assert len({copy.id for copy in copies}) == 2, "one would be dropped where the queue detects duplicates"
         entry = servicebus.bind(failing, app=app, name="copies", hold=0, **options)
         for copy in list(copies):
-            carried = {"peeklock": copy.trail.dump()}
+            carried = {"peeklock": copy.lineage.dump()}
             entry(
                 messages=servicebus_raw(
                     get_body=lambda copy=copy: copy.body, message_id=copy.id, application_properties=carried
@@ -258,10 +258,10 @@ class TestServiceBus:
                 told.append((reason, description))
 
         (message,) = servicebus.receive(servicebus_raw(), "orders")
-        parcel = dataclasses.replace(
-            letter(message), attributes={"peeklock-reason": "f\ud800", "peeklock-detail": "ä\ud83d" * 3000}
+        outgoing = dataclasses.replace(
+            dead_letter(message), attributes={"peeklock-reason": "f\ud800", "peeklock-detail": "ä\ud83d" * 3000}
         )
-        assert Natively(Actions()).send([parcel]) == [None]
+        assert NativeDeadLetterSender(Actions()).send([outgoing]) == [None]
         ((reason, description),) = told
         assert reason == "f\\ud800"
         assert MAX_DESCRIPTION - 8 < len(description.encode()) <= MAX_DESCRIPTION
@@ -311,7 +311,9 @@ class TestSQS:
             assert message.attributes["image"] == b"\x00\x01\xff"
         foreign = {"a": "uuid", "b": "Binary.x", "c": "Number"}
         _, attributes = pack(
-            Parcel(body=b"{}", trail=Trail(id="x"), attributes={"a": "1", "b": "2", "c": b"3"}, types=foreign)
+            OutgoingMessage(
+                body=b"{}", lineage=Lineage(id="x"), attributes={"a": "1", "b": "2", "c": b"3"}, types=foreign
+            )
         )
         assert [attributes[name]["DataType"] for name in "abc"] == ["String", "String", "Binary"]
 
@@ -345,7 +347,7 @@ class TestSQS:
     def test_what_a_fifo_queue_is_told(self, group, name, expected):
         """Group and deduplication id, hashed where SQS takes no such text (trials section 6)."""
         queue = StrictSQS(url="https://sqs.eu-west-1.amazonaws.com/1/orders.fifo")
-        assert queue.sender().send([Parcel(body=b"{}", trail=Trail(id=name), group=group)]) == [None]
+        assert queue.sender().send([OutgoingMessage(body=b"{}", lineage=Lineage(id=name), group=group)]) == [None]
         (sent,) = queue.entries
         told = (sent["MessageGroupId"], sent["MessageDeduplicationId"])
         assert told == expected or (expected is None and [len(text) for text in told] == [64, 64])
@@ -355,14 +357,14 @@ class TestSQS:
     def test_delays_are_rounded_up(self, delay, told):
         """A message is never early (trials section 6)."""
         queue = StrictSQS()
-        parcel = Parcel(body=b"{}", trail=Trail(id="x"), delay=timedelta(seconds=delay))
-        assert queue.sender().send([parcel]) == [None]
+        outgoing = OutgoingMessage(body=b"{}", lineage=Lineage(id="x"), delay=timedelta(seconds=delay))
+        assert queue.sender().send([outgoing]) == [None]
         assert queue.entries[0].get("DelaySeconds") == told
 
     def test_a_delay_beyond_the_limit_is_refused(self):
         """It is not cut: the message would be early."""
-        parcel = Parcel(body=b"{}", trail=Trail(id="x"), delay=timedelta(seconds=900.001))
-        (refused,) = StrictSQS().sender().send([parcel])
+        outgoing = OutgoingMessage(body=b"{}", lineage=Lineage(id="x"), delay=timedelta(seconds=900.001))
+        (refused,) = StrictSQS().sender().send([outgoing])
         assert "900 s at most" in str(refused)
 
     @pytest.mark.parametrize(
@@ -453,7 +455,7 @@ class TestHTTP:
         store = MemoryStore()
         for n in range(2):
             event["headers"]["x-goog-pubsub-message-id"] = f"{n}"
-            pubsub.rehearse(fail, event, **world(store=store))
+            pubsub.run_sample(fail, event, **world(store=store))
         assert list(store.records) == ["orders@orders-push#order-9"]
 
     @pytest.mark.parametrize("attempt", ["4", "x", "", "0", "9" * 12])
@@ -472,7 +474,7 @@ class TestHTTP:
             messages = [cloud_tasks.receive(task, "q"), pubsub.receive(bare, "q")]
         for message in messages:
             assert dict(message.attributes) == {"tenant": "blue"}
-            assert "s3cret" not in str(headers_of(letter(message))) + str(headers_of(copy(message)))
+            assert "s3cret" not in str(headers_of(dead_letter(message))) + str(headers_of(copy(message)))
 
     def test_task_names_are_of_one_queue(self):
         """So that a declaration may be bound to two (trials 1.21)."""
@@ -486,7 +488,9 @@ class TestHTTP:
     def test_what_no_header_takes_is_folded(self):
         """Such as a type with a line break, or an attribute that looks like ours."""
         sender = CloudTasksSender(queue=StrictCloudTasks.NAMES, target="https://t")
-        odd = Parcel(body=b"{}", trail=Trail(id="x"), attributes={"a": "ä"}, content_type="text/x\r\nx-evil: 1")
+        odd = OutgoingMessage(
+            body=b"{}", lineage=Lineage(id="x"), attributes={"a": "ä"}, content_type="text/x\r\nx-evil: 1"
+        )
         form = fit(odd, sender)
         assert form is not None
         headers = headers_of(form)
@@ -498,12 +502,14 @@ class TestHTTP:
     def test_names_that_pubsub_refuses(self, name):
         """Travel in the body, and come back; so does an id that is longer than an attribute (trials 1.1)."""
         topic = StrictPubSub()
-        trail = Trail(id="i" * 2000, attempts=2)
+        lineage = Lineage(id="i" * 2000, attempts=2)
         with google(topic=topic):
-            assert topic.sender().send([Parcel(body=b"\x00", trail=trail, attributes={name: "v"})]) == [None]
+            assert topic.sender().send([OutgoingMessage(body=b"\x00", lineage=lineage, attributes={name: "v"})]) == [
+                None
+            ]
         message = topic.receive(topic.events()[0])
-        assert (message.body, message.attributes, message.trail) == (b"\x00", {name: "v"}, trail)
-        assert (message.id, message.attempt) == (trail.id, 3)
+        assert (message.body, message.attributes, message.lineage) == (b"\x00", {name: "v"}, lineage)
+        assert (message.id, message.attempt) == (lineage.id, 3)
 
 
 class TestForms:
@@ -518,15 +524,15 @@ class TestForms:
             limit = 0
 
             def __init__(self) -> None:
-                self.asked: list[Parcel] = []
+                self.asked: list[OutgoingMessage] = []
 
-            def accepts(self, parcel: Parcel) -> bool:
-                self.asked.append(parcel)
+            def accepts(self, outgoing: OutgoingMessage) -> bool:
+                self.asked.append(outgoing)
                 return False
 
         narrow = Narrow()
         message = dataclasses.replace(self.MESSAGE, attributes={"a": "b"})
-        long = letter_of(message, reason="fatal", detail="ä" * 2000, attempts=1, now=NOW)
+        long = dead_letter_of(message, reason="fatal", detail="ä" * 2000, attempts=1, now=NOW)
         last = fit(long, narrow)  # type: ignore[arg-type] # it never sends
         details = [len(str(one.attributes.get("peeklock-detail", "")).encode()) for one in narrow.asked]
         assert details[:4] == [1024, 1024, 256, 0]
@@ -545,7 +551,7 @@ class TestForms:
         """Whoever does has to record it, or the redriven dead letter would not run."""
         sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/1/orders")
         sender.limit = 100
-        long = letter(dataclasses.replace(self.MESSAGE, body=random.Random(1).randbytes(200)))
+        long = dead_letter(dataclasses.replace(self.MESSAGE, body=random.Random(1).randbytes(200)))
         assert fit(long, sender) == dataclasses.replace(
             long, attributes=self.MESSAGE.attributes, unexplained=True, bare=True
         )
@@ -564,7 +570,7 @@ class TestForms:
             (b"eA==", "base64+base64"),
             (b"{}", "envelope"),
             (b"[]\n", "envelope"),
-            (b'{"attributes":[],"types":{},"content_type":null,"trail":""}\nx', "envelope"),
+            (b'{"attributes":[],"types":{},"content_type":null,"lineage":""}\nx', "envelope"),
             (b"[" * 100_000 + b"\n", "envelope"),
             (b"x", "rot13"),
         ]
@@ -576,13 +582,13 @@ class TestForms:
                 contents(body, form)
         unfold(message, 7)
         assert message.body == b"x"
-        assert compressed(Parcel(body=bytes(MAX_UNFOLDED + 1), trail=Trail(id="x"))) is None
+        assert compressed(OutgoingMessage(body=bytes(MAX_UNFOLDED + 1), lineage=Lineage(id="x"))) is None
 
     def test_a_file_gives_back_what_was_folded(self, tmp_path):
         """With its reason; what is no form of ours stays (trials 1.1)."""
-        sender = FileSender(str(tmp_path / "letters.jsonl"))
+        sender = FileSender(str(tmp_path / "dead-letters.jsonl"))
         message = dataclasses.replace(self.MESSAGE, types={"a": "String.x"}, system={"subject": "s"})
-        whole = letter(message)
+        whole = dead_letter(message)
         envelope = folded(whole)
         small = compressed(envelope)
         assert small is not None
@@ -608,13 +614,13 @@ class TestForms:
     )
     def test_any_message_is_folded_and_unfolded(self, body, attributes, content_type, small):
         """Whatever it holds."""
-        parcel = Parcel(body=body, trail=Trail(id="x"), attributes=attributes, content_type=content_type)
-        form = compressed(folded(parcel)) if small else folded(parcel)
+        outgoing = OutgoingMessage(body=body, lineage=Lineage(id="x"), attributes=attributes, content_type=content_type)
+        form = compressed(folded(outgoing)) if small else folded(outgoing)
         assert form is not None
         message = Message("m", form.body, "q")
         unfold(message, form.attributes[FORM])
         assert (message.body, message.attributes, message.content_type) == (body, attributes, content_type)
-        assert message.trail == parcel.trail
+        assert message.lineage == outgoing.lineage
 
 
 @settings(max_examples=80, deadline=None)
@@ -626,30 +632,32 @@ class TestForms:
 )
 def test_weights_are_the_services_own(size, attributes, delay, bare):
     """Never less, or a message would be refused; and hardly more (trials 1.1)."""
-    parcel = Parcel(
+    outgoing = OutgoingMessage(
         body=b"x" * size,
-        trail=Trail(id="order-1", hop=1),
+        lineage=Lineage(id="order-1", copy_number=1),
         attributes=attributes,
         delay=timedelta(seconds=delay),
         content_type="text/plain",
         bare=bare,
     )
-    body, packed = pack(parcel)
-    assert SQSSender("https://sqs/1/q").weigh(parcel) == size_in_sqs({"MessageBody": body, "MessageAttributes": packed})
+    body, packed = pack(outgoing)
+    assert SQSSender("https://sqs/1/q").weigh(outgoing) == size_in_sqs(
+        {"MessageBody": body, "MessageAttributes": packed}
+    )
     sender = ServiceBusSender("orders", lambda: None)
-    real = size_in_servicebus(message_of(parcel))
-    assert real <= sender.weigh(parcel) <= real + 120
+    real = size_in_servicebus(message_of(outgoing))
+    assert real <= sender.weigh(outgoing) <= real + 120
     tasks = CloudTasksSender(queue=StrictCloudTasks.NAMES, target="https://t", service_account="a@b", audience="c")
     from google.cloud import pubsub_v1, tasks_v2
 
-    real = len(tasks_v2.Task.serialize(tasks.task(parcel)))
-    assert real <= tasks.weigh(parcel) <= real + 260 + 10 * len(headers_of(parcel))
+    real = len(tasks_v2.Task.serialize(tasks.task(outgoing)))
+    assert real <= tasks.weigh(outgoing) <= real + 260 + 10 * len(headers_of(outgoing))
     if all(name.isidentifier() for name in attributes):
         from peeklock.platforms.pubsub.sender import pack as texts
 
-        message = pubsub_v1.types.PubsubMessage(data=parcel.body, attributes=texts(parcel))
+        message = pubsub_v1.types.PubsubMessage(data=outgoing.body, attributes=texts(outgoing))
         real = len(pubsub_v1.types.PubsubMessage.serialize(message))
-        assert real <= PubSubSender("projects/p/topics/t").weigh(parcel) <= real + 700
+        assert real <= PubSubSender("projects/p/topics/t").weigh(outgoing) <= real + 700
 
 
 @pytest.fixture
@@ -663,16 +671,16 @@ def test_names_of_our_own_are_refused(outbox):
     """Else a producer could say what was done to a body."""
     with pytest.raises(ConfigError, match="'peeklock-form': names that begin with 'peeklock' are peeklock's own"):
         send(QUEUE, {}, attributes={"a": "b", "peeklock-form": "envelope"})
-    assert outbox.parcels == []
+    assert outbox.outgoing_messages == []
 
 
 @pytest.mark.parametrize("name", ["order-1.0.1", "order-1.1.0", "order-1.1.0.letter"])
 def test_a_copy_never_has_the_id_of_another_message(name):
     """Producers like to number theirs."""
     message = Message("order-1", b"", "orders")
-    assert name not in {copy(message).id, letter(message).id}
-    assert copy(message).id != letter(message).id
-    assert Parcel(body=b"", trail=Trail(id=name)).id == name
+    assert name not in {copy(message).id, dead_letter(message).id}
+    assert copy(message).id != dead_letter(message).id
+    assert OutgoingMessage(body=b"", lineage=Lineage(id=name)).id == name
 
 
 @pytest.mark.parametrize(

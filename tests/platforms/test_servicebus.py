@@ -14,8 +14,8 @@ from azurefunctions.extensions.base import GrpcClientType
 
 from handlers.orders.charge import charge
 from peeklock import Batch, ConfigError, EventError, Queue, consumer, servicebus
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus import client as servicebus_client
 from peeklock.platforms.servicebus import message as servicebus_message
 from peeklock.platforms.servicebus import sender as servicebus_send
@@ -94,8 +94,8 @@ class TestWorker:
         made = world()
         worker = bound(function, **made)
         assert worker.invoke(function.__name__, *single(b'{"fail":1}')) == (True, "")
-        (copy,) = made["queue"].parcels
-        assert copy.trail == Trail(id="m-1", hop=1, attempts=1, sent=copy.origin.sent_ms)
+        (copy,) = made["queue"].outgoing_messages
+        assert copy.lineage == Lineage(id="m-1", copy_number=1, attempts=1, sent=copy.origin.sent_ms)
         assert copy.origin.sent_ms is not None
         broken = bound(function, **world(queue=FlakySender(Outbox(), Script({1: "before"}))))
         done, error = broken.invoke(function.__name__, *single(b'{"fail":1}'))
@@ -103,12 +103,15 @@ class TestWorker:
         assert "1 of 1 messages must come back" in error
 
     def test_one_of_a_batch_does_not_bring_back_the_others(self):
-        """Failures leave as copies and letters; an empty body stays where it is."""
+        """Failures leave as copies and dead letters; an empty body stays where it is."""
         made = world()
         worker = bound(handle, batch=True, **made)
         assert worker.invoke("handle", *many(b"{}", b'{"fail":1}', b"", b"\xff")) == (True, "")
-        assert [parcel.trail.id for parcel in made["queue"].parcels] == ["seq-2@orders"]
-        assert [parcel.trail.id for parcel in made["dead_letter"].parcels] == ["seq-3@orders", "seq-4@orders"]
+        assert [outgoing.lineage.id for outgoing in made["queue"].outgoing_messages] == ["seq-2@orders"]
+        assert [outgoing.lineage.id for outgoing in made["dead_letter"].outgoing_messages] == [
+            "seq-3@orders",
+            "seq-4@orders",
+        ]
         assert made["store"].records["orders#seq-1@orders"].state == "done"
 
     def test_what_it_indexes(self):
@@ -243,11 +246,11 @@ class TestReceive:
         assert [one.group for one in self.messages("session")] == [None] * 3
 
     def test_a_native_letter_that_was_put_back_starts_a_new_life(self):
-        """Its trail could not be changed on the way, but Service Bus says where it was."""
+        """Its lineage could not be changed on the way, but Service Bus says where it was."""
         (message,) = self.messages("resubmitted_native_letter")
-        assert message.trail is not None
-        assert (message.trail.id, message.trail.hop, message.trail.attempts) == ("order-43", 0, 0)
-        assert message.trail.generation > 0
+        assert message.lineage is not None
+        assert (message.lineage.id, message.lineage.copy_number, message.lineage.attempts) == ("order-43", 0, 0)
+        assert message.lineage.generation > 0
         assert dict(message.attributes) == {}
 
     @pytest.mark.parametrize(
@@ -358,15 +361,15 @@ class Pile:
         self.messages.append(message)
 
 
-def parcels(*bodies: bytes) -> list[Parcel]:
-    return [Parcel(body=body, trail=Trail(id=f"p-{n}")) for n, body in enumerate(bodies)]
+def outgoing_messages(*bodies: bytes) -> list[OutgoingMessage]:
+    return [OutgoingMessage(body=body, lineage=Lineage(id=f"p-{n}")) for n, body in enumerate(bodies)]
 
 
 def test_messages_are_sent_in_batches_as_they_fit():
     """One that fits into none is refused, and the others are sent."""
     double = Sender()
     sender = servicebus_send.ServiceBusSender("orders", lambda: double)
-    answers = sender.send(parcels(b"a", b"b", b"c" * 200, b"d"))
+    answers = sender.send(outgoing_messages(b"a", b"b", b"c" * 200, b"d"))
     assert [answer is None for answer in answers] == [True, True, False, True]
     assert [[one.message_id for one in batch] for batch in double.sent] == [["p-0", "p-1"], ["p-3"]]
 
@@ -374,18 +377,18 @@ def test_messages_are_sent_in_batches_as_they_fit():
 def test_a_batch_that_fails_is_not_known_to_be_there():
     """The batches after it are sent all the same."""
     double = Sender(fail=1)
-    answers = servicebus_send.ServiceBusSender("orders", lambda: double).send(parcels(b"a", b"b", b"c"))
+    answers = servicebus_send.ServiceBusSender("orders", lambda: double).send(outgoing_messages(b"a", b"b", b"c"))
     assert ["link detached" in str(answer) for answer in answers] == [True, True, False]
 
 
 def test_what_a_parcel_becomes():
-    """The SDK's own message, with the trail, the session and the time in UTC."""
+    """The SDK's own message, with the lineage, the session and the time in UTC."""
     from datetime import timedelta
 
     made = servicebus_message.message_of(
-        Parcel(
+        OutgoingMessage(
             body=b"x",
-            trail=Trail(id="a", hop=1),
+            lineage=Lineage(id="a", copy_number=1),
             group="g",
             delay=timedelta(minutes=5),
             content_type="text/plain",
@@ -394,7 +397,7 @@ def test_what_a_parcel_becomes():
     )
     assert isinstance(made, ServiceBusMessage)
     assert (made.message_id, made.session_id, made.content_type) == ("a.0.1.peeklock", "g", "text/plain")
-    assert made.application_properties == {"k": "v", "peeklock": '{"id":"a","hop":1}'}
+    assert made.application_properties == {"k": "v", "peeklock": '{"id":"a","copy_number":1}'}
     assert made.scheduled_enqueue_time_utc.utcoffset() == timedelta()
 
 

@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from peeklock import ConfigError, SendError, servicebus
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus import client as servicebus_client
 from peeklock.platforms.servicebus import message as servicebus_message
 from peeklock.platforms.servicebus import sender as servicebus_send
@@ -106,8 +106,8 @@ def _body(message: ServiceBusMessage) -> bytes:
     return b"".join(message.body)
 
 
-def parcel(name: str, size: int = 10, **more: Any) -> Parcel:
-    return Parcel(body=b"x" * size, trail=Trail(id=name), **more)
+def outgoing(name: str, size: int = 10, **more: Any) -> OutgoingMessage:
+    return OutgoingMessage(body=b"x" * size, lineage=Lineage(id=name), **more)
 
 
 def sender(namespace: Namespace) -> servicebus_send.ServiceBusSender:
@@ -124,25 +124,27 @@ DOWN = ServiceBusConnectionError(message="the connection was lost")
 
 
 def test_what_is_sent():
-    """All that a parcel has; a letter is a message like any other."""
-    made = Parcel(
+    """All that an outgoing message has; a dead letter is a message like any other."""
+    made = OutgoingMessage(
         body=b"\xff\x00",
-        trail=Trail(id="o-1", generation=1, hop=2, attempts=3),
+        lineage=Lineage(id="o-1", generation=1, copy_number=2, attempts=3),
         attributes={"text": "é"},
         group="customer-7",
         delay=timedelta(minutes=5),
         content_type="text/plain",
     )
-    letter = Parcel(body=b"", trail=Trail(id="o-1", generation=1), attributes={"peeklock-reason": "fatal"}, letter=True)
+    dead_letter = OutgoingMessage(
+        body=b"", lineage=Lineage(id="o-1", generation=1), attributes={"peeklock-reason": "fatal"}, dead_letter=True
+    )
     namespace = Namespace()
     before = datetime.now(UTC)
-    assert sender(namespace).send([made, letter]) == [None, None]
+    assert sender(namespace).send([made, dead_letter]) == [None, None]
     (first,), (second,) = namespace.loads
     assert (_body(first), first.message_id, first.session_id) == (b"\xff\x00", "o-1.1.2.peeklock", "customer-7")
     assert first.content_type == "text/plain"
     assert first.application_properties == {
         "text": "é",
-        "peeklock": '{"id":"o-1","generation":1,"hop":2,"attempts":3}',
+        "peeklock": '{"id":"o-1","generation":1,"copy_number":2,"attempts":3}',
     }
     assert first.scheduled_enqueue_time_utc is not None
     assert timedelta(minutes=5) <= first.scheduled_enqueue_time_utc - before < timedelta(minutes=6)
@@ -155,7 +157,14 @@ def test_as_few_batches_as_there_is_room_for():
     """What fits into no batch goes by itself, and what is too large for the queue is refused with the quota's page."""
     namespace = Namespace()
     answers = sender(namespace).send(
-        [parcel("a", 300), parcel("b", 300), parcel("c", 300), parcel("big", 1500), parcel("huge", 5000), parcel("d")]
+        [
+            outgoing("a", 300),
+            outgoing("b", 300),
+            outgoing("c", 300),
+            outgoing("big", 1500),
+            outgoing("huge", 5000),
+            outgoing("d"),
+        ]
     )
     assert [answer is None for answer in answers] == [True, True, True, True, False, True]
     assert "orders: MessageSizeExceededError: too large" in str(answers[4])
@@ -167,14 +176,14 @@ def test_a_batch_is_of_one_session():
     """The service takes no other: https://aka.ms/azsdk/net/servicebus/troubleshoot says so. Order is kept within."""
     namespace = Namespace()
     groups = ["g", "h", "g", None, ""]
-    assert sender(namespace).send([parcel(f"{n}", group=group) for n, group in enumerate(groups)]) == [None] * 5
+    assert sender(namespace).send([outgoing(f"{n}", group=group) for n, group in enumerate(groups)]) == [None] * 5
     assert namespace.ids == [["0", "2"], ["1"], ["3"], ["4"]]
 
 
 def test_a_batch_that_fails_costs_its_own_parcels_only():
     """Whether the queue has them is unknown; the next goes over a new link."""
     namespace = Namespace(send_2=DOWN)
-    answers = sender(namespace).send([parcel(f"{n}", 600) for n in range(3)])
+    answers = sender(namespace).send([outgoing(f"{n}", 600) for n in range(3)])
     assert [answer is None for answer in answers] == [True, False, True]
     assert "ServiceBusConnectionError: the connection was lost" in str(answers[1])
     assert [link.closed for link in namespace.links] == [True, False]
@@ -185,8 +194,8 @@ def test_without_a_link_nothing_can_be_said():
     namespace = Namespace(open_1=DOWN, close_1=RuntimeError("already gone"))
     orders = sender(namespace)
     with pytest.raises(SendError, match="orders: ServiceBusConnectionError"):
-        orders.send([parcel("a")])
-    assert orders.send([parcel("a")]) == [None]
+        orders.send([outgoing("a")])
+    assert orders.send([outgoing("a")]) == [None]
 
 
 def test_the_link_stays_open():
@@ -194,7 +203,7 @@ def test_the_link_stays_open():
     namespace = Namespace()
     orders = sender(namespace)
     for n in range(5):
-        orders.send([parcel(f"{n}")])
+        orders.send([outgoing(f"{n}")])
     assert orders.send([]) == []
     assert len(namespace.links) == 1
 
@@ -207,7 +216,7 @@ def test_one_thread_at_a_time():
 
     def work(n: int) -> None:
         barrier.wait(5)
-        orders.send([parcel(f"{n}")])
+        orders.send([outgoing(f"{n}")])
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -222,9 +231,9 @@ def test_what_no_queue_would_take():
     """Is refused by itself: the others have done nothing."""
     answers = sender(Namespace()).send(
         [
-            parcel("a"),
-            parcel("b", group="g" * 129),
-            parcel("c", delay=timedelta.max),
+            outgoing("a"),
+            outgoing("b", group="g" * 129),
+            outgoing("c", delay=timedelta.max),
         ]
     )
     assert [answer is None for answer in answers] == [True, False, False]
@@ -239,13 +248,13 @@ def test_what_no_queue_would_take():
 @example(ids=["i" * 126, "i" * 127, "i" * 128, "i" * 129])
 @settings(max_examples=50, deadline=None)
 def test_ids_fit_and_stay_apart(ids):
-    """The copy of a message with the longest id still has one, which differs from all others'; the trail is whole."""
-    copies = [Parcel(body=b"", trail=Trail(id=name, hop=1)) for name in ids]
+    """The copy of a message with the longest id still has one, which differs from all others'; the lineage is whole."""
+    copies = [OutgoingMessage(body=b"", lineage=Lineage(id=name, copy_number=1)) for name in ids]
     made = [servicebus_message.message_of(copy) for copy in copies]
     assert len({message.message_id for message in made}) == len(ids)
     assert all(len(message.message_id) <= 128 for message in made)
-    assert [Trail.load(message.application_properties["peeklock"]) for message in made] == [
-        copy.trail for copy in copies
+    assert [Lineage.load(message.application_properties["peeklock"]) for message in made] == [
+        copy.lineage for copy in copies
     ]
 
 
@@ -301,7 +310,7 @@ class TestClient:
             environment(PEEKLOCK_SERVICEBUS=EMULATOR),
             pytest.raises(SendError, match="orders: ServiceBusConnectionError"),
         ):
-            servicebus.from_url("sb://contoso.servicebus.windows.net/orders").send([parcel("a")])
+            servicebus.from_url("sb://contoso.servicebus.windows.net/orders").send([outgoing("a")])
         assert datetime.now(UTC) - start < timedelta(seconds=10)
 
 
@@ -323,7 +332,7 @@ def test_nothing_is_loaded_before_it_is_used(program):
     ("module", "program"),
     [
         ("azure.servicebus", "s.from_url('sb://c/q').send([])"),
-        ("azure.functions", "s.rehearse(None, {'inputData': [{}], 'triggerMetadata': {}})"),
+        ("azure.functions", "s.run_sample(None, {'inputData': [{}], 'triggerMetadata': {}})"),
         ("azure.functions", "s.bind(charge, app=type('App', (), {'service_bus_queue_trigger': None}))"),
     ],
 )
@@ -366,11 +375,11 @@ def test_a_link_that_is_not_given_back_is_replaced(monkeypatch):
     monkeypatch.setattr("peeklock.platforms.servicebus.sender.HELD_SECONDS", 0.05)
     stuck = Stuck()
     queue = servicebus.from_url("sb://contoso/orders", connect=lambda _: stuck)
-    first = threading.Thread(target=queue.send, args=([parcel("a")],))
+    first = threading.Thread(target=queue.send, args=([outgoing("a")],))
     first.start()
     assert stuck.hangs.wait(30)
-    assert queue.send([parcel("b")]) == [None]
-    assert queue.send([parcel("c")]) == [None]
+    assert queue.send([outgoing("b")]) == [None]
+    assert queue.send([outgoing("c")]) == [None]
     stuck.go.set()
     first.join(30)
     ids = [[message_id for load in namespace.ids for message_id in load] for namespace in stuck.namespaces]
@@ -381,9 +390,9 @@ def test_a_refusal_proves_only_that_its_own_message_was_too_large():
     """What is smaller is still sent: it may be more than a batch holds, and more than was ever sent before."""
     namespace = Namespace()
     to = sender(namespace)
-    assert isinstance(to.send([parcel("a", 9_000)])[0], SendError)
+    assert isinstance(to.send([outgoing("a", 9_000)])[0], SendError)
     assert 9_000 <= to.limit < 9_200
-    assert to.send([parcel("b", 1_900)]) == [None]
+    assert to.send([outgoing("b", 1_900)]) == [None]
     assert namespace.ids == [["b"]]
 
 
@@ -391,9 +400,9 @@ def test_a_refusal_teaches_what_the_link_says():
     """Once: a message between that and the refused one is not tried at all."""
     namespace = LargeNamespace()
     to = sender(namespace)
-    assert isinstance(to.send([parcel("a", 9_000)])[0], SendError)
+    assert isinstance(to.send([outgoing("a", 9_000)])[0], SendError)
     assert to.limit == Large._max_message_size_on_link
-    (refused,) = to.send([parcel("b", 4_000)])
+    (refused,) = to.send([outgoing("b", 4_000)])
     assert "the queue takes 3,000 bytes" in str(refused)
     assert namespace.calls["send"] == 1
-    assert to.send([parcel("c", 1_900)]) == [None]
+    assert to.send([outgoing("c", 1_900)]) == [None]

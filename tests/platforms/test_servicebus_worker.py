@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 
 from peeklock import Batch, ConfigError, Message, Queue, consumer, servicebus
 from peeklock.errors import EventError, Redeliver, SendError
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.outgoing import REASON, Parcel
-from peeklock.platforms.servicebus.settle import Natively, Visit, wanted
+from peeklock.outgoing import REASON, OutgoingMessage
+from peeklock.platforms.servicebus.settle import HostSettlement, NativeDeadLetterSender, wanted
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import FlakySender, Script
@@ -69,11 +69,11 @@ class Host:
         self.sent = 0
         self.clock = FakeClock(START)
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        for parcel in parcels:
-            properties = {**parcel.attributes, "peeklock": parcel.trail.dump()}
-            self.put(Stored(parcel.body, message_id=parcel.id, session=parcel.group or "", properties=properties))
-        return [None] * len(parcels)
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        for outgoing in outgoing_messages:
+            properties = {**outgoing.attributes, "peeklock": outgoing.lineage.dump()}
+            self.put(Stored(outgoing.body, message_id=outgoing.id, session=outgoing.group or "", properties=properties))
+        return [None] * len(outgoing_messages)
 
     def put(self, *messages: Stored) -> None:
         for message in messages:
@@ -81,9 +81,9 @@ class Host:
             self.messages.append(replace(message, number=self.sent, enqueued=START + timedelta(seconds=self.sent)))
 
     def resubmit(self) -> None:
-        """As tools do: the letter again, with its properties."""
-        for letter in self.dead:
-            self.put(replace(letter, delivery=1))
+        """As tools do: the dead letter again, with its properties."""
+        for dead_letter in self.dead:
+            self.put(replace(dead_letter, delivery=1))
         self.dead.clear()
 
     def take(self, most: int, *, sessions: bool) -> list[Stored]:
@@ -219,10 +219,10 @@ class Actions(GrpcClientType):
         self.host.find(message).delivery += 1
 
     def deadletter(self, message: Any, reason: str, description: str) -> None:
-        letter = self.host.find(message)
-        self.host.messages.remove(letter)
+        dead_letter = self.host.find(message)
+        self.host.messages.remove(dead_letter)
         why = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-        self.host.dead.append(replace(letter, properties={**letter.properties, **why}))
+        self.host.dead.append(replace(dead_letter, properties={**dead_letter.properties, **why}))
 
 
 class SettlementClient(InConverter, binding="serviceBusClient"):
@@ -283,39 +283,43 @@ FORMS = pytest.mark.parametrize("form", ["sync", "coroutine"])
 @FORMS
 @pytest.mark.parametrize("batch", [0, 4])
 def test_failures_leave_and_the_others_run_once(form, batch):
-    """Copies until the attempts are used up, letters at once for what can never succeed: alone and in batches."""
-    shop, host, letters = Shop(), Host(), Outbox()
-    worker = bound(getattr(shop, form)(), host, batch=bool(batch), dead_letter=letters)
+    """Copies until the attempts are used up, dead letters at once for what can never succeed: alone and in batches."""
+    shop, host, dead_letters = Shop(), Host(), Outbox()
+    worker = bound(getattr(shop, form)(), host, batch=bool(batch), dead_letter=dead_letters)
     host.put(order("a"), order("never", fails=9), Stored(b""), order("twice", fails=2), Stored(b"\xff\x00"), order("b"))
     host.drain(worker, batch=batch)
     assert {name: shop.runs.count(name) for name in shop.runs} == {"a": 1, "never": 3, "twice": 3, "b": 1}
-    assert sorted(parcel.attributes[REASON] for parcel in letters.parcels) == ["exhausted", "invalid", "invalid"]
+    assert sorted(outgoing.attributes[REASON] for outgoing in dead_letters.outgoing_messages) == [
+        "exhausted",
+        "invalid",
+        "invalid",
+    ]
 
 
 @pytest.mark.parametrize("batch", [0, 5])
 def test_a_letter_that_cannot_be_sent_brings_its_message_back(batch):
     """And in a batch the others with it, which come back as duplicates and do not run again."""
-    shop, host, letters = Shop(), Host(), Outbox()
-    flaky = FlakySender(letters, Script({1: "before", 2: "before"}))
+    shop, host, dead_letters = Shop(), Host(), Outbox()
+    flaky = FlakySender(dead_letters, Script({1: "before", 2: "before"}))
     worker = bound(shop.sync(), host, batch=bool(batch), dead_letter=flaky)
     host.put(order("a"), Stored(b"{"), order("b"))
     assert [host.deliver(worker, batch=batch) for _ in range(2)] == ([False, False] if batch else [True, False])
     host.drain(worker, batch=batch)
     assert sorted(shop.runs) == ["a", "b"]
-    assert len(letters.parcels) == 1
+    assert len(dead_letters.outgoing_messages) == 1
 
 
 @FORMS
 @pytest.mark.parametrize("batch", [0, 5])
 def test_a_session_keeps_its_order(form, batch):
     """Behind a failing head nothing runs; without a copy, which would be overtaken."""
-    shop, host, letters = Shop(), Host(), Outbox()
-    worker = bound(getattr(shop, form)(), host, batch=bool(batch), sessions=True, dead_letter=letters)
+    shop, host, dead_letters = Shop(), Host(), Outbox()
+    worker = bound(getattr(shop, form)(), host, batch=bool(batch), sessions=True, dead_letter=dead_letters)
     host.put(*(order(name, fails=fails, session="s") for name, fails in [("a", 2), ("b", 0), ("c", 9), ("d", 0)]))
     host.drain(worker, batch=batch, sessions=True)
     assert shop.runs == ["a", "a", "a", "b", "c", "c", "c", "d"]
     assert host.sent == 4
-    assert [parcel.attributes[REASON] for parcel in letters.parcels] == ["exhausted"]
+    assert [outgoing.attributes[REASON] for outgoing in dead_letters.outgoing_messages] == ["exhausted"]
 
 
 def test_a_session_without_a_name_is_one_all_the_same():
@@ -340,7 +344,7 @@ class TestActions:
     @FORMS
     @pytest.mark.parametrize("batch", [0, 5])
     def test_each_is_settled_by_itself(self, form, batch):
-        """Nothing is left to the host, and letters are the queue's own."""
+        """Nothing is left to the host, and dead letters are the queue's own."""
         shop, host = Shop(), Host()
         worker = self.bind(host, shop, form, batch=bool(batch))
         host.put(order("a"), order("never", fails=9), Stored(b"{"), order("b"))
@@ -362,12 +366,12 @@ class TestActions:
     @pytest.mark.parametrize("sessions", [False, True])
     @pytest.mark.parametrize("batch", [0, 5])
     def test_a_native_letter_runs_again_each_time_it_is_put_back(self, batch, sessions):
-        """Not only the first time, although without copies, as in a session, the trail on it never changes."""
+        """Not only the first time, although without copies, as in a session, the lineage on it never changes."""
         shop, host = Shop(), Host()
         worker = self.bind(host, shop, batch=bool(batch), sessions=sessions)
         how: dict[str, Any] = {"batch": batch, "sessions": sessions, "complete": False}
         host.put(order("x", fails=7, session="s"))
-        host.send([Parcel(body=b'{"name":"y","fails":7}', trail=Trail(id="order-y"), group="s")])
+        host.send([OutgoingMessage(body=b'{"name":"y","fails":7}', lineage=Lineage(id="order-y"), group="s")])
         for lives in (1, 2):
             host.drain(worker, **how)
             assert (shop.runs.count("x"), shop.runs.count("y"), len(host.dead)) == (3 * lives, 3 * lives, 2)
@@ -377,11 +381,11 @@ class TestActions:
 
     def test_letters_may_go_elsewhere(self):
         """With dead_letter= they are sent, and the message is completed."""
-        shop, host, letters = Shop(), Host(), Outbox()
-        worker = self.bind(host, shop, dead_letter=letters)
+        shop, host, dead_letters = Shop(), Host(), Outbox()
+        worker = self.bind(host, shop, dead_letter=dead_letters)
         host.put(Stored(b"{"))
         host.drain(worker, complete=False)
-        assert (len(letters.parcels), host.dead) == (1, [])
+        assert (len(dead_letters.outgoing_messages), host.dead) == (1, [])
 
     def test_a_worker_without_them_is_told_so(self):
         """Before anything runs: nothing would ever be completed."""
@@ -473,8 +477,8 @@ class TestWhatIsBelieved:
     def test_a_message_keeps_its_id_whoever_shares_its_batch(self):
         """So a redelivery beside a message without an id is still a duplicate."""
         shop, host = Shop(), Host()
-        letters = FlakySender(Outbox(), Script({1: "before"}))
-        worker = bound(shop.sync(), host, batch=True, dead_letter=letters)
+        dead_letters = FlakySender(Outbox(), Script({1: "before"}))
+        worker = bound(shop.sync(), host, batch=True, dead_letter=dead_letters)
         host.put(order("a"), replace(order("b"), body=b"{"))
         assert not host.deliver(worker, batch=2)
         host.messages.insert(0, replace(order("c"), message_id="", number=9))
@@ -499,11 +503,11 @@ class TestWhatIsBelieved:
 
     @pytest.mark.parametrize("sent", [None, datetime.max.replace(tzinfo=UTC)])
     def test_a_time_that_makes_no_sense(self, sent):
-        """Starts the next life all the same, and its trail can travel on."""
+        """Starts the next life all the same, and its lineage can travel on."""
         (message,) = servicebus.receive(_decoded(order("a", properties={"DeadLetterReason": "x"})), "orders")
         raw = SimpleNamespace(
             get_body=lambda: b"",
-            application_properties={"DeadLetterReason": "x", "peeklock": Trail(id="t", generation=4).dump()},
+            application_properties={"DeadLetterReason": "x", "peeklock": Lineage(id="t", generation=4).dump()},
             message_id="m",
             sequence_number=1,
             delivery_count=True,
@@ -511,10 +515,10 @@ class TestWhatIsBelieved:
             content_type=7,
         )
         (odd,) = servicebus.receive(raw, "orders")
-        assert message.trail is not None
-        assert odd.trail is not None
-        assert odd.trail.generation > 4
-        assert Trail.load(odd.trail.letter().dump()) == odd.trail.letter()
+        assert message.lineage is not None
+        assert odd.lineage is not None
+        assert odd.lineage.generation > 4
+        assert Lineage.load(odd.lineage.dead_letter().dump()) == odd.lineage.dead_letter()
         assert (odd.content_type, odd.delivery, message.attempt) == (None, 1, 1)
 
     def test_a_body_that_is_text(self):
@@ -551,10 +555,10 @@ class TestBinding:
 
     def test_two_functions_of_one_consumer(self):
         """By a name of their own: the queue, and a subscription whose copies go to it."""
-        shop, host, letters = Shop(), Host(), Outbox()
+        shop, host, dead_letters = Shop(), Host(), Outbox()
         handler, store = shop.sync(), MemoryStore()
         app = func.FunctionApp()
-        common: dict[str, Any] = {"app": app, "store": store, "queue": host, "dead_letter": letters, "hold": 0}
+        common: dict[str, Any] = {"app": app, "store": store, "queue": host, "dead_letter": dead_letters, "hold": 0}
         servicebus.bind(handler, **common)
         servicebus.bind(handler, name="from_topic", topic_name="t", subscription_name="s", **common)
         worker = Worker(app)
@@ -625,7 +629,9 @@ def test_it_is_held_within_the_lock(passed, delay, held):
     """A minute here, less the reserve; and never longer than was said."""
     clock = FakeClock()
     minute = timedelta(minutes=1)
-    visit = Visit(clock, lock=minute, longest=minute, hold=timedelta(seconds=20), natively=Natively(None))
+    visit = HostSettlement(
+        clock, lock=minute, longest=minute, hold=timedelta(seconds=20), natively=NativeDeadLetterSender(None)
+    )
     clock.advance(passed)
     assert visit.wait([ended(ABANDON, delay)]) == pytest.approx(held)
 
@@ -683,7 +689,7 @@ class TestRehearsal:
     def test_what_no_host_would_send(self, event, what):
         """Is refused in words."""
         with pytest.raises(EventError, match=what):
-            servicebus.rehearse(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
+            servicebus.run_sample(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
 
     @FORMS
     @pytest.mark.parametrize("given", [[{}], [{"data": {}}], [{"data": {"int": "7"}}], [{"data": {"double": 7}}]])
@@ -695,15 +701,15 @@ class TestRehearsal:
             "DeliveryCount": {"int": 2},
             "SessionId": {"string": "s"},
         }
-        letters = Outbox()
+        dead_letters = Outbox()
         event = {"inputData": given, "triggerMetadata": metadata}
-        world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": letters, "queue": Outbox()}
+        world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": dead_letters, "queue": Outbox()}
         if given[0].get("data"):
             with pytest.raises(EventError):
-                servicebus.rehearse(getattr(Shop(), form)(), event, **world)
+                servicebus.run_sample(getattr(Shop(), form)(), event, **world)
         else:
-            assert servicebus.rehearse(getattr(Shop(), form)(), event, **world) is None
-            assert [parcel.body for parcel in letters.parcels] == [b""]
+            assert servicebus.run_sample(getattr(Shop(), form)(), event, **world) is None
+            assert [outgoing.body for outgoing in dead_letters.outgoing_messages] == [b""]
 
     @FORMS
     def test_what_comes_back(self, form):
@@ -711,7 +717,7 @@ class TestRehearsal:
         metadata = {"MessageId": {"string": "m"}, "UserProperties": {"json": "{}"}, "SessionId": {"string": "s"}}
         event = {"inputData": [{"data": {"bytes": "eyJuYW1lIjoiYSIsImZhaWxzIjo5fQ=="}}], "triggerMetadata": metadata}
         start = time.monotonic()
-        told = servicebus.rehearse(getattr(Shop(), form)(), event, store=MemoryStore(), dead_letter=Outbox())
+        told = servicebus.run_sample(getattr(Shop(), form)(), event, store=MemoryStore(), dead_letter=Outbox())
         assert told == {"raises": "Redeliver"}
         assert time.monotonic() - start < 1
 
@@ -754,9 +760,9 @@ near = st.fixed_dictionaries(
 @given(event=anything | near)
 def test_any_json_is_an_event_or_an_event_error(event):
     """Never another exception."""
-    assert servicebus.recognises(event) in (True, False)
+    assert servicebus.matches(event) in (True, False)
     try:
-        told = servicebus.rehearse(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
+        told = servicebus.run_sample(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
     except EventError:
         return
     assert told in (None, {"raises": "Redeliver"})
@@ -771,13 +777,13 @@ def test_any_json_is_an_event_or_an_event_error(event):
     faults=st.dictionaries(st.integers(1, 6), st.sampled_from(["before", "after", "short"]), max_size=3),
 )
 def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions, natively, faults):
-    """Whatever fails how often, and whichever copies and letters the queues do not take or do not confirm."""
-    shop, host, letters = Shop(), Host(), Outbox()
+    """Whatever fails how often, and whichever copies and dead letters the queues do not take or do not confirm."""
+    shop, host, dead_letters = Shop(), Host(), Outbox()
     script = Script(faults)
     Actions.host = host
-    more: dict[str, Any] = {"queue": _Unsure(host, script), "dead_letter": FlakySender(letters, script)}
+    more: dict[str, Any] = {"queue": _Unsure(host, script), "dead_letter": FlakySender(dead_letters, script)}
     if natively:
-        more = {**more, "actions": Actions, "dead_letter": Natively(None)}
+        more = {**more, "actions": Actions, "dead_letter": NativeDeadLetterSender(None)}
     worker = bound(shop.sync(), host, batch=bool(batch), sessions=sessions, **more)
     for n, fails in enumerate(fates):
         host.put(Stored(b"{", message_id=f"{n}", session="s") if fails < 0 else order(f"{n}", fails=fails, session="s"))
@@ -786,8 +792,8 @@ def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions
         runs, done = shop.runs.count(f"{n}"), shop.done.count(f"{n}")
         assert done == (0 <= fails < 3), "each that can succeed does, once"
         assert runs == (0 if fails < 0 else min(fails + 1, 3)), "and runs only as often as it has to"
-    ids = {parcel.trail.id for parcel in letters.parcels} or {str(one.number) for one in host.dead}
-    assert len(ids) == sum(fails < 0 or fails >= 3 for fails in fates), "the others are letters"
+    ids = {outgoing.lineage.id for outgoing in dead_letters.outgoing_messages} or {str(one.number) for one in host.dead}
+    assert len(ids) == sum(fails < 0 or fails >= 3 for fails in fates), "the others are dead letters"
 
 
 class _Unsure:
@@ -797,11 +803,11 @@ class _Unsure:
         self.host = host
         self.script = script
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         fault = self.script.next()
         if fault == "before":
             raise SendError("down")
-        self.host.send(parcels)
+        self.host.send(outgoing_messages)
         if fault == "after":
             raise SendError("the response was lost")
-        return [None] * (len(parcels) - (fault == "short"))
+        return [None] * (len(outgoing_messages) - (fault == "short"))

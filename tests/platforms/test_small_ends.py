@@ -14,16 +14,16 @@ import pytest
 
 from peeklock import SendError, sqs
 from peeklock.binding.settling import ANSWER_SECONDS
-from peeklock.engine.delivery import Item
-from peeklock.message import Trail
+from peeklock.engine.delivery import Delivery
+from peeklock.message import Lineage
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.http_push import certificates, oidc
 from peeklock.platforms.http_push.certificates import MOST_BYTES, Certificates, load
 from peeklock.platforms.pubsub.sender import PubSubSender
 from peeklock.testing import FakeClock
 from tests.platforms.google import Endpoint, key_pair
-from tests.platforms.test_servicebus_send import DOWN, Namespace, parcel, sender
+from tests.platforms.test_servicebus_send import DOWN, Namespace, outgoing, sender
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def test_a_link_of_service_bus_that_cannot_be_opened_is_closed():
     namespace = Namespace(open_1=DOWN)
     orders = sender(namespace)
     with pytest.raises(SendError):
-        orders.send([parcel("a")])
+        orders.send([outgoing("a")])
     assert [link.closed for link in namespace.links] == [True]
-    assert orders.send([parcel("a")]) == [None]
+    assert orders.send([outgoing("a")]) == [None]
     assert [link.closed for link in namespace.links] == [True, False]
 
 
@@ -96,7 +96,7 @@ def test_a_publication_is_waited_for_until_the_end_of_all():
             asked.append(timeout)
 
     asked: list[float | None] = []
-    one = Parcel(body=b"{}", trail=Trail(id="m-1"))
+    one = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1"))
     assert PubSubSender("projects/p/topics/t")._confirm(Confirmed(), one, time.monotonic() - 1) is None
     assert asked == [0.0]
 
@@ -131,9 +131,9 @@ def test_a_call_to_sqs_that_is_not_answered_leaves_the_next_its_share(caplog):
         }
         for n in range(11)
     ]
-    settled = [Item(one) for one in sqs.receive({"Records": records}, "orders")]
-    for item in settled:
-        item.outcome = Outcome(
+    settled = [Delivery(one) for one in sqs.receive({"Records": records}, "orders")]
+    for delivery in settled:
+        delivery.outcome = Outcome(
             disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=1, delay=timedelta(seconds=3)
         )
     client, clock = Silent(), FakeClock()

@@ -1,4 +1,4 @@
-"""SQS on Lambda, with the real SDK against moto: queues, visibility, letters."""
+"""SQS on Lambda, with the real SDK against moto: queues, visibility, dead letters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from peeklock import ConfigError, EventError, Queue, Retry, consumer, sqs
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.sqs.sender import MAX_DELAY_SECONDS, SQSSender, pack
 from peeklock.sending.fitting import fit
 from peeklock.stores.memory import MemoryStore
@@ -107,17 +107,17 @@ def test_a_failure_is_reported_and_delayed(aws):
 
 def test_a_letter_is_in_its_queue_before_the_message_is_left_out(aws):
     """By the real client, with its reason; and redriven it runs again."""
-    url, letters = make_queue(aws), make_queue(aws, "orders-letters")
+    url, dead_letters = make_queue(aws), make_queue(aws, "orders-letters")
     aws.send_message(QueueUrl=url, MessageBody="{")
     store = MemoryStore()
-    entry = sqs.bind(handler, store=store, dead_letter=SQSSender(letters, aws), client=aws)
+    entry = sqs.bind(handler, store=store, dead_letter=SQSSender(dead_letters, aws), client=aws)
     assert entry(poll(aws, url), None) == {"batchItemFailures": []}
-    event = poll(aws, letters)
-    (letter,) = event["Records"]
-    assert letter["messageAttributes"]["peeklock-reason"]["stringValue"] == "invalid"
-    letter["body"] = '{"n":1}'
+    event = poll(aws, dead_letters)
+    (dead_letter,) = event["Records"]
+    assert dead_letter["messageAttributes"]["peeklock-reason"]["stringValue"] == "invalid"
+    dead_letter["body"] = '{"n":1}'
     (message,) = sqs.receive(event, "orders")
-    assert message.lineage.generation == 1
+    assert message.effective_lineage.generation == 1
     assert entry(event, None) == {"batchItemFailures": []}
     assert store.records[f"orders#{message.id}"].state == "done"
 
@@ -153,14 +153,14 @@ def test_on_a_standard_queue_a_group_is_not_an_order():
         record('{"fail":1}', attributes={"MessageGroupId": "a"}),
         record('{"n":2}', messageId="m-2", attributes={"MessageGroupId": "a"}),
     ]
-    told = sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+    told = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
     assert told["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
 
 
 def test_a_delay_is_cut_at_twelve_hours():
     """SQS counts from the receipt, so what a function can have held it is kept back."""
-    told = sqs.rehearse(handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox())
+    told = sqs.run_sample(handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
     assert told["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 37_500}]
 
@@ -287,7 +287,7 @@ def test_ten_thousand_records():
     records = [record('{"fail":1}' if n % 2 else "{}", messageId=f"m-{n}") for n in range(10_000)]
     logging.getLogger("peeklock").setLevel(logging.CRITICAL)
     try:
-        told = sqs.rehearse(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+        told = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
     finally:
         logging.getLogger("peeklock").setLevel(logging.NOTSET)
     assert isinstance(told, dict)
@@ -318,9 +318,12 @@ attributes = st.dictionaries(
 def test_any_body_and_attributes_come_through(body, carried):
     """What SQS would refuse is wrapped, and unwrapped on the way in."""
     carried = {name: value for name, value in carried.items() if not name.startswith("peeklock")}
-    parcel = fit(Parcel(body=body, trail=Trail(id="x", hop=2), attributes=carried), SQSSender("https://sqs/1/q"))
-    assert parcel is not None
-    packed, sent = pack(parcel)
+    outgoing = fit(
+        OutgoingMessage(body=body, lineage=Lineage(id="x", copy_number=2), attributes=carried),
+        SQSSender("https://sqs/1/q"),
+    )
+    assert outgoing is not None
+    packed, sent = pack(outgoing)
     assert packed
     assert len(sent) <= 10
     (message,) = sqs.receive(
@@ -342,7 +345,7 @@ def test_any_body_and_attributes_come_through(body, carried):
     )
     assert message.body == body
     assert dict(message.attributes) == carried
-    assert message.trail == Trail(id="x", hop=2)
+    assert message.lineage == Lineage(id="x", copy_number=2)
 
 
 def test_the_real_client_takes_it(aws):
@@ -350,7 +353,10 @@ def test_the_real_client_takes_it(aws):
     url = make_queue(aws)
     sender = SQSSender(url, aws)
     sent = [bytes([n]) * n for n in range(25)]
-    assert sender.send([Parcel(body=body, trail=Trail(id=f"t-{n}")) for n, body in enumerate(sent)]) == [None] * 25
+    assert (
+        sender.send([OutgoingMessage(body=body, lineage=Lineage(id=f"t-{n}")) for n, body in enumerate(sent)])
+        == [None] * 25
+    )
     got: dict[str, bytes] = {}
     while event := poll(aws, url)["Records"]:
         got |= {one.id: one.body for one in sqs.receive({"Records": event}, "orders")}
@@ -358,16 +364,16 @@ def test_the_real_client_takes_it(aws):
 
 
 def test_fifo_and_delays(aws):
-    """A FIFO queue deduplicates by the parcel's id and delays nothing; a standard one delays fifteen minutes."""
+    """A FIFO queue deduplicates by the outgoing message's id and delays nothing; a standard one delays fifteen minutes."""
     fifo = SQSSender(make_queue(aws, "orders.fifo"), aws)
-    parcel = Parcel(body=b"x", trail=Trail(id="a b/\u00e9"), group="g")
-    assert fifo.send([parcel]) == [None]
-    assert fifo.send([parcel]) == [None]
+    outgoing = OutgoingMessage(body=b"x", lineage=Lineage(id="a b/\u00e9"), group="g")
+    assert fifo.send([outgoing]) == [None]
+    assert fifo.send([outgoing]) == [None]
     assert len(poll(aws, fifo.url, "orders.fifo")["Records"]) == 1
-    late = Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=MAX_DELAY_SECONDS + 1))
+    late = OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=MAX_DELAY_SECONDS + 1))
     assert "no single message" in str(fifo.send([late])[0])
     standard = SQSSender(make_queue(aws), aws)
-    soon = Parcel(body=b"x", trail=Trail(id="a"), delay=timedelta(seconds=0.2))
+    soon = OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=0.2))
     (refused, taken) = standard.send([late, soon])
     assert "900 s at most" in str(refused)
     assert taken is None
@@ -377,14 +383,14 @@ def test_fifo_and_delays(aws):
 def test_each_parcel_has_its_own_answer(aws):
     """A failed entry, one without an answer, and a call that fails."""
     sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", aws)
-    parcels = [Parcel(body=b"x", trail=Trail(id=str(n))) for n in range(3)]
+    outgoing_messages = [OutgoingMessage(body=b"x", lineage=Lineage(id=str(n))) for n in range(3)]
     with Stubber(aws) as stub:
         ok = {"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}
         failed = {"Id": "1", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}
         stub.add_response("send_message_batch", {"Successful": [ok], "Failed": [failed]})
         stub.add_client_error("send_message_batch", "AccessDenied")
-        first = sender.send(parcels)
-        second = sender.send(parcels[:1])
+        first = sender.send(outgoing_messages)
+        second = sender.send(outgoing_messages[:1])
     assert first[0] is None
     assert "InvalidMessageContents: no" in str(first[1])
     assert "no answer" in str(first[2])
@@ -398,8 +404,8 @@ def test_large_parcels_are_split_over_calls(aws):
     aws.meta.events.register(
         "provide-client-params.sqs.SendMessageBatch", lambda params, **_: calls.append(len(params["Entries"]))
     )
-    parcels = [Parcel(body=b"x" * 200_000, trail=Trail(id=str(n))) for n in range(7)]
-    assert SQSSender(url, aws).send(parcels) == [None] * 7
+    outgoing_messages = [OutgoingMessage(body=b"x" * 200_000, lineage=Lineage(id=str(n))) for n in range(7)]
+    assert SQSSender(url, aws).send(outgoing_messages) == [None] * 7
     assert calls == [5, 2]
 
 
@@ -461,7 +467,7 @@ def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
         raise Retry(after=86_400)
 
     event = {"Records": [record("{}", eventSourceARN=f"arn:aws:sqs:eu-west-1:123456789012:orders{'.fifo' * fifo}")]}
-    told = sqs.rehearse(handler, event, store=MemoryStore(), dead_letter=Outbox())
+    told = sqs.run_sample(handler, event, store=MemoryStore(), dead_letter=Outbox())
     assert isinstance(told, dict)
     assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [37_500]
     assert "delay_s=37500.0" in caplog.text

@@ -7,18 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.soak.bound import Planned
+
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_server import REGION, SqsServer
-from tests.soak.plan import Planned
-from tests.soak.run import APP, Letter, opened
+from tests.soak.run import APP, StoredDeadLetter, opened
 
 FUNCTION_SECONDS = 8
 TEN = 10
 
 
 class Aws:
-    """A queue, its letters, and the function, each process of which may be killed."""
+    """A queue, its dead letters, and the function, each process of which may be killed."""
 
     groups = True
 
@@ -27,7 +28,7 @@ class Aws:
         self._stack = ExitStack()
         self.sqs = self._stack.enter_context(SqsServer())
         suffix = ".fifo" if fifo else ""
-        self._letters = self.sqs.queue(f"{folder.name}-dead{suffix}")
+        self._dead_letters = self.sqs.queue(f"{folder.name}-dead{suffix}")
         self._queue = self.sqs.queue(f"{folder.name}{suffix}", VisibilityTimeout=FUNCTION_SECONDS)
         self.function = SqsLambda(
             queue_url=self._queue,
@@ -36,7 +37,7 @@ class Aws:
             cwd=APP,
             timeout=FUNCTION_SECONDS,
             maximum_concurrency=4,
-            environ={**environ, "PEEKLOCK_ORDERS_DEAD_LETTER": self._letters, "SOAK_LIMIT": str(FUNCTION_SECONDS)},
+            environ={**environ, "PEEKLOCK_ORDERS_DEAD_LETTER": self._dead_letters, "SOAK_LIMIT": str(FUNCTION_SECONDS)},
             on_line=lambda _: None,
             faults=Faults(
                 seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.02, refuse=0.01, kill=0.01, lose_lock=0.01
@@ -56,8 +57,8 @@ class Aws:
     def _more(self, one: Planned) -> dict[str, str]:
         return {"MessageGroupId": str(one.group), "MessageDeduplicationId": one.key} if self.fifo else {}
 
-    def letters(self) -> Sequence[Letter]:
-        taken: list[Letter] = []
+    def dead_letters(self) -> Sequence[StoredDeadLetter]:
+        taken: list[StoredDeadLetter] = []
         while told := self._receive():
             for one in told:
                 attributes = {
@@ -66,27 +67,27 @@ class Aws:
                     if "StringValue" in value
                 }
                 taken.append(opened(one["Body"].encode(), attributes, one))
-                self.sqs.client.delete_message(QueueUrl=self._letters, ReceiptHandle=one["ReceiptHandle"])
+                self.sqs.client.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=one["ReceiptHandle"])
         return taken
 
     def _receive(self) -> list[dict[str, Any]]:
         told = self.sqs.client.receive_message(
-            QueueUrl=self._letters, MaxNumberOfMessages=TEN, MessageAttributeNames=["All"], AttributeNames=["All"]
+            QueueUrl=self._dead_letters, MaxNumberOfMessages=TEN, MessageAttributeNames=["All"], AttributeNames=["All"]
         )
         found: list[dict[str, Any]] = told.get("Messages", [])
         return found
 
-    def redrive(self, letter: Letter) -> None:
+    def redrive(self, dead_letter: StoredDeadLetter) -> None:
         attributes = {
             name: {key: value for key, value in one.items() if key in {"DataType", "StringValue", "BinaryValue"}}
-            for name, one in letter.raw.get("MessageAttributes", {}).items()
+            for name, one in dead_letter.raw.get("MessageAttributes", {}).items()
         }
         more = {}
         if self.fifo:
-            group = letter.raw["Attributes"]["MessageGroupId"]
-            more = {"MessageGroupId": group, "MessageDeduplicationId": letter.raw["MessageId"]}
+            group = dead_letter.raw["Attributes"]["MessageGroupId"]
+            more = {"MessageGroupId": group, "MessageDeduplicationId": dead_letter.raw["MessageId"]}
         self.sqs.client.send_message(
-            QueueUrl=self._queue, MessageBody=letter.raw["Body"], MessageAttributes=attributes, **more
+            QueueUrl=self._queue, MessageBody=dead_letter.raw["Body"], MessageAttributes=attributes, **more
         )
 
     def calm(self) -> None:

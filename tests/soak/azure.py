@@ -12,12 +12,12 @@ from pathlib import Path
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
+from tests.soak.bound import Planned
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.servicebus import ServiceBusEmulator
-from tests.soak.plan import Planned
-from tests.soak.run import APP, Letter, opened
+from tests.soak.run import APP, StoredDeadLetter, opened
 
 LOCK_SECONDS = 5
 INSTANCES = 3
@@ -36,14 +36,14 @@ ADDRESSES = {
 """The host is the connection string's."""
 
 FEW, MOST = 50, 0.2
-"""Letters that are read at once, and the seconds that may take."""
+"""Dead letters that are read at once, and the seconds that may take."""
 
 PATIENCE = 60
 """Seconds in which what the faults refuse is tried again."""
 
 
 class Azure:
-    """A queue, its letters, and the function app, each instance of which may be killed."""
+    """A queue, its dead letters, and the function app, each instance of which may be killed."""
 
     groups = True
 
@@ -59,7 +59,7 @@ class Azure:
         self._client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_backoff_factor=0.05)
         self._stack.enter_context(self._client)
         self._orders = self._stack.enter_context(self._client.get_queue_sender("orders"))
-        self._letters = self._listen()
+        self._dead_letters = self._listen()
 
     def _host(self, environ: Mapping[str, str], seed: int) -> FunctionsHost:
         host = FunctionsHost(
@@ -87,22 +87,22 @@ class Azure:
                 if time.monotonic() > end:
                     raise
 
-    def letters(self) -> Sequence[Letter]:
+    def dead_letters(self) -> Sequence[StoredDeadLetter]:
         """One whose completion fails comes again, and is told twice."""
-        taken: list[Letter] = []
+        taken: list[StoredDeadLetter] = []
         while told := self._receive():
             for one in told:
                 taken.append(opened(b"".join(one.body), texts(one), one))
                 with suppress(ServiceBusError):
-                    self._letters.complete_message(one)
+                    self._dead_letters.complete_message(one)
         return taken
 
     def _receive(self) -> Sequence[ServiceBusReceivedMessage]:
         try:
-            return self._letters.receive_messages(max_message_count=FEW, max_wait_time=MOST)
+            return self._dead_letters.receive_messages(max_message_count=FEW, max_wait_time=MOST)
         except ServiceBusError:
-            self._letters.close()
-            self._letters = self._listen()
+            self._dead_letters.close()
+            self._dead_letters = self._listen()
             return []
 
     def _listen(self) -> ServiceBusReceiver:
@@ -111,13 +111,13 @@ class Azure:
         self._insist(receiver.__enter__)
         return receiver
 
-    def redrive(self, letter: Letter) -> None:
+    def redrive(self, dead_letter: StoredDeadLetter) -> None:
         """Without its id, for which the queue gives it another: one that detects duplicates may know the old one."""
         again = ServiceBusMessage(
-            letter.body,
-            application_properties=letter.raw.application_properties,
-            session_id=letter.raw.session_id,
-            content_type=letter.raw.content_type,
+            dead_letter.body,
+            application_properties=dead_letter.raw.application_properties,
+            session_id=dead_letter.raw.session_id,
+            content_type=dead_letter.raw.content_type,
         )
         self._insist(partial(self._orders.send_messages, again))
 
@@ -136,9 +136,9 @@ class Azure:
         gc.collect()
 
 
-def texts(letter: ServiceBusReceivedMessage) -> dict[str, str]:
+def texts(dead_letter: ServiceBusReceivedMessage) -> dict[str, str]:
     """The properties that are texts. The client gives them as bytes, and sends such bytes as texts again."""
-    properties = letter.application_properties or {}
+    properties = dead_letter.application_properties or {}
     return {_text(name): _text(value) for name, value in properties.items() if isinstance(value, bytes | str)}
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
 from google.api_core.retry import Retry, if_exception_type
+from tests.soak.bound import Planned
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.faults import NO_FAULTS, Faults
 from peeklock import cloudtasks
 from peeklock.dev.cloudtasks import Target, free_port
-from peeklock.message import Trail
-from peeklock.outgoing import REASON, Parcel
+from peeklock.message import Lineage
+from peeklock.outgoing import REASON, OutgoingMessage
 from peeklock.sending import file
-from tests.soak.plan import Planned
-from tests.soak.run import APP, Letter
+from tests.soak.run import APP, StoredDeadLetter
 
 PLACE = "projects/soak/locations/local"
 QUEUE = f"{PLACE}/queues/orders"
@@ -34,13 +34,13 @@ AGAIN = Retry(predicate=if_exception_type(ServiceUnavailable), initial=0.02, max
 
 
 class Gcp:
-    """A queue, a file of letters, and the function, whose workers die and are replaced."""
+    """A queue, a file of dead letters, and the function, whose workers die and are replaced."""
 
     groups = False
 
     def __init__(self, folder: Path, environ: Mapping[str, str], seed: int, *, fifo: bool) -> None:
         assert not fifo, "Cloud Tasks keeps no order"
-        self._letters = folder / "letters.jsonl"
+        self._dead_letters = folder / "dead-letters.jsonl"
         self._taken = 0
         self._stack = ExitStack()
         faults = Faults(seed=seed, duplicate=0.02, reorder=0.02, delay=0.02, drop=0.02, refuse=0.01, lose_lock=0.01)
@@ -67,7 +67,7 @@ class Gcp:
         own = {
             "CLOUD_TASKS_EMULATOR_HOST": self.emulator.address,
             "PEEKLOCK_CERTS_URL": self.emulator.certs_url,
-            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._letters}",
+            "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{self._dead_letters}",
             "PEEKLOCK_ORDERS_LOCK": str(LOCK_SECONDS),
             "SOAK_LIMIT": str(LOCK_SECONDS),
             "WORKERS": str(WORKERS),
@@ -80,21 +80,24 @@ class Gcp:
 
     def send(self, planned: Sequence[Planned]) -> None:
         for one in planned:
-            self._create(Parcel(body=one.body, trail=Trail(id=one.key), content_type="application/json"))
+            self._create(OutgoingMessage(body=one.body, lineage=Lineage(id=one.key), content_type="application/json"))
 
-    def _create(self, parcel: Parcel) -> None:
+    def _create(self, outgoing: OutgoingMessage) -> None:
         with suppress(AlreadyExists):  # by a call whose answer was lost
-            self._client.create_task(parent=QUEUE, task=self._sender.task(parcel), retry=AGAIN)
+            self._client.create_task(parent=QUEUE, task=self._sender.task(outgoing), retry=AGAIN)
 
-    def letters(self) -> Sequence[Letter]:
-        if not self._letters.exists():
+    def dead_letters(self) -> Sequence[StoredDeadLetter]:
+        if not self._dead_letters.exists():
             return []
-        parcels = list(islice(file.read(str(self._letters)), self._taken, None))
-        self._taken += len(parcels)
-        return [Letter(str(parcel.attributes.get(REASON, "")), parcel.body, parcel) for parcel in parcels]
+        outgoing_messages = list(islice(file.read(str(self._dead_letters)), self._taken, None))
+        self._taken += len(outgoing_messages)
+        return [
+            StoredDeadLetter(str(outgoing.attributes.get(REASON, "")), outgoing.body, outgoing)
+            for outgoing in outgoing_messages
+        ]
 
-    def redrive(self, letter: Letter) -> None:
-        self._create(letter.raw)
+    def redrive(self, dead_letter: StoredDeadLetter) -> None:
+        self._create(dead_letter.raw)
 
     def calm(self) -> None:
         self.emulator.faults = NO_FAULTS

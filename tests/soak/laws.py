@@ -1,4 +1,4 @@
-"""What must be true afterwards, by the ledger and the letters alone."""
+"""What must be true afterwards, by the ledger and the dead letters alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.soak.plan import REASONS, REDRIVEN, UNEXPLAINED, Planned
+from tests.soak.bound import REASONS, REDRIVEN, UNEXPLAINED, Planned
 
 RECORDED_WITHIN = 15 * 10**9
 """Nanoseconds from an effect to its record, at most: no event lasts longer, and a process that wrote something after that
@@ -79,15 +79,15 @@ def _line(line: bytes) -> dict[str, Any] | None:
 
 
 def broken(
-    planned: Sequence[Planned], ledger: Ledger, letters: Mapping[str, Sequence[str]], dead: AbstractSet[int]
+    planned: Sequence[Planned], ledger: Ledger, dead_letters: Mapping[str, Sequence[str]], dead: AbstractSet[int]
 ) -> list[str]:
-    """The laws that do not hold, each with its message. `letters`: reasons by key; `dead`: processes that have ended."""
+    """The laws that do not hold, each with its message. `dead letters`: reasons by key; `dead`: processes that have ended."""
     lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in ledger.lines:
         lines[line["key"]].append(line)
     told: list[str] = []
     for one in planned:
-        told += _ended(one, ledger, letters.get(one.key, ()))
+        told += _ended(one, ledger, dead_letters.get(one.key, ()))
         told += _twice(one, ledger)
         told += _too_often(one, lines[one.key])
         told += _unrecorded(one, lines[one.key], ledger, dead)

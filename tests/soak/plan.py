@@ -22,16 +22,16 @@ KINDS = {
 """How often each, in parts."""
 
 REASONS = {"fatal": "fatal", "mended": "fatal", "large": "fatal", "bad": "exhausted", "invalid": "invalid"}
-"""Kinds that end as letters, with their reason."""
+"""Kinds that end as dead letters, with their reason."""
 
 REDRIVEN = ("mended", "large")
 """Kinds that fail in their first life only."""
 
 UNEXPLAINED = ("large",)
-"""Kinds whose letters may be too large to say why."""
+"""Kinds whose dead letters may be too large to say why."""
 
-LETTER_BYTES = 800
-"""What the queue of letters takes: one of kind `large` does not fit with its reason."""
+DEAD_LETTER_BYTES = 800
+"""What the queue of dead letters takes: one of kind `large` does not fit with its reason."""
 
 NOISE_BYTES = 450
 """600 in base64: beside it there is room for the message's own attributes, and little more."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from peeklock.message import Trail
-from peeklock.outgoing import REASON, Parcel
+from tests.soak.bound import REDRIVEN, Planned
+
+from peeklock.message import Lineage
+from peeklock.outgoing import REASON, OutgoingMessage
 from peeklock.sending.fitting import unfolded
 from tests.soak import laws
-from tests.soak.plan import REDRIVEN, Planned
 
 APP = Path(__file__).parent / "app"
 
@@ -24,7 +25,7 @@ WAITING = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class StoredDeadLetter:
     """As the real client reads it, and what it takes to send it again."""
 
     reason: str
@@ -32,10 +33,10 @@ class Letter:
     raw: Any
 
 
-def opened(body: bytes, attributes: Mapping[str, str], raw: Any) -> Letter:
-    """A letter as it was before it was made to fit its queue."""
-    parcel = unfolded(Parcel(body=body, trail=Trail(id=""), attributes=attributes))
-    return Letter(str(parcel.attributes.get(REASON, "")), parcel.body, raw)
+def opened(body: bytes, attributes: Mapping[str, str], raw: Any) -> StoredDeadLetter:
+    """A dead letter as it was before it was made to fit its queue."""
+    outgoing = unfolded(OutgoingMessage(body=body, lineage=Lineage(id=""), attributes=attributes))
+    return StoredDeadLetter(str(outgoing.attributes.get(REASON, "")), outgoing.body, raw)
 
 
 class Cloud(Protocol):
@@ -46,11 +47,11 @@ class Cloud(Protocol):
 
     def send(self, planned: Sequence[Planned]) -> None: ...
 
-    def letters(self) -> Sequence[Letter]:
+    def dead_letters(self) -> Sequence[StoredDeadLetter]:
         """Take those that have come from the dead-letter queue."""
         ...
 
-    def redrive(self, letter: Letter) -> None:
+    def redrive(self, dead_letter: StoredDeadLetter) -> None:
         """Send it to its queue again, as it is, with the real client."""
         ...
 
@@ -93,8 +94,8 @@ class Soak:
     planned: Sequence[Planned]
     patience: float
     """Seconds without any progress after which it is given up."""
-    letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    mended: dict[str, Letter] = field(default_factory=dict)
+    dead_letters: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    mended: dict[str, StoredDeadLetter] = field(default_factory=dict)
     by_body: Mapping[bytes, Planned] = field(init=False)
     done: Done = field(init=False)
 
@@ -119,34 +120,34 @@ class Soak:
         dead = {pid for pid in ledger.processes() if not Path(f"/proc/{pid}").exists()}
         killed = self.cloud.killed()
         overrun = [f"{killed} events were killed at their limit"] if killed else []
-        return laws.broken(self.planned, ledger, self.letters, dead) + overrun
+        return laws.broken(self.planned, ledger, self.dead_letters, dead) + overrun
 
     def settled(self) -> set[str]:
-        self._take_letters()
-        return self.done.keys() | set(self.letters)
+        self._take_dead_letters()
+        return self.done.keys() | set(self.dead_letters)
 
-    def _take_letters(self) -> None:
-        for letter in self.cloud.letters():
-            one = self.by_body.get(letter.body)
-            assert one is not None, f"a letter that nobody sent: {letter.body!r}"
-            self.letters[one.key].append(letter.reason)
-            if one.kind in REDRIVEN and letter.reason != "exhausted":
-                self.mended[one.key] = letter
+    def _take_dead_letters(self) -> None:
+        for dead_letter in self.cloud.dead_letters():
+            one = self.by_body.get(dead_letter.body)
+            assert one is not None, f"a dead letter that nobody sent: {dead_letter.body!r}"
+            self.dead_letters[one.key].append(dead_letter.reason)
+            if one.kind in REDRIVEN and dead_letter.reason != "exhausted":
+                self.mended[one.key] = dead_letter
 
     def _wait(self, count: int) -> None:
         self._until(lambda: len(self.settled()) >= count)
 
     def _redrive(self) -> None:
-        """Each mended one, a late letter too, until it has its effect or died too often."""
+        """Each mended one, a late dead letter too, until it has its effect or died too often."""
         redriven: set[str] = set()
 
         def over() -> bool:
-            self._take_letters()
+            self._take_dead_letters()
             for key in self.mended.keys() - redriven:
                 self.cloud.redrive(self.mended[key])
                 redriven.add(key)
             done = self.done.keys()
-            return all(key in done or "exhausted" in self.letters[key] for key in self.mended)
+            return all(key in done or "exhausted" in self.dead_letters[key] for key in self.mended)
 
         self._until(over)
 
@@ -155,7 +156,7 @@ class Soak:
         is not enough, since a bug may have a message tried for ever."""
         count, since = -1, time.monotonic()
         while not holds() and time.monotonic() - since < self.patience:
-            now = len(self.done.keys()) + sum(map(len, self.letters.values()))
+            now = len(self.done.keys()) + sum(map(len, self.dead_letters.values()))
             if now != count:
                 count, since = now, time.monotonic()
             time.sleep(0.2)  # other processes work, and tell only the ledger
@@ -174,8 +175,8 @@ def summary(soak: Soak, seconds: float, seed: int) -> dict[str, Any]:
         "seed": seed,
         "done": sum(1 for one in soak.planned if ledger.effects[one.key]),
         "lettered": {
-            reason: sum(reason in told for told in soak.letters.values())
-            for reason in sorted({r for t in soak.letters.values() for r in t})
+            reason: sum(reason in told for told in soak.dead_letters.values())
+            for reason in sorted({r for t in soak.dead_letters.values() for r in t})
         },
         "redriven": len(soak.mended),
         "runs": sum(map(len, ledger.runs.values())),

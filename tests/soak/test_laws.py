@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.soak.bound import Planned
 
 from tests.soak import laws
-from tests.soak.plan import Planned
 
 DEAD = 9
 """A process that has ended; all others live."""
@@ -34,34 +34,34 @@ def event(seconds: float) -> dict[str, Any]:
     return {"what": "event", "key": "", "pid": 1, "seconds": seconds, "limit": 8.0}
 
 
-def broken(kind: str, lines: Sequence[dict[str, Any]], *letters: str) -> list[str]:
+def broken(kind: str, lines: Sequence[dict[str, Any]], *dead_letters: str) -> list[str]:
     text = b"".join(json.dumps({"at": at, **one}).encode() + b"\n" for at, one in enumerate(lines))
-    return laws.broken([Planned("k", kind, None, 1)], laws.parse(text), {"k": letters}, {DEAD})
+    return laws.broken([Planned("k", kind, None, 1)], laws.parse(text), {"k": dead_letters}, {DEAD})
 
 
 @pytest.mark.parametrize(
-    ("kind", "lines", "letters"),
+    ("kind", "lines", "dead_letters"),
     [
         pytest.param("ok", DONE, (), id="done"),
-        pytest.param("fatal", DECLINED, ("fatal", "fatal"), id="its letter twice"),
+        pytest.param("fatal", DECLINED, ("fatal", "fatal"), id="its dead letter twice"),
         pytest.param("dies_after", [*CRASH, *DONE], (), id="again after a crash"),
         pytest.param("dies_after", CRASH, ("exhausted",), id="died too often"),
         pytest.param("dies_after", [begin(DEAD)] * 6, ("exhausted",), id="died as often as it may"),
         pytest.param("ok", [begin(), EFFECT, END, line("unsure")], (), id="an outage for its record"),
         pytest.param("mended", [*DECLINED, begin(life=1), EFFECT, END, line("done", life=1)], ("fatal",), id="mended"),
         pytest.param("ok", [*DONE, begin(2, life=1), line("end", 2)], (), id="its next life"),
-        pytest.param("large", [*DECLINED, *MENDED], ("",), id="a letter without its reason"),
+        pytest.param("large", [*DECLINED, *MENDED], ("",), id="a dead letter without its reason"),
         pytest.param("ok", [*DONE, event(8.0)], (), id="as long as its limit"),
     ],
 )
-def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], letters: Sequence[str]) -> None:
-    assert not broken(kind, lines, *letters)
+def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], dead_letters: Sequence[str]) -> None:
+    assert not broken(kind, lines, *dead_letters)
 
 
 @pytest.mark.parametrize(
-    ("kind", "lines", "letters", "law"),
+    ("kind", "lines", "dead_letters", "law"),
     [
-        pytest.param("ok", DECLINED, (), "k (ok) is lost", id="neither done nor a letter"),
+        pytest.param("ok", DECLINED, (), "k (ok) is lost", id="neither done nor a dead letter"),
         pytest.param("mended", DECLINED, (), "k (mended) is lost", id="lost before it could be redriven"),
         pytest.param("ok", DONE, ("fatal",), "k (ok) is lettered as fatal", id="another reason"),
         pytest.param("flaky", DECLINED, ("exhausted",), "k (flaky) is lettered as exhausted", id="no crash to blame"),
@@ -89,8 +89,8 @@ def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], letters: Se
         ),
     ],
 )
-def test_what_is_found(kind: str, lines: Sequence[dict[str, Any]], letters: Sequence[str], law: str) -> None:
-    assert broken(kind, lines, *letters) == [law]
+def test_what_is_found(kind: str, lines: Sequence[dict[str, Any]], dead_letters: Sequence[str], law: str) -> None:
+    assert broken(kind, lines, *dead_letters) == [law]
 
 
 def test_a_process_that_went_on_has_no_excuse() -> None:
@@ -105,9 +105,9 @@ def test_a_group_keeps_its_order() -> None:
     first, second = Planned("a", "ok", "g", 1), Planned("b", "ok", "g", 2)
     runs = {key: [{**one, "key": key, "pid": pid} for one in DONE] for pid, key in enumerate("ab", 1)}
 
-    def judge(lines: Sequence[dict[str, Any]], **letters: Sequence[str]) -> list[str]:
+    def judge(lines: Sequence[dict[str, Any]], **dead_letters: Sequence[str]) -> list[str]:
         ledger = laws.Ledger([{"at": at, **one} for at, one in enumerate(lines)])
-        return laws.broken([first, second], ledger, letters, set())
+        return laws.broken([first, second], ledger, dead_letters, set())
 
     assert judge([*runs["b"], *runs["a"]]) == ["b ran before a of its group was done"]
     assert not judge([*runs["a"], *runs["b"]])

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.soak.bound import draw
 
 from tests.soak.aws import Aws
 from tests.soak.azure import Azure
 from tests.soak.gcp import Gcp
-from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
 from tests.support import ROOT
 
@@ -92,6 +92,6 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.parametrize("name", CLOUDS)
 def test_a_planted_bug_is_found(name, bug, tmp_path):
-    """Acknowledged before the letter is published; completed without fencing; generations ignored."""
+    """Acknowledged before the dead letter is published; completed without fencing; generations ignored."""
     broken = soak(name, tmp_path, 300, bug=bug, patience=20)
     assert [text for text in broken if re.search(BUGS[bug], text)], broken[:20]

@@ -179,7 +179,7 @@ def test_d6_a_result_that_is_too_large(store):
 def test_d7_a_redelivery_whose_body_is_checked(store):
     """The same body, also in another order, is a duplicate; another body under the key is refused."""
     ran: list[str] = []
-    letters = Outbox()
+    dead_letters = Outbox()
 
     @consumer(Queue("orders"), key="id", check_body=True, keep_result=True)
     def handler(payload: dict[str, Any]) -> str:
@@ -192,10 +192,12 @@ def test_d7_a_redelivery_whose_body_is_checked(store):
         b'{"cents":5,"id":"7"}',
         b'{"id": "7", "cents": 6}',
     )
-    outcomes = [deliver(handler, body, store=store, letters=letters, id=f"m-{n}") for n, body in enumerate(bodies)]
+    outcomes = [
+        deliver(handler, body, store=store, dead_letters=dead_letters, id=f"m-{n}") for n, body in enumerate(bodies)
+    ]
     assert [one.reason for one in outcomes] == ["done", "duplicate", "duplicate", "invalid"]
     assert [one.result for one in outcomes[:3]] == ["charged"] * 3
-    assert (ran, len(letters.parcels)) == (["7"], 1)
+    assert (ran, len(dead_letters.outgoing_messages)) == (["7"], 1)
 
 
 class Order(BaseModel):
@@ -239,7 +241,7 @@ GOOD, POISON = {"id": "1", "cents": 1}, {"id": "2", "cents": "many"}
 
 def test_d8_a_poison_body_after_a_failure_in_fifo(store):
     """The batch ends as it should: what failed comes back, what succeeded does not, the poison is dead-lettered."""
-    letters = Outbox()
+    dead_letters = Outbox()
 
     @consumer(Queue("orders", fifo=True))
     def handler(order: Order) -> None:
@@ -247,11 +249,11 @@ def test_d8_a_poison_body_after_a_failure_in_fifo(store):
             raise ValueError("boom")
 
     made = event("orders.fifo", {"id": "0", "cents": 1}, GOOD, POISON, GOOD, groups="abaa")
-    told = sqs.rehearse(handler, made, store=store, dead_letter=letters)
+    told = sqs.run_sample(handler, made, store=store, dead_letter=dead_letters)
     assert failures(told) == [0, 3]
-    assert [parcel.attributes["peeklock-reason"] for parcel in letters.parcels] == ["invalid"]
+    assert [outgoing.attributes["peeklock-reason"] for outgoing in dead_letters.outgoing_messages] == ["invalid"]
     ids = [one["messageId"] for one in made["Records"]]
-    assert states(store, *(f"orders#{name}" for name in ids)) == ["waiting", "done", "dead", "waiting"]
+    assert states(store, *(f"orders#{name}" for name in ids)) == ["waiting", "done", "dead_lettered", "waiting"]
 
 
 class Peculiar(BaseModel):
@@ -265,22 +267,22 @@ class Peculiar(BaseModel):
 
 def test_d9_a_validator_that_raises_anything(store):
     """The body is at fault, and no message beside it."""
-    letters, ran = Outbox(), []
+    dead_letters, ran = Outbox(), []
 
     @consumer(Queue("orders"))
     def handler(payload: Peculiar) -> None:
         ran.append(payload.cents)
 
     made = event("orders", {"cents": 5}, {"cents": "two"}, {"cents": "one"})
-    told = sqs.rehearse(handler, made, store=store, dead_letter=letters)
+    told = sqs.run_sample(handler, made, store=store, dead_letter=dead_letters)
     assert failures(told) == []
     assert ran == [5, 1]
-    assert [parcel.trail.id for parcel in letters.parcels] == [made["Records"][1]["messageId"]]
+    assert [outgoing.lineage.id for outgoing in dead_letters.outgoing_messages] == [made["Records"][1]["messageId"]]
 
 
 def test_d10_a_duplicate_that_meets_a_live_claim(store):
     """Is no failure: it comes back later, counts no attempt, is never lettered, and completes after the first's success."""
-    letters, met = Outbox(), []
+    dead_letters, met = Outbox(), []
 
     def run(payload: dict[str, Any]) -> None:
         met.extend(duplicate(payload, received) for received in (1, 50))
@@ -288,14 +290,16 @@ def test_d10_a_duplicate_that_meets_a_live_claim(store):
     handler = keyed("orders", run)
 
     def duplicate(payload: dict[str, Any], received: int) -> Any:
-        return sqs.rehearse(handler, event("orders", payload, received=received), store=store, dead_letter=letters)
+        return sqs.run_sample(
+            handler, event("orders", payload, received=received), store=store, dead_letter=dead_letters
+        )
 
-    first = deliver(handler, {"id": "7"}, store=store, letters=letters, id="first")
+    first = deliver(handler, {"id": "7"}, store=store, dead_letters=dead_letters, id="first")
     assert (first.disposition, first.attempt) == (Disposition.COMPLETE, 1)
     assert [failures(told) for told in met] == [[0], [0]]
     assert all(told["changeMessageVisibility"][0]["visibilityTimeout"] > 30 for told in met), "when the lease is over"
     assert failures(duplicate({"id": "7"}, 51)) == []
-    assert letters.parcels == []
+    assert dead_letters.outgoing_messages == []
 
 
 def test_d10_nor_is_it_after_a_failure(store):

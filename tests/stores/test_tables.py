@@ -78,7 +78,7 @@ def test_a_row():
 def test_the_largest_record_fits():
     """A property holds 32 Ki characters; the text of a record is ASCII whatever it says."""
     done = record(2**62, state=State.DONE, owner="w" * 64, message="ä" * 512, body="b" * 32, result="x" * MAX_RESULT)
-    dead = record(2**62, state=State.CONDEMNED, owner="w" * 64, message="ä" * 512, detail="ä" * MAX_DETAIL)
+    dead = record(2**62, state=State.DEAD_LETTERING, owner="w" * 64, message="ä" * 512, detail="ä" * MAX_DETAIL)
     assert max(len(dump(done)), len(dump(dead))) < 32 * 1024
 
 

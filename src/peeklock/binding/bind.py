@@ -15,11 +15,11 @@ from peeklock.binding.addresses import check_apart, dead_letters_of, kept_here, 
 from peeklock.binding.option_checks import check_options, unwrap_of
 from peeklock.consuming.declaration import Consumer, resolve
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import RESERVE, Delays, Plan
+from peeklock.engine.bound_consumer import RESERVE, BoundConsumer, Delays
 from peeklock.errors import ConfigError
 from peeklock.idempotency.store import Store
 from peeklock.message import Message
-from peeklock.observability.observer import LogObserver, Observer, Settled, record
+from peeklock.observability.observer import LogObserver, Observer, Settled, log_event
 from peeklock.outgoing import Sender
 from peeklock.queue import Queue
 from peeklock.sending.send import sender_to
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
     store: Store | str
     """The store or its URL; else `PEEKLOCK_STORE`; else none, and what is then weaker is logged once."""
     dead_letter: Sender | str
-    """Where letters go; else `PEEKLOCK_<QUEUE>_DEAD_LETTER`."""
+    """Where dead letters go; else `PEEKLOCK_<QUEUE>_DEAD_LETTER`."""
     queue: Sender | str
     """Where delayed copies go, on platforms that need them; else `PEEKLOCK_<QUEUE>_URL`."""
     parallel: int
@@ -75,7 +75,7 @@ class Binding:
         self.longest_delay = longest_delay
         self.consumer: Consumer = resolve(function)
         self.options = options
-        self._plan: Plan | None = None
+        self._bound: BoundConsumer | None = None
         self._lock_known: timedelta | None = _UNKNOWN
         self._lock = threading.Lock()
         check_options(options, Options.__annotations__, platform)
@@ -97,25 +97,25 @@ class Binding:
                 f" which ends an event after {longest.total_seconds():g} s; use at most timeout={most:g}"
             )
 
-    def plan(self) -> Plan:
+    def bound(self) -> BoundConsumer:
         """The plan, made at the first call. Raises ConfigError where environment and declaration do not fit."""
-        plan = self._plan
-        if plan is not None:
-            return plan
+        bound = self._bound
+        if bound is not None:
+            return bound
         with self._lock:
-            self._plan = self._plan or self._make()
-            return self._plan
+            self._bound = self._bound or self._make()
+            return self._bound
 
-    def _make(self) -> Plan:
+    def _make(self) -> BoundConsumer:
         queue, options, declared = self.queue, self.options, self.consumer.declared
         _check_fingerprint(queue)
         store = store_of(options.get("store"))
         delays = Delays.NONE if self.delays is Delays.COPY and store is None else self.delays
         self._check_store(store, delays)
         self._say_what_is_weaker(store, delays)
-        letters, own = dead_letters_of(queue, options.get("dead_letter")), own_of(queue, options.get("queue"))
-        check_apart(queue, letters, place_of(own))
-        return Plan(
+        dead_letters, own = dead_letters_of(queue, options.get("dead_letter")), own_of(queue, options.get("queue"))
+        check_apart(queue, dead_letters, place_of(own))
+        return BoundConsumer(
             platform=self.platform,
             queue=queue,
             handler=self.consumer.handler,
@@ -128,7 +128,7 @@ class Binding:
             fatal=declared.fatal,
             on_error=self.consumer.on_error,
             store=store,
-            letters=letters,
+            dead_letters=dead_letters,
             copies=None if delays is not Delays.COPY else sender_to(queue) if own is None else own,
             delays=delays,
             longest_delay=self.longest_delay,
@@ -140,7 +140,7 @@ class Binding:
 
     def check_dead_letter(self, *own: object) -> None:
         """Raise ConfigError where dead letters go to the queue that an event came from, of which senders say this."""
-        check_apart(self.queue, self.plan().letters, *own)
+        check_apart(self.queue, self.bound().dead_letters, *own)
 
     def _parallel(self) -> int:
         """The function's time-out was computed for what the infrastructure says: fewer at once would not end in it."""
@@ -192,7 +192,7 @@ class Binding:
         if delays is Delays.NONE and (store is None or queue.exact_delay):
             weaker.append("the queue's own delay is between the attempts, not first_delay")
         if weaker:
-            record("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
+            log_event("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
 
     def lock(self, default: timedelta | None = None) -> timedelta | None:
         """How long the platform holds a message, as far as it was said. Raises ConfigError for less than one message
@@ -219,15 +219,15 @@ class Binding:
 
     def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> Sequence[Settled]:
         """Handle one event's messages, from synchronous code. `changes`: fields of the plan, for this event."""
-        plan = replace(self.plan(), **changes) if changes else self.plan()
-        return engine.run(plan, messages, remaining)
+        bound = replace(self.bound(), **changes) if changes else self.bound()
+        return engine.run(bound, messages, remaining)
 
     async def run_async(
         self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any
     ) -> Sequence[Settled]:
         """As `run`, on the caller's event loop."""
-        plan = replace(self.plan(), **changes) if changes else self.plan()
-        return await engine.handle_async(plan, messages, remaining)
+        bound = replace(self.bound(), **changes) if changes else self.bound()
+        return await engine.handle_async(bound, messages, remaining)
 
 
 _MARK = "__peeklock_binding__"

@@ -18,7 +18,7 @@ _METHODS: dict[str, tuple[str, ...]] = {
     "dead_letter": ("send",),
     "queue": ("send",),
     "outbox": ("send",),
-    "letters": ("send",),
+    "dead_letters": ("send",),
     "observer": ("running", "settled"),
     "clock": ("now", "monotonic"),
     "random": ("uniform",),

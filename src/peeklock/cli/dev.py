@@ -25,7 +25,7 @@ A platform that cannot start is said, and the others run. Azure's needs Python 3
 error has the command.
 
 The queues are made from the declarations in the code. Nothing leaves this machine, no credential is asked for, and
-nothing is kept: stores and letters are in .peeklock/, which is emptied at the start.
+nothing is kept: stores and dead letters are in .peeklock/, which is emptied at the start.
 
 With --infra, your Pulumi program says it all: the real engine applies it to the emulators, and each function starts with
 the environment, time-out, batch size and concurrency that the program gives it. What must differ here is printed. It

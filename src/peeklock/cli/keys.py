@@ -63,10 +63,10 @@ exit codes:
 
 LOSSES = {
     State.RUNNING: "the run that did not come back is no longer counted",
-    State.MOVING: "the message and its delayed copy may both run",
-    State.MOVED: "an older delivery of the message would run beside its copy",
-    State.CONDEMNED: "its letter may not be published",
-    State.DEAD: "its verdict is lost; a redriven letter runs without being forgotten first",
+    State.DELAYING: "the message and its delayed copy may both run",
+    State.DELAYED: "an older delivery of the message would run beside its copy",
+    State.DEAD_LETTERING: "its dead letter may not be published",
+    State.DEAD_LETTERED: "its verdict is lost; a redriven dead letter runs without being forgotten first",
 }
 
 SAID = {

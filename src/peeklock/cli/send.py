@@ -15,8 +15,8 @@ from typing import Any
 from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.plain import plain
 from peeklock.errors import ConfigError, SendError
-from peeklock.message import TRAIL, Trail
-from peeklock.outgoing import Parcel, Sender
+from peeklock.message import LINEAGE, Lineage
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.queue import Queue
 from peeklock.redaction import shown
 from peeklock.registry import open_sender
@@ -68,21 +68,21 @@ def add_to(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Send, say so, and return the exit code."""
-    parcels = _redriven(given) if given.redrive else [_parcel(given)]
+    outgoing_messages = _redriven(given) if given.redrive else [_outgoing(given)]
     address = _address(given.queue, given.platform, Path.cwd())
     sender = open_sender(address)
-    for parcel in parcels * given.times:
-        refused = _send(sender, parcel)
+    for outgoing in outgoing_messages * given.times:
+        refused = _send(sender, outgoing)
         if refused is not None:
             print(plain(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(plain(f"sent {parcel.trail.id} to {shown(address)}"))
+        print(plain(f"sent {outgoing.lineage.id} to {shown(address)}"))
     return 0
 
 
-def _send(sender: Sender, parcel: Parcel) -> SendError | None:
+def _send(sender: Sender, outgoing: OutgoingMessage) -> SendError | None:
     try:
-        return next(iter(sender.send([parcel])))
+        return next(iter(sender.send([outgoing])))
     except SendError as exc:
         return exc
 
@@ -94,39 +94,41 @@ def _read(file: str) -> bytes:
         raise ConfigError(f"{file}: {exc.strerror}") from None
 
 
-def _redriven(given: argparse.Namespace) -> list[Parcel]:
+def _redriven(given: argparse.Namespace) -> list[OutgoingMessage]:
     """The messages of dead letters, one a line: what they were, and in their next life, so that they run."""
     _check_alone(given)
     file = "standard input" if given.file == "-" else given.file
-    letters = list(_letters(file, _read(given.file)))
-    if not letters:
+    dead_letters = list(_dead_letters(file, _read(given.file)))
+    if not dead_letters:
         raise ConfigError(f"no dead letter in {file}; nothing was sent")
     return [
         replace(
-            letter, letter=False, attributes={n: v for n, v in letter.attributes.items() if not n.startswith(TRAIL)}
+            dead_letter,
+            dead_letter=False,
+            attributes={n: v for n, v in dead_letter.attributes.items() if not n.startswith(LINEAGE)},
         )
-        for letter in letters
+        for dead_letter in dead_letters
     ]
 
 
-def _letters(file: str, data: bytes) -> Iterator[Parcel]:
+def _dead_letters(file: str, data: bytes) -> Iterator[OutgoingMessage]:
     """The dead letters of a file. Raises ConfigError with the number of the first line that is none."""
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            letter = load(json.loads(line))
+            dead_letter = load(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise ConfigError(
                 f"{file}: line {number} is not one of a file:// dead-letter queue, as it was written; nothing was sent"
             ) from None
-        if not letter.letter:
-            raise ConfigError(f"{file}: line {number} ({letter.trail.id}) is no dead letter; nothing was sent")
-        if not letter.trail.generation:
+        if not dead_letter.dead_letter:
+            raise ConfigError(f"{file}: line {number} ({dead_letter.lineage.id}) is no dead letter; nothing was sent")
+        if not dead_letter.lineage.generation:
             raise ConfigError(
                 f"{file}: line {number}: a dead letter's generation is 1 or more: less would complete unrun"
             )
-        yield letter
+        yield dead_letter
 
 
 def _check_alone(given: argparse.Namespace) -> None:
@@ -144,12 +146,12 @@ def _check_alone(given: argparse.Namespace) -> None:
             )
 
 
-def _parcel(given: argparse.Namespace) -> Parcel:
+def _outgoing(given: argparse.Namespace) -> OutgoingMessage:
     check_text("--id", given.id, "order-7")
     check_text("--group", given.group, "customer-7")
-    return Parcel(
+    return OutgoingMessage(
         body=_read(given.file),
-        trail=Trail(id=given.id or str(uuid.uuid4())),
+        lineage=Lineage(id=given.id or str(uuid.uuid4())),
         attributes=_attributes(given.attribute),
         group=given.group,
         delay=seconds(given.delay, "--delay"),

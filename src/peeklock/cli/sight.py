@@ -12,21 +12,21 @@ from peeklock.cli.table import Table
 from peeklock.consuming import body_hash
 from peeklock.idempotency import claims
 from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State, Verdict
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Reason
 from peeklock.timing.delays import ZERO
 
 STATES = {
     State.RUNNING: "its last run did not come back; the process is gone",
     State.WAITING: "it failed or was given back, and waits for its next delivery",
-    State.MOVING: "its delayed copy is about to be published, or a process died before it said so",
-    State.MOVED: "its delayed copy is published, and carries on",
-    State.CONDEMNED: "its verdict stands; the letter may not be published yet",
-    State.DEAD: "its letter is published",
+    State.DELAYING: "its delayed copy is about to be published, or a process died before it said so",
+    State.DELAYED: "its delayed copy is published, and carries on",
+    State.DEAD_LETTERING: "its verdict stands; the dead letter may not be published yet",
+    State.DEAD_LETTERED: "its dead letter is published",
     State.DONE: "the handler has succeeded",
 }
 
-COLOURS = {State.DONE: "complete", State.DEAD: "dead_letter", State.CONDEMNED: "dead_letter"}
+COLOURS = {State.DONE: "complete", State.DEAD_LETTERED: "dead_letter", State.DEAD_LETTERING: "dead_letter"}
 
 UNKNOWN_MOST = sys.maxsize
 # Only the code knows a queue's max_attempts, so no delivery is exhausted here; the words say where it would be.
@@ -58,33 +58,35 @@ class Sight:
         _, mine = next(self.arrivals())
         return self.decide(mine).do is Do.ABANDON
 
-    def arrivals(self) -> Iterator[tuple[str, Trail]]:
-        """The deliveries that may come next, and the trail that each would have."""
+    def arrivals(self) -> Iterator[tuple[str, Lineage]]:
+        """The deliveries that may come next, and the lineage that each would have."""
         record = self.record
         if record is None:
-            yield "any message", Trail(id="any")
+            yield "any message", Lineage(id="any")
             return
-        carried = record.attempts if record.hop else 0
-        mine = Trail(id=record.message, generation=record.generation, hop=record.hop, attempts=carried)
-        yield ("its newest copy" if record.hop else "the message"), mine
-        if record.hop:
-            yield "an older copy", replace(mine, hop=record.hop - 1)
-        if record.state in (State.CONDEMNED, State.DEAD):
-            yield "its letter, redriven", mine.letter()
+        carried = record.attempts if record.copy_number else 0
+        mine = Lineage(
+            id=record.message, generation=record.generation, copy_number=record.copy_number, attempts=carried
+        )
+        yield ("its newest copy" if record.copy_number else "the message"), mine
+        if record.copy_number:
+            yield "an older copy", replace(mine, copy_number=record.copy_number - 1)
+        if record.state in (State.DEAD_LETTERING, State.DEAD_LETTERED):
+            yield "its dead letter, redriven", mine.dead_letter()
         if "#" not in self.key.partition("/")[0]:  # by the message's id, only the message itself has this key
-            yield "another message", Trail(id="")
+            yield "another message", Lineage(id="")
 
-    def decide(self, trail: Trail) -> Decision:
+    def decide(self, lineage: Lineage) -> Decision:
         """What the claim protocol decides on a delivery, now."""
-        return claims.arrive(self.record, trail, self._stamp(), UNKNOWN_MOST)
+        return claims.arrive(self.record, lineage, self._stamp(), UNKNOWN_MOST)
 
     def coming(self) -> Iterator[tuple[str, Decision]]:
         """What may come next, and what is decided on each."""
-        for name, trail in self.arrivals():
-            yield name, self.decide(trail)
+        for name, lineage in self.arrivals():
+            yield name, self.decide(lineage)
         if self.record is not None and claims.contradicts(self.record, OTHER_BODY, self.now):
             invalid = Verdict(reason=Reason.INVALID)
-            yield "any with another body", claims.arrive(None, Trail(id=""), self._stamp(), UNKNOWN_MOST, invalid)
+            yield "any with another body", claims.arrive(None, Lineage(id=""), self._stamp(), UNKNOWN_MOST, invalid)
 
     def _stamp(self) -> Stamp:
         version = claims.next_version(0, self.now, 0)
@@ -110,7 +112,7 @@ def facts(sight: Sight) -> dict[str, Any]:
         "attempts": record.attempts,
         "message_id": record.message,
         "generation": record.generation,
-        "hop": record.hop,
+        "copy_number": record.copy_number,
         "reason": record.reason or None,
         "detail": record.detail or None,
         "body": record.body or None,
@@ -163,13 +165,13 @@ def _state(sight: Sight, record: Record) -> str:
 
 
 def _doing(record: Record) -> str:
-    return "runs it" if record.state is State.RUNNING else "publishes its letter"
+    return "runs it" if record.state is State.RUNNING else "publishes its dead letter"
 
 
 def _about(sight: Sight, record: Record) -> Iterator[tuple[str, str]]:
     now = sight.now
     yield "since", when(written_at(record, now), now)
-    if record.state in (State.RUNNING, State.CONDEMNED):
+    if record.state in (State.RUNNING, State.DEAD_LETTERING):
         yield "held until", when(record.lease_until, now)
     yield "remembered until", when(record.expires_at, now)
     yield "attempts", _attempts(record)
@@ -202,9 +204,9 @@ def _attempts(record: Record) -> str:
 
 
 def _life(record: Record) -> str:
-    again = f"its letter was redriven, {record.generation}x" if record.generation else "never redriven"
-    copies = f"this is delayed copy {record.hop}" if record.hop else "no delayed copy"
-    return f"generation {record.generation} ({again}), hop {record.hop} ({copies})"
+    again = f"its dead letter was redriven, {record.generation}x" if record.generation else "never redriven"
+    copies = f"this is delayed copy {record.copy_number}" if record.copy_number else "no delayed copy"
+    return f"generation {record.generation} ({again}), copy {record.copy_number} ({copies})"
 
 
 def words(sight: Sight, decision: Decision) -> str:
@@ -213,7 +215,7 @@ def words(sight: Sight, decision: Decision) -> str:
         case Do.RUN:
             return _runs(decision)
         case Do.DEAD_LETTER:
-            return f"publishes its letter ({decision.reason}); the handler does not run"
+            return f"publishes its dead letter ({decision.reason}); the handler does not run"
         case Do.PUBLISH:
             return "publishes the delayed copy again; the handler does not run"
         case Do.COMPLETE:
@@ -226,13 +228,13 @@ def _runs(decision: Decision) -> str:
     assert decision.record is not None, "a run has claimed its key"
     attempt = claims.counted(decision.record)
     text = f"runs the handler, attempt {attempt}{', last and alone in its batch' if decision.alone else ''}"
-    return text if attempt == 1 else f"{text}; publishes its letter instead where max_attempts is under {attempt}"
+    return text if attempt == 1 else f"{text}; publishes its dead letter instead where max_attempts is under {attempt}"
 
 
 def _completes(decision: Decision) -> str:
     if decision.reason is Reason.DUPLICATE:
         return "completes as a duplicate"
-    if decision.reason is Reason.MOVED:
+    if decision.reason is Reason.SUPERSEDED:
         return "completes as moved: a later copy carries on"
     return f"completes with its verdict ({decision.reason})"
 
@@ -241,7 +243,7 @@ def _waits(sight: Sight) -> str:
     record = sight.record
     assert record is not None, "nobody waits for what is absent"
     if not sight.held:
-        return f"waits: the letter of message {record.message} comes first"
+        return f"waits: the dead letter of message {record.message} comes first"
     return f"waits: another process {_doing(record)} until {when(record.lease_until, sight.now)}"
 
 

@@ -29,7 +29,7 @@ START_SECONDS, STOP_SECONDS = 30, 5
 
 
 class CloudTasks:
-    """One functions-framework for each bound handler. Letters go to a file, as there is no dead-letter queue."""
+    """One functions-framework for each bound handler. Dead letters go to a file, as there is no dead-letter queue."""
 
     platform = "cloudtasks"
 
@@ -70,8 +70,8 @@ class CloudTasks:
 
     def _make(self, queue: Queue, entry: Entry | None) -> None:
         """A queue that nobody here consumes is a file: a task needs a target."""
-        letters = f"file://{self._world.state}/{self.platform}-{queue.name}-dead.jsonl"
-        self._addresses[queue.variable("DEAD_LETTER")] = letters
+        dead_letters = f"file://{self._world.state}/{self.platform}-{queue.name}-dead.jsonl"
+        self._addresses[queue.variable("DEAD_LETTER")] = dead_letters
         if entry is None:
             address = f"file://{self._world.state}/{self.platform}-{queue.name}.jsonl"
         else:

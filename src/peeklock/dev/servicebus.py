@@ -54,7 +54,7 @@ class ServiceBus:
         self._host = host.start()
 
     def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:
-        """The queue, where its letters go, and the topics that its triggers listen to."""
+        """The queue, where its dead letters go, and the topics that its triggers listen to."""
         lock = min(max(queue.timeout.total_seconds() + SPARE_SECONDS, MIN_LOCK), LOCK_SECONDS)
         names = {one.queue_name or queue.name for one in triggers if one.topic_name is None} or {queue.name}
         for name in names:

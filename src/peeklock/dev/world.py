@@ -16,7 +16,7 @@ from peeklock.errors import ConfigError, PeeklockError
 from peeklock.queue import Queue
 
 FOLDER = ".peeklock"
-"""In the project: stores, letters, and what `peeklock send` needs to know."""
+"""In the project: stores, dead letters, and what `peeklock send` needs to know."""
 
 DESCRIBE_SECONDS = 60
 

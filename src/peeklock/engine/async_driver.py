@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import Timer, running
-from peeklock.engine.bound_consumer import Plan, Window
-from peeklock.engine.delivery import Halted, Item
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
+from peeklock.engine.delivery import Delivery, Halted
 from peeklock.engine.effects import Desk
 from peeklock.engine.executors import NO_ROOM, NO_SLOT
 from peeklock.engine.invocation import Ended, Errors, arguments_of, attempt_async, errors_of, time_of, timed_out
@@ -24,26 +24,26 @@ T = TypeVar("T")
 class Coroutine(Timer):
     """One call of the handler on the event loop, with all that it needs: nothing is read from its items later."""
 
-    def __init__(self, plan: Plan, items: Sequence[Item], window: Window) -> None:
-        super().__init__(window.latest)
+    def __init__(self, bound: BoundConsumer, items: Sequence[Delivery], deadline: Deadline) -> None:
+        super().__init__(deadline.latest)
         self.items = items
         self.cancelled = False
-        self._plan = plan
-        self._window = window
-        self.timeout = time_of(items, window)
-        self._arguments = arguments_of(plan, items)
+        self._bound = bound
+        self._deadline = deadline
+        self.timeout = time_of(items, deadline)
+        self._arguments = arguments_of(bound, items)
         self._message = items[0].message
         self._ended: Ended = (Halted(NO_ROOM), None)
         self._duration = 0.0
 
     async def perform(self) -> None:
         running.set(self)
-        span = enter_span(self._plan.observer, self._message)
-        if self._window.may_begin(self._window.timeout - self.timeout):
+        span = enter_span(self._bound.observer, self._message)
+        if self._deadline.may_begin(self._deadline.timeout - self.timeout):
             started = time.monotonic()
             self.due = started + self.timeout
             try:
-                self._ended = await attempt_async(self._plan.handler.call, self._arguments)
+                self._ended = await attempt_async(self._bound.handler.call, self._arguments)
             except BaseException as exc:
                 self._ended = (exc, None)
                 raise
@@ -61,20 +61,20 @@ class Coroutine(Timer):
         """What came of it, written to its items."""
         ended = self._ended
         if self.cancelled:  # whatever it made of that: a part of it was cut off
-            ended = (timed_out(self._plan, "cancelled", ended=True), None)
+            ended = (timed_out(self._bound, "cancelled", ended=True), None)
         self.items[0].returned = ended[1]
-        for item in self.items:
-            item.duration = self._duration
-        return errors_of(self._plan, self.items, ended)
+        for delivery in self.items:
+            delivery.duration = self._duration
+        return errors_of(self._bound, self.items, ended)
 
 
 class Loop:
     """Drives `async def` handlers on the running event loop."""
 
-    def __init__(self, schedule: Schedule, plan: Plan, window: Window, desk: Desk) -> None:
+    def __init__(self, schedule: Schedule, bound: BoundConsumer, deadline: Deadline, desk: Desk) -> None:
         self.schedule = schedule
-        self.plan = plan
-        self.window = window
+        self.bound = bound
+        self.deadline = deadline
         self.desk = desk
         self.answers: set[asyncio.Future[None]] = set()
         self.running: dict[asyncio.Future[None], Coroutine] = {}
@@ -104,15 +104,15 @@ class Loop:
 
     def _start(self) -> bool:
         started = False
-        while self._free() and (items := next_job(self.schedule, self.plan, io_waits=self._waits())):
+        while self._free() and (items := next_job(self.schedule, self.bound, io_waits=self._waits())):
             started = True
-            coroutine = Coroutine(self.plan, items, self.window)
+            coroutine = Coroutine(self.bound, items, self.deadline)
             self.running[asyncio.ensure_future(coroutine.perform())] = coroutine
         return started
 
     def _free(self) -> bool:
         taken = len(self.running) + sum(not task.done() for task in self.runaways)
-        return taken < self.plan.parallel
+        return taken < self.bound.parallel
 
     def _waits(self) -> bool:
         return self.desk.busy or bool(self.running)
@@ -147,16 +147,16 @@ class Loop:
             return None
         if not coroutine.cancelled:
             coroutine.cancelled = True
-            coroutine.due = coroutine.latest = self.window.grace(now)
+            coroutine.due = coroutine.latest = self.deadline.grace(now)
             task.cancel()
             return None
         self.runaways[task] = coroutine
         text = "and does not let itself be cancelled"
-        return [timed_out(self.plan, text, ended=False)] * len(coroutine.items)
+        return [timed_out(self.bound, text, ended=False)] * len(coroutine.items)
 
-    def _advance(self, results: Iterable[tuple[Item, Any]]) -> None:
-        for item, result in results:
-            self.schedule.advance(item, result)
+    def _advance(self, results: Iterable[tuple[Delivery, Any]]) -> None:
+        for delivery, result in results:
+            self.schedule.advance(delivery, result)
 
 
 async def bounded_async(call: Callable[[], T], seconds: float, pool: Pool) -> T:

@@ -80,7 +80,7 @@ class Delays(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class BoundConsumer:
     """A bound consumer: what to run, and everything that it needs."""
 
     platform: str
@@ -97,7 +97,7 @@ class Plan:
     fatal: tuple[type[BaseException], ...]
     on_error: OnError | None
     store: Store | None
-    letters: Sender
+    dead_letters: Sender
     copies: Sender | None
     delays: Delays
     longest_delay: timedelta = ABSURD
@@ -111,20 +111,20 @@ class Plan:
     # Two, and of this binding alone: what hangs costs no other binding a thread, and its own event no answer.
 
 
-class Window:
+class Deadline:
     """The time that one event has. What only a store needs is found out when it is first asked for."""
 
-    def __init__(self, plan: Plan, remaining: timedelta | None, messages: int) -> None:
+    def __init__(self, bound: BoundConsumer, remaining: timedelta | None, messages: int) -> None:
         """From the time that the platform leaves. Where it does not say, room for each message to take its time-out
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
-        self.clock = plan.clock
-        self.limited: Limited = partial(limited, plan.handlers)
+        self.clock = bound.clock
+        self.limited: Limited = partial(limited, bound.handlers)
         """Calls a user's hook for so many seconds at most."""
-        self.keep = plan.queue.keep
-        timeout = self.timeout = plan.queue.timeout.total_seconds()
+        self.keep = bound.queue.keep
+        timeout = self.timeout = bound.queue.timeout.total_seconds()
         span = timeout * (messages + 1) + RESERVE_SECONDS if remaining is None else remaining.total_seconds()
         span = min(span, LONGEST_EVENT.total_seconds())
-        self.limit = plan.clock.monotonic() + span
+        self.limit = bound.clock.monotonic() + span
         """When the platform ends the event, in monotonic seconds."""
         self.last_start = self.limit - RESERVE_SECONDS - timeout + LOOKING_SECONDS
         """After this no handler can end in time, recording and settling included."""

@@ -12,14 +12,14 @@ from typing import Any
 from peeklock.concurrency.interrupt import Interrupted
 from peeklock.consuming.body_hash import hash_of
 from peeklock.consuming.hooks import NoThread
-from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry, is_a
 from peeklock.idempotency import claims
 from peeklock.idempotency.claims import Record, Verdict
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason
-from peeklock.outgoing import MAX_DETAIL, Parcel, Sender
+from peeklock.outgoing import MAX_DETAIL, OutgoingMessage, Sender
 
 
 class Signal(Enum):
@@ -34,9 +34,9 @@ RUN, ALONE = Signal.RUN, Signal.ALONE
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Hand a parcel to a queue; answered with None or a SendError."""
+    """Hand an outgoing message to a queue; answered with None or a SendError."""
 
-    parcel: Parcel
+    outgoing: OutgoingMessage
     sender: Sender
 
 
@@ -56,7 +56,7 @@ class TimedOut(PeeklockError):
         self.ended = ended
 
 
-class Item:
+class Delivery:
     """What is known of a message while its event lasts; `Settled` is all that others see of it.
 
     The defaults are the class's, and there are no slots: most messages never change most of them (benchmarks/).
@@ -93,7 +93,7 @@ class Item:
     """What the record is believed to be before the store is asked."""
     life: Life | None = None
     group: Group | None = None
-    next_of_key: Item | None = None
+    next_of_key: Delivery | None = None
     waiting = False
     """At the gate: for those before it in its group."""
 
@@ -111,78 +111,80 @@ class Group:
     """The messages of one group, in order. One may run when all before it are finished and none of them comes back."""
 
     def __init__(self) -> None:
-        self.members: list[Item] = []
+        self.members: list[Delivery] = []
         self.turn = 0
         """Whose turn it is: all before are finished."""
         self.halted = False
 
-    def join(self, item: Item) -> None:
-        self.members.append(item)
-        item.group = self
+    def join(self, delivery: Delivery) -> None:
+        self.members.append(delivery)
+        delivery.group = self
 
-    def next(self) -> Item | None:
+    def next(self) -> Delivery | None:
         """After one has finished: the one whose turn has come, if it waits for that."""
         members = self.members
         while self.turn < len(members) and members[self.turn].finished:
             self.halted = self.halted or members[self.turn].outcome.disposition is Disposition.ABANDON
             self.turn += 1
-        item = members[self.turn] if self.turn < len(members) else None
-        return item if item is not None and item.waiting else None
+        delivery = members[self.turn] if self.turn < len(members) else None
+        return delivery if delivery is not None and delivery.waiting else None
 
-    def is_turn_of(self, item: Item) -> bool:
-        return self.turn < len(self.members) and self.members[self.turn] is item
+    def is_turn_of(self, delivery: Delivery) -> bool:
+        return self.turn < len(self.members) and self.members[self.turn] is delivery
 
 
 FETCH_ERRORS = (OSError, MemoryError, Retry, DeadLetter)
 """What says that a body could not be had, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
 
 
-def prepare(item: Item, plan: Plan, window: Window) -> None:
+def prepare(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> None:
     """Open the envelope, decode the body and find the key; then see how old the message is. Where that calls what may hang,
     it takes its time from the handler's; a message that is not read, as none is left, will be halted."""
-    if plan.has_hooks and not window.has_room():
+    if bound.has_hooks and not deadline.has_room():
         return
     try:
-        if plan.has_hooks:
-            _read_in_time(item, plan, window)
+        if bound.has_hooks:
+            _read_in_time(delivery, bound, deadline)
         else:
-            _read(item, plan)
+            _read(delivery, bound)
     except KeyboardInterrupt:  # somebody at a terminal wants out
         raise
     except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
-        _unreadable(item, exc)
-    if plan.queue.max_age is not None and not item.is_empty:
-        _check_age(item, plan, plan.queue.max_age)
+        _unreadable(delivery, exc)
+    if bound.queue.max_age is not None and not delivery.is_empty:
+        _check_age(delivery, bound, bound.queue.max_age)
 
 
-def _read_in_time(item: Item, plan: Plan, window: Window) -> None:
+def _read_in_time(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> None:
     """Read into another item: a hook that cannot be stopped may go on long after."""
-    draft, began = Item(item.message), window.clock.monotonic()
+    draft, began = Delivery(delivery.message), deadline.clock.monotonic()
     try:
-        window.limited(partial(_read, draft, plan), window.timeout)
+        deadline.limited(partial(_read, draft, bound), deadline.timeout)
     except Interrupted:
-        raise TimedOut(f"reading it took longer than {window.timeout:g} s", ended=True) from None
+        raise TimedOut(f"reading it took longer than {deadline.timeout:g} s", ended=True) from None
     except NoThread as exc:
         raise Halted(f"it could not be read: {exc}") from None
     except BaseException:
-        vars(item).update(vars(draft))
+        vars(delivery).update(vars(draft))
         raise
     else:
-        vars(item).update(vars(draft))
+        vars(delivery).update(vars(draft))
     finally:
-        item.spent = window.clock.monotonic() - began
+        delivery.spent = deadline.clock.monotonic() - began
 
 
-def _read(item: Item, plan: Plan) -> None:
-    message = item.message
-    if plan.unwrap is not None:
-        item.message = message = _opened(message, plan.unwrap(replace(message, attributes=dict(message.attributes))))
-    item.payload = plan.decode(message)
-    if plan.check_body:
-        item.body = hash_of(message.body)
-    if plan.key is not None:
-        item.key = plan.key(item.payload)
-        item.has_key = True
+def _read(delivery: Delivery, bound: BoundConsumer) -> None:
+    message = delivery.message
+    if bound.unwrap is not None:
+        delivery.message = message = _opened(
+            message, bound.unwrap(replace(message, attributes=dict(message.attributes)))
+        )
+    delivery.payload = bound.decode(message)
+    if bound.check_body:
+        delivery.body = hash_of(message.body)
+    if bound.key is not None:
+        delivery.key = bound.key(delivery.payload)
+        delivery.has_key = True
 
 
 def _opened(message: Message, inner: object) -> Message:
@@ -194,28 +196,28 @@ def _opened(message: Message, inner: object) -> Message:
             body=inner.body,
             attributes=inner.attributes,
             content_type=inner.content_type,
-            trail=inner.trail or message.trail,  # `replay --attempt` gives a later one
+            lineage=inner.lineage or message.lineage,  # `replay --attempt` gives a later one
             attempt=max(inner.attempt, message.attempt),
         )
     raise InvalidMessage(f"unwrap= returned a {type(inner).__name__} and no Message")
 
 
-def _unreadable(item: Item, exc: BaseException) -> None:
+def _unreadable(delivery: Delivery, exc: BaseException) -> None:
     """What is wrong with a message is its verdict; what may be right the next time is its failure."""
-    item.body = ""
+    delivery.body = ""
     if is_a(exc, InvalidMessage):
-        item.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
+        delivery.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
     elif is_a(exc, NothingToHandle):
-        item.is_empty = True
+        delivery.is_empty = True
     elif is_a(exc, Exception) and not is_a(exc, (TimedOut, Halted)) and not _is_fetch_error(exc):
-        item.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
+        delivery.verdict = Verdict(reason=Reason.INVALID, detail=f"decoding raised {type(exc).__name__}")
     else:
-        item.failure = exc
+        delivery.failure = exc
 
 
-def _check_age(item: Item, plan: Plan, max_age: timedelta) -> None:
-    if is_older(item.arrived, max_age, plan.clock.now()):
-        item.verdict, item.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), ""
+def _check_age(delivery: Delivery, bound: BoundConsumer, max_age: timedelta) -> None:
+    if is_older(delivery.arrived, max_age, bound.clock.now()):
+        delivery.verdict, delivery.body = Verdict(reason=Reason.EXPIRED, detail=f"older than {max_age}"), ""
 
 
 def _is_fetch_error(exc: Exception) -> bool:
@@ -228,21 +230,21 @@ def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
     """Whether its producer sent it longer ago. Where that is not known it is not; and a redriven dead letter never is,
     since whoever brings it back wants it to run."""
     sent_at = message.sent_at
-    return sent_at is not None and not message.lineage.generation and now - sent_at > max_age
+    return sent_at is not None and not message.effective_lineage.generation and now - sent_at > max_age
 
 
-def record_key(item: Item, plan: Plan) -> str:
+def record_key(delivery: Delivery, bound: BoundConsumer) -> str:
     """Two queues never share a key, nor do two subscriptions, so consumers may share a store; and a business key is never
     taken for an id."""
-    return f"{_consumed(item, plan)}/{item.key}" if item.has_key else id_key(item, plan)
+    return f"{_consumed(delivery, bound)}/{delivery.key}" if delivery.has_key else id_key(delivery, bound)
 
 
-def id_key(item: Item, plan: Plan) -> str:
+def id_key(delivery: Delivery, bound: BoundConsumer) -> str:
     """The name of the record of this message alone, whatever its key."""
-    return f"{_consumed(item, plan)}#{item.message.id}"
+    return f"{_consumed(delivery, bound)}#{delivery.message.id}"
 
 
-def _consumed(item: Item, plan: Plan) -> str:
+def _consumed(delivery: Delivery, bound: BoundConsumer) -> str:
     """The queue's name, and the subscription: each one of a topic gets every message. A business key may have a slash."""
-    source = item.arrived.source.replace("/", ":")
-    return f"{plan.queue.name}@{source}" if source else plan.queue.name
+    source = delivery.arrived.source.replace("/", ":")
+    return f"{bound.queue.name}@{source}" if source else bound.queue.name

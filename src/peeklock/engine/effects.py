@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from peeklock.engine.bound_consumer import Plan, Window
-from peeklock.engine.delivery import Item, Send
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
+from peeklock.engine.delivery import Delivery, Send
 from peeklock.engine.scheduler import Schedule
 from peeklock.errors import SendError, StoreError, UnreadableRecord, because, described, store_error
 from peeklock.idempotency.store import Answer, Change
@@ -23,10 +23,10 @@ NO_ANSWER = "no answer before the event's time was over"
 
 NO_TIME = "the event's time was over before it could be asked"
 
-Steps = Sequence[tuple[Item, Any]]
+Steps = Sequence[tuple[Delivery, Any]]
 """Items and what each asks for."""
 
-Results = list[tuple[Item, Any]]
+Results = list[tuple[Delivery, Any]]
 """Items and the answer to each."""
 
 Ask = Callable[[Steps], Iterable[Results]]
@@ -45,7 +45,7 @@ class Round:
         self._lock = threading.Lock()
         self._over = False
         self._taken = False
-        self._unanswered: dict[int, tuple[Item, Any]] = {}
+        self._unanswered: dict[int, tuple[Delivery, Any]] = {}
         """By the number of the item: each waits for one effect."""
         self.results: Results = []
         """The answers so far."""
@@ -57,8 +57,8 @@ class Round:
                 if self._over:
                     return  # what was not asked for yet was answered with an error
                 self.results += results
-                for item, _ in results:
-                    del self._unanswered[id(item)]
+                for delivery, _ in results:
+                    del self._unanswered[id(delivery)]
 
     def _take(self) -> Steps:
         with self._lock:
@@ -67,7 +67,7 @@ class Round:
             self._taken = True
             steps = [self.effects.popleft() for _ in range(len(self.effects))]
             # One by one, since the other thread may be adding to it.
-            self._unanswered = {id(item): (item, effect) for item, effect in steps}
+            self._unanswered = {id(delivery): (delivery, effect) for delivery, effect in steps}
             return steps
 
     def give_up(self, why: str) -> Results:
@@ -77,17 +77,17 @@ class Round:
         with self._lock:
             self._over = True
             unanswered = self._unanswered.values()
-            return [*self.results, *((item, _refused(effect, why)) for item, effect in unanswered)]
+            return [*self.results, *((delivery, _refused(effect, why)) for delivery, effect in unanswered)]
 
 
 class Desk:
     """The I/O of an event: one round to the store at a time, and beside it one to each queue, so that none that hangs holds
     back what is for another."""
 
-    def __init__(self, schedule: Schedule, plan: Plan, window: Window) -> None:
+    def __init__(self, schedule: Schedule, bound: BoundConsumer, deadline: Deadline) -> None:
         self._schedule = schedule
-        self._plan = plan
-        self._window = window
+        self._bound = bound
+        self._deadline = deadline
         self.rounds: dict[Future[None], Round] = {}
 
     @property
@@ -110,7 +110,7 @@ class Desk:
         taken = {round_.place for round_ in self.rounds.values()}
         waiting: list[Round] = []
         if self._schedule.changes and Change not in taken:
-            waiting.append(Round(Change, self._schedule.changes, partial(_ask_store, self._plan, self._window)))
+            waiting.append(Round(Change, self._schedule.changes, partial(_ask_store, self._bound, self._deadline)))
         for sender, sends in self._by_sender().items():
             if sender in taken:
                 self._schedule.sends.extend(sends)
@@ -122,15 +122,15 @@ class Desk:
         """The sends that wait, taken, by the identity of their sender."""
         by_sender: dict[int, deque[Any]] = {}
         while self._schedule.sends:
-            item, send = self._schedule.sends.popleft()
-            by_sender.setdefault(id(send.sender), deque()).append((item, send))
+            delivery, send = self._schedule.sends.popleft()
+            by_sender.setdefault(id(send.sender), deque()).append((delivery, send))
         return by_sender
 
     def _begin(self, round_: Round) -> tuple[list[Future[None]], Results]:
         try:
-            if self._window.io_left() <= 0:
+            if self._deadline.io_left() <= 0:
                 return [], self._last_words(round_)
-            future = self._plan.io.submit(round_.perform)
+            future = self._bound.io.submit(round_.perform)
         except TimeoutError as exc:
             return [], round_.give_up(f"not asked: {exc}")
         self.rounds[future] = round_
@@ -140,21 +140,21 @@ class Desk:
         """There is no time to wait for an answer. What messages came to is still written if it can be; none is claimed,
         and nothing is sent."""
         steps = list(round_.effects)
-        known = [effect for item, effect in steps if item.claim is not None and isinstance(effect, Change)]
+        known = [effect for delivery, effect in steps if delivery.claim is not None and isinstance(effect, Change)]
         if known:
-            self._plan.io.submit(partial(_swap_once, self._plan, known))
+            self._bound.io.submit(partial(_swap_once, self._bound, known))
         return round_.give_up(NO_TIME)
 
     def collect(self) -> Results:
         """The answers of rounds that ended; and of all, when their time is over. What ends a process is raised here."""
-        over = self._window.io_left() <= 0
+        over = self._deadline.io_left() <= 0
         results: Results = []
         for future, round_ in list(self.rounds.items()):
             if future.done():
                 future.result()
                 results += round_.results
             elif over:
-                self._plan.io.give_up(future)
+                self._bound.io.give_up(future)
                 results += round_.give_up(NO_ANSWER)
             else:
                 continue
@@ -163,37 +163,37 @@ class Desk:
 
     def left(self) -> float | None:
         """Seconds until `collect` has something at the latest; None when nothing is under way."""
-        return max(self._window.io_left(), 0.0) if self.rounds else None
+        return max(self._deadline.io_left(), 0.0) if self.rounds else None
 
 
 def _refused(effect: Change | Send, why: str) -> Answer | SendError:
     return SendError(why) if isinstance(effect, Send) else Answer(won=False, error=StoreError(why))
 
 
-def _ask_store(plan: Plan, window: Window, steps: Steps) -> Iterator[Results]:
+def _ask_store(bound: BoundConsumer, deadline: Deadline, steps: Steps) -> Iterator[Results]:
     if steps:
-        answers = _swap(plan, window, [change for _, change in steps])
-        yield [(item, answer) for (item, _), answer in zip(steps, answers, strict=True)]
+        answers = _swap(bound, deadline, [change for _, change in steps])
+        yield [(delivery, answer) for (delivery, _), answer in zip(steps, answers, strict=True)]
 
 
 def _ask_queue(steps: Steps) -> Iterator[Results]:
     if steps:
-        yield [(item, refused) for (item, _), refused in zip(steps, _send(steps), strict=True)]
+        yield [(delivery, refused) for (delivery, _), refused in zip(steps, _send(steps), strict=True)]
 
 
-def _swap(plan: Plan, window: Window, changes: Sequence[Change]) -> list[Answer]:
+def _swap(bound: BoundConsumer, deadline: Deadline, changes: Sequence[Change]) -> list[Answer]:
     """Ask again for what was not answered, while a try as long as the last one fits: a change that is there already
     wins."""
-    began = window.clock.monotonic()
-    answers = _swap_once(plan, changes)
+    began = deadline.clock.monotonic()
+    answers = _swap_once(bound, changes)
     for pause in PAUSES:
         unanswered = [n for n, answer in enumerate(answers) if _may_be_answered(answer)]
-        took = window.clock.monotonic() - began
-        if not unanswered or window.io_left() <= pause + took:
+        took = deadline.clock.monotonic() - began
+        if not unanswered or deadline.io_left() <= pause + took:
             break
-        time.sleep(plan.random.uniform(pause / 2, pause * 1.5))  # two in each other's way must not meet again
-        began = window.clock.monotonic()
-        for n, answer in zip(unanswered, _swap_once(plan, [changes[n] for n in unanswered]), strict=True):
+        time.sleep(bound.random.uniform(pause / 2, pause * 1.5))  # two in each other's way must not meet again
+        began = deadline.clock.monotonic()
+        for n, answer in zip(unanswered, _swap_once(bound, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
     return answers
 
@@ -203,10 +203,10 @@ def _may_be_answered(answer: Answer) -> bool:
     return answer.error is not None and not isinstance(answer.error, UnreadableRecord)
 
 
-def _swap_once(plan: Plan, changes: Sequence[Change]) -> list[Answer]:
-    assert plan.store is not None, "without a store no life asks for a change"
+def _swap_once(bound: BoundConsumer, changes: Sequence[Change]) -> list[Answer]:
+    assert bound.store is not None, "without a store no life asks for a change"
     try:
-        answers = list(plan.store.swap(changes))
+        answers = list(bound.store.swap(changes))
     except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
         return [Answer(won=False, error=store_error(exc))] * len(changes)
     answers = [_understood(answer) for answer in answers[: len(changes)]]
@@ -220,10 +220,10 @@ def _understood(answer: object) -> Answer:
     return Answer(won=False, error=StoreError(f"the store answered with a {type(answer).__name__}"))
 
 
-def _send(batch: Sequence[tuple[Item, Send]]) -> list[SendError | None]:
+def _send(batch: Sequence[tuple[Delivery, Send]]) -> list[SendError | None]:
     sender = batch[0][1].sender
     try:
-        refusals = list(sender.send([send.parcel for _, send in batch]))
+        refusals = list(sender.send([send.outgoing for _, send in batch]))
     except SendError as exc:
         return [exc] * len(batch)
     except Exception as exc:  # noqa: BLE001 - any failure of a sender means the same: not known to be there

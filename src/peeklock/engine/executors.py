@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from peeklock.concurrency.interrupt import LOOK_AGAIN, QUICK, Alarm, Interrupted, Target
 from peeklock.concurrency.thread_pool import Retire
 from peeklock.concurrency.timer import Timer, running
-from peeklock.engine.bound_consumer import Plan, Window
-from peeklock.engine.delivery import Halted, Item
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
+from peeklock.engine.delivery import Delivery, Halted
 from peeklock.engine.invocation import (
     Ended,
     Errors,
@@ -30,14 +30,14 @@ from peeklock.engine.scheduler import Schedule, next_job
 from peeklock.message import Message
 from peeklock.observability.guarded import Span, enter_span, exit_span, has_spans, observer_failed
 
-Job = tuple[Sequence[Item], Errors]
+Job = tuple[Sequence[Delivery], Errors]
 
 NO_SLOT = "handlers that could not be stopped take every slot"
 
 NO_ROOM = "no time left to start"
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Runs handlers, and advances the schedule by what they raise."""
 
     @property
@@ -65,64 +65,64 @@ class Crew(Protocol):
         ...
 
 
-class Inline:
+class MainThreadExecutor:
     """Runs one handler at a time, here, interrupted by the alarm."""
 
     busy = has_runaways = False
     may_take_more = True
 
-    def __init__(self, plan: Plan, window: Window, alarm: Alarm) -> None:
-        self.plan = plan
-        self.window = window
+    def __init__(self, bound: BoundConsumer, deadline: Deadline, alarm: Alarm) -> None:
+        self.bound = bound
+        self.deadline = deadline
         self.alarm = alarm
         self._context = copy_context()
         self._context.run(running.set, alarm)
-        self._timeout = window.timeout
+        self._timeout = deadline.timeout
         self._duration = 0.0
-        self._observer = plan.observer if has_spans(plan.observer) else None
+        self._observer = bound.observer if has_spans(bound.observer) else None
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
-        if self.plan.handler.batch:
-            items = next_job(schedule, self.plan, io_waits=io_waits)
+        if self.bound.handler.batch:
+            items = next_job(schedule, self.bound, io_waits=io_waits)
             for member, error in zip(items, self._run(items), strict=True):
                 schedule.advance(member, error)
             return bool(items)
         started = False
-        while (item := schedule.start()) is not None:
+        while (delivery := schedule.start()) is not None:
             started = True
-            schedule.advance(item, self._run_one(item))
+            schedule.advance(delivery, self._run_one(delivery))
             if schedule.changes or schedule.sends:
                 break
         return started
 
-    def _run_one(self, item: Item) -> BaseException | None:
+    def _run_one(self, delivery: Delivery) -> BaseException | None:
         """As `_run`. Apart for its cost, which each message pays."""
-        message, arguments = arguments_of_one(self.plan, item)
-        self._timeout = time_of((item,), self.window) if item.spent else self.window.timeout
+        message, arguments = arguments_of_one(self.bound, delivery)
+        self._timeout = time_of((delivery,), self.deadline) if delivery.spent else self.deadline.timeout
         error, returned = self._call(message, arguments)
-        item.duration = self._duration
+        delivery.duration = self._duration
         if error is None and returned is not None:
-            item.returned = returned
+            delivery.returned = returned
             return unstarted(returned)
         return error
 
-    def _run(self, items: Sequence[Item]) -> Errors:
+    def _run(self, items: Sequence[Delivery]) -> Errors:
         if not items:
             return ()
-        self._timeout = time_of(items, self.window)
-        if not self.window.has_room(self.window.timeout - self._timeout):  # to read one that is not here took it
+        self._timeout = time_of(items, self.deadline)
+        if not self.deadline.has_room(self.deadline.timeout - self._timeout):  # to read one that is not here took it
             return [Halted(NO_ROOM)] * len(items)
-        ended = self._call(items[0].message, arguments_of(self.plan, items))
-        for item in items:
-            item.duration = self._duration
-        return errors_of(self.plan, items, ended)
+        ended = self._call(items[0].message, arguments_of(self.bound, items))
+        for delivery in items:
+            delivery.duration = self._duration
+        return errors_of(self.bound, items, ended)
 
     def _call(self, message: Message, arguments: Sequence[Any]) -> Ended:
         try:
             ended = self._context.copy().run(self._observed, message, arguments)
         except Interrupted as rang:  # between the handler's end and the line that says so
             self.alarm.due, ended = None, (rang, None)
-        return (timed_out(self.plan, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
+        return (timed_out(self.bound, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
 
     def _observed(self, message: Message, arguments: Sequence[Any]) -> Ended:
         alarm = self.alarm
@@ -134,11 +134,11 @@ class Inline:
         span = None if self._observer is None else enter_span(self._observer, message)
         if span is not None or alarm.rang:  # the time that an observer took is not the handler's
             alarm.due = None
-            if not self.window.has_room(self.window.timeout - self._timeout):
+            if not self.deadline.has_room(self.deadline.timeout - self._timeout):
                 return self._leave(span, message, (Halted(NO_ROOM), None))
             alarm.rang = False
             started = alarm.start(self._timeout)
-        ended = attempt(self.plan.handler.call, arguments)
+        ended = attempt(self.bound.handler.call, arguments)
         alarm.due = None
         if alarm.rang:  # whatever the handler made of that: a part of it was cut off
             ended = Interrupted(), None
@@ -162,18 +162,18 @@ class Inline:
 class Run(Timer):
     """One call of the handler in a thread, with all that it needs: nothing is read from its items later."""
 
-    def __init__(self, plan: Plan, items: Sequence[Item], window: Window) -> None:
-        super().__init__(window.latest)
+    def __init__(self, bound: BoundConsumer, items: Sequence[Delivery], deadline: Deadline) -> None:
+        super().__init__(deadline.latest)
         self.items = items
         self.target = Target()
         self.errors: Errors | None = None
         """Set when the handler has ended, and the observer perhaps has not."""
         self.stopped = False
         """Its time was over, and it has a short grace to end."""
-        self._plan = plan
-        self._window = window
-        self.timeout = time_of(items, window)
-        self._arguments = arguments_of(plan, items)
+        self._bound = bound
+        self._deadline = deadline
+        self.timeout = time_of(items, deadline)
+        self._arguments = arguments_of(bound, items)
         self._message = items[0].message
         self._returned: Any = None
         self._duration = 0.0
@@ -182,10 +182,10 @@ class Run(Timer):
         """In the thread. Raises Retire where that must not be used again."""
         running.set(self)
         self._start()
-        span = enter_span(self._plan.observer, self._message)
+        span = enter_span(self._bound.observer, self._message)
         error: BaseException | None = None
         self._start()  # the time that an observer took is not the handler's
-        if self._window.may_begin(self._window.timeout - self.timeout) and self.target.begin():
+        if self._deadline.may_begin(self._deadline.timeout - self.timeout) and self.target.begin():
             error = self._call()
         if span is not None:
             exit_span(span, self._message, error)
@@ -199,11 +199,11 @@ class Run(Timer):
         started = time.monotonic()
         ended: Ended = (None, None)
         with suppress(Interrupted):  # it came as the handler ended
-            ended = self.target.call(attempt, self._plan.handler.call, self._arguments)
+            ended = self.target.call(attempt, self._bound.handler.call, self._arguments)
         self._duration, self._returned = time.monotonic() - started, ended[1]
         if self.target.interrupted:  # whatever the handler made of that: a part of it was cut off
-            ended = (timed_out(self._plan, "interrupted", ended=True), None)
-        self.errors = errors_of(self._plan, self.items, ended)
+            ended = (timed_out(self._bound, "interrupted", ended=True), None)
+        self.errors = errors_of(self._bound, self.items, ended)
         return ended[0]
 
     def result(self) -> Errors:
@@ -212,18 +212,18 @@ class Run(Timer):
         if self.errors is None:
             return [Halted(NO_ROOM)] * len(self.items)
         self.items[0].returned = self._returned
-        for item in self.items:
-            item.duration = self._duration
+        for delivery in self.items:
+            delivery.duration = self._duration
         return self.errors
 
 
-class Threads:
+class PooledExecutor:
     """Runs up to `parallel` handlers in threads. One that does not end in time is interrupted. Where that does not help,
     since it blocks in C or swallows the interruption, its slot stays taken until it ends, and `runaways` then tells."""
 
-    def __init__(self, plan: Plan, window: Window, inbox: SimpleQueue[Any]) -> None:
-        self.plan = plan
-        self.window = window
+    def __init__(self, bound: BoundConsumer, deadline: Deadline, inbox: SimpleQueue[Any]) -> None:
+        self.bound = bound
+        self.deadline = deadline
         self.inbox = inbox
         self.running: dict[Future[None], Run] = {}
         self.runaways: dict[Future[None], Run] = {}
@@ -231,15 +231,15 @@ class Threads:
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         started = False
         waited = len(schedule.changes) + len(schedule.sends)
-        while self._free() and (items := next_job(schedule, self.plan, io_waits=io_waits or bool(self.running))):
+        while self._free() and (items := next_job(schedule, self.bound, io_waits=io_waits or bool(self.running))):
             started = True
-            run = Run(self.plan, items, self.window)
+            run = Run(self.bound, items, self.deadline)
             context = copy_context()
             try:
-                future = self.plan.handlers.submit(lambda context=context, run=run: context.run(run.perform))  # type: ignore[misc] # a default binds early
+                future = self.bound.handlers.submit(lambda context=context, run=run: context.run(run.perform))  # type: ignore[misc] # a default binds early
             except TimeoutError:
-                for item in items:
-                    schedule.advance(item, Halted(NO_SLOT))
+                for delivery in items:
+                    schedule.advance(delivery, Halted(NO_SLOT))
                 continue
             self.running[future] = run
             future.add_done_callback(self._ended)
@@ -247,7 +247,7 @@ class Threads:
 
     def _free(self) -> bool:
         taken = len(self.running) + sum(not future.done() for future in self.runaways)
-        return taken < self.plan.parallel
+        return taken < self.bound.parallel
 
     @property
     def busy(self) -> bool:
@@ -255,7 +255,7 @@ class Threads:
 
     @property
     def may_take_more(self) -> bool:
-        return self._free() and not (self.running and self.plan.handler.batch)
+        return self._free() and not (self.running and self.bound.handler.batch)
 
     @property
     def has_runaways(self) -> bool:
@@ -295,26 +295,26 @@ class Threads:
         if self._left(run, now) > 0:
             return None
         if run.target.cancel():  # it waits for a thread, or its observer hangs
-            self.plan.handlers.give_up(future)
+            self.bound.handlers.give_up(future)
             return run.result()
         return None if run.left(now) > 0 else self._overdue(future, run, now)
 
     def _overdue(self, future: Future[None], run: Run, now: float) -> Errors | None:
         if run.errors is not None:
-            self.plan.handlers.give_up(future)
-            observer_failed(self.plan.queue.name, TimeoutError("the end of a span hangs"))
+            self.bound.handlers.give_up(future)
+            observer_failed(self.bound.queue.name, TimeoutError("the end of a span hangs"))
             return run.result()
         if not run.stopped:
             run.stopped = True
-            run.due = run.latest = self.window.grace(now)
+            run.due = run.latest = self.deadline.grace(now)
             run.target.interrupt()  # now: while another message is read, the next look may come when that is over
             return None
-        self.plan.handlers.give_up(future)
+        self.bound.handlers.give_up(future)
         self.runaways[future] = run
-        return [timed_out(self.plan, "still running", ended=False)] * len(run.items)
+        return [timed_out(self.bound, "still running", ended=False)] * len(run.items)
 
     def close(self) -> None:
         """What has not begun when its event ends never will."""
         for future, run in self.running.items():
             run.target.cancel()
-            self.plan.handlers.give_up(future)
+            self.bound.handlers.give_up(future)

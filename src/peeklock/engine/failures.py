@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.errors import DeadLetter, Retry, described, is_a, leaves_process
-from peeklock.observability.observer import record
+from peeklock.observability.observer import log_event
 from peeklock.outgoing import MAX_DETAIL
 from peeklock.timing.delays import seconds
 
@@ -18,11 +18,11 @@ def delay_of(retry: Retry) -> timedelta | None:
     try:
         return None if retry.after is None else seconds(retry.after, f"{type(retry).__name__}.after")
     except (TypeError, ValueError) as exc:
-        record("peeklock.retry_unclear %s", {"detail": str(exc)})
+        log_event("peeklock.retry_unclear %s", {"detail": str(exc)})
         return None
 
 
-def judge(error: BaseException, plan: Plan, window: Window) -> Retry | DeadLetter | None:
+def judge(error: BaseException, bound: BoundConsumer, deadline: Deadline) -> Retry | DeadLetter | None:
     """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
 
     A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
@@ -35,10 +35,10 @@ def judge(error: BaseException, plan: Plan, window: Window) -> Retry | DeadLette
             return member
     decisions = [member for member in members if is_a(member, Retry)]
     failures = [member for member in members if not is_a(member, Retry)]
-    if failures and (is_a(error, plan.fatal) or any(is_a(member, plan.fatal) for member in failures)):
+    if failures and (is_a(error, bound.fatal) or any(is_a(member, bound.fatal) for member in failures)):
         return DeadLetter(describe(error))
     if failures:
-        return _ask(plan, window, error) or (_longest(decisions, counts=True) if decisions else None)
+        return _ask(bound, deadline, error) or (_longest(decisions, counts=True) if decisions else None)
     return decisions[0] if len(decisions) == 1 else _longest(decisions, counts=any(retry.counts for retry in decisions))
 
 
@@ -61,18 +61,18 @@ def _longest(decisions: Sequence[Retry], *, counts: bool) -> Retry:
     )
 
 
-def _ask(plan: Plan, window: Window, error: BaseException) -> Retry | DeadLetter | None:
-    if plan.on_error is None:
+def _ask(bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Retry | DeadLetter | None:
+    if bound.on_error is None:
         return None
     try:
-        left = window.asking()
+        left = deadline.asking()
         if left <= 0:
             raise TimeoutError("no time is left to ask it")  # noqa: TRY301 - as any other failure of it
-        return window.limited(partial(plan.on_error, error), left)
+        return deadline.limited(partial(bound.on_error, error), left)
     except BaseException as exc:  # the user's hook: its failure must not decide over the message
         if leaves_process(exc):
             raise
-        record("peeklock.on_error_failed %s", {"queue": plan.queue.name, "error": type(exc).__name__}, error=exc)
+        log_event("peeklock.on_error_failed %s", {"queue": bound.queue.name, "error": type(exc).__name__}, error=exc)
         return None
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from peeklock.batch import Batch
 from peeklock.concurrency.timer import SHORTEST
-from peeklock.engine.bound_consumer import Plan, Window
-from peeklock.engine.delivery import Item, TimedOut
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
+from peeklock.engine.delivery import Delivery, TimedOut
 from peeklock.errors import DeadLetter, Retry, is_a, leaves_process
 from peeklock.message import Message
 
@@ -43,23 +43,23 @@ async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequ
         return exc, None
 
 
-def arguments_of(plan: Plan, items: Sequence[Item]) -> tuple[Any, ...]:
+def arguments_of(bound: BoundConsumer, items: Sequence[Delivery]) -> tuple[Any, ...]:
     """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
-    if not plan.handler.batch:
-        return arguments_of_one(plan, items[0])[1]
-    for item in items:
-        _number(item)
-    return (Batch([item.payload for item in items], [_handed(item.message) for item in items]),)
+    if not bound.handler.batch:
+        return arguments_of_one(bound, items[0])[1]
+    for delivery in items:
+        _number(delivery)
+    return (Batch([delivery.payload for delivery in items], [_handed(delivery.message) for delivery in items]),)
 
 
-def arguments_of_one(plan: Plan, item: Item) -> tuple[Message, tuple[Any, ...]]:
+def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message, tuple[Any, ...]]:
     """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
-    if item.claim is not None:
-        _number(item)
-    message = item.message
-    if not plan.handler.wants_message:
-        return message, (item.payload,)
-    return message, (item.payload, _handed(message))
+    if delivery.claim is not None:
+        _number(delivery)
+    message = delivery.message
+    if not bound.handler.wants_message:
+        return message, (delivery.payload,)
+    return message, (delivery.payload, _handed(message))
 
 
 def _handed(message: Message) -> Message:
@@ -67,19 +67,19 @@ def _handed(message: Message) -> Message:
     return replace(message, attributes=dict(message.attributes))
 
 
-def _number(item: Item) -> None:
-    if item.claim is not None:
-        item.message = replace(item.message, attempt=item.attempt, fence=item.claim.version)
+def _number(delivery: Delivery) -> None:
+    if delivery.claim is not None:
+        delivery.message = replace(delivery.message, attempt=delivery.attempt, fence=delivery.claim.version)
 
 
-def errors_of(plan: Plan, items: Sequence[Item], ended: Ended) -> Errors:
+def errors_of(bound: BoundConsumer, items: Sequence[Delivery], ended: Ended) -> Errors:
     """The error of each message, None for success. A handler's value is nobody's business; a batch handler's says who
     failed."""
     error, returned = ended
     if error is None and returned is not None:
         items[0].returned = returned
-        error = unstarted(returned, awaited=plan.handler.is_async)
-        if error is None and plan.handler.batch:
+        error = unstarted(returned, awaited=bound.handler.is_async)
+        if error is None and bound.handler.batch:
             return _failures(items, returned)
     return [error] * len(items)
 
@@ -100,15 +100,15 @@ def unstarted(returned: object, *, awaited: bool = False) -> BaseException | Non
     )
 
 
-def _failures(items: Sequence[Item], returned: object) -> Errors:
+def _failures(items: Sequence[Delivery], returned: object) -> Errors:
     try:
         answer = dict(returned) if isinstance(returned, Mapping) else returned
-        problem = _problem(answer, {item.message.id for item in items})
+        problem = _problem(answer, {delivery.message.id for delivery in items})
     except Exception as exc:  # noqa: BLE001 - a mapping of the user's own, which may raise anything
         return [exc] * len(items)
     if problem or not isinstance(answer, dict):
         return [TypeError(f"{problem}; nothing says which messages failed, so all count as failed")] * len(items)
-    return [answer.get(item.message.id) for item in items]
+    return [answer.get(delivery.message.id) for delivery in items]
 
 
 def _problem(answer: object, ids: set[str]) -> str:
@@ -126,14 +126,14 @@ def _problem(answer: object, ids: set[str]) -> str:
     return ""
 
 
-def time_of(items: Sequence[Item], window: Window) -> float:
+def time_of(items: Sequence[Delivery], deadline: Deadline) -> float:
     """Seconds that a call may take: the time-out, less what it took to read its message. A batch has all of it while the
     event has room for that: what is beside one that was slow to read must not fail for it."""
-    left = window.timeout - max(item.spent for item in items)
+    left = deadline.timeout - max(delivery.spent for delivery in items)
     if len(items) > 1:
-        left = max(left, min(window.timeout, window.room()))
+        left = max(left, min(deadline.timeout, deadline.room()))
     return max(left, SHORTEST)
 
 
-def timed_out(plan: Plan, how: str, *, ended: bool) -> TimedOut:
-    return TimedOut(f"ran past its {plan.queue.timeout.total_seconds():g} s, {how}", ended=ended)
+def timed_out(bound: BoundConsumer, how: str, *, ended: bool) -> TimedOut:
+    return TimedOut(f"ran past its {bound.queue.timeout.total_seconds():g} s, {how}", ended=ended)

@@ -10,93 +10,93 @@ from queue import SimpleQueue
 
 from peeklock.concurrency.bounded import bounded
 from peeklock.concurrency.interrupt import Alarm, can_interrupt
-from peeklock.engine.bound_consumer import Plan, Window
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.effects import Desk
-from peeklock.engine.executors import Inline, Threads
+from peeklock.engine.executors import MainThreadExecutor, PooledExecutor
 from peeklock.engine.runaways import blocked, watch
 from peeklock.engine.scheduler import Schedule
 from peeklock.engine.sync_driver import Thread
 from peeklock.message import Message
-from peeklock.observability.guarded import observer_failed, tell_settled
+from peeklock.observability.guarded import notify_settled, observer_failed
 from peeklock.observability.observer import LogObserver, Settled
 
 
-def run(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
+def run(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
     """Run any consumer from synchronous code: an `async def` on the process's own loop."""
-    if not plan.handler.is_async:
-        return handle(plan, messages, remaining)
+    if not bound.handler.is_async:
+        return handle(bound, messages, remaining)
     from peeklock.concurrency import event_loop
 
-    window = Window(plan, remaining, len(messages))
-    schedule = Schedule(messages, plan, window)
+    deadline = Deadline(bound, remaining, len(messages))
+    schedule = Schedule(messages, bound, deadline)
     try:
-        return event_loop.run(_drive_async(plan, window, schedule), window.waiting())
+        return event_loop.run(_drive_async(bound, deadline, schedule), deadline.waiting())
     except TimeoutError:
-        return blocked(plan, messages, schedule)
+        return blocked(bound, messages, schedule)
 
 
-def handle(plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
+def handle(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
     """Run a synchronous consumer over one event's messages; their outcomes in the same order.
 
     `remaining`: how long the platform leaves this event; None where it does not say.
     """
-    window = Window(plan, remaining, len(messages))
+    deadline = Deadline(bound, remaining, len(messages))
     inbox: SimpleQueue[object] = SimpleQueue()
-    if plan.parallel == 1 and can_interrupt():
-        with Alarm(window.timeout, window.latest) as alarm:
-            window.limited = alarm.limited
-            schedule = Schedule(messages, plan, window)
-            Thread(schedule, Desk(schedule, plan, window), Inline(plan, window, alarm), inbox).drive()
+    if bound.parallel == 1 and can_interrupt():
+        with Alarm(deadline.timeout, deadline.latest) as alarm:
+            deadline.limited = alarm.limited
+            schedule = Schedule(messages, bound, deadline)
+            Thread(schedule, Desk(schedule, bound, deadline), MainThreadExecutor(bound, deadline, alarm), inbox).drive()
     else:
-        schedule = Schedule(messages, plan, window)
-        crew = Threads(plan, window, inbox)
+        schedule = Schedule(messages, bound, deadline)
+        executor = PooledExecutor(bound, deadline, inbox)
         try:
-            Thread(schedule, Desk(schedule, plan, window), crew, inbox).drive()
+            Thread(schedule, Desk(schedule, bound, deadline), executor, inbox).drive()
         finally:
-            crew.close()
-        watch(plan, window, crew.runaways)
-    telling = _telling(plan, schedule)
+            executor.close()
+        watch(bound, deadline, executor.runaways)
+    telling = _telling(bound, schedule)
     if telling is not None:
         try:
-            bounded(telling, window.observing(), plan.io)
+            bounded(telling, deadline.observing(), bound.io)
         except TimeoutError as exc:
-            _hangs(plan, exc)
+            _hangs(bound, exc)
     return schedule.items
 
 
 async def handle_async(
-    plan: Plan, messages: Sequence[Message], remaining: timedelta | None = None
+    bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None
 ) -> Sequence[Settled]:
     """As `handle`, for a consumer that is an `async def`."""
-    window = Window(plan, remaining, len(messages))
-    return await _drive_async(plan, window, Schedule(messages, plan, window))
+    deadline = Deadline(bound, remaining, len(messages))
+    return await _drive_async(bound, deadline, Schedule(messages, bound, deadline))
 
 
-async def _drive_async(plan: Plan, window: Window, schedule: Schedule) -> Sequence[Settled]:
+async def _drive_async(bound: BoundConsumer, deadline: Deadline, schedule: Schedule) -> Sequence[Settled]:
     from peeklock.engine.async_driver import Loop, bounded_async
 
-    loop = Loop(schedule, plan, window, Desk(schedule, plan, window))
+    loop = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
     await loop.drive()
-    watch(plan, window, loop.runaways)
-    telling = _telling(plan, schedule)
+    watch(bound, deadline, loop.runaways)
+    telling = _telling(bound, schedule)
     if telling is not None:
         try:
-            await bounded_async(telling, window.observing(), plan.io)
+            await bounded_async(telling, deadline.observing(), bound.io)
         except TimeoutError as exc:
-            _hangs(plan, exc)
+            _hangs(bound, exc)
     return schedule.items
 
 
-def _telling(plan: Plan, schedule: Schedule) -> Callable[[], None] | None:
+def _telling(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
     """The call that tells the observer, for a thread, since it may hang. None where it would do nothing: an event of ten
     messages would take a quarter longer (benchmarks/)."""
-    observer = plan.observer
+    observer = bound.observer
     if type(observer) is LogObserver and observer.is_quiet(schedule.items):
         return None
-    return partial(tell_settled, observer, plan.platform, plan.queue.name, schedule.items)
+    return partial(notify_settled, observer, bound.platform, bound.queue.name, schedule.items)
 
 
-def _hangs(plan: Plan, error: TimeoutError) -> None:
+def _hangs(bound: BoundConsumer, error: TimeoutError) -> None:
     """Log it in a thread, without waiting: what hangs may be the log."""
     with suppress(TimeoutError):
-        plan.io.submit(partial(observer_failed, plan.queue.name, error))
+        bound.io.submit(partial(observer_failed, bound.queue.name, error))

@@ -6,17 +6,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from peeklock.engine.bound_consumer import Plan, Window
-from peeklock.engine.delivery import RUN, Group, Halted, Item, Life, Send, prepare, record_key
-from peeklock.engine.lifecycle import NOTHING_TO_DO, live, refuse
+from peeklock.engine.bound_consumer import BoundConsumer, Deadline
+from peeklock.engine.delivery import RUN, Delivery, Group, Halted, Life, Send, prepare, record_key
+from peeklock.engine.lifecycle import NOTHING_TO_DO, process, refuse
 from peeklock.engine.settlement import done, fail
 from peeklock.idempotency.claims import Verdict
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
-from peeklock.observability.observer import record
+from peeklock.observability.observer import log_event
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
 
-Steps = list[tuple[Item, Any]]
+Steps = list[tuple[Delivery, Any]]
 
 BACKSTOP = 10
 """Deliveries for each of `max_attempts`, after which a message is exhausted without a run where no store counts its starts:
@@ -46,22 +46,22 @@ class Schedule:
     nothing of these is left or under way, `next_suspect` lets one go on; when `unfinished` is 0, all have an outcome.
     """
 
-    def __init__(self, messages: Sequence[Message], plan: Plan, window: Window) -> None:
-        self.plan = plan
-        self.window = window
-        self.items: list[Item] = []
+    def __init__(self, messages: Sequence[Message], bound: BoundConsumer, deadline: Deadline) -> None:
+        self.bound = bound
+        self.deadline = deadline
+        self.items: list[Delivery] = []
         self.unfinished = len(messages)
         self._messages = iter(messages)
-        self._monotonic, self._last_start = window.clock.monotonic, window.last_start
-        self._backstop = plan.queue.max_attempts * BACKSTOP
+        self._monotonic, self._last_start = deadline.clock.monotonic, deadline.last_start
+        self._backstop = bound.queue.max_attempts * BACKSTOP
         self._groups: dict[str, Group] = {}
-        self.ready: deque[Item] = deque()
-        self.changes: deque[tuple[Item, Change]] = deque()
-        self.sends: deque[tuple[Item, Send]] = deque()
-        self.suspects: deque[Item] = deque()
-        self._keys: dict[str, Item] = {}
+        self.ready: deque[Delivery] = deque()
+        self.changes: deque[tuple[Delivery, Change]] = deque()
+        self.sends: deque[tuple[Delivery, Send]] = deque()
+        self.suspects: deque[Delivery] = deque()
+        self._keys: dict[str, Delivery] = {}
         """The last item of each key."""
-        self._has_store = plan.store is not None
+        self._has_store = bound.store is not None
         if self._has_store:
             self._claim_next()
 
@@ -72,33 +72,33 @@ class Schedule:
         began = self._monotonic()
         known = len(self.items)
         for message in self._messages:
-            item = self._admit(message)
-            item.life = live(item, self.plan, self.window)
-            if self._is_first_of_key(item):
-                first.append(item)
-            if self.plan.has_hooks and self._has_read_enough(began):
+            delivery = self._admit(message)
+            delivery.life = process(delivery, self.bound, self.deadline)
+            if self._is_first_of_key(delivery):
+                first.append(delivery)
+            if self.bound.has_hooks and self._has_read_enough(began):
                 break
-        for item in first:
-            self.advance(item, None)
+        for delivery in first:
+            self.advance(delivery, None)
         return len(self.items) > known
 
     def _has_read_enough(self, began: float) -> bool:
         """Whether what was read since then has to run first, since to read more might take its time."""
         now = self._monotonic()
-        has_room = now + self.window.timeout <= self._last_start
+        has_room = now + self.deadline.timeout <= self._last_start
         return now - began > (READING_SECONDS if has_room else QUICK_READING_SECONDS)
 
-    def _is_first_of_key(self, item: Item) -> bool:
+    def _is_first_of_key(self, delivery: Delivery) -> bool:
         """Whether nothing of this event has the same key, or nothing any more."""
-        item.record_key = record_key(item, self.plan)
-        twin = self._keys.get(item.record_key)
-        self._keys[item.record_key] = item
+        delivery.record_key = record_key(delivery, self.bound)
+        twin = self._keys.get(delivery.record_key)
+        self._keys[delivery.record_key] = delivery
         if twin is None:
             return True
         if twin.finished:
-            _inherit(twin, item)
+            _inherit(twin, delivery)
             return True
-        twin.next_of_key = item
+        twin.next_of_key = delivery
         return False
 
     def _begin_next(self) -> bool:
@@ -108,94 +108,94 @@ class Schedule:
             return True
         return False
 
-    def _begin(self, item: Item) -> None:
-        if item.is_empty:
-            self._follow(self._finish(item, NOTHING_TO_DO))
-        elif item.verdict is not None or self._is_spent(item.message):
-            item.life = refuse(item, self.plan, self.window)
-            self.advance(item, None)
-        elif item.message.group is None:
-            self.ready.append(item)
+    def _begin(self, delivery: Delivery) -> None:
+        if delivery.is_empty:
+            self._follow(self._finish(delivery, NOTHING_TO_DO))
+        elif delivery.verdict is not None or self._is_spent(delivery.message):
+            delivery.life = refuse(delivery, self.bound, self.deadline)
+            self.advance(delivery, None)
+        elif delivery.message.group is None:
+            self.ready.append(delivery)
         else:
-            self._follow(self._at_gate(item))
+            self._follow(self._at_gate(delivery))
 
     def _is_spent(self, message: Message) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
-        return message.trail is not None and message.trail.attempts >= self.plan.queue.max_attempts
+        return message.lineage is not None and message.lineage.attempts >= self.bound.queue.max_attempts
 
-    def _admit(self, message: Message) -> Item:
-        item = Item(message)
-        self.items.append(item)
+    def _admit(self, message: Message) -> Delivery:
+        delivery = Delivery(message)
+        self.items.append(delivery)
         if not self._has_store and message.attempt > self._backstop:  # to read it may be what kills the process
-            item.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
+            delivery.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
         else:
-            prepare(item, self.plan, self.window)
+            prepare(delivery, self.bound, self.deadline)
         if message.group is not None:
-            self._groups.setdefault(message.group, Group()).join(item)
-        return item
+            self._groups.setdefault(message.group, Group()).join(delivery)
+        return delivery
 
-    def advance(self, item: Item, result: Any) -> None:
+    def advance(self, delivery: Delivery, result: Any) -> None:
         """Give a life the result that it waits for, and follow what comes of it. One that never began, since without a
         store a success needs none, is over."""
-        if result is None and item.life is None:
-            steps = self._finish(item, DONE if item.message.attempt == 1 else done(item))
+        if result is None and delivery.life is None:
+            steps = self._finish(delivery, DONE if delivery.message.attempt == 1 else done(delivery))
         else:
-            steps = self._step(item, result)
+            steps = self._step(delivery, result)
         if steps:
             self._follow(steps)
 
     def _follow(self, steps: Steps) -> None:
         while steps:
-            item, result = steps.pop()
-            more = self._step(item, result)
+            delivery, result = steps.pop()
+            more = self._step(delivery, result)
             steps = [*steps, *more] if more else steps
 
-    def _step(self, item: Item, result: Any) -> Steps:
+    def _step(self, delivery: Delivery, result: Any) -> Steps:
         """The steps of other lives that one step of this life allows."""
-        if item.life is None:
-            item.life, result = fail(item, self.plan, self.window, result), None
-        return self._resume(item, item.life, result)
+        if delivery.life is None:
+            delivery.life, result = fail(delivery, self.bound, self.deadline, result), None
+        return self._resume(delivery, delivery.life, result)
 
-    def _resume(self, item: Item, life: Life, result: Any) -> Steps:
+    def _resume(self, delivery: Delivery, life: Life, result: Any) -> Steps:
         try:
             effect = life.send(result)
         except StopIteration as end:
-            return self._finish(item, end.value)
+            return self._finish(delivery, end.value)
         except Exception as exc:  # noqa: BLE001 - a fault of ours must not take the other messages with it
-            return self._finish(item, _fault(item, exc))
+            return self._finish(delivery, _fault(delivery, exc))
         if effect is RUN:
-            return self._at_gate(item)
+            return self._at_gate(delivery)
         if isinstance(effect, Change):
-            self.changes.append((item, effect))
+            self.changes.append((delivery, effect))
         elif isinstance(effect, Send):
-            self.sends.append((item, effect))
+            self.sends.append((delivery, effect))
         else:
-            self.suspects.append(item)
+            self.suspects.append(delivery)
         return NO_STEPS
 
-    def _at_gate(self, item: Item) -> Steps:
-        group = item.group
+    def _at_gate(self, delivery: Delivery) -> Steps:
+        group = delivery.group
         if group is None:
-            self.ready.append(item)
-        elif not group.is_turn_of(item):
-            item.waiting = True
+            self.ready.append(delivery)
+        elif not group.is_turn_of(delivery):
+            delivery.waiting = True
         elif group.halted:
-            return [(item, Halted(NOT_COMPLETED))]
+            return [(delivery, Halted(NOT_COMPLETED))]
         else:
-            self.ready.append(item)
+            self.ready.append(delivery)
         return NO_STEPS
 
-    def _finish(self, item: Item, outcome: Outcome) -> Steps:
-        item.outcome = outcome
-        item.finished = True
-        item.payload = None
+    def _finish(self, delivery: Delivery, outcome: Outcome) -> Steps:
+        delivery.outcome = outcome
+        delivery.finished = True
+        delivery.payload = None
         self.unfinished -= 1
-        twin, group = item.next_of_key, item.group
+        twin, group = delivery.next_of_key, delivery.group
         if twin is None and group is None:
             return NO_STEPS
         steps: Steps = []
         if twin is not None:
-            _inherit(item, twin)
+            _inherit(delivery, twin)
             steps.append((twin, None))
         follower = None if group is None else group.next()
         if follower is not None:
@@ -206,19 +206,19 @@ class Schedule:
     def next_suspect(self, *, alone: bool = True) -> bool:
         """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
         there was one."""
-        for item in self.suspects:
-            if item.group is None or item.group.is_turn_of(item):
-                self.suspects.remove(item)
-                self.advance(item, self._objection(item, alone=alone))
+        for delivery in self.suspects:
+            if delivery.group is None or delivery.group.is_turn_of(delivery):
+                self.suspects.remove(delivery)
+                self.advance(delivery, self._objection(delivery, alone=alone))
                 return True
         return False
 
-    def _objection(self, item: Item, *, alone: bool) -> Halted | None:
-        if item.group is not None and item.group.halted:
+    def _objection(self, delivery: Delivery, *, alone: bool) -> Halted | None:
+        if delivery.group is not None and delivery.group.halted:
             return Halted(NOT_COMPLETED)
         if not alone:
             return Halted(NOT_ALONE)
-        return None if self.window.has_room(item.spent) else Halted("no time left to run it alone")
+        return None if self.deadline.has_room(delivery.spent) else Halted("no time left to run it alone")
 
     def go_on(self, why: str, *, alone: bool) -> None:
         """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
@@ -233,7 +233,7 @@ class Schedule:
         """Read messages that were not read yet; whether there were any."""
         return self._claim_next() if self._has_store else self._begin_next()
 
-    def start(self) -> Item | None:
+    def start(self) -> Delivery | None:
         """The next item whose handler is to run now. Without time for it, all that are ready are halted instead."""
         ready = self.ready
         while True:
@@ -243,18 +243,18 @@ class Schedule:
             if self._monotonic() > self._last_start + ready[0].spent:
                 self.halt_ready("no time left to start")
                 return None
-            item = ready.popleft()
-            if item.failure is None:
-                return item
-            self.advance(item, item.failure)  # it could not be read, and its turn to fail has come
+            delivery = ready.popleft()
+            if delivery.failure is None:
+                return delivery
+            self.advance(delivery, delivery.failure)  # it could not be read, and its turn to fail has come
 
-    def start_all(self) -> list[Item]:
+    def start_all(self) -> list[Delivery]:
         """All that are ready, for a batch handler."""
         chosen = []
         began = self._monotonic()
-        while (item := self.start()) is not None:
-            chosen.append(item)
-            if self.plan.has_hooks and self._has_read_enough(began):
+        while (delivery := self.start()) is not None:
+            chosen.append(delivery)
+            if self.bound.has_hooks and self._has_read_enough(began):
                 break
         return chosen
 
@@ -264,22 +264,22 @@ class Schedule:
             self.advance(self.ready.popleft(), Halted(why))
 
 
-def next_job(schedule: Schedule, plan: Plan, *, io_waits: bool) -> Sequence[Item]:
+def next_job(schedule: Schedule, bound: BoundConsumer, *, io_waits: bool) -> Sequence[Delivery]:
     """The messages of the next call: one, or all that may run for a batch handler, once no claim is under way. Empty
     when there is none."""
-    if not plan.handler.batch:
-        item = schedule.start()
-        return () if item is None else (item,)
+    if not bound.handler.batch:
+        delivery = schedule.start()
+        return () if delivery is None else (delivery,)
     if io_waits or schedule.changes or schedule.sends:
         return ()
     return schedule.start_all()
 
 
-def _inherit(before: Item, item: Item) -> None:
+def _inherit(before: Delivery, delivery: Delivery) -> None:
     """What is known of a key is known to the next of its messages as well."""
-    item.known = before.known if before.record_key == item.record_key else None
+    delivery.known = before.known if before.record_key == delivery.record_key else None
 
 
-def _fault(item: Item, exc: Exception) -> Outcome:
-    record("peeklock.fault %s", {"message_id": item.message.id, "error": type(exc).__name__}, error=exc)
-    return Outcome(disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=item.attempt, error=exc)
+def _fault(delivery: Delivery, exc: Exception) -> Outcome:
+    log_event("peeklock.fault %s", {"message_id": delivery.message.id, "error": type(exc).__name__}, error=exc)
+    return Outcome(disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=delivery.attempt, error=exc)

@@ -6,36 +6,36 @@ from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from peeklock.engine.delivery import Item
+from peeklock.engine.delivery import Delivery
 from peeklock.engine.effects import Desk
-from peeklock.engine.executors import NO_SLOT, Crew
+from peeklock.engine.executors import NO_SLOT, Executor
 from peeklock.engine.scheduler import Schedule
 
 
 class Thread:
     """Drives synchronous handlers."""
 
-    def __init__(self, schedule: Schedule, desk: Desk, crew: Crew, inbox: SimpleQueue[object]) -> None:
+    def __init__(self, schedule: Schedule, desk: Desk, executor: Executor, inbox: SimpleQueue[object]) -> None:
         self.schedule = schedule
         self.desk = desk
-        self.crew = crew
+        self.executor = executor
         self.inbox = inbox
         """Where threads say that they are done. It only means: look."""
 
     def drive(self) -> None:
         """Until each message has its outcome."""
-        schedule, crew, desk = self.schedule, self.crew, self.desk
+        schedule, executor, desk = self.schedule, self.executor, self.desk
         while schedule.unfinished:
             if schedule.changes or schedule.sends:
                 self._do_io()
-            if crew.work(schedule, io_waits=desk.busy):
+            if executor.work(schedule, io_waits=desk.busy):
                 continue
-            if crew.may_take_more and not self._waits() and schedule.admit_more():
+            if executor.may_take_more and not self._waits() and schedule.admit_more():
                 continue
-            if crew.busy or desk.busy:
+            if executor.busy or desk.busy:
                 self._wait()
             elif schedule.unfinished and not self._waits():
-                schedule.go_on(NO_SLOT, alone=not crew.has_runaways)
+                schedule.go_on(NO_SLOT, alone=not executor.has_runaways)
 
     def _waits(self) -> bool:
         """Whether something is to come from store or queues, which may let more run."""
@@ -50,7 +50,7 @@ class Thread:
         self._advance(results)
 
     def _wait(self) -> None:
-        ended, patience = self.crew.collect()
+        ended, patience = self.executor.collect()
         results = self.desk.collect()
         if not ended and not results:
             self._sleep(patience)
@@ -68,6 +68,6 @@ class Thread:
         except Empty:
             return
 
-    def _advance(self, results: Iterable[tuple[Item, Any]]) -> None:
-        for item, result in results:
-            self.schedule.advance(item, result)
+    def _advance(self, results: Iterable[tuple[Delivery, Any]]) -> None:
+        for delivery, result in results:
+            self.schedule.advance(delivery, result)

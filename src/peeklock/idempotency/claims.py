@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from peeklock.idempotency.record import LONGEST_EVENT, LONGEST_LEASE, UNSETTLED_KEEP, Record, Stamp, State, next_version
-from peeklock.message import Trail
+from peeklock.message import Lineage
 from peeklock.outcome import Reason
 from peeklock.timing.delays import ZERO
 
@@ -59,59 +59,61 @@ class Verdict:
 def contradicts(record: Record, body: str, now: datetime) -> bool:
     """Whether the key already stands for another body. Once its message is dead-lettered, it stands for none: the same
     order, mended, may be sent again. Hashes of different versions say nothing of each other."""
-    if record.body == body or record.expires_at <= now or record.state is State.DEAD:
+    if record.body == body or record.expires_at <= now or record.state is State.DEAD_LETTERED:
         return False
     return record.body.partition(":")[0] == body.partition(":")[0]
 
 
-def concerns(record: Record, trail: Trail, now: datetime) -> bool:
+def concerns(record: Record, lineage: Lineage, now: datetime) -> bool:
     """Whether the record of a key decides over a message that is too old to run: its work is done, it is its own, or
     somebody is at work on the key. Any other is about another message, which must not have to wait for this one."""
     if record.expires_at <= now:
         return False
-    return record.state is State.DONE or record.message == trail.id or _is_held(record, now)
+    return record.state is State.DONE or record.message == lineage.id or _is_held(record, now)
 
 
 def arrive(
-    record: Record | None, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None = None
+    record: Record | None, lineage: Lineage, stamp: Stamp, max_attempts: int, verdict: Verdict | None = None
 ) -> Decision:
     """What to do with a delivery, given what the store holds for its key."""
     if record is None or record.expires_at <= stamp.now:
-        return _start(begin(trail, stamp), max_attempts, verdict)
+        return _start(begin(lineage, stamp), max_attempts, verdict)
     if record.state is State.DONE:
         return Decision(do=Do.COMPLETE, reason=Reason.DUPLICATE)
-    if record.message != trail.id:
-        return _twin(record, trail, stamp, max_attempts, verdict)
-    known = _adopted(record, trail)
+    if record.message != lineage.id:
+        return _twin(record, lineage, stamp, max_attempts, verdict)
+    known = _adopted(record, lineage)
     if _outrun(record, known):
-        return Decision(do=Do.COMPLETE, reason=Reason.MOVED)
+        return Decision(do=Do.COMPLETE, reason=Reason.SUPERSEDED)
     if _is_held(record, stamp.now):
         return _busy(record, stamp.now)
     if known.generation > record.generation:  # a redriven dead letter starts a new life
-        claim = replace(begin(known, stamp, record), bare=known is not trail)
+        claim = replace(begin(known, stamp, record), bare=known is not lineage)
         return _start(claim, max_attempts, verdict)
     return _again(record, known, stamp, max_attempts, verdict)
 
 
-def _adopted(record: Record, trail: Trail) -> Trail:
+def _adopted(record: Record, lineage: Lineage) -> Lineage:
     """The lineage of a delivery that may have been published without: after a dead record the next life's, else that of
     the life which began so. While the dead letter is being published nobody knows whether this is it, redriven, or the
     message itself: the dead letter is published again then, rather than lost."""
-    if not record.bare or trail.generation or trail.hop:
-        return trail
-    hop = record.hop if record.state is State.CONDEMNED else 0
-    return replace(trail, generation=record.generation + (record.state is State.DEAD), hop=hop)
+    if not record.bare or lineage.generation or lineage.copy_number:
+        return lineage
+    copy_number = record.copy_number if record.state is State.DEAD_LETTERING else 0
+    return replace(
+        lineage, generation=record.generation + (record.state is State.DEAD_LETTERED), copy_number=copy_number
+    )
 
 
-def _outrun(record: Record, trail: Trail) -> bool:
+def _outrun(record: Record, lineage: Lineage) -> bool:
     """Whether a later copy, or a later life, is known to exist."""
-    if trail.generation != record.generation:
-        return trail.generation < record.generation
-    return trail.hop < record.hop and record.state is not State.MOVING
+    if lineage.generation != record.generation:
+        return lineage.generation < record.generation
+    return lineage.copy_number < record.copy_number and record.state is not State.DELAYING
 
 
 def _is_held(record: Record, now: datetime) -> bool:
-    return record.state in (State.RUNNING, State.CONDEMNED) and record.lease_until > now
+    return record.state in (State.RUNNING, State.DEAD_LETTERING) and record.lease_until > now
 
 
 def _busy(record: Record, now: datetime) -> Decision:
@@ -122,40 +124,46 @@ def _busy(record: Record, now: datetime) -> Decision:
     return Decision(do=Do.ABANDON, reason=Reason.BUSY, record=cut)
 
 
-def _again(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
+def _again(record: Record, lineage: Lineage, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
     """The same message in the same life, and nobody holds it."""
     match record.state:
-        case State.DEAD:
+        case State.DEAD_LETTERED:
             return Decision(do=Do.COMPLETE, reason=Reason(record.reason))
-        case State.MOVING if trail.hop < record.hop:  # died before or after publishing the copy: publish it again
+        case State.DELAYING if (
+            lineage.copy_number < record.copy_number
+        ):  # died before or after publishing the copy: publish it again
             return Decision(do=Do.PUBLISH, reason=Reason.RETRY, record=replace(record, version=stamp.version))
-        case State.CONDEMNED:  # the verdict stands; the handler does not run again
+        case State.DEAD_LETTERING:  # the verdict stands; the handler does not run again
             mine = replace(
-                record, version=stamp.version, owner=stamp.owner, lease_until=stamp.lease_until, hop=trail.hop
+                record,
+                version=stamp.version,
+                owner=stamp.owner,
+                lease_until=stamp.lease_until,
+                copy_number=lineage.copy_number,
             )
             return Decision(do=Do.DEAD_LETTER, reason=Reason(record.reason), record=mine)
         case _:
-            claim = replace(_resume(record, trail, stamp), bare=record.bare)
+            claim = replace(_resume(record, lineage, stamp), bare=record.bare)
             return _start(claim, max_attempts, verdict)
 
 
-def _twin(record: Record, trail: Trail, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
+def _twin(record: Record, lineage: Lineage, stamp: Stamp, max_attempts: int, verdict: Verdict | None) -> Decision:
     """Another message with the same key. They share the attempts, unless the other's life is over, or this is a redriven
     dead letter that has not begun one yet: once, or two messages that take turns would never be exhausted."""
     if _is_held(record, stamp.now):
         return _busy(record, stamp.now)
-    if record.state is State.CONDEMNED and not _may_be_forgotten(record, stamp.now):
+    if record.state is State.DEAD_LETTERING and not _may_be_forgotten(record, stamp.now):
         return Decision(do=Do.ABANDON, reason=Reason.BUSY)
-    over = record.state in (State.DEAD, State.CONDEMNED)
-    mark = _redrive_of(trail)
+    over = record.state in (State.DEAD_LETTERED, State.DEAD_LETTERING)
+    mark = _redrive_of(lineage)
     before = "" if over else record.redriven
-    claim = begin(trail, stamp, record) if over or mark > before else _resume(record, trail, stamp)
+    claim = begin(lineage, stamp, record) if over or mark > before else _resume(record, lineage, stamp)
     return _start(replace(claim, redriven=max(mark, before)), max_attempts, verdict)
 
 
-def _redrive_of(trail: Trail) -> str:
+def _redrive_of(lineage: Lineage) -> str:
     """A text that grows with each redrive of a message; empty for what is no redriven dead letter, or a copy of one."""
-    return f"{trail.generation:010}.{trail.id}" if trail.generation and not trail.hop else ""
+    return f"{lineage.generation:010}.{lineage.id}" if lineage.generation and not lineage.copy_number else ""
 
 
 def _may_be_forgotten(record: Record, now: datetime) -> bool:
@@ -164,30 +172,30 @@ def _may_be_forgotten(record: Record, now: datetime) -> bool:
     return record.reason in (Reason.EXPIRED, Reason.INVALID) or record.lease_until + FORSAKEN_AFTER < now
 
 
-def begin(trail: Trail, stamp: Stamp, record: Record | None = None) -> Record:
+def begin(lineage: Lineage, stamp: Stamp, record: Record | None = None) -> Record:
     """The claim of a new life. `record`: what is there, for what a newer release added to it."""
     return Record(
         state=State.RUNNING,
         version=stamp.version,
         owner=stamp.owner,
-        message=trail.id,
+        message=lineage.id,
         expires_at=stamp.now + UNSETTLED_KEEP,
         lease_until=stamp.lease_until,
-        generation=trail.generation,
-        hop=trail.hop,
-        attempts=trail.attempts,
+        generation=lineage.generation,
+        copy_number=lineage.copy_number,
+        attempts=lineage.attempts,
         body=stamp.body,
         extra="" if record is None else record.extra,
     )
 
 
-def _resume(record: Record, trail: Trail, stamp: Stamp) -> Record:
+def _resume(record: Record, lineage: Lineage, stamp: Stamp) -> Record:
     """The claim of a life that goes on. A start that did not come back counts."""
     open_start = record.state is State.RUNNING
     attempts = counted(record) if open_start else record.attempts
     return replace(
-        begin(trail, stamp, record),
-        attempts=max(attempts, trail.attempts),
+        begin(lineage, stamp, record),
+        attempts=max(attempts, lineage.attempts),
         suspect=record.suspect or open_start,
         lost=record.lost + (open_start and not record.counted),
         detail=record.detail,
@@ -199,7 +207,7 @@ def _start(claim: Record, max_attempts: int, verdict: Verdict | None) -> Decisio
     if verdict is None and claim.attempts >= max_attempts:
         verdict = Verdict(reason=Reason.EXHAUSTED, detail=_why_exhausted(claim))
     if verdict is not None:
-        condemned = replace(claim, state=State.CONDEMNED, reason=verdict.reason, detail=verdict.detail)
+        condemned = replace(claim, state=State.DEAD_LETTERING, reason=verdict.reason, detail=verdict.detail)
         return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=condemned)
     alone = claim.suspect or claim.attempts + 1 >= max_attempts
     return Decision(do=Do.RUN, reason=Reason.DONE, record=claim, alone=alone)
@@ -229,13 +237,13 @@ def failed(
         verdict = Verdict(reason=Reason.EXHAUSTED)
     ended = replace(record, suspect=False, detail="")
     if verdict is not None:
-        mine = _rewrite(ended, stamp, State.CONDEMNED, attempts=attempts)
+        mine = _rewrite(ended, stamp, State.DEAD_LETTERING, attempts=attempts)
         mine = replace(mine, reason=verdict.reason, detail=verdict.detail)
         return Decision(do=Do.DEAD_LETTER, reason=verdict.reason, record=mine)
     reason = Reason.RETRY if counts else Reason.RESCHEDULED
     if copies:
-        mine = _rewrite(ended, stamp, State.MOVING, attempts=attempts, delay=delay)
-        mine = replace(mine, hop=record.hop + 1, due=stamp.now + delay)
+        mine = _rewrite(ended, stamp, State.DELAYING, attempts=attempts, delay=delay)
+        mine = replace(mine, copy_number=record.copy_number + 1, due=stamp.now + delay)
         return Decision(do=Do.PUBLISH, reason=reason, record=mine)
     mine = _rewrite(ended, stamp, State.WAITING, attempts=attempts, delay=delay)
     return Decision(do=Do.ABANDON, reason=reason, record=mine)
@@ -270,9 +278,9 @@ def stay(record: Record, stamp: Stamp) -> Record:
 def without_copies(record: Record) -> Record:
     """The record where no copy can be published, as after a deployment without them: the announced one is waited for no
     more. Should it be there all the same, it is the newest copy when it arrives, and carries on."""
-    if record.state is not State.MOVING:
+    if record.state is not State.DELAYING:
         return record
-    return replace(record, state=State.WAITING, hop=max(record.hop - 1, 0))
+    return replace(record, state=State.WAITING, copy_number=max(record.copy_number - 1, 0))
 
 
 def unlock(record: Record, stamp: Stamp) -> Record:
@@ -291,12 +299,12 @@ def give_back(record: Record, stamp: Stamp) -> Record:
 
 
 def finish(record: Record, stamp: Stamp, state: State, *, bare: bool = False) -> Record:
-    """`done` after the handler's success, `moved` after the copy's publication, `dead` after the dead letter's; `bare`: it
+    """`done` after the handler's success, `delayed` after the copy's publication, `dead_lettered` after the dead letter's; `bare`: it
     was published without lineage."""
     until = stamp.now + stamp.keep
-    if state is State.MOVED:
+    if state is State.DELAYED:
         until = max(stamp.now, record.due or stamp.now) + UNSETTLED_KEEP
-    carried = bare if state is State.DEAD else record.bare
+    carried = bare if state is State.DEAD_LETTERED else record.bare
     detail = "" if state is State.DONE else record.detail  # what went wrong before is nobody's business any more
     return replace(
         record, state=state, version=stamp.version, owner=stamp.owner, expires_at=until, bare=carried, detail=detail

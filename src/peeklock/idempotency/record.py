@@ -27,10 +27,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 class State(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"
-    MOVING = "moving"
-    MOVED = "moved"
-    CONDEMNED = "condemned"
-    DEAD = "dead"
+    DELAYING = "delaying"
+    DELAYED = "delayed"
+    DEAD_LETTERING = "dead_lettering"
+    DEAD_LETTERED = "dead_lettered"
     DONE = "done"
 
 
@@ -50,7 +50,7 @@ class Record:
     lease_until: datetime
     """Past this the writer's process cannot be alive."""
     generation: int = 0
-    hop: int = 0
+    copy_number: int = 0
     attempts: int = 0
     """Counted starts, the one under way included if `counted`."""
     counted: bool = False

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from peeklock.errors import leaves_process
 from peeklock.message import Message
-from peeklock.observability.observer import LogObserver, Observer, Settled, record
+from peeklock.observability.observer import LogObserver, Observer, Settled, log_event
 
 Span = AbstractContextManager[object]
 
@@ -41,7 +41,7 @@ def exit_span(span: Span, message: Message, error: BaseException | None) -> None
         observer_failed(message.queue, exc)
 
 
-def tell_settled(observer: Observer, platform: str, queue: str, settled: Sequence[Settled]) -> None:
+def notify_settled(observer: Observer, platform: str, queue: str, settled: Sequence[Settled]) -> None:
     """Hand an event's settlements to the observer."""
     try:
         observer.settled(platform, settled)
@@ -50,4 +50,4 @@ def tell_settled(observer: Observer, platform: str, queue: str, settled: Sequenc
 
 
 def observer_failed(queue: str, error: BaseException) -> None:
-    record("peeklock.observer_failed %s", {"queue": queue, "error": type(error).__name__}, error=error)
+    log_event("peeklock.observer_failed %s", {"queue": queue, "error": type(error).__name__}, error=error)

@@ -110,7 +110,7 @@ class LogObserver:
             outcome = one.outcome
             if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
-            record("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
+            log_event("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
 
 
 def level_of(outcome: Outcome) -> int:
@@ -136,7 +136,7 @@ def _shown(value: object) -> str:
     return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def record(
+def log_event(
     event: str,
     told: Mapping[str, object],
     *,
@@ -155,7 +155,7 @@ MOST_REMEMBERED = 1024
 _logged: set[tuple[str, ...]] = set()
 
 
-def record_once(event: str, told: Mapping[str, str], *, level: int = logging.WARNING) -> None:
+def log_event_once(event: str, told: Mapping[str, str], *, level: int = logging.WARNING) -> None:
     """One log record of a fact that holds for many deliveries, once in a process."""
     fact = (event, *told.values())
     if fact in _logged:
@@ -163,7 +163,7 @@ def record_once(event: str, told: Mapping[str, str], *, level: int = logging.WAR
     if len(_logged) >= MOST_REMEMBERED:
         _logged.clear()
     _logged.add(fact)
-    record(event, told, level=level)
+    log_event(event, told, level=level)
 
 
 def _traceable(error: BaseException | None) -> BaseException | None:

@@ -22,7 +22,7 @@ from peeklock.errors import ConfigError, EventError, SendError
 from peeklock.idempotency.store import Store
 from peeklock.message import Message
 from peeklock.observability.observer import Settled
-from peeklock.outgoing import REASON, Parcel, Sender
+from peeklock.outgoing import REASON, OutgoingMessage, Sender
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
 from peeklock.replay.handlers import Handler, handler_of
@@ -131,10 +131,10 @@ def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -
     options = _options(wishes, handler, run.sample, store, mail)
     if run.at is not None:
         options["clock"] = _Then(run.at)
-    rehearse = importlib.import_module(PLATFORMS[run.platform]).rehearse
+    run_sample = importlib.import_module(PLATFORMS[run.platform]).run_sample
     try:
         with redirect_stdout(sys.stderr), nullcontext() if wishes.live else routed(mail.to):
-            run.told = rehearse(handler.function, run.sample.event, **options)
+            run.told = run_sample(handler.function, run.sample.event, **options)
     except EventError as exc:
         run.told = {"raises": "EventError"}
         run.refused = exc
@@ -173,8 +173,8 @@ def _unwrap(wishes: Wishes, handler: Handler, sample: Sample) -> Unwrap | None:
         return opened
 
     def pretend(message: Message) -> Message:
-        trail = replace(message.lineage, attempts=attempt - 1)
-        aged = replace(message, trail=trail, attempt=attempt)
+        lineage = replace(message.effective_lineage, attempts=attempt - 1)
+        aged = replace(message, lineage=lineage, attempt=attempt)
         return opened(aged) if opened else aged
 
     return pretend
@@ -235,15 +235,15 @@ class _Box:
         self.run = run
         self.name = name
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        for parcel in parcels:
-            sent: dict[str, Any] = {"to": self.name, "id": parcel.trail.id}
-            if parcel.letter:
-                sent["reason"] = parcel.attributes.get(REASON)
-            if parcel.delay:
-                sent["delay_s"] = round(parcel.delay.total_seconds(), 3)
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        for outgoing in outgoing_messages:
+            sent: dict[str, Any] = {"to": self.name, "id": outgoing.lineage.id}
+            if outgoing.dead_letter:
+                sent["reason"] = outgoing.attributes.get(REASON)
+            if outgoing.delay:
+                sent["delay_s"] = round(outgoing.delay.total_seconds(), 3)
             insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
-        return [None] * len(parcels)
+        return [None] * len(outgoing_messages)
 
 
 def difference(run: Run) -> list[str]:

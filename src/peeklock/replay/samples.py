@@ -85,7 +85,7 @@ def platform_of(sample: Sample, wished: str | None) -> str:
     if wished is not None:
         return wished
     for name, module in PLATFORMS.items():
-        if importlib.import_module(module).recognises(sample.event):
+        if importlib.import_module(module).matches(sample.event):
             return name
     shapes = "".join(f"\n  {name}: {importlib.import_module(module).SHAPE}" for name, module in PLATFORMS.items())
     raise ReplayError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peeklock.errors import SendError
-from peeklock.outgoing import Parcel, Sender
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS
 
@@ -22,14 +22,14 @@ class Checked:
     hint: str = ""
     """The end of each refusal."""
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        refusals = [self._refusal(parcel) for parcel in parcels]
-        taken = [parcel for parcel, refused in zip(parcels, refusals, strict=True) if refused is None]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        refusals = [self._refusal(outgoing) for outgoing in outgoing_messages]
+        taken = [outgoing for outgoing, refused in zip(outgoing_messages, refusals, strict=True) if refused is None]
         answers = iter(self.sender.send(taken))
         return [next(answers) if refused is None else refused for refused in refusals]
 
-    def _refusal(self, parcel: Parcel) -> SendError | None:
+    def _refusal(self, outgoing: OutgoingMessage) -> SendError | None:
         """Service Bus takes all that `send` lets through."""
         refusal = getattr(importlib.import_module(PLATFORMS[self.platform]), "refusal", None)
-        refused = None if refusal is None else refusal(parcel, fifo=self.queue.fifo)
+        refused = None if refusal is None else refusal(outgoing, fifo=self.queue.fifo)
         return refused and SendError(f"queue {self.queue.name!r}: {refused}{self.hint}")

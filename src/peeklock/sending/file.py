@@ -1,4 +1,4 @@
-"""A queue that is a file of JSON lines: for letters on a laptop, and for looking at what was sent."""
+"""A queue that is a file of JSON lines: for dead letters on a laptop, and for looking at what was sent."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from urllib.parse import unquote
 
 from peeklock import private_files as private
 from peeklock.errors import ConfigError, SendError
-from peeklock.message import Trail
-from peeklock.outgoing import Parcel, from_json, to_json
+from peeklock.message import Lineage
+from peeklock.outgoing import OutgoingMessage, from_json, to_json
 from peeklock.redaction import shown
 from peeklock.sending.fitting import unfolded
 
 
 class FileSender:
-    """Appends one line a parcel. A call is one write, on disk before it answers; several processes may share a file."""
+    """Appends one line for each outgoing message. A call is one write, on disk before it answers; several processes may share a file."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         now = datetime.now(UTC)
-        lines = "".join(f"{json.dumps(dump(parcel, now), ensure_ascii=False)}\n" for parcel in parcels)
+        lines = "".join(f"{json.dumps(dump(outgoing, now), ensure_ascii=False)}\n" for outgoing in outgoing_messages)
         try:
             private.make_folder(self.path.parent)
             _append(self.path, lines.encode("utf-8", "surrogatepass"))
         except OSError as exc:
             raise SendError(f"{self.path}: {exc}") from exc
-        return [None] * len(parcels)
+        return [None] * len(outgoing_messages)
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -55,26 +55,26 @@ def _ends_cut(handle: int) -> bool:
     return os.read(handle, 1) != b"\n"
 
 
-def dump(parcel: Parcel, now: datetime) -> dict[str, Any]:
-    """A parcel as what JSON can hold; bytes that are no text become `{"base64": ...}`."""
-    trail = parcel.trail
+def dump(outgoing: OutgoingMessage, now: datetime) -> dict[str, Any]:
+    """An outgoing message as what JSON can hold; bytes that are no text become `{"base64": ...}`."""
+    lineage = outgoing.lineage
     return {
-        "id": trail.id,
-        "generation": trail.generation,
-        "hop": trail.hop,
-        "attempts": trail.attempts,
-        **({"sent": trail.sent} if trail.sent is not None else {}),
-        **({"source": trail.source} if trail.source else {}),
-        **({"extra": trail.extra} if trail.extra else {}),
-        "letter": parcel.letter,
+        "id": lineage.id,
+        "generation": lineage.generation,
+        "copy_number": lineage.copy_number,
+        "attempts": lineage.attempts,
+        **({"sent": lineage.sent} if lineage.sent is not None else {}),
+        **({"source": lineage.source} if lineage.source else {}),
+        **({"extra": lineage.extra} if lineage.extra else {}),
+        "dead_letter": outgoing.dead_letter,
         "at": now.isoformat(timespec="milliseconds"),
-        "delay_s": parcel.delay.total_seconds(),
-        "group": parcel.group,
-        "content_type": parcel.content_type,
-        "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
-        **({"types": dict(parcel.types)} if parcel.types else {}),
-        **({"system": dict(parcel.system)} if parcel.system else {}),
-        "body": to_json(_text(parcel.body)),
+        "delay_s": outgoing.delay.total_seconds(),
+        "group": outgoing.group,
+        "content_type": outgoing.content_type,
+        "attributes": {name: to_json(value) for name, value in outgoing.attributes.items()},
+        **({"types": dict(outgoing.types)} if outgoing.types else {}),
+        **({"system": dict(outgoing.system)} if outgoing.system else {}),
+        "body": to_json(_text(outgoing.body)),
     }
 
 
@@ -85,8 +85,8 @@ def _text(body: bytes) -> str | bytes:
         return body
 
 
-def read(path: str) -> Iterator[Parcel]:
-    """The parcels in a file, oldest first. A line that a full disk cut was never confirmed, and is left out."""
+def read(path: str) -> Iterator[OutgoingMessage]:
+    """The outgoing messages in a file, oldest first. A line that a full disk cut was never confirmed, and is left out."""
     with Path(path).open("rb") as lines:
         for line in lines:
             try:
@@ -96,17 +96,17 @@ def read(path: str) -> Iterator[Parcel]:
             yield load(fields)
 
 
-def load(line: dict[str, Any]) -> Parcel:
-    """A parcel from what `dump` made of it; what was folded for another queue is unfolded. Raises KeyError, TypeError or
+def load(line: dict[str, Any]) -> OutgoingMessage:
+    """An outgoing message from what `dump` made of it; what was folded for another queue is unfolded. Raises KeyError, TypeError or
     ValueError for what it did not write."""
     _check(line)
     body = from_json(line["body"])
-    parcel = Parcel(
+    outgoing = OutgoingMessage(
         body=body if isinstance(body, bytes) else body.encode(),
-        trail=Trail(
+        lineage=Lineage(
             id=line["id"],
             generation=line["generation"],
-            hop=line["hop"],
+            copy_number=line["copy_number"],
             attempts=line["attempts"],
             sent=line.get("sent"),
             source=line.get("source", ""),
@@ -118,30 +118,30 @@ def load(line: dict[str, Any]) -> Parcel:
         group=line["group"],
         delay=timedelta(seconds=line["delay_s"]),
         content_type=line["content_type"],
-        letter=line["letter"],
+        dead_letter=line["dead_letter"],
     )
-    return unfolded(parcel)
+    return unfolded(outgoing)
 
 
-_NUMBERS = ("generation", "hop", "attempts")
+_NUMBERS = ("generation", "copy_number", "attempts")
 _TEXTS = ("group", "content_type")
 
 
 def _check(line: dict[str, Any]) -> None:
     """A person may have mended the line."""
-    if not (isinstance(line["id"], str) and line["id"] and type(line["letter"]) is bool):
-        raise TypeError("id is a text, and letter says yes or no")
+    if not (isinstance(line["id"], str) and line["id"] and type(line["dead_letter"]) is bool):
+        raise TypeError("id is a text, and dead letter says yes or no")
     if any(type(line[name]) is not int or line[name] < 0 for name in _NUMBERS):
-        raise ValueError("generation, hop and attempts are numbers from 0 on")
+        raise ValueError("generation, copy number and attempts are numbers from 0 on")
     if any(not (line[name] is None or isinstance(line[name], str)) for name in _TEXTS):
         raise TypeError("group and content_type are texts")
 
 
 def from_url(url: str) -> FileSender:
-    """`file:///var/lib/letters.jsonl` is an absolute path, `file://letters.jsonl` one from the working directory."""
+    """`file:///var/lib/dead-letters.jsonl` is an absolute path, `file://dead-letters.jsonl` one from the working directory."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
         raise ConfigError(
-            f"{shown(url)!r} names no file: file:///var/lib/letters.jsonl, or file://letters.jsonl from here"
+            f"{shown(url)!r} names no file: file:///var/lib/dead-letters.jsonl, or file://dead-letters.jsonl from here"
         )
     return FileSender(path)

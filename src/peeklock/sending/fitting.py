@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from peeklock.errors import SendError
-from peeklock.message import TRAIL, Message, Trail
-from peeklock.outgoing import DETAIL, Parcel, Sender, cut, from_json, to_json
+from peeklock.message import LINEAGE, Lineage, Message
+from peeklock.outgoing import DETAIL, OutgoingMessage, Sender, cut, from_json, to_json
 from peeklock.quotas.google import PUBLISH_BYTES
 
 FORM = "peeklock-form"
@@ -41,93 +41,97 @@ class Limited(Sender, Protocol):
     limit: int
     """Bytes of a whole message, attributes included."""
 
-    def accepts(self, parcel: Parcel, /) -> bool: ...
-    def weigh(self, parcel: Parcel, /) -> int:
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool: ...
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
         """Bytes of a message as the queue counts them."""
         ...
 
 
-def fit(parcel: Parcel, sender: Sender) -> Parcel | None:
+def fit(outgoing: OutgoingMessage, sender: Sender) -> OutgoingMessage | None:
     """The first form of a message that its queue accepts. None where no form fits, but for dead letters: those go out
     as they came, since the message must not be completed without."""
     accepts = getattr(sender, "accepts", None)
-    if accepts is None or accepts(parcel):
-        return parcel
-    if FORM in parcel.attributes or parcel.bare:  # it was fitted before: what it was is the caller's to fit again
-        return parcel if parcel.letter else None
-    return next(filter(accepts, _forms(parcel)), _as_it_came(parcel) if parcel.letter else None)
+    if accepts is None or accepts(outgoing):
+        return outgoing
+    if FORM in outgoing.attributes or outgoing.bare:  # it was fitted before: what it was is the caller's to fit again
+        return outgoing if outgoing.dead_letter else None
+    return next(filter(accepts, _forms(outgoing)), _as_it_came(outgoing) if outgoing.dead_letter else None)
 
 
-def prepare(parcel: Parcel, sender: Limited) -> Parcel | SendError:
+def prepare(outgoing: OutgoingMessage, sender: Limited) -> OutgoingMessage | SendError:
     """A message as its sender should send it, or why it must not. A new one has to leave room for its dead letter; and
     the lineage is left out only where the caller did, who has to record that."""
-    fitted = fit(parcel, sender)
-    if parcel.letter:
-        return fitted if fitted is not None and fitted.bare == parcel.bare else parcel
-    if fitted is not None and (not parcel.is_new or sender.accepts(_padded(fitted))):
+    fitted = fit(outgoing, sender)
+    if outgoing.dead_letter:
+        return fitted if fitted is not None and fitted.bare == outgoing.bare else outgoing
+    if fitted is not None and (not outgoing.is_new or sender.accepts(_padded(fitted))):
         return fitted
-    kept = f" of which {HEADROOM} are kept for a dead letter's reason;" if parcel.is_new else ""
+    kept = f" of which {HEADROOM} are kept for a dead letter's reason;" if outgoing.is_new else ""
     return SendError(
-        f"the message does not fit: it takes {sender.weigh(parcel):,} bytes with its {len(parcel.attributes)} attributes,"
+        f"the message does not fit: it takes {sender.weigh(outgoing):,} bytes with its {len(outgoing.attributes)} attributes,"
         f" and the queue takes {sender.limit:,} bytes,{kept} send a reference to the data instead"
     )
 
 
-def _padded(parcel: Parcel) -> Parcel:
-    return replace(parcel, body=parcel.body + b" " * HEADROOM)
+def _padded(outgoing: OutgoingMessage) -> OutgoingMessage:
+    return replace(outgoing, body=outgoing.body + b" " * HEADROOM)
 
 
-def _forms(parcel: Parcel) -> Iterator[Parcel]:
+def _forms(outgoing: OutgoingMessage) -> Iterator[OutgoingMessage]:
     """A message in ever smaller forms."""
-    yield from _shapes(_shortened(parcel), compress=not parcel.is_new)
-    if parcel.letter:
-        came = _as_it_came(parcel)
+    yield from _shapes(_shortened(outgoing), compress=not outgoing.is_new)
+    if outgoing.dead_letter:
+        came = _as_it_came(outgoing)
         yield from _shapes([replace(came, bare=False)])
         yield from _shapes([came])
 
 
-def _as_it_came(letter: Parcel) -> Parcel:
+def _as_it_came(dead_letter: OutgoingMessage) -> OutgoingMessage:
     """A dead letter with nothing but what the message had."""
-    origin = letter.origin
-    return letter if origin is None else replace(letter, attributes=origin.attributes, unexplained=True, bare=True)
+    origin = dead_letter.origin
+    return (
+        dead_letter
+        if origin is None
+        else replace(dead_letter, attributes=origin.attributes, unexplained=True, bare=True)
+    )
 
 
-def _shapes(parcels: list[Parcel], *, compress: bool = True) -> Iterator[Parcel]:
-    yield from parcels
-    envelopes = [folded(parcel) for parcel in parcels]
+def _shapes(outgoing_messages: list[OutgoingMessage], *, compress: bool = True) -> Iterator[OutgoingMessage]:
+    yield from outgoing_messages
+    envelopes = [folded(outgoing) for outgoing in outgoing_messages]
     yield from envelopes
     if compress:
         yield from filter(None, map(compressed, envelopes))
 
 
-def _shortened(parcel: Parcel) -> list[Parcel]:
+def _shortened(outgoing: OutgoingMessage) -> list[OutgoingMessage]:
     """The message with its detail whole, cut, and left out."""
-    detail = parcel.attributes.get(DETAIL)
+    detail = outgoing.attributes.get(DETAIL)
     if not isinstance(detail, str):
-        return [parcel]
-    without = {name: value for name, value in parcel.attributes.items() if name != DETAIL}
+        return [outgoing]
+    without = {name: value for name, value in outgoing.attributes.items() if name != DETAIL}
     short = {**without, DETAIL: cut(detail, SHORT_DETAIL)}
-    return [parcel, replace(parcel, attributes=short), replace(parcel, attributes=without)]
+    return [outgoing, replace(outgoing, attributes=short), replace(outgoing, attributes=without)]
 
 
-def folded(parcel: Parcel) -> Parcel:
+def folded(outgoing: OutgoingMessage) -> OutgoingMessage:
     """A message whose attributes travel in its body: one line of JSON, which every queue takes, then the body."""
     head = {
-        "trail": "" if parcel.bare else parcel.trail.dump(),
-        "attributes": {name: to_json(value) for name, value in parcel.attributes.items()},
-        "types": dict(parcel.types),
-        "content_type": parcel.content_type,
+        "lineage": "" if outgoing.bare else outgoing.lineage.dump(),
+        "attributes": {name: to_json(value) for name, value in outgoing.attributes.items()},
+        "types": dict(outgoing.types),
+        "content_type": outgoing.content_type,
     }
     line = json.dumps(head, separators=(",", ":")).encode()
-    body = b"%b\n%b" % (line, parcel.body)
-    return replace(parcel, body=body, attributes={FORM: ENVELOPE}, types={}, content_type=None)
+    body = b"%b\n%b" % (line, outgoing.body)
+    return replace(outgoing, body=body, attributes={FORM: ENVELOPE}, types={}, content_type=None)
 
 
-def compressed(parcel: Parcel) -> Parcel | None:
+def compressed(outgoing: OutgoingMessage) -> OutgoingMessage | None:
     """A folded message, compressed; None for what `unfold` would refuse."""
-    if len(parcel.body) > MAX_UNFOLDED:
+    if len(outgoing.body) > MAX_UNFOLDED:
         return None
-    return replace(parcel, body=zlib.compress(parcel.body), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
+    return replace(outgoing, body=zlib.compress(outgoing.body), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ class Contents:
     attributes: Mapping[str, str | bytes]
     types: Mapping[str, str]
     content_type: str | None
-    trail: Trail | None
+    lineage: Lineage | None
 
 
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error)
@@ -168,7 +172,7 @@ def _opened(body: bytes) -> Contents:
         attributes={name: from_json(value) for name, value in head["attributes"].items()},
         types={name: str(value) for name, value in head["types"].items()},
         content_type=content_type if isinstance(content_type, str) else None,
-        trail=Trail.load(head["trail"]),
+        lineage=Lineage.load(head["lineage"]),
     )
 
 
@@ -198,29 +202,29 @@ def unfold(message: Message, form: object) -> None:
         message.body = inner
         return
     message.body = inner.body
-    producers = {name: value for name, value in inner.attributes.items() if not name.startswith(TRAIL)}
+    producers = {name: value for name, value in inner.attributes.items() if not name.startswith(LINEAGE)}
     message.attributes = {**message.attributes, **producers}
     message.types = inner.types
     message.content_type = inner.content_type
-    if message.trail is None and inner.trail is not None:
-        message.trail, message.id = inner.trail, inner.trail.id
-        message.attempt = message.delivery + inner.trail.attempts
+    if message.lineage is None and inner.lineage is not None:
+        message.lineage, message.id = inner.lineage, inner.lineage.id
+        message.attempt = message.delivery + inner.lineage.attempts
 
 
-def unfolded(parcel: Parcel) -> Parcel:
+def unfolded(outgoing: OutgoingMessage) -> OutgoingMessage:
     """A message from a file as it was before `fit`, its reason included."""
-    form = parcel.attributes.get(FORM)
+    form = outgoing.attributes.get(FORM)
     if form is None:
-        return parcel
-    rest = {name: value for name, value in parcel.attributes.items() if name != FORM}
+        return outgoing
+    rest = {name: value for name, value in outgoing.attributes.items() if name != FORM}
     try:
-        inner = contents(parcel.body, form)
+        inner = contents(outgoing.body, form)
     except ValueError:
-        return parcel
+        return outgoing
     if isinstance(inner, bytes):
-        return replace(parcel, body=inner, attributes=rest)
+        return replace(outgoing, body=inner, attributes=rest)
     return replace(
-        parcel,
+        outgoing,
         body=inner.body,
         attributes={**rest, **inner.attributes},
         types=inner.types,

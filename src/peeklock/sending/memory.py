@@ -6,20 +6,20 @@ import threading
 from collections.abc import Sequence
 
 from peeklock.errors import SendError
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 
 
 class Outbox:
-    """Takes every parcel; `parcels` are in the order of arrival."""
+    """Takes every outgoing message; `outgoing messages` are in the order of arrival."""
 
     def __init__(self) -> None:
-        self.parcels: list[Parcel] = []
+        self.outgoing_messages: list[OutgoingMessage] = []
         self._lock = threading.Lock()
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         with self._lock:
-            self.parcels.extend(parcels)
-        return [None] * len(parcels)
+            self.outgoing_messages.extend(outgoing_messages)
+        return [None] * len(outgoing_messages)
 
 
 def from_url(url: str) -> Outbox:

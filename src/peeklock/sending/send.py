@@ -15,8 +15,8 @@ from peeklock.concurrency.per_process import once
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.errors import ConfigError, SendError
 from peeklock.keywords import strict
-from peeklock.message import TRAIL, Trail, is_text
-from peeklock.outgoing import Parcel, Sender
+from peeklock.message import LINEAGE, Lineage, is_text
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.queue import Queue
 from peeklock.registry import from_variable, open_sender
 from peeklock.strict_json import check_dumped
@@ -73,9 +73,9 @@ def send(
     import uuid
 
     body, content_type = dump(payload)
-    parcel = Parcel(
+    outgoing = OutgoingMessage(
         body=body,
-        trail=Trail(id=id or str(uuid.uuid4())),
+        lineage=Lineage(id=id or str(uuid.uuid4())),
         attributes=dict(attributes or {}),
         group=group,
         delay=ZERO if delay is None else seconds(delay, "delay"),
@@ -83,8 +83,8 @@ def send(
     )
     route = _route.get()
     sender = sender_to(queue) if route is None else route(queue)
-    _hand_over(parcel, sender, queue)
-    return parcel.trail.id
+    _hand_over(outgoing, sender, queue)
+    return outgoing.lineage.id
 
 
 def check_text(name: str, value: object, example: str) -> None:
@@ -105,13 +105,15 @@ def check_attributes(attributes: object) -> None:
     for name, value in attributes.items():
         if not all(isinstance(one, str) and is_text(one) for one in (name, value)):
             raise ConfigError(f"attributes={{{name!r}: ...}}: names and values are texts; give str(...)")
-        if name.startswith(TRAIL):
-            raise ConfigError(f"attribute {name!r}: names that begin with {TRAIL!r} are peeklock's own; choose another")
+        if name.startswith(LINEAGE):
+            raise ConfigError(
+                f"attribute {name!r}: names that begin with {LINEAGE!r} are peeklock's own; choose another"
+            )
 
 
-def _hand_over(parcel: Parcel, sender: Sender, queue: Queue) -> None:
+def _hand_over(outgoing: OutgoingMessage, sender: Sender, queue: Queue) -> None:
     try:
-        (refused,) = bounded(lambda: sender.send([parcel]), SEND_SECONDS, _pool(queue.name))
+        (refused,) = bounded(lambda: sender.send([outgoing]), SEND_SECONDS, _pool(queue.name))
     except TimeoutError as exc:
         raise SendError(f"queue {queue.name!r}: {exc}; it may have the message all the same") from exc
     if refused is not None:

@@ -18,7 +18,7 @@ from peeklock.outcome import Reason
 _FIELDS = {field.name: field for field in fields(Record) if field.name != "extra"}
 _REQUIRED = {name for name, field in _FIELDS.items() if field.default is MISSING}
 _TYPES: dict[str, type] = {"int": int, "str": str, "bool": bool, "State": State, "datetime": datetime}
-_VERDICTS = (State.CONDEMNED, State.DEAD)
+_VERDICTS = (State.DEAD_LETTERING, State.DEAD_LETTERED)
 """States whose record says a reason."""
 
 _REASONS = frozenset({"", *Reason})

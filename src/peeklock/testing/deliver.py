@@ -9,11 +9,11 @@ from typing import Any, TypedDict, Unpack
 from peeklock.binding.option_checks import check_options
 from peeklock.consuming.declaration import resolve
 from peeklock.engine import run as engine
-from peeklock.engine.bound_consumer import Delays, Plan
+from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.errors import ConfigError
 from peeklock.idempotency.store import Store
 from peeklock.keywords import nearest, strict
-from peeklock.message import Message, Trail
+from peeklock.message import Lineage, Message
 from peeklock.observability.observer import LogObserver, Observer
 from peeklock.outcome import Outcome
 from peeklock.outgoing import Sender
@@ -38,7 +38,7 @@ class World(TypedDict, total=False):
 
     store: Store | None
     outbox: Sender | None
-    letters: Sender | None
+    dead_letters: Sender | None
     remaining: Seconds | None
     age: Seconds | None
     parallel: int
@@ -63,7 +63,7 @@ def deliver(
     - `store`: a fresh `MemoryStore` unless given. `outbox`: an `Outbox` that records what the handler sends.
       A message that the queue would refuse fails as it would there, by the rules of `platform`, or of SQS, the
       strictest, where none is named: a delay of more than 15 minutes, or any for a FIFO queue, or a group for another.
-      `letters`: another that records its letter. `remaining`: seconds that the platform leaves. `age`: seconds since it
+      `dead letters`: another that records its dead letter. `remaining`: seconds that the platform leaves. `age`: seconds since it
       was sent, for `max_age`. `clock`, `observer`.
     """
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
@@ -89,24 +89,24 @@ def deliver_all(
         raise ConfigError(
             f"{len(payloads)} payloads, {len(names)} ids and {len(places)} groups: give one of each a message"
         )
-    plan = plan_for(
+    bound = bound_for(
         handler,
         store=MemoryStore() if store is None else store,
-        letters=world.get("letters"),
+        dead_letters=world.get("dead_letters"),
         parallel=world.get("parallel", 1),
         observer=world.get("observer"),
         clock=world.get("clock"),
     )
     age = world.get("age")
-    sent = None if age is None else int((plan.clock.now() - seconds(age, "age")).timestamp() * 1000)
+    sent = None if age is None else int((bound.clock.now() - seconds(age, "age")).timestamp() * 1000)
     messages = [
-        _message(plan.queue, payload, name, group, attempt, sent)
+        _message(bound.queue, payload, name, group, attempt, sent)
         for payload, name, group in zip(payloads, names, places, strict=True)
     ]
     recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
     with routed(lambda queue: _queue(queue, recorder, world.get("platform"))):
-        settled = engine.run(plan, messages, left)
+        settled = engine.run(bound, messages, left)
     return [one.outcome for one in settled]
 
 
@@ -126,20 +126,20 @@ def _check(world: World, attempt: int) -> None:
     check_options(world, World.__annotations__, "test")
 
 
-def plan_for(
+def bound_for(
     handler: Callable[..., Any],
     *,
     store: Store | None = None,
-    letters: Sender | None = None,
+    dead_letters: Sender | None = None,
     copies: Sender | None = None,
     delays: Delays = Delays.NATIVE,
     parallel: int = 1,
     clock: Clock | None = None,
     observer: Observer | None = None,
-) -> Plan:
+) -> BoundConsumer:
     """A consumer bound to no platform, for tests of the engine itself."""
     consumer = resolve(handler)
-    return Plan(
+    return BoundConsumer(
         platform="test",
         queue=consumer.queue,
         handler=consumer.handler,
@@ -151,7 +151,7 @@ def plan_for(
         fatal=consumer.declared.fatal,
         on_error=consumer.on_error,
         store=store,
-        letters=Outbox() if letters is None else letters,
+        dead_letters=Outbox() if dead_letters is None else dead_letters,
         copies=copies,
         delays=delays,
         parallel=parallel,
@@ -171,6 +171,6 @@ def _message(queue: Queue, payload: Any, name: str, group: str | None, attempt: 
         attempt=attempt,
         group=group,
         content_type=content_type,
-        trail=Trail(id=name, attempts=attempt - 1, sent=sent),
+        lineage=Lineage(id=name, attempts=attempt - 1, sent=sent),
         native_id=name,
     )

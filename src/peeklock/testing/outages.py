@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from cloudqueues.faults import Faults
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency.store import Answer, Change, Store
-from peeklock.message import TRAIL
-from peeklock.outgoing import Parcel, Sender
+from peeklock.message import LINEAGE
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.sending.fitting import prepare
 
 
@@ -42,11 +42,11 @@ class FaultySender:
         self._sender = sender
         self._outages = Outages(faults)
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         refused, dropped = self._outages.next()
         if refused:
             raise SendError("an outage on purpose: not sent")
-        answers = self._sender.send(parcels)
+        answers = self._sender.send(outgoing_messages)
         if dropped:
             raise SendError("an outage on purpose: sent, and not answered")
         return answers
@@ -61,19 +61,19 @@ class SmallQueue:
         self._most = most
         self.limit = sys.maxsize
 
-    def accepts(self, parcel: Parcel, /) -> bool:
-        return self.weigh(parcel) <= self.limit
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
+        return self.weigh(outgoing) <= self.limit
 
-    def weigh(self, parcel: Parcel, /) -> int:
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
         """Bytes of the body, the lineage, and the attributes with their names."""
-        lineage = 0 if parcel.bare else len(TRAIL) + len(parcel.trail.dump().encode())
-        return len(parcel.body) + lineage + sum(len(name) + len(value) for name, value in parcel.attributes.items())
+        lineage = 0 if outgoing.bare else len(LINEAGE) + len(outgoing.lineage.dump().encode())
+        return len(outgoing.body) + lineage + sum(len(name) + len(value) for name, value in outgoing.attributes.items())
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        return [self._send(parcel) for parcel in parcels]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        return [self._send(outgoing) for outgoing in outgoing_messages]
 
-    def _send(self, parcel: Parcel) -> SendError | None:
-        fitted = prepare(parcel, self)
+    def _send(self, outgoing: OutgoingMessage) -> SendError | None:
+        fitted = prepare(outgoing, self)
         if isinstance(fitted, SendError):
             return fitted
         if self.weigh(fitted) > self._most:

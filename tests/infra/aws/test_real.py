@@ -69,7 +69,7 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
     records = [record("{}", messageId="a", **sent), record('{"fail":1}', messageId="b", **sent)]
     with environment(**variables):
         observer = PowertoolsObserver(metrics=Metrics())
-        sqs.rehearse(quiet, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
+        sqs.run_sample(quiet, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
     names = Names(app="shop", queue="q", letters="l", function="f")
     watched = {
         (metric.namespace, metric.name, tuple(sorted(metric.dimensions.items())))

@@ -29,7 +29,7 @@ from peeklock import send
 from peeklock.dev.deployed.gcp import GcpDeployed
 from peeklock.dev.deployed.place import Here
 from peeklock.dev.hearing import Ear
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.cloudtasks.sender import headers_of, task_id
 from peeklock.sending import file
@@ -98,12 +98,12 @@ class World:
         with environment(PEEKLOCK_ORDERS_URL=self.address, **self.deployed.variables()):
             send(ORDERS, order, id=order_id)
 
-    def letters(self, order_id: str) -> list[Parcel]:
+    def letters(self, order_id: str) -> list[OutgoingMessage]:
         address = self.functions()["shop-orders-dev"].changed["PEEKLOCK_ORDERS_DEAD_LETTER"]
         path = Path(urlsplit(address).path)
-        return [one for one in file.read(str(path)) if one.trail.id == order_id] if path.exists() else []
+        return [one for one in file.read(str(path)) if one.lineage.id == order_id] if path.exists() else []
 
-    def redrive(self, letter: Parcel) -> None:
+    def redrive(self, letter: OutgoingMessage) -> None:
         """As it is, body and headers; where it goes and whose token it has is said by the queue."""
         http = {"url": from_url(self.address).target, "body": letter.body, "headers": headers_of(letter)}
         self.client.create_task(parent=self.orders, task={"http_request": http})

@@ -114,5 +114,5 @@ def test_a_failing_task_becomes_one_letter(made, tasks, port, letters):
     send(ORDERS, {"order_id": "bad"}, id="bad")
     tasks.drain()
     assert [one.status for one in tasks.dispatches] == [204] * ORDERS.max_attempts
-    assert [one.trail.id for one in open_sender(letters).parcels] == ["bad"]
+    assert [one.lineage.id for one in open_sender(letters).outgoing_messages] == ["bad"]
     assert not list(tasks.client().list_tasks(parent=name))

@@ -16,16 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tests.soak.bound import DEAD_LETTER_BYTES
+
 from cloudqueues.faults import Faults
 from peeklock import Message, Queue, Retry, consumer
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency import claims
 from peeklock.idempotency.claims import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
-from peeklock.outgoing import Parcel, Sender
+from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.registry import open_sender, open_store
 from peeklock.testing.outages import FaultySender, FaultyStore, SmallQueue
-from tests.soak.plan import LETTER_BYTES
 
 BUG = os.environ.get("SOAK_BUG", "")
 LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -87,18 +88,18 @@ class Early:
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         with contextlib.suppress(SendError):
-            self._sender.send(parcels)
-        return [None] * len(parcels)
+            self._sender.send(outgoing_messages)
+        return [None] * len(outgoing_messages)
 
 
 if BUG == "generations":
     _arrive = claims.arrive
 
-    def _first_life(record: Record | None, trail: Any, *rest: Any) -> Any:
-        """The planted bug: a redriven letter is taken for its first life."""
-        return _arrive(record, replace(trail, generation=0), *rest)
+    def _first_life(record: Record | None, lineage: Any, *rest: Any) -> Any:
+        """The planted bug: a redriven dead letter is taken for its first life."""
+        return _arrive(record, replace(lineage, generation=0), *rest)
 
     claims.arrive = _first_life  # type: ignore[assignment] # with the same arguments
 
@@ -115,7 +116,7 @@ ORDERS = Queue(
 @consumer(ORDERS, key="key", fatal=(Declined,))
 def handle(order: dict, message: Message) -> None:  # type: ignore[type-arg] # the bare annotation is the documented one
     key, run = order["key"], next(_numbers)
-    note("start", key, run=run, life=message.lineage.generation)
+    note("start", key, run=run, life=message.effective_lineage.generation)
     try:
         act(order, message)
     finally:
@@ -127,7 +128,7 @@ def act(order: dict[str, Any], message: Message) -> None:
     match kind:
         case "fatal":
             raise Declined("no")
-        case "mended" | "large" if message.lineage.generation == 0:
+        case "mended" | "large" if message.effective_lineage.generation == 0:
             raise Declined("not in this life" + ", for a reason of many words" * (20 if kind == "large" else 0))
         case "bad":
             raise ValueError("never")
@@ -156,11 +157,11 @@ def die(key: str) -> None:
 def options() -> dict[str, Any]:
     """For bind: all that can fail, failing."""
     store = open_store(os.environ["PEEKLOCK_STORE"])
-    queue = SmallQueue(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), LETTER_BYTES)
-    letters: Sender = FaultySender(queue, QUEUES)
+    queue = SmallQueue(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), DEAD_LETTER_BYTES)
+    dead_letters: Sender = FaultySender(queue, QUEUES)
     return {
         "store": Noting(FaultyStore(Unfenced(store) if BUG == "unfenced" else store, STORE)),
-        "dead_letter": Early(letters) if BUG == "early" else letters,
+        "dead_letter": Early(dead_letters) if BUG == "early" else dead_letters,
     }
 
 

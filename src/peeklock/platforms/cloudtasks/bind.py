@@ -1,7 +1,7 @@
 """Cloud Tasks pushing to an HTTP target under functions-framework: `charge_http = cloudtasks.bind(charge)`.
 
 Cloud Tasks has no dead letters: a task out of attempts is deleted. So its own attempts are unlimited, the limit is
-ours, and a letter is sent before the task is answered with success. An exact delay is a new task with a schedule time.
+ours, and a dead letter is sent before the task is answered with success. An exact delay is a new task with a schedule time.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, Unpack
 from peeklock.binding.bind import Binding, Options
 from peeklock.engine.bound_consumer import Delays
 from peeklock.errors import ConfigError, EventError
-from peeklock.message import TRAIL, Message, Trail, is_text
+from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.cloudtasks.address import from_url
-from peeklock.platforms.cloudtasks.sender import METHOD, POST, TRAIL_HEADER, refusal, unpack
+from peeklock.platforms.cloudtasks.sender import LINEAGE_HEADER, METHOD, POST, refusal, unpack
 from peeklock.platforms.http_push import endpoint
 from peeklock.platforms.http_push.headers import of_producer
 from peeklock.quotas import google
 from peeklock.sending.fitting import FORM, unfold
 
-_OURS = (TRAIL, TRAIL_HEADER)
+_OURS = (LINEAGE, LINEAGE_HEADER)
 
 
 def bind(
@@ -78,21 +78,21 @@ def receive(request: endpoint.Request, queue_name: str) -> Message:
     if not name or not is_text(name):
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
     queue = headers.get("x-cloudtasks-queuename")
-    trail = Trail.load(headers.get(TRAIL_HEADER) or headers.get(TRAIL, ""))
+    lineage = Lineage.load(headers.get(LINEAGE_HEADER) or headers.get(LINEAGE, ""))
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
     delivery = endpoint.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = unpack(headers)
     attributes = {**of_producer(headers), **packed}
     message = Message(
-        id=trail.id if trail else f"{queue}/{name}" if queue else name,  # names are of one queue only
+        id=lineage.id if lineage else f"{queue}/{name}" if queue else name,  # names are of one queue only
         body=request.body,
         queue=queue_name,
         delivery=delivery,
-        attempt=delivery + (trail.attempts if trail else 0),
+        attempt=delivery + (lineage.attempts if lineage else 0),
         sent_ms=_millis(headers.get("x-cloudtasks-tasketa", "")),
         attributes={name: value for name, value in attributes.items() if not name.startswith(_OURS)},
         content_type=headers.get("content-type"),
-        trail=trail,
+        lineage=lineage,
         native_id=name,
         raw=request,
         system=None if request.method == POST else {METHOD: request.method},
@@ -124,13 +124,13 @@ def source_of(event: Any) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def recognises(event: object) -> bool:
+def matches(event: object) -> bool:
     """Whether a sample event has the shape of a task's request."""
     headers = event.get("headers") if isinstance(event, dict) else None
     return isinstance(headers, dict) and any(str(name).lower() == "x-cloudtasks-taskname" for name in headers)
 
 
-def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
     request = endpoint.sample(event)
     binding = _bind(function, options)
@@ -138,4 +138,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return {"status": endpoint.status_of(binding.run(messages, binding.lock(google.DISPATCH_DEADLINE)))}
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "matches", "receive", "refusal", "run_sample", "source_of"]

@@ -17,15 +17,15 @@ from typing import Any
 
 from peeklock.concurrency.per_process import once
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.message import TRAIL, Trail
-from peeklock.observability.observer import record
-from peeklock.outgoing import Parcel, from_json, to_json
+from peeklock.message import LINEAGE, Lineage
+from peeklock.observability.observer import log_event
+from peeklock.outgoing import OutgoingMessage, from_json, to_json
 from peeklock.platforms.http_push.headers import is_producers
 from peeklock.quotas.google import TASK_BYTES, TASK_DELAY
 from peeklock.registry import missing
 from peeklock.sending.fitting import prepare
 
-TRAIL_HEADER = "x-peeklock"
+LINEAGE_HEADER = "x-peeklock"
 ATTRIBUTES = "x-peeklock-attributes"
 """Header with attributes as JSON in base64: a header takes neither every name nor every value. Where one is not enough,
 it goes on in `x-peeklock-attributes-1` and so forth."""
@@ -83,7 +83,7 @@ def client(emulator: str | None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTasksSender:
-    """Creates one task a parcel. Its name follows from the parcel's id, so that Cloud Tasks itself drops a second one
+    """Creates one task for each outgoing message. Its name follows from the outgoing message's id, so that Cloud Tasks itself drops a second one
     (for an hour at least); a name that is taken is therefore success."""
 
     queue: str
@@ -100,23 +100,23 @@ class CloudTasksSender:
         """Which queue it is, and who consumes its tasks: each task names its own target."""
         return self.queue, self.target
 
-    def accepts(self, parcel: Parcel, /) -> bool:
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         """Whether Cloud Tasks takes a message in this form, and its target's server the request."""
-        headers = headers_of(parcel)
+        headers = headers_of(outgoing)
         fits = len(headers) <= MAX_FIELDS and _size(headers) <= MAX_HEADERS
         plain = all(_is_plain(value) for value in headers.values())
-        return fits and plain and self.weigh(parcel) <= self.limit
+        return fits and plain and self.weigh(outgoing) <= self.limit
 
-    def weigh(self, parcel: Parcel, /) -> int:
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
         token = len(self.service_account) + len(self.audience or self.target) if self.service_account else 0
         addresses = len(self.queue) + len(self.target) + token
-        return len(parcel.body) + _size(headers_of(parcel)) + addresses + FIELDS
+        return len(outgoing.body) + _size(headers_of(outgoing)) + addresses + FIELDS
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        return [self._send(parcel) for parcel in parcels]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        return [self._send(outgoing) for outgoing in outgoing_messages]
 
-    def _send(self, parcel: Parcel) -> SendError | None:
-        prepared = refusal(parcel) or prepare(parcel, self)
+    def _send(self, outgoing: OutgoingMessage) -> SendError | None:
+        prepared = refusal(outgoing) or prepare(outgoing, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.queue}: {prepared}")
         try:
@@ -126,75 +126,75 @@ class CloudTasksSender:
             try:
                 tasks.create_task(parent=self.queue, task=self.task(prepared), timeout=CREATE_SECONDS)
             except AlreadyExists:
-                self._deduplicated(parcel)
+                self._deduplicated(outgoing)
         except ConfigError:
             raise
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
             return because(SendError(f"{self.queue}: {type(exc).__name__}: {exc}"), exc)
         return None
 
-    def _deduplicated(self, parcel: Parcel) -> None:
+    def _deduplicated(self, outgoing: OutgoingMessage) -> None:
         """A copy or a dead letter was published before; of a new message somebody should know that nothing was queued."""
-        if parcel.is_new:
+        if outgoing.is_new:
             fields = {
                 "to": self.queue,
-                "message_id": parcel.trail.id,
+                "message_id": outgoing.lineage.id,
                 "detail": "Cloud Tasks remembers a task of this id",
             }
-            record("peeklock.deduplicated %s", fields, level=logging.INFO)
+            log_event("peeklock.deduplicated %s", fields, level=logging.INFO)
 
-    def task(self, parcel: Parcel) -> Any:
-        """A parcel as the client's task."""
+    def task(self, outgoing: OutgoingMessage) -> Any:
+        """An outgoing message as the client's task."""
         from google.cloud import tasks_v2
 
         request: dict[str, Any] = {
-            "http_method": getattr(tasks_v2.HttpMethod, method_of(parcel)),
+            "http_method": getattr(tasks_v2.HttpMethod, method_of(outgoing)),
             "url": self.target,
-            "headers": headers_of(parcel),
-            "body": parcel.body,
+            "headers": headers_of(outgoing),
+            "body": outgoing.body,
         }
         if self.service_account:
             token = {"service_account_email": self.service_account, "audience": self.audience or self.target}
             request["oidc_token"] = token
         task: dict[str, Any] = {"http_request": request}
-        if not parcel.bare:  # there every byte counts, and the service's own name is short
-            task["name"] = f"{self.queue}/tasks/{task_id(parcel.id)}"
+        if not outgoing.bare:  # there every byte counts, and the service's own name is short
+            task["name"] = f"{self.queue}/tasks/{task_id(outgoing.id)}"
         if self.deadline is not None:
             task["dispatch_deadline"] = self.deadline
-        if parcel.delay:
-            task["schedule_time"] = datetime.now(UTC) + parcel.delay
+        if outgoing.delay:
+            task["schedule_time"] = datetime.now(UTC) + outgoing.delay
         return tasks_v2.Task(task)
 
 
-def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
+def refusal(outgoing: OutgoingMessage, *, fifo: bool = False) -> SendError | None:
     """Why Cloud Tasks would refuse a message, as far as that follows from its group and its delay. It knows no `fifo`."""
     del fifo
-    if parcel.delay > TASK_DELAY:
-        return SendError(f"a task waits {TASK_DELAY.days} days at most, not {parcel.delay}")
-    if parcel.group and parcel.is_new:
+    if outgoing.delay > TASK_DELAY:
+        return SendError(f"a task waits {TASK_DELAY.days} days at most, not {outgoing.delay}")
+    if outgoing.group and outgoing.is_new:
         return SendError("Cloud Tasks keeps no order within a group; send it without group=")
     return None
 
 
-def task_id(parcel_id: str) -> str:
+def task_id(outgoing_id: str) -> str:
     """Spread evenly, as names that begin alike slow a queue: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"""
-    return hashlib.sha256(parcel_id.encode()).hexdigest()
+    return hashlib.sha256(outgoing_id.encode()).hexdigest()
 
 
-def method_of(parcel: Parcel) -> str:
+def method_of(outgoing: OutgoingMessage) -> str:
     """The method that the message came with; POST for a new one, and where another could not carry the body."""
-    method = parcel.system.get(METHOD, POST)
-    return method if method in WITH_BODY or (method in _WITHOUT_BODY and not parcel.body) else POST
+    method = outgoing.system.get(METHOD, POST)
+    return method if method in WITH_BODY or (method in _WITHOUT_BODY and not outgoing.body) else POST
 
 
-def headers_of(parcel: Parcel) -> dict[str, str]:
+def headers_of(outgoing: OutgoingMessage) -> dict[str, str]:
     """Headers of a task. An attribute that is a header as it stands remains one, so that a copy is the same request and
     another consumer of the queue reads a CloudEvent; the others are packed."""
-    headers = {} if parcel.bare else {TRAIL_HEADER: _lineage(parcel).dump()}
-    if parcel.content_type or not parcel.bare:
-        headers[CONTENT_TYPE] = parcel.content_type or "application/octet-stream"
+    headers = {} if outgoing.bare else {LINEAGE_HEADER: _lineage(outgoing).dump()}
+    if outgoing.content_type or not outgoing.bare:
+        headers[CONTENT_TYPE] = outgoing.content_type or "application/octet-stream"
     packed: dict[str, Any] = {}
-    for name, value in parcel.attributes.items():
+    for name, value in outgoing.attributes.items():
         if isinstance(value, str) and _is_header(name, value):
             headers[name] = value
         else:
@@ -206,16 +206,16 @@ def headers_of(parcel: Parcel) -> dict[str, str]:
     return headers
 
 
-def _lineage(parcel: Parcel) -> Trail:
+def _lineage(outgoing: OutgoingMessage) -> Lineage:
     """With the time of sending on a new task: the service tells no more than when it is due, which a delay moves, and
     perhaps each retry."""
-    if not parcel.is_new or parcel.trail.sent is not None:
-        return parcel.trail
-    return replace(parcel.trail, sent=int(time.time() * 1000))
+    if not outgoing.is_new or outgoing.lineage.sent is not None:
+        return outgoing.lineage
+    return replace(outgoing.lineage, sent=int(time.time() * 1000))
 
 
 def _is_header(name: str, value: str) -> bool:
-    whole = _HEADER_NAME.fullmatch(name) and is_producers(name) and not name.startswith((TRAIL, TRAIL_HEADER))
+    whole = _HEADER_NAME.fullmatch(name) and is_producers(name) and not name.startswith((LINEAGE, LINEAGE_HEADER))
     return bool(whole) and bool(value) and len(value) <= MAX_HEADER and value == value.strip() and _is_plain(value)
 
 

@@ -15,7 +15,7 @@ from peeklock.binding.settling import left_of
 from peeklock.engine.bound_consumer import RESERVE
 from peeklock.errors import ConfigError, EventError, PeeklockError
 from peeklock.message import Message
-from peeklock.observability.observer import Settled, record, record_once
+from peeklock.observability.observer import Settled, log_event, log_event_once
 from peeklock.outcome import Reason
 from peeklock.platforms.http_push.certificates import FETCH_SECONDS, Unavailable
 from peeklock.platforms.http_push.oidc import Access, Closed, Guard, Rejected
@@ -59,7 +59,7 @@ with success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class Endpoint:
     """Where a platform's requests come in."""
 
     binding: Binding
@@ -85,16 +85,16 @@ class Door:
             f"{queue.variable('LOCK')} is not set: the platform is taken to wait for timeout={queue.timeout.total_seconds():g} s"
             " and longer, and one that does not delivers a message again while it runs"
         )
-        record_once("peeklock.weaker %s", {"queue": queue.name, "detail": detail})
+        log_event_once("peeklock.weaker %s", {"queue": queue.name, "detail": detail})
 
     def _left(self, limit: timedelta | None, arrived: float) -> timedelta | None:
         """What the check of the token, and at a cold start the making of the plan, have left of the event's time."""
-        self.binding.plan()
+        self.binding.bound()
         return left_of(limit, arrived)
 
     def _refuse(self, exc: PeeklockError) -> int:
         event, status = REFUSALS[type(exc)]
-        record(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
+        log_event(event, {"queue": self.binding.queue.name, "status": status, "detail": str(exc)})
         return status
 
 
@@ -120,7 +120,7 @@ def entry(
     """A function of a Flask request, for functions-framework. An `async def` consumer runs on the process's event loop, so
     that whoever deploys the function need not know of it. `lock`: how long the platform waits for an answer, unless the
     environment says otherwise."""
-    door = Door(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
+    door = Endpoint(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
 
     def answer(request: Any) -> tuple[str, int]:
         if not hasattr(request, "get_data"):

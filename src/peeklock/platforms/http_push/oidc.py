@@ -16,7 +16,7 @@ from typing import Any, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, PeeklockError
-from peeklock.observability.observer import record
+from peeklock.observability.observer import log_event
 from peeklock.platforms.http_push.certificates import FETCH_SECONDS, Certificates
 from peeklock.queue import Queue
 from peeklock.registry import missing
@@ -98,7 +98,7 @@ class Guard:
 
     def _announce(self) -> None:
         detail = "unauthenticated=True: callers are not checked here; whoever reaches the URL runs the handler"
-        record("peeklock.unauthenticated %s", {"queue": self._queue.name, "detail": detail}, level=logging.WARNING)
+        log_event("peeklock.unauthenticated %s", {"queue": self._queue.name, "detail": detail}, level=logging.WARNING)
 
     def _make(self) -> Verifier:
         audience, account = self._told("audience"), self._told("service_account")

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 from peeklock.binding.bind import Binding, Options
 from peeklock.engine.bound_consumer import Delays
 from peeklock.errors import EventError
-from peeklock.message import TRAIL, Message, Trail, is_text
+from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.http_push import endpoint
 from peeklock.platforms.http_push.headers import of_producer
 from peeklock.platforms.pubsub.sender import from_url, refusal, unpack
@@ -117,18 +117,18 @@ def _message(
     subscription: object,
 ) -> Message:
     texts = {str(name): str(value) for name, value in attributes.items()}
-    trail = Trail.load(texts.get(TRAIL, ""))
+    lineage = Lineage.load(texts.get(LINEAGE, ""))
     message = Message(
-        id=trail.id if trail else native_id,
+        id=lineage.id if lineage else native_id,
         body=body,
         queue=queue_name,
         delivery=delivery,
-        attempt=delivery + (trail.attempts if trail else 0),
+        attempt=delivery + (lineage.attempts if lineage else 0),
         group=group if isinstance(group, str) and group else None,
         sent_ms=_millis(published),
         attributes=unpack(texts),
         content_type=request.headers.get("content-type") if body is request.body else None,
-        trail=trail,
+        lineage=lineage,
         native_id=native_id,
         subscription=_name(subscription),
         raw=request,
@@ -170,7 +170,7 @@ def _request(event: Any) -> endpoint.Request:
     return endpoint.sample(event)
 
 
-def recognises(event: object) -> bool:
+def matches(event: object) -> bool:
     """Whether a sample event has the shape of a push, as a request or as its bare body."""
     if not isinstance(event, dict):
         return False
@@ -183,11 +183,11 @@ def recognises(event: object) -> bool:
     return unwrapped or '"subscription"' in str(event.get("body", ""))
 
 
-def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what Pub/Sub would be told. No token is asked for."""
     request = _request(event)
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return {"status": endpoint.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "matches", "receive", "refusal", "run_sample", "source_of"]

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from peeklock.concurrency.per_process import once
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.message import TRAIL, is_text
-from peeklock.outgoing import Parcel, size_of
+from peeklock.message import LINEAGE, is_text
+from peeklock.outgoing import OutgoingMessage, size_of
 from peeklock.quotas.google import ATTRIBUTE_NAME, ATTRIBUTE_VALUE, ATTRIBUTES, ORDERING_KEY, PUBLISH_BYTES
 from peeklock.redaction import shown
 from peeklock.registry import missing
@@ -82,26 +82,26 @@ class PubSubSender:
         """Which topic it is."""
         return self.topic
 
-    def accepts(self, parcel: Parcel, /) -> bool:
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         """Whether Pub/Sub takes a message in this form."""
-        attributes = pack(parcel)
-        fits = len(attributes) <= ATTRIBUTES and self.weigh(parcel) <= self.limit
-        return fits and bool(parcel.body or attributes) and all(map(_is_valid, attributes, attributes.values()))
+        attributes = pack(outgoing)
+        fits = len(attributes) <= ATTRIBUTES and self.weigh(outgoing) <= self.limit
+        return fits and bool(outgoing.body or attributes) and all(map(_is_valid, attributes, attributes.values()))
 
-    def weigh(self, parcel: Parcel, /) -> int:
-        texts = [text for item in pack(parcel).items() for text in item]
-        return len(parcel.body) + sum(size_of(text) + TAGS for text in [*texts, parcel.group or ""]) + REQUEST
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
+        texts = [text for delivery in pack(outgoing).items() for text in delivery]
+        return len(outgoing.body) + sum(size_of(text) + TAGS for text in [*texts, outgoing.group or ""]) + REQUEST
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         end = time.monotonic() + PUBLISH_SECONDS
-        futures = [self._publish(parcel) for parcel in parcels]
+        futures = [self._publish(outgoing) for outgoing in outgoing_messages]
         return [
             future if isinstance(future, SendError) else self._confirm(future, p, end)
-            for future, p in zip(futures, parcels, strict=True)
+            for future, p in zip(futures, outgoing_messages, strict=True)
         ]
 
-    def _publish(self, parcel: Parcel) -> Any:
-        prepared = refusal(parcel) or prepare(parcel, self)
+    def _publish(self, outgoing: OutgoingMessage) -> Any:
+        prepared = refusal(outgoing) or prepare(outgoing, self)
         if isinstance(prepared, SendError):
             return SendError(f"{self.topic}: {prepared}")
         try:
@@ -112,13 +112,13 @@ class PubSubSender:
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
             return self._failure(exc)
 
-    def _confirm(self, future: Any, parcel: Parcel, end: float) -> SendError | None:
+    def _confirm(self, future: Any, outgoing: OutgoingMessage, end: float) -> SendError | None:
         try:
             future.result(timeout=max(end - time.monotonic(), 0.0))
         except Exception as exc:  # noqa: BLE001 - as above
-            if parcel.group is not None:
+            if outgoing.group is not None:
                 with suppress(RuntimeError):  # of a key that is not paused, after a time-out
-                    client(True).resume_publish(self.topic, parcel.group)  # else the SDK refuses the key from now on
+                    client(True).resume_publish(self.topic, outgoing.group)  # else the SDK refuses the key from now on
             return self._failure(exc)
         return None
 
@@ -126,13 +126,13 @@ class PubSubSender:
         return because(SendError(f"{self.topic}: {type(exc).__name__}: {exc}"), exc)
 
 
-def refusal(parcel: Parcel, *, fifo: bool = False) -> SendError | None:
+def refusal(outgoing: OutgoingMessage, *, fifo: bool = False) -> SendError | None:
     """Why Pub/Sub would refuse a message, as far as that follows from its delay and its group. It takes messages without ordering keys,
     `fifo` or not."""
     del fifo
-    if parcel.delay:
+    if outgoing.delay:
         return SendError("Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay=")
-    if size_of(parcel.group or "") > ORDERING_KEY:
+    if size_of(outgoing.group or "") > ORDERING_KEY:
         return SendError(f"group= is an ordering key, which Pub/Sub takes up to {ORDERING_KEY} bytes of")
     return None
 
@@ -144,19 +144,19 @@ def _is_valid(name: str, value: str) -> bool:
     return 0 < size_of(name) <= ATTRIBUTE_NAME and size_of(value) <= ATTRIBUTE_VALUE
 
 
-def pack(parcel: Parcel) -> dict[str, str]:
+def pack(outgoing: OutgoingMessage) -> dict[str, str]:
     """Attributes as Pub/Sub takes them. An id that is too long for one is in the body, where the message is folded."""
     packed = {
         (name if isinstance(value, str) else f"{BINARY}{name}"): value
         if isinstance(value, str)
         else base64.b64encode(value).decode()
-        for name, value in parcel.attributes.items()
+        for name, value in outgoing.attributes.items()
     }
-    if parcel.content_type and not parcel.bare:
-        packed.setdefault(CONTENT_TYPE, parcel.content_type)
-    trail = parcel.trail.dump()
-    inside = parcel.bare or (FORM in packed and size_of(trail) > ATTRIBUTE_VALUE)
-    return packed if inside else {**packed, TRAIL: trail}
+    if outgoing.content_type and not outgoing.bare:
+        packed.setdefault(CONTENT_TYPE, outgoing.content_type)
+    lineage = outgoing.lineage.dump()
+    inside = outgoing.bare or (FORM in packed and size_of(lineage) > ATTRIBUTE_VALUE)
+    return packed if inside else {**packed, LINEAGE: lineage}
 
 
 def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
@@ -165,13 +165,13 @@ def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
         if name.startswith(BINARY):
             with suppress(ValueError):  # whoever wrote it, it was not `pack`, and the message is good all the same
                 attributes[name.removeprefix(BINARY)] = base64.b64decode(value, validate=True)
-        elif not name.startswith(TRAIL):
+        elif not name.startswith(LINEAGE):
             attributes[name] = value
     return attributes
 
 
 def from_url(url: str) -> PubSubSender:
-    """`pubsub://projects/P/topics/T`. A topic without a subscription keeps nothing: letters need one."""
+    """`pubsub://projects/P/topics/T`. A topic without a subscription keeps nothing: dead letters need one."""
     parts = urlsplit(url)
     topic = (parts.netloc + parts.path).strip("/")
     words = topic.split("/")

@@ -1,7 +1,7 @@
 """Azure Service Bus under Azure Functions (Python v2 model): `servicebus.bind(charge, app=app)`.
 
 The host settles: it completes what the function returned from and abandons what it raised for, a batch only as a whole.
-So failures leave as scheduled copies and letters, and one of them does not bring the others back. Where the worker
+So failures leave as scheduled copies and dead letters, and one of them does not bring the others back. Where the worker
 offers message actions, each message is settled by itself.
 """
 
@@ -19,15 +19,15 @@ from peeklock.errors import ConfigError, Redeliver
 from peeklock.keywords import check_flags
 from peeklock.platforms.servicebus import sample_events, settle
 from peeklock.platforms.servicebus.client import CONNECTION
-from peeklock.platforms.servicebus.endpoint import MAX_LOCK, Door
+from peeklock.platforms.servicebus.endpoint import MAX_LOCK, Endpoint
 from peeklock.platforms.servicebus.receive import receive
 from peeklock.platforms.servicebus.sender import from_url
-from peeklock.platforms.servicebus.settle import Natively
+from peeklock.platforms.servicebus.settle import NativeDeadLetterSender
 from peeklock.queue import LONGEST_TIMEOUT
 from peeklock.registry import missing
 from peeklock.timing.delays import Seconds, seconds
 
-recognises = sample_events.recognises
+matches = sample_events.matches
 source_of = sample_events.function_of
 
 SHAPE = 'the host\'s InvocationRequest as JSON, {"inputData": [...], "triggerMetadata": {...}}'
@@ -73,7 +73,7 @@ def bind(
         raise ConfigError(f"app={type(app).__name__}: give the func.FunctionApp on which the function is registered")
     check_flags("servicebus.bind()", batch=batch, sessions=sessions, actions=isinstance(actions, type) or actions)
     if actions is not False:
-        options.setdefault("dead_letter", Natively(None))
+        options.setdefault("dead_letter", NativeDeadLetterSender(None))
     copies = topic_name is None or "queue" in options
     binding = Binding(
         function,
@@ -85,7 +85,7 @@ def bind(
     _check_order(binding, sessions=sessions)
     trigger = _trigger(app, binding, queue_name, topic_name, subscription_name)
     own = topic_name or queue_name or binding.queue.name
-    door = Door(
+    door = Endpoint(
         binding,
         batch=batch,
         sessions=sessions,
@@ -141,7 +141,7 @@ def _trigger(
     return lambda **rest: app.service_bus_topic_trigger(**source, **rest)
 
 
-def _entry(door: Door, actions: type | None, name: str | None) -> Callable[..., Any]:
+def _entry(door: Endpoint, actions: type | None, name: str | None) -> Callable[..., Any]:
     """A function as the worker's indexing wants it: a plain one, whose signature is exactly its bindings."""
     try:
         import azure.functions as func
@@ -173,7 +173,7 @@ def _entry(door: Door, actions: type | None, name: str | None) -> Callable[..., 
     return entry
 
 
-def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event, the host's invocation request as JSON, and return what the host would be told. Waits for
     nothing."""
     trigger = sample_events.load(event)
@@ -192,4 +192,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return None
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "rehearse", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "matches", "receive", "run_sample", "source_of"]

@@ -20,7 +20,7 @@ the function's identity is admitted, and with `__clientId` which of several iden
 trigger."""
 
 TRY_SECONDS = 5.0
-"""How long one try may take. A letter that is not sent keeps its message, so it is better to give up within the lock
+"""How long one try may take. A dead letter that is not sent keeps its message, so it is better to give up within the lock
 than to go on as long as the SDK would."""
 
 RESENDS = 1

@@ -14,7 +14,7 @@ from peeklock.binding.settling import left_of
 from peeklock.errors import ConfigError
 from peeklock.message import Message
 from peeklock.platforms.servicebus.receive import receive
-from peeklock.platforms.servicebus.settle import Natively, Visit
+from peeklock.platforms.servicebus.settle import HostSettlement, NativeDeadLetterSender
 from peeklock.quotas.azure import LOCK_SECONDS
 
 _SETTING = re.compile("%([^%]+)%")
@@ -28,7 +28,7 @@ DEFAULT_LOCK = timedelta(minutes=1)
 # As MAX_LOCK.
 
 
-class Door:
+class Endpoint:
     """Where the host's events come in."""
 
     def __init__(
@@ -78,10 +78,10 @@ class Door:
         else:
             visit.give_back(settled)
 
-    def _open(self, event: Any, actions: Any) -> tuple[Visit, Sequence[Message], dict[str, Any]]:
+    def _open(self, event: Any, actions: Any) -> tuple[HostSettlement, Sequence[Message], dict[str, Any]]:
         began = time.monotonic()
-        plan = self.binding.plan()
-        if self.batch and not self.can_settle and plan.store is None:
+        bound = self.binding.bound()
+        if self.batch and not self.can_settle and bound.store is None:
             raise ConfigError(
                 f"queue {self.binding.queue.name!r}: batch=True needs a store, since the host abandons a batch only as a"
                 " whole; set PEEKLOCK_STORE or pass store=, or pass actions= where the worker has them"
@@ -91,11 +91,11 @@ class Door:
                 "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
             )
         lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
-        natively = Natively(actions)
-        visit = Visit(
-            plan.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
+        natively = NativeDeadLetterSender(actions)
+        visit = HostSettlement(
+            bound.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
         )
-        changes = {"letters": natively} if isinstance(plan.letters, Natively) else {}
+        changes = {"dead_letters": natively} if isinstance(bound.dead_letters, NativeDeadLetterSender) else {}
         self.binding.check_dead_letter(_resolved(self.own).lower())
         queue, entity = self.binding.queue.name, _resolved(self.entity)
         messages = receive(event, queue, sessions=self.sessions, entity=entity, subscribed=self.subscribed)

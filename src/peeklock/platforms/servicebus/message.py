@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock.message import TRAIL
-from peeklock.outgoing import Parcel
+from peeklock.message import LINEAGE
+from peeklock.outgoing import OutgoingMessage
 from peeklock.quotas.azure import MESSAGE_ID as MAX_ID
 
 EXPIRES_AT = "expires_at"
@@ -23,42 +23,42 @@ LONGEST_LIFE = timedelta(days=49)
 """A time to live is sent as milliseconds in 32 bits; what lives longer has no limit of its own."""
 
 
-def message_of(parcel: Parcel) -> Any:
-    """A parcel as the SDK's message. Raises ValueError for what no queue would take."""
+def message_of(outgoing: OutgoingMessage) -> Any:
+    """An outgoing message as the SDK's message. Raises ValueError for what no queue would take."""
     from azure.servicebus import ServiceBusMessage
 
     properties: dict[Any, Any] = {
-        name: _typed(value, parcel.types.get(name, "")) for name, value in parcel.attributes.items()
+        name: _typed(value, outgoing.types.get(name, "")) for name, value in outgoing.attributes.items()
     }
-    if not parcel.bare:
-        properties[TRAIL] = parcel.trail.dump()
-    delayed = datetime.now(UTC) + parcel.delay if parcel.delay else None
+    if not outgoing.bare:
+        properties[LINEAGE] = outgoing.lineage.dump()
+    delayed = datetime.now(UTC) + outgoing.delay if outgoing.delay else None
     return ServiceBusMessage(
-        parcel.body,
-        message_id=id_of(parcel),
-        session_id=parcel.group,
-        content_type=parcel.content_type,
+        outgoing.body,
+        message_id=id_of(outgoing),
+        session_id=outgoing.group,
+        content_type=outgoing.content_type,
         scheduled_enqueue_time_utc=delayed,
-        time_to_live=None if parcel.letter else _left(parcel, datetime.now(UTC)),
+        time_to_live=None if outgoing.dead_letter else _left(outgoing, datetime.now(UTC)),
         application_properties=properties,
-        **_system(parcel),
+        **_system(outgoing),
     )
 
 
-def _system(parcel: Parcel) -> dict[str, str]:
+def _system(outgoing: OutgoingMessage) -> dict[str, str]:
     """System properties by the SDK's names. A partition key must be the session's: in a session it is left out."""
-    names = SYSTEM if parcel.group is None else [name for name in SYSTEM if name != "partition_key"]
-    return {name: parcel.system[name] for name in names if name in parcel.system}
+    names = SYSTEM if outgoing.group is None else [name for name in SYSTEM if name != "partition_key"]
+    return {name: outgoing.system[name] for name in names if name in outgoing.system}
 
 
-def _left(parcel: Parcel, now: datetime) -> timedelta | None:
+def _left(outgoing: OutgoingMessage, now: datetime) -> timedelta | None:
     """The rest of the time to live, so that a copy expires when its message would have; with enough for one delivery.
 
     A dead letter has none: it waits for somebody to look at it."""
-    text = parcel.system.get(EXPIRES_AT)
+    text = outgoing.system.get(EXPIRES_AT)
     if text is None:
         return None
-    left = datetime.fromisoformat(text) - now - parcel.delay
+    left = datetime.fromisoformat(text) - now - outgoing.delay
     return max(left, SHORTEST_LIFE) if left < LONGEST_LIFE else None
 
 
@@ -81,14 +81,14 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def id_of(parcel: Parcel) -> str | None:
+def id_of(outgoing: OutgoingMessage) -> str | None:
     """The id for the queue's own duplicate detection; on a message that goes out as it came, the one that it had."""
-    if parcel.bare and parcel.origin is not None:
-        own = getattr(parcel.origin.raw, "message_id", None)
+    if outgoing.bare and outgoing.origin is not None:
+        own = getattr(outgoing.origin.raw, "message_id", None)
         return own if isinstance(own, str) and own else None
-    return _fitting(parcel.id)
+    return _fitting(outgoing.id)
 
 
 def _fitting(name: str) -> str:
-    """The trail keeps the id as it is; the queue's own only has to differ where ids differ."""
+    """The lineage keeps the id as it is; the queue's own only has to differ where ids differ."""
     return name if len(name) <= MAX_ID else f"{name[:63]}.{hashlib.sha256(name.encode()).hexdigest()}"

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from peeklock.errors import EventError
-from peeklock.message import TRAIL, Message, Trail, is_text
+from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.servicebus.message import EXPIRES_AT
 from peeklock.sending.fitting import FORM, unfold
 
@@ -19,7 +19,7 @@ _HOSTS = frozenset({LETTERED, "DeadLetterErrorDescription"})
 
 _SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 _MAX_GENERATION = 2**31 - 2
-"""A trail's numbers are below 2**31, and a letter adds 1."""
+"""A lineage's numbers are below 2**31, and a dead letter adds 1."""
 
 
 _COLUMNS = {
@@ -114,21 +114,21 @@ def _message(raw: Any, source: _Source, group: str | None) -> Message:
     properties = {_name(name): value for name, value in named.items()}
     native_id = _native_id(raw, source)
     sent_ms = _millis(raw.enqueued_time_utc)
-    trail = _trail(properties, native_id, sent_ms)
+    lineage = _lineage(properties, native_id, sent_ms)
     delivery = raw.delivery_count if type(raw.delivery_count) is int and raw.delivery_count > 0 else 1
     producers = {name: value for name, value in properties.items() if not _is_ours(name)}
     content_type = raw.content_type if source.typed and isinstance(raw.content_type, str) else None
     message = Message(
-        id=trail.id if trail else native_id,
+        id=lineage.id if lineage else native_id,
         body=raw.get_body(),
         queue=source.queue,
         delivery=delivery,
-        attempt=delivery + (trail.attempts if trail else 0),
+        attempt=delivery + (lineage.attempts if lineage else 0),
         group=group,
         sent_ms=sent_ms,
         attributes={name: _plain(value) for name, value in producers.items()},
         content_type=content_type or None,
-        trail=trail,
+        lineage=lineage,
         native_id=native_id,
         subscription=source.subscription,
         raw=raw,
@@ -167,23 +167,23 @@ def _native_id(raw: Any, source: _Source) -> str:
     return f"seq-{raw.sequence_number}{moment}@{source.entity}"
 
 
-def _trail(properties: dict[str, Any], native_id: str, sent_ms: int | None) -> Trail | None:
-    """The trail that it carries; of a message that was dead-lettered natively and put back, the next life's.
+def _lineage(properties: dict[str, Any], native_id: str, sent_ms: int | None) -> Lineage | None:
+    """The lineage that it carries; of a message that was dead-lettered natively and put back, the next life's.
 
-    Such a message says so, and nobody could change its trail on the way. So the time of its return tells one return
+    Such a message says so, and nobody could change its lineage on the way. So the time of its return tells one return
     from another: with the next number only, the second return would be taken for the first, and complete unrun.
     """
-    text = properties.get(TRAIL)
-    trail = Trail.load(text) if isinstance(text, str) else None
+    text = properties.get(LINEAGE)
+    lineage = Lineage.load(text) if isinstance(text, str) else None
     if LETTERED not in properties:
-        return trail
-    following = (trail or Trail(id=native_id)).letter()
+        return lineage
+    following = (lineage or Lineage(id=native_id)).dead_letter()
     returned = 0 if sent_ms is None else sent_ms // 1000 - int(_SINCE.timestamp())
     return replace(following, generation=min(max(following.generation, returned), _MAX_GENERATION))
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith(TRAIL) or name in _HOSTS
+    return name.startswith(LINEAGE) or name in _HOSTS
 
 
 def _plain(value: object) -> str | bytes:

@@ -27,7 +27,7 @@ class Trigger:
     sessions: bool
 
 
-def recognises(event: object) -> bool:
+def matches(event: object) -> bool:
     """Whether a sample event has the shape of an invocation request."""
     return isinstance(event, dict) and isinstance(event.get("inputData"), list) and "triggerMetadata" in event
 
@@ -46,7 +46,7 @@ def function_of(event: Any) -> str | None:
 
 def load(event: Any) -> Trigger:
     """Raises EventError for what no host would send, and ConfigError where azure-functions is missing."""
-    if not recognises(event) or not isinstance(event["triggerMetadata"], dict) or not event["inputData"]:
+    if not matches(event) or not isinstance(event["triggerMetadata"], dict) or not event["inputData"]:
         raise EventError(
             "not a Service Bus event: it has inputData and triggerMetadata, as the host's InvocationRequest"
         )

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.outgoing import Parcel
+from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.servicebus import size as wire_size
 from peeklock.platforms.servicebus.client import HELD_SECONDS, Client, Link, client
 from peeklock.platforms.servicebus.message import id_of, message_of
@@ -65,18 +65,18 @@ class ServiceBusSender:
         thread of the parent may have held the lock."""
         self._link = Link(self.entity, self.client)
 
-    def accepts(self, parcel: Parcel, /) -> bool:
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         """Whether the queue takes a message in this form, as far as its limits are known."""
-        properties = wire_size.of_properties(parcel)
-        sizes = [wire_size.of(value) for value in parcel.attributes.values()]
+        properties = wire_size.of_properties(outgoing)
+        sizes = [wire_size.of(value) for value in outgoing.attributes.values()]
         fits = properties <= MAX_PROPERTIES and all(size <= MAX_PROPERTY for size in sizes)
-        return fits and wire_size.is_encodable(parcel) and self.weigh(parcel) <= self.limit
+        return fits and wire_size.is_encodable(outgoing) and self.weigh(outgoing) <= self.limit
 
-    def weigh(self, parcel: Parcel, /) -> int:
-        return wire_size.of_message(parcel, id_of(parcel))
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
+        return wire_size.of_message(outgoing, id_of(outgoing))
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        prepared = [prepare(parcel, self) for parcel in parcels]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        prepared = [prepare(outgoing, self) for outgoing in outgoing_messages]
         refusals = [self._failure(one) if isinstance(one, SendError) else None for one in prepared]
         link = self._hold()
         try:
@@ -98,10 +98,10 @@ class ServiceBusSender:
         return link
 
     def _prepare(
-        self, link: Link, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
+        self, link: Link, outgoing_messages: Sequence[OutgoingMessage | SendError], refusals: list[SendError | None]
     ) -> Sequence[tuple[list[int], Any]]:
         try:
-            return list(self._loads(link.open(), parcels, refusals))
+            return list(self._loads(link.open(), outgoing_messages, refusals))
         except ConfigError:
             raise
         except Exception as exc:
@@ -109,15 +109,15 @@ class ServiceBusSender:
             raise self._failure(exc) from exc
 
     def _loads(
-        self, link: Any, parcels: Sequence[Parcel | SendError], refusals: list[SendError | None]
+        self, link: Any, outgoing_messages: Sequence[OutgoingMessage | SendError], refusals: list[SendError | None]
     ) -> Iterator[tuple[list[int], Any]]:
-        """What goes out at once: parcels of one session, since a batch must not mix them, until the batch is full."""
+        """What goes out at once: outgoing messages of one session, since a batch must not mix them, until the batch is full."""
         sessions: dict[str | None, list[tuple[int, Any]]] = {}
-        for n, parcel in enumerate(parcels):
-            if isinstance(parcel, SendError):
+        for n, outgoing in enumerate(outgoing_messages):
+            if isinstance(outgoing, SendError):
                 continue
             try:
-                sessions.setdefault(parcel.group, []).append((n, message_of(parcel)))
+                sessions.setdefault(outgoing.group, []).append((n, message_of(outgoing)))
             except (TypeError, ValueError, OverflowError) as exc:
                 refusals[n] = self._failure(exc)
         for messages in sessions.values():

@@ -10,8 +10,8 @@ from typing import Any
 from peeklock.binding.settling import Settling
 from peeklock.engine.bound_consumer import RESERVE
 from peeklock.errors import ConfigError, Redeliver, SendError, because
-from peeklock.observability.observer import Settled, record
-from peeklock.outgoing import DETAIL, REASON, Parcel, cut, legible
+from peeklock.observability.observer import Settled, log_event
+from peeklock.outgoing import DETAIL, REASON, OutgoingMessage, cut, legible
 from peeklock.timing.clock import Clock
 
 EXTENSION = "azurefunctions-extensions-bindings-servicebus"
@@ -23,20 +23,20 @@ MAX_DESCRIPTION = 4096
 MAX_DOUBLINGS = 10
 
 
-class Natively:
+class NativeDeadLetterSender:
     """Dead-letters by the host's own action. The message is settled then, and must not be settled again."""
 
     def __init__(self, actions: Any) -> None:
         self.actions = actions
         self.settled: set[int] = set()
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        return [self._send(parcel) for parcel in parcels]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        return [self._send(outgoing) for outgoing in outgoing_messages]
 
-    def _send(self, parcel: Parcel) -> SendError | None:
-        raw = parcel.origin.raw if parcel.origin is not None else None
-        reason = cut(legible(str(parcel.attributes.get(REASON, ""))), MAX_DESCRIPTION)
-        detail = cut(legible(str(parcel.attributes.get(DETAIL, ""))), MAX_DESCRIPTION)
+    def _send(self, outgoing: OutgoingMessage) -> SendError | None:
+        raw = outgoing.origin.raw if outgoing.origin is not None else None
+        reason = cut(legible(str(outgoing.attributes.get(REASON, ""))), MAX_DESCRIPTION)
+        detail = cut(legible(str(outgoing.attributes.get(DETAIL, ""))), MAX_DESCRIPTION)
         try:
             self.actions.deadletter(raw, reason, detail)
         except Exception as exc:  # noqa: BLE001 - whatever the worker raises: not known to be there
@@ -45,11 +45,17 @@ class Natively:
         return None
 
 
-class Visit:
+class HostSettlement:
     """One event at the door: the time that it has, and its settling."""
 
     def __init__(
-        self, clock: Clock, *, lock: timedelta | None, longest: timedelta, hold: timedelta, natively: Natively
+        self,
+        clock: Clock,
+        *,
+        lock: timedelta | None,
+        longest: timedelta,
+        hold: timedelta,
+        natively: NativeDeadLetterSender,
     ) -> None:
         """`lock`: as far as it is known. `longest`: the time after which it is certainly over."""
         self.lock = lock
@@ -93,7 +99,7 @@ class Visit:
             self._settling.call(functools.partial(action, one.message.raw))
         except Exception as exc:  # noqa: BLE001 - whatever the worker raises; the others must be settled
             told = {"queue": one.message.queue, "message_id": one.message.id, "error": type(exc).__name__}
-            record("peeklock.settle_failed %s", told, error=exc)
+            log_event("peeklock.settle_failed %s", told, error=exc)
 
 
 def wanted(settled: Sequence[Settled]) -> float:

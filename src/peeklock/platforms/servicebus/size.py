@@ -6,8 +6,8 @@ http://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-messaging-v1.0-os.html
 
 from __future__ import annotations
 
-from peeklock.message import TRAIL, is_text
-from peeklock.outgoing import Parcel, size_of
+from peeklock.message import LINEAGE, is_text
+from peeklock.outgoing import OutgoingMessage, size_of
 
 SMALL = 255
 """Bytes up to which a text needs two more bytes, and five beyond."""
@@ -26,25 +26,25 @@ def of(value: str | bytes) -> int:
     return size + (2 if size <= SMALL else 5)
 
 
-def of_properties(parcel: Parcel) -> int:
+def of_properties(outgoing: OutgoingMessage) -> int:
     """Bytes of the application's properties and of the system's."""
-    named = {**parcel.attributes} if parcel.bare else {**parcel.attributes, TRAIL: parcel.trail.dump()}
+    named = {**outgoing.attributes} if outgoing.bare else {**outgoing.attributes, LINEAGE: outgoing.lineage.dump()}
     own = sum(of(name) + of(value) for name, value in named.items())
-    system = sum(map(of, parcel.system.values()))
-    return own + system + of(parcel.group or "") + of(parcel.content_type or "")
+    system = sum(map(of, outgoing.system.values()))
+    return own + system + of(outgoing.group or "") + of(outgoing.content_type or "")
 
 
-def of_message(parcel: Parcel, message_id: str | None) -> int:
+def of_message(outgoing: OutgoingMessage, message_id: str | None) -> int:
     """Bytes of a whole message, some more than it may need."""
     header = annotations = properties = SECTION + LIST
-    body = SECTION + of(parcel.body)
-    times = 2 * FIXED + of("x-opt-scheduled-enqueue-time") if parcel.delay else FIXED
+    body = SECTION + of(outgoing.body)
+    times = 2 * FIXED + of("x-opt-scheduled-enqueue-time") if outgoing.delay else FIXED
     application = SECTION + LIST
     whole = header + annotations + properties + body + times + application
-    return whole + of(message_id or "") + of_properties(parcel)
+    return whole + of(message_id or "") + of_properties(outgoing)
 
 
-def is_encodable(parcel: Parcel) -> bool:
+def is_encodable(outgoing: OutgoingMessage) -> bool:
     """Whether all texts have an encoding; half a surrogate pair has none."""
-    texts = [*parcel.attributes, *parcel.attributes.values(), parcel.content_type or "", parcel.group or ""]
+    texts = [*outgoing.attributes, *outgoing.attributes.values(), outgoing.content_type or "", outgoing.group or ""]
     return all(is_text(text) for text in texts if isinstance(text, str))

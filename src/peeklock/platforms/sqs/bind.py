@@ -1,7 +1,7 @@
 """SQS on AWS Lambda: `handler = sqs.bind(charge)`.
 
 The event source mapping must report batch item failures; the infrastructure sees to it. A delayed message stays in the
-queue, its visibility changed. A letter is sent to the dead-letter queue before its message is left out of the failures.
+queue, its visibility changed. A dead letter is sent to the dead-letter queue before its message is left out of the failures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from peeklock.binding.bind import Binding, Options, mark
 from peeklock.binding.settling import Settling, left_of, tighter
 from peeklock.engine.bound_consumer import LOOKING_SECONDS, RESERVE, Delays
 from peeklock.errors import ConfigError
-from peeklock.observability.observer import Settled, record
+from peeklock.observability.observer import Settled, log_event
 from peeklock.outcome import DONE
 from peeklock.platforms.sqs.client import client as process_client
 from peeklock.platforms.sqs.client import places_of
@@ -59,7 +59,7 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
     def entry(event: Any, context: Any = None) -> dict[str, Any]:
         began, invocation = time.monotonic(), _left(context)
         messages = receive(event, queue_name)
-        clock = binding.plan().clock
+        clock = binding.bound().clock
         _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
         _check_left(binding, invocation)  # as it was when the function began: what a cold start takes is no setting
         left = left_of(tighter(invocation, binding.lock()), began)
@@ -142,7 +142,7 @@ def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:
 
 def _tell(one: Settled, messages: int, error: str, exc: Exception | None) -> None:
     told = {"queue": one.message.queue, "message_id": one.message.id, "messages": messages, "error": error}
-    record("peeklock.visibility_failed %s", told, error=exc)
+    log_event("peeklock.visibility_failed %s", told, error=exc)
 
 
 @functools.lru_cache(maxsize=32)
@@ -167,7 +167,7 @@ def source_of(event: Any) -> str | None:
     return ", ".join(names) or None
 
 
-def recognises(event: object) -> bool:
+def matches(event: object) -> bool:
     """Whether a sample event has the shape of one from SQS."""
     records = event.get("Records") if isinstance(event, dict) else None
     first = records[0] if isinstance(records, list) and records else None
@@ -188,7 +188,7 @@ class _Recorder:
         return {}
 
 
-def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
+def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
     """Run a sample event and return what the platform would be told. Reaches no network."""
     recorder = _Recorder()
     told: dict[str, Any] = bind(function, client=recorder, **options)(event, None)
@@ -201,4 +201,4 @@ def rehearse(function: Callable[..., Any], event: Any, **options: Unpack[Options
     return told
 
 
-__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "receive", "recognises", "refusal", "rehearse", "settle", "source_of"]
+__all__ = ["SHAPE", "SOURCE", "bind", "from_url", "matches", "receive", "refusal", "run_sample", "settle", "source_of"]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from peeklock.errors import EventError
-from peeklock.message import TRAIL, Message, Trail, is_text
+from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.sqs.sender import GROUP, SYSTEM_ATTRIBUTES
 from peeklock.sending.fitting import FORM, unfold
 
@@ -72,15 +72,15 @@ def _count(count: Any) -> int:
 def _unpack(message: Message, carried: Mapping[str, Any]) -> None:
     """Attributes with their types, the lineage, and what our own sender had to fold."""
     values = {name: plain for name, value in carried.items() if (plain := _value(value)) is not None}
-    trail_text = values.get(TRAIL)
-    message.attributes = {name: value for name, value in values.items() if not name.startswith(TRAIL)}
+    lineage_text = values.get(LINEAGE)
+    message.attributes = {name: value for name, value in values.items() if not name.startswith(LINEAGE)}
     message.types = _types(carried, message.attributes) or None
     content_type = message.attributes.get("Content-Type")
     message.content_type = content_type if isinstance(content_type, str) else None
-    message.trail = Trail.load(trail_text) if isinstance(trail_text, str) else None
-    if message.trail is not None:
-        message.id = message.trail.id
-        message.attempt = message.trail.attempts + message.delivery
+    message.lineage = Lineage.load(lineage_text) if isinstance(lineage_text, str) else None
+    if message.lineage is not None:
+        message.id = message.lineage.id
+        message.attempt = message.lineage.attempts + message.delivery
     if FORM in values:
         unfold(message, values[FORM])
 

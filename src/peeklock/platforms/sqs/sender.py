@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
-from peeklock.message import TRAIL
-from peeklock.outgoing import Parcel, size_of
+from peeklock.message import LINEAGE
+from peeklock.outgoing import OutgoingMessage, size_of
 from peeklock.platforms.sqs.client import client_of, region_of
 from peeklock.quotas.aws import ATTRIBUTES as MAX_ATTRIBUTES
 from peeklock.quotas.aws import DELAY_SECONDS as MAX_DELAY_SECONDS
@@ -60,19 +60,19 @@ class SQSSender:
         """Region, account and name of the queue, however its address is written. Each event is compared with it."""
         return f"{region_of(self.url) or ''}/{urlsplit(self.url).path.strip('/')}"
 
-    def accepts(self, parcel: Parcel, /) -> bool:
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         """Whether the queue takes a message in this form, as far as its limits are known."""
-        body, attributes = pack(parcel)
+        body, attributes = pack(outgoing)
         fits = bool(body) and len(attributes) <= MAX_ATTRIBUTES and weigh(body, attributes) <= self.limit
         return fits and all(map(_is_valid, attributes, attributes.values()))
 
-    def weigh(self, parcel: Parcel, /) -> int:
-        return weigh(*pack(parcel))
+    def weigh(self, outgoing: OutgoingMessage, /) -> int:
+        return weigh(*pack(outgoing))
 
-    def send(self, parcels: Sequence[Parcel], /) -> Sequence[SendError | None]:
-        prepared = [refusal(parcel, fifo=self.fifo) or prepare(parcel, self) for parcel in parcels]
+    def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
+        prepared = [refusal(outgoing, fifo=self.fifo) or prepare(outgoing, self) for outgoing in outgoing_messages]
         answers: list[SendError | None] = [self._named(one) if isinstance(one, SendError) else None for one in prepared]
-        entries = [self._entry(n, one) for n, one in enumerate(prepared) if isinstance(one, Parcel)]
+        entries = [self._entry(n, one) for n, one in enumerate(prepared) if isinstance(one, OutgoingMessage)]
         for n, failure in self._send_entries(entries):
             answers[n] = failure
         return answers
@@ -111,35 +111,35 @@ class SQSSender:
         self.limit = min(self.limit, size)
         return size
 
-    def _entry(self, n: int, parcel: Parcel) -> dict[str, Any]:
-        body, attributes = pack(parcel)
+    def _entry(self, n: int, outgoing: OutgoingMessage) -> dict[str, Any]:
+        body, attributes = pack(outgoing)
         entry: dict[str, Any] = {"Id": str(n), "MessageBody": body, "MessageAttributes": attributes}
-        system = {name: _attribute(parcel.system[name]) for name in SYSTEM_ATTRIBUTES if name in parcel.system}
+        system = {name: _attribute(outgoing.system[name]) for name in SYSTEM_ATTRIBUTES if name in outgoing.system}
         if system:
             entry["MessageSystemAttributes"] = system
         if self.fifo:
-            entry[GROUP] = _token(parcel.group or parcel.system.get(GROUP) or parcel.trail.id)
-            entry["MessageDeduplicationId"] = _token(parcel.id)
+            entry[GROUP] = _token(outgoing.group or outgoing.system.get(GROUP) or outgoing.lineage.id)
+            entry["MessageDeduplicationId"] = _token(outgoing.id)
             return entry
-        if group := parcel.system.get(GROUP) or parcel.group:  # of a dead letter: for whoever moves it back
+        if group := outgoing.system.get(GROUP) or outgoing.group:  # of a dead letter: for whoever moves it back
             entry[GROUP] = _token(group)
-        if parcel.delay:
-            entry["DelaySeconds"] = math.ceil(parcel.delay.total_seconds())
+        if outgoing.delay:
+            entry["DelaySeconds"] = math.ceil(outgoing.delay.total_seconds())
         return entry
 
 
-def refusal(parcel: Parcel, *, fifo: bool) -> SendError | None:
+def refusal(outgoing: OutgoingMessage, *, fifo: bool) -> SendError | None:
     """Why SQS would refuse a message, as far as that follows from its group and its delay.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
-    delay = parcel.delay.total_seconds()
+    delay = outgoing.delay.total_seconds()
     if delay > 0 and fifo:
         return SendError("a FIFO queue delays no single message (SQS: InvalidParameterValue); send it without delay=")
-    if parcel.is_new and fifo and not (parcel.group or parcel.system.get(GROUP)):
+    if outgoing.is_new and fifo and not (outgoing.group or outgoing.system.get(GROUP)):
         return SendError(
             "a FIFO queue takes no message without a group (SQS: MissingParameter, MessageGroupId); give group=, or --group,"
             " within which the order is kept"
         )
-    if parcel.group and parcel.is_new and not fifo:
+    if outgoing.group and outgoing.is_new and not fifo:
         return SendError(
             "a standard queue keeps no order within a group; use a FIFO queue, whose name ends in .fifo, or send it"
             " without group="
@@ -184,17 +184,17 @@ def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
     )
 
 
-def pack(parcel: Parcel) -> tuple[str, dict[str, Any]]:
+def pack(outgoing: OutgoingMessage) -> tuple[str, dict[str, Any]]:
     """Body and attributes for SQS. What it would refuse is left as it is, for `accepts` to see."""
-    attributes = {name: _attribute(value, parcel.types.get(name, "")) for name, value in parcel.attributes.items()}
-    if parcel.content_type and not parcel.bare and "Content-Type" not in attributes:
-        attributes["Content-Type"] = _attribute(parcel.content_type)
-    if not parcel.bare:
-        attributes[TRAIL] = _attribute(parcel.trail.dump())
-    body = _text(parcel.body)
+    attributes = {name: _attribute(value, outgoing.types.get(name, "")) for name, value in outgoing.attributes.items()}
+    if outgoing.content_type and not outgoing.bare and "Content-Type" not in attributes:
+        attributes["Content-Type"] = _attribute(outgoing.content_type)
+    if not outgoing.bare:
+        attributes[LINEAGE] = _attribute(outgoing.lineage.dump())
+    body = _text(outgoing.body)
     if body is None:
-        body = base64.b64encode(parcel.body).decode()
-        form = parcel.attributes.get(FORM)
+        body = base64.b64encode(outgoing.body).decode()
+        form = outgoing.attributes.get(FORM)
         attributes[FORM] = _attribute(f"{form}+{BASE64}" if isinstance(form, str) else BASE64)
     return body, attributes
 
