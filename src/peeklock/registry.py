@@ -1,6 +1,6 @@
-"""Names of everything that can be plugged in. Strings only, so that nothing is loaded before it is used.
+"""Platforms, stores and senders by name. Modules are named by strings, so that none is loaded before it is used.
 
-A new platform, store or sender is one module and one line here.
+A new platform is one package and one `Platform` here; a new store is one module and one line.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from peeklock.errors import ConfigError
@@ -21,11 +22,64 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PLATFORMS: dict[str, str] = {
-    "sqs": "peeklock.platforms.sqs.bind",
-    "servicebus": "peeklock.platforms.servicebus.bind",
-    "cloudtasks": "peeklock.platforms.cloudtasks.bind",
-    "pubsub": "peeklock.platforms.pubsub.bind",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """A platform that handlers can be bound to. A package of somebody else's adds one by the entry point
+    `peeklock.platforms`, whose name is the platform's and whose value is one of these.
+    """
+
+    name: str
+    """Name in `deliver(platform=...)`, `--platform`, logs and metrics."""
+    module: str
+    """Module with `bind`; and with `SHAPE`, `SOURCE`, `matches`, `source_of` and `run_sample` for sample events, and with
+    `refusal` where its queues refuse what others take."""
+    senders: Mapping[str, str]
+    """`module:function` that makes a sender from an address, by the address' scheme."""
+    parameters: Sequence[str] | None = None
+    """Parameters of its addresses, after the question mark; None where the function checks them itself."""
+    extra: str = ""
+    """Name in `pip install 'peeklock[extra]'`."""
+    sdks: Sequence[str] = ()
+    """Modules that the extra brings."""
+
+
+PLATFORMS: dict[str, Platform] = {
+    platform.name: platform
+    for platform in (
+        Platform(
+            name="sqs",
+            module="peeklock.platforms.sqs.bind",
+            senders=dict.fromkeys(("https", "http"), "peeklock.platforms.sqs.sender:from_url"),
+            parameters=(),
+            extra="sqs",
+            sdks=("boto3", "botocore"),
+        ),
+        Platform(
+            name="servicebus",
+            module="peeklock.platforms.servicebus.bind",
+            senders={"sb": "peeklock.platforms.servicebus.sender:from_url"},
+            parameters=(),
+            extra="servicebus",
+            sdks=("azure", "azurefunctions"),
+        ),
+        Platform(
+            name="cloudtasks",
+            module="peeklock.platforms.cloudtasks.bind",
+            senders={"cloudtasks": "peeklock.platforms.cloudtasks.address:from_url"},
+            parameters=("target", "service_account", "audience", "deadline"),
+            extra="cloudtasks",
+            sdks=("google", "grpc", "flask", "functions_framework", "requests"),
+        ),
+        Platform(
+            name="pubsub",
+            module="peeklock.platforms.pubsub.bind",
+            senders={"pubsub": "peeklock.platforms.pubsub.sender:from_url"},
+            parameters=(),
+            extra="pubsub",
+            sdks=("google.cloud.pubsub_v1",),
+        ),
+    )
 }
 
 STORES: dict[str, str] = {
@@ -37,48 +91,65 @@ STORES: dict[str, str] = {
     "redis": "peeklock.stores.redis:from_url",
     "rediss": "peeklock.stores.redis:from_url",
 }
+"""`module:function` that makes a store from an address, by the address' scheme. A package of somebody else's adds one by the
+entry point `peeklock.stores`, whose name is the scheme and whose value is the function."""
 
 SENDERS: dict[str, str] = {
     "memory": "peeklock.sending.memory:from_url",
     "file": "peeklock.sending.file:from_url",
-    "https": "peeklock.platforms.sqs.sender:from_url",
-    "http": "peeklock.platforms.sqs.sender:from_url",
-    "sb": "peeklock.platforms.servicebus.sender:from_url",
-    "cloudtasks": "peeklock.platforms.cloudtasks.address:from_url",
-    "pubsub": "peeklock.platforms.pubsub.sender:from_url",
+    **{scheme: target for platform in PLATFORMS.values() for scheme, target in platform.senders.items()},
 }
 
-_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "cloudtasks": ("target", "service_account", "audience", "deadline"),
+_PARAMETERS: dict[str, Sequence[str]] = {
     "dynamodb": ("writes",),
-    **dict.fromkeys(("memory", "sqlite", "file", "https", "http", "sb", "pubsub", "tables", "firestore"), ()),
+    **dict.fromkeys(("memory", "sqlite", "file", "tables", "firestore"), ()),
 }
-"""What an address takes after its question mark, by scheme. redis-py checks its own."""
+"""Parameters of a store's address, and of `file` and `memory`, by scheme. redis-py checks its own."""
 
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f#]")
 """What no address holds as it is, and what a file adds to a secret that is read from it: https://www.rfc-editor.org/rfc/rfc3986"""
 
-_EXTRAS = {
-    "boto3": "sqs",
-    "azure": "servicebus",
-    "google": "cloudtasks",
-    "grpc": "cloudtasks",
-    "pydantic": "pydantic",
-    "flask": "cloudtasks",
-    "functions_framework": "cloudtasks",
-    "aws_lambda_powertools": "powertools",
-    "redis": "redis",
-}
+_EXTRAS = {"pydantic": "pydantic", "aws_lambda_powertools": "powertools", "redis": "redis"}
+"""Extras that are no platform's, by the module that they bring."""
+
+
+def platforms() -> Mapping[str, Platform]:
+    """Return all platforms by name, those of installed packages too. Reads the metadata of every installed package."""
+    from importlib.metadata import entry_points
+
+    foreign = {entry.name: entry.load() for entry in entry_points(group="peeklock.platforms")}
+    return {**foreign, **PLATFORMS}
+
+
+def platform_named(name: str) -> Platform:
+    """Return the platform of a name. Raises ConfigError where there is none."""
+    platform = PLATFORMS.get(name) or platforms().get(name)
+    if platform is None:
+        raise ConfigError(f"platform={name!r}: {nearest(str(name), sorted(platforms()))}")
+    return platform
+
+
+def module_of(name: str) -> Any:
+    """Return the module of a platform's `bind`, loaded. Raises ConfigError where there is no such platform."""
+    return importlib.import_module(platform_named(name).module)
 
 
 def missing(exc: ImportError, extra: str = "") -> ConfigError:
-    """The error for an SDK that is not installed, with the command that installs it. `extra`: where the module's name
-    does not tell, as several of our extras have SDKs of the same cloud."""
-    module = (exc.name or "").split(".")
-    known = "pubsub" if module[:3] == ["google", "cloud", "pubsub_v1"] else _EXTRAS.get(module[0], "")
-    extra = extra or known
-    fix = f"pip install 'peeklock[{extra}]'" if extra else f"pip install {module[0]}"
+    """Return the error for an SDK that is not installed, with the command that installs it.
+
+    `extra`: where the module's name does not say it, as several extras bring SDKs of the same cloud.
+    """
+    module = exc.name or ""
+    extra = extra or _extra_of(module)
+    fix = f"pip install 'peeklock[{extra}]'" if extra else f"pip install {module.partition('.')[0]}"
     return ConfigError(f"{exc.name or exc} is not installed: {fix}")
+
+
+def _extra_of(module: str) -> str:
+    """Return the extra that brings a module: the one which names most of its path."""
+    brings = {sdk: platform.extra for platform in PLATFORMS.values() for sdk in platform.sdks} | _EXTRAS
+    names = [sdk for sdk in brings if f"{module}.".startswith(f"{sdk}.")]
+    return brings[max(names, key=len)] if names else ""
 
 
 _stores: dict[str, Store] = {}
@@ -114,20 +185,54 @@ def from_variable(name: str, open_address: Callable[[str], T]) -> T | None:
 
 
 def check_store(url: str) -> str:
-    """Where the store of a URL is made, as `module:function`. Raises ConfigError for an unknown scheme."""
-    return _target(url, STORES, "store", "sqlite:///var/lib/orders.db")
+    """Return where the store of a URL is made, as `module:function`. Raises ConfigError for an unknown scheme."""
+    scheme = scheme_of(url)
+    target = STORES.get(scheme) or _foreign_store(scheme)
+    return _checked(url, target, _schemes_of_stores, "store", "sqlite:///var/lib/orders.db", _PARAMETERS.get(scheme))
 
 
 def check_sender(url: str) -> str:
-    """Where the sender to the queue of a URL is made, as `check_store`."""
-    return _target(url, SENDERS, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders")
-
-
-def _target(url: str, known: Mapping[str, str], what: str, example: str) -> str:
+    """Return where the sender to the queue of a URL is made, as `check_store`."""
     scheme = scheme_of(url)
-    target = known.get(scheme)
+    platform = next((platform for platform in PLATFORMS.values() if scheme in platform.senders), None)
+    if platform is None and scheme not in SENDERS:
+        platform = next((platform for platform in platforms().values() if scheme in platform.senders), None)
+    target = platform.senders[scheme] if platform else SENDERS.get(scheme)
+    parameters = platform.parameters if platform else _PARAMETERS.get(scheme)
+    return _checked(
+        url, target, _schemes_of_senders, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders", parameters
+    )
+
+
+def _foreign_store(scheme: str) -> str | None:
+    return _foreign_stores().get(scheme) if scheme else None
+
+
+def _foreign_stores() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group="peeklock.stores")}
+
+
+def _schemes_of_stores() -> set[str]:
+    return {*STORES, *_foreign_stores()}
+
+
+def _schemes_of_senders() -> set[str]:
+    return {*SENDERS, *(scheme for platform in platforms().values() for scheme in platform.senders)}
+
+
+def _checked(
+    url: str,
+    target: str | None,
+    schemes: Callable[[], Iterable[str]],
+    what: str,
+    example: str,
+    parameters: Sequence[str] | None,
+) -> str:
     if target is None:
-        problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(known))}" if scheme else "it is no URL"
+        scheme = scheme_of(url)
+        problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(schemes()))}" if scheme else "it is no URL"
         raise ConfigError(f"{what} {shown(url)!r}: {problem}. Example: {example}")
     unwritten = _UNWRITTEN.search(url)
     if unwritten:
@@ -135,9 +240,8 @@ def _target(url: str, known: Mapping[str, str], what: str, example: str) -> str:
         raise ConfigError(
             f"{what} {shown(url)!r}: it holds {unwritten[0]!r}; take it away, or write {code} if it is meant"
         )
-    known_parameters = _PARAMETERS.get(scheme)
-    if known_parameters is not None:
-        _check_parameters(f"{what} {shown(url)!r}", url.partition("?")[2], known_parameters)
+    if parameters is not None:
+        _check_parameters(f"{what} {shown(url)!r}", url.partition("?")[2], parameters)
     return target
 
 

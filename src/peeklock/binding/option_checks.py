@@ -9,7 +9,7 @@ from typing import Any
 from peeklock.errors import ConfigError
 from peeklock.keywords import refuse_unknown
 from peeklock.redaction import shown
-from peeklock.registry import PLATFORMS, check_sender, check_store
+from peeklock.registry import check_sender, check_store, platforms
 from peeklock.timing.delays import seconds
 from peeklock.unwrap import BY_NAME, Unwrap, composed
 
@@ -47,11 +47,12 @@ def check_options(options: Mapping[str, Any], declared: Collection[str], platfor
 
 def _of_platform(platform: str) -> Collection[str]:
     """The keywords of its own `bind`."""
-    if platform not in PLATFORMS:
+    known = platforms().get(platform)
+    if known is None:
         return ()
     import inspect
 
-    parameters = inspect.signature(importlib.import_module(PLATFORMS[platform]).bind).parameters.values()
+    parameters = inspect.signature(importlib.import_module(known.module).bind).parameters.values()
     return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
 
 

@@ -17,7 +17,7 @@ from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.plain import plain
 from peeklock.cli.table import Table
 from peeklock.errors import ConfigError
-from peeklock.registry import PLATFORMS
+from peeklock.registry import platforms
 from peeklock.replay import (
     ReplayError,
     Run,
@@ -72,7 +72,7 @@ def add_to(commands: Any) -> None:
         help="may be repeated; default: [tool.peeklock] handlers in pyproject.toml, or else the entry points of [tool.peeklock.dev]",
     )
     parser.add_argument("--queue", metavar="NAME", help="the declared queue of all these events, whatever they say")
-    parser.add_argument("--platform", choices=sorted(PLATFORMS), help="instead of telling it from the event's shape")
+    parser.add_argument("--platform", choices=sorted(platforms()), help="instead of telling it from the event's shape")
     parser.add_argument(
         "--unwrap",
         metavar="NAMES",

@@ -16,7 +16,7 @@ from peeklock.consuming.declaration import declaration
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
 from peeklock.queue import Queue
-from peeklock.registry import PLATFORMS
+from peeklock.registry import module_of
 from peeklock.replay.problems import explained
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample
 
@@ -157,7 +157,7 @@ def handler_of(sample: Sample, platform: str, handlers: Sequence[Handler], queue
 
 def _asked(sample: Sample, platform: str, by_queue: Mapping[str, list[Handler]]) -> list[Handler]:
     """The handlers of the queue that the event itself names."""
-    module = importlib.import_module(PLATFORMS[platform])
+    module = module_of(platform)
     named = module.source_of(sample.event)
     if named is None:
         if len(by_queue) == 1:

@@ -4,7 +4,6 @@ recorded, and the same random source each time, so that a replay says the same w
 from __future__ import annotations
 
 import difflib
-import importlib
 import json
 import random
 import sys
@@ -24,7 +23,7 @@ from peeklock.message import Message
 from peeklock.observability.observer import Settled
 from peeklock.outgoing import REASON, OutgoingMessage, Sender
 from peeklock.queue import Queue
-from peeklock.registry import PLATFORMS, open_store
+from peeklock.registry import module_of, open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
 from peeklock.sending.checked import Checked
@@ -131,7 +130,7 @@ def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -
     options = _options(wishes, handler, run.sample, store, mail)
     if run.at is not None:
         options["clock"] = _Then(run.at)
-    run_sample = importlib.import_module(PLATFORMS[run.platform]).run_sample
+    run_sample = module_of(run.platform).run_sample
     try:
         with redirect_stdout(sys.stderr), nullcontext() if wishes.live else routed(mail.to):
             run.told = run_sample(handler.function, run.sample.event, **options)

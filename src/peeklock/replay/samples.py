@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from peeklock.errors import PeeklockError
-from peeklock.registry import PLATFORMS
+from peeklock.registry import module_of, platforms
 
 EXPECTED = ".expected.json"
 
@@ -84,10 +83,11 @@ def platform_of(sample: Sample, wished: str | None) -> str:
     """The platform whose event a sample is. Raises ReplayError for an event that no platform recognises."""
     if wished is not None:
         return wished
-    for name, module in PLATFORMS.items():
-        if importlib.import_module(module).matches(sample.event):
+    modules = {name: module_of(name) for name in platforms()}
+    for name, module in modules.items():
+        if module.matches(sample.event):
             return name
-    shapes = "".join(f"\n  {name}: {importlib.import_module(module).SHAPE}" for name, module in PLATFORMS.items())
+    shapes = "".join(f"\n  {name}: {module.SHAPE}" for name, module in modules.items())
     raise ReplayError(
         f"{sample.name}: no platform's event; they look as follows, or say which it is with --platform{shapes}"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peeklock.errors import SendError
 from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.queue import Queue
-from peeklock.registry import PLATFORMS
+from peeklock.registry import module_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,6 @@ class Checked:
 
     def _refusal(self, outgoing: OutgoingMessage) -> SendError | None:
         """Service Bus takes all that `send` lets through."""
-        refusal = getattr(importlib.import_module(PLATFORMS[self.platform]), "refusal", None)
+        refusal = getattr(module_of(self.platform), "refusal", None)
         refused = None if refusal is None else refusal(outgoing, fifo=self.queue.fifo)
         return refused and SendError(f"queue {self.queue.name!r}: {refused}{self.hint}")

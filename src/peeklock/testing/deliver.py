@@ -12,13 +12,13 @@ from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.errors import ConfigError
 from peeklock.idempotency.store import Store
-from peeklock.keywords import nearest, strict
+from peeklock.keywords import strict
 from peeklock.message import Lineage, Message
 from peeklock.observability.observer import LogObserver, Observer
 from peeklock.outcome import Outcome
 from peeklock.outgoing import Sender
 from peeklock.queue import Queue
-from peeklock.registry import PLATFORMS
+from peeklock.registry import platform_named
 from peeklock.sending.checked import Checked
 from peeklock.sending.memory import Outbox
 from peeklock.sending.send import dump, routed
@@ -116,9 +116,7 @@ def _queue(queue: Queue, recorder: Sender, platform: str | None) -> Checked:
 
 
 def _check(world: World, attempt: int) -> None:
-    platform = world.get("platform", STRICTEST)
-    if platform not in PLATFORMS:
-        raise ConfigError(f"platform={platform!r}: {nearest(str(platform), PLATFORMS)}")
+    platform_named(world.get("platform", STRICTEST))
     if type(attempt) is not int or attempt < 1:
         raise ConfigError(f"attempt={attempt!r}: give the number of the attempt, 1 for the first")
     if isinstance(world.get("store"), str):
