@@ -53,9 +53,9 @@ $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 $(VENV)/.dev: requirements/dev.txt requirements/azure-worker.txt $(VENV)/.run
 	@echo "== installing what the tests need (about a minute, once)"
 	@mkdir -p build && awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements/dev.txt >build/uv.txt
-	@$(PIP) install --require-hashes --no-deps -r build/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/dev.txt \
-	  || $(PIP) install --require-hashes --no-deps -r requirements/dev.txt  # pip knows indexes that uv has to be told of
+	@{ $(PIP) install --require-hashes --no-deps -r build/uv.txt \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/dev.txt; } \
+	  || $(PIP) install --require-hashes --no-deps -r requirements/dev.txt  # where uv cannot be had, or knows no index that pip knows
 	@$(PIP) install --require-hashes --no-deps --ignore-requires-python -r requirements/azure-worker.txt
 	@touch $@
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import itertools
 import json
 import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -164,3 +167,89 @@ def test_entry_files_are_thin():
     assert {
         file.name: len(file.read_text().splitlines()) for file in entries if len(file.read_text().splitlines()) > 25
     } == {}
+
+
+def modules() -> dict[str, ast.Module]:
+    """The syntax tree of each module, by its dotted name."""
+    names = {file: ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for file in FILES}
+    return {name: ast.parse(file.read_text()) for file, name in names.items()}
+
+
+def imports(tree: ast.Module, known: Collection[str]) -> set[str]:
+    """The modules of this tree that a module imports anywhere, also for its types alone."""
+    named = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            named |= (inner & known) or {node.module}
+    return named & known
+
+
+def test_there_are_no_import_circles():
+    """Not even through imports for types."""
+    trees = modules()
+    graph = {name: imports(tree, trees.keys()) - {name} for name, tree in trees.items()}
+    del graph["peeklock"]  # its lazy names lead everywhere
+    graph = {name: others - {"peeklock"} for name, others in graph.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    """Of modules, classes and functions, and the strings below constants and fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield ast.get_docstring(node) or ""
+        for before, after in (
+            itertools.pairwise(getattr(node, "body", None) or ())
+            if isinstance(node, (ast.Module, ast.ClassDef))
+            else ()
+        ):
+            if isinstance(before, (ast.Assign, ast.AnnAssign)) and isinstance(after, ast.Expr):
+                yield str(getattr(after.value, "value", ""))
+
+
+RIDDLES = re.compile(r"(Of|As|Its|By|What|Whether)\b")
+EMPTY_NAMES = {"told", "found", "given", "made", "known", "one", "ones", "others", "here"}
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun():
+    """Each can be read without its neighbour."""
+    assert [
+        f"{name}: {text[:60]}" for name, tree in modules().items() for text in docstrings(tree) if RIDDLES.match(text)
+    ] == []
+
+
+def test_variables_say_what_they_hold():
+    """`store_url` and not `given`."""
+    assert [
+        f"{name}:{node.lineno}"
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES)
+        or (isinstance(node, ast.arg) and node.arg in EMPTY_NAMES)
+    ] == []
+
+
+def test_the_map_is_true():
+    """Each path in ARCHITECTURE.md is there, and each package is on it."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert len(text.splitlines()) < 200
+    assert [
+        path
+        for path in re.findall(r"`((?:src|tests|docs|infra|benchmarks)[\w/.]*)`", text)
+        if not (ROOT / path).exists()
+    ] == []
+    picture = text.partition("```mermaid")[2].partition("```")[0]
+    packages = {path.parent.name for path in (SOURCE / "peeklock").glob("*/__init__.py")}
+    assert {name for name in packages if not re.search(rf"\b{name}\b", picture)} == set()
+
+
+def test_every_platform_is_whole():
+    """Each entry of the registry has its module, its sample events and its name in `peeklock`."""
+    for name, platform in PLATFORMS.items():
+        module = importlib.import_module(platform.module)
+        assert {"bind", "matches", "run_sample", "source_of", "SHAPE", "SOURCE"} <= set(dir(module))
+        assert getattr(peeklock, name) is module
+        assert list((ROOT / "events" / name).glob("*.json"))

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloudqueues.cloudtasks.queue import Retry
+from cloudqueues.cloudtasks.queue import RetryPolicy
 from peeklock import ConfigError, Queue, consumer, servicebus
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays
@@ -185,7 +185,7 @@ def test_on_cloud_tasks_without_a_store_the_queues_own_backoff_is_between(number
     """With the numbers that infrastructure sets, by the emulator's law."""
     queue = Queue("orders", **numbers)
     settings = of(queue, Capacity())
-    retry = Retry(
+    retry = RetryPolicy(
         max_attempts=-1,
         max_duration=0,
         min_backoff=settings.first_backoff,

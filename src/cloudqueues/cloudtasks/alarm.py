@@ -10,7 +10,7 @@ from collections.abc import Callable
 from cloudqueues.timeline import Timeline
 
 
-class Alarm:
+class EarliestTimer:
     """Calls `action` at the earliest time asked for; what was asked for later is asked for again by the action.
 
     A timer that is set already serves a later time as well: thousands of cancelled ones would stay with the timeline.
@@ -49,7 +49,7 @@ class Deadlines:
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._alarm = Alarm(timeline, self._ring)
+        self._timer = EarliestTimer(timeline, self._ring)
         self._heap: list[tuple[float, int, Deadline]] = []
         self._order = itertools.count()
 
@@ -57,7 +57,7 @@ class Deadlines:
         deadline = Deadline(action)
         when = self._timeline.now() + seconds
         heapq.heappush(self._heap, (when, next(self._order), deadline))
-        self._alarm.by(when)
+        self._timer.by(when)
         return deadline
 
     def _ring(self) -> None:
@@ -68,7 +68,7 @@ class Deadlines:
                 deadline.passed = True
                 deadline.action()
         if self._heap:
-            self._alarm.by(self._heap[0][0])
+            self._timer.by(self._heap[0][0])
 
     def tidy(self) -> None:
         """Forget those at the front that are over."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cloudqueues.cloudtasks.book import Held
+from cloudqueues.cloudtasks.state import StoredTask
 from cloudqueues.cloudtasks.errors import Code
 from cloudqueues.cloudtasks.sdk import stamp
 
 NO_ANSWER = 0
-LATE = 504
+TIMED_OUT = 504
 NOT_MODIFIED = 304
 """Taken for success: seen not to be tried again by the real service (google/nomulus, pull request 2118)."""
-ASKS_TO_WAIT = frozenset([429, 503])
-_MEANING = {
+BACKPRESSURE = frozenset([429, 503])
+_CODES = {
     400: Code.INVALID_ARGUMENT,
     401: Code.UNAUTHENTICATED,
     403: Code.PERMISSION_DENIED,
@@ -58,24 +58,24 @@ def is_success(status: int) -> bool:
     return 200 <= status <= 299 or status == NOT_MODIFIED  # noqa: PLR2004 - 2xx
 
 
-def meaning(status: int) -> Code:
+def status_code(status: int) -> Code:
     """The code that an attempt shows for an HTTP status, recorded for twenty of them."""
-    if status in _MEANING:
-        return _MEANING[status]
+    if status in _CODES:
+        return _CODES[status]
     if 400 <= status <= 499:  # noqa: PLR2004 - 4xx
         return Code.FAILED_PRECONDITION
     return Code.INTERNAL if 500 <= status <= 599 else Code.UNKNOWN  # noqa: PLR2004 - 5xx
 
 
-def note_begin(task: Held, when: float) -> None:
+def record_start(task: StoredTask, when: float) -> None:
     message = task.message
     message.last_attempt.dispatch_time.CopyFrom(stamp(when))
     if not message.HasField("first_attempt"):
         message.first_attempt.dispatch_time.CopyFrom(stamp(when))
 
 
-def note_end(task: Held, status: int, now: float) -> None:
-    message, code = task.message, meaning(status)
+def record_end(task: StoredTask, status: int, now: float) -> None:
+    message, code = task.message, status_code(status)
     message.response_count += 0 if is_server_error(status) else 1
     message.last_attempt.response_time.CopyFrom(stamp(now))
     message.last_attempt.response_status.code = int(code)

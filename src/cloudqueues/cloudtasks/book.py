@@ -18,8 +18,8 @@ from cloudqueues.cloudtasks.errors import (
     no_queue,
     not_found,
 )
-from cloudqueues.cloudtasks.named import Named
-from cloudqueues.cloudtasks.queue import Bucket, Retry
+from cloudqueues.cloudtasks.named import NameIndex
+from cloudqueues.cloudtasks.queue import TokenBucket, RetryPolicy
 from cloudqueues.cloudtasks.sdk import new, seconds_of, stamp
 
 QUEUE_BLOCKED = 3 * 86400.0
@@ -55,12 +55,12 @@ class Tombstones:
             del self._until[name]
 
 
-class Held:
+class StoredTask:
     """A task, and how it fares."""
 
     __slots__ = ("attempt", "began", "gone", "message", "previous", "queue", "ticket")
 
-    def __init__(self, message: Any, queue: Line) -> None:
+    def __init__(self, message: Any, queue: StoredQueue) -> None:
         self.message = message
         self.queue = queue
         self.attempt = 0
@@ -81,61 +81,61 @@ class Held:
     def due(self) -> float:
         return seconds_of(self.message.schedule_time)
 
-    def retry(self) -> Retry:
+    def retry(self) -> RetryPolicy:
         """Its own settings before its queue's."""
         own = self.message.HasField("retry_config")
         return config.retry_of(self.message.retry_config if own else self.queue.message.retry_config)
 
 
-class Line:
+class StoredQueue:
     """A queue and its tasks."""
 
     def __init__(self, message: Any, now: float) -> None:
         self.message = message
-        self.tasks = Named[Held]()
+        self.tasks = NameIndex[StoredTask]()
         self.tombstones = Tombstones(TASK_BLOCKED)
         self.policy: Any = None
         rate = message.rate_limits
-        self.bucket = Bucket(rate.max_dispatches_per_second, rate.max_burst_size, now)
+        self.bucket = TokenBucket(rate.max_dispatches_per_second, rate.max_burst_size, now)
         self.running = 0
 
     @property
     def paused(self) -> bool:
         return bool(self.message.state == self.message.PAUSED)
 
-    def remove(self, task: Held, now: float) -> None:
+    def remove(self, task: StoredTask, now: float) -> None:
         task.gone = True
         self.tasks.pop(task.name)
         self.tombstones.add(task.name, now)
 
 
-class Book:
+class State:
     """Raises Refused for what is not there, or is there already."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self.queues = Named[Line]()
+        self.queues = NameIndex[StoredQueue]()
         self._deleted = Tombstones(QUEUE_BLOCKED)
         self.operations: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
         """Of a location: the key to encrypt with, which is only remembered."""
 
-    def queue(self, name: str) -> Line:
+    def queue(self, name: str) -> StoredQueue:
         if name not in self.queues:
             raise no_queue()
         return self.queues[name]
 
-    def below(self, parent: str, after: str = "") -> Iterator[Line]:
+    def below(self, parent: str, after: str = "") -> Iterator[StoredQueue]:
         """The queues of a location that come after a name, by name."""
         first = f"{parent}/queues/"
         return takewhile(lambda line: line.message.name.startswith(first), self.queues.after(max(first, after)))
 
-    def add_queue(self, given: Any) -> Line:
+    def add_queue(self, given: Any) -> StoredQueue:
         if given.name in self.queues:
             raise Refused(Code.ALREADY_EXISTS, QUEUE_EXISTS)
         return self._open(given)
 
-    def _open(self, given: Any) -> Line:
+    def _open(self, given: Any) -> StoredQueue:
         if self._deleted.holds(given.name, self._now()):
             raise Refused(Code.FAILED_PRECONDITION, QUEUE_EXISTED)
         message = new("Queue")
@@ -143,11 +143,11 @@ class Book:
         message.ClearField("purge_time")
         message.state = message.RUNNING
         config.fill(message)
-        line = Line(message, self._now())
+        line = StoredQueue(message, self._now())
         self.queues.add(message.name, line)
         return line
 
-    def change_queue(self, update: Any, paths: list[str]) -> Line:
+    def change_queue(self, update: Any, paths: list[str]) -> StoredQueue:
         """Settings of a queue, or a new queue with them."""
         line = self.queues.get(update.name)
         changed = new("Queue", name=update.name)
@@ -170,12 +170,12 @@ class Book:
         line.tasks.clear()
         self._deleted.add(name, self._now())
 
-    def purge(self, line: Line) -> None:
+    def purge(self, line: StoredQueue) -> None:
         for task in line.tasks.values():
             line.remove(task, self._now())
         line.message.purge_time.CopyFrom(stamp(self._now()))
 
-    def task(self, name: str, *, explain: bool = False) -> Held:
+    def task(self, name: str, *, explain: bool = False) -> StoredTask:
         """Explain: tell one that was there from one that never was, as only GetTask does."""
         line = self.queues.get(name.partition("/tasks/")[0])
         if line is None:
@@ -186,12 +186,12 @@ class Book:
             raise Refused(Code.NOT_FOUND, TASK_IS_GONE)
         raise not_found()
 
-    def add_task(self, line: Line, message: Any) -> Held:
+    def add_task(self, line: StoredQueue, message: Any) -> StoredTask:
         if message.name in line.tasks:
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTS)
         if line.tombstones.holds(message.name, self._now()):
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTED)
-        held = Held(message, line)
+        held = StoredTask(message, line)
         line.tasks.add(message.name, held)
         return held
 

@@ -9,7 +9,7 @@ from typing import Any
 from cloudqueues.cloudtasks import queue as limits
 from cloudqueues.cloudtasks import targets
 from cloudqueues.cloudtasks.errors import invalid
-from cloudqueues.cloudtasks.queue import Retry
+from cloudqueues.cloudtasks.queue import RetryPolicy
 from cloudqueues.cloudtasks.sdk import kind, seconds_of
 
 _OUTPUT_ONLY = ("name", "state", "purge_time", "rate_limits.max_burst_size")
@@ -88,9 +88,9 @@ def fill_retry(retry: Any) -> None:
         raise invalid("RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff.")
 
 
-def retry_of(message: Any) -> Retry:
+def retry_of(message: Any) -> RetryPolicy:
     """Of a retry_config that was filled."""
-    return Retry(
+    return RetryPolicy(
         max_attempts=message.max_attempts,
         max_duration=seconds_of(message.max_retry_duration),
         min_backoff=seconds_of(message.min_backoff),

@@ -8,113 +8,113 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
-from cloudqueues.cloudtasks import attempts, outgoing, requests
-from cloudqueues.cloudtasks.alarm import Alarm, Deadlines
+from cloudqueues.cloudtasks import attempts, http_client, task_requests
+from cloudqueues.cloudtasks.alarm import EarliestTimer, Deadlines
 from cloudqueues.cloudtasks.attempts import Dispatch
-from cloudqueues.cloudtasks.book import Held, Line
-from cloudqueues.cloudtasks.outgoing import Answer, Outgoing
+from cloudqueues.cloudtasks.state import StoredTask, StoredQueue
+from cloudqueues.cloudtasks.http_client import HttpResponse, HttpRequest
 from cloudqueues.cloudtasks.sdk import seconds_of, stamp
 from cloudqueues.faults import Faults
 from cloudqueues.timeline import Timeline
 
-REMEMBERED = 100_000
+MAX_DISPATCHES = 100_000
 """Dispatches that are kept for `CloudTasksEmulator.dispatches`; the oldest make room."""
 
 
 class Dispatcher:
     """Belongs to one event loop: all is called in its thread."""
 
-    def __init__(self, timeline: Timeline, sign: requests.Sign, changed: Callable[[], None]) -> None:
+    def __init__(self, timeline: Timeline, sign: task_requests.Sign, changed: Callable[[], None]) -> None:
         self._timeline = timeline
         self._sign = sign
         self._changed = changed
         self._deadlines = Deadlines(timeline)
-        self._waiting: dict[Line, list[tuple[float, int, Held]]] = {}
-        self._alarms: dict[Line, Alarm] = {}
+        self._waiting: dict[StoredQueue, list[tuple[float, int, StoredTask]]] = {}
+        self._timers: dict[StoredQueue, EarliestTimer] = {}
         self._tickets = itertools.count(1)
-        self._held_back: set[tuple[str, int]] = set()
-        self._promised = 0
-        self._running: set[asyncio.Task[None]] = set()
+        self._postponed: set[tuple[str, int]] = set()
+        self._duplicates_due = 0
+        self._attempts: set[asyncio.Task[None]] = set()
         self.faults = Faults()
-        self.route: outgoing.Route | None = None
-        self.dispatches: deque[Dispatch] = deque(maxlen=REMEMBERED)
+        self.route: http_client.Route | None = None
+        self.dispatches: deque[Dispatch] = deque(maxlen=MAX_DISPATCHES)
 
     @property
     def running(self) -> int:
         """Attempts under way, with the duplicates that will be."""
-        return len(self._running) + self._promised
+        return len(self._attempts) + self._duplicates_due
 
-    def add(self, task: Held) -> None:
+    def add(self, task: StoredTask) -> None:
         """Send it when it is due."""
-        self._put(task, task.due)
-        self.pump(task.queue)
+        self._enqueue(task, task.due)
+        self.dispatch_due(task.queue)
 
-    def _put(self, task: Held, due: float) -> None:
+    def _enqueue(self, task: StoredTask, due: float) -> None:
         """Any place that it had before is void."""
         task.ticket = next(self._tickets)
         heapq.heappush(self._waiting.setdefault(task.queue, []), (due, task.ticket, task))
 
-    def pump(self, line: Line) -> None:
+    def dispatch_due(self, queue: StoredQueue) -> None:
         """Send what is due and allowed, and come back when more is."""
-        most = line.message.rate_limits.max_concurrent_dispatches
-        while (first := self._first(line)) and line.running < most:
+        most = queue.message.rate_limits.max_concurrent_dispatches
+        while (first := self._first(queue)) and queue.running < most:
             now, (due, task) = self._timeline.now(), first
             if due > now:
-                return self._come_back(line, due)
-            if self._hold_back(task):
+                return self._set_timer(queue, due)
+            if self._postpone(task):
                 continue
-            if not line.bucket.take(now):
-                return self._come_back(line, line.bucket.next(now))
+            if not queue.bucket.take(now):
+                return self._set_timer(queue, queue.bucket.next(now))
             self.run(task)
         return None
 
-    def _first(self, line: Line) -> tuple[float, Held] | None:
+    def _first(self, queue: StoredQueue) -> tuple[float, StoredTask] | None:
         """The next that waits in a running queue, and when it is due."""
-        waiting = self._waiting.get(line, [])
+        waiting = self._waiting.get(queue, [])
         while waiting and (waiting[0][2].gone or waiting[0][2].ticket != waiting[0][1]):
             heapq.heappop(waiting)
-        return (waiting[0][0], waiting[0][2]) if waiting and not line.paused else None
+        return (waiting[0][0], waiting[0][2]) if waiting and not queue.paused else None
 
-    def _come_back(self, line: Line, when: float) -> None:
-        if line not in self._alarms:
-            self._alarms[line] = Alarm(self._timeline, lambda: self.pump(line))
-        self._alarms[line].by(when)
+    def _set_timer(self, queue: StoredQueue, when: float) -> None:
+        if queue not in self._timers:
+            self._timers[queue] = EarliestTimer(self._timeline, lambda: self.dispatch_due(queue))
+        self._timers[queue].by(when)
 
     def next_due(self) -> float | None:
         """When the next task of a running queue may be sent, if one waits."""
         now = self._timeline.now()
-        firsts = [(line, self._first(line)) for line in self._waiting]
-        return min((max(first[0], line.bucket.next(now)) for line, first in firsts if first), default=None)
+        firsts = [(queue, self._first(queue)) for queue in self._waiting]
+        return min((max(first[0], queue.bucket.next(now)) for queue, first in firsts if first), default=None)
 
-    def forget(self, line: Line) -> None:
+    def remove_queue(self, queue: StoredQueue) -> None:
         """A queue that was deleted."""
-        self._waiting.pop(line, None)
-        self._alarms.pop(line, None)
+        self._waiting.pop(queue, None)
+        self._timers.pop(queue, None)
 
-    def _hold_back(self, task: Held) -> bool:
+    def _postpone(self, task: StoredTask) -> bool:
         """Whether a fault has later ones go before it: once for each attempt."""
         what = (task.name, task.message.dispatch_count)
-        if what in self._held_back or not self.faults.hits("reorder", *what):
+        if what in self._postponed or not self.faults.hits("reorder", *what):
             return False
-        self._held_back.add(what)
-        self._put(task, self._timeline.now() + self.faults.draw("reorder for", *what) * self.faults.delay_s)
+        self._postponed.add(what)
+        self._enqueue(task, self._timeline.now() + self.faults.draw("reorder for", *what) * self.faults.delay_s)
         return True
 
-    def run(self, task: Held) -> None:
+    def run(self, task: StoredTask) -> None:
         """Send it now, whatever its queue says."""
-        self._begin(task)
+        self._count_attempt(task)
         attempt = task.attempt
-        self._start(task, attempt)
+        self._start_attempt(task, attempt)
         if self.faults.hits("duplicate", task.name, attempt):
-            self._promised += 1
+            self._duplicates_due += 1
             wait = self.faults.draw("duplicate after", task.name, attempt) * self.faults.delay_s
-            self._timeline.after(wait, lambda: self._again(task, attempt))
+            self._timeline.after(wait, lambda: self._start_duplicate(task, attempt))
 
-    def _again(self, task: Held, attempt: int) -> None:
-        self._promised -= 1
-        self._start(task, attempt, duplicate=True)
+    def _start_duplicate(self, task: StoredTask, attempt: int) -> None:
+        self._duplicates_due -= 1
+        self._start_attempt(task, attempt, duplicate=True)
 
-    def _begin(self, task: Held) -> None:
+    def _count_attempt(self, task: StoredTask) -> None:
         message, now = task.message, self._timeline.now()
         message.dispatch_count += 1
         message.last_attempt.Clear()
@@ -124,21 +124,21 @@ class Dispatcher:
         task.ticket = 0
         task.queue.running += 1
 
-    def _start(self, task: Held, attempt: int, *, duplicate: bool = False) -> None:
+    def _start_attempt(self, task: StoredTask, attempt: int, *, duplicate: bool = False) -> None:
         try:
-            request = requests.build(task, attempt - 1, self._sign)
+            request = task_requests.build(task, attempt - 1, self._sign)
         except ValueError:
             request = None
         work = asyncio.create_task(self._attempt(task, attempt, request, duplicate=duplicate))
-        self._running.add(work)
-        work.add_done_callback(self._running.discard)
+        self._attempts.add(work)
+        work.add_done_callback(self._attempts.discard)
 
-    async def _attempt(self, task: Held, attempt: int, request: Outgoing | None, *, duplicate: bool) -> None:
+    async def _attempt(self, task: StoredTask, attempt: int, request: HttpRequest | None, *, duplicate: bool) -> None:
         when = self._timeline.now()
         if not duplicate:
-            attempts.note_begin(task, when)
+            attempts.record_start(task, when)
         answer = await self._exchange(task, attempt, request)
-        self._running.discard(asyncio.current_task())
+        self._attempts.discard(asyncio.current_task())
         self.dispatches.append(
             Dispatch(
                 task=task.name,
@@ -156,61 +156,61 @@ class Dispatcher:
             self._end(task, attempt, answer)
         self._changed()
 
-    async def _exchange(self, task: Held, attempt: int, request: Outgoing | None) -> Answer:
+    async def _exchange(self, task: StoredTask, attempt: int, request: HttpRequest | None) -> HttpResponse:
         if request is None:
-            return Answer(status=attempts.NO_ANSWER)
-        work = asyncio.ensure_future(outgoing.send(request, self.route))
-        deadline = self._deadlines.add(self._patience(task, attempt), work.cancel)
+            return HttpResponse(status=attempts.NO_ANSWER)
+        work = asyncio.ensure_future(http_client.send(request, self.route))
+        deadline = self._deadlines.add(self._answer_timeout(task, attempt), work.cancel)
         try:
             answer = await work
-        except outgoing.Unreachable:
-            return Answer(status=attempts.NO_ANSWER)
+        except http_client.Unreachable:
+            return HttpResponse(status=attempts.NO_ANSWER)
         except asyncio.CancelledError:
             if not deadline.passed:
                 work.cancel()
                 raise
-            return Answer(status=attempts.LATE)
+            return HttpResponse(status=attempts.TIMED_OUT)
         finally:
             deadline.over = True
             self._deadlines.tidy()
-        return await self._on_its_way(task, attempt, answer)
+        return await self._delay_or_drop(task, attempt, answer)
 
-    def _patience(self, task: Held, attempt: int) -> float:
+    def _answer_timeout(self, task: StoredTask, attempt: int) -> float:
         """Seconds until the answer is not waited for any more."""
         if self.faults.hits("lose_lock", task.name, attempt):
             return self.faults.draw("lock lost after", task.name, attempt) * self.faults.delay_s
         return seconds_of(task.message.dispatch_deadline)
 
-    async def _on_its_way(self, task: Held, attempt: int, answer: Answer) -> Answer:
+    async def _delay_or_drop(self, task: StoredTask, attempt: int, answer: HttpResponse) -> HttpResponse:
         """What faults make of an answer."""
         faults = self.faults
         if faults.hits("delay", task.name, attempt):
             await pause(self._timeline, faults.draw("delay for", task.name, attempt) * faults.delay_s)
-        return Answer(status=attempts.NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
+        return HttpResponse(status=attempts.NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
 
-    def _end(self, task: Held, attempt: int, answer: Answer) -> None:
+    def _end(self, task: StoredTask, attempt: int, answer: HttpResponse) -> None:
         task.queue.running -= 1
         if not task.gone and (task.attempt == attempt or attempts.is_success(answer.status)):
             self._settle(task, answer)
-        self.pump(task.queue)
+        self.dispatch_due(task.queue)
 
-    def _settle(self, task: Held, answer: Answer) -> None:
+    def _settle(self, task: StoredTask, answer: HttpResponse) -> None:
         now, message, status = self._timeline.now(), task.message, answer.status
         task.previous = status
-        attempts.note_end(task, status, now)
+        attempts.record_end(task, status, now)
         retry = task.retry()
         if attempts.is_success(status) or retry.spent(message.dispatch_count, now - task.began):
             task.queue.remove(task, now)
             return
         wait = retry.backoff(message.dispatch_count)
-        if status in attempts.ASKS_TO_WAIT:
+        if status in attempts.BACKPRESSURE:
             wait = max(wait, answer.retry_after)
         message.schedule_time.CopyFrom(stamp(now + wait))
-        self._put(task, task.due)
+        self._enqueue(task, task.due)
 
     async def stop(self) -> None:
         """Break off what is under way."""
-        running = list(self._running)
+        running = list(self._attempts)
         for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)

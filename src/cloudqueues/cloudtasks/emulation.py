@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
-from cloudqueues.cloudtasks import oidc, server
-from cloudqueues.cloudtasks.book import Book
+from cloudqueues.cloudtasks import oidc, grpc_server
+from cloudqueues.cloudtasks.state import State
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import invalid
@@ -15,7 +15,7 @@ from cloudqueues.cloudtasks.methods import methods_of
 from cloudqueues.cloudtasks.operations import Batches
 from cloudqueues.cloudtasks.rest import Rest, refusal
 from cloudqueues.cloudtasks.service import Service
-from cloudqueues.cloudtasks.web import Web
+from cloudqueues.cloudtasks.web import HttpServer
 from cloudqueues.faults import Faults
 from cloudqueues.timeline import Timeline
 
@@ -27,16 +27,16 @@ class Emulation:
         self._loop = loop
         self._waiters: set[asyncio.Future[None]] = set()
         self.timeline = Timeline(loop)
-        self.book = Book(self.timeline.now)
+        self.state = State(self.timeline.now)
         self.dispatcher = Dispatcher(self.timeline, oidc.sign, self._changed)
         self.dispatcher.faults = faults
-        service = Service(self.book, self.dispatcher, self.timeline.now)
-        batches = Batches(self.book, self.timeline.now, service.create_task, service.remove_task)
+        service = Service(self.state, self.dispatcher, self.timeline.now)
+        batches = Batches(self.state, self.timeline.now, service.create_task, service.remove_task)
         caller = Caller(self.timeline, self.dispatcher, self._changed)
         methods = methods_of(service, batches)
-        rest = Rest(self.book, service.create_task, methods, caller)
-        self._web = Web(rest.answer, lambda problem: refusal(invalid(problem)))
-        self._handlers = server.handlers(methods, caller)
+        rest = Rest(self.state, service.create_task, methods, caller)
+        self._http_server = HttpServer(rest.answer, lambda problem: refusal(invalid(problem)))
+        self._handlers = grpc_server.handlers(methods, caller)
         self._grpc: Any = None
         self._http: asyncio.Server | None = None
         self.port = self.http_port = 0
@@ -45,10 +45,10 @@ class Emulation:
     async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
         """Serving on both ports. Raises OSError for one that is taken."""
         self = cls(asyncio.get_running_loop(), faults)
-        self._http = await self._web.serve(host, http_port)
+        self._http = await self._http_server.serve(host, http_port)
         self.http_port = self._http.sockets[0].getsockname()[1]
         try:
-            self._grpc, self.port = await server.serve(host, port, self._handlers)
+            self._grpc, self.port = await grpc_server.serve(host, port, self._handlers)
         except BaseException:
             self._http.close()
             raise
@@ -57,7 +57,7 @@ class Emulation:
     async def close(self) -> None:
         if self._http is not None:
             self._http.close()
-        self._web.close()
+        self._http_server.close()
         await self._grpc.stop(None)
         self._grpc = None  # gRPC's own thread ends with the last server
         await self.dispatcher.stop()
@@ -78,12 +78,12 @@ class Emulation:
 
     def left(self) -> list[str]:
         """Tasks in queues that run."""
-        return [name for line in self.book.queues.values() if not line.paused for name in line.tasks]
+        return [name for queue in self.state.queues.values() if not queue.paused for name in queue.tasks]
 
     def is_idle(self) -> bool:
         """Whether nothing is under way, and no queue that runs has a task."""
         return not self.dispatcher.running and not any(
-            line.tasks for line in self.book.queues.values() if not line.paused
+            queue.tasks for queue in self.state.queues.values() if not queue.paused
         )
 
     async def drain(self) -> None:

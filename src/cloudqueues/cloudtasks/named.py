@@ -10,7 +10,7 @@ from cloudqueues.ordered import Ordered
 T = TypeVar("T")
 
 
-class Named(Generic[T]):
+class NameIndex(Generic[T]):
     """As a dict, in the order of creation; `after` has the order of the names."""
 
     __slots__ = ("_held", "_order")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudqueues.cloudtasks import names
-from cloudqueues.cloudtasks.book import Book
+from cloudqueues.cloudtasks.state import State
 from cloudqueues.cloudtasks.errors import INVALID, Code, Refused, invalid, not_found
 from cloudqueues.cloudtasks.sdk import new, shared, stamp
 
@@ -25,9 +25,9 @@ class Batches:
     """Runs single requests, and collects what came of them."""
 
     def __init__(
-        self, book: Book, now: Callable[[], float], create: Callable[[Any], Any], delete: Callable[[str], None]
+        self, state: State, now: Callable[[], float], create: Callable[[Any], Any], delete: Callable[[str], None]
     ) -> None:
-        self._book = book
+        self._state = state
         self._now = now
         self._create = create
         self._delete = delete
@@ -39,9 +39,9 @@ class Batches:
         name = self._operation_name(parent, request.request_id)
         tasks: list[Any] = []
         began, failures = self._now(), Failures()
-        for number, one in enumerate(request.requests):
+        for number, entry in enumerate(request.requests):
             try:
-                tasks.append(self._create(one))
+                tasks.append(self._create(entry))
             except Refused as refused:
                 failures[number] = _in_batch(refused)
         state = "SUCCEEDED" if not failures else "PARTIALLY_SUCCEEDED" if tasks else "FAILED"
@@ -56,12 +56,12 @@ class Batches:
         _check_count(len(request.names))
         name = self._operation_name(parent, request.request_id)
         began, failures = self._now(), Failures()
-        found = [self._find(parent, task, number, failures) for number, task in enumerate(request.names)]
-        for task in dict.fromkeys(filter(None, found)):
+        existing = [self._find(parent, task, number, failures) for number, task in enumerate(request.names)]
+        for task in dict.fromkeys(filter(None, existing)):
             self._delete(task)
         state = "PARTIALLY_SUCCEEDED" if failures else "SUCCEEDED"
         operation = self._operation(name, "BatchDeleteTasksMetadata", began, state, failures)
-        if any(found):
+        if any(existing):
             operation.response.Pack(shared()["Empty"]())
         else:
             operation.error.CopyFrom(Refused(Code.ABORTED, _ALL_FAILED).status())
@@ -70,10 +70,10 @@ class Batches:
     def _find(self, parent: str, name: str, number: int, failures: Failures) -> str:
         """The name again, or nothing and a failure: all are looked up before one is deleted."""
         try:
-            owner = _named(name)
+            owner = _queue_of(name)
             if owner != parent:
                 names.new_task(name, parent)
-            self._book.task(name)
+            self._state.task(name)
         except Refused as refused:
             failures[number] = refused
             return ""
@@ -82,15 +82,15 @@ class Batches:
     def get(self, request: Any) -> Any:
         """A GetOperationRequest. Raises Refused."""
         name = names.operation(request.name)
-        if name not in self._book.operations:
+        if name not in self._state.operations:
             raise not_found()
-        return self._book.operations[name]
+        return self._state.operations[name]
 
     def _operation_name(self, parent: str, request_id: str) -> str:
         """Raises Refused for an id that was used."""
         location = parent.partition("/queues/")[0]
         name = f"{location}/operations/{request_id or secrets.randbelow(9 * 10**18) + 10**18}"
-        if name in self._book.operations:
+        if name in self._state.operations:
             raise invalid(f"Duplicate operation id in the batch request: {request_id}")
         return name
 
@@ -103,27 +103,27 @@ class Batches:
         return operation
 
     def _keep(self, operation: Any) -> Any:
-        self._book.add_operation(operation)
+        self._state.add_operation(operation)
         return operation
 
 
 def _check_creates(parent: str, requests: Iterable[Any]) -> None:
-    given = list(requests)
-    if not given:
+    entries = list(requests)
+    if not entries:
         raise invalid("Request must contain at least one task.")
-    if len(given) > MAX_CREATES:
-        raise invalid(f"A maximum of {MAX_CREATES} tasks can be created in a single batch, but got {len(given)} tasks.")
+    if len(entries) > MAX_CREATES:
+        raise invalid(f"A maximum of {MAX_CREATES} tasks can be created in a single batch, but got {len(entries)} tasks.")
     seen: set[str] = set()
-    for one in given:
-        if one.parent != parent:
+    for entry in entries:
+        if entry.parent != parent:
             raise invalid(
                 "All tasks in a batch request must target the same queue."
-                f" Found task for queue {one.parent} in batch request for queue {parent}."
+                f" Found task for queue {entry.parent} in batch request for queue {parent}."
             )
-        if one.task.name in seen:
-            raise invalid(f"Duplicate task name in the batch request: {one.task.name}")
-        if one.task.name:
-            seen.add(names.new_task(one.task.name, parent))
+        if entry.task.name in seen:
+            raise invalid(f"Duplicate task name in the batch request: {entry.task.name}")
+        if entry.task.name:
+            seen.add(names.new_task(entry.task.name, parent))
 
 
 def _check_count(count: int) -> None:
@@ -140,7 +140,7 @@ def _in_batch(refused: Refused) -> Refused:
     return refused
 
 
-def _named(name: str) -> str:
+def _queue_of(name: str) -> str:
     """The queue in a task's name. Raises Refused in a batch's words."""
     try:
         return names.task_owner(name)

@@ -24,7 +24,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class HttpRequest:
     """A request, complete but for its length and host."""
 
     method: str
@@ -34,7 +34,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpResponse:
     """What a target said."""
 
     status: int
@@ -47,7 +47,7 @@ Route = Callable[[str], tuple[str, int] | None]
 """Where to connect for a URL, host and port, as a name server of one's own; None for one that is not reachable."""
 
 
-async def send(request: Outgoing, route: Route | None = None) -> Answer:
+async def send(request: HttpRequest, route: Route | None = None) -> HttpResponse:
     """The answer at the end of all redirects. With a `route`, in plain HTTP whatever the URL says, and as its host. Raises
     Unreachable."""
     answer = await _once(request, route)
@@ -59,7 +59,7 @@ async def send(request: Outgoing, route: Route | None = None) -> Answer:
     return answer
 
 
-def _redirected(request: Outgoing, answer: Answer) -> Outgoing | None:
+def _redirected(request: HttpRequest, answer: HttpResponse) -> HttpRequest | None:
     """As a browser would: recorded for 302, where a POST becomes a GET without its body."""
     if not answer.location or answer.status not in _SEE_OTHER | _SAME_AGAIN:
         return None
@@ -86,7 +86,7 @@ def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() != name}
 
 
-async def _once(request: Outgoing, route: Route | None) -> Answer:
+async def _once(request: HttpRequest, route: Route | None) -> HttpResponse:
     try:
         async with _connection(request.url, route) as (reader, writer):
             writer.write(_bytes_of(request))
@@ -129,7 +129,7 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _bytes_of(request: Outgoing) -> bytes:
+def _bytes_of(request: HttpRequest) -> bytes:
     parts = urlsplit(request.url)
     target = quote(parts.path or "/", safe=targets.SAFE) + (
         f"?{quote(parts.query, safe=targets.SAFE)}" if parts.query else ""
@@ -141,7 +141,7 @@ def _bytes_of(request: Outgoing) -> bytes:
     return http1.write_head(f"{request.method} {target} HTTP/1.1", headers) + request.body
 
 
-async def _answer(reader: asyncio.StreamReader, method: str) -> Answer:
+async def _answer(reader: asyncio.StreamReader, method: str) -> HttpResponse:
     """Its body is read to its end, so that the target can finish, and let go."""
     head = await http1.read_head(reader)
     while head.first[1].startswith("1") and head.first[1] != "101":  # 100 and 103 come before the answer
@@ -150,7 +150,7 @@ async def _answer(reader: asyncio.StreamReader, method: str) -> Answer:
     if method != "HEAD" and status not in {204, 304}:
         async for _ in http1.body(reader, head.headers, until_end=True):
             pass
-    return Answer(
+    return HttpResponse(
         status=status,
         location=head.headers.get("location", ""),
         retry_after=_seconds(head.headers.get("retry-after", "")),

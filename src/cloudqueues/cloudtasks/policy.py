@@ -6,7 +6,7 @@ import re
 import secrets
 from typing import Any
 
-from cloudqueues.cloudtasks.book import Line
+from cloudqueues.cloudtasks.state import StoredQueue
 from cloudqueues.cloudtasks.errors import Code, Refused, invalid
 from cloudqueues.cloudtasks.sdk import shared
 
@@ -26,11 +26,11 @@ _OF_A_QUEUE = frozenset(
 _NEWEST = 3
 
 
-def get(line: Line) -> Any:
+def get(line: StoredQueue) -> Any:
     return line.policy if line.policy is not None else shared()["Policy"](etag=NO_POLICY_ETAG)
 
 
-def put(line: Line, given: Any) -> Any:
+def put(line: StoredQueue, given: Any) -> Any:
     """Raises Refused."""
     _check(given)
     _check_etag(get(line).etag, given.etag)

@@ -20,7 +20,7 @@ _ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class RetryPolicy:
     """How often and when a task that failed is tried again."""
 
     max_attempts: int
@@ -52,7 +52,7 @@ def burst_of(rate: float) -> int:
     return max(10, int(rate / 5))
 
 
-class Bucket:
+class TokenBucket:
     """A queue's tokens: one a dispatch, refilled at its rate, never more than its burst."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloudqueues.cloudtasks import targets
-from cloudqueues.cloudtasks.book import Held
+from cloudqueues.cloudtasks.state import StoredTask
 from cloudqueues.cloudtasks.names import short
-from cloudqueues.cloudtasks.outgoing import Outgoing
+from cloudqueues.cloudtasks.outgoing import HttpRequest
 
 Sign = Callable[[str, str], str]
 """An OIDC token of an account's e-mail for an audience."""
 
 
-def build(task: Held, before: int, sign: Sign) -> Outgoing:
+def build(task: StoredTask, before: int, sign: Sign) -> HttpRequest:
     """The request of an attempt, with the number of those before it. Raises ValueError when there is none to send."""
     request, target = task.message.http_request, task.queue.message.http_target
     number: int = target.http_method or request.http_method
     method = targets.METHODS[number]
     if request.body and method not in targets.WITH_BODY:
         raise ValueError("a body that this method cannot have")
-    return Outgoing(
+    return HttpRequest(
         method=method,
         url=targets.address(request.url, target),
         headers=_headers(task, before, sign),
@@ -29,7 +29,7 @@ def build(task: Held, before: int, sign: Sign) -> Outgoing:
     )
 
 
-def _headers(task: Held, before: int, sign: Sign) -> dict[str, str]:
+def _headers(task: StoredTask, before: int, sign: Sign) -> dict[str, str]:
     request, target = task.message.http_request, task.queue.message.http_target
     overrides = {one.header.key: targets.one_line(one.header.value) for one in target.header_overrides}
     headers = _over(request.headers, overrides)
@@ -53,7 +53,7 @@ def _token(message: Any, url: str, sign: Sign) -> str:
     return "ya29.of-the-emulator" if kind else ""
 
 
-def _service_headers(task: Held, before: int) -> dict[str, str]:
+def _service_headers(task: StoredTask, before: int) -> dict[str, str]:
     message = task.message
     headers = {
         "X-CloudTasks-QueueName": short(task.queue.message.name),

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from cloudqueues.cloudtasks import oidc, partial, routes, targets, transcoding
-from cloudqueues.cloudtasks.book import Book
+from cloudqueues.cloudtasks import oidc, partial_response, routes, targets, transcoding
+from cloudqueues.cloudtasks.state import State
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.errors import HTTP_STATUS, INVALID, Refused, invalid
 from cloudqueues.cloudtasks.methods import Methods
@@ -45,9 +45,9 @@ class Rest:
     """Everything that HTTP answers, by one book."""
 
     def __init__(
-        self, book: Book, create: Callable[[Any], Any], methods: Mapping[str, Methods], caller: Caller
+        self, state: State, create: Callable[[Any], Any], methods: Mapping[str, Methods], caller: Caller
     ) -> None:
-        self._book = book
+        self._state = state
         self._create = create
         self._methods = {name: method for served in methods.values() for name, method in served.items()}
         self._caller = caller
@@ -75,22 +75,22 @@ class Rest:
         integers = _FORMATS.get(system.get("alt", ""))
         if integers is None:
             raise invalid(INVALID)
-        part = partial.part_of(system["fields"], answer.DESCRIPTOR) if system.get("fields") else {}
+        part = partial_response.part_of(system["fields"], answer.DESCRIPTOR) if system.get("fields") else {}
         request = transcoding.request_of(kind, match, query, call.body)
         shown = as_json(await self._caller.run(match.method, method, request), integers=integers)
-        return _reply(partial.cut(shown, part), compact=system.get("prettyPrint") == "false")
+        return _reply(partial_response.cut(shown, part), compact=system.get("prettyPrint") == "false")
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
         """Make a task from a request. Its URL and method are the queue's. Raises Refused."""
-        target = self._book.queue(queue).message.http_target
+        target = self._state.queue(queue).message.http_target
         task = new("Task", name=f"{queue}/tasks/{task_id}" if task_id else "")
         task.http_request.url = _url_of(target)
         task.http_request.http_method = target.http_method
         if targets.METHODS[target.http_method or 1] in targets.WITH_BODY:
             task.http_request.body = call.body
         task.http_request.headers.update({k: v for k, v in call.headers.items() if k not in _OWN_HEADERS})
-        made = self._create(new("CreateTaskRequest", parent=queue, task=task))
-        return _reply({"task": as_json(made)})
+        created = self._create(new("CreateTaskRequest", parent=queue, task=task))
+        return _reply({"task": as_json(created)})
 
 
 def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -103,8 +103,8 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
 def _keys(path: str) -> Reply:
     """Raises Refused."""
     oidc.ready()
-    held = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
-    return _reply(held, headers={"Cache-Control": "public, max-age=3600"})
+    keys = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
+    return _reply(keys, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _url_of(target: Any) -> str:

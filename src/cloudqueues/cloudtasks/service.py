@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cloudqueues.cloudtasks import config, names, oidc, policy, targets, tasks
-from cloudqueues.cloudtasks.book import Book, Line
+from cloudqueues.cloudtasks import config, names, oidc, iam_policy, targets, tasks
+from cloudqueues.cloudtasks.state import State, StoredQueue
 from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import no_encryption
 from cloudqueues.cloudtasks.filters import selects
@@ -21,8 +21,8 @@ MOST_TASKS = 1000
 class Service:
     """Each method has the name of the service's own."""
 
-    def __init__(self, book: Book, dispatcher: Dispatcher, now: Callable[[], float]) -> None:
-        self._book = book
+    def __init__(self, state: State, dispatcher: Dispatcher, now: Callable[[], float]) -> None:
+        self._state = state
         self._dispatcher = dispatcher
         self._now = now
 
@@ -31,81 +31,81 @@ class Service:
     def list_queues(self, request: Any) -> Any:
         parent = names.location(request.parent, "queues.list", "ListQueues")
         wanted = selects(request.filter)
-        lines, token = page(
-            lambda after: (line for line in self._book.below(parent, after) if wanted(line.message)),
-            lambda line: str(line.message.name),
+        queues, token = page(
+            lambda after: (queue for queue in self._state.queues_after(parent, after) if wanted(queue.message)),
+            lambda queue: str(queue.message.name),
             request="ListQueuesRequest",
             size=request.page_size,
             most=MOST_QUEUES,
             token=request.page_token,
         )
-        return new("ListQueuesResponse", queues=[line.message for line in lines], next_page_token=token)
+        return new("ListQueuesResponse", queues=[queue.message for queue in queues], next_page_token=token)
 
     def get_queue(self, request: Any) -> Any:
-        return self._line(request.name, "queues.get", "GetQueue").message
+        return self._queue(request.name, "queues.get", "GetQueue").message
 
     def create_queue(self, request: Any) -> Any:
         parent = names.location(request.parent, "queues.create", "CreateQueue")
         names.new_queue(request.queue.name, parent)
         config.check(request.queue)
-        _ready_to_sign(request.queue.http_target)
-        return self._book.add_queue(request.queue).message
+        _check_signing(request.queue.http_target)
+        return self._state.add_queue(request.queue).message
 
     def update_queue(self, request: Any) -> Any:
         names.queue(request.queue.name, "queues.update", "UpdateQueue")
         paths = config.paths_of(request)
         config.check(request.queue)
-        _ready_to_sign(request.queue.http_target)
-        line = self._book.change_queue(request.queue, paths)
-        self._dispatcher.pump(line)
-        return line.message
+        _check_signing(request.queue.http_target)
+        queue = self._state.update_queue(request.queue, paths)
+        self._dispatcher.dispatch_due(queue)
+        return queue.message
 
     def delete_queue(self, request: Any) -> Any:
         name = names.queue(request.name, "queues.delete", "DeleteQueue")
-        line = self._book.queues.get(name)
-        self._book.drop_queue(name)
-        if line is not None:
-            self._dispatcher.forget(line)
+        queue = self._state.queues.get(name)
+        self._state.delete_queue(name)
+        if queue is not None:
+            self._dispatcher.remove_queue(queue)
         return shared()["Empty"]()
 
     def purge_queue(self, request: Any) -> Any:
-        line = self._line(request.name, "queues.purge", "PurgeQueue")
-        self._book.purge(line)
-        return line.message
+        queue = self._queue(request.name, "queues.purge", "PurgeQueue")
+        self._state.purge(queue)
+        return queue.message
 
     def pause_queue(self, request: Any) -> Any:
-        line = self._line(request.name, "queues.pause", "PauseQueue")
-        line.message.state = line.message.PAUSED
-        return line.message
+        queue = self._queue(request.name, "queues.pause", "PauseQueue")
+        queue.message.state = queue.message.PAUSED
+        return queue.message
 
     def resume_queue(self, request: Any) -> Any:
-        line = self._line(request.name, "queues.resume", "ResumeQueue")
-        line.message.state = line.message.RUNNING
-        self._dispatcher.pump(line)
-        return line.message
+        queue = self._queue(request.name, "queues.resume", "ResumeQueue")
+        queue.message.state = queue.message.RUNNING
+        self._dispatcher.dispatch_due(queue)
+        return queue.message
 
-    def _line(self, name: str, permission: str, method: str) -> Line:
-        return self._book.queue(names.queue(name, permission, method))
+    def _queue(self, name: str, permission: str, method: str) -> StoredQueue:
+        return self._state.queue(names.queue(name, permission, method))
 
     # who may do what: the permission named in a refusal is the recorded one
 
     def get_iam_policy(self, request: Any) -> Any:
-        return policy.get(self._line(request.resource, "queues.list", "GetIamPolicy"))
+        return iam_policy.get(self._queue(request.resource, "queues.list", "GetIamPolicy"))
 
     def set_iam_policy(self, request: Any) -> Any:
-        return policy.put(self._line(request.resource, "queues.list", "SetIamPolicy"), request.policy)
+        return iam_policy.put(self._queue(request.resource, "queues.list", "SetIamPolicy"), request.iam_policy)
 
     def test_iam_permissions(self, request: Any) -> Any:
-        self._line(request.resource, "queues.list", "TestIamPermissions")
-        granted = policy.granted(list(request.permissions))
+        self._queue(request.resource, "queues.list", "TestIamPermissions")
+        granted = iam_policy.granted(list(request.permissions))
         return shared()["TestIamPermissionsResponse"](permissions=granted)
 
     # tasks
 
     def list_tasks(self, request: Any) -> Any:
-        line = self._line(request.parent, "tasks.list", "ListTasks")
-        held, token = page(
-            line.tasks.after,
+        queue = self._queue(request.parent, "tasks.list", "ListTasks")
+        stored, token = page(
+            queue.tasks.after,
             lambda task: task.name,
             request="ListTasksRequest",
             size=request.page_size,
@@ -114,22 +114,22 @@ class Service:
         )
         full = new("Task").FULL
         view = full if request.response_view == full else 0
-        return new("ListTasksResponse", tasks=[tasks.shown(one.message, view) for one in held], next_page_token=token)
+        return new("ListTasksResponse", tasks=[tasks.shown(stored_task.message, view) for stored_task in stored], next_page_token=token)
 
     def get_task(self, request: Any) -> Any:
         name = names.task(request.name, "tasks.get", "GetTask")
-        return tasks.shown(self._book.task(name, explain=True).message, request.response_view)
+        return tasks.shown(self._state.task(name, explain=True).message, request.response_view)
 
     def create_task(self, request: Any) -> Any:
         parent = names.queue(request.parent, "tasks.create", "CreateTask")
         name = names.new_task(request.task.name, parent)
-        line = self._book.queue(parent)
-        target = line.message.http_target
+        queue = self._state.queue(parent)
+        target = queue.message.http_target
         message = tasks.complete(request.task, name, target, self._now())
-        _ready_to_sign(message.http_request)
-        held = self._book.add_task(line, message)
+        _check_signing(message.http_request)
+        stored = self._state.add_task(queue, message)
         answer = tasks.shown(message, request.response_view)
-        self._dispatcher.add(held)
+        self._dispatcher.add(stored)
         return answer
 
     def delete_task(self, request: Any) -> Any:
@@ -137,39 +137,39 @@ class Service:
         return shared()["Empty"]()
 
     def remove_task(self, name: str) -> None:
-        held = self._book.task(name)
-        held.queue.remove(held, self._now())
+        stored = self._state.task(name)
+        stored.queue.remove(stored, self._now())
 
     def run_task(self, request: Any) -> Any:
         name = names.task(request.name, "tasks.run", "RunTask")
-        self._book.queue(name.partition("/tasks/")[0])
-        held = self._book.task(name)
-        self._dispatcher.run(held)
-        return tasks.shown(held.message, request.response_view)
+        self._state.queue(name.partition("/tasks/")[0])
+        stored = self._state.task(name)
+        self._dispatcher.run(stored)
+        return tasks.shown(stored.message, request.response_view)
 
     # encryption keys: only remembered
 
     def get_cmek_config(self, request: Any) -> Any:
         parent = names.cmek_parent(request.name, "GetCmekConfig")
-        return new("CmekConfig", name=request.name, kms_key=self._book.keys.get(parent, ""))
+        return new("CmekConfig", name=request.name, kms_key=self._state.keys.get(parent, ""))
 
     def update_cmek_config(self, request: Any) -> Any:
-        given = request.cmek_config
-        parent = names.cmek_parent(given.name, "UpdateCmekConfig")
-        if given.kms_key:
-            if any(line.message.http_target.header_overrides for line in self._book.queues.values()):
+        cmek_config = request.cmek_config
+        parent = names.cmek_parent(cmek_config.name, "UpdateCmekConfig")
+        if cmek_config.kms_key:
+            if any(queue.message.http_target.header_overrides for queue in self._state.queues.values()):
                 raise no_encryption()
-            names.check_key(given.kms_key, parent)
-        self._book.keys[parent] = given.kms_key
-        return given
+            names.check_key(cmek_config.kms_key, parent)
+        self._state.keys[parent] = cmek_config.kms_key
+        return cmek_config
 
     # locations: any that has a queue
 
     def list_locations(self, request: Any) -> Any:
         names.project(request.name, "ListLocations", LOCATIONS)
-        found = sorted({name.partition("/queues/")[0] for name in self._book.queues})
-        below = [_location(name) for name in found if name.startswith(f"{request.name}/locations/")]
-        return shared()["ListLocationsResponse"](locations=below)
+        locations = sorted({name.partition("/queues/")[0] for name in self._state.queues})
+        queues_after = [_location(name) for name in locations if name.startswith(f"{request.name}/locations/")]
+        return shared()["ListLocationsResponse"](locations=queues_after)
 
     def get_location(self, request: Any) -> Any:
         name = names.location(request.name, "locations.get", "GetLocation", service=LOCATIONS)
@@ -182,7 +182,7 @@ def _location(name: str) -> Any:
     return shared()["Location"](name=name, location_id=location_id, labels=labels)
 
 
-def _ready_to_sign(message: Any) -> None:
+def _check_signing(message: Any) -> None:
     """Raises Refused for a token that could not be signed when it is due."""
     if targets.token_of(message) == "oidc_token":
         oidc.ready()

@@ -56,10 +56,10 @@ def check(target: Any) -> None:
     _check_numbers(target)
     if target.HasField("uri_override"):
         _check_uri(target.uri_override)
-    refused = [one.header.key for one in target.header_overrides if one.HasField("header") and _is_refused(one.header)]
+    refused = [override.header.key for override in target.header_overrides if override.HasField("header") and _is_refused(override.header)]
     if refused:
         raise bad_headers(refused)
-    check_size((one.header.key, one.header.value) for one in target.header_overrides)
+    check_size((override.header.key, override.header.value) for override in target.header_overrides)
     check_token(target)
 
 
@@ -84,8 +84,8 @@ def _check_numbers(target: Any) -> None:
     uri = target.uri_override
     numbers = ((target, "http_method"), (uri, "scheme"), (uri, "uri_override_enforce_mode"))
     for message, name in numbers:
-        known = message.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
-        if getattr(message, name) not in known:
+        values = message.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
+        if getattr(message, name) not in values:
             raise bad_target("")
 
 
@@ -112,7 +112,7 @@ def tidy(target: Any) -> None:
     """Leave out what says nothing. Raises Refused for an override that an update emptied."""
     if target.HasField("uri_override"):
         _check_uri(target.uri_override)
-    kept = [one for one in target.header_overrides if one.HasField("header")]
+    kept = [override for override in target.header_overrides if override.HasField("header")]
     if len(kept) != len(target.header_overrides):
         del target.header_overrides[:]
         target.header_overrides.extend(kept)

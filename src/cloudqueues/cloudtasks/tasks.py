@@ -17,18 +17,18 @@ SHORTEST, LONGEST, DEFAULT_DEADLINE = 15.0, 1800.0, 600
 # https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
 
 
-def complete(given: Any, name: str, target: Any, now: float) -> Any:
+def complete(requested: Any, name: str, target: Any, now: float) -> Any:
     """The task to store for a request's task, which is left as it is. Raises Refused."""
-    _check_payload(given)
+    _check_payload(requested)
     task = new("Task", name=name)
-    task.http_request.CopyFrom(given.http_request)
+    task.http_request.CopyFrom(requested.http_request)
     _fill_request(task.http_request, target)
-    _fill_deadline(task, given)
-    task.schedule_time.CopyFrom(_schedule(given, now))
+    _fill_deadline(task, requested)
+    task.schedule_time.CopyFrom(_schedule(requested, now))
     task.create_time.seconds = int(now)
-    if given.HasField("retry_config"):
-        config.check_retry(given.retry_config)
-        task.retry_config.CopyFrom(given.retry_config)
+    if requested.HasField("retry_config"):
+        config.check_retry(requested.retry_config)
+        task.retry_config.CopyFrom(requested.retry_config)
         config.fill_retry(task.retry_config)
     if task.ByteSize() > MAX_BYTES:
         raise invalid("Task size too large")
@@ -55,21 +55,21 @@ def _fill_request(request: Any, target: Any) -> None:
     targets.settle_token(request, target)
 
 
-def _fill_deadline(task: Any, given: Any) -> None:
-    if not given.HasField("dispatch_deadline"):
+def _fill_deadline(task: Any, requested: Any) -> None:
+    if not requested.HasField("dispatch_deadline"):
         task.dispatch_deadline.seconds = DEFAULT_DEADLINE
         return
-    if not SHORTEST <= seconds_of(given.dispatch_deadline) <= LONGEST:
+    if not SHORTEST <= seconds_of(requested.dispatch_deadline) <= LONGEST:
         raise invalid("Task.dispatchDeadline must be between [15s, 30m].")
-    task.dispatch_deadline.FromMilliseconds(given.dispatch_deadline.ToMilliseconds())
+    task.dispatch_deadline.FromMilliseconds(requested.dispatch_deadline.ToMilliseconds())
 
 
-def _schedule(given: Any, now: float) -> Any:
+def _schedule(requested: Any, now: float) -> Any:
     """When it is due: never before now."""
-    wanted = given.schedule_time
+    wanted = requested.schedule_time
     if wanted.seconds > LAST_SECOND:
         raise invalid(INVALID)
-    if not given.HasField("schedule_time") or seconds_of(wanted) < now:
+    if not requested.HasField("schedule_time") or seconds_of(wanted) < now:
         return stamp(now)
     if seconds_of(wanted) > now + MAX_AHEAD:
         raise invalid(

@@ -162,5 +162,5 @@ def _value(field: Any, text: str) -> Any:
 
 
 def _camel(path: str) -> str:
-    first, *others = path.split("_")
-    return first + "".join(word[:1].upper() + word[1:] for word in others)
+    first, *rest = path.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)

@@ -39,7 +39,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Web:
+class HttpServer:
     """Serve the requests of each connection in their order, and close one that is no HTTP."""
 
     def __init__(self, answer: Callable[[Call], Awaitable[Reply]], malformed: Callable[[str], Reply]) -> None:

@@ -11,7 +11,7 @@ from cloudqueues.functions_host.settings import Trigger
 from cloudqueues.functions_host.typed import Typed
 
 
-class Unbindable(ValueError):
+class BindingError(ValueError):
     """The bodies cannot be made into what the binding asks for: the invocation fails before it reaches the worker."""
 
 
@@ -35,12 +35,12 @@ def _object(body: bytes) -> object:
     try:
         return json.loads(body)
     except ValueError as exc:
-        raise Unbindable(
+        raise BindingError(
             f"a batch without data_type binds each body as JSON, and this one is none: {body[:60]!r}; use data_type BINARY"
         ) from exc
 
 
-def overlaid(metadata: dict[str, Typed], given_input: Typed) -> dict[str, Typed]:
+def merge_body_properties(metadata: dict[str, Typed], given_input: Typed) -> dict[str, Typed]:
     """The metadata once the host has written the properties of a JSON body over them: all but arrays and nulls, whatever
     their case. Only a body that is bound as text is looked into.
 

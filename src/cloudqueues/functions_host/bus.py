@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.errors import ConfigError, missing
-from cloudqueues.functions_host.lent import Lane
+from cloudqueues.functions_host.locked_message import MessageReceiver
 from cloudqueues.functions_host.settings import HostOptions, Trigger
 
-LETTERS = "/$deadletterqueue"
+DEAD_LETTER_SUFFIX = "/$deadletterqueue"
 RETRIES = 3
 BACKOFF = 0.1
 """Seconds before the first retry of an operation of the client, not of a function."""
 
 
-class Bus:
+class Connections:
     """Connects where a trigger's `connection` says: to the app setting of that name, where there is one in `environ`."""
 
     def __init__(self, default: str, environ: Mapping[str, str], options: HostOptions) -> None:
@@ -35,14 +35,14 @@ class Bus:
     def namespace(self) -> str:
         return str(self.client().fully_qualified_namespace)
 
-    def lane(self, trigger: Trigger) -> Lane:
+    def receiver(self, trigger: Trigger) -> MessageReceiver:
         """A receiver that connects when it is first used; to the next session that is free, where there are sessions."""
         from azure.servicebus import NEXT_AVAILABLE_SESSION
 
         how: dict[str, Any] = {"prefetch_count": self._options.prefetch}
         if trigger.sessions:
             how["session_id"] = NEXT_AVAILABLE_SESSION
-        return Lane(self._receiver(trigger, how), session=trigger.sessions)
+        return MessageReceiver(self._receiver(trigger, how), session=trigger.sessions)
 
     def _receiver(self, trigger: Trigger, how: dict[str, Any]) -> Any:
         client = self.client(trigger.connection)
@@ -61,8 +61,8 @@ def _split(name: str) -> tuple[str, Any]:
     """A path with a dead-letter queue, as .NET takes it, into what the Python SDK takes."""
     from azure.servicebus import ServiceBusSubQueue
 
-    if name.lower().endswith(LETTERS):
-        return name[: -len(LETTERS)], ServiceBusSubQueue.DEAD_LETTER
+    if name.lower().endswith(DEAD_LETTER_SUFFIX):
+        return name[: -len(DEAD_LETTER_SUFFIX)], ServiceBusSubQueue.DEAD_LETTER
     return name, None
 
 

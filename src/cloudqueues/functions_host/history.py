@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-KEPT = 100_000
+MAX_INVOCATIONS = 100_000
 """Invocations that are remembered; a host of `peeklock dev` may run for days."""
 
 QUIET = 0.3
@@ -46,7 +46,7 @@ class History:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._finished: deque[Invocation] = deque(maxlen=KEPT)
+        self._finished: deque[Invocation] = deque(maxlen=MAX_INVOCATIONS)
         self._callbacks: list[Callable[[Invocation], object]] = []
         self._running = 0
         self._last = time.monotonic()

@@ -14,8 +14,8 @@ from cloudqueues.background import Background
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host.history import History, Invocation
-from cloudqueues.functions_host.lent import Desk
-from cloudqueues.functions_host.life import Life
+from cloudqueues.functions_host.locked_message import LockRegistry
+from cloudqueues.functions_host.loaded_app import LoadedApp
 from cloudqueues.functions_host.settlement import SettlementServer
 from cloudqueues.functions_host.worker import Command
 from peeklock.keywords import strict
@@ -70,7 +70,7 @@ class FunctionsHost:
         self._listeners: list[Callable[[str, str], object]] = []
         self._background: Background | None = None
         self._settlement: SettlementServer | None = None
-        self._life: Life | None = None
+        self._loaded_app: LoadedApp | None = None
 
     # -- life
 
@@ -82,7 +82,7 @@ class FunctionsHost:
         self._background = Background("peeklock-functions-host")
         try:
             if importlib.util.find_spec("grpc") is not None:
-                self._settlement = SettlementServer(self._background, self._desk, self._address)
+                self._settlement = SettlementServer(self._background, self._locks, self._address)
             self._begin(self._background)
         except BaseException:
             self.stop()
@@ -116,58 +116,58 @@ class FunctionsHost:
     def _begin(self, background: Background) -> None:
         port = self._settlement.port if self._settlement is not None else 0
         command = Command(app=self._app, environ=self._settings(), settlement_port=port)
-        self._life = background.run(
-            Life.begin(
+        self._loaded_app = background.run(
+            LoadedApp.begin(
                 command,
                 servicebus=self._servicebus,
                 given=self._environ,
                 faults=self._faults,
                 history=self._history,
-                heard=self._heard,
+                emit_line=self._emit_line,
             )
         )
 
     def _end(self, background: Background) -> None:
-        life, self._life = self._life, None
-        if life is not None:
-            background.run(life.end(self._grace))
+        loaded_app, self._loaded_app = self._loaded_app, None
+        if loaded_app is not None:
+            background.run(loaded_app.end(self._grace))
 
     def _settings(self) -> dict[str, str]:
         own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
         around = {**os.environ, **dict.fromkeys(CONNECTIONS, self._servicebus)} if self._inherit else {}
         return {**around, **own, **self._environ}
 
-    def _desk(self) -> Desk:
-        return self._life.world.desk if self._life is not None else Desk()
+    def _locks(self) -> LockRegistry:
+        return self._loaded_app.context.locks if self._loaded_app is not None else LockRegistry()
 
     def _running(self) -> Background:
         if self._background is None:
             raise ConfigError("the Functions host is not running: start() it, or use it in a with")
         return self._background
 
-    def _alive(self) -> tuple[Background, Life]:
+    def _alive(self) -> tuple[Background, LoadedApp]:
         background = self._running()
-        if self._life is None:
+        if self._loaded_app is None:
             raise ConfigError("the Functions host has no worker since its reload failed: reload() it again")
-        return background, self._life
+        return background, self._loaded_app
 
     # -- what happens
 
     @property
     def functions(self) -> tuple[str, ...]:
         """The names of those with a Service Bus trigger."""
-        return self._life.functions if self._life is not None else ()
+        return self._loaded_app.functions if self._loaded_app is not None else ()
 
     @property
     def worker_pid(self) -> int:
         """Of the worker that is there, or once there is one again."""
-        background, life = self._alive()
-        return background.run(life.world.keeper.worker()).pid
+        background, loaded_app = self._alive()
+        return background.run(loaded_app.context.supervisor.worker()).pid
 
     @property
     def worker_starts(self) -> int:
         """How often a worker was started since the start or the last reload."""
-        return self._alive()[1].world.keeper.starts
+        return self._alive()[1].context.supervisor.starts
 
     @property
     def invocations(self) -> Sequence[Invocation]:
@@ -188,7 +188,7 @@ class FunctionsHost:
         """Call it with each line, as `lines` has them; in the host's thread."""
         self._listeners.append(callback)
 
-    def _heard(self, stream: str, line: str) -> None:
+    def _emit_line(self, stream: str, line: str) -> None:
         self._lines.append((stream, line))
         for listener in tuple(self._listeners):
             try:
@@ -215,13 +215,13 @@ class FunctionsHost:
     def advance(self, seconds: float) -> None:
         """Move the host's time forward: locks that were to be renewed are, sessions that were idle end, functions run
         into their timeout. Move it before the time of the Service Bus, whose locks would end first."""
-        background, life = self._alive()
-        background.run(life.advance(seconds))
+        background, loaded_app = self._alive()
+        background.run(loaded_app.advance(seconds))
 
     def kill(self) -> None:
         """The worker, with all that it runs; another is started."""
-        background, life = self._alive()
-        background.run(life.kill())
+        background, loaded_app = self._alive()
+        background.run(loaded_app.kill())
 
     @property
     def faults(self) -> Faults:
@@ -231,5 +231,5 @@ class FunctionsHost:
     def faults(self, faults: Faults) -> None:
         """From the next chance on."""
         self._faults = faults
-        if self._life is not None:
-            self._life.world.faults = faults
+        if self._loaded_app is not None:
+            self._loaded_app.context.faults = faults

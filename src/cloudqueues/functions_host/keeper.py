@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudqueues.errors import ConfigError
-from cloudqueues.functions_host.worker import Command, Heard, Worker
+from cloudqueues.functions_host.worker import Command, EmitLine, Worker
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between attempts to start a worker whose app has become broken."""
 
 
-class Keeper:
-    def __init__(self, command: Command, heard: Heard) -> None:
+class WorkerSupervisor:
+    def __init__(self, command: Command, emit_line: EmitLine) -> None:
         self.starts = 0
         self._command = command
-        self._heard = heard
+        self._emit_line = emit_line
         self._worker: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._watch: asyncio.Task[None] | None = None
 
@@ -29,7 +29,7 @@ class Keeper:
         return worker.functions
 
     async def _start(self) -> Worker:
-        worker = await Worker.start(self._command, self._heard)
+        worker = await Worker.start(self._command, self._emit_line)
         self.starts += 1
         self._worker.set_result(worker)
         return worker
@@ -38,10 +38,10 @@ class Keeper:
         """Once there is one."""
         return await asyncio.shield(self._worker)
 
-    def strike(self, worker: Worker) -> None:
+    def send_kill(self, worker: Worker) -> None:
         """Kill it. Nobody gets it any more; who waits gets the next."""
         self._retire(worker)
-        worker.strike()
+        worker.send_kill()
 
     def _retire(self, worker: Worker) -> None:
         if self._worker.done() and self._worker.result() is worker:
@@ -60,7 +60,7 @@ class Keeper:
             try:
                 return await self._start()
             except (ConfigError, OSError) as exc:
-                self._heard("log", f"ERROR the worker could not be started again: {exc}")
+                self._emit_line("log", f"ERROR the worker could not be started again: {exc}")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 

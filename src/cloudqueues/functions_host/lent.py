@@ -9,7 +9,7 @@ from typing import Any
 from cloudqueues.functions_host.history import Settlement
 
 
-class Lane:
+class MessageReceiver:
     """A receiver of the SDK. It does one thing at a time: the SDK does not promise more."""
 
     def __init__(self, receiver: Any, *, session: bool) -> None:
@@ -60,13 +60,13 @@ class Lane:
             await self.receiver.close()
 
 
-class Lent:
+class LockedMessage:
     """One message, and what became of it."""
 
-    def __init__(self, message: Any, lane: Lane) -> None:
+    def __init__(self, message: Any, receiver: MessageReceiver) -> None:
         self.message = message
-        self.lane = lane
-        self.became: Settlement = "none"
+        self.receiver = receiver
+        self.settlement: Settlement = "none"
 
     @property
     def token(self) -> str:
@@ -81,47 +81,47 @@ class Lent:
 
     async def complete(self) -> None:
         """This and the others raise what the SDK raises, and nothing is settled then."""
-        await self.lane.settle("complete_message", self.message)
-        self.became = "completed"
+        await self.receiver.settle("complete_message", self.message)
+        self.settlement = "completed"
 
     async def abandon(self) -> None:
-        await self.lane.settle("abandon_message", self.message)
-        self.became = "abandoned"
+        await self.receiver.settle("abandon_message", self.message)
+        self.settlement = "abandoned"
 
     async def defer(self) -> None:
-        await self.lane.settle("defer_message", self.message)
-        self.became = "deferred"
+        await self.receiver.settle("defer_message", self.message)
+        self.settlement = "deferred"
 
     async def dead_letter(self, reason: str | None, description: str | None) -> None:
         how = {"reason": reason, "error_description": description}
-        await self.lane.settle("dead_letter_message", self.message, **how)
-        self.became = "dead-lettered"
+        await self.receiver.settle("dead_letter_message", self.message, **how)
+        self.settlement = "dead-lettered"
 
     async def renew(self) -> None:
-        await self.lane.renew(self.message)
+        await self.receiver.renew(self.message)
 
 
-class Desk:
+class LockRegistry:
     """What functions may settle now: messages by their lock tokens, sessions by their names."""
 
     def __init__(self) -> None:
-        self._messages: dict[str, Lent] = {}
-        self._sessions: dict[str, Lane] = {}
+        self._messages: dict[str, LockedMessage] = {}
+        self._sessions: dict[str, MessageReceiver] = {}
 
-    def add(self, lents: Mapping[str, Lent]) -> None:
-        self._messages.update(lents)
-        for lent in lents.values():
-            if lent.lane.session is not None:
-                self._sessions[lent.lane.session.session_id] = lent.lane
+    def add(self, locked_messages: Mapping[str, LockedMessage]) -> None:
+        self._messages.update(locked_messages)
+        for locked_message in locked_messages.values():
+            if locked_message.receiver.session is not None:
+                self._sessions[locked_message.receiver.session.session_id] = locked_message.receiver
 
-    def remove(self, lents: Mapping[str, Lent]) -> None:
-        for token, lent in lents.items():
+    def remove(self, locked_messages: Mapping[str, LockedMessage]) -> None:
+        for token, locked_message in locked_messages.items():
             self._messages.pop(token, None)
-            if lent.lane.session is not None:
-                self._sessions.pop(lent.lane.session.session_id, None)
+            if locked_message.receiver.session is not None:
+                self._sessions.pop(locked_message.receiver.session.session_id, None)
 
-    def message(self, token: str) -> Lent | None:
+    def message(self, token: str) -> LockedMessage | None:
         return self._messages.get(token)
 
-    def session(self, name: str) -> Lane | None:
+    def session(self, name: str) -> MessageReceiver | None:
         return self._sessions.get(name)

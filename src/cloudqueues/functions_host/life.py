@@ -9,25 +9,25 @@ from typing import Any
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import Faults
-from cloudqueues.functions_host.bus import Bus
+from cloudqueues.functions_host.bus import Connections
 from cloudqueues.functions_host.history import History
-from cloudqueues.functions_host.keeper import Keeper
-from cloudqueues.functions_host.pumps import Pump
+from cloudqueues.functions_host.supervisor import WorkerSupervisor
+from cloudqueues.functions_host.pumps import Listener
 from cloudqueues.functions_host.settings import Trigger, host_options, triggers
-from cloudqueues.functions_host.worker import Command, Heard
-from cloudqueues.functions_host.world import World
+from cloudqueues.functions_host.worker import Command, EmitLine
+from cloudqueues.functions_host.context import HostContext
 from cloudqueues.timeline import Timeline
 
 LAST_WAIT = 5.0
 """Seconds for settling what a killed worker leaves."""
 
 
-class Life:
-    def __init__(self, world: World, bus: Bus, found: Sequence[Trigger]) -> None:
-        self.world = world
+class LoadedApp:
+    def __init__(self, context: HostContext, bus: Connections, found: Sequence[Trigger]) -> None:
+        self.context = context
         self.functions = tuple(trigger.function for trigger in found)
-        self._bus = bus
-        self._pumps = [Pump(world, bus, trigger) for trigger in found]
+        self._connections = bus
+        self._listeners = [Listener(context, bus, trigger) for trigger in found]
 
     @classmethod
     async def begin(
@@ -38,58 +38,58 @@ class Life:
         given: Mapping[str, str],
         faults: Faults,
         history: History,
-        heard: Heard,
-    ) -> Life:
+        emit_line: EmitLine,
+    ) -> LoadedApp:
         """Raises ConfigError."""
         _check_script(command)
         options = host_options(command.app)
-        bus = Bus(servicebus, given, options)
-        keeper = Keeper(command, heard)
-        world = World(
+        bus = Connections(servicebus, given, options)
+        supervisor = WorkerSupervisor(command, emit_line)
+        context = HostContext(
             timeline=Timeline(asyncio.get_running_loop()),
             faults=faults,
             options=options,
-            keeper=keeper,
+            supervisor=supervisor,
             history=history,
-            heard=heard,
+            emit_line=emit_line,
             namespace=bus.namespace,
         )
         try:
-            functions = await keeper.start()
+            functions = await supervisor.start()
             found, others = triggers(functions, options, command.environ)
             _check_actions(functions, command)
         except BaseException:
-            await keeper.stop()
+            await supervisor.stop()
             raise
         for name in others:
-            heard("log", f"WARNING function {name!r} has no Service Bus trigger, and is not run here")
-        life = cls(world, bus, found)
-        for pump in life._pumps:
-            pump.start()
-        return life
+            emit_line("log", f"WARNING function {name!r} has no Service Bus trigger, and is not run here")
+        loaded_app = cls(context, bus, found)
+        for listener in loaded_app._listeners:
+            listener.start()
+        return loaded_app
 
     async def advance(self, seconds: float) -> None:
-        self.world.timeline.advance(seconds)
-        while self.world.chores:
-            await asyncio.wait(set(self.world.chores))
+        self.context.timeline.advance(seconds)
+        while self.context.timer_tasks:
+            await asyncio.wait(set(self.context.timer_tasks))
 
     async def kill(self) -> None:
-        worker = await self.world.keeper.worker()
-        self.world.keeper.strike(worker)
+        worker = await self.context.supervisor.worker()
+        self.context.supervisor.send_kill(worker)
         await worker.ended.wait()
 
     async def end(self, grace: float) -> None:
         """Nothing of it is left then: no process, no connection."""
-        winding = asyncio.gather(*(pump.wind_down() for pump in self._pumps))
+        winding = asyncio.gather(*(listener.drain() for listener in self._listeners))
         await asyncio.wait({winding}, timeout=grace)
-        await self.world.keeper.stop()
+        await self.context.supervisor.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(winding), LAST_WAIT)
-        for pump in self._pumps:
-            pump.cancel()
+        for listener in self._listeners:
+            listener.cancel()
         await winding
-        self.world.timeline.close()
-        await self._bus.close()
+        self.context.timeline.close()
+        await self._connections.close()
 
 
 def _check_script(command: Command) -> None:

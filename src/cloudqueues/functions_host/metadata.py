@@ -16,7 +16,7 @@ from cloudqueues.functions_host import typed
 from cloudqueues.functions_host.typed import Typed
 
 TRANSACTION_KEY = b"x-opt-via-partition-key"
-LETTER_SOURCE = b"x-opt-deadletter-source"
+DEAD_LETTER_SOURCE = b"x-opt-deadletter-source"
 
 TEXTS = frozenset(
     {
@@ -38,7 +38,7 @@ TEXTS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class InvocationContext:
     """What the metadata say besides the messages."""
 
     function: str
@@ -48,7 +48,7 @@ class Setting:
     """Of the session, where there is one."""
 
 
-def of_one(message: Any, setting: Setting) -> dict[str, Typed]:
+def message_metadata(message: Any, invocation_context: InvocationContext) -> dict[str, Typed]:
     """For a single message. What is null is left out."""
     row = columns(message)
     values = {
@@ -56,15 +56,15 @@ def of_one(message: Any, setting: Setting) -> dict[str, Typed]:
         for name, value in row.items()
         if value is not None
     }
-    return {**_objects(setting), **values, "sys": _system(setting)}
+    return {**_objects(invocation_context), **values, "sys": _system(invocation_context)}
 
 
-def of_many(messages: Sequence[Any], setting: Setting) -> dict[str, Typed]:
+def batch_metadata(messages: Sequence[Any], invocation_context: InvocationContext) -> dict[str, Typed]:
     """For a batch: an array each, of which those of strings have no empty entries."""
     rows = [columns(message) for message in messages]
     arrays = {f"{name}Array": _array(name, [row[name] for row in rows]) for name in rows[0]}
     arrays["TransactionPartitionKeyArray"] = arrays["PartitionKeyArray"]  # the extension's own slip
-    return {**_objects(setting), **arrays, "sys": _system(setting)}
+    return {**_objects(invocation_context), **arrays, "sys": _system(invocation_context)}
 
 
 def columns(message: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def columns(message: Any) -> dict[str, Any]:
     annotations: dict[Any, Any] = message.raw_amqp_message.annotations or {}
     return {
         "DeliveryCount": delivery(message),
-        "DeadLetterSource": _text(annotations.get(LETTER_SOURCE)),
+        "DeadLetterSource": _text(annotations.get(DEAD_LETTER_SOURCE)),
         "LockToken": str(message.lock_token),
         "ExpiresAtUtc": typed.moment(expires, zone=False),
         "ExpiresAt": typed.moment(expires, zone=True),
@@ -123,20 +123,20 @@ def _text(value: object) -> str | None:
     return None if value is None else typed.decoded(value)
 
 
-def _objects(setting: Setting) -> dict[str, Typed]:
+def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
     """The extension's own objects, which reach a worker as JSON of their public properties."""
-    until = setting.locked_until
+    until = invocation_context.locked_until
     actions = typed.as_json({} if until is None else {"SessionLockedUntil": typed.moment(until, zone=True)})
     client = {
-        "FullyQualifiedNamespace": setting.namespace,
+        "FullyQualifiedNamespace": invocation_context.namespace,
         "IsClosed": False,
         "TransportType": 0,
-        "Identifier": f"{setting.namespace}-{uuid.UUID(int=0)}",
+        "Identifier": f"{invocation_context.namespace}-{uuid.UUID(int=0)}",
     }
     names = ("MessageReceiver", "MessageSession", "MessageActions", "SessionActions")
     return {**dict.fromkeys(names, actions), "ReceiveActions": typed.as_json({}), "Client": typed.as_json(client)}
 
 
-def _system(setting: Setting) -> Typed:
+def _system(invocation_context: InvocationContext) -> Typed:
     now = typed.moment(datetime.now(UTC), zone=False) + "Z"
-    return typed.as_json({"MethodName": setting.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})
+    return typed.as_json({"MethodName": invocation_context.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})

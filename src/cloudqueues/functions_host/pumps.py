@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from cloudqueues.functions_host.bus import Bus
+from cloudqueues.functions_host.bus import Connections
 from cloudqueues.functions_host.invoking import Invoker
-from cloudqueues.functions_host.lent import Lane, Lent
-from cloudqueues.functions_host.renewal import Renewal
+from cloudqueues.functions_host.locked_message import MessageReceiver, LockedMessage
+from cloudqueues.functions_host.renewal import LockRenewal
 from cloudqueues.functions_host.settings import Trigger
-from cloudqueues.functions_host.world import World
+from cloudqueues.functions_host.context import HostContext
 
 WAIT = 60.0
 """Seconds that a receiver waits for a message before it asks again."""
@@ -30,20 +30,20 @@ PATIENCE = 2.0
 T = TypeVar("T")
 
 
-class Pump:
+class Listener:
     """Of one trigger. It opens another receiver when all that it has are busy, up to its limit."""
 
-    def __init__(self, world: World, bus: Bus, trigger: Trigger) -> None:
-        self._world = world
-        self._bus = bus
+    def __init__(self, context: HostContext, bus: Connections, trigger: Trigger) -> None:
+        self._context = context
+        self._connections = bus
         self._trigger = trigger
-        self._invoker = Invoker(world, trigger)
+        self._invoker = Invoker(context, trigger)
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[None], float] = {}
         """Those that may be cancelled, and from when on."""
         self._ending = False
-        options = world.options
+        options = context.options
         self._limit = 1 if trigger.many else options.sessions if trigger.sessions else options.calls
         self._most = options.batch if trigger.many else options.calls_per_session if trigger.sessions else 1
 
@@ -59,67 +59,67 @@ class Pump:
 
     async def _work(self) -> None:
         while not self._ending:
-            lane = self._bus.lane(self._trigger)
+            receiver = self._connections.receiver(self._trigger)
             try:
-                await self._serve(lane)
+                await self._serve(receiver)
             except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the next receiver may do better
                 await self._failed(exc)
             finally:
                 self._busy.discard(_me())
-                await self._close(lane)
+                await self._close(receiver)
 
     async def _failed(self, exc: Exception) -> None:
         from azure.servicebus.exceptions import OperationTimeoutError
 
         if self._trigger.sessions and isinstance(exc, OperationTimeoutError):
             return  # no session is free
-        self._world.heard("log", f"ERROR {self._trigger.function}: {type(exc).__name__}: {exc}")
+        self._context.emit_line("log", f"ERROR {self._trigger.function}: {type(exc).__name__}: {exc}")
         if not self._ending:
             await self._cancellable(asyncio.sleep(PAUSE))
 
-    async def _close(self, lane: Lane) -> None:
+    async def _close(self, receiver: MessageReceiver) -> None:
         try:
-            await lane.close()
+            await receiver.close()
         except Exception as exc:  # noqa: BLE001 - as above, and it is closed all the same
-            self._world.heard("log", f"WARNING {self._trigger.function}: a receiver did not close: {exc}")
+            self._context.emit_line("log", f"WARNING {self._trigger.function}: a receiver did not close: {exc}")
 
-    async def _serve(self, lane: Lane) -> None:
+    async def _serve(self, receiver: MessageReceiver) -> None:
         """Until the host ends, or the lane's session does."""
         if self._trigger.sessions:
-            await self._cancellable(lane.open(), after=CONNECTING)
-            await self._serve_session(lane)
+            await self._cancellable(receiver.open(), after=CONNECTING)
+            await self._serve_session(receiver)
             return
-        await lane.open()
+        await receiver.open()
         while not self._ending:
-            await self._cancellable(self._world.keeper.worker())
-            messages = await self._cancellable(lane.receive(self._most, WAIT))
+            await self._cancellable(self._context.supervisor.worker())
+            messages = await self._cancellable(receiver.receive(self._most, WAIT))
             if messages:
-                await self._invoke(lane, messages)
+                await self._invoke(receiver, messages)
                 self._busy.discard(_me())
 
-    async def _serve_session(self, lane: Lane) -> None:
+    async def _serve_session(self, receiver: MessageReceiver) -> None:
         def until() -> datetime:
-            found: datetime = lane.session.locked_until_utc
+            found: datetime = receiver.session.locked_until_utc
             return found
 
-        renewal = Renewal(self._world, until, lambda: lane.renew(None))
+        renewal = LockRenewal(self._context, until, lambda: receiver.renew(None))
         if not self._trigger.many:  # locks of batches are not renewed
             renewal.start()
         try:
-            while not self._ending and not lane.release:
-                await self._cancellable(self._world.keeper.worker())
-                messages = await self._cancellable(self._receive_while_held(lane))
+            while not self._ending and not receiver.release:
+                await self._cancellable(self._context.supervisor.worker())
+                messages = await self._cancellable(self._receive_while_held(receiver))
                 if not messages:
                     return
-                await self._invoke(lane, messages)
+                await self._invoke(receiver, messages)
         finally:
             renewal.stop()
 
-    async def _receive_while_held(self, lane: Lane) -> list[Any]:
+    async def _receive_while_held(self, receiver: MessageReceiver) -> list[Any]:
         """Nothing when the session had no message for so long, in the host's own time."""
-        idle = self._world.options.session_idle
-        asked = asyncio.ensure_future(lane.receive(self._most, idle))
-        over = asyncio.ensure_future(self._world.pause(idle))
+        idle = self._context.options.session_idle
+        asked = asyncio.ensure_future(receiver.receive(self._most, idle))
+        over = asyncio.ensure_future(self._context.pause(idle))
         try:
             await asyncio.wait({asked, over}, return_when=asyncio.FIRST_COMPLETED)
             return asked.result() if asked.done() else []
@@ -128,32 +128,32 @@ class Pump:
                 task.cancel()
             await asyncio.gather(asked, over, return_exceptions=True)
 
-    async def _invoke(self, lane: Lane, messages: Sequence[Any]) -> None:
+    async def _invoke(self, receiver: MessageReceiver, messages: Sequence[Any]) -> None:
         """A message that comes while the host ends goes back, as it does in the real one."""
-        lents = [Lent(message, lane) for message in messages]
+        locked_messages = [LockedMessage(message, receiver) for message in messages]
         if self._ending:
-            await asyncio.gather(*(lent.abandon() for lent in lents))
+            await asyncio.gather(*(locked_message.abandon() for locked_message in locked_messages))
             return
         self._busy.add(_me())
         self._grow()
         if self._trigger.many:
-            await self._invoker.run(lents)
+            await self._invoker.run(locked_messages)
         else:
-            await asyncio.gather(*(self._invoke_one(lent) for lent in lents))
+            await asyncio.gather(*(self._invoke_one(locked_message) for locked_message in locked_messages))
 
-    async def _invoke_one(self, lent: Lent) -> None:
-        if lent.lane.session is not None:
-            await self._invoker.run([lent])
+    async def _invoke_one(self, locked_message: LockedMessage) -> None:
+        if locked_message.receiver.session is not None:
+            await self._invoker.run([locked_message])
             return
 
         def until() -> datetime:
-            found: datetime = lent.message.locked_until_utc
+            found: datetime = locked_message.message.locked_until_utc
             return found
 
-        renewal = Renewal(self._world, until, lent.renew)
+        renewal = LockRenewal(self._context, until, locked_message.renew)
         renewal.start()
         try:
-            await self._invoker.run([lent])
+            await self._invoker.run([locked_message])
         finally:
             renewal.stop()
 
@@ -166,7 +166,7 @@ class Pump:
         finally:
             del self._waiting[_me()]
 
-    async def wind_down(self) -> None:
+    async def drain(self) -> None:
         """Receive no more, and wait for the invocations that run."""
         self._ending = True
         asked: dict[asyncio.Task[None], float] = {}

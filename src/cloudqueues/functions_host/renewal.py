@@ -5,32 +5,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from cloudqueues.functions_host.world import World
+from cloudqueues.functions_host.context import HostContext
 from cloudqueues.timeline import Timer
 
 MARGIN = 10.0
 """Seconds before its end that a lock is renewed, or half of what is left; as the .NET SDK does."""
 
 
-class Renewal:
+class LockRenewal:
     """Renews before the lock ends, until `stop`, or until the limit that `host.json` sets."""
 
-    def __init__(self, world: World, until: Callable[[], datetime], renew: Callable[[], Awaitable[None]]) -> None:
-        self._world = world
+    def __init__(self, context: HostContext, until: Callable[[], datetime], renew: Callable[[], Awaitable[None]]) -> None:
+        self._context = context
         self._until = until
         self._renew = renew
-        self._over = world.timeline.now() + world.options.renew_for
+        self._over = context.timeline.now() + context.options.renew_for
         self._timer: Timer | None = None
         self._stopped = False
 
     def start(self) -> None:
-        self._plan(self._world.timeline.now())
+        self._plan(self._context.timeline.now())
 
     def _plan(self, now: float) -> None:
         left = max((self._until() - datetime.now(UTC)).total_seconds(), 0.0)
         due = now + left - min(left / 2, MARGIN)
         if due < self._over:
-            self._timer = self._world.timeline.at(due, lambda: self._world.spawn(self._go_on(due)))
+            self._timer = self._context.timeline.at(due, lambda: self._context.spawn(self._go_on(due)))
 
     async def _go_on(self, due: float) -> None:
         """Also when the time was moved past `due`: the next one is not later for that."""
@@ -38,7 +38,7 @@ class Renewal:
             await self._renew()
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the lock is lost, which the settling will show
             if not self._stopped:
-                self._world.heard("log", f"WARNING a lock could not be renewed: {exc}")
+                self._context.emit_line("log", f"WARNING a lock could not be renewed: {exc}")
             return
         if not self._stopped:
             self._plan(due)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from cloudqueues.background import Background
-from cloudqueues.functions_host.lent import Desk, Lane, Lent
+from cloudqueues.functions_host.locked_message import LockRegistry, MessageReceiver, LockedMessage
 from cloudqueues.functions_host.protobuf import chunk, fields, number
 from cloudqueues.functions_host.worker import MESSAGE_LENGTH
 
@@ -38,8 +38,8 @@ Fields = Mapping[int, bytes]
 class Methods:
     """Each takes a request's fields and returns the encoded response."""
 
-    def __init__(self, desk: Callable[[], Desk]) -> None:
-        self._desk = desk
+    def __init__(self, locks: Callable[[], LockRegistry]) -> None:
+        self._locks = locks
 
     async def complete(self, request: Fields) -> bytes:
         await self._message(request).complete()
@@ -54,8 +54,8 @@ class Methods:
         return EMPTY
 
     async def deadletter(self, request: Fields) -> bytes:
-        lent = _unmodified(self._message(request), request)
-        await lent.dead_letter(_string_value(request, 3), _string_value(request, 4))
+        locked_message = _unmodified(self._message(request), request)
+        await locked_message.dead_letter(_string_value(request, 3), _string_value(request, 4))
         return EMPTY
 
     async def renew_message_lock(self, request: Fields) -> bytes:
@@ -74,29 +74,29 @@ class Methods:
         return EMPTY
 
     async def renew_session_lock(self, request: Fields) -> bytes:
-        lane = self._session(request)
-        await lane.renew(None)
-        return chunk(1, _timestamp(lane.session.locked_until_utc))
+        receiver = self._session(request)
+        await receiver.renew(None)
+        return chunk(1, _timestamp(receiver.session.locked_until_utc))
 
-    def _message(self, request: Fields) -> Lent:
+    def _message(self, request: Fields) -> LockedMessage:
         token = request.get(1, b"").decode()
-        lent = self._desk().message(token)
-        if lent is None:
+        locked_message = self._locks().message(token)
+        if locked_message is None:
             raise NotFound(f"LockToken {token} not found.")
-        return lent
+        return locked_message
 
-    def _session(self, request: Fields) -> Lane:
+    def _session(self, request: Fields) -> MessageReceiver:
         name = request.get(1, b"").decode()
-        lane = self._desk().session(name)
-        if lane is None:
+        receiver = self._locks().session(name)
+        if receiver is None:
             raise NotFound(f"SessionId {name} not found.")
-        return lane
+        return receiver
 
 
-def _unmodified(lent: Lent, request: Fields) -> Lent:
+def _unmodified(locked_message: LockedMessage, request: Fields) -> LockedMessage:
     if request.get(2):
         raise Unsupported("propertiesToModify: the Python SDK settles without modifying a message")
-    return lent
+    return locked_message
 
 
 def _string_value(request: Fields, field: int) -> str | None:
@@ -112,12 +112,12 @@ def _timestamp(when: datetime) -> bytes:
 class SettlementServer:
     """Over gRPC, in threads of its own; what it does, it does in the host's loop."""
 
-    def __init__(self, background: Background, desk: Callable[[], Desk], address: str) -> None:
+    def __init__(self, background: Background, locks: Callable[[], LockRegistry], address: str) -> None:
         import grpc
 
         self._background = background
         self._pool = ThreadPoolExecutor(THREADS, "peeklock-settlement")
-        self._methods = Methods(desk)
+        self._methods = Methods(locks)
         limits = [("grpc.max_send_message_length", MESSAGE_LENGTH), ("grpc.max_receive_message_length", MESSAGE_LENGTH)]
         self._server = grpc.server(self._pool, options=[*limits, ("grpc.so_reuseport", 0)])
         for service in (SERVICE, OTHER_SERVICE):

@@ -19,7 +19,7 @@ from typing import Any
 
 from cloudqueues.errors import ConfigError
 
-BOOT = """
+BOOTSTRAP = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
 from peeklock_worker.main import main
@@ -33,7 +33,7 @@ CHUNK = 65536
 MESSAGE_LENGTH = 128 * 1024 * 1024
 """Bytes of a message between host and worker, at most; a Service Bus message has 100 MB at most."""
 
-LAST_WORDS = 30
+ERROR_LINES = 30
 """Lines that an error quotes of a worker that did not start."""
 
 GRACE = 2.0
@@ -61,31 +61,31 @@ class Answer:
     error: str = ""
 
 
-Heard = Callable[[str, str], None]
+EmitLine = Callable[[str, str], None]
 """Takes `stdout`, `stderr` or `log`, and a line."""
 
 
 class Worker:
     """Belongs to one event loop."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: tuple[Any, Any], heard: Heard) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: tuple[Any, Any], emit_line: EmitLine) -> None:
         self.functions: Sequence[Mapping[str, Any]] = ()
         self.ended = asyncio.Event()
         self._process = process
         self._reader, self._writer = channel
-        self._heard = heard
-        self._said: deque[str] = deque(maxlen=LAST_WORDS)
-        self._asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._emit_line = emit_line
+        self._recent_lines: deque[str] = deque(maxlen=ERROR_LINES)
+        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._ids: dict[str, str] = {}
         self._tasks = [
-            asyncio.create_task(self._bury()),
+            asyncio.create_task(self._kill_orphans()),
             asyncio.create_task(self._listen()),
             asyncio.create_task(self._read("stdout", process.stdout)),
             asyncio.create_task(self._read("stderr", process.stderr)),
         ]
 
     @classmethod
-    async def start(cls, command: Command, heard: Heard) -> Worker:
+    async def start(cls, command: Command, emit_line: EmitLine) -> Worker:
         """Raises ConfigError for an app that the worker does not take, with the worker's own words."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -98,12 +98,12 @@ class Worker:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # a Ctrl-C is the host's to handle, and a kill takes the handlers' children along
             )
-        worker = cls(process, await asyncio.open_connection(sock=ours), heard)
+        worker = cls(process, await asyncio.open_connection(sock=ours), emit_line)
         try:
             await worker._index(command.app)
         except WorkerEnded as exc:
             await worker.kill()
-            said = "\n".join(worker._said)
+            said = "\n".join(worker._recent_lines)
             raise ConfigError(
                 f"the Functions worker did not start ({exc}); it needs azure-functions and azure-functions-runtime\n{said}"
             ) from exc
@@ -117,38 +117,38 @@ class Worker:
         return self._process.pid
 
     async def _index(self, app: Path) -> None:
-        answer = await self._ask("workerInitRequest", {"functionAppDirectory": str(app)}, "workerInitResponse")
+        answer = await self._request("workerInitRequest", {"functionAppDirectory": str(app)}, "workerInitResponse")
         _check(answer["result"], app)
-        found = await self._ask("functionsMetadataRequest", {}, "functionMetadataResponse")
+        found = await self._request("functionsMetadataRequest", {}, "functionMetadataResponse")
         self.functions = found["functionMetadataResults"]
         for one in self.functions:
             self._ids[one["name"]] = one["functionId"]
             load = {"functionId": one["functionId"]}
-            _check((await self._ask("functionLoadRequest", load, "functionLoadResponse"))["result"], app)
+            _check((await self._request("functionLoadRequest", load, "functionLoadResponse"))["result"], app)
 
     async def invoke(self, function: str, key: str, content: Mapping[str, Any]) -> Answer:
         """`key`: the invocation's id. Raises WorkerEnded."""
         if function not in self._ids:
             raise WorkerEnded(f"the worker has no function {function!r} any more: reload the host")
         asked = {"invocationId": key, "functionId": self._ids[function], **content}
-        answer = await self._ask("invocationRequest", asked, key)
+        answer = await self._request("invocationRequest", asked, key)
         return Answer(error=_error(answer["result"]))
 
-    async def _ask(self, kind: str, content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    async def _request(self, kind: str, content: Mapping[str, Any], key: str) -> dict[str, Any]:
         if self.ended.is_set():
-            raise WorkerEnded(self._why())
-        waiting = self._asked[key] = asyncio.get_running_loop().create_future()
+            raise WorkerEnded(self._exit_reason())
+        waiting = self._pending[key] = asyncio.get_running_loop().create_future()
         data = json.dumps({kind: content}).encode()
         self._writer.write(HEADER.pack(len(data)) + data)
         answer: dict[str, Any] = await waiting
         return answer
 
-    async def _bury(self) -> None:
+    async def _kill_orphans(self) -> None:
         """What it forked has its end of the channel, too, and would keep it open."""
-        await self._gone(0.1)
-        self.strike()
+        await self._process_exit(0.1)
+        self.send_kill()
 
-    async def _gone(self, every: float) -> None:
+    async def _process_exit(self, every: float) -> None:
         """The process has ended, whoever still holds its output: for that end, too, asyncio's own `wait` waits."""
         while self._process.returncode is None:  # noqa: ASYNC110 - there is no other event
             await asyncio.sleep(every)
@@ -158,22 +158,22 @@ class Worker:
             while True:
                 (size,) = HEADER.unpack(await self._reader.readexactly(HEADER.size))
                 ((kind, content),) = json.loads(await self._reader.readexactly(size)).items()
-                self._hear(kind, content)
-        await self._gone(0.005)
+                self._receive(kind, content)
+        await self._process_exit(0.005)
         self.ended.set()
-        for waiting in self._asked.values():
+        for waiting in self._pending.values():
             if not waiting.done():
-                waiting.set_exception(WorkerEnded(self._why()))
+                waiting.set_exception(WorkerEnded(self._exit_reason()))
 
-    def _hear(self, kind: str, content: dict[str, Any]) -> None:
+    def _receive(self, kind: str, content: dict[str, Any]) -> None:
         if kind == "rpcLog":
-            self._heard("log", f"{content['level']} {content['category']}: {content['message']}")
+            self._emit_line("log", f"{content['level']} {content['category']}: {content['message']}")
             return
-        waiting = self._asked.pop(content["invocationId"] if kind == "invocationResponse" else kind, None)
+        waiting = self._pending.pop(content["invocationId"] if kind == "invocationResponse" else kind, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(content)
 
-    def _why(self) -> str:
+    def _exit_reason(self) -> str:
         code = self._process.returncode or 0
         return f"the worker was ended by signal {-code}" if code < 0 else f"the worker ended with code {code}"
 
@@ -183,16 +183,16 @@ class Worker:
         while chunk := await stream.read(CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                self._say(name, line)
+                self._add_line(name, line)
         if rest:
-            self._say(name, rest)
+            self._add_line(name, rest)
 
-    def _say(self, name: str, line: bytes) -> None:
+    def _add_line(self, name: str, line: bytes) -> None:
         text = line.decode(errors="replace")
-        self._said.append(text)
-        self._heard(name, text)
+        self._recent_lines.append(text)
+        self._emit_line(name, text)
 
-    def strike(self) -> None:
+    def send_kill(self) -> None:
         """SIGKILL, also to what its handlers have started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -203,12 +203,12 @@ class Worker:
             data = json.dumps({"workerTerminate": {}}).encode()
             self._writer.write(HEADER.pack(len(data)) + data)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._gone(0.005), GRACE)
+                await asyncio.wait_for(self._process_exit(0.005), GRACE)
         await self.kill()
 
     async def kill(self) -> None:
         """Until nothing of it is left."""
-        self.strike()
+        self.send_kill()
         _, late = await asyncio.wait(self._tasks, timeout=GRACE)
         for task in late:  # a process that has left the group holds the worker's output open
             task.cancel()
@@ -224,7 +224,7 @@ def _arguments(command: Command, descriptor: int) -> list[str]:
     if command.settlement_port:
         real += ["--port", str(command.settlement_port)]
     real += ["--functions-grpc-max-message-length", str(MESSAGE_LENGTH)]
-    return [sys.executable, "-P", "-c", BOOT, str(Path(__file__).parent), *real, *own]
+    return [sys.executable, "-P", "-c", BOOTSTRAP, str(Path(__file__).parent), *real, *own]
 
 
 def _check(result: Mapping[str, Any], app: Path) -> None:

@@ -9,33 +9,33 @@ from typing import Any
 
 from cloudqueues.faults import Faults
 from cloudqueues.functions_host.history import History
-from cloudqueues.functions_host.keeper import Keeper
-from cloudqueues.functions_host.lent import Desk
+from cloudqueues.functions_host.supervisor import WorkerSupervisor
+from cloudqueues.functions_host.locked_message import LockRegistry
 from cloudqueues.functions_host.settings import HostOptions
-from cloudqueues.functions_host.worker import Heard
+from cloudqueues.functions_host.worker import EmitLine
 from cloudqueues.timeline import Timeline
 
 
 @dataclass(slots=True, kw_only=True)
-class World:
+class HostContext:
     """Belongs to the host's loop, but for `faults`, which may be replaced from anywhere."""
 
     timeline: Timeline
     faults: Faults
     options: HostOptions
-    keeper: Keeper
+    supervisor: WorkerSupervisor
     history: History
-    heard: Heard
+    emit_line: EmitLine
     namespace: str
-    desk: Desk = field(default_factory=Desk)
-    chores: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    locks: LockRegistry = field(default_factory=LockRegistry)
+    timer_tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     """What timers have begun; moving the time waits for it."""
     seen: dict[tuple[object, ...], int] = field(default_factory=dict[tuple[object, ...], int])
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self.chores.add(task)
-        task.add_done_callback(self.chores.discard)
+        self.timer_tasks.add(task)
+        task.add_done_callback(self.timer_tasks.discard)
 
     def hits(self, knob: str, *what: object) -> bool:
         """Whether a fault happens now. Deliveries that look alike are told apart by how often they were seen."""

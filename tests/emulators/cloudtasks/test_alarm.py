@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from cloudqueues.cloudtasks.alarm import Alarm, Deadlines
+from cloudqueues.cloudtasks.alarm import EarliestTimer, Deadlines
 from cloudqueues.timeline import Timeline
 
 
@@ -20,7 +20,7 @@ def test_an_alarm_rings_at_the_earliest_time_and_keeps_few_timers() -> None:
             if timeline.now() < far:
                 alarm.by(far)
 
-        alarm = Alarm(timeline, ring)
+        alarm = EarliestTimer(timeline, ring)
         alarm.by(far)
         for _ in range(500):
             alarm.by(timeline.now() + 10)

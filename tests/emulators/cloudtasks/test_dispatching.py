@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudqueues.cloudtasks import CloudTasksEmulator, outgoing
+from cloudqueues.cloudtasks import CloudTasksEmulator, http_client
 from cloudqueues.cloudtasks.errors import Code
 from tests.emulators.cloudtasks.support import HANG, Target, queue_of, refusal, task_of
 
@@ -168,7 +168,7 @@ def test_success_counts_whichever_attempt_has_it(emulator: CloudTasksEmulator, t
 @settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_a_retry_after_of_any_kind(text: str) -> None:
-    assert outgoing._seconds(text) >= 0
+    assert http_client._seconds(text) >= 0
 
 
 def test_a_wait_that_ends_after_the_last_day(emulator: CloudTasksEmulator, target: Target) -> None:

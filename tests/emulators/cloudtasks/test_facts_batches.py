@@ -247,9 +247,9 @@ def test_an_operation_can_be_read_again_and_no_more(shared: CloudTasksEmulator, 
 
 
 def test_the_oldest_operations_make_room(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:
-    from cloudqueues.cloudtasks import book
+    from cloudqueues.cloudtasks import state
 
-    monkeypatch.setattr(book, "MAX_OPERATIONS", 2)
+    monkeypatch.setattr(state, "MAX_OPERATIONS", 2)
     client = emulator.client()
     queue = queue_of(client).name
     names = [create(client, queue, TASK).operation.name for _ in range(3)]

@@ -67,7 +67,7 @@ def test_the_answer_to_a_call_is_late_by_the_emulators_time(emulator: CloudTasks
     emulator.faults = Faults(delay=1.0, delay_s=3600.0)
     request = tasks_v2.CreateTaskRequest(parent=queue.name, task={"http_request": {"url": "http://x"}})
     answer = client.transport.create_task.future(request)
-    emulator._wait(lambda emulation: emulation.until(lambda: bool(emulation.book.queue(queue.name).tasks)), 10)
+    emulator._wait(lambda emulation: emulation.until(lambda: bool(emulation.state.queue(queue.name).tasks)), 10)
     assert not answer.done()
     emulator.advance(3600)
     assert answer.result(timeout=10).name

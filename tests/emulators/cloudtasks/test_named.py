@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudqueues import ordered
-from cloudqueues.cloudtasks.book import Book, Held, Line
+from cloudqueues.cloudtasks.state import State, StoredTask, StoredQueue
 from cloudqueues.cloudtasks.dispatch import Dispatcher
-from cloudqueues.cloudtasks.named import Named
+from cloudqueues.cloudtasks.named import NameIndex
 from cloudqueues.cloudtasks.sdk import new
 from cloudqueues.cloudtasks.service import Service
 from tests.emulators.cloudtasks.support import HERE
@@ -24,7 +24,7 @@ QUEUE = f"{HERE}/queues/q"
 def test_it_is_a_sorted_dict(steps: list[tuple[bool, str]], start: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ordered, "CHUNK", 4)
-        names, model = Named[int](), dict[str, int]()
+        names, model = NameIndex[int](), dict[str, int]()
         for number, (wanted, name) in enumerate(steps):
             if wanted and name not in model:
                 names.add(name, number)
@@ -37,7 +37,7 @@ def test_it_is_a_sorted_dict(steps: list[tuple[bool, str]], start: str) -> None:
 
 
 def test_what_is_cleared_is_gone() -> None:
-    names = Named[int]()
+    names = NameIndex[int]()
     names.add("a", 1)
     names.clear()
     assert (list(names.after("")), "a" in names, names.get("a")) == ([], False, None)
@@ -87,17 +87,17 @@ def cost(service: Service, method: str, **request: Any) -> tuple[int, int]:
 
 def service_with(count: int) -> Service:
     """So many queues, one of which has as many tasks."""
-    book = Book(lambda: 0.0)
-    line = Line(new("Queue", name=QUEUE), 0.0)
-    book.queues.add(QUEUE, line)
+    state = State(lambda: 0.0)
+    line = StoredQueue(new("Queue", name=QUEUE), 0.0)
+    state.queues.add(QUEUE, line)
     middle = f"{count // 2:06}"
     task, queue = Touched(new("Task", name=f"{QUEUE}/tasks/{middle}")), Touched(new("Queue", name=f"{QUEUE}-{middle}"))
-    line.tasks, book.queues = Named[Held](), Named[Line]()
-    book.queues.add(QUEUE, line)
+    line.tasks, state.queues = NameIndex[StoredTask](), NameIndex[StoredQueue]()
+    state.queues.add(QUEUE, line)
     for number in range(count):
         line.tasks.add(Counted(f"{QUEUE}/tasks/{number:06}"), task)  # type: ignore[arg-type] # stands for one
-        book.queues.add(Counted(f"{QUEUE}-{number:06}"), queue)  # type: ignore[arg-type] # as above
-    return Service(book, Dispatcher(None, lambda *_: "", lambda: None), lambda: 0.0)  # type: ignore[arg-type] # none is used
+        state.queues.add(Counted(f"{QUEUE}-{number:06}"), queue)  # type: ignore[arg-type] # as above
+    return Service(state, Dispatcher(None, lambda *_: "", lambda: None), lambda: 0.0)  # type: ignore[arg-type] # none is used
 
 
 def test_a_page_costs_the_same_in_a_long_queue() -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudqueues.cloudtasks.book import Tombstones
-from cloudqueues.cloudtasks.queue import UNLIMITED, Bucket, Retry, burst_of
+from cloudqueues.cloudtasks.state import Tombstones
+from cloudqueues.cloudtasks.queue import UNLIMITED, TokenBucket, Retry, burst_of
 
 
 def retry(**settings: float) -> Retry:
@@ -52,7 +52,7 @@ def test_both_limits(attempts: Any, duration: Any, spent: Any) -> None:
 
 
 def test_tokens_come_back_at_their_rate_and_never_above_the_burst() -> None:
-    bucket = Bucket(2.0, 3, now=100.0)
+    bucket = TokenBucket(2.0, 3, now=100.0)
     assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
     assert bucket.next(100.0) == pytest.approx(100.5)
     assert [bucket.take(100.5), bucket.take(100.6)] == [True, False]
@@ -60,7 +60,7 @@ def test_tokens_come_back_at_their_rate_and_never_above_the_burst() -> None:
 
 
 def test_a_change_keeps_what_is_there() -> None:
-    bucket = Bucket(1.0, 10, now=0.0)
+    bucket = TokenBucket(1.0, 10, now=0.0)
     bucket.change(100.0, 2, now=0.0)
     assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
     assert bucket.next(0.0) == pytest.approx(0.01)
@@ -69,7 +69,7 @@ def test_a_change_keeps_what_is_there() -> None:
 @given(st.floats(0.001, 500), st.floats(0, 2e9), st.integers(1, 50))
 def test_a_token_is_there_when_it_was_said_to_be(rate: Any, start: Any, rounds: Any) -> None:
     """A rounding must not have the emulator wait for the same token for ever."""
-    bucket, now = Bucket(rate, burst_of(rate), start), start
+    bucket, now = TokenBucket(rate, burst_of(rate), start), start
     for _ in range(burst_of(rate)):
         assert bucket.take(now)
     for _ in range(rounds):

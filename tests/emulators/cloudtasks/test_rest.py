@@ -16,7 +16,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport import requests as transport
 from google.oauth2 import id_token
 
-from cloudqueues.cloudtasks import CloudTasksEmulator, web
+from cloudqueues.cloudtasks import CloudTasksEmulator, http_server
 from peeklock.platforms.http_push.oidc import Certificates, Rejected, Verifier
 from tests.emulators.cloudtasks.support import ACCOUNT, HERE, Target, queue_of, task_of
 
@@ -147,7 +147,7 @@ def test_what_is_no_http_is_refused_and_closed(shared: CloudTasksEmulator, data:
 
 
 def test_a_body_that_is_too_large(shared: CloudTasksEmulator, monkeypatch: Any) -> None:
-    monkeypatch.setattr(web, "MAX_BODY", 10)
+    monkeypatch.setattr(http_server, "MAX_BODY", 10)
     head = f"POST /v2/{HERE}/queues HTTP/1.1\r\nContent-Length: 11\r\n\r\n".encode()
     assert b"the body is too large" in raw(shared, head + b"x" * 11)
     assert b"the body is too large" not in raw(shared, head.replace(b"11", b"10") + b"x" * 10)

@@ -17,7 +17,7 @@ from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.servicebus import ServiceBusEmulator
 
 APPS = Path(__file__).with_name("apps")
-LETTERS = "/$DeadLetterQueue"
+DEAD_LETTERS = "/$DeadLetterQueue"
 
 
 def hosts_threads() -> set[threading.Thread]:

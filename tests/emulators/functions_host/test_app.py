@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudqueues.errors import ConfigError
-from cloudqueues.functions_host import body
+from cloudqueues.functions_host import trigger_input
 from cloudqueues.functions_host.protobuf import chunk, fields, number
 from cloudqueues.functions_host.settings import HostOptions, Trigger, host_options, span, triggers
 
@@ -47,14 +47,14 @@ def trigger(data_type: str, *, many: bool) -> Trigger:
     ],
 )
 def test_bodies_by_data_type_and_cardinality(
-    data_type: str, many: bool, bodies: list[bytes], given_input: dict[str, Any]
+    data_type: str, many: bool, bodies: list[bytes], expected: dict[str, Any]
 ) -> None:
-    assert body.given(bodies, trigger(data_type, many=many)) == given_input
+    assert trigger_input.encode(bodies, trigger(data_type, many=many)) == expected
 
 
 def test_a_body_that_is_no_json_cannot_be_an_object() -> None:
-    with pytest.raises(body.Unbindable, match="use data_type BINARY"):
-        body.given([b"1", b"plain"], trigger("UNDEFINED", many=True))
+    with pytest.raises(trigger_input.BindingError, match="use data_type BINARY"):
+        trigger_input.encode([b"1", b"plain"], trigger("UNDEFINED", many=True))
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_a_body_that_is_no_json_cannot_be_an_object() -> None:
 )
 def test_properties_of_a_text_body_over_metadata(text: str, changed: dict[str, Any]) -> None:
     before = {"MessageId": {"string": "true"}}
-    assert body.overlaid(before, {"string": text}) == {**before, **changed}
-    assert body.overlaid(before, {"bytes": text}) == before
+    assert trigger_input.merge_body_properties(before, {"string": text}) == {**before, **changed}
+    assert trigger_input.merge_body_properties(before, {"bytes": text}) == before
 
 
 def write(folder: Path, **bus: Any) -> Path:

@@ -6,7 +6,7 @@ from azure.servicebus import ServiceBusMessage
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host.history import Invocation
-from tests.emulators.functions_host.kit import LETTERS, Stage
+from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 
 def test_a_worker_is_killed_in_the_middle_of_a_function(stage: Stage) -> None:
@@ -38,7 +38,7 @@ def test_a_function_that_is_quicker_than_its_killer_has_run_all_the_same(stage: 
     host.wait_idle()
     assert [(one.outcome, one.settled) for one in host.invocations] == [("killed", ("abandoned",))] * 3
     assert len(stage.noted("end")) == 3
-    assert len(stage.bus.messages("orders" + LETTERS)) == 1
+    assert len(stage.bus.messages("orders" + DEAD_LETTERS)) == 1
 
 
 def test_an_answer_that_comes_late_in_the_hosts_time(stage: Stage) -> None:
@@ -126,4 +126,4 @@ def test_nothing_is_lost_with_all_faults_at_once(stage: Stage) -> None:
     assert {settled for one in host.invocations for settled in one.settled} >= {"completed", "abandoned", "none"}
     stage.bus.advance(60)  # the locks of what could not be settled
     stage.until_empty("many")
-    assert stage.left("many" + LETTERS) == []
+    assert stage.left("many" + DEAD_LETTERS) == []

@@ -14,11 +14,19 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQ
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from cloudqueues.functions_host import metadata, typed
-from cloudqueues.functions_host.lent import Lane, Lent
+from cloudqueues.functions_host.locked_message import MessageReceiver, LockedMessage
 from cloudqueues.servicebus import ServiceBusEmulator
 
-SETTING = metadata.Setting(function="orders", namespace="127.0.0.1")
-OBJECTS = {"MessageReceiver", "MessageSession", "MessageActions", "SessionActions", "ReceiveActions", "Client", "sys"}
+CONTEXT = metadata.InvocationContext(function="orders", namespace="127.0.0.1")
+EXTENSION_OBJECTS = {
+    "MessageReceiver",
+    "MessageSession",
+    "MessageActions",
+    "SessionActions",
+    "ReceiveActions",
+    "Client",
+    "sys",
+}
 EVENTS = Path(__file__).parents[3] / "events" / "servicebus"
 
 
@@ -52,18 +60,18 @@ def received() -> Iterator[Sequence[Any]]:
                 while len(found) < 3:
                     found += receiver.receive_messages(3 - len(found), max_wait_time=5)
                 receiver.dead_letter_message(found.pop(), reason="why", error_description="how")
-                with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
-                    yield [*found, *letters.receive_messages(1, max_wait_time=5)]
+                with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
+                    yield [*found, *dead_letters.receive_messages(1, max_wait_time=5)]
 
 
 def values(told: dict[str, Any]) -> dict[str, Any]:
     """Without the envelope, and JSON as text."""
-    return {name: next(iter(value.values())) for name, value in told.items() if name not in OBJECTS}
+    return {name: next(iter(value.values())) for name, value in told.items() if name not in EXTENSION_OBJECTS}
 
 
 def test_one_message(received: Sequence[Any]) -> None:
     message = received[0]
-    told = metadata.of_one(message, SETTING)
+    told = metadata.message_metadata(message, CONTEXT)
     enqueued = message.enqueued_time_utc.strftime("%Y-%m-%dT%H:%M:%S")
     properties = '{"n":1,"text":"ü","yes":true,"half":0.5,"id":"00000000-0000-0000-0000-000000000001"}'
     found = values(told)
@@ -90,7 +98,7 @@ def test_one_message(received: Sequence[Any]) -> None:
         "ReplyToSessionId": "session",
         "PartitionKey": "p",
     }
-    assert {name for name, value in told.items() if "json" in value} == OBJECTS | {
+    assert {name for name, value in told.items() if "json" in value} == EXTENSION_OBJECTS | {
         "DeliveryCount",
         "SequenceNumber",
         "ApplicationProperties",
@@ -103,8 +111,8 @@ def test_one_message(received: Sequence[Any]) -> None:
 
 
 def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
-    told = metadata.of_one(received[1], SETTING)
-    assert set(told) - OBJECTS == {
+    told = metadata.message_metadata(received[1], CONTEXT)
+    assert set(told) - EXTENSION_OBJECTS == {
         "DeliveryCount",
         "LockToken",
         "ExpiresAt",
@@ -122,7 +130,7 @@ def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
 
 
 def test_a_letter_says_why_in_its_properties_only(received: Sequence[Any]) -> None:
-    told = metadata.of_one(received[2], SETTING)
+    told = metadata.message_metadata(received[2], CONTEXT)
     assert json.loads(told["ApplicationProperties"]["json"]) == {
         "DeadLetterReason": "why",
         "DeadLetterErrorDescription": "how",
@@ -131,21 +139,25 @@ def test_a_letter_says_why_in_its_properties_only(received: Sequence[Any]) -> No
 
 
 def test_a_batch_has_columns_without_their_empty_entries(received: Sequence[Any]) -> None:
-    told = metadata.of_many(received[::-1], SETTING)
+    told = metadata.batch_metadata(received[::-1], CONTEXT)
     assert told["CorrelationIdArray"] == {"collectionString": {"string": ["trace-1"]}}
     assert told["SessionIdArray"] == {"collectionString": {"string": []}}
     assert told["DeliveryCountArray"]["json"] in {"[1,1,1]", "[2,1,1]"}
     assert told["SequenceNumberArray"]["collectionSint64"]["sint64"][1:] == ["2", "1"]
     assert [len(one) for one in json.loads(told["UserPropertiesArray"]["json"])] == [2, 0, 5]
     assert told["TransactionPartitionKeyArray"] == told["PartitionKeyArray"] == {"collectionString": {"string": ["p"]}}
-    assert {name.removesuffix("Array") for name in set(told) - OBJECTS} == set(metadata.columns(received[0]))
+    assert {name.removesuffix("Array") for name in set(told) - EXTENSION_OBJECTS} == set(metadata.columns(received[0]))
 
 
 @pytest.mark.parametrize("event", ["single", "batch", "session_single"])
 def test_columns_have_the_kinds_of_the_sample_events(received: Sequence[Any], event: str) -> None:
     """Which were taken from the extension's source by somebody else."""
     sample = json.loads((EVENTS / f"{event}.json").read_text())["triggerMetadata"]
-    told = metadata.of_many(received, SETTING) if event == "batch" else metadata.of_one(received[0], SETTING)
+    told = (
+        metadata.batch_metadata(received, CONTEXT)
+        if event == "batch"
+        else metadata.message_metadata(received[0], CONTEXT)
+    )
     common = set(sample) & set(told)
     assert len(common) >= 10
     assert {name: set(told[name]) for name in common} == {name: set(sample[name]) for name in common}
@@ -153,16 +165,16 @@ def test_columns_have_the_kinds_of_the_sample_events(received: Sequence[Any], ev
 
 def test_a_session_tells_until_when_it_is_locked(received: Sequence[Any]) -> None:
     until = datetime(2026, 11, 25, 1, 2, 3, 40000, UTC)
-    setting = metadata.Setting(function="f", namespace="n", locked_until=until)
-    told = metadata.of_one(received[0], setting)
+    invocation_context = metadata.InvocationContext(function="f", namespace="n", locked_until=until)
+    told = metadata.message_metadata(received[0], invocation_context)
     assert told["SessionActions"] == {"json": '{"SessionLockedUntil":"2026-11-25T01:02:03.04+00:00"}'}
     assert json.loads(told["sys"]["json"])["MethodName"] == "f"
     assert json.loads(told["Client"]["json"])["FullyQualifiedNamespace"] == "n"
 
 
 def test_a_body_in_several_parts_is_one(received: Sequence[Any]) -> None:
-    lane = Lane(None, session=False)
-    assert [Lent(message, lane).body for message in received] == [b'{"a":1}', b"nothing", b"letter"]
+    receiver = MessageReceiver(None, session=False)
+    assert [LockedMessage(message, receiver).body for message in received] == [b'{"a":1}', b"nothing", b"letter"]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
 
 from cloudqueues.background import Background
-from cloudqueues.functions_host.lent import Desk, Lane, Lent
+from cloudqueues.functions_host.locked_message import LockRegistry, MessageReceiver, LockedMessage
 from cloudqueues.functions_host.protobuf import chunk, fields
 from cloudqueues.functions_host.settlement import SettlementServer
-from tests.emulators.functions_host.kit import LETTERS, Stage
+from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 EXTENSIONS = ["stand-in", "real"]
 """The real one of Microsoft is a preview; the other shows the same calls without it."""
@@ -28,8 +28,8 @@ def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: s
     stage.send("orders", *(ServiceBusMessage(body, message_id=body) for body in bodies))
     host.wait_count(len(bodies) + 1)
     host.wait_idle()
-    became = {(one.message_ids[0], one.attempt): (one.outcome, one.settled[0]) for one in host.invocations}
-    assert became == {
+    settlement = {(one.message_ids[0], one.attempt): (one.outcome, one.settled[0]) for one in host.invocations}
+    assert settlement == {
         ("complete", 1): ("ok", "completed"),
         ("abandon", 1): ("ok", "abandoned"),
         ("abandon", 2): ("ok", "completed"),
@@ -40,9 +40,9 @@ def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: s
         ("then fail", 1): ("failed", "completed"),
         ("twice", 1): ("failed", "completed"),
     }
-    letters = {one.message_id: one.properties for one in stage.bus.messages("orders" + LETTERS)}
-    assert letters["deadletter"] == {"DeadLetterReason": "no money", "DeadLetterErrorDescription": "ü" * 200}
-    assert letters["plainly"].get("DeadLetterReason") in {None, ""}
+    dead_letters = {one.message_id: one.properties for one in stage.bus.messages("orders" + DEAD_LETTERS)}
+    assert dead_letters["deadletter"] == {"DeadLetterReason": "no money", "DeadLetterErrorDescription": "ü" * 200}
+    assert dead_letters["plainly"].get("DeadLetterReason") in {None, ""}
     assert [(one.message_id, one.state) for one in stage.bus.messages("orders")] == [("defer", "deferred")]
 
 
@@ -102,9 +102,9 @@ class Locked:
 )
 def test_what_cannot_be_settled_is_told_by_its_status(method: str, request_: bytes, code: Any, text: str) -> None:
     background = Background("test")
-    desk = Desk()
-    desk.add({"t-1": Lent(Locked(), Lane(Settled(ValueError("lost")), session=False))})
-    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
+    locks = LockRegistry()
+    locks.add({"t-1": LockedMessage(Locked(), MessageReceiver(Settled(ValueError("lost")), session=False))})
+    server = SettlementServer(background, lambda: locks, "127.0.0.1:0")
     try:
         with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel, pytest.raises(grpc.RpcError) as raised:
             channel.unary_unary(f"/Settlement/{method}")(request_)
@@ -119,16 +119,18 @@ def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
     """Under the name with a package, as their workers call it; the Python extension has no such method."""
     stage.send("sessions", ServiceBusMessage("a", session_id="s"))
     background = Background("test")
-    desk = Desk()
-    server = SettlementServer(background, lambda: desk, "127.0.0.1:0")
+    locks = LockRegistry()
+    server = SettlementServer(background, lambda: locks, "127.0.0.1:0")
 
     async def talk() -> None:
         from azure.servicebus.aio import ServiceBusClient as Client
 
         async with Client.from_connection_string(stage.bus.connection_string) as client:
-            lane = Lane(client.get_queue_receiver("sessions", session_id=NEXT_AVAILABLE_SESSION), session=True)
-            await lane.open()
-            desk.add({"t": Lent((await lane.receive(1, 5))[0], lane)})
+            receiver = MessageReceiver(
+                client.get_queue_receiver("sessions", session_id=NEXT_AVAILABLE_SESSION), session=True
+            )
+            await receiver.open()
+            locks.add({"t": LockedMessage((await receiver.receive(1, 5))[0], receiver)})
             with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
                 open_call = cast("Callable[[str], Any]", channel.unary_unary)
                 call = open_call("/settlement.Settlement/GetSessionState")
@@ -136,7 +138,7 @@ def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
                 write = open_call("/settlement.Settlement/SetSessionState")
                 await background.loop.run_in_executor(None, write, chunk(1, b"s") + chunk(2, b"x"))
                 assert fields(await background.loop.run_in_executor(None, call, chunk(1, b"s"))) == {1: b"x"}
-            await lane.close()
+            await receiver.close()
 
     try:
         background.run(talk())

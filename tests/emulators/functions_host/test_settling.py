@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from tests.emulators.functions_host.kit import LETTERS, Stage
+from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 
 def ends(host: Any) -> list[Any]:
@@ -35,7 +35,7 @@ def test_what_fails_comes_back_at_once_until_it_is_a_letter(stage: Stage) -> Non
     assert {one.error for one in host.invocations} == {"ValueError: no money"}
     assert {one.message_ids for one in host.invocations} == {("m-1",)}
     assert [one["seen"][0]["delivery_count"] for one in stage.noted("single")] == [1, 2, 3]
-    assert (stage.left("orders"), len(stage.bus.messages("orders" + LETTERS))) == ([], 1)
+    assert (stage.left("orders"), len(stage.bus.messages("orders" + DEAD_LETTERS))) == ([], 1)
 
 
 def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
@@ -47,7 +47,7 @@ def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
     failed = [one for one in host.invocations if one.outcome == "failed"]
     assert [(one.attempt, one.settled) for one in failed] == [(n, ("abandoned",) * 3) for n in (1, 2, 3)]
     assert [one.settled for one in host.invocations if one.outcome == "ok"] == [("completed",)]
-    assert (stage.left("batches"), len(stage.bus.messages("batches" + LETTERS))) == ([], 3)
+    assert (stage.left("batches"), len(stage.bus.messages("batches" + DEAD_LETTERS))) == ([], 3)
 
 
 @pytest.mark.parametrize(("verb", "settled"), [("a", "none"), ("fail", "abandoned")])

@@ -32,10 +32,10 @@ class Channel:
         with self._sending, contextlib.suppress(OSError):  # the host is gone: so are we, soon
             self._socket.sendall(HEADER.pack(len(data)) + data)
 
-    def listen(self, heard: Callable[[dict[str, Any]], object]) -> None:
+    def listen(self, emit_line: Callable[[dict[str, Any]], object]) -> None:
         """In a thread, so that an end is seen even while the loop is blocked."""
         while (header := self._exactly(HEADER.size)) and (data := self._exactly(*HEADER.unpack(header))):
-            heard(json.loads(data))
+            emit_line(json.loads(data))
         os.killpg(0, signal.SIGKILL)  # with all that handlers have started
 
     def _exactly(self, size: int) -> bytes:

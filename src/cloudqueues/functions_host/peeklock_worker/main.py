@@ -44,10 +44,10 @@ async def _main(options: argparse.Namespace) -> None:
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
-    def heard(message: dict[str, Any]) -> None:
+    def emit_line(message: dict[str, Any]) -> None:
         loop.call_soon_threadsafe(inbox.put_nowait, message)
 
     logging.getLogger().addHandler(Records(channel))
     logging.getLogger().setLevel(logging.INFO)
-    threading.Thread(target=channel.listen, args=(heard,), name="host", daemon=True).start()
+    threading.Thread(target=channel.listen, args=(emit_line,), name="host", daemon=True).start()
     await Dispatcher(channel, options.host).serve(inbox)
