@@ -12,6 +12,7 @@ WORKERS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || ech
 PARALLEL := -n $(WORKERS) --dist worksteal
 MESSAGES ?= 10000
 FUZZ ?= 10000
+PYTHONS ?= 3.12 3.13
 JS := build/js/node_modules
 PEER := build/peer/bin/cloud-tasks-emulator
 PEER_VERSION := 0.1.3
@@ -20,12 +21,13 @@ PULUMI_VERSION := 3.274.1
 
 SDK := build/sdk
 
-.PHONY: help replay test slow sdk-tests fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
+.PHONY: help replay test pythons slow sdk-tests fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
 	@echo "make slow      the tests that take minutes or need node: the large model, planted faults, 100,000 mutated events, a small soak"
+	@echo "make pythons   the tests of the core and the platforms on Python 3.12 and 3.13, where they are"
 	@echo "make fuzz      mutated sample events through every entry point; FUZZ=n events a platform, FUZZ_SEED=n"
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
@@ -74,6 +76,16 @@ slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 	@echo "== fuzzing: $(FUZZ) events a platform (about a minute for 10,000)"
 	@$(BIN)/python -m tests.fuzz --events $(FUZZ) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
+
+# The core and the platforms on the other Pythons of the classifiers, each in an environment of its own.
+pythons: $(VENV)/.dev ## The tests of the core and the platforms, on every other Python that is here
+	@for version in $(PYTHONS); do \
+	  python=$$(for path in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python; do \
+	    $$path -c 'import sys; print(sys.executable)' 2>/dev/null && break; done) || { echo "== no Python $$version here"; continue; }; \
+	  $(MAKE) --no-print-directory VENV=build/python/$$version PYTHON=$$python build/python/$$version/.dev || exit 1; \
+	  echo "== testing on Python $$version"; \
+	  build/python/$$version/bin/python -m pytest $(PARALLEL) -m "not slow and not servers" tests/core tests/platforms $(PYTEST_ARGS) || exit 1; \
+	done
 
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
 	@echo "== the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
