@@ -84,7 +84,7 @@ pythons: $(VENV)/.dev ## The tests of the core and the platforms, on every other
 	    $$path -c 'import sys; print(sys.executable)' 2>/dev/null && break; done) || { echo "== no Python $$version here"; continue; }; \
 	  $(MAKE) --no-print-directory VENV=build/python/$$version PYTHON=$$python build/python/$$version/.dev || exit 1; \
 	  echo "== testing on Python $$version"; \
-	  build/python/$$version/bin/python -m pytest $(PARALLEL) -m "not slow and not servers" tests/core tests/platforms $(PYTEST_ARGS) || exit 1; \
+	  build/python/$$version/bin/python -m pytest $(PARALLEL) -m "not slow and not servers" tests/core tests/platforms --junitxml=build/python/$$version.xml $(PYTEST_ARGS) || exit 1; \
 	done
 
 servers: $(VENV)/.dev $(JS) redis pulumi ## The stores on every server that there is
