@@ -23,7 +23,7 @@ from peeklock.cli.sight import Sight, when, written_at
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
 from peeklock.errors import StoreError
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer
 from peeklock.message import Lineage
 from peeklock.stores.memory import MemoryStore

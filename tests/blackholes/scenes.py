@@ -24,7 +24,7 @@ import botocore.session
 
 from peeklock import DeadLetter, Queue, cloudtasks, consumer, pubsub, servicebus, sqs
 from peeklock.errors import SendError, StoreError
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.message import Lineage
 from peeklock.observability.observer import Settled

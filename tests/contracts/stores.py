@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Change, Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore

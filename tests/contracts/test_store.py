@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from peeklock import ConfigError
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import WON, Store
 from peeklock.registry import open_store
 from tests.contracts.stores import KEYS, SLOWEST, STORES, change, params, record

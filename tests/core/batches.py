@@ -17,7 +17,7 @@ from peeklock.engine.delivery import Delivery
 from peeklock.engine.scheduler import Schedule
 from peeklock.errors import SendError, StoreError
 from peeklock.idempotency import claims
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State
+from peeklock.idempotency import arrival, claims
+from peeklock.idempotency.decision import Action, Decision
+from peeklock.idempotency.record import Record, Stamp, State
 from peeklock.idempotency.store import Answer, Change, Store, decide
 from peeklock.message import Lineage
 
@@ -28,7 +29,7 @@ KEEP = timedelta(days=7)
 class Rules:
     """The protocol under check."""
 
-    arrive: Callable[..., Decision] = claims.arrive
+    arrive: Callable[..., Decision] = arrival.arrive
     failed: Callable[..., Decision] = claims.failed
     timed_out: Callable[..., Record] = claims.timed_out
     give_back: Callable[..., Record] = claims.give_back
@@ -260,7 +261,7 @@ class Explorer:
             if not answer.won:
                 yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told(answer.record, after)))
                 continue
-            step = {Do.RUN: "run", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
+            step = {Action.RUN: "run", Action.PUBLISH: "publish", Action.DEAD_LETTER: "bury"}[decision.action]
             started = self.start(world, after, known, decision) if step == "run" else after
             yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.lineage, decision.record))
 
@@ -275,7 +276,7 @@ class Explorer:
 
     def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
         assert worker.lineage is not None
-        if decision.do is Do.COMPLETE:
+        if decision.action is Action.COMPLETE:
             done = replace(world, settled=world.settled | {worker.lineage.id})
             yield f"w{n} completes, {decision.reason}", put(done, n, Worker())
         else:
@@ -306,7 +307,7 @@ class Explorer:
 
     def after_failure(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
         assert decision.record is not None
-        step = {Do.ABANDON: "giveback", Do.PUBLISH: "publish", Do.DEAD_LETTER: "bury"}[decision.do]
+        step = {Action.ABANDON: "giveback", Action.PUBLISH: "publish", Action.DEAD_LETTER: "bury"}[decision.action]
         yield from self.write(world, n, worker, decision.record, f"fails, to {step}", step)
 
     def write(

@@ -12,7 +12,7 @@ import pytest
 from peeklock import Queue, Retry, consumer
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage, Message
 from peeklock.observability.observer import fields, latency_ms
 from peeklock.stores.memory import MemoryStore

@@ -17,7 +17,7 @@ import pytest
 from peeklock import Batch, DeadLetter, Queue, Retry, consumer
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle, run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage, Message
 from peeklock.outcome import FAILED, NOT_AN_ATTEMPT, Outcome, Reason
 from peeklock.stores.memory import MemoryStore
@@ -172,15 +172,15 @@ def test_a_suspect_that_was_claimed_and_halted_is_still_one():
     lost = store.records["orders#suspect"]
     assert not lost.suspect, "nobody has found out yet"
     from peeklock.engine.bound_consumer import Deadline
-    from peeklock.idempotency import claims
+    from peeklock.idempotency import arrival, claims
 
     clock.advance(HOUR)
     deadline = Deadline(bound_for(world._of_one(), store=store, clock=clock), None, 1)
-    claim = claims.arrive(lost, Lineage(id="suspect"), deadline.stamp(lost), 5)
+    claim = arrival.arrive(lost, Lineage(id="suspect"), deadline.stamp(lost), 5)
     assert claim.record is not None
     back = claims.give_back(claim.record, deadline.stamp(claim.record))
     assert (back.state, back.suspect, back.attempts) == (State.WAITING, True, 1)
-    again = claims.arrive(back, Lineage(id="suspect"), deadline.stamp(back), 5)
+    again = arrival.arrive(back, Lineage(id="suspect"), deadline.stamp(back), 5)
     assert again.alone
     ended = claims.failed(again.record, deadline.stamp(again.record), 5, copies=False)
     assert ended.record is not None

@@ -14,26 +14,10 @@ from peeklock.binding.bind import binding_of
 from peeklock.engine.bound_consumer import RESERVE, SKEW, Deadline
 from peeklock.engine.run import handle
 from peeklock.errors import SendError
-from peeklock.idempotency.claims import (
-    FORSAKEN_AFTER,
-    LONGEST_EVENT,
-    LONGEST_LEASE,
-    UNSETTLED_KEEP,
-    Decision,
-    Do,
-    Record,
-    Stamp,
-    State,
-    Verdict,
-    announce_bare,
-    arrive,
-    failed,
-    finish,
-    let_go,
-    next_version,
-    timed_out,
-    unlock,
-)
+from peeklock.idempotency.arrival import UNPUBLISHED_LIMIT, arrive
+from peeklock.idempotency.claims import announce_bare, failed, finish, release_late, release_lease, timed_out
+from peeklock.idempotency.decision import Action, Decision, Verdict
+from peeklock.idempotency.record import LONGEST_EVENT, LONGEST_LEASE, UNSETTLED_KEEP, Record, Stamp, State, next_version
 from peeklock.message import Lineage, Message
 from peeklock.outcome import Reason
 from peeklock.outgoing import OutgoingMessage
@@ -108,8 +92,8 @@ def test_a_verdict_is_held_as_long_as_a_run():
     assert decision.record is not None
     assert decision.record.lease_until == SOON
     assert arrive(decision.record, MINE, stamp(3), 3).reason is Reason.BUSY
-    free = unlock(decision.record, stamp(3))
-    assert arrive(free, MINE, stamp(4), 3).do is Do.DEAD_LETTER
+    free = release_lease(decision.record, stamp(3))
+    assert arrive(free, MINE, stamp(4), 3).action is Action.DEAD_LETTER
     taken = arrive(free, MINE, stamp(4, NOW + timedelta(hours=1)), 3).record
     assert taken is not None
     assert taken.lease_until == NOW + timedelta(hours=1, minutes=1)
@@ -121,11 +105,11 @@ def test_a_lease_from_a_clock_far_ahead_is_cut(state, lineage):
     """To what an event may last, by any message of the key; its owner, if alive, writes on (trials 1.27)."""
     far = record(state, lease_until=NOW + timedelta(days=900), reason="fatal")
     decision = arrive(far, lineage, stamp(), 3)
-    assert (decision.do, decision.reason) == (Do.ABANDON, Reason.BUSY)
+    assert (decision.action, decision.reason) == (Action.ABANDON, Reason.BUSY)
     assert decision.record == replace(far, lease_until=NOW + LONGEST_LEASE)
     assert arrive(decision.record, lineage, stamp(), 3).record is None, "cut once"
     later = arrive(decision.record, MINE, stamp(now=NOW + LONGEST_LEASE + timedelta(seconds=1)), 3)
-    assert later.do is (Do.RUN if state is State.RUNNING else Do.DEAD_LETTER)
+    assert later.action is (Action.RUN if state is State.RUNNING else Action.DEAD_LETTER)
 
 
 def test_a_cut_lease_is_written_and_waited_for():
@@ -183,7 +167,7 @@ def test_a_redriven_dead_letter_starts_with_no_attempts(reason):
     """Its new life has all of them."""
     dead = record(State.DEAD_LETTERED, attempts=5, lost=2, suspect=True, detail="old", reason=reason)
     decision = arrive(dead, MINE.dead_letter(), stamp(), 5)
-    assert decision.do is Do.RUN
+    assert decision.action is Action.RUN
     claim = decision.record
     assert claim is not None
     assert (claim.attempts, claim.lost, claim.suspect, claim.detail, claim.generation) == (0, 0, False, "", 1)
@@ -197,7 +181,7 @@ def test_a_start_that_timed_out_is_counted_once():
     again = arrive(replace(late, lease_until=NOW), MINE, stamp(4), 3)
     assert again.record is not None
     assert (again.record.attempts, again.record.lost, again.alone) == (1, 0, True)
-    freed = let_go(again.record, stamp(5))
+    freed = release_late(again.record, stamp(5))
     assert (freed.state, freed.suspect, freed.attempts) == (State.WAITING, False, 2), (
         "also where its time-out was not recorded"
     )
@@ -228,7 +212,7 @@ def test_a_lost_start_is_shared_with_another_message_of_the_key():
 def test_a_verdict_about_a_message_does_not_block_its_key():
     """What is too old stays so: it is judged again if it comes back (trials 1.25)."""
     old = record(State.DEAD_LETTERING, reason=Reason.EXPIRED)
-    assert arrive(old, Lineage(id="twin"), stamp(), 3).do is Do.RUN
+    assert arrive(old, Lineage(id="twin"), stamp(), 3).action is Action.RUN
     assert (
         arrive(record(State.DEAD_LETTERING, reason=Reason.FATAL), Lineage(id="twin"), stamp(), 3).reason is Reason.BUSY
     )
@@ -237,8 +221,8 @@ def test_a_verdict_about_a_message_does_not_block_its_key():
 def test_a_verdict_nobody_publishes_blocks_its_key_for_a_day():
     """Its message has left the queue by another way: it would have come back before."""
     fatal = record(State.DEAD_LETTERING, reason=Reason.FATAL, lease_until=NOW)
-    for after, do in ((timedelta(0), Do.ABANDON), (timedelta(seconds=1), Do.RUN)):
-        assert arrive(fatal, Lineage(id="twin"), stamp(now=NOW + FORSAKEN_AFTER + after), 3).do is do
+    for after, action in ((timedelta(0), Action.ABANDON), (timedelta(seconds=1), Action.RUN)):
+        assert arrive(fatal, Lineage(id="twin"), stamp(now=NOW + UNPUBLISHED_LIMIT + after), 3).action is action
 
 
 # -- dead letters that carry no lineage
@@ -269,7 +253,7 @@ def test_a_life_of_a_bare_dead_letter_goes_on_in_copies():
     claim = ran(arrive(record(State.DEAD_LETTERED, bare=True, reason="fatal"), MINE, stamp(), 3))
     delaying = failed(claim, stamp(3), 3, copies=True).record
     assert delaying is not None
-    assert arrive(delaying, MINE, stamp(4), 3).do is Do.PUBLISH
+    assert arrive(delaying, MINE, stamp(4), 3).action is Action.PUBLISH
     moved = finish(delaying, stamp(4), State.DELAYED)
     assert arrive(moved, MINE, stamp(5), 3).reason is Reason.SUPERSEDED
     copy = ran(arrive(moved, Lineage(id="m", generation=1, copy_number=1, attempts=1), stamp(5), 3))
@@ -280,17 +264,17 @@ def test_a_bare_dead_letter_that_is_redriven_before_it_is_recorded():
     """Nobody knows which of the two this is: its dead letter is published again, not lost."""
     condemned = announce_bare(record(State.DEAD_LETTERING, reason="fatal", copy_number=2, lease_until=SOON), stamp())
     assert arrive(condemned, MINE, stamp(3), 3).reason is Reason.BUSY
-    assert arrive(replace(condemned, lease_until=NOW), MINE, stamp(3), 3).do is Do.DEAD_LETTER
+    assert arrive(replace(condemned, lease_until=NOW), MINE, stamp(3), 3).action is Action.DEAD_LETTER
 
 
 def test_a_dead_letter_with_lineage_is_not_taken_for_a_bare_one():
     """The message itself, delivered once more, completes with its verdict."""
     dead = finish(record(State.DEAD_LETTERING, reason="fatal"), stamp(), State.DEAD_LETTERED)
-    assert arrive(dead, MINE, stamp(3), 3) == Decision(do=Do.COMPLETE, reason=Reason.FATAL)
+    assert arrive(dead, MINE, stamp(3), 3) == Decision(action=Action.COMPLETE, reason=Reason.FATAL)
 
 
 def ran(decision: Decision) -> Record:
-    assert decision.do is Do.RUN
+    assert decision.action is Action.RUN
     assert decision.record is not None
     return decision.record
 
@@ -394,4 +378,4 @@ def test_a_delivery_of_an_earlier_life_is_over(state):
     """Its dead letter was redriven: that one carries on, and this one neither runs nor is a second dead letter."""
     later = record(state, generation=1, reason="fatal" if state is State.DEAD_LETTERED else "")
     decision = arrive(later, MINE, stamp(), 3)
-    assert (decision.do, decision.reason, decision.record) == (Do.COMPLETE, Reason.SUPERSEDED, None)
+    assert (decision.action, decision.reason, decision.record) == (Action.COMPLETE, Reason.SUPERSEDED, None)

@@ -18,7 +18,7 @@ from peeklock.engine.bound_consumer import Deadline, Delays
 from peeklock.engine.delivery import Delivery
 from peeklock.engine.executors import MainThreadExecutor
 from peeklock.engine.run import handle, handle_async
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from peeklock import Queue, Reason, consumer
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import Timer, running, untimed
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.errors import StoreError
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from peeklock.timing.clock import SystemClock
@@ -225,13 +225,13 @@ def test_the_first_use_of_an_sdk_is_not_the_handlers_time(way):
     """It takes three time-outs, and neither times out nor counts (trials 1.20)."""
     made: list[float] = []
 
-    @once
+    @per_process
     def client() -> str:
         time.sleep(0.6)
         made.append(time.monotonic())
         return "client"
 
-    @once
+    @per_process
     def sender() -> str:
         return client()  # one within the other
 
@@ -251,7 +251,7 @@ def test_the_first_use_of_an_sdk_is_not_the_handlers_time(way):
 def test_after_the_first_use_of_an_sdk_the_time_goes_on(way):
     """Only the time of the import is not the handler's own."""
 
-    @once
+    @per_process
     def client() -> None:
         time.sleep(0.3)
 

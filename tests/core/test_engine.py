@@ -14,7 +14,7 @@ from peeklock import Batch, DeadLetter, Disposition, Message, Queue, Reason, Ret
 from peeklock.concurrency import event_loop
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle, handle_async
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage
 from peeklock.observability.observer import Settled
 from peeklock.outgoing import REASON

@@ -24,7 +24,7 @@ from peeklock import (
 from peeklock.binding.bind import Binding
 from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage
 from peeklock.outcome import Outcome
 from peeklock.stores.memory import MemoryStore

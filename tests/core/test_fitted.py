@@ -15,7 +15,7 @@ from peeklock import DeadLetter, Queue, SendError, consumer
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Message
 from peeklock.observability.observer import fields
 from peeklock.observability.powertools import PowertoolsObserver

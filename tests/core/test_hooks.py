@@ -20,7 +20,7 @@ from peeklock.concurrency.timer import Timer, running
 from peeklock.consuming.hooks import NoThread, _perform, limited
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.run import run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
 from peeklock.timing.clock import SystemClock

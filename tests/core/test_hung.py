@@ -23,7 +23,7 @@ from peeklock.engine.bound_consumer import BoundConsumer, Deadline, Delays
 from peeklock.engine.run import handle, handle_async, run
 from peeklock.engine.runaways import watch
 from peeklock.engine.scheduler import Schedule
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock

@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 from peeklock import Batch, ConfigError, DeadLetter, Queue, Retry, consumer
 from peeklock.consuming.body_hash import hash_of
 from peeklock.consuming.results import MAX_RESULT, is_too_large
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.outcome import Disposition, Reason
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox, deliver, deliver_all

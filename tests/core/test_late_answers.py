@@ -12,7 +12,7 @@ import pytest
 from peeklock import DeadLetter, Message, Queue, consumer
 from peeklock.engine import run as engine
 from peeklock.errors import SendError
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.observability.observer import Settled
 from peeklock.outcome import Disposition, Reason

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Decision, Do, Record, State
+from peeklock.idempotency import arrival, claims
+from peeklock.idempotency.decision import Action, Decision
+from peeklock.idempotency.record import Record, State
 from peeklock.outcome import Reason
 from tests.contracts.stores import STORES, params
 from tests.core.model import OVER, Broken, Case, Explorer, Rules
@@ -69,36 +70,36 @@ def wait_for_the_copy(record: Record) -> Record:
 def complete_stale_copies(record, lineage, stamp, most, verdict=None):
     """A stale copy is completed although its successor may not have been published."""
     if record is not None and record.state is State.DELAYING and lineage.copy_number < record.copy_number:
-        return Decision(do=Do.COMPLETE, reason=Reason.SUPERSEDED)
-    return claims.arrive(record, lineage, stamp, most, verdict)
+        return Decision(action=Action.COMPLETE, reason=Reason.SUPERSEDED)
+    return arrival.arrive(record, lineage, stamp, most, verdict)
 
 
 def take_condemned_for_dead(record, lineage, stamp, most, verdict=None):
     """A verdict is taken for a published dead letter."""
     if record is not None and record.state is State.DEAD_LETTERING and lineage.generation == record.generation:
-        return Decision(do=Do.COMPLETE, reason=Reason.EXHAUSTED)
-    return claims.arrive(record, lineage, stamp, most, verdict)
+        return Decision(action=Action.COMPLETE, reason=Reason.EXHAUSTED)
+    return arrival.arrive(record, lineage, stamp, most, verdict)
 
 
 def ignore_leases(record, lineage, stamp, most, verdict=None):
     """A live owner is taken for a dead one."""
-    return claims.arrive(record and replace(record, lease_until=OVER), lineage, stamp, most, verdict)
+    return arrival.arrive(record and replace(record, lease_until=OVER), lineage, stamp, most, verdict)
 
 
 def ignore_generations(record, lineage, stamp, most, verdict=None):
     """A redriven dead letter is taken for its first life."""
-    return claims.arrive(record, replace(lineage, generation=0), stamp, most, verdict)
+    return arrival.arrive(record, replace(lineage, generation=0), stamp, most, verdict)
 
 
 def never_count_lost_starts(record, lineage, stamp, most, verdict=None):
     """What kills its process runs for ever."""
-    return claims.arrive(record and replace(record, counted=True), lineage, stamp, most, verdict)
+    return arrival.arrive(record and replace(record, counted=True), lineage, stamp, most, verdict)
 
 
 def count_lost_starts_late(record, lineage, stamp, most, verdict=None):
     """A start that did not come back is taken for the one that follows it: one run too many."""
     lost = record is not None and record.state is State.RUNNING
-    return claims.arrive(record, lineage, stamp, most + lost, verdict)
+    return arrival.arrive(record, lineage, stamp, most + lost, verdict)
 
 
 def forget_suspects(record: Record, stamp):
@@ -114,7 +115,7 @@ def forget_bare_dead_letters(record, stamp, state, *, bare=False):
 def run_what_is_done(record, lineage, stamp, most, verdict=None):
     """A recorded success is forgotten."""
     seen = None if record is not None and record.state is State.DONE else record
-    return claims.arrive(seen, lineage, stamp, most, verdict)
+    return arrival.arrive(seen, lineage, stamp, most, verdict)
 
 
 def count_what_never_ran(record: Record, stamp):

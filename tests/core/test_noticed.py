@@ -21,9 +21,9 @@ from peeklock.engine.delivery import Delivery
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule
 from peeklock.errors import InvalidMessage, StoreError
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import UNSETTLED_KEEP, Do, Record, State, Verdict
-from peeklock.idempotency.record import next_version
+from peeklock.idempotency import arrival
+from peeklock.idempotency.decision import Action, Verdict
+from peeklock.idempotency.record import UNSETTLED_KEEP, Record, Stamp, State, next_version
 from peeklock.idempotency.store import Answer
 from peeklock.message import Lineage, Message
 from peeklock.observability.follow import followed
@@ -150,17 +150,17 @@ def test_how_long_each_record_is_kept():
 
 def test_an_expired_record_counts_as_absent_from_its_moment_on():
     """Not a moment before. (trials 6)"""
-    stamp = claims.Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
+    stamp = Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
     done = Record(state=State.DONE, version=1, owner="w", message="m", expires_at=START, lease_until=START)
-    assert claims.arrive(done, Lineage(id="m"), stamp, 3).do is Do.RUN
+    assert arrival.arrive(done, Lineage(id="m"), stamp, 3).action is Action.RUN
     later = replace(done, expires_at=START + timedelta(microseconds=1))
-    assert claims.arrive(later, Lineage(id="m"), stamp, 3).reason is Reason.DUPLICATE
+    assert arrival.arrive(later, Lineage(id="m"), stamp, 3).reason is Reason.DUPLICATE
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.DEAD_LETTERING])
 def test_a_lease_is_over_from_its_moment_on(state):
     """A microsecond before it the key is busy. (trials 6)"""
-    stamp = claims.Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
+    stamp = Stamp(version=9, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
     held = Record(
         state=state,
         version=1,
@@ -170,9 +170,9 @@ def test_a_lease_is_over_from_its_moment_on(state):
         lease_until=START,
         reason=Reason.FATAL if state is State.DEAD_LETTERING else "",
     )
-    assert claims.arrive(held, Lineage(id="m"), stamp, 3).do is not Do.ABANDON
+    assert arrival.arrive(held, Lineage(id="m"), stamp, 3).action is not Action.ABANDON
     live = replace(held, lease_until=START + timedelta(microseconds=1))
-    assert claims.arrive(live, Lineage(id="m"), stamp, 3).reason is Reason.BUSY
+    assert arrival.arrive(live, Lineage(id="m"), stamp, 3).reason is Reason.BUSY
 
 
 def test_a_busy_key_comes_back_when_the_lease_ends():
@@ -362,10 +362,10 @@ def test_the_attempt_of_an_item_is_its_records():
     """Once there is one; before, the platform's. (trials 6)"""
     delivery = Delivery(message({}, delivery=4))
     assert delivery.attempt == 4
-    stamp = claims.Stamp(version=1, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
-    delivery.claim = claims.arrive(None, Lineage(id="m", attempts=1), stamp, 3).record
+    stamp = Stamp(version=1, owner="w", now=START, lease_until=START, keep=timedelta(days=7))
+    delivery.claim = arrival.arrive(None, Lineage(id="m", attempts=1), stamp, 3).record
     assert delivery.attempt == 2
-    delivery.claim = claims.arrive(None, Lineage(id="m", attempts=1), stamp, 3, Verdict(reason=Reason.INVALID)).record
+    delivery.claim = arrival.arrive(None, Lineage(id="m", attempts=1), stamp, 3, Verdict(reason=Reason.INVALID)).record
     assert delivery.claim is not None
     assert delivery.claim.attempts == 1
 
@@ -373,8 +373,8 @@ def test_the_attempt_of_an_item_is_its_records():
 # -- each rule by itself
 
 
-def stamp_at(now: datetime = START) -> claims.Stamp:
-    return claims.Stamp(
+def stamp_at(now: datetime = START) -> Stamp:
+    return Stamp(
         version=9, owner="w", now=now, lease_until=now + timedelta(seconds=60), keep=timedelta(days=7), body=""
     )
 
@@ -395,7 +395,7 @@ def test_the_larger_of_two_counts_of_attempts_holds():
     """The record's and the copy's: either may be the older one. (trials 6)"""
     waiting = held(State.WAITING, attempts=1)
     for remembered, attempts in ((0, 1), (2, 2)):
-        decision = claims.arrive(waiting, Lineage(id="m", attempts=remembered), stamp_at(), 5)
+        decision = arrival.arrive(waiting, Lineage(id="m", attempts=remembered), stamp_at(), 5)
         assert decision.record is not None
         assert decision.record.attempts == attempts
 
@@ -403,10 +403,10 @@ def test_the_larger_of_two_counts_of_attempts_holds():
 def test_another_message_does_not_take_over_a_verdict():
     """Its dead letter is not out yet; once it is, the key is free and the attempts are new. (trials 6)"""
     condemned = held(State.DEAD_LETTERING, attempts=3, reason="exhausted")
-    assert claims.arrive(condemned, Lineage(id="other"), stamp_at(), 3).reason is Reason.BUSY
+    assert arrival.arrive(condemned, Lineage(id="other"), stamp_at(), 3).reason is Reason.BUSY
     dead = held(State.DEAD_LETTERED, attempts=3, reason="exhausted")
-    decision = claims.arrive(dead, Lineage(id="other"), stamp_at(), 3)
-    assert decision.do is Do.RUN
+    decision = arrival.arrive(dead, Lineage(id="other"), stamp_at(), 3)
+    assert decision.action is Action.RUN
     assert decision.record is not None
     assert decision.record.attempts == 0
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 
 CHILD_SECONDS = 3
 """Until a child that hangs is ended, whole seconds as alarm(2) takes them."""
@@ -19,7 +19,7 @@ def test_threads_that_ask_at_once_get_the_same():
     """The first makes it, the others wait."""
     made: list[str] = []
 
-    @once
+    @per_process
     def client(name: str) -> list[str]:
         time.sleep(0.01)
         made.append(name)
@@ -44,7 +44,7 @@ def test_a_child_makes_its_own():
     """Even when a thread of its parent was making one at the moment of the fork. (trials 6)"""
     begun, go = threading.Event(), threading.Event()
 
-    @once
+    @per_process
     def slow() -> int:
         if threading.current_thread() is not threading.main_thread():
             begun.set()

@@ -19,7 +19,7 @@ from peeklock import Queue, consumer
 from peeklock.concurrency import event_loop
 from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import handle, handle_async
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Message
 from peeklock.outcome import NOT_AN_ATTEMPT
 from peeklock.outgoing import OutgoingMessage

@@ -14,7 +14,7 @@ from pydantic import BaseModel, field_serializer, field_validator
 from peeklock import Queue, consumer
 from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.engine.run import run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.stores.memory import MemoryStore
 from tests.core.test_hooks import WAYS, reasons
 from tests.core.world import bound_for, message

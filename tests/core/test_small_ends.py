@@ -25,7 +25,7 @@ from peeklock.engine.executors import MainThreadExecutor, PooledExecutor, Run
 from peeklock.engine.invocation import time_of
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule, next_job
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import WON
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock

@@ -16,7 +16,7 @@ from peeklock.concurrency import event_loop
 from peeklock.concurrency.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
 from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import handle, handle_async, run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.timing.clock import SystemClock

@@ -17,7 +17,7 @@ from peeklock import Batch, Queue, Retry, consumer
 from peeklock.concurrency.interrupt import Interrupted
 from peeklock.concurrency.timer import running
 from peeklock.engine.run import run
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox

@@ -15,7 +15,7 @@ from peeklock import Queue, consumer
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
 from peeklock.errors import UnreadableRecord
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.message import MAX_EXTRA, Lineage
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.sqlite import SQLiteStore

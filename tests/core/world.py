@@ -10,7 +10,7 @@ from typing import Any
 from peeklock import Queue, consumer
 from peeklock.engine.bound_consumer import BoundConsumer
 from peeklock.errors import SendError, StoreError
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.message import Lineage, Message
 from peeklock.outgoing import OutgoingMessage

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.message import Lineage
 from peeklock.outcome import Disposition, Reason
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY

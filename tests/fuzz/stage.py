@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from peeklock.errors import SendError
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.observability.observer import LogObserver, Settled
 from peeklock.outgoing import OutgoingMessage

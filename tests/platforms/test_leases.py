@@ -10,7 +10,7 @@ import azure.functions as func
 import pytest
 
 from peeklock import Queue, cloudtasks, consumer, pubsub, servicebus, sqs
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.platforms.http_push import endpoint as push
 from peeklock.platforms.servicebus.sample_events import load
 from peeklock.stores.memory import MemoryStore

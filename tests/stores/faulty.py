@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from peeklock.idempotency.claims import Record
+from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import WON, Answer, Change, Store
 from peeklock.stores.memory import MemoryStore
 

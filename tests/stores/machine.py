@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from peeklock.errors import UnreadableRecord
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Change, Store
 from tests.contracts.stores import STORES, record
 from tests.stores import servers_redis

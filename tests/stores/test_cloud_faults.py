@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from peeklock import Queue, consumer
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import WON
 from peeklock.outcome import Disposition, Reason
 from peeklock.stores import firestore, tables, tables_client

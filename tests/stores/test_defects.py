@@ -17,7 +17,7 @@ from pydantic import BaseModel, field_validator
 
 from peeklock import Disposition, Outcome, Queue, consumer, sqs
 from peeklock.cli.keys import read
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Store
 from peeklock.testing import FakeClock, Outbox, deliver
 from tests.contracts.stores import STORES, params

@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from peeklock import ConfigError, Queue, StoreError, consumer
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import WON, Answer, Change, Store
 from peeklock.registry import open_store
 from peeklock.stores import dynamodb

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from peeklock.errors import StoreError
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Change
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.record_json import dump, load, text_of

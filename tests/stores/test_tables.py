@@ -13,7 +13,7 @@ import pytest
 
 from peeklock import ConfigError
 from peeklock.consuming.results import MAX_RESULT
-from peeklock.idempotency.claims import State
+from peeklock.idempotency.record import State
 from peeklock.idempotency.store import WON
 from peeklock.outgoing import MAX_DETAIL
 from peeklock.stores import tables, tables_client

@@ -13,7 +13,7 @@ from typing import Any
 
 from peeklock.cli.sight import Sight, facts, moment, tell
 from peeklock.errors import ConfigError, StoreError
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.message import is_text
 from peeklock.queue import Queue

@@ -10,8 +10,9 @@ from typing import Any
 
 from peeklock.cli.table import Table
 from peeklock.consuming import body_hash
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Decision, Do, Record, Stamp, State, Verdict
+from peeklock.idempotency import arrival, claims
+from peeklock.idempotency.decision import Action, Decision, Verdict
+from peeklock.idempotency.record import Record, Stamp, State, next_version
 from peeklock.message import Lineage
 from peeklock.outcome import Reason
 from peeklock.timing.delays import ZERO
@@ -56,7 +57,7 @@ class Sight:
     def held(self) -> bool:
         """Whether a process may be at work on it: whether the message itself, delivered now, would be sent away."""
         _, mine = next(self.arrivals())
-        return self.decide(mine).do is Do.ABANDON
+        return self.decide(mine).action is Action.ABANDON
 
     def arrivals(self) -> Iterator[tuple[str, Lineage]]:
         """The deliveries that may come next, and the lineage that each would have."""
@@ -78,18 +79,18 @@ class Sight:
 
     def decide(self, lineage: Lineage) -> Decision:
         """What the claim protocol decides on a delivery, now."""
-        return claims.arrive(self.record, lineage, self._stamp(), UNKNOWN_MOST)
+        return arrival.arrive(self.record, lineage, self._stamp(), UNKNOWN_MOST)
 
     def coming(self) -> Iterator[tuple[str, Decision]]:
         """What may come next, and what is decided on each."""
         for name, lineage in self.arrivals():
             yield name, self.decide(lineage)
-        if self.record is not None and claims.contradicts(self.record, OTHER_BODY, self.now):
+        if self.record is not None and arrival.contradicts(self.record, OTHER_BODY, self.now):
             invalid = Verdict(reason=Reason.INVALID)
-            yield "any with another body", claims.arrive(None, Lineage(id=""), self._stamp(), UNKNOWN_MOST, invalid)
+            yield "any with another body", arrival.arrive(None, Lineage(id=""), self._stamp(), UNKNOWN_MOST, invalid)
 
     def _stamp(self) -> Stamp:
-        version = claims.next_version(0, self.now, 0)
+        version = next_version(0, self.now, 0)
         return Stamp(version=version, owner="", now=self.now, lease_until=self.now, keep=ZERO)
 
 
@@ -124,9 +125,9 @@ def facts(sight: Sight) -> dict[str, Any]:
 
 
 def _coming(sight: Sight, decision: Decision) -> dict[str, Any]:
-    runs = decision.do is Do.RUN
+    runs = decision.action is Action.RUN
     return {
-        "do": decision.do.value,
+        "do": decision.action.value,
         "reason": None if runs else decision.reason.value,
         "attempt": claims.counted(decision.record) if runs and decision.record is not None else None,
         "text": words(sight, decision),
@@ -136,8 +137,8 @@ def _coming(sight: Sight, decision: Decision) -> dict[str, Any]:
 def written_at(record: Record, now: datetime) -> datetime:
     """When it was written, by its writer's clock: a version is that time, each millisecond so many steps."""
     millisecond = timedelta(milliseconds=1)
-    latest = claims.next_version(0, now, 0)
-    steps = latest - claims.next_version(0, now - millisecond, 0)
+    latest = next_version(0, now, 0)
+    steps = latest - next_version(0, now - millisecond, 0)
     return now - (latest - record.version) // steps * millisecond
 
 
@@ -211,16 +212,16 @@ def _life(record: Record) -> str:
 
 def words(sight: Sight, decision: Decision) -> str:
     """A decision of the claim protocol."""
-    match decision.do:
-        case Do.RUN:
+    match decision.action:
+        case Action.RUN:
             return _runs(decision)
-        case Do.DEAD_LETTER:
+        case Action.DEAD_LETTER:
             return f"publishes its dead letter ({decision.reason}); the handler does not run"
-        case Do.PUBLISH:
+        case Action.PUBLISH:
             return "publishes the delayed copy again; the handler does not run"
-        case Do.COMPLETE:
+        case Action.COMPLETE:
             return _completes(decision)
-        case Do.ABANDON:
+        case Action.ABANDON:
             return _waits(sight)
 
 

@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class once(Generic[P, T]):  # noqa: N801 - used as a decorator
+class per_process(Generic[P, T]):  # noqa: N801 - used as a decorator
     """One value for each set of arguments, also when threads ask at the same moment. Making one may take long, or hang:
     only those wait for it who ask for the same. A forked child makes its own: connections and threads do not survive a
     fork, and a shared socket mixes up the answers of two processes."""

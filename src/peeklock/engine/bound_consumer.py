@@ -16,7 +16,7 @@ from peeklock.concurrency.timer import SHORTEST
 from peeklock.consuming.handler import Handler, OnError
 from peeklock.consuming.hooks import limited
 from peeklock.consuming.results import Results
-from peeklock.idempotency.claims import LONGEST_EVENT, Record, Stamp, next_version
+from peeklock.idempotency.record import LONGEST_EVENT, Record, Stamp, next_version
 from peeklock.idempotency.store import Store
 from peeklock.message import Message
 from peeklock.observability.observer import Observer

@@ -15,7 +15,8 @@ from peeklock.consuming.hooks import NoThread
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.errors import DeadLetter, InvalidMessage, NothingToHandle, PeeklockError, Retry, is_a
 from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Record, Verdict
+from peeklock.idempotency.decision import Verdict
+from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.outcome import Disposition, Outcome, Reason

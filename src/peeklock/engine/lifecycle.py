@@ -16,8 +16,9 @@ from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.delivery import ALONE, RUN, Delivery, Effect, Halted, Life, id_key, record_key
 from peeklock.engine.settlement import abandoned, dated, dead_letter, fail, longer_each_time, publish_copy, succeed
 from peeklock.errors import StoreError, UnreadableRecord, is_a, leaves_process
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Decision, Do, Record, Verdict
+from peeklock.idempotency import arrival, claims
+from peeklock.idempotency.decision import Action, Decision, Verdict
+from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import Change
 from peeklock.observability.observer import log_event, log_event_once
 from peeklock.outcome import DONE, Disposition, Outcome, Reason
@@ -41,9 +42,9 @@ def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
     if isinstance(decision, Outcome):
         return decision
     delivery.claim = decision.record
-    if decision.do is Do.PUBLISH:
+    if decision.action is Action.PUBLISH:
         return (yield from _publish_again(delivery, bound, deadline))
-    if decision.do is Do.DEAD_LETTER:
+    if decision.action is Action.DEAD_LETTER:
         return (yield from dead_letter(delivery, bound, deadline, ran=None))
     error = yield RUN
     if error is not None:
@@ -67,7 +68,7 @@ def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life
     """Without a store, of a message that must not run (again). One that may run has no life until it fails: there is
     nothing to claim before, and nothing to record after."""
     lineage = replace(delivery.message.effective_lineage, attempts=delivery.message.attempt - 1)
-    delivery.claim = claims.arrive(
+    delivery.claim = arrival.arrive(
         None, lineage, deadline.stamp(None), bound.queue.max_attempts, delivery.verdict
     ).record
     return (yield from dead_letter(delivery, bound, deadline, ran=None))
@@ -92,7 +93,7 @@ def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Gene
             decision, alone = _arrive(delivery, bound, deadline, current), True
         if decision.record is None:
             return _settled_already(delivery, bound, deadline, decision, current)
-        if decision.do is Do.DEAD_LETTER:
+        if decision.action is Action.DEAD_LETTER:
             decision = replace(decision, record=dated(decision.record, delivery))
         expected = None if current is None else current.version
         answer = yield Change(key=delivery.record_key, expected=expected, record=decision.record)
@@ -109,7 +110,7 @@ def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Gene
 
 
 def _is_busy(decision: Decision) -> bool:
-    return decision.do is Do.ABANDON
+    return decision.action is Action.ABANDON
 
 
 def _unanswered(delivery: Delivery, bound: BoundConsumer, error: StoreError) -> Outcome:
@@ -126,7 +127,9 @@ def _unanswered(delivery: Delivery, bound: BoundConsumer, error: StoreError) -> 
 
 def _arrive(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, current: Record | None) -> Decision:
     stamp = deadline.stamp(current, delivery.body)
-    return claims.arrive(current, delivery.message.effective_lineage, stamp, bound.queue.max_attempts, delivery.verdict)
+    return arrival.arrive(
+        current, delivery.message.effective_lineage, stamp, bound.queue.max_attempts, delivery.verdict
+    )
 
 
 def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, current: Record | None) -> Record | None:
@@ -134,11 +137,11 @@ def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curre
     and the record is about another message; or that stands for another body, so that this message is invalid."""
     now = deadline.clock.now()
     if _may_expire_apart(delivery, bound) and (
-        current is None or not claims.concerns(current, delivery.message.effective_lineage, now)
+        current is None or not arrival.concerns(current, delivery.message.effective_lineage, now)
     ):
         delivery.record_key = id_key(delivery, bound)  # the key is free for others
         return None
-    if current is None or not delivery.body or not claims.contradicts(current, delivery.body, now):
+    if current is None or not delivery.body or not arrival.contradicts(current, delivery.body, now):
         return current if current is None or bound.copies is not None else claims.without_copies(current)
     delivery.verdict = Verdict(reason=Reason.INVALID, detail="its key was used before with another body")
     delivery.has_key, delivery.body = False, ""
@@ -150,7 +153,7 @@ def _settled_already(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline, decision: Decision, current: Record | None
 ) -> Outcome:
     assert current is not None, "without a record there is a claim to make"
-    if decision.do is Do.ABANDON:
+    if decision.action is Action.ABANDON:
         left = current.lease_until - deadline.clock.now()
         delay = (
             left if left > ZERO else longer_each_time(delivery, bound)

@@ -14,7 +14,7 @@ from peeklock.engine.invocation import Errors
 from peeklock.engine.scheduler import Schedule
 from peeklock.engine.settlement import abandoned, finish
 from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change
 from peeklock.message import Message
 from peeklock.observability.observer import Settled, log_event
@@ -105,7 +105,7 @@ def _change(bound: BoundConsumer, deadline: Deadline, delivery: Delivery, error:
     if error is None:
         ended = finish(delivery, bound, deadline, claim, deadline.timeout)
     else:
-        ended = claims.let_go(claim, deadline.stamp(claim))
+        ended = claims.release_late(claim, deadline.stamp(claim))
     return Change(key=delivery.record_key, expected=claim.version, record=ended)
 
 

@@ -10,7 +10,7 @@ from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.delivery import RUN, Delivery, Group, Halted, Life, Send, prepare, record_key
 from peeklock.engine.lifecycle import NOTHING_TO_DO, process, refuse
 from peeklock.engine.settlement import done, fail
-from peeklock.idempotency.claims import Verdict
+from peeklock.idempotency.decision import Verdict
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.observability.observer import log_event

@@ -22,7 +22,8 @@ from peeklock.engine.delivery import Delivery, Effect, Halted, Life, Send, Timed
 from peeklock.engine.failures import delay_of, describe, judge
 from peeklock.errors import DeadLetter, Retry, SendError, is_a, leaves_process
 from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Do, Record, State, Verdict
+from peeklock.idempotency.decision import Action, Verdict
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.observability.observer import log_event, log_event_once
@@ -130,9 +131,9 @@ def _raised(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim:
     announced = dated(replace(decision.record, detail=decision.record.detail or describe(error)), delivery)
     if not (yield from _write(delivery, bound, announced)):
         return outcome
-    if decision.do is Do.DEAD_LETTER:
+    if decision.action is Action.DEAD_LETTER:
         return replace((yield from dead_letter(delivery, bound, deadline, ran=error)), attempt=attempt)
-    if decision.do is Do.ABANDON:
+    if decision.action is Action.ABANDON:
         return outcome
     refused = yield from publish_copy(delivery, bound, deadline, delay)
     if refused is not None:
@@ -218,7 +219,7 @@ def publish_copy(
     if refused is None:
         yield from _write(delivery, bound, claims.finish(claim, deadline.stamp(claim), State.DELAYED))
     elif fit(outgoing, bound.copies) is None:  # nor ever will be: the message itself has to come back
-        yield from _write(delivery, bound, claims.stay(claim, deadline.stamp(claim)))
+        yield from _write(delivery, bound, claims.cancel_copy(claim, deadline.stamp(claim)))
     return refused
 
 
@@ -246,7 +247,7 @@ def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *,
             error=ran,
             unexplained=outgoing.unexplained,
         )
-    yield from _write(delivery, bound, claims.unlock(claim, deadline.stamp(claim)))
+    yield from _write(delivery, bound, claims.release_lease(claim, deadline.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the dead letter ({reason}) could not be published: {refused}"
     delay = longer_each_time(delivery, bound)

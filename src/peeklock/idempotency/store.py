@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from peeklock.errors import StoreError
-from peeklock.idempotency.claims import Record
+from peeklock.idempotency.record import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from peeklock.concurrency.bounded import bounded
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.errors import ConfigError, SendError
 from peeklock.keywords import strict
@@ -120,7 +120,7 @@ def _hand_over(outgoing: OutgoingMessage, sender: Sender, queue: Queue) -> None:
         raise refused
 
 
-@once
+@per_process
 def _pool(_: str) -> Pool:
     """The threads of a queue's senders: one that hangs costs no other queue."""
     return Pool(MOST_SENDS, "peeklock-send")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError
 from peeklock.registry import missing
 from peeklock.stores.parallel import CONNECTIONS
@@ -16,7 +16,7 @@ READ_SECONDS = 3
 """DynamoDB answers within milliseconds; what takes longer is lost, and the desk asks again while there is time."""
 
 
-@once
+@per_process
 def client() -> Any:
     """The process's client; region, endpoint and credentials are boto3's business. To make one asks for credentials, which
     may take as long as their endpoint likes. Parameters are not validated, which the service does anyway, and nothing is

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.registry import missing
 
 EMULATOR = "FIRESTORE_EMULATOR_HOST"
@@ -17,7 +17,7 @@ and the connection may be gone when it wakes up. A store that was down for long 
 after up to 2 minutes. https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
 
 
-@once
+@per_process
 def client(emulator: str | None) -> Any:
     """The process's client: Google's generated one, as the layer above it replaces no document on condition. Raises
     ConfigError where it is missing."""

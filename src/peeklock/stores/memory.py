@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from peeklock.idempotency.claims import Record
+from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import Answer, Change, decide
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from peeklock.errors import UnreadableRecord
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.outcome import Reason
 
 _FIELDS = {field.name: field for field in fields(Record) if field.name != "extra"}

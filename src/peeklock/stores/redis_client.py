@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError
 from peeklock.redaction import scrubbed
 from peeklock.registry import missing
@@ -19,7 +19,7 @@ up the time in which the desk asks again. `socket_timeout` and `socket_connect_t
 _SHAPE = "redis://[user:password@]host[:port][/database][?cluster=true]"
 
 
-@once
+@per_process
 def connect(url: str, *, cluster: bool) -> Any:
     """The process's client. It never asks again by itself, since the desk does and knows until when; and it replaces a
     connection that the server has closed before it uses it. RESP2 is what every version of redis-py and every server has."""

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
-from peeklock.idempotency.claims import Record
+from peeklock.idempotency.record import Record
 
 TAGS = 4096
 """Rows whose tags are remembered, about a megabyte: those of the messages under way, many times over."""

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from peeklock.azure_identity import credential
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError
 from peeklock.registry import missing
 from peeklock.stores.parallel import CONNECTIONS
@@ -26,7 +26,7 @@ service answers in milliseconds, and ends its own work on a single entity after 
 https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations"""
 
 
-@once
+@per_process
 def client(account: str, table: str) -> Any:
     """The process's client of a table. Raises ConfigError where an SDK is missing, or the connection string is none."""
     try:

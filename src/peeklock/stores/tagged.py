@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import StoreError, store_error
-from peeklock.idempotency.claims import Record
+from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import WON, Answer, Change, decide
 from peeklock.stores.parallel import pool
 from peeklock.stores.record_json import load
@@ -68,7 +68,7 @@ class TaggedStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._tags = once(Tags)  # anew in a forked child, where a thread of the parent may have held its lock
+        self._tags = per_process(Tags)  # anew in a forked child, where a thread of the parent may have held its lock
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         size = self.database.at_once

@@ -21,8 +21,8 @@ from tests.soak.bound import DEAD_LETTER_BYTES
 from cloudqueues.faults import Faults
 from peeklock import Message, Queue, Retry, consumer
 from peeklock.errors import SendError, StoreError
-from peeklock.idempotency import claims
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency import arrival
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.registry import open_sender, open_store
@@ -95,13 +95,13 @@ class Early:
 
 
 if BUG == "generations":
-    _arrive = claims.arrive
+    _arrive = arrival.arrive
 
     def _first_life(record: Record | None, lineage: Any, *rest: Any) -> Any:
         """The planted bug: a redriven dead letter is taken for its first life."""
         return _arrive(record, replace(lineage, generation=0), *rest)
 
-    claims.arrive = _first_life  # type: ignore[assignment] # with the same arguments
+    arrival.arrive = _first_life  # type: ignore[assignment] # with the same arguments
 
 
 class Declined(Exception):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import LINEAGE, Lineage
 from peeklock.observability.observer import log_event
@@ -66,7 +66,7 @@ _HEADER_NAME = re.compile("[a-z0-9-]{1,200}")
 """Names that arrive as they were sent: HTTP has no case, and some servers drop names with an underscore."""
 
 
-@once
+@per_process
 def client(emulator: str | None) -> Any:
     """The process's client; at an emulator when `CLOUD_TASKS_EMULATOR_HOST` names one. Raises ConfigError."""
     try:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import LINEAGE, is_text
 from peeklock.outgoing import OutgoingMessage, size_of
@@ -36,7 +36,7 @@ BINARY = "peeklock-base64."
 """Before the name of an attribute whose value is bytes: Pub/Sub's are text only."""
 
 
-@once
+@per_process
 def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
     """The process's publisher; the SDK finds an emulator by `PUBSUB_EMULATOR_HOST`. Raises ConfigError."""
     try:

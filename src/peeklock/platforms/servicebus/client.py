@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from peeklock.azure_identity import credential
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError
 from peeklock.registry import missing
 
@@ -33,7 +33,7 @@ left alone with it, and a new link is opened: to look up a name, for one, may ta
 Client = Callable[[], Any]
 
 
-@once
+@per_process
 def client(namespace: str) -> Any:
     """The process's client. Raises ConfigError where the SDK is missing, or the connection string is none."""
     try:

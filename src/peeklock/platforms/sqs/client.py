@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.concurrency.per_process import once
+from peeklock.concurrency.per_process import per_process
 from peeklock.errors import ConfigError
 
 CONNECT_SECONDS = 2
@@ -27,7 +27,7 @@ _LEGACY = re.compile(r"(sqs\.[a-z0-9-]+|([a-z0-9-]+\.)?queue)\.amazonaws\.com(\.
 # https://docs.aws.amazon.com/general/latest/gr/sqs-service.html
 
 
-@once
+@per_process
 def client(region: str | None = None, endpoint: str | None = None) -> Any:
     """The process's client. Raises ConfigError where boto3 is missing, or a region."""
     try:
