@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import azure.mgmt.servicebus.models
 import botocore.session
 import pytest
 
-from peeklock.quotas import aws, google
-from peeklock.quotas import azure as azure_quotas
 from tests.infra.models.aws import shape
 from tests.infra.models.google import document
 from tests.support import ROOT
 
-MODULES = sorted((ROOT / "src" / "peeklock" / "quotas").glob("[a-z]*.py"))
+MODULES = sorted((ROOT / "src").glob("*/quotas/[a-z]*.py"))
+
+PACKAGES = ("peeklock", "cloudqueues")
+"""The emulators and peeklock import nothing of each other, so each states the quotas that it uses."""
+
+
+def quotas(package, cloud):
+    """Return the quotas of a package's module, by name."""
+    module = importlib.import_module(f"{package}.quotas.{cloud}")
+    return {name: value for name, value in vars(module).items() if name.isupper()}
+
+
+aws, azure_quotas, google = (
+    SimpleNamespace(**quotas("peeklock", cloud) | quotas("cloudqueues", cloud)) for cloud in ("aws", "azure", "google")
+)
+"""All quotas; those that both packages state are the same, as a test below says."""
+
+
+@pytest.mark.parametrize("cloud", ["aws", "azure", "google"])
+def test_both_packages_state_the_same(cloud):
+    """A quota of both packages has one value, one page and one month."""
+    ours, emulated = (quotas(package, cloud) for package in PACKAGES)
+    shared = ours.keys() & emulated.keys()
+    assert shared
+    assert {name: ours[name] for name in shared} == {name: emulated[name] for name in shared}
+    texts = [statements(ROOT / "src" / package / "quotas" / f"{cloud}.py") for package in PACKAGES]
+    assert {name: texts[0][name] for name in shared} == {name: texts[1][name] for name in shared}
+
+
+def statements(path):
+    """Return the text behind each quota of a module, by the quota's name."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    pairs = itertools.pairwise(body)
+    assigned = [(one.targets[0], after.value.value) for one, after in pairs if isinstance(one, ast.Assign)]
+    return {name.id: text for target, text in assigned for name in ast.walk(target) if isinstance(name, ast.Name)}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
@@ -157,8 +192,8 @@ NUMBERS = {
 } - {3600, 4096, 86_400, 604_800}
 """Those that nobody writes for another reason: round thousands, hours, days, weeks and pages of memory are everybody's."""
 
-ELSEWHERE = ("quotas/", "emulators/cloudtasks", "emulators/servicebus")
-"""The quotas themselves, and emulators that have their own: they know nothing of peeklock."""
+ELSEWHERE = ("/quotas/", "cloudqueues/cloudtasks", "cloudqueues/servicebus")
+"""The quotas themselves, and emulators that state the limits of their services where they enforce them."""
 
 
 def written(path):
@@ -170,7 +205,7 @@ def written(path):
 
 def test_nothing_else_has_them():
     """No other module says one of these numbers."""
-    source = ROOT / "src" / "peeklock"
+    source = ROOT / "src"
     names = {str(path.relative_to(source)): path for path in sorted(source.rglob("*.py"))}
     others = {name: path for name, path in names.items() if not any(one in name for one in ELSEWHERE)}
     found = [(name, line, value) for name, path in others.items() for value, line in written(path)]

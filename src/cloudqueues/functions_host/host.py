@@ -18,7 +18,6 @@ from cloudqueues.functions_host.locked_message import LockRegistry
 from cloudqueues.functions_host.loaded_app import LoadedApp
 from cloudqueues.functions_host.settlement import SettlementServer
 from cloudqueues.functions_host.worker import Command
-from peeklock.keywords import strict
 
 CONNECTIONS = ("AzureWebJobsServiceBus", "PEEKLOCK_SERVICEBUS")
 """The app settings by which functions find the Service Bus: the host's default, and peeklock's."""
@@ -45,7 +44,6 @@ class FunctionsHost:
     Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
     """
 
-    @strict()
     def __init__(
         self,
         app: Path | str,

@@ -9,6 +9,7 @@ from ssl import SSLContext
 from typing import Any, Literal, Self, TypeVar
 
 from cloudqueues.background import Background
+from cloudqueues.durations import Seconds, seconds
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.servicebus.amqp.connection import IDLE
@@ -23,7 +24,6 @@ from cloudqueues.servicebus.rulebook import EVERYTHING, Rule
 from cloudqueues.servicebus.service import Service
 from cloudqueues.servicebus.tiers import TIERS
 from cloudqueues.servicebus.world import Settings
-from peeklock.timing.delays import Seconds, seconds
 
 T = TypeVar("T")
 

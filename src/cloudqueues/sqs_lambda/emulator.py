@@ -18,7 +18,6 @@ from cloudqueues.sqs_lambda.mapping import EventSourceMapping, Invocation
 from cloudqueues.sqs_lambda.queue import Queue, QueueError
 from cloudqueues.sqs_lambda.sandbox import Sandbox
 from cloudqueues.sqs_lambda.settings import Options, settings
-from peeklock.keywords import strict
 
 KEPT = 100_000
 """Invocations that are remembered."""
@@ -40,7 +39,6 @@ class SqsLambda:
     process is not frozen between two events, and memory is not limited.
     """
 
-    @strict(Options)
     def __init__(
         self,
         *,

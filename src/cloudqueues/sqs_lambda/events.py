@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from peeklock.quotas.aws import EVENT_BYTES as MAX_PAYLOAD
+from cloudqueues.quotas.aws import EVENT_BYTES as MAX_PAYLOAD
 
 _AROUND = len('{"Records":[]}')
 

@@ -14,9 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from cloudqueues.errors import ConfigError
+from cloudqueues.quotas.aws import FILTER_CHARACTERS as MAX_PATTERN
+from cloudqueues.quotas.aws import FILTERS as MAX_FILTERS
 from cloudqueues.sqs_lambda.json_shapes import is_array, is_object
-from peeklock.quotas.aws import FILTER_CHARACTERS as MAX_PATTERN
-from peeklock.quotas.aws import FILTERS as MAX_FILTERS
 
 MISSING: Any = object()
 

@@ -16,8 +16,8 @@ from datetime import timedelta
 from typing import Any
 
 from cloudqueues.errors import CloudqueuesError, ConfigError
+from cloudqueues.quotas.aws import ENTRIES as MAX_ENTRIES
 from cloudqueues.sqs_lambda.events import Received, received
-from peeklock.quotas.aws import ENTRIES as MAX_ENTRIES
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0

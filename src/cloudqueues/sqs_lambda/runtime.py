@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
+from cloudqueues.quotas.aws import EVENT_BYTES
 from cloudqueues.sqs_lambda import wire
-from peeklock.quotas.aws import EVENT_BYTES
 
 MAX_ANSWER = EVENT_BYTES + 100
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,17 +12,17 @@ from pathlib import Path
 from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
+from cloudqueues.durations import ZERO, Seconds, seconds
 from cloudqueues.errors import ConfigError
+from cloudqueues.quotas.aws import BATCH as MAX_BATCH
+from cloudqueues.quotas.aws import BATCH_AT_ONCE as MAX_UNWINDOWED_BATCH
+from cloudqueues.quotas.aws import BATCH_OF_FIFO as MAX_FIFO_BATCH
+from cloudqueues.quotas.aws import CONCURRENCY as MAX_CONCURRENCY
+from cloudqueues.quotas.aws import FUNCTION_MEGABYTES as MAX_MEMORY
+from cloudqueues.quotas.aws import FUNCTION_SECONDS, WINDOW_SECONDS
+from cloudqueues.quotas.aws import LEAST_CONCURRENCY as MIN_CONCURRENCY
+from cloudqueues.quotas.aws import LEAST_FUNCTION_MEGABYTES as MIN_MEMORY
 from cloudqueues.sqs_lambda.filters import Filters
-from peeklock.quotas.aws import BATCH as MAX_BATCH
-from peeklock.quotas.aws import BATCH_AT_ONCE as MAX_UNWINDOWED_BATCH
-from peeklock.quotas.aws import BATCH_OF_FIFO as MAX_FIFO_BATCH
-from peeklock.quotas.aws import CONCURRENCY as MAX_CONCURRENCY
-from peeklock.quotas.aws import FUNCTION_MEGABYTES as MAX_MEMORY
-from peeklock.quotas.aws import FUNCTION_SECONDS, WINDOW_SECONDS
-from peeklock.quotas.aws import LEAST_CONCURRENCY as MIN_CONCURRENCY
-from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as MIN_MEMORY
-from peeklock.timing.delays import ZERO, Seconds, seconds
 
 MAX_WINDOW = timedelta(seconds=WINDOW_SECONDS)
 MIN_WINDOW_OF_LARGE_BATCHES = timedelta(seconds=1)
@@ -117,7 +118,8 @@ class Settings:
 
 
 def settings(queue_url: str, handler: str, region: str, options: Options) -> Settings:
-    """With the defaults of what was left out. Raises ConfigError."""
+    """Return the settings, with defaults for the options that were left out. Raises ConfigError, also for an unknown option."""
+    _check_names(options)
     return Settings(
         queue_url=queue_url,
         handler=handler,
@@ -134,6 +136,16 @@ def settings(queue_url: str, handler: str, region: str, options: Options) -> Set
         environ=dict(options.get("environ", {})),
         cwd=Path(options.get("cwd", ".")).resolve(),
     )
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option that does not exist, with the nearest name: a mistyped option must not be ignored."""
+    known_names = [*Options.__annotations__, "queue_url", "handler", "region", "on_line", "on_invocation", "faults"]
+    for name in options:
+        if name not in known_names:
+            nearest = difflib.get_close_matches(name, known_names, 1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(sorted(known_names))}"
+            raise ConfigError(f"SqsLambda() takes no {name}=: {hint}")
 
 
 def _endpoint(queue_url: str, endpoint_url: str | None) -> str:

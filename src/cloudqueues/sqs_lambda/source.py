@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from cloudqueues.faults import Faults
+from cloudqueues.quotas.aws import ENTRIES
 from cloudqueues.sqs_lambda.events import Received, fitting
 from cloudqueues.sqs_lambda.queue import Queue, QueueError
 from cloudqueues.sqs_lambda.settings import Settings
-from peeklock.quotas.aws import ENTRIES
 
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.2
 """Seconds between receives of an empty queue, more the longer it is empty. AWS waits in long polls instead; see

@@ -22,18 +22,6 @@ PROPERTY_BYTES, PROPERTIES_BYTES = 32 * 1024 - 1, 64 * 1000
 """Size of a property, and of all properties with the system's.
 Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
-LEAST_DUPLICATES_SECONDS, DUPLICATES_SECONDS = 20, 604_800
-"""Time for which duplicates are detected.
-Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
-
-LEAST_IDLE_SECONDS = 300
-"""Shortest idle time after which an entity can be deleted.
-Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/message-expiration#temporary-entities"""
-
-NAMESPACE_NAME, ENTITY_NAME, SUBSCRIPTION_NAME = 50, 260, 50
-"""Characters of the names of a namespace, of a queue or topic, and of a subscription.
-Read 2026-11. https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"""
-
 APP_NAME, ACCOUNT_NAME = 60, 24
 """Characters of a function app's name, and of a storage account's.
 Read 2026-11. https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"""
@@ -49,14 +37,6 @@ Read 2026-11. https://learn.microsoft.com/azure/azure-functions/flex-consumption
 METRIC_WINDOWS = (60, 300, 900, 1800, 3600, 21_600, 43_200, 86_400)
 """Windows of a metric alert, in seconds.
 Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
-
-METRIC_FREQUENCIES = (60, 300, 900, 1800, 3600)
-"""Seconds between two evaluations of a metric alert.
-Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
-
-PERIODS, COVERED_SECONDS = 6, 172_800
-"""Evaluations that a query alert counts, and what they and their windows cover together.
-Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule"""
 
 LEAST_LOG_DAYS, LOG_DAYS = 30, 730
 """Interactive retention of a workspace.

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-QUEUE_NAME = 100
-"""Characters of a queue's name.
-Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#Queue"""
-
-LEAST_ACK_SECONDS = 10
-"""Shortest acknowledgement deadline of a subscription, and the default.
-Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
-
 LEAST_RETENTION_SECONDS, RETENTION_DAYS = 600, 31
 """Retention of a message in a subscription.
 Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
-
-FUNCTION_SECONDS = 3600
-"""Longest time of a request.
-Read 2026-11. https://cloud.google.com/run/quotas"""
 
 REQUESTS = 1000
 """Requests at once in an instance.

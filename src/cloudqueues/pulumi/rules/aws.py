@@ -19,7 +19,7 @@ from cloudqueues.pulumi.rules.terms import (
     where,
     within,
 )
-from peeklock.quotas import aws as quotas
+from cloudqueues.quotas import aws as quotas
 
 QUEUE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, first, one_of, rule, where
-from peeklock.quotas import aws as quotas
+from cloudqueues.quotas import aws as quotas
 
 ALARM = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
 RETENTION = "https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html"

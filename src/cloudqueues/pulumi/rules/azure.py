@@ -19,7 +19,7 @@ from cloudqueues.pulumi.rules.terms import (
     seconds,
     within,
 )
-from peeklock.quotas import azure as quotas
+from cloudqueues.quotas import azure as quotas
 
 NAMES = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, rule, seconds, where, within
-from peeklock.quotas import azure as quotas
+from cloudqueues.quotas import azure as quotas
 
 METRICS_PAGE = "https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-servicebus-namespaces-metrics"
 METRIC_ALERTS = "https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"

@@ -19,7 +19,7 @@ from cloudqueues.pulumi.rules.terms import (
     where,
     within,
 )
-from peeklock.quotas import google as quotas
+from cloudqueues.quotas import google as quotas
 
 POLICIES = "https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies"
 LABELS = "https://cloud.google.com/monitoring/api/resources"

@@ -1,0 +1,43 @@
+"""Service Bus, Functions on Flex Consumption and Azure Monitor. Seconds, bytes and counts."""
+
+from __future__ import annotations
+
+LEAST_LOCK_SECONDS, LOCK_SECONDS = 5, 300
+"""Lock duration of a queue or a subscription.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement"""
+
+DELIVERIES = 2000
+"""Largest maxDeliveryCount.
+Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
+LEAST_DUPLICATES_SECONDS, DUPLICATES_SECONDS = 20, 604_800
+"""Time for which duplicates are detected.
+Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
+
+LEAST_IDLE_SECONDS = 300
+"""Shortest idle time after which an entity can be deleted.
+Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/message-expiration#temporary-entities"""
+
+FLEX_MEGABYTES = (512, 2048, 4096)
+"""Memory sizes of an instance.
+Read 2026-11. https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"""
+
+FLEX_INSTANCES = 1000
+"""Instances of an app.
+Read 2026-11. https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"""
+
+METRIC_WINDOWS = (60, 300, 900, 1800, 3600, 21_600, 43_200, 86_400)
+"""Windows of a metric alert, in seconds.
+Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
+
+METRIC_FREQUENCIES = (60, 300, 900, 1800, 3600)
+"""Seconds between two evaluations of a metric alert.
+Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
+
+PERIODS, COVERED_SECONDS = 6, 172_800
+"""Evaluations that a query alert counts, and what they and their windows cover together.
+Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule"""
+
+LEAST_LOG_DAYS, LOG_DAYS = 30, 730
+"""Interactive retention of a workspace.
+Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure"""

@@ -1,0 +1,45 @@
+"""Cloud Tasks, Pub/Sub, Cloud Run functions and Cloud Monitoring. Seconds, bytes and counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+QUEUE_NAME = 100
+"""Characters of a queue's name.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#Queue"""
+
+LEAST_ACK_SECONDS = 10
+"""Shortest acknowledgement deadline of a subscription, and the default.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
+
+LEAST_RETENTION_SECONDS, RETENTION_DAYS = 600, 31
+"""Retention of a message in a subscription.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
+
+FUNCTION_SECONDS = 3600
+"""Longest time of a request.
+Read 2026-11. https://cloud.google.com/run/quotas"""
+
+REQUESTS = 1000
+"""Requests at once in an instance.
+Read 2026-11. https://cloud.google.com/run/docs/about-concurrency"""
+
+CPUS = ((4096, 1), (8192, 2), (16_384, 4), (24_576, 6), (32_768, 8))
+"""MiB up to which so many vCPUs suffice.
+Read 2026-11. https://cloud.google.com/run/docs/configuring/services/memory-limits"""
+
+LOG_DAYS = 3650
+"""Longest retention of a log bucket.
+Read 2026-11. https://cloud.google.com/logging/quotas#logs_retention_periods"""
+
+DATA_MISSING_SECONDS = 60
+"""Shortest duration of a condition that says what missing data means.
+Read 2026-12. https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#metricthreshold"""
+
+QUEUE_RATE, QUEUE_AT_ONCE = 500, 5000
+"""Dispatches of a queue in a second, and under way.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#RateLimits"""
+
+ACK_DEADLINE = timedelta(seconds=600)
+"""How long a subscription waits for an acknowledgement, at most; a push request, too.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
