@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudqueues.cloudtasks import queue as emulated
+from cloudqueues.cloudtasks import dispatch_policy as emulated
 from cloudqueues.cloudtasks import targets, tasks
 from peeklock.quotas import google as google_limits
 from tests import pubsub_limits

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from cloudqueues.cloudtasks.queue import RetryPolicy
+from cloudqueues.cloudtasks.dispatch_policy import RetryPolicy
 from peeklock import ConfigError, Queue, consumer, servicebus
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays

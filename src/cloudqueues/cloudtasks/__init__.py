@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, TypeVar
 from cloudqueues.background import Background
 from cloudqueues.cloudtasks.attempts import Dispatch
 from cloudqueues.cloudtasks.emulation import Emulation
-from cloudqueues.cloudtasks.outgoing import Route
+from cloudqueues.cloudtasks.http_client import Route
 from cloudqueues.cloudtasks.rest import CERTS_PATH
 from cloudqueues.cloudtasks.sdk import client_of, grpc, rest_client_of, tasks_v2
 from cloudqueues.errors import CloudqueuesError
@@ -53,7 +53,7 @@ class CloudTasksEmulator:
             raise CloudqueuesError("the Cloud Tasks emulator runs already")
         tasks_v2()
         grpc()
-        background = Background("peeklock-cloudtasks")
+        background = Background("cloudqueues-cloudtasks")
         try:
             self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
         except BaseException:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cloudqueues.cloudtasks.state import StoredTask
 from cloudqueues.cloudtasks.errors import Code
 from cloudqueues.cloudtasks.sdk import stamp
+from cloudqueues.cloudtasks.state import StoredTask
 
 NO_ANSWER = 0
 TIMED_OUT = 504

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from cloudqueues.cloudtasks import queue as limits
+from cloudqueues.cloudtasks import dispatch_policy as limits
 from cloudqueues.cloudtasks import targets
+from cloudqueues.cloudtasks.dispatch_policy import RetryPolicy
 from cloudqueues.cloudtasks.errors import invalid
-from cloudqueues.cloudtasks.queue import RetryPolicy
 from cloudqueues.cloudtasks.sdk import kind, seconds_of
 
 _OUTPUT_ONLY = ("name", "state", "purge_time", "rate_limits.max_burst_size")

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable
 
 from cloudqueues.cloudtasks import attempts, http_client, task_requests
-from cloudqueues.cloudtasks.alarm import EarliestTimer, Deadlines
 from cloudqueues.cloudtasks.attempts import Dispatch
-from cloudqueues.cloudtasks.state import StoredTask, StoredQueue
-from cloudqueues.cloudtasks.http_client import HttpResponse, HttpRequest
+from cloudqueues.cloudtasks.http_client import HttpRequest, HttpResponse
 from cloudqueues.cloudtasks.sdk import seconds_of, stamp
+from cloudqueues.cloudtasks.state import StoredQueue, StoredTask
+from cloudqueues.cloudtasks.timers import Deadlines, EarliestTimer
 from cloudqueues.faults import Faults
 from cloudqueues.timeline import Timeline
 

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
-from cloudqueues.cloudtasks import oidc, grpc_server
-from cloudqueues.cloudtasks.state import State
+from cloudqueues.cloudtasks import grpc_server, oidc
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import invalid
+from cloudqueues.cloudtasks.http_server import HttpServer
 from cloudqueues.cloudtasks.methods import methods_of
 from cloudqueues.cloudtasks.operations import Batches
 from cloudqueues.cloudtasks.rest import Rest, refusal
 from cloudqueues.cloudtasks.service import Service
-from cloudqueues.cloudtasks.web import HttpServer
+from cloudqueues.cloudtasks.state import State
 from cloudqueues.faults import Faults
 from cloudqueues.timeline import Timeline
 

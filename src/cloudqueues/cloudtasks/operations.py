@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cloudqueues.cloudtasks import names
-from cloudqueues.cloudtasks.state import State
 from cloudqueues.cloudtasks.errors import INVALID, Code, Refused, invalid, not_found
 from cloudqueues.cloudtasks.sdk import new, shared, stamp
+from cloudqueues.cloudtasks.state import State
 
 MAX_CREATES = 100
 MAX_DELETES = 1000
@@ -112,7 +112,9 @@ def _check_creates(parent: str, requests: Iterable[Any]) -> None:
     if not entries:
         raise invalid("Request must contain at least one task.")
     if len(entries) > MAX_CREATES:
-        raise invalid(f"A maximum of {MAX_CREATES} tasks can be created in a single batch, but got {len(entries)} tasks.")
+        raise invalid(
+            f"A maximum of {MAX_CREATES} tasks can be created in a single batch, but got {len(entries)} tasks."
+        )
     seen: set[str] = set()
     for entry in entries:
         if entry.parent != parent:

@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from cloudqueues.cloudtasks import oidc, partial_response, routes, targets, transcoding
-from cloudqueues.cloudtasks.state import State
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.errors import HTTP_STATUS, INVALID, Refused, invalid
+from cloudqueues.cloudtasks.http_server import Call, Reply
 from cloudqueues.cloudtasks.methods import Methods
 from cloudqueues.cloudtasks.sdk import as_json, new
-from cloudqueues.cloudtasks.web import Call, Reply
+from cloudqueues.cloudtasks.state import State
 
 CERTS_PATH = "/oauth2/v1/certs"
 KEYS_PATH = "/oauth2/v3/certs"

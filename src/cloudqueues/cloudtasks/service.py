@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cloudqueues.cloudtasks import config, names, oidc, iam_policy, targets, tasks
-from cloudqueues.cloudtasks.state import State, StoredQueue
+from cloudqueues.cloudtasks import config, iam_policy, names, oidc, targets, tasks
 from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import no_encryption
 from cloudqueues.cloudtasks.filters import selects
 from cloudqueues.cloudtasks.paging import page
 from cloudqueues.cloudtasks.sdk import LOCATIONS, new, shared
+from cloudqueues.cloudtasks.state import State, StoredQueue
 
 MOST_QUEUES = 9800
 MOST_TASKS = 1000
@@ -93,7 +93,7 @@ class Service:
         return iam_policy.get(self._queue(request.resource, "queues.list", "GetIamPolicy"))
 
     def set_iam_policy(self, request: Any) -> Any:
-        return iam_policy.put(self._queue(request.resource, "queues.list", "SetIamPolicy"), request.iam_policy)
+        return iam_policy.put(self._queue(request.resource, "queues.list", "SetIamPolicy"), request.policy)
 
     def test_iam_permissions(self, request: Any) -> Any:
         self._queue(request.resource, "queues.list", "TestIamPermissions")
@@ -114,7 +114,11 @@ class Service:
         )
         full = new("Task").FULL
         view = full if request.response_view == full else 0
-        return new("ListTasksResponse", tasks=[tasks.shown(stored_task.message, view) for stored_task in stored], next_page_token=token)
+        return new(
+            "ListTasksResponse",
+            tasks=[tasks.shown(stored_task.message, view) for stored_task in stored],
+            next_page_token=token,
+        )
 
     def get_task(self, request: Any) -> Any:
         name = names.task(request.name, "tasks.get", "GetTask")
@@ -168,8 +172,8 @@ class Service:
     def list_locations(self, request: Any) -> Any:
         names.project(request.name, "ListLocations", LOCATIONS)
         locations = sorted({name.partition("/queues/")[0] for name in self._state.queues})
-        queues_after = [_location(name) for name in locations if name.startswith(f"{request.name}/locations/")]
-        return shared()["ListLocationsResponse"](locations=queues_after)
+        matching = [_location(name) for name in locations if name.startswith(f"{request.name}/locations/")]
+        return shared()["ListLocationsResponse"](locations=matching)
 
     def get_location(self, request: Any) -> Any:
         name = names.location(request.name, "locations.get", "GetLocation", service=LOCATIONS)

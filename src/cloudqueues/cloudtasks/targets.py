@@ -56,7 +56,11 @@ def check(target: Any) -> None:
     _check_numbers(target)
     if target.HasField("uri_override"):
         _check_uri(target.uri_override)
-    refused = [override.header.key for override in target.header_overrides if override.HasField("header") and _is_refused(override.header)]
+    refused = [
+        override.header.key
+        for override in target.header_overrides
+        if override.HasField("header") and _is_refused(override.header)
+    ]
     if refused:
         raise bad_headers(refused)
     check_size((override.header.key, override.header.value) for override in target.header_overrides)

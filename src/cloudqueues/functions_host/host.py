@@ -14,8 +14,8 @@ from cloudqueues.background import Background
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host.history import History, Invocation
-from cloudqueues.functions_host.locked_message import LockRegistry
 from cloudqueues.functions_host.loaded_app import LoadedApp
+from cloudqueues.functions_host.locked_messages import LockRegistry
 from cloudqueues.functions_host.settlement import SettlementServer
 from cloudqueues.functions_host.worker import Command
 
@@ -77,7 +77,7 @@ class FunctionsHost:
         not take, with the worker's words."""
         if self._background is not None:
             return self
-        self._background = Background("peeklock-functions-host")
+        self._background = Background("cloudqueues-functions-host")
         try:
             if importlib.util.find_spec("grpc") is not None:
                 self._settlement = SettlementServer(self._background, self._locks, self._address)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudqueues.functions_host import typed
-from cloudqueues.functions_host.typed import Typed
+from cloudqueues.functions_host import typed_data
+from cloudqueues.functions_host.typed_data import Typed
 
 TRANSACTION_KEY = b"x-opt-via-partition-key"
 DEAD_LETTER_SOURCE = b"x-opt-deadletter-source"
@@ -52,7 +52,7 @@ def message_metadata(message: Any, invocation_context: InvocationContext) -> dic
     """For a single message. What is null is left out."""
     row = columns(message)
     values = {
-        name: typed.text(value) if name in TEXTS else typed.as_json(value)
+        name: typed_data.text(value) if name in TEXTS else typed_data.as_json(value)
         for name, value in row.items()
         if value is not None
     }
@@ -75,10 +75,10 @@ def columns(message: Any) -> dict[str, Any]:
         "DeliveryCount": delivery(message),
         "DeadLetterSource": _text(annotations.get(DEAD_LETTER_SOURCE)),
         "LockToken": str(message.lock_token),
-        "ExpiresAtUtc": typed.moment(expires, zone=False),
-        "ExpiresAt": typed.moment(expires, zone=True),
-        "EnqueuedTimeUtc": typed.moment(enqueued, zone=False),
-        "EnqueuedTime": typed.moment(enqueued, zone=True),
+        "ExpiresAtUtc": typed_data.moment(expires, zone=False),
+        "ExpiresAt": typed_data.moment(expires, zone=True),
+        "EnqueuedTimeUtc": typed_data.moment(enqueued, zone=False),
+        "EnqueuedTime": typed_data.moment(enqueued, zone=True),
         "MessageId": _text(message.message_id),
         "ContentType": _text(message.content_type),
         "ReplyTo": _text(message.reply_to),
@@ -115,18 +115,18 @@ def _expiry(message: Any) -> datetime | None:
 
 def _array(name: str, values: Sequence[Any]) -> Typed:
     if name in TEXTS:
-        return typed.texts(values)
-    return typed.longs(values) if name == "SequenceNumber" else typed.as_json(values)
+        return typed_data.texts(values)
+    return typed_data.longs(values) if name == "SequenceNumber" else typed_data.as_json(values)
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else typed.decoded(value)
+    return None if value is None else typed_data.decoded(value)
 
 
 def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
     """The extension's own objects, which reach a worker as JSON of their public properties."""
     until = invocation_context.locked_until
-    actions = typed.as_json({} if until is None else {"SessionLockedUntil": typed.moment(until, zone=True)})
+    actions = typed_data.as_json({} if until is None else {"SessionLockedUntil": typed_data.moment(until, zone=True)})
     client = {
         "FullyQualifiedNamespace": invocation_context.namespace,
         "IsClosed": False,
@@ -134,9 +134,13 @@ def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
         "Identifier": f"{invocation_context.namespace}-{uuid.UUID(int=0)}",
     }
     names = ("MessageReceiver", "MessageSession", "MessageActions", "SessionActions")
-    return {**dict.fromkeys(names, actions), "ReceiveActions": typed.as_json({}), "Client": typed.as_json(client)}
+    return {
+        **dict.fromkeys(names, actions),
+        "ReceiveActions": typed_data.as_json({}),
+        "Client": typed_data.as_json(client),
+    }
 
 
 def _system(invocation_context: InvocationContext) -> Typed:
-    now = typed.moment(datetime.now(UTC), zone=False) + "Z"
-    return typed.as_json({"MethodName": invocation_context.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})
+    now = typed_data.moment(datetime.now(UTC), zone=False) + "Z"
+    return typed_data.as_json({"MethodName": invocation_context.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})

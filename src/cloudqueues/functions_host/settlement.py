@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from cloudqueues.background import Background
-from cloudqueues.functions_host.locked_message import LockRegistry, MessageReceiver, LockedMessage
+from cloudqueues.functions_host.locked_messages import LockedMessage, LockRegistry, MessageReceiver
 from cloudqueues.functions_host.protobuf import chunk, fields, number
 from cloudqueues.functions_host.worker import MESSAGE_LENGTH
 
@@ -116,7 +116,7 @@ class SettlementServer:
         import grpc
 
         self._background = background
-        self._pool = ThreadPoolExecutor(THREADS, "peeklock-settlement")
+        self._pool = ThreadPoolExecutor(THREADS, "cloudqueues-settlement")
         self._methods = Methods(locks)
         limits = [("grpc.max_send_message_length", MESSAGE_LENGTH), ("grpc.max_receive_message_length", MESSAGE_LENGTH)]
         self._server = grpc.server(self._pool, options=[*limits, ("grpc.so_reuseport", 0)])

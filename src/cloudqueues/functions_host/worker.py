@@ -22,7 +22,7 @@ from cloudqueues.errors import ConfigError
 BOOTSTRAP = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
-from peeklock_worker.main import main
+from cloudqueues_worker.main import main
 del sys.path[0]
 main()
 """

@@ -22,7 +22,9 @@ DEAD_LETTERS = "/$DeadLetterQueue"
 
 def hosts_threads() -> set[threading.Thread]:
     """Of all hosts, also of those of other tests that still end."""
-    return {one for one in threading.enumerate() if one.name.startswith(("peeklock-functions", "peeklock-settlement"))}
+    return {
+        one for one in threading.enumerate() if one.name.startswith(("cloudqueues-functions", "cloudqueues-settlement"))
+    }
 
 
 class Stage:

@@ -35,7 +35,7 @@ def trigger(data_type: str, *, many: bool) -> Trigger:
 
 
 @pytest.mark.parametrize(
-    ("data_type", "many", "bodies", "given_input"),
+    ("data_type", "many", "bodies", "expected"),
     [
         ("BINARY", False, [b"\xff"], {"bytes": "/w=="}),
         ("BINARY", False, [b""], {"bytes": ""}),

@@ -13,8 +13,8 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.amqp import AmqpAnnotatedMessage
 
-from cloudqueues.functions_host import metadata, typed
-from cloudqueues.functions_host.locked_message import MessageReceiver, LockedMessage
+from cloudqueues.functions_host import metadata, typed_data
+from cloudqueues.functions_host.locked_messages import LockedMessage, MessageReceiver
 from cloudqueues.servicebus import ServiceBusEmulator
 
 CONTEXT = metadata.InvocationContext(function="orders", namespace="127.0.0.1")
@@ -192,4 +192,4 @@ def test_a_body_in_several_parts_is_one(received: Sequence[Any]) -> None:
     ],
 )
 def test_values_that_json_does_not_have(value: object, text: str) -> None:
-    assert typed.as_json(value) == {"json": text}
+    assert typed_data.as_json(value) == {"json": text}

@@ -10,7 +10,7 @@ import pytest
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusMessage
 
 from cloudqueues.background import Background
-from cloudqueues.functions_host.locked_message import LockRegistry, MessageReceiver, LockedMessage
+from cloudqueues.functions_host.locked_messages import LockedMessage, LockRegistry, MessageReceiver
 from cloudqueues.functions_host.protobuf import chunk, fields
 from cloudqueues.functions_host.settlement import SettlementServer
 from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudqueues import ordered
-from cloudqueues.cloudtasks.state import State, StoredTask, StoredQueue
 from cloudqueues.cloudtasks.dispatch import Dispatcher
-from cloudqueues.cloudtasks.named import NameIndex
+from cloudqueues.cloudtasks.name_index import NameIndex
 from cloudqueues.cloudtasks.sdk import new
 from cloudqueues.cloudtasks.service import Service
+from cloudqueues.cloudtasks.state import State, StoredQueue, StoredTask
 from tests.emulators.cloudtasks.support import HERE
 
 MANY = 100_000

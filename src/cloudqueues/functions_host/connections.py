@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.errors import ConfigError, missing
-from cloudqueues.functions_host.locked_message import MessageReceiver
+from cloudqueues.functions_host.locked_messages import MessageReceiver
 from cloudqueues.functions_host.settings import HostOptions, Trigger
 
 DEAD_LETTER_SUFFIX = "/$deadletterqueue"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from cloudqueues.cloudtasks.alarm import EarliestTimer, Deadlines
+from cloudqueues.cloudtasks.timers import Deadlines, EarliestTimer
 from cloudqueues.timeline import Timeline
 
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from cloudqueues.cloudtasks import config
+from cloudqueues.cloudtasks.dispatch_policy import RetryPolicy, TokenBucket
 from cloudqueues.cloudtasks.errors import (
     QUEUE_EXISTED,
     QUEUE_EXISTS,
@@ -18,8 +19,7 @@ from cloudqueues.cloudtasks.errors import (
     no_queue,
     not_found,
 )
-from cloudqueues.cloudtasks.named import NameIndex
-from cloudqueues.cloudtasks.queue import TokenBucket, RetryPolicy
+from cloudqueues.cloudtasks.name_index import NameIndex
 from cloudqueues.cloudtasks.sdk import new, seconds_of, stamp
 
 QUEUE_BLOCKED = 3 * 86400.0
@@ -125,7 +125,7 @@ class State:
             raise no_queue()
         return self.queues[name]
 
-    def below(self, parent: str, after: str = "") -> Iterator[StoredQueue]:
+    def queues_after(self, parent: str, after: str = "") -> Iterator[StoredQueue]:
         """The queues of a location that come after a name, by name."""
         first = f"{parent}/queues/"
         return takewhile(lambda line: line.message.name.startswith(first), self.queues.after(max(first, after)))
@@ -133,9 +133,9 @@ class State:
     def add_queue(self, given: Any) -> StoredQueue:
         if given.name in self.queues:
             raise Refused(Code.ALREADY_EXISTS, QUEUE_EXISTS)
-        return self._open(given)
+        return self._create_queue(given)
 
-    def _open(self, given: Any) -> StoredQueue:
+    def _create_queue(self, given: Any) -> StoredQueue:
         if self._deleted.holds(given.name, self._now()):
             raise Refused(Code.FAILED_PRECONDITION, QUEUE_EXISTED)
         message = new("Queue")
@@ -147,7 +147,7 @@ class State:
         self.queues.add(message.name, line)
         return line
 
-    def change_queue(self, update: Any, paths: list[str]) -> StoredQueue:
+    def update_queue(self, update: Any, paths: list[str]) -> StoredQueue:
         """Settings of a queue, or a new queue with them."""
         line = self.queues.get(update.name)
         changed = new("Queue", name=update.name)
@@ -155,13 +155,13 @@ class State:
             changed.CopyFrom(line.message)
         config.apply(changed, update, paths)
         if line is None:
-            return self._open(changed)
+            return self._create_queue(changed)
         line.message = changed
         rate = changed.rate_limits
         line.bucket.change(rate.max_dispatches_per_second, rate.max_burst_size, self._now())
         return line
 
-    def drop_queue(self, name: str) -> None:
+    def delete_queue(self, name: str) -> None:
         if name not in self.queues:
             raise not_found()
         line = self.queues.pop(name)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudqueues.cloudtasks.dispatch_policy import UNLIMITED, Retry, TokenBucket, burst_of
 from cloudqueues.cloudtasks.state import Tombstones
-from cloudqueues.cloudtasks.queue import UNLIMITED, TokenBucket, Retry, burst_of
 
 
 def retry(**settings: float) -> Retry:

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from cloudqueues.functions_host.bus import Connections
-from cloudqueues.functions_host.invoking import Invoker
-from cloudqueues.functions_host.locked_message import MessageReceiver, LockedMessage
-from cloudqueues.functions_host.renewal import LockRenewal
+from cloudqueues.functions_host.connections import Connections
+from cloudqueues.functions_host.host_context import HostContext
+from cloudqueues.functions_host.invoker import Invoker
+from cloudqueues.functions_host.lock_renewal import LockRenewal
+from cloudqueues.functions_host.locked_messages import LockedMessage, MessageReceiver
 from cloudqueues.functions_host.settings import Trigger
-from cloudqueues.functions_host.context import HostContext
 
 WAIT = 60.0
 """Seconds that a receiver waits for a message before it asks again."""

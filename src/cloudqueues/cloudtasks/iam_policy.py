@@ -6,9 +6,9 @@ import re
 import secrets
 from typing import Any
 
-from cloudqueues.cloudtasks.state import StoredQueue
 from cloudqueues.cloudtasks.errors import Code, Refused, invalid
 from cloudqueues.cloudtasks.sdk import shared
+from cloudqueues.cloudtasks.state import StoredQueue
 
 NO_POLICY_ETAG = b"\x00\x20\x01"
 _ROLE = re.compile(r"(organizations/[^/]+/|projects/[^/]+/)?roles/[^/]+")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloudqueues.cloudtasks import targets
-from cloudqueues.cloudtasks.state import StoredTask
+from cloudqueues.cloudtasks.http_client import HttpRequest
 from cloudqueues.cloudtasks.names import short
-from cloudqueues.cloudtasks.outgoing import HttpRequest
+from cloudqueues.cloudtasks.state import StoredTask
 
 Sign = Callable[[str, str], str]
 """An OIDC token of an account's e-mail for an audience."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from cloudqueues.functions_host.context import HostContext
+from cloudqueues.functions_host.host_context import HostContext
 from cloudqueues.timeline import Timer
 
 MARGIN = 10.0
@@ -15,7 +15,9 @@ MARGIN = 10.0
 class LockRenewal:
     """Renews before the lock ends, until `stop`, or until the limit that `host.json` sets."""
 
-    def __init__(self, context: HostContext, until: Callable[[], datetime], renew: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, context: HostContext, until: Callable[[], datetime], renew: Callable[[], Awaitable[None]]
+    ) -> None:
         self._context = context
         self._until = until
         self._renew = renew

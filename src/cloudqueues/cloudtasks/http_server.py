@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from cloudqueues.cloudtasks import http1
-from cloudqueues.cloudtasks.server import MAX_MESSAGE
+from cloudqueues.cloudtasks.grpc_server import MAX_MESSAGE
 
 MAX_BODY = MAX_MESSAGE * 3 // 2
 """Bytes of a request: what gRPC takes, with its bodies in base64."""

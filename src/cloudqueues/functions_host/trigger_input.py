@@ -6,24 +6,24 @@ import json
 from collections.abc import Sequence
 from typing import Any, cast
 
-from cloudqueues.functions_host import typed
+from cloudqueues.functions_host import typed_data
 from cloudqueues.functions_host.settings import Trigger
-from cloudqueues.functions_host.typed import Typed
+from cloudqueues.functions_host.typed_data import Typed
 
 
 class BindingError(ValueError):
     """The bodies cannot be made into what the binding asks for: the invocation fails before it reaches the worker."""
 
 
-def given(bodies: Sequence[bytes], trigger: Trigger) -> Typed:
+def encode(bodies: Sequence[bytes], trigger: Trigger) -> Typed:
     """Raises Unbindable."""
     if trigger.data_type == "BINARY":
-        return typed.datas(bodies) if trigger.many else typed.data(bodies[0])
+        return typed_data.datas(bodies) if trigger.many else typed_data.data(bodies[0])
     if not trigger.many:
-        return typed.text(_decode(bodies[0]))
+        return typed_data.text(_decode(bodies[0]))
     if trigger.data_type == "STRING":
-        return typed.texts(_decode(body) for body in bodies)
-    return typed.as_json([_object(body) for body in bodies])
+        return typed_data.texts(_decode(body) for body in bodies)
+    return typed_data.as_json([_object(body) for body in bodies])
 
 
 def _decode(body: bytes) -> str:
@@ -67,4 +67,4 @@ def _properties(body: str) -> dict[str, object]:
 
 def _property(value: Any) -> Typed:
     """An object as JSON, anything else as .NET writes it out."""
-    return typed.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed.text(str(value))
+    return typed_data.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed_data.text(str(value))

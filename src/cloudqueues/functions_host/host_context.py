@@ -9,9 +9,9 @@ from typing import Any
 
 from cloudqueues.faults import Faults
 from cloudqueues.functions_host.history import History
-from cloudqueues.functions_host.supervisor import WorkerSupervisor
-from cloudqueues.functions_host.locked_message import LockRegistry
+from cloudqueues.functions_host.locked_messages import LockRegistry
 from cloudqueues.functions_host.settings import HostOptions
+from cloudqueues.functions_host.supervisor import WorkerSupervisor
 from cloudqueues.functions_host.worker import EmitLine
 from cloudqueues.timeline import Timeline
 

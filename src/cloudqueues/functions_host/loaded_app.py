@@ -9,13 +9,13 @@ from typing import Any
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import Faults
-from cloudqueues.functions_host.bus import Connections
+from cloudqueues.functions_host.connections import Connections
 from cloudqueues.functions_host.history import History
-from cloudqueues.functions_host.supervisor import WorkerSupervisor
-from cloudqueues.functions_host.pumps import Listener
+from cloudqueues.functions_host.host_context import HostContext
+from cloudqueues.functions_host.listeners import Listener
 from cloudqueues.functions_host.settings import Trigger, host_options, triggers
+from cloudqueues.functions_host.supervisor import WorkerSupervisor
 from cloudqueues.functions_host.worker import Command, EmitLine
-from cloudqueues.functions_host.context import HostContext
 from cloudqueues.timeline import Timeline
 
 LAST_WAIT = 5.0

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudqueues.functions_host import body, metadata
+from cloudqueues.functions_host import metadata, trigger_input
 from cloudqueues.functions_host.history import Invocation, Outcome
-from cloudqueues.functions_host.locked_message import LockedMessage
+from cloudqueues.functions_host.host_context import HostContext
+from cloudqueues.functions_host.locked_messages import LockedMessage
 from cloudqueues.functions_host.settings import Trigger
 from cloudqueues.functions_host.worker import Answer, Worker, WorkerEnded
-from cloudqueues.functions_host.context import HostContext
 
 KILL_WITHIN = 0.2
 """Seconds after its start that a function is killed at most; most often after a few milliseconds, in its middle."""
@@ -73,8 +73,8 @@ class Invoker:
         """The invocation request, or how it ended before there was one."""
         trigger = self._trigger
         try:
-            given = body.given([locked_message.body for locked_message in locked_messages], trigger)
-        except body.BindingError as exc:
+            encoded = trigger_input.encode([locked_message.body for locked_message in locked_messages], trigger)
+        except trigger_input.BindingError as exc:
             return InvocationResult(outcome="failed", error=f"Unbindable: {exc}", duration=0.0)
         session = locked_messages[0].receiver.session
         invocation_context = metadata.InvocationContext(
@@ -83,10 +83,14 @@ class Invoker:
             locked_until=session.locked_until_utc if session is not None else None,
         )
         messages = [locked_message.message for locked_message in locked_messages]
-        told = metadata.batch_metadata(messages, invocation_context) if trigger.many else metadata.message_metadata(messages[0], invocation_context)
+        values = (
+            metadata.batch_metadata(messages, invocation_context)
+            if trigger.many
+            else metadata.message_metadata(messages[0], invocation_context)
+        )
         return {
-            "inputData": [{"name": trigger.argument, "data": given}],
-            "triggerMetadata": body.merge_body_properties(told, given),
+            "inputData": [{"name": trigger.argument, "data": encoded}],
+            "triggerMetadata": trigger_input.merge_body_properties(values, encoded),
             "traceContext": {"traceParent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"},
         }
 
@@ -108,7 +112,9 @@ class Invoker:
             return InvocationResult(id=name, outcome="killed", error=str(exc), duration=time.monotonic() - start)
         finally:
             stop()
-        return InvocationResult(id=name, outcome="failed" if error else "ok", error=error, duration=time.monotonic() - start)
+        return InvocationResult(
+            id=name, outcome="failed" if error else "ok", error=error, duration=time.monotonic() - start
+        )
 
     def _limit(self, worker: Worker) -> Callable[[], None]:
         """The host's functionTimeout ends the worker; returns what calls that off."""
@@ -163,9 +169,13 @@ class Invoker:
             await act()
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the message comes back when its lock ends
             locked_message.settlement = "lost"
-            self._context.emit_line("log", f"WARNING message {locked_message.message.message_id!r} could not be settled: {exc}")
+            self._context.emit_line(
+                "log", f"WARNING message {locked_message.message.message_id!r} could not be settled: {exc}"
+            )
 
-    def _record(self, locked_messages: Sequence[LockedMessage], ended: InvocationResult, settled: Sequence[Any]) -> None:
+    def _record(
+        self, locked_messages: Sequence[LockedMessage], ended: InvocationResult, settled: Sequence[Any]
+    ) -> None:
         self._context.history.add(
             Invocation(
                 function=self._trigger.function,

@@ -45,7 +45,7 @@ class EarliestTimer:
 class Deadlines:
     """Calls what is still under way at its deadline."""
 
-    __slots__ = ("_alarm", "_heap", "_order", "_timeline")
+    __slots__ = ("_heap", "_order", "_timeline", "_timer")
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
