@@ -118,7 +118,7 @@ _FIELDS = {
     "defaultMessageTimeToLive": "default_ttl",
     "deadLetteringOnMessageExpiration": "dead_letter_expired",
     "forwardTo": "forward_to",
-    "forwardDeadLetteredMessagesTo": "forward_letters_to",
+    "forwardDeadLetteredMessagesTo": "forward_dead_letters_to",
     "duplicateDetectionHistoryTimeWindow": "duplicate_window",
 }
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from cloudqueues.servicebus.emulator import ServiceBusEmulator
 from cloudqueues.servicebus.message import StoredMessage
 from cloudqueues.servicebus.policies import Policy
-from cloudqueues.servicebus.rulebook import Rule
+from cloudqueues.servicebus.rules import Rule
 from cloudqueues.servicebus.sql import FilterError
 
 __all__ = ["FilterError", "Policy", "Rule", "ServiceBusEmulator", "StoredMessage"]

@@ -10,28 +10,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cloudqueues.errors import ConfigError
+from cloudqueues.servicebus.context import BrokerContext, ForwardingQueue
 from cloudqueues.servicebus.errors import NOT_FOUND, Refused, disabled, not_found
 from cloudqueues.servicebus.message import Message
-from cloudqueues.servicebus.queue import Queue, send_letter
-from cloudqueues.servicebus.rulebook import Rule
+from cloudqueues.servicebus.queue import Queue, send_dead_letter
+from cloudqueues.servicebus.rules import Rule
+from cloudqueues.servicebus.settings import ACTIVE, Settings
 from cloudqueues.servicebus.topic import Subscription, Topic
-from cloudqueues.servicebus.world import ACTIVE, Settings, World
 
-LETTERS = "/$DeadLetterQueue"
-TRANSFER_LETTERS = "/$Transfer/$DeadLetterQueue"
+DEAD_LETTER_QUEUE = "/$DeadLetterQueue"
+TRANSFER_DEAD_LETTER_QUEUE = "/$Transfer/$DeadLetterQueue"
 SUBSCRIPTIONS = "/Subscriptions/"
 NAME = re.compile(r"[a-zA-Z0-9]([\w./-]*[a-zA-Z0-9])?", re.ASCII)
 """https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus"""
-HOPS = 4
+MAX_HOPS = 4
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding#considerations"""
 
 
 class Broker:
     """Names are compared without regard to case, as the service does."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        world.forward = self._forward
+    def __init__(self, context: BrokerContext) -> None:
+        self.context = context
+        context.forward = self._forward
         self._entities: dict[str, Queue | Topic] = {}
         self._subscriptions: dict[str, Subscription] = {}
 
@@ -45,7 +46,7 @@ class Broker:
     def add_topic(self, name: str, settings: Settings) -> None:
         """Raises ConfigError for a name that is taken."""
         self._claim(name)
-        self._entities[name.lower()] = Topic(name, settings, self.world)
+        self._entities[name.lower()] = Topic(name, settings, self.context)
 
     def add_subscription(self, topic: str, name: str, settings: Settings, rules: Sequence[Rule]) -> None:
         """Raises ConfigError for a name that is taken, also a rule's, and without the topic."""
@@ -71,11 +72,13 @@ class Broker:
     def _put(self, path: str, settings: Settings) -> Queue:
         """With its two dead-letter queues, which number their messages as it does."""
         numbers = itertools.count(1)
-        forwarding, plain = _of_letters(settings)
-        letters = Queue(path + LETTERS, forwarding, self.world, numbers=numbers)
-        transfer = Queue(path + TRANSFER_LETTERS, plain, self.world, numbers=numbers)
-        queue = Queue(path, settings, self.world, letters=letters, transfer_letters=transfer, numbers=numbers)
-        for one in (queue, letters, transfer):
+        forwarding, plain = _dead_letter_settings(settings)
+        dead_letters = Queue(path + DEAD_LETTER_QUEUE, forwarding, self.context, numbers=numbers)
+        transfer = Queue(path + TRANSFER_DEAD_LETTER_QUEUE, plain, self.context, numbers=numbers)
+        queue = Queue(
+            path, settings, self.context, dead_letters=dead_letters, transfer_dead_letters=transfer, numbers=numbers
+        )
+        for one in (queue, dead_letters, transfer):
             self._entities[one.path.lower()] = one
         return queue
 
@@ -93,25 +96,25 @@ class Broker:
         active. Raises Refused where there is none."""
         entity = self.find(path)
         entity.settings = settings
-        entity.intake.window = settings.duplicate_window
-        entity.times.update()
+        entity.ingress.window = settings.duplicate_window
+        entity.timestamps.update()
         if settings.status != ACTIVE:
-            self.world.cut(entity.path, disabled(entity.path))
-        if isinstance(entity, Queue) and entity.letters is not None and entity.transfer_letters is not None:
-            entity.letters.settings, entity.transfer_letters.settings = _of_letters(settings)
+            self.context.detach_links(entity.path, disabled(entity.path))
+        if isinstance(entity, Queue) and entity.dead_letters is not None and entity.transfer_dead_letters is not None:
+            entity.dead_letters.settings, entity.transfer_dead_letters.settings = _dead_letter_settings(settings)
 
     def remove(self, path: str) -> None:
         """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
         whole = path.lower()
         found = self._entities.pop(whole, None)
-        self.world.cut(path, not_found(path))
+        self.context.detach_links(path, not_found(path))
         if isinstance(found, Topic):
             for one in tuple(found.subscriptions.values()):
                 self.remove(one.queue.path)
         elif found is not None:
-            for letters in (found.letters, found.transfer_letters):
-                if letters is not None:
-                    self.remove(letters.path)
+            for dead_letters in (found.dead_letters, found.transfer_dead_letters):
+                if dead_letters is not None:
+                    self.remove(dead_letters.path)
             self._unsubscribe(whole)
 
     def _unsubscribe(self, path: str) -> None:
@@ -126,7 +129,7 @@ class Broker:
         return [
             entity
             for path, entity in sorted(self._entities.items())
-            if isinstance(entity, Topic) or (entity.letters is not None and path not in self._subscriptions)
+            if isinstance(entity, Topic) or (entity.dead_letters is not None and path not in self._subscriptions)
         ]
 
     def find(self, path: str) -> Queue | Topic:
@@ -146,7 +149,7 @@ class Broker:
     def target(self, path: str) -> Queue | Topic:
         """What can be sent to. Raises Refused."""
         found = self.find(path)
-        if path.lower() in self._subscriptions or (isinstance(found, Queue) and found.letters is None):
+        if path.lower() in self._subscriptions or (isinstance(found, Queue) and found.dead_letters is None):
             raise Refused(NOT_FOUND, f"'{path}' cannot be sent to.")
         return found
 
@@ -159,35 +162,35 @@ class Broker:
 
     # -- from one to another
 
-    def _forward(self, queue: Queue, message: Message) -> None:
+    def _forward(self, queue: ForwardingQueue, message: Message) -> None:
         """Letters are marked with where they come from. What cannot go on is in the transfer dead-letter queue."""
-        if queue.letters is None:
-            message.source = message.source or queue.path.removesuffix(LETTERS)
+        if queue.is_dead_letter_queue:
+            message.source = message.source or queue.path.removesuffix(DEAD_LETTER_QUEUE)
         try:
             target = self._next(queue, message)
         except Refused as refused:
             self._stop(queue, message, refused)
         else:
-            target.intake.accept(replace(message.content, due=None), message)
+            target.ingress.accept(replace(message.content, due=None), message)
 
-    def _next(self, queue: Queue, message: Message) -> Queue | Topic:
-        if message.hops >= HOPS:
+    def _next(self, queue: ForwardingQueue, message: Message) -> Queue | Topic:
+        if message.hops >= MAX_HOPS:
             raise Refused("MaxTransferHopCountExceeded", "The maximum number of hops between entities is exceeded.")
         target = self.target(queue.settings.forward_to or "")
         target.check(message.content)
         return target
 
-    def _stop(self, queue: Queue, message: Message, refused: Refused) -> None:
-        owner = self.queue(queue.path.removesuffix(LETTERS))
+    def _stop(self, queue: ForwardingQueue, message: Message, refused: Refused) -> None:
+        owner = self.queue(queue.path.removesuffix(DEAD_LETTER_QUEUE))
         changes = {"DeadLetterReason": refused.condition, "DeadLetterErrorDescription": refused.text}
-        assert owner.transfer_letters is not None
-        send_letter(message, owner.transfer_letters, changes)
+        assert owner.transfer_dead_letters is not None
+        send_dead_letter(message, owner.transfer_dead_letters, changes)
 
 
-def _of_letters(settings: Settings) -> tuple[Settings, Settings]:
+def _dead_letter_settings(settings: Settings) -> tuple[Settings, Settings]:
     """Of an entity's dead-letter queue, and of the one for what it cannot forward."""
     plain = replace(
         settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
         forward_to=None, status=ACTIVE,
     )  # fmt: skip
-    return replace(plain, forward_to=settings.forward_letters_to), plain
+    return replace(plain, forward_to=settings.forward_dead_letters_to), plain

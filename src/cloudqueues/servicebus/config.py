@@ -14,12 +14,12 @@ from typing import Any
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.broker import Broker
-from cloudqueues.servicebus.configfile import Part, load
-from cloudqueues.servicebus.rulebook import DEFAULT, EVERYTHING, KEYWORDS, Rule
-from cloudqueues.servicebus.world import Settings
+from cloudqueues.servicebus.config_values import ConfigValue, load
+from cloudqueues.servicebus.rules import DEFAULT, EVERYTHING, KEYWORDS, Rule
+from cloudqueues.servicebus.settings import Settings
 
 Add = Callable[[Broker], None]
-Read = Callable[[Part], object]
+Read = Callable[[ConfigValue], object]
 
 LONGEST_LOCK = 5 * 60.0
 SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 7 * 24 * 3600.0
@@ -40,14 +40,16 @@ SERVICE = Defaults(Settings(), 10 * 60.0)
 EMULATOR = Defaults(Settings(max_delivery_count=3, default_ttl=3600.0), 20.0)
 """Microsoft's: a file that relies on them behaves here as there."""
 
-_TTL: dict[str, tuple[str, Read]] = {"DefaultMessageTimeToLive": ("default_ttl", lambda part: part.seconds(0.001))}
+_TTL: dict[str, tuple[str, Read]] = {
+    "DefaultMessageTimeToLive": ("default_ttl", lambda section: section.seconds(0.001))
+}
 _RECEIVED: dict[str, tuple[str, Read]] = {
-    "LockDuration": ("lock_duration", lambda part: part.seconds(0.001, LONGEST_LOCK)),
-    "MaxDeliveryCount": ("max_delivery_count", lambda part: part.number(1, MOST_DELIVERIES)),
-    "RequiresSession": ("requires_session", Part.flag),
-    "DeadLetteringOnMessageExpiration": ("dead_letter_expired", Part.flag),
-    "ForwardTo": ("forward_to", Part.name_or_none),
-    "ForwardDeadLetteredMessagesTo": ("forward_letters_to", Part.name_or_none),
+    "LockDuration": ("lock_duration", lambda section: section.seconds(0.001, LONGEST_LOCK)),
+    "MaxDeliveryCount": ("max_delivery_count", lambda section: section.number(1, MOST_DELIVERIES)),
+    "RequiresSession": ("requires_session", ConfigValue.flag),
+    "DeadLetteringOnMessageExpiration": ("dead_letter_expired", ConfigValue.flag),
+    "ForwardTo": ("forward_to", ConfigValue.name_or_none),
+    "ForwardDeadLetteredMessagesTo": ("forward_dead_letters_to", ConfigValue.name_or_none),
     **_TTL,
 }
 """What the file calls a setting, what we call it, and how it is read."""
@@ -64,53 +66,53 @@ def read(config: Mapping[str, Any] | Path) -> list[Add]:
     return [add for namespace in namespaces for add in _namespace(namespace)]
 
 
-def _namespace(part: Part) -> Iterator[Add]:
-    found = part.map("Name", "Queues", "Topics")
+def _namespace(section: ConfigValue) -> Iterator[Add]:
+    found = section.map("Name", "Queues", "Topics")
     for one in _listed(found, "Queues"):
         yield _queue(one)
     for one in _listed(found, "Topics"):
         yield from _topic(one)
 
 
-def _listed(found: Mapping[str, Part], key: str) -> list[Part]:
+def _listed(found: Mapping[str, ConfigValue], key: str) -> list[ConfigValue]:
     return found[key].each() if key in found else []
 
 
 def settings_of(kind: str, properties: Mapping[str, Any]) -> Settings:
     """Those of a Queue, a Topic or a Subscription, from Properties in the form of the file, with the service's defaults.
     Raises ConfigError."""
-    return _settings(Part(dict(properties), "Properties"), kind, SERVICE)
+    return _settings(ConfigValue(dict(properties), "Properties"), kind, SERVICE)
 
 
-def _queue(part: Part) -> Add:
-    found = part.map("Name", "Properties")
-    name = part.need(found, "Name").name()
+def _queue(section: ConfigValue) -> Add:
+    found = section.map("Name", "Properties")
+    name = section.need(found, "Name").name()
     settings = _settings(found.get("Properties"), "Queue")
     return lambda broker: broker.add_queue(name, settings)
 
 
-def _topic(part: Part) -> Iterator[Add]:
-    found = part.map("Name", "Properties", "Subscriptions")
-    name = part.need(found, "Name").name()
+def _topic(section: ConfigValue) -> Iterator[Add]:
+    found = section.map("Name", "Properties", "Subscriptions")
+    name = section.need(found, "Name").name()
     settings = _settings(found.get("Properties"), "Topic")
     yield lambda broker: broker.add_topic(name, settings)
     for one in _listed(found, "Subscriptions"):
         yield _subscription(name, one)
 
 
-def _subscription(topic: str, part: Part) -> Add:
-    found = part.map("Name", "Properties", "Rules")
-    name = part.need(found, "Name").name()
+def _subscription(topic: str, section: ConfigValue) -> Add:
+    found = section.map("Name", "Properties", "Rules")
+    name = section.need(found, "Name").name()
     settings = _settings(found.get("Properties"), "Subscription")
     rules = [_rule(one) for one in _listed(found, "Rules")] or [EVERYTHING]
     return lambda broker: broker.add_subscription(topic, name, settings, rules)
 
 
-def _settings(part: Part | None, kind: str, defaults: Defaults = EMULATOR) -> Settings:
-    if part is None:
+def _settings(section: ConfigValue | None, kind: str, defaults: Defaults = EMULATOR) -> Settings:
+    if section is None:
         return defaults.settings
     known = _TTL if kind == "Topic" else _RECEIVED
-    found = part.map(*known, *(() if kind == "Subscription" else _DUPLICATES))
+    found = section.map(*known, *(() if kind == "Subscription" else _DUPLICATES))
     values: dict[str, Any] = {field: read(found[key]) for key, (field, read) in known.items() if key in found}
     wanted, window = (found.get(key) for key in _DUPLICATES)
     seconds = defaults.window if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
@@ -118,33 +120,33 @@ def _settings(part: Part | None, kind: str, defaults: Defaults = EMULATOR) -> Se
     return replace(defaults.settings, **values, duplicate_window=seconds if wants else 0.0)
 
 
-def _rule(part: Part) -> Rule:
-    found = part.map("Name", "Properties")
+def _rule(section: ConfigValue) -> Rule:
+    found = section.map("Name", "Properties")
     name = found["Name"].name() if "Name" in found else DEFAULT
-    properties = part.need(found, "Properties")
+    properties = section.need(found, "Properties")
     return _filter(name, properties)
 
 
-def _filter(name: str, part: Part) -> Rule:
-    found = part.map("FilterType", "SqlFilter", "CorrelationFilter", "Action")
+def _filter(name: str, section: ConfigValue) -> Rule:
+    found = section.map("FilterType", "SqlFilter", "CorrelationFilter", "Action")
     action = _expression(found["Action"]) if "Action" in found else None
     likely = "Sql" if "SqlFilter" in found else "Correlation"
     chosen = found["FilterType"].one_of("Sql", "Correlation") if "FilterType" in found else likely
-    filter_part = part.need(found, f"{chosen}Filter")
+    filter_part = section.need(found, f"{chosen}Filter")
     try:
         if chosen == "Sql":
             return Rule.sql(_expression(filter_part), name=name, action=action)
         return _correlated(filter_part, name, action)
     except ConfigError as error:
-        part.fail(str(error))
+        section.fail(str(error))
 
 
-def _expression(part: Part) -> str:
-    return part.need(part.map("SqlExpression"), "SqlExpression").name()
+def _expression(section: ConfigValue) -> str:
+    return section.need(section.map("SqlExpression"), "SqlExpression").name()
 
 
-def _correlated(part: Part, name: str, action: str | None) -> Rule:
-    found = part.map(*KEYWORDS, "Properties")
+def _correlated(section: ConfigValue, name: str, action: str | None) -> Rule:
+    found = section.map(*KEYWORDS, "Properties")
     fields = {ours: found[theirs].name() for theirs, ours in KEYWORDS.items() if theirs in found}
     properties = found["Properties"].scalars() if "Properties" in found else {}
     return Rule.correlation(name=name, action=action, properties=properties, **fields)

@@ -20,10 +20,10 @@ from cloudqueues.servicebus.entities import Entities
 from cloudqueues.servicebus.errors import Refused
 from cloudqueues.servicebus.message import StoredMessage
 from cloudqueues.servicebus.policies import Policies, Policy
-from cloudqueues.servicebus.rulebook import EVERYTHING, Rule
+from cloudqueues.servicebus.rules import EVERYTHING, Rule
 from cloudqueues.servicebus.service import Service
+from cloudqueues.servicebus.settings import Settings
 from cloudqueues.servicebus.tiers import TIERS
-from cloudqueues.servicebus.world import Settings
 
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ class ServiceBusEmulator:
             dead_letter_expired=dead_letter_expired,
             duplicate_window=_seconds(duplicate_window or 0, "duplicate_window"),
             forward_to=forward_to,
-            forward_letters_to=forward_dead_lettered_to,
+            forward_dead_letters_to=forward_dead_lettered_to,
         )
         self._add(lambda broker: broker.add_queue(name, settings))
 
@@ -246,7 +246,7 @@ class ServiceBusEmulator:
             dead_letter_expired=dead_letter_expired,
             dead_letter_filter_errors=dead_letter_filter_errors,
             forward_to=forward_to,
-            forward_letters_to=forward_dead_lettered_to,
+            forward_dead_letters_to=forward_dead_lettered_to,
         )
         chosen = list(rules)
         self._add(lambda broker: broker.add_subscription(topic, name, settings, chosen))
@@ -280,7 +280,7 @@ class ServiceBusEmulator:
         """From the next chance on."""
         self._faults = faults
         if self._running is not None:
-            self._running[1].world.faults = faults
+            self._running[1].context.faults = faults
 
 
 def _seconds(value: Seconds, what: str) -> float:

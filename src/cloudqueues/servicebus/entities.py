@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 from cloudqueues.servicebus.broker import SUBSCRIPTIONS, Broker
 from cloudqueues.servicebus.config import settings_of
-from cloudqueues.servicebus.rulebook import EVERYTHING
-from cloudqueues.servicebus.world import Settings
+from cloudqueues.servicebus.rules import EVERYTHING
+from cloudqueues.servicebus.settings import Settings
 
 T = TypeVar("T")
 

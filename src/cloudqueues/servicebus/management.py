@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from cloudqueues.servicebus import ruleforms, settlement, wire
+from cloudqueues.servicebus import message_encoding, rule_encoding, settlement
 from cloudqueues.servicebus.amqp import encode
 from cloudqueues.servicebus.amqp.decode import is_list, mapped
 from cloudqueues.servicebus.broker import Broker
 from cloudqueues.servicebus.errors import ARGUMENT, NOT_IMPLEMENTED, Refused
 from cloudqueues.servicebus.message import Message
+from cloudqueues.servicebus.message_encoding import Request
 from cloudqueues.servicebus.queue import Queue
 from cloudqueues.servicebus.requests import NO_CONTENT, Reply
 from cloudqueues.servicebus.sessions import Sessions
 from cloudqueues.servicebus.topic import Topic
-from cloudqueues.servicebus.wire import Request
 
 PREFIX = "com.microsoft:"
 _DESTRUCTIVE = 0
@@ -68,9 +68,9 @@ class Body:
 class Management:
     def __init__(self, broker: Broker, entity: Queue | Topic) -> None:
         self._broker = broker
-        self._world = broker.world
+        self._context = broker.context
         self._entity = entity
-        self._doers: dict[str, Callable[[Body], Reply]] = {
+        self._handlers: dict[str, Callable[[Body], Reply]] = {
             "peek-message": self._peek,
             "schedule-message": self._schedule,
             "cancel-scheduled-message": self._cancel,
@@ -89,9 +89,9 @@ class Management:
     def do(self, request: Request) -> Reply:
         """Raises Refused."""
         operation = str(request.application.get("operation")).removeprefix(PREFIX)
-        if operation not in self._doers:
+        if operation not in self._handlers:
             raise Refused(NOT_IMPLEMENTED, f"The operation '{operation}' is not implemented.")
-        return self._doers[operation](Body(request.body))
+        return self._handlers[operation](Body(request.body))
 
     @property
     def _queue(self) -> Queue:
@@ -100,7 +100,7 @@ class Management:
         return self._entity
 
     def _moments(self, seconds: Sequence[float]) -> bytes:
-        return encode.array([encode.timestamp(one - self._world.ahead) for one in seconds])
+        return encode.array([encode.timestamp(one - self._context.clock_offset) for one in seconds])
 
     # -- messages
 
@@ -110,26 +110,26 @@ class Management:
         return _reply(messages=encode.list_([self._message(one) for one in found])) if found else Reply(NO_CONTENT)
 
     def _message(self, message: Message) -> bytes:
-        pairs = [("message", encode.binary(wire.render(message, self._world.ahead)))]
+        pairs = [("message", encode.binary(message_encoding.render(message, self._context.clock_offset)))]
         if message.token is not None:
             pairs.append(("lock-token", encode.uuid_(message.token)))
         return _map(*pairs)
 
     def _schedule(self, body: Body) -> Reply:
         payloads = [Body(one).get("message", bytes) for one in body.each("messages", object)]
-        contents = [content for payload in payloads for content in wire.read(payload, 0)]
-        self._world.tier.check(0, contents)
+        contents = [content for payload in payloads for content in message_encoding.read(payload, 0)]
+        self._context.tier.check(0, contents)
         return _reply(**{"sequence-numbers": encode.array([encode.long(one) for one in self._entity.send(contents)])})
 
     def _cancel(self, body: Body) -> Reply:
-        self._entity.intake.cancel(body.each("sequence-numbers", int))
+        self._entity.ingress.cancel(body.each("sequence-numbers", int))
         return Reply()
 
     def _take_deferred(self, body: Body) -> Reply:
         destructive = body.get("receiver-settle-mode", int) == _DESTRUCTIVE
         session = body.maybe("session-id", str)
         if session is not None:
-            self._sessions.hold(session)
+            self._sessions.require_lock(session)
         sequences = body.each("sequence-numbers", int)
         found = settlement.take_deferred(self._queue, sequences, destructive=destructive)
         return _reply(messages=encode.list_([self._message(one) for one in found]))
@@ -142,7 +142,7 @@ class Management:
     def _settle(self, body: Body) -> Reply:
         queue, tokens, session = self._queue, body.tokens(), body.maybe("session-id", str)
         if session is not None:
-            self._sessions.hold(session)
+            self._sessions.require_lock(session)
         changes = mapped(body.maybe("properties-to-modify", object))
         settle = self._settlements(body, changes).get(body.get("disposition-status", str))
         if settle is None:
@@ -159,12 +159,12 @@ class Management:
     def _settlements(body: Body, changes: dict[Any, Any]) -> dict[str, Callable[[Queue, uuid.UUID], object]]:
         reason = body.maybe("deadletter-reason", str), body.maybe("deadletter-description", str)
         named = dict(zip(("DeadLetterReason", "DeadLetterErrorDescription"), reason, strict=True))
-        letter = {**changes, **{name: text for name, text in named.items() if text is not None}}
+        dead_letter_changes = {**changes, **{name: text for name, text in named.items() if text is not None}}
         return {
             "completed": settlement.complete,
             "abandoned": lambda queue, token: settlement.abandon(queue, token, changes),
             "defered": lambda queue, token: settlement.defer(queue, token, changes),
-            "suspended": lambda queue, token: settlement.dead_letter(queue, token, letter),
+            "suspended": lambda queue, token: settlement.dead_letter(queue, token, dead_letter_changes),
             "renewed": lambda queue, token: settlement.renew(queue, [token]),
         }
 
@@ -181,25 +181,27 @@ class Management:
         return _reply(**{"session-state": encode.NULL if state is None else encode.binary(state)})
 
     def _remember(self, body: Body) -> Reply:
-        self._sessions.remember(body.get("session-id", str), body.maybe("session-state", bytes))
+        self._sessions.set_state(body.get("session-id", str), body.maybe("session-state", bytes))
         return Reply()
 
     def _renew_session(self, body: Body) -> Reply:
         until = self._sessions.renew(body.get("session-id", str))
-        return _reply(expiration=encode.timestamp(until - self._world.ahead))
+        return _reply(expiration=encode.timestamp(until - self._context.clock_offset))
 
     def _known_sessions(self, body: Body) -> Reply:
         since = body.maybe("last-updated-time", datetime)
-        after = None if since is None or since.timestamp() >= _NO_DATE else since.timestamp() + self._world.ahead
+        after = (
+            None if since is None or since.timestamp() >= _NO_DATE else since.timestamp() + self._context.clock_offset
+        )
         skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
-        found = self._sessions.known(after, skip, count)
+        found = self._sessions.list_ids(after, skip, count)
         names = encode.list_([encode.string(one) for one in found])
         return _reply(skip=encode.integer(skip + len(found)), **{"sessions-ids": names}) if found else Reply(NO_CONTENT)
 
     # -- rules
 
     def _add_rule(self, body: Body) -> Reply:
-        rule = ruleforms.read(body.get("rule-name", str), mapped(body.get("rule-description", object)))
+        rule = rule_encoding.read(body.get("rule-name", str), mapped(body.get("rule-description", object)))
         self._broker.subscription(self._queue).add(rule)
         return Reply()
 
@@ -211,7 +213,7 @@ class Management:
         skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
         rules = self._broker.subscription(self._queue).rules
         chosen = [rules[name] for name in sorted(rules)[skip : skip + count]]
-        return _reply(rules=encode.list_([_map(("rule-description", ruleforms.write(one))) for one in chosen]))
+        return _reply(rules=encode.list_([_map(("rule-description", rule_encoding.write(one))) for one in chosen]))
 
 
 def _map(*pairs: tuple[str, bytes]) -> bytes:

@@ -12,7 +12,7 @@ from cloudqueues.servicebus.management import Management
 from cloudqueues.servicebus.policies import LISTEN, SEND
 from cloudqueues.servicebus.queue import Queue
 from cloudqueues.servicebus.receiver import Receiver
-from cloudqueues.servicebus.requests import Desk, Responder
+from cloudqueues.servicebus.requests import RequestNode, Responder
 from cloudqueues.servicebus.sender import Sender
 from cloudqueues.servicebus.tokens import MANAGEMENT, NODE, Tokens, entity_of, need
 from cloudqueues.servicebus.topic import Topic
@@ -25,53 +25,55 @@ class Nodes:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    def attach(self, session: Session, asked: Attach) -> None:
+    def attach(self, session: Session, attach_request: Attach) -> None:
         """Raises LinkError where the answer is no."""
-        path = asked.path
-        if asked.transactional:
+        path = attach_request.path
+        if attach_request.transactional:
             text = "Transactions are not implemented by this emulator: send and settle without one."
             raise LinkError(NOT_IMPLEMENTED, text)
         if path.lower() == NODE:
             self._requests(
-                session, asked, Desk(session, path, Tokens(self._broker, session.connection).do, gives_tokens=True)
+                session,
+                attach_request,
+                RequestNode(session, path, Tokens(self._broker, session.connection).do, gives_tokens=True),
             )
         elif path.lower().endswith(MANAGEMENT):
             need(session.connection, entity_of(path), None)
             entity = self._broker.find(entity_of(path))
-            self._requests(session, asked, Desk(session, path, Management(self._broker, entity).do))
-        elif asked.receiving:
+            self._requests(session, attach_request, RequestNode(session, path, Management(self._broker, entity).do))
+        elif attach_request.receiving:
             need(session.connection, path, LISTEN)
-            self._receiver(session, asked, self._broker.find(path))
+            self._receiver(session, attach_request, self._broker.find(path))
         else:
             need(session.connection, path, SEND)
-            self._receive(session, asked, Sender(session.connection, sendable(self._broker.target(path))))
+            self._receive(session, attach_request, Sender(session.connection, sendable(self._broker.target(path))))
 
-    def _requests(self, session: Session, asked: Attach, desk: Desk) -> None:
+    def _requests(self, session: Session, attach_request: Attach, node: RequestNode) -> None:
         """A client has a link for its requests, and another one for the answers."""
-        if asked.receiving:
-            link = SendingLink(session, asked)
+        if attach_request.receiving:
+            link = SendingLink(session, attach_request)
             link.source = Responder(link)
-            session.links[asked.handle] = link
+            session.links[attach_request.handle] = link
             link.answer()
         else:
-            self._receive(session, asked, desk)
+            self._receive(session, attach_request, node)
 
     @staticmethod
-    def _receive(session: Session, asked: Attach, sink: Sink) -> None:
-        link = ReceivingLink(session, asked, sink)
-        session.links[asked.handle] = link
+    def _receive(session: Session, attach_request: Attach, sink: Sink) -> None:
+        link = ReceivingLink(session, attach_request, sink)
+        session.links[attach_request.handle] = link
         link.answer()
 
     @staticmethod
-    def _receiver(session: Session, asked: Attach, entity: Queue | Topic) -> None:
-        queue = receivable(entity, asked)
-        link = SendingLink(session, asked)
+    def _receiver(session: Session, attach_request: Attach, entity: Queue | Topic) -> None:
+        queue = receivable(entity, attach_request)
+        link = SendingLink(session, attach_request)
         receiver = Receiver(link, queue)
         link.source = receiver
-        session.links[asked.handle] = link
-        if asked.wants_session:
-            wait = asked.properties.get(attach.TIMEOUT)
-            receiver.accept(asked.session, wait / 1000 if isinstance(wait, int) else WAIT)
+        session.links[attach_request.handle] = link
+        if attach_request.wants_session:
+            wait = attach_request.properties.get(attach.TIMEOUT)
+            receiver.accept(attach_request.session, wait / 1000 if isinstance(wait, int) else WAIT)
         else:
             link.answer()
 
@@ -83,21 +85,21 @@ def sendable(entity: Queue | Topic) -> Queue | Topic:
     return entity
 
 
-def receivable(entity: Queue | Topic, asked: Attach) -> Queue:
+def receivable(entity: Queue | Topic, attach_request: Attach) -> Queue:
     """Raises Refused where nothing can be received so."""
     if isinstance(entity, Topic):
         raise Refused(NOT_ALLOWED, f"'{entity.path}' is a topic: messages are received from its subscriptions.")
-    if entity.settings.forward_to is not None and entity.letters is not None:
+    if entity.settings.forward_to is not None and entity.dead_letters is not None:
         raise Refused(NOT_ALLOWED, f"'{entity.path}' forwards its messages: they cannot be received from it.")
     if not entity.settings.is_receivable:
         raise disabled(entity.path)
-    if asked.wants_session and entity.sessions is None:
+    if attach_request.wants_session and entity.sessions is None:
         raise Refused(
             NOT_ALLOWED,
             "A sessionful message receiver cannot be created on an entity that does not require sessions. Ensure"
             " RequiresSession is set to true when creating a Queue or Subscription to enable sessionful behavior.",
         )
-    if entity.sessions is not None and not asked.wants_session:
+    if entity.sessions is not None and not attach_request.wants_session:
         text = "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
         raise Refused(NOT_ALLOWED, text)
     return entity

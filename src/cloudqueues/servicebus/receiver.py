@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from cloudqueues.servicebus import settlement, wire
+from cloudqueues.servicebus import message_encoding, settlement
 from cloudqueues.servicebus.amqp import attach, frames
 from cloudqueues.servicebus.amqp.decode import Described, listed, mapped
 from cloudqueues.servicebus.amqp.link import SendingLink
@@ -21,7 +21,7 @@ _INFO = 2
 
 class Receiver:
     def __init__(self, link: SendingLink, queue: Queue) -> None:
-        self.destructive = link.asked.settled
+        self.destructive = link.attach_request.settled
         self._link = link
         self._queue = queue
         self._session: str | None = None
@@ -29,20 +29,20 @@ class Receiver:
 
     # -- a consumer of its queue
 
-    def hungry(self) -> bool:
-        return self._link.hungry()
+    def can_receive(self) -> bool:
+        return self._link.can_send()
 
     def deliver(self, message: Message) -> None:
-        data = wire.render(message, self._link.session.connection.world.ahead)
+        data = message_encoding.render(message, self._link.session.connection.context.clock_offset)
         if message.token is None:
             self._link.send(data, b"", settled=True)
         else:
             self._keys[message.token.bytes] = (message.key, message.delivery_count)
             self._link.send(data, message.token.bytes_le, settled=False)
 
-    def lost(self, error: AmqpError) -> None:
-        if not self._link.session.connection.cut:
-            self._link.session.drop(self._link, error)
+    def close_with(self, error: AmqpError) -> None:
+        if not self._link.session.connection.is_broken:
+            self._link.session.detach(self._link, error)
 
     def accept(self, wanted: str | None, wait: float) -> None:
         """A session, within so many seconds. Raises Refused when the wanted one is taken."""
@@ -52,32 +52,32 @@ class Receiver:
 
     def _accepted(self, session: str, until: float) -> None:
         self._session = session
-        ahead = self._link.session.connection.world.ahead
-        self._link.answer(session=session, properties={attach.SESSION_UNTIL: attach.ticks(until - ahead)})
-        self._link.feed()
+        clock_offset = self._link.session.connection.context.clock_offset
+        self._link.answer(session=session, properties={attach.SESSION_UNTIL: attach.ticks(until - clock_offset)})
+        self._link.send_available()
 
     # -- the source of its link
 
-    def fed(self) -> None:
-        if self._link.hungry():
-            self._queue.feed(self, self._session)
+    def on_credit(self) -> None:
+        if self._link.can_send():
+            self._queue.add_consumer(self, self._session)
 
-    def settle(self, tag: bytes, state: Any, give: Callable[[bytes], None]) -> None:
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
         token = uuid.UUID(bytes_le=tag)
         what = self._keys.pop(token.bytes, ("", 0))
         try:
             outcome = settle(self._queue, token, state)
         except Refused as refused:
             outcome = frames.rejected(refused.condition, refused.text)
-        self._link.session.connection.respond(("settle", *what), lambda: give(outcome))
+        self._link.session.connection.respond(("settle", *what), lambda: respond(outcome))
 
     def close(self) -> None:
         """A session is free once it is closed. A client that is cut off holds it until its lock ends, unless it deletes
         what it gets."""
-        self._queue.leave(self)
+        self._queue.remove_consumer(self)
         if self._queue.sessions is not None:
-            held = self._session if self.destructive or not self._link.session.connection.cut else None
-            self._queue.sessions.leave(self, held)
+            held = self._session if self.destructive or not self._link.session.connection.is_broken else None
+            self._queue.sessions.release(self, held)
 
 
 def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:

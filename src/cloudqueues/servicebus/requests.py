@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudqueues.servicebus import wire
+from cloudqueues.servicebus import message_encoding
 from cloudqueues.servicebus.amqp import encode
-from cloudqueues.servicebus.amqp.link import Answer, SendingLink
+from cloudqueues.servicebus.amqp.link import DeliveryResponse, SendingLink
 from cloudqueues.servicebus.amqp.session import Session
 from cloudqueues.servicebus.errors import (
     ARGUMENT,
@@ -24,8 +24,8 @@ from cloudqueues.servicebus.errors import (
     UNAUTHORIZED,
     Refused,
 )  # fmt: skip
+from cloudqueues.servicebus.message_encoding import Request
 from cloudqueues.servicebus.sender import BUSY_TEXT
-from cloudqueues.servicebus.wire import Request
 
 STATUSES = {
     LOCK_LOST: 410, SESSION_LOST: 410, NO_MESSAGE: 404, NOT_FOUND: 404, EXISTS: 409, BUSY: 503, NOT_IMPLEMENTED: 501,
@@ -49,20 +49,20 @@ class Responder:
 
     def respond(self, message: bytes) -> None:
         self._waiting.append(message)
-        self.fed()
+        self.on_credit()
 
-    def fed(self) -> None:
-        while self._waiting and self._link.hungry():
+    def on_credit(self) -> None:
+        while self._waiting and self._link.can_send():
             self._link.send(self._waiting.popleft(), uuid.uuid4().bytes, settled=True)
 
-    def settle(self, tag: bytes, state: Any, give: Callable[[bytes], None]) -> None:
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
         """Its deliveries are settled when they are sent."""
 
     def close(self) -> None:
         self._waiting.clear()
 
 
-class Desk:
+class RequestNode:
     """Takes the requests of one link, and finds the link for the answers. What clients present tokens with is answered
     in other words, and no fault hits it."""
 
@@ -74,11 +74,11 @@ class Desk:
         self._path = path.lower()
         self._do = do
 
-    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
+    def take(self, data: bytes, message_format: int, response: DeliveryResponse) -> None:
         """Raises Refused for what is no request, or where there is nobody to answer to."""
-        request = wire.request(data, message_format)
+        request = message_encoding.request(data, message_format)
         responder = self._responder(request.reply_to)
-        answer.accept()
+        response.accept()
         reply, error = self._answer(request)
         message = _message(request, reply, error, tokens=self._gives_tokens)
         if self._gives_tokens:
@@ -89,7 +89,7 @@ class Desk:
 
     def _answer(self, request: Request) -> tuple[Reply, Refused | None]:
         operation = str(request.application.get("operation"))
-        if not self._gives_tokens and self._session.connection.world.hits("refuse", operation, request.id.hex()):
+        if not self._gives_tokens and self._session.connection.context.hits("refuse", operation, request.id.hex()):
             return Reply(STATUSES[BUSY], encode.NULL), Refused(BUSY, BUSY_TEXT)
         try:
             return self._do(request), None
@@ -102,14 +102,14 @@ class Desk:
         for link in self._session.links.values():
             if isinstance(link, SendingLink) and isinstance(link.source, Responder) and self._mine(link):
                 found = link.source
-                if reply_to is not None and link.asked.reply_address == reply_to:
+                if reply_to is not None and link.attach_request.reply_address == reply_to:
                     break
         if found is None:
             raise Refused(NOT_FOUND, f"no link receives from '{self._path}': there is nobody to answer to.")
         return found
 
     def _mine(self, link: SendingLink) -> bool:
-        return link.asked.path.lower() == self._path
+        return link.attach_request.path.lower() == self._path
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -120,4 +120,4 @@ def _message(request: Request, reply: Reply, error: Refused | None, *, tokens: b
     fields = {code: encode.integer(reply.status), description: encode.string(error.text if error else "OK")}
     if error is not None:
         fields["errorCondition"] = encode.symbol(error.condition)
-    return wire.response(request.id, fields, reply.body)
+    return message_encoding.response(request.id, fields, reply.body)

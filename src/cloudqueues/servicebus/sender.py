@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zlib
 
-from cloudqueues.servicebus import wire
+from cloudqueues.servicebus import message_encoding
 from cloudqueues.servicebus.amqp.connection import Connection
-from cloudqueues.servicebus.amqp.link import Answer
+from cloudqueues.servicebus.amqp.link import DeliveryResponse
 from cloudqueues.servicebus.errors import BUSY, Refused
 from cloudqueues.servicebus.message import Content
 from cloudqueues.servicebus.queue import Queue
@@ -20,16 +20,16 @@ class Sender:
         self._connection = connection
         self._entity = entity
 
-    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
+    def take(self, data: bytes, message_format: int, response: DeliveryResponse) -> None:
         """Raises Refused, and keeps nothing."""
-        contents = wire.read(data, message_format)
-        size = len(data) if message_format == wire.BATCH else 0
-        self._connection.world.tier.check(size, contents)
+        contents = message_encoding.read(data, message_format)
+        size = len(data) if message_format == message_encoding.BATCH else 0
+        self._connection.context.tier.check(size, contents)
         what = ("send", *named(contents))
-        if self._connection.world.hits("refuse", *what):
+        if self._connection.context.hits("refuse", *what):
             raise Refused(BUSY, BUSY_TEXT)
         self._entity.send(contents)
-        self._connection.respond(what, answer.accept)
+        self._connection.respond(what, response.accept)
 
     def close(self) -> None:
         """Nothing is kept."""

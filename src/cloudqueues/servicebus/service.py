@@ -6,21 +6,23 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from cloudqueues.faults import Faults
-from cloudqueues.servicebus import settlement, wire
+from cloudqueues.servicebus import message_encoding, settlement
 from cloudqueues.servicebus.admin.api import Api
-from cloudqueues.servicebus.admin.port import Port
+from cloudqueues.servicebus.admin.server import ManagementServer
 from cloudqueues.servicebus.amqp.connection import Connection
-from cloudqueues.servicebus.amqp.greeting import Greeting
+from cloudqueues.servicebus.amqp.protocol_detection import ProtocolDetector
+from cloudqueues.servicebus.amqp.session import Session
 from cloudqueues.servicebus.broker import Broker
+from cloudqueues.servicebus.context import BrokerContext
 from cloudqueues.servicebus.errors import LinkError
 from cloudqueues.servicebus.message import StoredMessage
 from cloudqueues.servicebus.nodes import Nodes
 from cloudqueues.servicebus.policies import Policies
 from cloudqueues.servicebus.tiers import Tier
 from cloudqueues.servicebus.tokens import MANAGEMENT
-from cloudqueues.servicebus.world import World
 from cloudqueues.timeline import Timeline
 
 BACKLOG = 1024
@@ -35,47 +37,51 @@ class Service:
     def __init__(self, faults: Faults, idle: float, tier: Tier, policies: Policies | None) -> None:
         loop = asyncio.get_running_loop()
         timeline = Timeline(loop)
-        self.world = World(timeline=timeline, soon=loop.call_soon, faults=faults, tier=tier, policies=policies)
-        self.world.cut = self._cut
-        self.broker = Broker(self.world)
+        self.context = BrokerContext(
+            timeline=timeline, call_soon=loop.call_soon, faults=faults, tier=tier, policies=policies
+        )
+        self.context.detach_links = self._detach_links
+        self.broker = Broker(self.context)
         self._idle = idle
         self._nodes = Nodes(self.broker)
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
-        self._http: Port | None = None
+        self._http: ManagementServer | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """The port that was taken; with `tls` it takes nothing else."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Greeting(self._connection), host, port, backlog=BACKLOG, ssl=tls,
+            lambda: ProtocolDetector(self._connection), host, port, backlog=BACKLOG, ssl=tls,
             ssl_handshake_timeout=None if tls is None else HANDSHAKE,
         )  # fmt: skip
         return int(self._server.sockets[0].getsockname()[1])
 
     async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
         """The port that was taken for the management API."""
-        self._http = Port(Api(self.broker).answer, context)
+        self._http = ManagementServer(Api(self.broker).answer, context)
         return await self._http.listen(host, port)
 
     def _connection(self) -> Connection:
-        connection = Connection(self._nodes, self.world, self._gone, self._idle)
+        connection = Connection(self._begin, self.context, self._gone, self._idle)
         self._connections.add(connection)
         self._empty.clear()
         return connection
+
+    def _begin(self, connection: Connection, channel: int, values: list[Any]) -> Session:
+        return Session(connection, channel, values, self._nodes.attach)
 
     def _gone(self, connection: Connection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
 
-    def _cut(self, path: str, error: LinkError) -> None:
-        for session in [one for connection in self._connections for one in connection.sessions.values()]:
-            for link in tuple(session.links.values()):
-                if link.asked.path.lower().removesuffix(MANAGEMENT) == path.lower():
-                    session.drop(link, error)
+    def _detach_links(self, path: str, error: LinkError) -> None:
+        paths = {path.lower(), path.lower() + MANAGEMENT}
+        for session in [session for connection in self._connections for session in connection.sessions.values()]:
+            session.detach_links(paths, error)
 
     async def close(self) -> None:
         """The port is free and all connections are gone when it returns."""
@@ -86,16 +92,16 @@ class Service:
         for connection in self._connections:
             connection.abort()
         await self._empty.wait()
-        self.world.timeline.close()
+        self.context.timeline.close()
 
     def advance(self, seconds: float) -> None:
         """What is due on the way happens, in order and each at its own time."""
-        self.world.ahead += seconds
-        self.world.timeline.advance(seconds)
+        self.context.clock_offset += seconds
+        self.context.timeline.advance(seconds)
 
     def stored(self, path: str) -> list[StoredMessage]:
         """Raises Refused where there is no such queue."""
-        return [wire.stored(one) for one in settlement.peek(self.broker.queue(path), 0, sys.maxsize)]
+        return [message_encoding.stored(one) for one in settlement.peek(self.broker.queue(path), 0, sys.maxsize)]
 
     def connected(self) -> int:
         """Connections that are open."""

@@ -1,4 +1,4 @@
-"""The sessions of a queue: who holds which, what they remember, and who waits for one.
+"""Sessions of a queue: their locks, their states, and the consumers that wait for one.
 
 https://learn.microsoft.com/azure/service-bus-messaging/message-sessions
 """
@@ -8,178 +8,195 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from cloudqueues.servicebus.context import BrokerContext
 from cloudqueues.servicebus.deadlines import Deadlines
 from cloudqueues.servicebus.errors import SESSION_LOST, SESSION_TAKEN, TIMEOUT, Refused
-from cloudqueues.servicebus.lane import Consumer, Lane
-from cloudqueues.servicebus.world import World
+from cloudqueues.servicebus.message import Message
+from cloudqueues.servicebus.ready_queue import Consumer, ReadyQueue
+from cloudqueues.servicebus.settings import Settings
 from cloudqueues.timeline import Timer
 
-if TYPE_CHECKING:
-    from cloudqueues.servicebus.queue import Queue
-
 Accepted = Callable[[str, float], None]
-"""Called with the session's id and when its lock ends."""
+"""Called with the session's id and the time at which its lock ends."""
+
+
+class SessionQueue(Protocol):
+    """Queue that the sessions belong to."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def unlock(self, message: Message, *, counted: bool) -> None: ...
 
 
 @dataclass(slots=True)
-class Hold:
+class SessionLock:
     consumer: Consumer
     until: float
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SessionState:
     data: bytes
     since: float
 
 
 class Sessions:
-    def __init__(self, queue: Queue, world: World) -> None:
-        self.states: dict[str, State] = {}
+    """Locks and states of the sessions of one queue."""
+
+    def __init__(self, queue: SessionQueue, context: BrokerContext) -> None:
+        self.states: dict[str, SessionState] = {}
         self._queue = queue
-        self._world = world
-        self._lanes: dict[str, Lane] = {}
-        self._holds: dict[str, Hold] = {}
-        self._free: dict[str, None] = {}  # with messages and without a holder, the longest free one first
+        self._context = context
+        self._ready_queues: dict[str, ReadyQueue] = {}
+        self._locks: dict[str, SessionLock] = {}
+        self._free: dict[str, None] = {}  # sessions with messages and without a lock, the longest free one first
         self._waiting: dict[Consumer, tuple[Accepted, Timer]] = {}
-        self._ends = Deadlines[str](world.timeline, self._ended)
+        self._ends = Deadlines[str](context.timeline, self._lock_ended)
 
-    def lane(self, session: str) -> Lane:
-        return self._lanes.setdefault(session, Lane())
+    def ready_queue(self, session: str) -> ReadyQueue:
+        return self._ready_queues.setdefault(session, ReadyQueue())
 
-    def until(self, session: str | None) -> float:
-        """When the lock ends that its messages are held by."""
-        return self._holds[session].until if session in self._holds else 0.0
+    def locked_until(self, session: str | None) -> float:
+        """Return when the session's lock ends, which also locks its messages; 0 where it is not locked."""
+        return self._locks[session].until if session in self._locks else 0.0
 
-    # -- who holds it
+    # -- locks
 
     def accept(self, consumer: Consumer, wanted: str | None, wait: float, accepted: Accepted) -> None:
-        """One session, or the next that is free (`wanted` is None) within `wait` seconds. The answer may come later.
+        """Lock the wanted session, or (None) the next free one within `wait` seconds, and call `accepted`.
 
-        Raises Refused when the wanted one is taken.
+        `accepted` may be called later. Raises Refused when the wanted session is locked already.
         """
-        if wanted in self._holds:
+        if wanted in self._locks:
             raise Refused(
                 SESSION_TAKEN,
                 f"The requested session '{wanted}' cannot be accepted. It may be locked by another receiver.",
             )
         session = wanted if wanted is not None else self._next()
         if session is not None:
-            self._grant(session, consumer, accepted)
+            self._lock(session, consumer, accepted)
         else:
-            timer = self._world.timeline.after(wait, lambda: self._waited(consumer))
+            timer = self._context.timeline.after(wait, lambda: self._wait_over(consumer))
             self._waiting[consumer] = (accepted, timer)
 
     def _next(self) -> str | None:
         return next(iter(self._free), None)
 
-    def _grant(self, session: str, consumer: Consumer, accepted: Accepted) -> None:
+    def _lock(self, session: str, consumer: Consumer, accepted: Accepted) -> None:
         self._free.pop(session, None)
-        until = self._world.now() + self._queue.settings.lock_duration
-        self._holds[session] = Hold(consumer, until)
+        until = self._context.now() + self._queue.settings.lock_duration
+        self._locks[session] = SessionLock(consumer, until)
         self._ends.set(session, until)
         accepted(session, until)
 
-    def _waited(self, consumer: Consumer) -> None:
+    def _wait_over(self, consumer: Consumer) -> None:
         del self._waiting[consumer]
-        consumer.lost(
+        consumer.close_with(
             Refused(TIMEOUT, "The operation did not complete within the allotted time: no session was available.")
         )
 
-    def offer(self, session: str) -> None:
-        """It has a message that is ready."""
-        if session in self._holds:
+    def mark_available(self, session: str) -> None:
+        """Offer a session with a ready message to the consumer that waits longest."""
+        if session in self._locks:
             return
         if self._waiting:
             consumer = next(iter(self._waiting))
             accepted, timer = self._waiting.pop(consumer)
             timer.cancel()
-            self._grant(session, consumer, accepted)
+            self._lock(session, consumer, accepted)
         else:
             self._free[session] = None
 
-    def spent(self, session: str | None) -> None:
-        """A message of it is gone that was never delivered: if it was the last one, so is the session."""
-        if session is not None and session not in self._holds and not self.lane(session).count:
+    def discard_if_empty(self, session: str | None) -> None:
+        """Forget a session whose last message was removed before it was delivered."""
+        if session is not None and session not in self._locks and not self.ready_queue(session).count:
             self._free.pop(session, None)
-            self._lanes.pop(session, None)
+            self._ready_queues.pop(session, None)
 
-    def leave(self, consumer: Consumer, session: str | None) -> None:
-        """It waits no longer, and what it held is free, as if nothing of it had been delivered.
+    def release(self, consumer: Consumer, session: str | None) -> None:
+        """End the consumer's wait and free the session that it holds, without counting its deliveries.
 
         https://learn.microsoft.com/azure/service-bus-messaging/message-sessions#impact-of-delivery-count
         """
         if consumer in self._waiting:
             self._waiting.pop(consumer)[1].cancel()
-        hold = self._holds.get(session) if session is not None else None
-        if session is not None and hold is not None and hold.consumer is consumer:
-            self._release(session, counted=False)
+        lock = self._locks.get(session) if session is not None else None
+        if session is not None and lock is not None and lock.consumer is consumer:
+            self._unlock(session, counted=False)
 
-    def end(self, session: str) -> None:
-        """Now, if it is still held."""
-        if session in self._holds:
-            self._ended(session)
+    def end_lock(self, session: str) -> None:
+        """End the session's lock now, if it is locked."""
+        if session in self._locks:
+            self._lock_ended(session)
 
-    def _ended(self, session: str) -> None:
-        """A receiver that deletes what it gets keeps its session while its link is open, however long it waits: it has
-        no lock to lose (`..._receive_handler_receiveanddelete` of the SDK's tests)."""
-        consumer = self._holds[session].consumer
+    def _lock_ended(self, session: str) -> None:
+        """Unlock the session and detach its consumer.
+
+        A receive-and-delete consumer keeps its session while its link is open, since it has no lock to lose
+        (`..._receive_handler_receiveanddelete` of the SDK's tests).
+        """
+        consumer = self._locks[session].consumer
         if consumer.destructive:
             self.renew(session)
             return
-        self._release(session, counted=True)
+        self._unlock(session, counted=True)
         text = "The session lock has expired on the MessageSession. Accept a new MessageSession."
-        consumer.lost(Refused(SESSION_LOST, text))
+        consumer.close_with(Refused(SESSION_LOST, text))
 
-    def _release(self, session: str, *, counted: bool) -> None:
-        """What was delivered and not settled comes back, in its order."""
-        lane = self.lane(session)
-        lane.hungry.clear()
-        for message in list(lane.held.values()):
+    def _unlock(self, session: str, *, counted: bool) -> None:
+        """Return unsettled deliveries to the queue in their order, then free the session."""
+        ready_queue = self.ready_queue(session)
+        ready_queue.consumers.clear()
+        for message in list(ready_queue.locked.values()):
             self._queue.unlock(message, counted=counted)
-        del self._holds[session]
+        del self._locks[session]
         self._ends.discard(session)
-        if lane.count:
-            self.offer(session)
+        if ready_queue.count:
+            self.mark_available(session)
         else:
-            del self._lanes[session]
+            del self._ready_queues[session]
 
     def renew(self, session: str) -> float:
-        hold = self.hold(session)
-        hold.until = self._world.now() + self._queue.settings.lock_duration
-        self._ends.set(session, hold.until)
-        return hold.until
+        """Renew the session's lock and return its new end. Raises Refused when it is not locked."""
+        lock = self.require_lock(session)
+        lock.until = self._context.now() + self._queue.settings.lock_duration
+        self._ends.set(session, lock.until)
+        return lock.until
 
-    def hold(self, session: str) -> Hold:
-        """Raises Refused when nobody holds it."""
-        found = self._holds.get(session)
-        if found is None:
+    def require_lock(self, session: str) -> SessionLock:
+        """Return the session's lock. Raises Refused when it is not locked."""
+        lock = self._locks.get(session)
+        if lock is None:
             raise Refused(SESSION_LOST, f"The session '{session}' is not locked. Its lock may have expired.")
-        return found
+        return lock
 
-    # -- what it remembers
+    # -- states
 
     def state(self, session: str) -> bytes | None:
-        self.hold(session)
-        found = self.states.get(session)
-        return None if found is None else found.data
+        """Return the session's state. Raises Refused when it is not locked."""
+        self.require_lock(session)
+        state = self.states.get(session)
+        return None if state is None else state.data
 
-    def remember(self, session: str, data: bytes | None) -> None:
-        """None forgets."""
-        self.hold(session)
+    def set_state(self, session: str, data: bytes | None) -> None:
+        """Set the session's state, or remove it (None). Raises Refused when it is not locked."""
+        self.require_lock(session)
         if data is None:
             self.states.pop(session, None)
         else:
-            self.states[session] = State(data, self._world.now())
+            self.states[session] = SessionState(data, self._context.now())
 
-    def known(self, since: float | None, skip: int, count: int) -> list[str]:
-        """Sessions with a message or a state; with `since`, those whose state was set after it."""
+    def list_ids(self, since: float | None, skip: int, count: int) -> list[str]:
+        """Return a page of session ids: sessions with a message or a state; with `since`, those whose state was set
+        after it."""
         if since is None:
-            names = sorted(
-                self.states.keys() | {session for session, lane in self._lanes.items() if lane.count or lane.held}
+            ids = sorted(
+                self.states.keys()
+                | {session for session, queue in self._ready_queues.items() if queue.count or queue.locked}
             )
         else:
-            names = sorted(session for session, state in self.states.items() if state.since > since)
-        return list(itertools.islice(names, skip, skip + count))
+            ids = sorted(session for session, state in self.states.items() if state.since > since)
+        return list(itertools.islice(ids, skip, skip + count))

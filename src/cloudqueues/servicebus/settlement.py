@@ -15,7 +15,7 @@ from cloudqueues.servicebus.queue import Queue
 
 
 def complete(queue: Queue, token: uuid.UUID) -> None:
-    queue.drop(queue.locks.find(token))
+    queue.remove(queue.locks.find(token))
 
 
 def release(queue: Queue, token: uuid.UUID) -> None:
@@ -39,9 +39,9 @@ def defer(queue: Queue, token: uuid.UUID, changes: Mapping[str, object]) -> None
 def dead_letter(queue: Queue, token: uuid.UUID, changes: Mapping[str, object]) -> None:
     """`changes` holds the reason and its description, too."""
     message = queue.locks.find(token)
-    if queue.letters is None:
+    if queue.dead_letters is None:
         raise Refused(NOT_ALLOWED, f"'{queue.path}' is a dead-letter queue: its messages cannot be dead-lettered.")
-    queue.move(message, queue.letters, changes)
+    queue.move(message, queue.dead_letters, changes)
 
 
 def renew(queue: Queue, tokens: Sequence[uuid.UUID]) -> list[float]:
@@ -63,7 +63,7 @@ def take_deferred(queue: Queue, sequences: Sequence[int], *, destructive: bool) 
     messages = [_deferred(queue, sequence) for sequence in sequences]
     for message in messages:
         if destructive:
-            queue.drop(message)
+            queue.remove(message)
         else:
             queue.lock(message)
     return messages
@@ -71,7 +71,7 @@ def take_deferred(queue: Queue, sequences: Sequence[int], *, destructive: bool) 
 
 def _deferred(queue: Queue, sequence: int) -> Message:
     message = queue.messages.get(sequence)
-    if message is None or message.state != DEFERRED or message.token is not None or queue.expired(message):
+    if message is None or message.state != DEFERRED or message.token is not None or queue.expire(message):
         text = "Failed to lock one or more specified messages. The message does not exist."
         raise Refused(NO_MESSAGE, text)
     return message

@@ -10,8 +10,8 @@ from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.amqp.connection import Connection
 from cloudqueues.servicebus.broker import Broker
 from cloudqueues.servicebus.errors import NOT_FOUND, UNAUTHORIZED, Refused
+from cloudqueues.servicebus.message_encoding import Request
 from cloudqueues.servicebus.requests import ACCEPTED, Reply
-from cloudqueues.servicebus.wire import Request
 
 NODE = "$cbs"
 MANAGEMENT = "/$management"
@@ -24,7 +24,7 @@ def entity_of(path: str) -> str:
 
 def need(connection: Connection, path: str, right: str | None) -> None:
     """Raise Refused where no token of this connection gives the right to an entity; None: any right will do."""
-    if connection.world.policies is None:
+    if connection.context.policies is None:
         return
     rights = connection.rights.get(path.lower(), connection.rights.get("", frozenset()))
     if not rights or (right is not None and right not in rights):
@@ -47,7 +47,7 @@ class Tokens:
         once the token is good."""
         audience = str(request.application.get("name") or "")
         entity = entity_of(entity_path(audience))
-        if (policies := self._connection.world.policies) is not None:
+        if (policies := self._connection.context.policies) is not None:
             self._connection.rights[entity.lower()] = policies.rights(str(request.body), audience)
         if entity and not self._broker.has(entity):
             # The service's words: https://github.com/Azure/azure-service-bus/issues/451

@@ -10,7 +10,7 @@ from typing import Any
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 
-LETTERS = "/$DeadLetterQueue"
+DEAD_LETTER_QUEUE = "/$DeadLetterQueue"
 
 
 closing: list[threading.Thread] = []

@@ -18,7 +18,7 @@ from azure.servicebus.management import (
 )
 
 from cloudqueues.servicebus import Rule, ServiceBusEmulator
-from cloudqueues.servicebus.admin import atom, rules
+from cloudqueues.servicebus.admin import atom, rule_xml
 
 SOME = "t/Subscriptions/s"
 MOMENT = datetime(2026, 12, 1, 9, 30, tzinfo=UTC)
@@ -159,16 +159,18 @@ def test_a_value_of_a_type_that_only_other_clients_write() -> None:
     value = uuid.UUID(int=7)
     pair = f'<Key>id</Key><Value xmlns:x="x" i:type="x:guid">{value}</Value>'
     properties = f"<Properties><KeyValueOfstringanyType>{pair}</KeyValueOfstringanyType></Properties>"
-    rule = rules.read("r", described(f'<Filter i:type="CorrelationFilter">{properties}</Filter>'))
+    rule = rule_xml.read("r", described(f'<Filter i:type="CorrelationFilter">{properties}</Filter>'))
     assert rule.matches.properties == {"id": value}  # type: ignore[union-attr]
-    assert f'i:type="d6p1:guid" xmlns:d6p1="{atom.SCHEMA}">{value}<' in rules.write(rule, 0)
+    assert f'i:type="d6p1:guid" xmlns:d6p1="{atom.SCHEMA}">{value}<' in rule_xml.write(rule, 0)
 
 
 def test_a_subscription_may_begin_with_a_rule_of_its_own() -> None:
     """As Go and JavaScript create it: the Python client has no argument for it."""
     rule = '<DefaultRuleDescription><Filter i:type="FalseFilter"/><Name>none</Name></DefaultRuleDescription>'
-    assert rules.default(described(rule, "SubscriptionDescription")) == Rule.sql("1=0", name="none")
+    assert rule_xml.default(described(rule, "SubscriptionDescription")) == Rule.sql("1=0", name="none")
     action = '<DefaultRuleDescription><Action i:type="SqlRuleAction"><SqlExpression>SET a = 1</SqlExpression></Action>'
     unnamed = described(f"{action}</DefaultRuleDescription>", "SubscriptionDescription")
-    assert rules.default(unnamed) == Rule.sql("1=1", action="SET a = 1")
-    assert rules.default(described("<LockDuration>PT5S</LockDuration>", "SubscriptionDescription")) == Rule.sql("1=1")
+    assert rule_xml.default(unnamed) == Rule.sql("1=1", action="SET a = 1")
+    assert rule_xml.default(described("<LockDuration>PT5S</LockDuration>", "SubscriptionDescription")) == Rule.sql(
+        "1=1"
+    )

@@ -161,12 +161,12 @@ def test_rules_are_listed_by_name(bus: ServiceBusEmulator, client: ServiceBusCli
     bus.add_topic("events")
     bus.add_subscription("events", "some", rules=[Rule.sql("1=1", name=name) for name in "cab"])
     with leaving(client.get_subscription_receiver("events", "some")) as receiver:
-        asked = (
+        attach_request = (
             b"com.microsoft:enumerate-rules",
             {"skip": 1, "top": 2},
             lambda _status, message, _text, **_: message.value,
         )
-        answer = receiver._mgmt_request_response_with_retry(*asked)  # the client has it for nothing else
+        answer = receiver._mgmt_request_response_with_retry(*attach_request)  # the client has it for nothing else
     assert [rule[b"rule-description"][2] for rule in answer[b"rules"]] == [b"b", b"c"]
 
 

@@ -64,8 +64,8 @@ def test_settlement_locks_and_letters(bus: ServiceBusEmulator) -> None:
                 with pytest.raises(MessageLockLostError):
                     await receiver.complete_message(lost)
                 assert texts(await receiver.peek_messages(10, sequence_number=1)) == ["b", "e"]
-            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
-                (found,) = await letters.receive_messages(1, max_wait_time=10)
+            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
+                (found,) = await dead_letters.receive_messages(1, max_wait_time=10)
                 assert (str(found), found.dead_letter_reason, found.dead_letter_error_description) == (
                     "c",
                     "why",
@@ -159,8 +159,8 @@ def test_the_rest_of_what_an_entity_does(bus: ServiceBusEmulator) -> None:
                     await receiver.abandon_message(message)
             assert [(one.body, one.delivery_count, one.locked) for one in bus.messages("orders")] == [(b"b", 1, False)]
             bus.advance(60)
-            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as letters:
-                reasons = {str(one): one.dead_letter_reason for one in await take(letters, 2)}
+            async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
+                reasons = {str(one): one.dead_letter_reason for one in await take(dead_letters, 2)}
             assert reasons == {"a": "MaxDeliveryCountExceeded", "b": "TTLExpiredException"}
 
     asyncio.run(scenario())

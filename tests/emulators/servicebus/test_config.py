@@ -15,8 +15,8 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus import ServiceBusEmulator
-from cloudqueues.servicebus.configfile import Part
-from tests.emulators.servicebus.kit import LETTERS, closed, one, send
+from cloudqueues.servicebus.config_values import ConfigValue
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, closed, one, send
 
 SAMPLE = Path(__file__).parent / "config.json"
 
@@ -39,12 +39,12 @@ def test_the_entities_of_a_file_do_what_it_says() -> None:
         with client.get_queue_receiver("orders") as receiver:
             for _ in range(3):
                 receiver.abandon_message(one(receiver))
-        assert bus.messages("orders") == bus.messages("orders" + LETTERS) == []
+        assert bus.messages("orders") == bus.messages("orders" + DEAD_LETTER_QUEUE) == []
         assert [message.body for message in bus.messages("failed")] == [b"a"]
         send(client, "grouped", ServiceBusMessage("c", session_id="s"))
         bus.advance(3600)
         assert bus.messages("grouped") == []
-        assert [message.body for message in bus.messages("grouped" + LETTERS)] == [b"c"]
+        assert [message.body for message in bus.messages("grouped" + DEAD_LETTER_QUEUE)] == [b"c"]
         with client.get_topic_sender("events") as sender:
             sent = [
                 ServiceBusMessage("d", subject="created", application_properties={"country": "pt", "size": 11}),
@@ -91,7 +91,7 @@ def test_what_a_file_leaves_out_is_as_microsofts_emulator_has_it() -> None:
             assert [each.locked for each in bus.messages("q")] == [False, False]
             for _ in range(2):
                 receiver.abandon_message(one(receiver))
-        (letter,) = bus.messages("q" + LETTERS)
+        (letter,) = bus.messages("q" + DEAD_LETTER_QUEUE)
         assert letter.delivery_count == 3
         bus.advance(3600)
         assert bus.messages("q") == []
@@ -184,10 +184,10 @@ def test_entities_of_one_name_are_refused_at_the_start() -> None:
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert Part(text, "").seconds() == seconds
+    assert ConfigValue(text, "").seconds() == seconds
 
 
 @pytest.mark.parametrize("text", ["P", "PT", "P1DT", "1M", "PT1", "P1M", "PT1M1H", "-PT1M", "pt1m", "PT1,5S", ""])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ConfigError):
-        Part(text, "").seconds()
+        ConfigValue(text, "").seconds()

@@ -93,9 +93,9 @@ def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
         with pytest.raises(ConfigError, match="is no name of an entity"):
             bus.add_queue(name)
-    with pytest.raises(ConfigError, match="a lock_duration of 0 seconds is none"):
+    with pytest.raises(ConfigError, match="lock_duration must be more than 0 seconds, not 0"):
         bus.add_queue("new", lock_duration=0)
-    with pytest.raises(ConfigError, match="max_delivery_count=0"):
+    with pytest.raises(ConfigError, match="max_delivery_count must be at least 1, not 0"):
         bus.add_queue("new", max_delivery_count=0)
     bus.add_topic("events")
     with pytest.raises(ConfigError, match="is a topic"):

@@ -14,7 +14,7 @@ from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError, S
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.amqp import encode, frames
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, receive, send, texts
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 BUSY = "com.microsoft:server-busy"
@@ -279,5 +279,5 @@ def test_nothing_is_lost_with_all_faults_at_once(seed: int) -> None:
         sent(bus, ids)
         assert bus.messages("q")
         found = completed(bus, 50)
-        assert bus.messages("q" + LETTERS) == []
+        assert bus.messages("q" + DEAD_LETTER_QUEUE) == []
     assert set(found) == set(ids)

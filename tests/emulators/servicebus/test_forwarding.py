@@ -5,7 +5,7 @@ from __future__ import annotations
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 
 from cloudqueues.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, send
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, send
 
 TRANSFER = "/$Transfer/$DeadLetterQueue"
 
@@ -21,7 +21,7 @@ def test_messages_and_letters_are_forwarded(bus: ServiceBusEmulator, client: Ser
         message = one(receiver)
         assert (str(message), message.sequence_number, message.enqueued_sequence_number) == ("a", 2, 2)
         receiver.dead_letter_message(message, reason="why")
-    assert bus.messages("second" + LETTERS) == []
+    assert bus.messages("second" + DEAD_LETTER_QUEUE) == []
     with leaving(client.get_queue_receiver("letters")) as receiver:
         letter = one(receiver)
     assert (str(letter), letter.dead_letter_source, letter.delivery_count) == ("a", "second", 0)

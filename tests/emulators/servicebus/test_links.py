@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloudqueues.servicebus import ServiceBusEmulator, wire
+from cloudqueues.servicebus import ServiceBusEmulator, message_encoding
 from cloudqueues.servicebus.amqp import encode, frames
 from cloudqueues.servicebus.amqp.decode import whole
 from cloudqueues.servicebus.amqp.encode import FALSE, NULL, TRUE
@@ -23,7 +23,7 @@ def put(bus: ServiceBusEmulator, *bodies: bytes) -> None:
 
 
 def data_of(delivery: tuple[int, bytes]) -> bytes:
-    (content,) = wire.read(delivery[1], 0)
+    (content,) = message_encoding.read(delivery[1], 0)
     data: bytes = whole(content.body[3:])
     return data
 
@@ -223,7 +223,7 @@ def test_a_batch_with_a_bad_message_is_rejected_as_a_whole(bus: ServiceBusEmulat
     bus.add_queue("q")
     batch = body(body(b"good")) + body(b"\x40")
     transfer = frames.frame(
-        0, frames.TRANSFER, encode.uint(0), encode.uint(0), encode.binary(b"t"), encode.uint(wire.BATCH)
+        0, frames.TRANSFER, encode.uint(0), encode.uint(0), encode.binary(b"t"), encode.uint(message_encoding.BATCH)
     )
     whole_frame = frames.HEADER.pack(len(transfer) + len(batch), 2, 0, 0) + transfer[8:] + batch
     with Peer(bus.port).open().begin().sender("q") as peer:

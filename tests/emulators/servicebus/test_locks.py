@@ -10,7 +10,7 @@ from azure.servicebus import AutoLockRenewer, ServiceBusClient, ServiceBusMessag
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError, ServiceBusError
 
 from cloudqueues.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, receive, send, texts
 
 
 def test_a_lock_ends_and_its_settlement_is_refused(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -96,9 +96,9 @@ def test_a_message_expires(bus: ServiceBusEmulator, client: ServiceBusClient) ->
     assert [len(bus.messages(name)) for name in ("kept", "dropped")] == [2, 2]
     bus.advance(10)
     assert [message.body for message in bus.messages("kept")] == [b"b"]
-    (letter,) = bus.messages("kept" + LETTERS)
+    (letter,) = bus.messages("kept" + DEAD_LETTER_QUEUE)
     assert letter.properties["DeadLetterReason"] == "TTLExpiredException"
-    assert bus.messages("dropped") == bus.messages("dropped" + LETTERS) == []
+    assert bus.messages("dropped") == bus.messages("dropped" + DEAD_LETTER_QUEUE) == []
     send(client, "dropped", "c")
     with leaving(client.get_queue_receiver("dropped")) as receiver:
         assert one(receiver).time_to_live == timedelta(seconds=60)
@@ -115,11 +115,11 @@ def test_a_locked_message_expires_when_its_lock_ends_and_a_deferred_one_when_ask
         bus.advance(100)
         receiver.complete_message(done)
         receiver.abandon_message(abandoned)
-        assert [message.body for message in bus.messages("orders" + LETTERS)] == [b"b"]
+        assert [message.body for message in bus.messages("orders" + DEAD_LETTER_QUEUE)] == [b"b"]
         assert [message.state for message in bus.messages("orders")] == ["deferred"]
         with pytest.raises(MessageNotFoundError):
             receiver.receive_deferred_messages(deferred.sequence_number or 0)
-    assert [message.body for message in bus.messages("orders" + LETTERS)] == [b"b", b"c"]
+    assert [message.body for message in bus.messages("orders" + DEAD_LETTER_QUEUE)] == [b"b", b"c"]
 
 
 def test_what_is_not_deferred_is_not_found(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:

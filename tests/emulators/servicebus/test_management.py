@@ -9,7 +9,7 @@ import pytest
 
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.amqp import encode, frames
-from cloudqueues.servicebus.wire import request
+from cloudqueues.servicebus.message_encoding import request
 from tests.emulators.servicebus.peer import Peer, attach_frame, body, transfer_frame
 
 ARGUMENT = "com.microsoft:argument-error"

@@ -20,7 +20,7 @@ from azure.servicebus.exceptions import MessageSizeExceededError
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.tiers import STANDARD
 from peeklock.platforms.servicebus.client import Link
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, receive, send, texts
 
 UUID5 = uuid.UUID(int=5)
 
@@ -181,7 +181,7 @@ def test_settlement(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
         assert (letter.dead_letter_reason, letter.dead_letter_error_description) == ("why", "a longer why")
         assert letter.dead_letter_source is None
         receiver.complete_message(letter)
-    assert bus.messages("orders" + LETTERS) == []
+    assert bus.messages("orders" + DEAD_LETTER_QUEUE) == []
 
 
 def test_a_deferred_message_is_received_by_its_number_and_settled(
@@ -208,7 +208,7 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
         client.get_queue_receiver("orders", receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
     ) as receiver:
         assert texts(receiver.receive_deferred_messages(numbers[3])) == ["d"]
-    (letter,) = bus.messages("orders" + LETTERS)
+    (letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
     assert (letter.body, letter.properties["DeadLetterReason"]) == (b"b", "why")
 
 
@@ -217,10 +217,10 @@ def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: 
     send(client, "orders", ServiceBusMessage("a", message_id="m-1"))
     with leaving(client.get_queue_receiver("orders")) as receiver, client.get_queue_sender("orders") as sender:
         receiver.dead_letter_message(one(receiver), reason="why")
-        with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as letters:
-            letter = one(letters)
+        with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as dead_letters:
+            letter = one(dead_letters)
             sender.send_messages(ServiceBusMessage(b"".join(letter.body), message_id=letter.message_id))
-            letters.complete_message(letter)
+            dead_letters.complete_message(letter)
         message = one(receiver)
         assert (str(message), message.message_id, message.delivery_count) == ("a", "m-1", 0)
         receiver.complete_message(message)
@@ -247,7 +247,7 @@ def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, clien
     found = messages[2]
     assert [found.message_id, found.correlation_id, found.subject, found.partition_key, found.to] == [odd] * 5
     assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
-    (letter,) = bus.messages("orders" + LETTERS)
+    (letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
     assert letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}
 
 

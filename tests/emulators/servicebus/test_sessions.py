@@ -16,7 +16,7 @@ from azure.servicebus.exceptions import (
 )
 
 from cloudqueues.servicebus import ServiceBusEmulator
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive, send, texts
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, receive, send, texts
 
 
 def grouped(*bodies: str) -> list[ServiceBusMessage]:
@@ -45,8 +45,8 @@ def test_a_session_is_received_in_order_by_one_receiver(bus: ServiceBusEmulator,
         receiver.abandon_message(messages[2])
         again = one(receiver)
         assert (str(again), again.delivery_count) == ("a3", 1)
-    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as letters:
-        letter = one(letters)
+    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as dead_letters:
+        letter = one(dead_letters)
         assert (str(letter), letter.session_id) == ("a2", "a")
 
 
@@ -169,4 +169,4 @@ def test_sessions_and_entities_have_to_fit(bus: ServiceBusEmulator, client: Serv
         leaving(client.get_queue_receiver("plain", session_id="a")) as receiver,
     ):
         receive(receiver)
-    assert bus.messages("grouped" + LETTERS) == []
+    assert bus.messages("grouped" + DEAD_LETTER_QUEUE) == []

@@ -17,17 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudqueues.servicebus.amqp.decode import Described
+from cloudqueues.servicebus.message_properties import MessageProperties
 from cloudqueues.servicebus.sql import EvaluationError, FilterError, parse, parse_action
 from cloudqueues.servicebus.sql.cursor import DEEPEST
 from cloudqueues.servicebus.sql.pattern import like
 from cloudqueues.servicebus.sql.tokens import LONGEST
-from cloudqueues.servicebus.view import View
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ID = uuid.UUID(int=7)
 UNHURRIED = settings(deadline=None)
 """A busy machine may stop a test for longer than an example takes."""
-SEEN = View(
+SEEN = MessageProperties(
     {"Label": "order-7", "To": "lisbon", "SessionId": "s", "SequenceNumber": 3},
     {
         "size": 11,
@@ -306,19 +306,19 @@ def test_what_an_action_sets(sql: str, system: dict[str, object], properties: di
     found = parse_action(sql)(SEEN)
     wanted = {name: value for name, value in {**SEEN.system, **system}.items() if value is not None}
     assert found.system == wanted
-    assert {name: (type(value), value) for name, value in found.properties.items()} == {
-        name: (type(value), value) for name, value in {**SEEN.properties, **properties}.items()
+    assert {name: (type(value), value) for name, value in found.application.items()} == {
+        name: (type(value), value) for name, value in {**SEEN.application, **properties}.items()
     }
 
 
 def test_what_an_action_removes() -> None:
     found = parse_action("REMOVE SIZE; REMOVE missing; REMOVE user.colour")(SEEN)
-    assert found.properties == {key: value for key, value in SEEN.properties.items() if key not in {"size", "Colour"}}
+    assert found.application == {key: value for key, value in SEEN.application.items() if key not in {"size", "Colour"}}
     assert found.system == SEEN.system
 
 
 def test_each_new_id_is_another_one() -> None:
-    found = parse_action("SET a = newid(); SET b = newid()")(SEEN).properties
+    found = parse_action("SET a = newid(); SET b = newid()")(SEEN).application
     assert isinstance(found["a"], uuid.UUID)
     assert found["a"] != found["b"]
 
@@ -371,14 +371,14 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 @UNHURRIED
 @given(TEXTS)
 def test_any_text_is_a_constant(text: str) -> None:
-    assert parse(f"a = {quoted(text)}")(View({}, {"a": text}))
-    assert not parse(f"a <> {quoted(text)}")(View({}, {"a": text}))
+    assert parse(f"a = {quoted(text)}")(MessageProperties({}, {"a": text}))
+    assert not parse(f"a <> {quoted(text)}")(MessageProperties({}, {"a": text}))
 
 
 @UNHURRIED
 @given(TEXTS.filter(lambda text: text != ""))
 def test_any_text_is_a_name(name: str) -> None:
-    seen = View({}, {name: 1})
+    seen = MessageProperties({}, {name: 1})
     assert parse("[" + name.replace("]", "]]") + "] = 1")(seen)
     assert parse('"' + name.replace('"', '""') + '" = 1')(seen)
 
@@ -408,18 +408,18 @@ LONGS = st.integers(-(2**63), 2**63 - 1)
 @UNHURRIED
 @given(LONGS, LONGS.filter(bool))
 def test_longs_are_divided_as_c_sharp_divides(left: int, right: int) -> None:
-    seen = View({}, {"a": left, "b": right})
+    seen = MessageProperties({}, {"a": left, "b": right})
     assert parse("a / b * b + a % b = a")(seen)
     assert parse("(a % b = 0) OR ((a % b > 0) AND a > 0) OR ((a % b < 0) AND a < 0)")(seen)
-    found = parse_action("SET q = a / b; SET s = a + b; SET m = a * b")(seen).properties
+    found = parse_action("SET q = a / b; SET s = a + b; SET m = a * b")(seen).application
     assert all(isinstance(found[name], int) and -(2**63) <= int(str(found[name])) < 2**63 for name in "qsm")
 
 
 @UNHURRIED
 @given(st.floats(), st.floats())
 def test_no_double_is_too_much(left: float, right: float) -> None:
-    seen = View({}, {"a": left, "b": right})
-    found = parse_action("SET r = a / b; SET m = a % b; SET t = a * b")(seen).properties
+    seen = MessageProperties({}, {"a": left, "b": right})
+    found = parse_action("SET r = a / b; SET m = a % b; SET t = a * b")(seen).application
     assert all(isinstance(found[name], float) for name in "rmt")
     assert parse("a = b")(seen) is (left == right)
     assert math.isnan(left) or parse("a = a")(seen)

@@ -13,7 +13,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQ
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus import FilterError, Rule, ServiceBusEmulator
 from cloudqueues.servicebus.amqp import encode, frames
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, receive
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, receive
 from tests.emulators.servicebus.peer import Peer, body, transfer_frame
 
 
@@ -134,7 +134,7 @@ def test_a_message_that_a_rule_cannot_be_applied_to_is_a_letter(
         sender.send_messages(ServiceBusMessage("a", application_properties={"size": 11}))
         sender.send_messages(ServiceBusMessage("b", application_properties={"size": "x"}))
     assert bodies(bus, "kept") == [b"a", b"a", b"b"]
-    assert bodies(bus, "dropped") == bodies(bus, "dropped" + LETTERS) == []
+    assert bodies(bus, "dropped") == bodies(bus, "dropped" + DEAD_LETTER_QUEUE) == []
     dead = ServiceBusSubQueue.DEAD_LETTER
     with leaving(client.get_subscription_receiver("events", "kept", sub_queue=dead)) as receiver:
         first, second = receive(receiver, 2)
@@ -192,7 +192,7 @@ def test_a_topic_schedules_and_looks_for_repeated_ids(bus: ServiceBusEmulator, c
     assert bodies(bus, "all") == [b"1", b"b"]
     bus.advance(500)
     assert bodies(bus, "all") == [b"b"]
-    assert bodies(bus, "all" + LETTERS) == [b"1"]
+    assert bodies(bus, "all" + DEAD_LETTER_QUEUE) == [b"1"]
 
 
 def test_a_subscription_forwards_and_one_with_sessions_wants_an_id(bus: ServiceBusEmulator) -> None:
@@ -202,7 +202,7 @@ def test_a_subscription_forwards_and_one_with_sessions_wants_an_id(bus: ServiceB
     bus.add_subscription("events", "grouped", requires_session=True)
     publish(bus, body(b"a"))
     assert [message.body for message in bus.messages("orders")] == [b"a"]
-    (letter,) = bus.messages("events/Subscriptions/grouped" + LETTERS)
+    (letter,) = bus.messages("events/Subscriptions/grouped" + DEAD_LETTER_QUEUE)
     assert letter.properties["DeadLetterReason"] == "Session ID is null."
 
 

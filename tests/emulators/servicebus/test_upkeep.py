@@ -11,7 +11,7 @@ from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.amqp import encode, frames
 from cloudqueues.servicebus.deadlines import SPARE, Deadlines
 from cloudqueues.timeline import Timeline
-from tests.emulators.servicebus.kit import LETTERS, leaving, one, send, wait_until
+from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 
@@ -21,10 +21,10 @@ def test_a_letter_of_an_expired_message_is_not_delivered_from_its_queue(
     bus.add_queue("q", dead_letter_expired=True)
     send(client, "q", ServiceBusMessage("a", time_to_live=timedelta(seconds=60)), "b")
     bus.advance(60)
-    assert [message.body for message in bus.messages("q" + LETTERS)] == [b"a"]
+    assert [message.body for message in bus.messages("q" + DEAD_LETTER_QUEUE)] == [b"a"]
     with leaving(client.get_queue_receiver("q")) as receiver:
         assert str(one(receiver)) == "b"
-    assert [(message.body, message.locked) for message in bus.messages("q" + LETTERS)] == [(b"a", False)]
+    assert [(message.body, message.locked) for message in bus.messages("q" + DEAD_LETTER_QUEUE)] == [(b"a", False)]
 
 
 def test_deadlines_that_were_moved_or_lifted_leave_nothing_behind() -> None:
@@ -67,9 +67,9 @@ def test_messages_that_expire_unread_leave_nothing_behind(bus: ServiceBusEmulato
     assert len(bus.messages("q")) == len(bus.messages("grouped")) == 60
     assert bus._running is not None
     queue, grouped = (bus._running[1].broker.queue(name) for name in ("q", "grouped"))
-    assert len(queue._lane._heap) <= 2 * 60 + SPARE + 1
+    assert len(queue._ready._heap) <= 2 * 60 + SPARE + 1
     assert grouped.sessions is not None
-    assert len(grouped.sessions._lanes) == len(grouped.sessions._free) == 60
+    assert len(grouped.sessions._ready_queues) == len(grouped.sessions._free) == 60
 
 
 def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: ServiceBusEmulator) -> None:
@@ -93,7 +93,7 @@ def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: Se
         peer.sync()
         assert bus._running is not None
         queue = bus._running[1].broker.queue("q")
-        left = (queue.messages, queue.locks._messages, queue._lane.held, queue._expiries._when, queue._lane._ready)
+        left = (queue.messages, queue.locks._messages, queue._ready.locked, queue._expiries._when, queue._ready._ready)
         assert [len(one) for one in left] == [0] * 5
         assert len(queue._expiries._heap) <= SPARE + 1
 

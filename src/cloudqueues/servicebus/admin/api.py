@@ -44,8 +44,8 @@ class Api:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._created = broker.world.now()
-        self._properties = Properties(broker.world.tier)
+        self._created = broker.context.now()
+        self._properties = Properties(broker.context.tier)
 
     def answer(self, request: Request) -> Reply:
         """Never raises."""
@@ -60,7 +60,7 @@ class Api:
         path, below = request.path.lower(), _BELOW.fullmatch(request.path)
         described = Descriptions(site, self._properties)
         namespace = Namespace(broker=self._broker, properties=self._properties, descriptions=described)
-        if not may_manage(self._broker.world.policies, request):
+        if not may_manage(self._broker.context.policies, request):
             return _denied(request, namespace, below)
         if path in _LISTS:
             found = [one for one in self._broker.listed() if isinstance(one, _LISTS[path])]
@@ -72,8 +72,8 @@ class Api:
         return _do(EntityResource(namespace, request.path), request, site)
 
     def _itself(self, site: Site) -> Reply:
-        world = self._broker.world
-        return _one(HTTPStatus.OK, atom.entry(site, description(self._created - world.ahead, world.tier)))
+        context = self._broker.context
+        return _one(HTTPStatus.OK, atom.entry(site, description(self._created - context.clock_offset, context.tier)))
 
 
 def _denied(request: Request, namespace: Namespace, below: re.Match[str] | None) -> Reply:

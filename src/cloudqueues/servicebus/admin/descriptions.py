@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cloudqueues.servicebus.admin import atom, rules
+from cloudqueues.servicebus.admin import atom, rule_xml
 from cloudqueues.servicebus.admin.atom import Entry, Site
 from cloudqueues.servicebus.admin.properties import Properties
 from cloudqueues.servicebus.broker import SUBSCRIPTIONS
-from cloudqueues.servicebus.intake import Intake
+from cloudqueues.servicebus.ingress import Ingress
 from cloudqueues.servicebus.message import Content
 from cloudqueues.servicebus.queue import Queue
-from cloudqueues.servicebus.rulebook import CorrelationFilter, Rule
+from cloudqueues.servicebus.rules import CorrelationFilter, Rule
 from cloudqueues.servicebus.topic import Subscription, Topic
 
 QUEUE = (
@@ -58,7 +58,7 @@ class Descriptions:
     def subscription(self, one: Queue) -> Entry:
         """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
         `TestAdminClient_ListSubscriptionRuntimeProperties`."""
-        used = one.times.created if one.times.accessed is None else one.times.accessed
+        used = one.timestamps.created if one.timestamps.accessed is None else one.timestamps.accessed
         return self._entry(one, "Subscription", SUBSCRIPTION, {**_queue_counts(one), "AccessedAt": atom.moment(used)})
 
     def _entry(self, one: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
@@ -68,8 +68,8 @@ class Descriptions:
         return Entry(
             path=one.path,
             title=one.path.rpartition(SUBSCRIPTIONS)[2],
-            created=one.times.created,
-            updated=one.times.updated,
+            created=one.timestamps.created,
+            updated=one.timestamps.updated,
             content=atom.described(f"{kind}Description", inner),
         )
 
@@ -83,13 +83,13 @@ class Descriptions:
 
 
 def rule(subscription: Subscription, one: Rule) -> Entry:
-    times = subscription.times[one.name]
+    timestamps = subscription.timestamps[one.name]
     return Entry(
         path=f"{subscription.queue.path}/Rules/{one.name}",
         title=one.name,
-        created=times.created,
-        updated=times.updated,
-        content=rules.write(one, times.created),
+        created=timestamps.created,
+        updated=timestamps.updated,
+        content=rule_xml.write(one, timestamps.created),
     )
 
 
@@ -97,18 +97,18 @@ def _common(one: Queue | Topic) -> dict[str, str]:
     return {
         "IsAnonymousAccessible": "false",
         "EntityAvailabilityStatus": "Available",
-        "CreatedAt": atom.moment(one.times.created),
-        "UpdatedAt": atom.moment(one.times.updated),
-        "AccessedAt": atom.NEVER if one.times.accessed is None else atom.moment(one.times.accessed),
+        "CreatedAt": atom.moment(one.timestamps.created),
+        "UpdatedAt": atom.moment(one.timestamps.updated),
+        "AccessedAt": atom.NEVER if one.timestamps.accessed is None else atom.moment(one.timestamps.accessed),
     }
 
 
 def _queue_counts(one: Queue) -> dict[str, str]:
     counts = {
         "Active": len(one.messages),
-        "DeadLetter": _held(one.letters),
-        "Scheduled": len(one.intake.scheduled),
-        "TransferDeadLetter": _held(one.transfer_letters),
+        "DeadLetter": _held(one.dead_letters),
+        "Scheduled": len(one.ingress.scheduled),
+        "TransferDeadLetter": _held(one.transfer_dead_letters),
     }
     return {
         "MessageCount": str(sum(counts.values())),
@@ -122,8 +122,8 @@ def _topic_counts(one: Topic) -> dict[str, str]:
     correlated = sum(isinstance(matches, CorrelationFilter) for matches in filters)
     held = sum(_size(subscription.queue) for subscription in one.subscriptions.values())
     return {
-        "SizeInBytes": str(held + _bytes(one.intake)),
-        "CountDetails": _details({"Scheduled": len(one.intake.scheduled)}),
+        "SizeInBytes": str(held + _bytes(one.ingress)),
+        "CountDetails": _details({"Scheduled": len(one.ingress.scheduled)}),
         "SubscriptionCount": str(len(one.subscriptions)),
         "SqlFilterCount": str(len(filters) - correlated),
         "CorrelationFilterCount": str(correlated),
@@ -140,18 +140,18 @@ def _details(counts: Mapping[str, int]) -> str:
     return "".join(atom.element(f"d2p1:{name}MessageCount", counts.get(name, 0)) for name in names)
 
 
-def _held(letters: Queue | None) -> int:
-    return 0 if letters is None else len(letters.messages)
+def _held(dead_letters: Queue | None) -> int:
+    return 0 if dead_letters is None else len(dead_letters.messages)
 
 
 def _size(one: Queue) -> int:
     """Bytes of all that an entity holds, with its dead letters."""
-    parts = [part for part in (one, one.letters, one.transfer_letters) if part is not None]
-    return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(one.intake)
+    parts = [part for part in (one, one.dead_letters, one.transfer_dead_letters) if part is not None]
+    return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(one.ingress)
 
 
-def _bytes(intake: Intake) -> int:
-    return sum(_length(message.content) for message in intake.scheduled.values())
+def _bytes(ingress: Ingress) -> int:
+    return sum(_length(message.content) for message in ingress.scheduled.values())
 
 
 def _length(content: Content) -> int:

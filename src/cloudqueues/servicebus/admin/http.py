@@ -38,7 +38,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-class Wire(Protocol):
+class Writer(Protocol):
     """What answers are written to: a transport, or a TLS layer on one."""
 
     def write(self, data: bytes, /) -> None: ...
@@ -64,11 +64,11 @@ class Head:
     """Whether the connection ends with the answer."""
 
 
-class Http(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Answers the requests of one connection, one after the other."""
 
-    def __init__(self, wire: Wire, answer: Callable[[Request], Reply]) -> None:
-        self._wire = wire
+    def __init__(self, writer: Writer, answer: Callable[[Request], Reply]) -> None:
+        self._writer = writer
         self._answer = answer
         self._in = bytearray()
         self._head: Head | None = None
@@ -76,7 +76,7 @@ class Http(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._in += data
         try:
-            while not self._wire.is_closing() and self._next():
+            while not self._writer.is_closing() and self._next():
                 pass
         except Malformed as malformed:
             self._write(Reply(status=malformed.status, body=f"{malformed}\n".encode()), is_last=True)
@@ -109,9 +109,9 @@ class Http(asyncio.Protocol):
             headers["Connection"] = "close"
         fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         line = f"HTTP/1.1 {reply.status.value} {reply.phrase or reply.status.phrase}\r\n"
-        self._wire.write(f"{line}{fields}\r\n".encode("latin-1") + reply.body)
+        self._writer.write(f"{line}{fields}\r\n".encode("latin-1") + reply.body)
         if is_last:
-            self._wire.close()
+            self._writer.close()
 
 
 def _head(text: str) -> Head:

@@ -9,7 +9,7 @@ import re
 
 from cloudqueues.servicebus.admin.refusals import invalid
 from cloudqueues.servicebus.broker import NAME
-from cloudqueues.servicebus.rulebook import DEFAULT, LONGEST_NAME
+from cloudqueues.servicebus.rules import DEFAULT, LONGEST_NAME
 
 LONGEST_PATH = 260
 """Characters of a queue's or a topic's name; a subscription's and a rule's have LONGEST_NAME."""

@@ -27,8 +27,8 @@ from cloudqueues.servicebus.admin.values import (
     words,
 )
 from cloudqueues.servicebus.config import LONGEST_LOCK, LONGEST_WINDOW, MOST_DELIVERIES, SERVICE
+from cloudqueues.servicebus.settings import STATUSES, Settings
 from cloudqueues.servicebus.tiers import PREMIUM, Tier
-from cloudqueues.servicebus.world import STATUSES, Settings
 
 SHORTEST_WINDOW = 20.0
 """Seconds: https://learn.microsoft.com/azure/service-bus-messaging/enable-duplicate-detection"""
@@ -92,7 +92,7 @@ _STANDARD: Mapping[str, Property] = {
     "DeadLetteringOnFilterEvaluationExceptions": _flag(setting="dead_letter_filter_errors"),
     "MaxDeliveryCount": Property(read=whole(1, MOST_DELIVERIES), show="{:.0f}".format, setting="max_delivery_count"),
     "ForwardTo": Property(read=entity, setting="forward_to"),
-    "ForwardDeadLetteredMessagesTo": Property(read=entity, setting="forward_letters_to"),
+    "ForwardDeadLetteredMessagesTo": Property(read=entity, setting="forward_dead_letters_to"),
     "Status": Property(read=one_of(*STATUSES), setting="status"),
     "RequiresDuplicateDetection": _flag(default=False),
     "DuplicateDetectionHistoryTimeWindow": Property(

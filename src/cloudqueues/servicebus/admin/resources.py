@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from cloudqueues.servicebus.admin import atom, descriptions, names, rules
+from cloudqueues.servicebus.admin import atom, descriptions, names, rule_xml
 from cloudqueues.servicebus.admin.atom import Entry
 from cloudqueues.servicebus.admin.descriptions import Descriptions
 from cloudqueues.servicebus.admin.properties import Properties
@@ -16,8 +16,8 @@ from cloudqueues.servicebus.admin.refusals import exists, missing, no_destinatio
 from cloudqueues.servicebus.broker import SUBSCRIPTIONS, Broker
 from cloudqueues.servicebus.errors import Refused
 from cloudqueues.servicebus.queue import Queue
+from cloudqueues.servicebus.settings import Settings
 from cloudqueues.servicebus.topic import Subscription, Topic
-from cloudqueues.servicebus.world import Settings
 
 
 class Resource(Protocol):
@@ -106,7 +106,7 @@ def _kind(entity: Queue | Topic) -> str:
 def check_destinations(broker: Broker, settings: Settings, name: str) -> None:
     """Raises Rejected when an entity would forward to what is not there. It may forward to itself: the service takes
     that, and the messages end where their hops do."""
-    for path in (settings.forward_to, settings.forward_letters_to):
+    for path in (settings.forward_to, settings.forward_dead_letters_to):
         if path is not None and path.lower() != name.lower():
             try:
                 broker.target(path)
@@ -137,7 +137,7 @@ class SubscriptionResource:
         elif self._name.lower() in topic.subscriptions:
             raise exists(self._path)
         else:
-            self._broker.add_subscription(self._topic, self._name, settings, [rules.default(description)])
+            self._broker.add_subscription(self._topic, self._name, settings, [rule_xml.default(description)])
         return self.get()
 
     def delete(self) -> None:
@@ -167,7 +167,7 @@ class RuleResource:
     def put(self, body: bytes, *, replace: bool) -> Entry:
         subscription = self._subscription.found()
         names.check_name(self._name)
-        rule = rules.read(self._name, atom.description(body))
+        rule = rule_xml.read(self._name, atom.description(body))
         if replace:
             self.get()
             subscription.replace(rule)

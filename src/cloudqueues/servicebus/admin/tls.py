@@ -11,7 +11,7 @@ HELLO = 0x16
 _PIECE = 64 * 1024
 
 
-class Tls(asyncio.Protocol):
+class TlsTransport(asyncio.Protocol):
     """Between a transport and the protocol `inner`, which writes through it as if it were a transport."""
 
     inner: asyncio.Protocol

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.admin.refusals import invalid
-from cloudqueues.servicebus.configfile import Part
+from cloudqueues.servicebus.config_values import ConfigValue
 
 FOREVER = "P10675199DT2H48M5.4775807S"
 """The longest TimeSpan of .NET, which stands for no end."""
@@ -64,7 +64,7 @@ def duration(least: float, most: float = math.inf) -> Read:
 
     def read(name: str, text: str) -> float:
         try:
-            seconds = Part(text, name).seconds()
+            seconds = ConfigValue(text, name).seconds()
         except ConfigError as exc:
             raise invalid(f"{exc}.") from exc
         if seconds < least:

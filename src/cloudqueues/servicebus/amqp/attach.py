@@ -109,24 +109,24 @@ def _address(terminus: list[Any]) -> str | None:
 
 def reply(
     channel: int,
-    asked: Attach,
+    attach_request: Attach,
     largest: int,
     *,
     session: str | None = None,
     properties: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """Yes. `largest`: bytes that a message may have. `session`: the one that was locked for it."""
-    source = asked.source if session is None else _with_session(asked, session)
+    source = attach_request.source if session is None else _with_session(attach_request, session)
     pairs = ((encode.symbol(name), value) for name, value in (properties or {}).items())
     return frames.frame(
         channel,
         frames.ATTACH,
-        *_who(asked),
+        *_who(attach_request),
         source,
-        asked.target,
+        attach_request.target,
         encode.NULL,
         encode.NULL,
-        encode.uint(0) if asked.receiving else encode.NULL,
+        encode.uint(0) if attach_request.receiving else encode.NULL,
         encode.ulong(largest),
         encode.NULL,
         encode.NULL,
@@ -134,16 +134,16 @@ def reply(
     )
 
 
-def _who(asked: Attach) -> tuple[bytes, ...]:
-    role = encode.boolean(not asked.receiving)
-    return encode.string(asked.name), encode.uint(asked.handle), role, *asked.modes
+def _who(attach_request: Attach) -> tuple[bytes, ...]:
+    role = encode.boolean(not attach_request.receiving)
+    return encode.string(attach_request.name), encode.uint(attach_request.handle), role, *attach_request.modes
 
 
-def refusal(channel: int, asked: Attach, error: AmqpError) -> bytes:
+def refusal(channel: int, attach_request: Attach, error: AmqpError) -> bytes:
     """No: an attach without source and target, and a detach that says why."""
-    count = encode.uint(0) if asked.receiving else encode.NULL
-    attach = frames.frame(channel, frames.ATTACH, *_who(asked), *[encode.NULL] * 4, count)
-    return attach + detach(channel, asked.handle, error)
+    count = encode.uint(0) if attach_request.receiving else encode.NULL
+    attach = frames.frame(channel, frames.ATTACH, *_who(attach_request), *[encode.NULL] * 4, count)
+    return attach + detach(channel, attach_request.handle, error)
 
 
 def detach(channel: int, handle: int, error: AmqpError | None = None) -> bytes:
@@ -151,13 +151,13 @@ def detach(channel: int, handle: int, error: AmqpError | None = None) -> bytes:
     return frames.frame(channel, frames.DETACH, encode.uint(handle), encode.TRUE, why)
 
 
-def _with_session(asked: Attach, session: str) -> bytes:
+def _with_session(attach_request: Attach, session: str) -> bytes:
     """The client reads there which session it got, in the form that it asked in: Go takes a described value only, as
     the specification has it, the others the bare text."""
-    wanted, answer = asked.filters[SESSION_FILTER], encode.string(session)
+    wanted, answer = attach_request.filters[SESSION_FILTER], encode.string(session)
     if isinstance(wanted, Described):
         answer = b"\x00" + _descriptor(wanted.descriptor) + answer
-    parts = fields(asked.source, skip(asked.source, 1))
+    parts = fields(attach_request.source, skip(attach_request.source, 1))
     parts[_FILTER] = encode.map_([(encode.symbol(SESSION_FILTER), answer)])
     return encode.described(frames.SOURCE, encode.list_(parts))
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from collections.abc import Callable, Collection
+from typing import Any, Protocol, cast
 
 from cloudqueues.servicebus.amqp import encode, frames
-from cloudqueues.servicebus.amqp.session import Session
-from cloudqueues.servicebus.errors import FORCED, FRAMING, INTERNAL, INVALID_FIELD, NOT_ALLOWED, AmqpError
-
-if TYPE_CHECKING:
-    from cloudqueues.servicebus.nodes import Nodes
-    from cloudqueues.servicebus.world import World
+from cloudqueues.servicebus.context import BrokerContext
+from cloudqueues.servicebus.errors import FORCED, FRAMING, INTERNAL, INVALID_FIELD, NOT_ALLOWED, AmqpError, LinkError
 
 _LOG = logging.getLogger(__name__)
 
@@ -29,8 +25,8 @@ FASTEST = 0.01
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 
 
-class Wire(Protocol):
-    """What a connection writes to: a transport, or a WebSocket on one."""
+class Writer(Protocol):
+    """Transport that a connection writes to, or a WebSocket on one."""
 
     def write(self, data: bytes) -> None: ...
     def is_closing(self) -> bool: ...
@@ -38,19 +34,40 @@ class Wire(Protocol):
     def abort(self) -> None: ...
 
 
-class Connection(asyncio.Protocol):
-    """`nodes` are what links attach to. Used in one thread, that of its loop."""
+class Channel(Protocol):
+    """AMQP session on one channel of a connection."""
 
-    def __init__(self, nodes: Nodes, world: World, closed: Callable[[Connection], None], idle: float = IDLE) -> None:
-        self.nodes = nodes
-        self.world = world
-        self.largest = world.tier.message
+    def handle(self, code: int, values: list[Any], rest: bytes) -> None: ...
+    def resume(self) -> None:
+        """Send what had to wait for the client to read."""
+        ...
+
+    def detach_links(self, paths: Collection[str], error: LinkError) -> None: ...
+    def close(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """AMQP connection of one client. Used in the thread of its event loop only.
+
+    `begin` makes the session of a channel from the fields of the client's begin.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[Connection, int, list[Any]], Channel],
+        context: BrokerContext,
+        closed: Callable[[Connection], None],
+        idle: float = IDLE,
+    ) -> None:
+        self._begin = begin
+        self.context = context
+        self.largest = context.tier.message
         """Bytes of the largest message, over all its frames."""
         self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
         """Bytes of a message that a frame to the client has room for."""
         self.full = False
         """Whether the client reads more slowly than it asks for messages."""
-        self.sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Channel] = {}
         self.rights: dict[str, frozenset[str]] = {}
         """What the client's tokens let it do, by the path of an entity; of the whole namespace by an empty one."""
         self._closed = closed
@@ -58,12 +75,12 @@ class Connection(asyncio.Protocol):
         self._in = bytearray()
         self._out: list[bytes] = []
         self._next: Callable[[], bool] = self._header
-        self.cut = False
+        self.is_broken = False
         """Whether the line broke, rather than that the connection was closed."""
         self._reading = self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
         self._loop = asyncio.get_running_loop()
-        self._wire: Wire
+        self._writer: Writer
         self._watcher: asyncio.TimerHandle | None = None
         self._beater: asyncio.TimerHandle | None = None
         self._heard = self._loop.time()
@@ -71,12 +88,12 @@ class Connection(asyncio.Protocol):
     # -- of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._wire = cast("asyncio.Transport", transport)
+        self._writer = cast("asyncio.Transport", transport)
         self._watch()
 
-    def write_through(self, wire: Wire) -> None:
-        """Write there from now on; before anything was written."""
-        self._wire = wire
+    def write_through(self, writer: Writer) -> None:
+        """Use another writer. Call before anything is written."""
+        self._writer = writer
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -102,7 +119,7 @@ class Connection(asyncio.Protocol):
             session.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
-        self.cut, self._ended = self.cut or not self._ended, True
+        self.is_broken, self._ended = self.is_broken or not self._ended, True
         for timer in (self._watcher, self._beater):
             if timer is not None:
                 timer.cancel()
@@ -187,7 +204,7 @@ class Connection(asyncio.Protocol):
     def _in_session(self, channel: int, code: int, values: list[Any], rest: bytes) -> None:
         session = self.sessions.get(channel)
         if code == frames.BEGIN and session is None and channel <= CHANNELS:
-            self.sessions[channel] = Session(self, channel, values)
+            self.sessions[channel] = self._begin(self, channel, values)
         elif session is None or code == frames.BEGIN:
             raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, where it makes no sense")
         elif code == frames.END:
@@ -195,7 +212,7 @@ class Connection(asyncio.Protocol):
             del self.sessions[channel]
             self.send(frames.frame(channel, frames.END))
         else:
-            session.do(code, values, rest)
+            session.handle(code, values, rest)
 
     # -- what goes out
 
@@ -207,11 +224,11 @@ class Connection(asyncio.Protocol):
 
     def respond(self, what: tuple[object, ...], answer: Callable[[], None]) -> None:
         """An answer that a fault may hold back, or break the connection instead of. `what`: what it answers."""
-        faults = self.world.faults
-        if self.world.hits("drop", *what):
+        faults = self.context.faults
+        if self.context.hits("drop", *what):
             self._flush()  # what was answered before this is not dropped
             self.abort()
-        elif self.world.hits("delay", *what):
+        elif self.context.hits("delay", *what):
             self._loop.call_later(faults.delay_s * faults.draw("delay_s", *what), self._late, answer)
         else:
             answer()
@@ -221,8 +238,8 @@ class Connection(asyncio.Protocol):
             answer()
 
     def _flush(self) -> None:
-        if self._out and not self._wire.is_closing():
-            self._wire.write(b"".join(self._out))
+        if self._out and not self._writer.is_closing():
+            self._writer.write(b"".join(self._out))
         self._out.clear()
 
     # -- time, and the end
@@ -254,9 +271,9 @@ class Connection(asyncio.Protocol):
     def _end(self) -> None:
         self._ended = True
         self._flush()
-        self._wire.close()
+        self._writer.close()
 
     def abort(self) -> None:
         """The line is cut, without a word."""
-        self.cut = self._ended = True
-        self._wire.abort()  # asyncio then calls `connection_lost` in the loop's next turn
+        self.is_broken = self._ended = True
+        self._writer.abort()  # asyncio then calls `connection_lost` in the loop's next turn

@@ -1,89 +1,97 @@
-"""Links: credit and deliveries. What is sent and what is done with what comes in is up to what they are made with."""
+"""AMQP links: credit and deliveries. A `Source` supplies the messages that are sent, a `Sink` takes those that arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from cloudqueues.servicebus.amqp import attach, frames
 from cloudqueues.servicebus.amqp.attach import Attach
 from cloudqueues.servicebus.amqp.decode import Described
-from cloudqueues.servicebus.errors import INVALID_FIELD, NOT_IMPLEMENTED, TOO_LARGE, AmqpError, Refused
-
-if TYPE_CHECKING:
-    from cloudqueues.servicebus.amqp.session import Session
+from cloudqueues.servicebus.amqp.session import Session
+from cloudqueues.servicebus.errors import INVALID_FIELD, NOT_IMPLEMENTED, TOO_LARGE, UNATTACHED, AmqpError, Refused
 
 CREDIT = 1000
-"""Messages that a client may have under way to us."""
+"""Messages that a client may have in flight to the emulator."""
 _SERIALS = 2**32
 
 
 class Source(Protocol):
-    """Where a sending link has its messages from."""
+    """Supplier of a sending link's messages."""
 
-    def fed(self) -> None:
-        """There is credit, or room again."""
+    def on_credit(self) -> None:
+        """Handle new credit, or new room in the window."""
         ...
 
-    def settle(self, tag: bytes, state: Any, give: Callable[[bytes], None]) -> None:
-        """The receiver's verdict on a delivery, which is answered with a state."""
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
+        """Apply the receiver's delivery state, and respond with the outcome."""
         ...
 
     def close(self) -> None: ...
 
 
 class SendingLink:
-    """The client receives. `source` is set once it is known, before anything happens on the link."""
+    """Link on which the client receives. Set `source` before anything happens on the link."""
 
-    def __init__(self, session: Session, asked: Attach) -> None:
+    def __init__(self, session: Session, attach_request: Attach) -> None:
         self.session = session
-        self.asked = asked
+        self.attach_request = attach_request
         self.source: Source | None = None
         self.attached = False
         self.credit = 0
-        self._count = 0  # deliveries so far: what credit is counted from
+        self._count = 0  # deliveries so far, from which the receiver counts its credit
         self._draining = False
 
     def answer(self, *, session: str | None = None, properties: dict[str, bytes] | None = None) -> None:
-        """Yes to the attach."""
+        """Confirm the attach."""
         largest = self.session.connection.largest
         self.session.emit(
-            attach.reply(self.session.channel, self.asked, largest, session=session, properties=properties)
+            attach.reply(self.session.channel, self.attach_request, largest, session=session, properties=properties)
         )
         self.attached = True
 
-    def hungry(self) -> bool:
+    def can_send(self) -> bool:
+        """Return whether a delivery would be sent at once."""
         return self.credit > 0 and self.attached and self.session.flowing
 
     def send(self, payload: bytes, tag: bytes, *, settled: bool) -> None:
-        """One delivery, in as many frames as it takes."""
+        """Send one delivery, in as many frames as it takes."""
         self.credit -= 1
         self._count = (self._count + 1) % _SERIALS
         self.session.deliver(self, payload, tag, settled=settled)
 
+    def transfer(self, _values: list[Any], _payload: bytes) -> None:
+        """Raise AmqpError: the client cannot send on this link."""
+        raise AmqpError(UNATTACHED, "a transfer on a link that receives")
+
     def flow(self, values: list[Any]) -> None:
-        """The receiver's credit counts from the deliveries that it knew of."""
+        """Take the receiver's credit, which counts from the deliveries that it had received."""
         count, credit = values[5] or 0, values[6] or 0
         if not isinstance(count, int) or not isinstance(credit, int):
             raise AmqpError(INVALID_FIELD, "a flow with a credit that is no number")
         self.credit = max(0, (count + credit - self._count + _SERIALS // 2) % _SERIALS - _SERIALS // 2)
         self._draining = values[8] is True
-        self.feed()
+        self.send_available()
         if values[9] is True and not self._draining:
-            self._tell()
+            self._send_flow()
 
-    def feed(self) -> None:
-        """Send what there is. Credit that is left while the receiver drains is given back."""
+    def send_available(self) -> None:
+        """Send the messages there are. Return the remaining credit while the receiver drains."""
         if self.source is not None and self.attached:
-            self.source.fed()
+            self.source.on_credit()
             if self._draining and self.session.flowing:
                 self._count = (self._count + self.credit) % _SERIALS
                 self.credit = 0
-                self._tell()
+                self._send_flow()
                 self._draining = False
 
-    def _tell(self) -> None:
-        self.session.emit_flow(self.asked.handle, self._count, self.credit, drain=self._draining)
+    def _send_flow(self) -> None:
+        self.session.emit_flow(self.attach_request.handle, self._count, self.credit, drain=self._draining)
+
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
+        """Pass the receiver's delivery state to the source."""
+        if self.source is not None:
+            self.source.settle(tag, state, respond)
 
     def close(self) -> None:
         self.attached = False
@@ -92,17 +100,17 @@ class SendingLink:
 
 
 class Sink(Protocol):
-    """What a receiving link's messages go to."""
+    """Consumer of a receiving link's messages."""
 
-    def take(self, data: bytes, message_format: int, answer: Answer) -> None:
-        """Raises Refused."""
+    def take(self, data: bytes, message_format: int, response: DeliveryResponse) -> None:
+        """Take one delivery, and respond to it. Raises Refused."""
         ...
 
     def close(self) -> None: ...
 
 
-class Answer:
-    """To one delivery of a client; given once, unless the client wants none."""
+class DeliveryResponse:
+    """Outcome of one delivery of a client. Nothing is sent for a delivery that was sent settled."""
 
     __slots__ = ("_link", "_number", "settled")
 
@@ -112,22 +120,23 @@ class Answer:
         self.settled = settled
 
     def accept(self) -> None:
-        self._give(frames.outcome(frames.ACCEPTED))
+        self._respond(frames.outcome(frames.ACCEPTED))
 
     def refuse(self, error: AmqpError) -> None:
-        self._give(frames.rejected(error.condition, error.text))
+        self._respond(frames.rejected(error.condition, error.text))
 
-    def _give(self, state: bytes) -> None:
+    def _respond(self, state: bytes) -> None:
         if not self.settled:
             self._link.session.settle(receiver=True, number=self._number, state=state)
 
 
 class ReceivingLink:
-    """The client sends."""
+    """Link on which the client sends."""
 
-    def __init__(self, session: Session, asked: Attach, sink: Sink) -> None:
+    def __init__(self, session: Session, attach_request: Attach, sink: Sink) -> None:
         self.session = session
-        self.asked = asked
+        self.attach_request = attach_request
+        self.attached = True
         self.sink = sink
         self._count = 0
         self._credit = 0
@@ -136,18 +145,31 @@ class ReceivingLink:
         self._size = 0
 
     def answer(self) -> None:
-        self.session.emit(attach.reply(self.session.channel, self.asked, self.session.connection.largest))
+        """Confirm the attach, and give credit."""
+        self.session.emit(attach.reply(self.session.channel, self.attach_request, self.session.connection.largest))
         self._top_up()
 
     def _top_up(self) -> None:
-        """Early enough that no client ever waits for credit."""
+        """Renew the credit early enough that no client waits for it."""
         if self._credit <= CREDIT // 2:
             self._credit = CREDIT
-            self.session.emit_flow(self.asked.handle, self._count, CREDIT)
+            self.session.emit_flow(self.attach_request.handle, self._count, CREDIT)
+
+    def flow(self, _values: list[Any]) -> None:
+        """Ignore the client's flow: only a receiver gives credit."""
+
+    def send_available(self) -> None:
+        """Send nothing: the client receives nothing on this link."""
+
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
+        """Settle nothing: no delivery was sent on this link."""
 
     def transfer(self, values: list[Any], payload: bytes) -> None:
-        """One frame of a delivery. Of one that is too large nothing is kept, and it is refused at its end: the clients
-        look for the condition there, and not in a detach."""
+        """Take one frame of a delivery.
+
+        A delivery that is too large is not stored, and is refused after its last frame: clients look for the condition
+        in the disposition, and not in a detach.
+        """
         first = self._first = _checked(values) if self._first is None else self._first
         self._size += len(payload)
         if self._size <= self.session.connection.largest:
@@ -162,21 +184,21 @@ class ReceivingLink:
     def _arrived(self, first: list[Any], data: bytes, size: int, *, settled: bool) -> None:
         self._count = (self._count + 1) % _SERIALS
         self._credit -= 1
-        answer = Answer(self, first[1], settled=settled)
+        response = DeliveryResponse(self, first[1], settled=settled)
         try:
-            self._take(data, size, first, answer)
+            self._take(data, size, first, response)
         except Refused as refused:
-            answer.refuse(refused)
+            response.refuse(refused)
         self._top_up()
 
-    def _take(self, data: bytes, size: int, first: list[Any], answer: Answer) -> None:
+    def _take(self, data: bytes, size: int, first: list[Any], response: DeliveryResponse) -> None:
         limit = self.session.connection.largest
         if size > limit:
             text = f"The received message (delivery-id:{first[1]}, size:{size} bytes) exceeds the limit ({limit} bytes)"
             raise Refused(TOO_LARGE, f"{text} currently allowed on the link.")
         if isinstance(first[7], Described) and first[7].descriptor == frames.TRANSACTIONAL:
             raise Refused(NOT_IMPLEMENTED, "Transactions are not implemented by this emulator: send without one.")
-        self.sink.take(data, first[3] or 0, answer)
+        self.sink.take(data, first[3] or 0, response)
 
     def close(self) -> None:
         self.sink.close()
@@ -186,11 +208,3 @@ def _checked(values: list[Any]) -> list[Any]:
     if not isinstance(values[1], int) or not isinstance(values[2], bytes):
         raise AmqpError(INVALID_FIELD, "the first transfer of a delivery needs an id and a tag")
     return values
-
-
-def handle(values: list[Any], position: int) -> int:
-    """The handle in a performative."""
-    found = values[position]
-    if not isinstance(found, int):
-        raise AmqpError(INVALID_FIELD, "a handle is a number")
-    return found

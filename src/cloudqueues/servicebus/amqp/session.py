@@ -3,39 +3,63 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
 from cloudqueues.servicebus.amqp import attach, encode, frames
-from cloudqueues.servicebus.amqp.link import ReceivingLink, SendingLink, handle
+from cloudqueues.servicebus.amqp.attach import Attach
+from cloudqueues.servicebus.amqp.connection import Connection
 from cloudqueues.servicebus.errors import HANDLE_IN_USE, INVALID_FIELD, UNATTACHED, AmqpError, LinkError
-
-if TYPE_CHECKING:
-    from cloudqueues.servicebus.amqp.connection import Connection
 
 WINDOW = 2**31 - 1
 """Transfers that a client may send: credit and the size of messages bound what it sends, so this need not."""
 HANDLES = 2**32 - 1
 _SERIALS = 2**32
 
-Link = SendingLink | ReceivingLink
+
+class Link(Protocol):
+    """Link of a session, in either direction."""
+
+    @property
+    def attach_request(self) -> Attach: ...
+    @property
+    def attached(self) -> bool:
+        """Whether the attach was confirmed."""
+        ...
+
+    def flow(self, values: list[Any]) -> None: ...
+    def transfer(self, values: list[Any], payload: bytes) -> None: ...
+    def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
+        """Apply the state of a delivery, and respond with its outcome."""
+        ...
+
+    def send_available(self) -> None:
+        """Send what there is, within the credit and the window."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Session:
-    def __init__(self, connection: Connection, channel: int, begin: list[Any]) -> None:
+    """AMQP session. `attach_link` makes the link of an attach, or raises LinkError."""
+
+    def __init__(
+        self, connection: Connection, channel: int, begin: list[Any], attach_link: Callable[[Session, Attach], None]
+    ) -> None:
         if not all(isinstance(value, int) for value in begin[1:4]):
             raise AmqpError(INVALID_FIELD, "a begin needs its first transfer id and its windows")
         self.connection = connection
+        self._attach_link = attach_link
         self.channel = channel
         self.links: dict[int, Link] = {}
         self._gone: set[int] = set()  # handles that we detached: the client may still speak of them
-        self._deliveries: dict[int, tuple[SendingLink, bytes]] = {}
+        self._deliveries: dict[int, tuple[Link, bytes]] = {}
         self._next_delivery = 0
         self._next_in: int = begin[1]
         self._next_out = 0
         self._window: int = begin[2]
         self._waiting: deque[tuple[bytes, bool]] = deque()  # frames, and whether they take room in the window
-        self._doers: dict[int, Callable[[list[Any], bytes], None]] = {
+        self._handlers: dict[int, Callable[[list[Any], bytes], None]] = {
             frames.ATTACH: self._attach,
             frames.FLOW: self._flow,
             frames.TRANSFER: self._transfer,
@@ -56,22 +80,22 @@ class Session:
         """Whether a transfer would go out now."""
         return self._window > 0 and not self._waiting and not self.connection.full
 
-    def do(self, code: int, values: list[Any], rest: bytes) -> None:
-        self._doers[code](values, rest)
+    def handle(self, code: int, values: list[Any], rest: bytes) -> None:
+        self._handlers[code](values, rest)
 
     # -- what comes in
 
     def _attach(self, values: list[Any], rest: bytes) -> None:
-        asked = attach.read(values, rest)
-        if asked.handle in self.links:
-            raise AmqpError(HANDLE_IN_USE, f"the handle {asked.handle} has a link already")
-        self._gone.discard(asked.handle)
+        attach_request = attach.read(values, rest)
+        if attach_request.handle in self.links:
+            raise AmqpError(HANDLE_IN_USE, f"the handle {attach_request.handle} has a link already")
+        self._gone.discard(attach_request.handle)
         try:
-            self.connection.nodes.attach(self, asked)
+            self._attach_link(self, attach_request)
         except LinkError as error:
-            self.links.pop(asked.handle, None)
-            self._gone.add(asked.handle)
-            self.emit(attach.refusal(self.channel, asked, error))
+            self.links.pop(attach_request.handle, None)
+            self._gone.add(attach_request.handle)
+            self.emit(attach.refusal(self.channel, attach_request, error))
 
     def _link(self, number: int) -> Link | None:
         """None for one that we detached and the client does not know that yet."""
@@ -91,14 +115,12 @@ class Session:
                 self.emit(self._flow_frame())
             return
         link = self._link(handle(values, 4))
-        if isinstance(link, SendingLink):
+        if link is not None:
             link.flow(values)
 
     def _transfer(self, values: list[Any], payload: bytes) -> None:
         self._next_in = (self._next_in + 1) % _SERIALS
         link = self._link(handle(values, 0))
-        if isinstance(link, SendingLink):
-            raise AmqpError(UNATTACHED, "a transfer on a link that receives")
         if link is not None:
             link.transfer(values, payload)
 
@@ -118,12 +140,11 @@ class Session:
     def _settled(self, number: int, state: Any, *, answer: bool) -> None:
         link, tag = self._deliveries.pop(number)
 
-        def give(outcome: bytes) -> None:
+        def respond(outcome: bytes) -> None:
             if answer:
                 self.settle(receiver=False, number=number, state=outcome)
 
-        if link.source is not None:
-            link.source.settle(tag, state, give)
+        link.settle(tag, state, respond)
 
     def _detach(self, values: list[Any], _rest: bytes) -> None:
         number = handle(values, 0)
@@ -146,7 +167,7 @@ class Session:
         """The outcome of a delivery."""
         self.emit(frames.disposition(self.channel, receiver=receiver, number=number, state=state))
 
-    def deliver(self, link: SendingLink, payload: bytes, tag: bytes, *, settled: bool) -> None:
+    def deliver(self, link: Link, payload: bytes, tag: bytes, *, settled: bool) -> None:
         """The whole delivery goes out; where the client's window has no room for all of it, the rest waits."""
         number, room, size = self._next_delivery, self.connection.payload_size, len(payload)
         self._next_delivery = (number + 1) % _SERIALS
@@ -156,7 +177,7 @@ class Session:
             more = start + room < size
             part = payload if size <= room else payload[start : start + room]
             transfer = frames.transfer(
-                self.channel, link.asked.handle, number, tag, settled=settled, more=more, payload=part
+                self.channel, link.attach_request.handle, number, tag, settled=settled, more=more, payload=part
             )
             self._waiting.append((transfer, True))
         self._flush()
@@ -180,27 +201,39 @@ class Session:
     def resume(self) -> None:
         """There may be room again."""
         for link in list(self.links.values()):
-            if isinstance(link, SendingLink):
-                link.feed()
+            link.send_available()
 
     # -- the end
 
-    def drop(self, link: Link, error: AmqpError) -> None:
+    def detach(self, link: Link, error: AmqpError) -> None:
         """Detach it from our side, or refuse it, if its attach was not answered yet."""
-        number = link.asked.handle
+        number = link.attach_request.handle
         self._gone.add(number)
-        if isinstance(link, SendingLink) and not link.attached:
-            self.emit(attach.refusal(self.channel, link.asked, error))
+        if not link.attached:
+            self.emit(attach.refusal(self.channel, link.attach_request, error))
         else:
             self.emit(attach.detach(self.channel, number, error))
         self._close(link)
 
+    def detach_links(self, paths: Collection[str], error: LinkError) -> None:
+        """Detach the links to any of the paths, which are in lower case."""
+        for link in list(self.links.values()):
+            if link.attach_request.path.lower() in paths:
+                self.detach(link, error)
+
     def _close(self, link: Link) -> None:
-        del self.links[link.asked.handle]
-        if isinstance(link, SendingLink):
-            self._deliveries = {n: one for n, one in self._deliveries.items() if one[0] is not link}
+        del self.links[link.attach_request.handle]
+        self._deliveries = {n: delivery for n, delivery in self._deliveries.items() if delivery[0] is not link}
         link.close()
 
     def close(self) -> None:
         for link in list(self.links.values()):
             self._close(link)
+
+
+def handle(values: list[Any], position: int) -> int:
+    """Return the handle in a performative. Raises AmqpError for a handle that is not an integer."""
+    number = values[position]
+    if not isinstance(number, int):
+        raise AmqpError(INVALID_FIELD, "a handle is a number")
+    return number

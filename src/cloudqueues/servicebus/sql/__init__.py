@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cloudqueues.servicebus.message_properties import MessageProperties
 from cloudqueues.servicebus.sql.action import Statement, statements
 from cloudqueues.servicebus.sql.cursor import Cursor
 from cloudqueues.servicebus.sql.errors import EvaluationError, FilterError
+from cloudqueues.servicebus.sql.evaluators import Evaluator
 from cloudqueues.servicebus.sql.grammar import Grammar
-from cloudqueues.servicebus.sql.nodes import Run
 from cloudqueues.servicebus.sql.tokens import Kind
-from cloudqueues.servicebus.view import View
 
 __all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", "parse_action"]
 
@@ -23,12 +23,12 @@ __all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", 
 @dataclass(frozen=True, slots=True)
 class SqlFilter:
     text: str
-    _run: Run = field(repr=False, compare=False)
+    _run: Evaluator = field(repr=False, compare=False)
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
-    def __call__(self, seen: View) -> bool:
+    def __call__(self, message: MessageProperties) -> bool:
         """Whether it is true: neither false nor unknown. Raises EvaluationError."""
-        return self._run(seen) is True
+        return self._run(message) is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,20 @@ class SqlAction:
     _statements: tuple[Statement, ...] = field(repr=False, compare=False)
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
-    def __call__(self, seen: View) -> View:
+    def __call__(self, message: MessageProperties) -> MessageProperties:
         """One statement after the other. Raises EvaluationError, and then changes nothing."""
         for statement in self._statements:
-            seen = statement(seen)
-        return seen
+            message = statement(message)
+        return message
 
 
 def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter:
     """`parameters`: the values of what `sql` calls `@name`, with or without the `@`. Raises FilterError."""
-    words = Cursor(sql)
-    run = Grammar(words, parameters or {}).predicate().run
-    if not words.take(Kind.END):
-        words.fail(f"AND or OR is missing before {words.token}")
-    return SqlFilter(sql, run, dict(parameters or {}))
+    cursor = Cursor(sql)
+    evaluate = Grammar(cursor, parameters or {}).predicate().evaluate
+    if not cursor.take(Kind.END):
+        cursor.fail(f"AND or OR is missing before {cursor.token}")
+    return SqlFilter(sql, evaluate, dict(parameters or {}))
 
 
 def parse_action(sql: str, parameters: Mapping[str, object] | None = None) -> SqlAction:

@@ -7,67 +7,67 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from cloudqueues.servicebus.sql import nodes, values
+from cloudqueues.servicebus.message_properties import FIELDS, MessageProperties
+from cloudqueues.servicebus.sql import evaluators, values
 from cloudqueues.servicebus.sql.cursor import Cursor
+from cloudqueues.servicebus.sql.evaluators import Evaluator, Property
 from cloudqueues.servicebus.sql.grammar import Grammar
-from cloudqueues.servicebus.sql.nodes import Property, Run
 from cloudqueues.servicebus.sql.terms import property_
 from cloudqueues.servicebus.sql.tokens import Kind
-from cloudqueues.servicebus.view import FIELDS, View
 
 MOST = 32
 """Statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
-Statement = Callable[[View], View]
+Statement = Callable[[MessageProperties], MessageProperties]
 
 
 def statements(text: str, parameters: Mapping[str, object]) -> list[Statement]:
     """Raises FilterError."""
-    words = Cursor(text)
-    grammar = Grammar(words, parameters)
+    cursor = Cursor(text)
+    grammar = Grammar(cursor, parameters)
     found = [_statement(grammar)]
-    while not words.take(Kind.END):
+    while not cursor.take(Kind.END):
         if len(found) == MOST:
-            words.fail(f"an action has at most {MOST} statements")
+            cursor.fail(f"an action has at most {MOST} statements")
         found.append(_statement(grammar))
     return found
 
 
 def _statement(grammar: Grammar) -> Statement:
-    words = grammar.words
-    if words.take(Kind.KEYWORD, "SET"):
+    cursor = grammar.cursor
+    if cursor.take(Kind.KEYWORD, "SET"):
         statement = _setting(grammar)
-    elif words.take(Kind.KEYWORD, "REMOVE"):
-        statement = _removal(_changeable(words))
+    elif cursor.take(Kind.KEYWORD, "REMOVE"):
+        statement = _removal(_changeable(cursor))
     else:
-        words.fail(f"SET or REMOVE is missing before {words.token}")
-    words.take(Kind.SIGN, ";", ",")
+        cursor.fail(f"SET or REMOVE is missing before {cursor.token}")
+    cursor.take(Kind.SIGN, ";", ",")
     return statement
 
 
 def _setting(grammar: Grammar) -> Statement:
-    one = _changeable(grammar.words)
-    grammar.words.need(Kind.SIGN, "=")
-    return _assignment(one, grammar.expression().run)
+    one = _changeable(grammar.cursor)
+    grammar.cursor.need(Kind.SIGN, "=")
+    return _assignment(one, grammar.expression().evaluate)
 
 
-def _changeable(words: Cursor) -> Property:
-    at = words.token.at
-    one = property_(words)
+def _changeable(cursor: Cursor) -> Property:
+    at = cursor.token.at
+    one = property_(cursor)
     if one.system and one.name not in FIELDS:
         names = ", ".join(f"sys.{name}" for name in FIELDS)
-        words.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
+        cursor.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
     return one
 
 
-def _assignment(one: Property, value: Run) -> Statement:
-    def run(seen: View) -> View:
-        found = value(seen)
-        old = one.of(seen)
-        key = one.key(seen) or one.name
-        return _with(seen, one, {**old, key: _converted(one, old.get(key), found)})
+def _assignment(one: Property, value: Evaluator) -> Statement:
+    def evaluate(message: MessageProperties) -> MessageProperties:
+        found = value(message)
+        old = one.of(message)
+        key = one.key(message) or one.name
+        return _with(message, one, {**old, key: _converted(one, old.get(key), found)})
 
-    return run
+    return evaluate
 
 
 def _converted(one: Property, old: object, new: object) -> object:
@@ -82,14 +82,16 @@ def _converted(one: Property, old: object, new: object) -> object:
 
 
 def _removal(one: Property) -> Statement:
-    def run(seen: View) -> View:
-        key = nodes.named(one.of(seen), one.name)
-        return _with(seen, one, {name: value for name, value in one.of(seen).items() if name != key})
+    def evaluate(message: MessageProperties) -> MessageProperties:
+        key = evaluators.named(one.of(message), one.name)
+        return _with(message, one, {name: value for name, value in one.of(message).items() if name != key})
 
-    return run
+    return evaluate
 
 
-def _with(seen: View, one: Property, properties: dict[str, object]) -> View:
+def _with(message: MessageProperties, one: Property, properties: dict[str, object]) -> MessageProperties:
     if not one.system:
-        return View(seen.system, properties)
-    return View({name: value for name, value in properties.items() if value is not None}, seen.properties)
+        return MessageProperties(message.system, properties)
+    return MessageProperties(
+        {name: value for name, value in properties.items() if value is not None}, message.application
+    )

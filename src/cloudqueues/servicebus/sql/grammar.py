@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cloudqueues.servicebus.sql import nodes, values
+from cloudqueues.servicebus.sql import evaluators, values
 from cloudqueues.servicebus.sql.cursor import Cursor
-from cloudqueues.servicebus.sql.nodes import Property, Run
+from cloudqueues.servicebus.sql.evaluators import Evaluator, Property
 from cloudqueues.servicebus.sql.terms import constant, property_
 from cloudqueues.servicebus.sql.tokens import NAMES, Kind, Token
 
@@ -18,7 +18,7 @@ from cloudqueues.servicebus.sql.tokens import NAMES, Kind, Token
 @dataclass(frozen=True, slots=True)
 class Node:
     at: int
-    run: Run
+    evaluate: Evaluator
     predicate: bool = False
     """Whether it says yes or no, rather than having a value."""
     named: Property | None = None
@@ -28,8 +28,8 @@ class Node:
 class Grammar:
     """All methods raise FilterError, and read on from where `words` are."""
 
-    def __init__(self, words: Cursor, parameters: Mapping[str, object]) -> None:
-        self.words = words
+    def __init__(self, cursor: Cursor, parameters: Mapping[str, object]) -> None:
+        self.cursor = cursor
         self._parameters = {name.removeprefix("@").lower(): value for name, value in parameters.items()}
 
     # -- predicates
@@ -40,64 +40,68 @@ class Grammar:
 
     def _yes_or_no(self, node: Node) -> Node:
         if not node.predicate:
-            self.words.fail("a value is no condition: compare it with something, = TRUE for one", node.at)
+            self.cursor.fail("a value is no condition: compare it with something, = TRUE for one", node.at)
         return node
 
     def _alternatives(self) -> Node:
-        return self._chain("OR", self._conditions, nodes.any_of)
+        return self._chain("OR", self._conditions, evaluators.any_of)
 
     def _conditions(self) -> Node:
-        return self._chain("AND", self._condition, nodes.all_of)
+        return self._chain("AND", self._condition, evaluators.all_of)
 
-    def _chain(self, word: str, part: Callable[[], Node], join: Callable[[list[Run]], Run]) -> Node:
+    def _chain(self, word: str, part: Callable[[], Node], join: Callable[[list[Evaluator]], Evaluator]) -> Node:
         first = part()
         parts = [first]
-        while self.words.take(Kind.KEYWORD, word):
+        while self.cursor.take(Kind.KEYWORD, word):
             parts.append(part())
         if len(parts) == 1:
             return first
-        return Node(first.at, join([self._yes_or_no(one).run for one in parts]), predicate=True)
+        return Node(first.at, join([self._yes_or_no(one).evaluate for one in parts]), predicate=True)
 
     def _condition(self) -> Node:
-        token = self.words.take(Kind.KEYWORD, "NOT")
+        token = self.cursor.take(Kind.KEYWORD, "NOT")
         if token is None:
             return self._comparison()
-        with self.words.deeper():
-            return Node(token.at, nodes.negation(self._yes_or_no(self._condition()).run), predicate=True)
+        with self.cursor.deeper():
+            return Node(token.at, evaluators.negation(self._yes_or_no(self._condition()).evaluate), predicate=True)
 
     def _comparison(self) -> Node:
         left = self._sum()
-        if token := self.words.take(Kind.SIGN, *values.COMPARISONS):
+        if token := self.cursor.take(Kind.SIGN, *values.COMPARISONS):
             right = self._operand(self._sum())
-            return Node(left.at, nodes.comparison(token.text, self._operand(left).run, right.run), predicate=True)
-        if self.words.take(Kind.KEYWORD, "IS"):
+            return Node(
+                left.at, evaluators.comparison(token.text, self._operand(left).evaluate, right.evaluate), predicate=True
+            )
+        if self.cursor.take(Kind.KEYWORD, "IS"):
             return self._null_test(left)
-        negated = self.words.take(Kind.KEYWORD, "NOT") is not None
-        if self.words.take(Kind.KEYWORD, "IN"):
-            return _predicate(left.at, nodes.membership(self._operand(left).run, self._options()), negated=negated)
-        if self.words.take(Kind.KEYWORD, "LIKE"):
-            return _predicate(left.at, self._likeness(self._operand(left).run), negated=negated)
-        return self.words.fail(f"IN or LIKE is missing before {self.words.token}") if negated else left
+        negated = self.cursor.take(Kind.KEYWORD, "NOT") is not None
+        if self.cursor.take(Kind.KEYWORD, "IN"):
+            return _predicate(
+                left.at, evaluators.membership(self._operand(left).evaluate, self._options()), negated=negated
+            )
+        if self.cursor.take(Kind.KEYWORD, "LIKE"):
+            return _predicate(left.at, self._likeness(self._operand(left).evaluate), negated=negated)
+        return self.cursor.fail(f"IN or LIKE is missing before {self.cursor.token}") if negated else left
 
     def _null_test(self, left: Node) -> Node:
-        negated = self.words.take(Kind.KEYWORD, "NOT") is not None
-        self.words.need(Kind.KEYWORD, "NULL")
+        negated = self.cursor.take(Kind.KEYWORD, "NOT") is not None
+        self.cursor.need(Kind.KEYWORD, "NULL")
         if left.named is None:
-            self.words.fail("IS NULL asks for a property, not for what is made of it", left.at)
-        return _predicate(left.at, nodes.is_null(left.named), negated=negated)
+            self.cursor.fail("IS NULL asks for a property, not for what is made of it", left.at)
+        return _predicate(left.at, evaluators.is_null(left.named), negated=negated)
 
-    def _options(self) -> list[Run]:
-        self.words.need(Kind.SIGN, "(")
-        options = [self.expression().run]
-        while self.words.take(Kind.SIGN, ","):
-            options.append(self.expression().run)
-        self.words.need(Kind.SIGN, ")")
+    def _options(self) -> list[Evaluator]:
+        self.cursor.need(Kind.SIGN, "(")
+        options = [self.expression().evaluate]
+        while self.cursor.take(Kind.SIGN, ","):
+            options.append(self.expression().evaluate)
+        self.cursor.need(Kind.SIGN, ")")
         return options
 
-    def _likeness(self, value: Run) -> Run:
-        pattern = self.expression().run
-        escape = self.expression().run if self.words.take(Kind.KEYWORD, "ESCAPE") else nodes.constant("")
-        return nodes.likeness(value, pattern, escape)
+    def _likeness(self, value: Evaluator) -> Evaluator:
+        pattern = self.expression().evaluate
+        escape = self.expression().evaluate if self.cursor.take(Kind.KEYWORD, "ESCAPE") else evaluators.constant("")
+        return evaluators.likeness(value, pattern, escape)
 
     # -- expressions
 
@@ -107,7 +111,7 @@ class Grammar:
 
     def _operand(self, node: Node) -> Node:
         if node.predicate:
-            self.words.fail("a condition is no value: join conditions with AND and OR", node.at)
+            self.cursor.fail("a condition is no value: join conditions with AND and OR", node.at)
         return node
 
     def _sum(self) -> Node:
@@ -118,55 +122,57 @@ class Grammar:
 
     def _calculation(self, signs: tuple[str, ...], part: Callable[[], Node]) -> Node:
         first = part()
-        rest: list[tuple[str, Run]] = []
-        while token := self.words.take(Kind.SIGN, *signs):
-            rest.append((token.text, self._operand(part()).run))
-        return Node(first.at, nodes.calculation(self._operand(first).run, rest)) if rest else first
+        rest: list[tuple[str, Evaluator]] = []
+        while token := self.cursor.take(Kind.SIGN, *signs):
+            rest.append((token.text, self._operand(part()).evaluate))
+        return Node(first.at, evaluators.calculation(self._operand(first).evaluate, rest)) if rest else first
 
     def _signed(self) -> Node:
-        token = self.words.take(Kind.SIGN, "+", "-")
+        token = self.cursor.take(Kind.SIGN, "+", "-")
         if token is None:
             return self._primary()
-        with self.words.deeper():
-            return Node(token.at, nodes.signed(token.text, self._operand(self._signed()).run))
+        with self.cursor.deeper():
+            return Node(token.at, evaluators.signed(token.text, self._operand(self._signed()).evaluate))
 
     def _primary(self) -> Node:
-        token = self.words.token
-        if self.words.take(Kind.SIGN, "("):
-            with self.words.deeper():
+        token = self.cursor.token
+        if self.cursor.take(Kind.SIGN, "("):
+            with self.cursor.deeper():
                 inner = self._alternatives()
-            self.words.need(Kind.SIGN, ")")
+            self.cursor.need(Kind.SIGN, ")")
             return inner
-        if name := self.words.call():
+        if name := self.cursor.call():
             return self._call(name)
         if token.kind in NAMES:
-            one = property_(self.words)
+            one = property_(self.cursor)
             return Node(token.at, one, named=one)
-        if self.words.take(Kind.KEYWORD, "EXISTS"):
+        if self.cursor.take(Kind.KEYWORD, "EXISTS"):
             return self._existence(token.at)
-        return Node(token.at, nodes.constant(constant(self.words, self._parameters)))
+        return Node(token.at, evaluators.constant(constant(self.cursor, self._parameters)))
 
     def _existence(self, at: int) -> Node:
-        self.words.need(Kind.SIGN, "(")
-        one = property_(self.words)
-        self.words.need(Kind.SIGN, ")")
-        return Node(at, nodes.exists(one), predicate=True)
+        self.cursor.need(Kind.SIGN, "(")
+        one = property_(self.cursor)
+        self.cursor.need(Kind.SIGN, ")")
+        return Node(at, evaluators.exists(one), predicate=True)
 
     def _call(self, name: Token) -> Node:
-        with self.words.deeper():
-            run = self._called(name)
-        self.words.need(Kind.SIGN, ")")
-        return Node(name.at, run)
+        with self.cursor.deeper():
+            evaluate = self._called(name)
+        self.cursor.need(Kind.SIGN, ")")
+        return Node(name.at, evaluate)
 
-    def _called(self, name: Token) -> Run:
+    def _called(self, name: Token) -> Evaluator:
         match name.text.lower():
             case "newid":
-                return nodes.new_id()
+                return evaluators.new_id()
             case "property" | "p":
-                return nodes.looked_up(self.expression().run)
+                return evaluators.looked_up(self.expression().evaluate)
             case _:
-                return self.words.fail(f"{name} is no function: there are newid(), property(name) and p(name)", name.at)
+                return self.cursor.fail(
+                    f"{name} is no function: there are newid(), property(name) and p(name)", name.at
+                )
 
 
-def _predicate(at: int, run: Run, *, negated: bool) -> Node:
-    return Node(at, nodes.negation(run) if negated else run, predicate=True)
+def _predicate(at: int, evaluate: Evaluator, *, negated: bool) -> Node:
+    return Node(at, evaluators.negation(evaluate) if negated else evaluate, predicate=True)

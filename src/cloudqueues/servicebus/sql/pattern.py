@@ -13,8 +13,8 @@ class Wild(Enum):
     ONE = auto()
 
 
-Part = str | Wild
-_WILD: dict[str, Part] = {"%": Wild.MANY, "_": Wild.ONE}
+ConfigValue = str | Wild
+_WILD: dict[str, ConfigValue] = {"%": Wild.MANY, "_": Wild.ONE}
 
 
 def like(value: object, pattern: object, escape: object) -> bool | None:
@@ -26,7 +26,7 @@ def like(value: object, pattern: object, escape: object) -> bool | None:
     return matches(value, list(_parts(pattern, escape)))
 
 
-def _parts(pattern: str, escape: str) -> Iterator[Part]:
+def _parts(pattern: str, escape: str) -> Iterator[ConfigValue]:
     """An empty `escape` escapes nothing."""
     if len(escape) > 1:
         raise EvaluationError("ESCAPE takes one character")
@@ -40,7 +40,7 @@ def _parts(pattern: str, escape: str) -> Iterator[Part]:
             raise EvaluationError("the pattern ends with its escape character, which then escapes nothing")
 
 
-def matches(text: str, parts: Sequence[Part]) -> bool:
+def matches(text: str, parts: Sequence[ConfigValue]) -> bool:
     """Each `MANY` takes as little as it can; where that fails, the last one takes one character more."""
     at = part = 0
     resume: tuple[int, int] | None = None

@@ -22,17 +22,17 @@ _DURATION = re.compile(
 _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
-def load(config: Mapping[str, Any] | Path) -> Part:
+def load(config: Mapping[str, Any] | Path) -> ConfigValue:
     """Raises ConfigError for a file that cannot be read."""
     if not isinstance(config, Path):
-        return Part(dict(config), "")
+        return ConfigValue(dict(config), "")
     try:
-        return Part(json.loads(config.read_text("utf-8-sig")), "")
+        return ConfigValue(json.loads(config.read_text("utf-8-sig")), "")
     except (OSError, ValueError) as exc:
         raise ConfigError(f"{config} cannot be read as JSON: {exc}") from exc
 
 
-class Part:
+class ConfigValue:
     """One value, and where it is. All its methods raise ConfigError for a value of another kind."""
 
     def __init__(self, value: object, path: str) -> None:
@@ -47,7 +47,7 @@ class Part:
 
     # -- what holds others
 
-    def map(self, *known: str) -> dict[str, Part]:
+    def map(self, *known: str) -> dict[str, ConfigValue]:
         """Its values; without those that are null."""
         if not is_map(self._value):
             self._wrong("object")
@@ -56,8 +56,8 @@ class Part:
                 self._unknown(str(key), known)
         return {key: self._below(f".{key}", value) for key, value in self._value.items() if value is not None}
 
-    def _below(self, step: str, value: object) -> Part:
-        return Part(value, (self._path + step).removeprefix("."))
+    def _below(self, step: str, value: object) -> ConfigValue:
+        return ConfigValue(value, (self._path + step).removeprefix("."))
 
     def _unknown(self, key: str, known: tuple[str, ...]) -> NoReturn:
         lower = {one.lower(): one for one in known}
@@ -65,13 +65,13 @@ class Part:
         fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(known)}"
         self.fail(f"unknown key {key!r}; {fix}")
 
-    def need(self, found: Mapping[str, Part], key: str) -> Part:
+    def need(self, found: Mapping[str, ConfigValue], key: str) -> ConfigValue:
         """One of this object's values."""
         if key not in found:
             self.fail(f"{key!r} is missing")
         return found[key]
 
-    def each(self) -> list[Part]:
+    def each(self) -> list[ConfigValue]:
         if not is_list(self._value):
             self._wrong("list")
         return [self._below(f"[{position}]", one) for position, one in enumerate(self._value)]

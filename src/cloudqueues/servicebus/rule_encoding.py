@@ -12,9 +12,9 @@ from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.amqp import encode
 from cloudqueues.servicebus.amqp.decode import mapped
 from cloudqueues.servicebus.errors import ARGUMENT, Refused
-from cloudqueues.servicebus.rulebook import CorrelationFilter, Rule
+from cloudqueues.servicebus.message_properties import FIELDS
+from cloudqueues.servicebus.rules import CorrelationFilter, Rule
 from cloudqueues.servicebus.sql import SqlAction, SqlFilter
-from cloudqueues.servicebus.view import FIELDS
 
 _DESCRIPTION, _NO_ACTION, _SQL_ACTION = 0x137_0000_0004, 0x137_0000_0005, 0x137_0000_0006
 _SQL, _TRUE, _FALSE, _CORRELATION = 0x13_7000_0006, 0x13_7000_0007, 0x13_7000_0008, 0x13_7000_0009

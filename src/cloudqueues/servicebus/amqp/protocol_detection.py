@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _HTTP = b"GET "
 
 
-class Greeting(asyncio.Protocol):
+class ProtocolDetector(asyncio.Protocol):
     """Makes a connection once the client is there, that is, after the TLS handshake where there is one."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:

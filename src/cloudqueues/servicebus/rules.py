@@ -12,8 +12,8 @@ from typing import Self
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.amqp import encode
+from cloudqueues.servicebus.message_properties import MessageProperties
 from cloudqueues.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
-from cloudqueues.servicebus.view import View
 
 DEFAULT = "$Default"
 """The name of the rule that a subscription begins with."""
@@ -39,8 +39,8 @@ class CorrelationFilter:
     system: Mapping[str, str]
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
 
-    def __call__(self, seen: View) -> bool:
-        return _within(self.system, seen.system) and _within(self.properties, seen.properties)
+    def __call__(self, properties: MessageProperties) -> bool:
+        return _within(self.system, properties.system) and _within(self.properties, properties.application)
 
 
 def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:

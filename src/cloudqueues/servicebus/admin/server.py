@@ -7,16 +7,16 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-from cloudqueues.servicebus.admin.http import Http, Reply, Request
-from cloudqueues.servicebus.admin.tls import HELLO, Tls
+from cloudqueues.servicebus.admin.http import HttpConnection, Reply, Request
+from cloudqueues.servicebus.admin.tls import HELLO, TlsTransport
 
-Answer = Callable[[Request], Reply]
+DeliveryResponse = Callable[[Request], Reply]
 
 
-class Port:
+class ManagementServer:
     """`context` is called for the first client that wants TLS."""
 
-    def __init__(self, answer: Answer, context: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, answer: DeliveryResponse, context: Callable[[], ssl.SSLContext]) -> None:
         self._answer = answer
         self._context = context
         self._open: set[asyncio.Transport] = set()
@@ -24,7 +24,7 @@ class Port:
 
     async def listen(self, host: str, port: int) -> int:
         """Return the port that was taken. Raises OSError."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: _First(self), host, port)
+        self._server = await asyncio.get_running_loop().create_server(lambda: _TlsDetector(self), host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
@@ -43,16 +43,16 @@ class Port:
     def chosen(self, transport: asyncio.Transport, first: int) -> asyncio.Protocol:
         """Return what goes on after a client's first byte."""
         if first != HELLO:
-            return Http(transport, self._answer)
-        layer = Tls(transport, self._context())
-        layer.inner = Http(layer, self._answer)
+            return HttpConnection(transport, self._answer)
+        layer = TlsTransport(transport, self._context())
+        layer.inner = HttpConnection(layer, self._answer)
         return layer
 
 
-class _First(asyncio.Protocol):
+class _TlsDetector(asyncio.Protocol):
     """Waits for the first byte, and hands all on to what it chooses."""
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: ManagementServer) -> None:
         self._port = port
         self._chosen: asyncio.Protocol | None = None
         self._transport: asyncio.Transport

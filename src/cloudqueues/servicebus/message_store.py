@@ -8,7 +8,7 @@ from cloudqueues.ordered import Ordered
 from cloudqueues.servicebus.message import Message
 
 
-class Shelf:
+class MessageStore:
     """`messages` is for reading; `add` and `remove` change it."""
 
     __slots__ = ("_all", "_of_session", "messages")

@@ -41,14 +41,14 @@ SYSTEM = (
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MessageProperties:
     """Decoded, without the fields that are not set."""
 
     system: Mapping[str, object]
-    properties: Mapping[str, object]
+    application: Mapping[str, object]
 
 
-def view(message: Message, ahead: float) -> View:
+def properties_of(message: Message, clock_offset: float) -> MessageProperties:
     """`ahead`: seconds by which the broker's time is ahead of its clients' clocks."""
     content = message.content
     system: dict[str, object] = {name: _field(content, position) for name, position in FIELDS.items()}
@@ -56,11 +56,11 @@ def view(message: Message, ahead: float) -> View:
         "PartitionKey": content.partition,
         "SequenceNumber": message.sequence,
         "EnqueuedSequenceNumber": message.first_sequence or message.sequence,
-        "EnqueuedTimeUtc": datetime.fromtimestamp(message.enqueued - ahead, UTC),
+        "EnqueuedTimeUtc": datetime.fromtimestamp(message.enqueued - clock_offset, UTC),
         "ScheduledEnqueueTimeUtc": None if content.due is None else datetime.fromtimestamp(content.due, UTC),
         "DeliveryCount": message.delivery_count,
     }
-    return View(
+    return MessageProperties(
         {name: value for name, value in system.items() if value is not None},
         {name: whole(value) for name, value in content.application.items()},
     )
@@ -71,11 +71,11 @@ def _field(content: Content, position: int) -> str | None:
     return _text(whole(content.properties[position]) if position < len(content.properties) else None)
 
 
-def changed(content: Content, before: View, after: View) -> Content:
+def with_properties(content: Content, before: MessageProperties, after: MessageProperties) -> Content:
     """The content that `after` is seen of. What is as it was keeps its bytes."""
     application = {
-        name: content.application[name] if _same(name, value, before.properties) else encode.value(value)
-        for name, value in after.properties.items()
+        name: content.application[name] if _same(name, value, before.application) else encode.value(value)
+        for name, value in after.application.items()
     }
     fields = list(content.properties) + [encode.NULL] * (REPLY_TO_GROUP_ID + 1 - len(content.properties))
     changes = {name: after.system.get(name) for name in FIELDS if after.system.get(name) != before.system.get(name)}

@@ -15,9 +15,9 @@ from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.admin import atom
 from cloudqueues.servicebus.admin.refusals import invalid
 from cloudqueues.servicebus.admin.values import duration, duration_text, flag, flag_text
-from cloudqueues.servicebus.rulebook import DEFAULT, KEYWORDS, CorrelationFilter, Rule
+from cloudqueues.servicebus.message_properties import FIELDS
+from cloudqueues.servicebus.rules import DEFAULT, KEYWORDS, CorrelationFilter, Rule
 from cloudqueues.servicebus.sql import SqlAction, SqlFilter, parse_action
-from cloudqueues.servicebus.view import FIELDS
 
 _CONSTANTS = {"1=1": "TrueFilter", "1=0": "FalseFilter"}
 _EXPRESSIONS = {kind: expression for expression, kind in _CONSTANTS.items()}

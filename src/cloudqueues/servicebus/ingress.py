@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from cloudqueues.servicebus.context import BrokerContext
 from cloudqueues.servicebus.deadlines import Deadlines
 from cloudqueues.servicebus.errors import NO_MESSAGE, Refused
 from cloudqueues.servicebus.message import ACTIVE, SCHEDULED, Content, Message
-from cloudqueues.servicebus.shelf import Shelf
-from cloudqueues.servicebus.world import World
+from cloudqueues.servicebus.message_store import MessageStore
 
 
-class Intake:
-    def __init__(self, world: World, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]) -> None:
-        self._shelf = Shelf()
-        self.scheduled = self._shelf.messages
-        self._world = world
+class Ingress:
+    def __init__(
+        self, context: BrokerContext, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]
+    ) -> None:
+        self._store = MessageStore()
+        self.scheduled = self._store.messages
+        self._context = context
         self.window = window
         """Seconds for which a message's id is remembered; 0: not at all."""
         self._numbers = numbers
         self._arrive = arrive
-        self._due = Deadlines[int](world.timeline, self._activate)
+        self._due = Deadlines[int](context.timeline, self._activate)
         self._ids: set[str] = set()
-        self._forget = Deadlines[str](world.timeline, self._ids.discard)
+        self._forget = Deadlines[str](context.timeline, self._ids.discard)
 
     def accept(self, content: Content, origin: Message | None = None) -> int:
         """Its sequence number; also of a repeated message, which is then dropped without a word, as the service does."""
-        message = Message(content, next(self._numbers), self._world.now())
+        message = Message(content, next(self._numbers), self._context.now())
         if origin is not None:
             message.first_sequence = origin.first_sequence or origin.sequence
             message.source, message.hops = origin.source, origin.hops + 1
@@ -36,12 +38,12 @@ class Intake:
 
     def _admit(self, message: Message) -> None:
         due = message.content.due
-        when = 0.0 if due is None else due + self._world.ahead
-        if when <= self._world.now():
+        when = 0.0 if due is None else due + self._context.clock_offset
+        if when <= self._context.now():
             self._arrive(message)
         else:
             message.state = SCHEDULED
-            self._shelf.add(message)
+            self._store.add(message)
             self._due.set(message.sequence, when)
 
     def _repeated(self, id: str | None) -> bool:  # noqa: A002 - the field's word
@@ -51,7 +53,7 @@ class Intake:
         known = id in self._ids
         if not known:
             self._ids.add(id)
-            self._forget.set(id, self._world.now() + self.window)
+            self._forget.set(id, self._context.now() + self.window)
         return known
 
     def _activate(self, sequence: int) -> None:
@@ -59,9 +61,9 @@ class Intake:
 
         https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing
         """
-        message = self._shelf.remove(sequence)
+        message = self._store.remove(sequence)
         message.sequence = next(self._numbers)
-        message.enqueued, message.state = self._world.now(), ACTIVE
+        message.enqueued, message.state = self._context.now(), ACTIVE
         self._arrive(message)
 
     def cancel(self, sequences: Sequence[int]) -> None:
@@ -69,9 +71,9 @@ class Intake:
         if missing := [one for one in sequences if one not in self.scheduled]:
             raise Refused(NO_MESSAGE, f"no scheduled message has the sequence number {missing[0]}")
         for one in dict.fromkeys(sequences):
-            self._shelf.remove(one)
+            self._store.remove(one)
             self._due.discard(one)
 
     def since(self, start: int, session: str | None = None) -> Iterator[int]:
         """Return the numbers of what is scheduled from `start` on."""
-        return self._shelf.since(start, session)
+        return self._store.since(start, session)

@@ -157,7 +157,7 @@ _SOURCE = encode.symbol("x-opt-deadletter-source")
 _TOKEN = encode.symbol("x-opt-lock-token")
 
 
-def render(message: Message, ahead: float) -> bytes:
+def render(message: Message, clock_offset: float) -> bytes:
     """As a receiver gets it. `ahead`: seconds by which the broker's time is ahead of its clients' clocks."""
     content = message.content
     ttl = encode.NULL if content.ttl is None else encode.uint(min(round(content.ttl * 1000), 2**32 - 1))
@@ -166,7 +166,7 @@ def render(message: Message, ahead: float) -> bytes:
     parts = [
         encode.described(HEADER, header),
         encode.described(DELIVERY_ANNOTATIONS, encode.map_(delivery)),
-        encode.described(ANNOTATIONS, encode.map_((*_annotations(message, ahead), *content.annotations))),
+        encode.described(ANNOTATIONS, encode.map_((*_annotations(message, clock_offset), *content.annotations))),
     ]
     if content.properties:
         parts.append(encode.described(PROPERTIES, encode.list_(content.properties)))
@@ -182,20 +182,20 @@ def _lock(message: Message) -> list[tuple[bytes, bytes]]:
     return [] if message.token is None else [(_TOKEN, encode.uuid_(message.token))]
 
 
-def _annotations(message: Message, ahead: float) -> list[tuple[bytes, bytes]]:
+def _annotations(message: Message, clock_offset: float) -> list[tuple[bytes, bytes]]:
     """Those that have something to say, as with the service: the SDK's own tests count the bytes."""
     pack = _ANNOTATED.pack
     sequence, first, enqueued, state, locked = _LABELS
     found = [
         (sequence, pack(0x81, message.sequence)),
-        (enqueued, pack(0x83, int((message.enqueued - ahead) * 1000))),
+        (enqueued, pack(0x83, int((message.enqueued - clock_offset) * 1000))),
     ]
     if message.first_sequence is not None:
         found.append((first, pack(0x81, message.first_sequence)))
     if message.state != ACTIVE:
         found.append((state, encode.integer(message.state)))
     if message.token is not None:
-        found.append((locked, pack(0x83, int((message.locked_until - ahead) * 1000))))
+        found.append((locked, pack(0x83, int((message.locked_until - clock_offset) * 1000))))
     if message.source is not None:
         found.append((_SOURCE, encode.string(message.source)))
     return found

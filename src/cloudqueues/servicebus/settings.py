@@ -1,0 +1,53 @@
+"""Settings of queues, topics and subscriptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloudqueues.errors import ConfigError
+
+ACTIVE, SEND_DISABLED, RECEIVE_DISABLED = "Active", "SendDisabled", "ReceiveDisabled"
+STATUSES = (ACTIVE, "Disabled", SEND_DISABLED, RECEIVE_DISABLED)
+"""https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one entity, with the defaults of the real service. All times are in seconds.
+
+    https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
+    """
+
+    lock_duration: float = 60.0
+    max_delivery_count: float = 10
+    """Number of failed deliveries at which a message is dead-lettered."""
+    requires_session: bool = False
+    default_ttl: float = math.inf
+    dead_letter_expired: bool = False
+    dead_letter_filter_errors: bool = True
+    """For a subscription: dead-letter a message that a rule fails on, instead of treating it as not matched."""
+    duplicate_window: float = 0.0
+    """How long a message id is remembered; 0 disables duplicate detection."""
+    forward_to: str | None = None
+    forward_dead_letters_to: str | None = None
+    status: str = ACTIVE
+    """One of STATUSES."""
+    kept: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Inner XML of the management API's other properties, by element. They are returned to clients and have no effect."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a lock duration that is not positive or fewer than one delivery."""
+        if self.lock_duration <= 0:
+            raise ConfigError(f"lock_duration must be more than 0 seconds, not {self.lock_duration:g}")
+        if self.max_delivery_count < 1:
+            raise ConfigError(f"max_delivery_count must be at least 1, not {self.max_delivery_count}")
+
+    @property
+    def is_sendable(self) -> bool:
+        return self.status in {ACTIVE, RECEIVE_DISABLED}
+
+    @property
+    def is_receivable(self) -> bool:
+        return self.status in {ACTIVE, SEND_DISABLED}

@@ -1,0 +1,145 @@
+"""What a filter's parts come to for a message: closures, put together once when the text is read.
+
+None is unknown, and logic has three values:
+https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter#property-evaluation-semantics
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cloudqueues.servicebus.message_properties import MessageProperties
+from cloudqueues.servicebus.sql import values
+from cloudqueues.servicebus.sql.errors import EvaluationError
+from cloudqueues.servicebus.sql.pattern import like
+
+Evaluator = Callable[[MessageProperties], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    name: str
+    system: bool
+
+    def of(self, message: MessageProperties) -> Mapping[str, object]:
+        return message.system if self.system else message.application
+
+    def key(self, message: MessageProperties) -> str | None:
+        """How the message writes it, for case does not matter; None where it has no such property."""
+        return named(self.of(message), self.name)
+
+    def __call__(self, message: MessageProperties) -> object:
+        """Its value. Raises EvaluationError where a filter cannot use it."""
+        return usable(self.of(message), self.key(message))
+
+
+def named(properties: Mapping[str, object], name: str) -> str | None:
+    if name in properties:
+        return name
+    return next((one for one in properties if one.lower() == name.lower()), None)
+
+
+def usable(properties: Mapping[str, object], key: str | None) -> object:
+    found = None if key is None else properties[key]
+    if found is not None:
+        values.kind(found)
+    return found
+
+
+def constant(value: object) -> Evaluator:
+    return lambda _seen: value
+
+
+def new_id() -> Evaluator:
+    return lambda _seen: uuid.uuid4()
+
+
+def looked_up(name: Evaluator) -> Evaluator:
+    """The property that an expression names."""
+
+    def evaluate(message: MessageProperties) -> object:
+        found = name(message)
+        if found is not None and not isinstance(found, str):
+            raise EvaluationError("property() takes the name of a property, which is a text")
+        return None if found is None else usable(message.application, named(message.application, found))
+
+    return evaluate
+
+
+def exists(one: Property) -> Evaluator:
+    return lambda message: one.key(message) is not None
+
+
+def is_null(one: Property) -> Evaluator:
+    def evaluate(message: MessageProperties) -> bool:
+        key = one.key(message)
+        return key is None or one.of(message)[key] is None
+
+    return evaluate
+
+
+def all_of(parts: Sequence[Evaluator]) -> Evaluator:
+    """AND: the first that is false decides."""
+    return lambda message: _decided(parts, message, False)
+
+
+def any_of(parts: Sequence[Evaluator]) -> Evaluator:
+    """OR: the first that is true decides."""
+    return lambda message: _decided(parts, message, True)
+
+
+def _decided(parts: Sequence[Evaluator], message: MessageProperties, decisive: bool) -> bool | None:  # noqa: FBT001 - it is the value
+    found: bool | None = not decisive
+    for part in parts:
+        value = part(message)
+        if value is decisive:
+            return decisive
+        found = None if value is None else found
+    return found
+
+
+def negation(part: Evaluator) -> Evaluator:
+    def evaluate(message: MessageProperties) -> bool | None:
+        value = part(message)
+        return None if value is None else not value
+
+    return evaluate
+
+
+def comparison(sign: str, left: Evaluator, right: Evaluator) -> Evaluator:
+    return lambda message: values.compare(sign, left(message), right(message))
+
+
+def membership(value: Evaluator, options: Sequence[Evaluator]) -> Evaluator:
+    return lambda message: _among(value(message), options, message)
+
+
+def _among(value: object, options: Sequence[Evaluator], message: MessageProperties) -> bool | None:
+    equal: set[bool | None] = set()
+    for option in options:
+        equal.add(values.compare("=", value, option(message)))
+        if True in equal:
+            return True
+    return None if None in equal else False
+
+
+def likeness(value: Evaluator, pattern: Evaluator, escape: Evaluator) -> Evaluator:
+    return lambda message: like(value(message), pattern(message), escape(message))
+
+
+def calculation(first: Evaluator, rest: Sequence[tuple[str, Evaluator]]) -> Evaluator:
+    """From left to right."""
+
+    def evaluate(message: MessageProperties) -> object:
+        found = first(message)
+        for sign, operand in rest:
+            found = values.calculate(sign, found, operand(message))
+        return found
+
+    return evaluate
+
+
+def signed(sign: str, operand: Evaluator) -> Evaluator:
+    return lambda message: values.signed(sign, operand(message))
