@@ -22,10 +22,10 @@ class Pair(pulumi.ComponentResource):
     def __init__(self, name, opts=None):
         super().__init__("test:index:Pair", name, None, opts)
         within = pulumi.ResourceOptions(parent=self)
-        self.letters = aws.sqs.Queue(f"{name}-letters", message_retention_seconds=1209600, opts=within)
+        self.dead_letters = aws.sqs.Queue(f"{name}-dead-letters", message_retention_seconds=1209600, opts=within)
         self.queue = aws.sqs.Queue(
             f"{name}-queue",
-            redrive_policy=self.letters.arn.apply(lambda arn: f'{{"deadLetterTargetArn": "{arn}"}}'),
+            redrive_policy=self.dead_letters.arn.apply(lambda arn: f'{{"deadLetterTargetArn": "{arn}"}}'),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 protect=True,
@@ -58,26 +58,26 @@ def test_inputs_options_and_outputs():
     queue = recorded.named("orders-queue")
     assert queue.urn == "urn:pulumi:dev::test::test:index:Pair$aws:sqs/queue:Queue::orders-queue"
     assert queue.inputs == {
-        "redrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:orders-letters"}'
+        "redrivePolicy": '{"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:orders-dead-letters"}'
     }
     assert (queue.protect, queue.retain_on_delete, queue.custom, queue.read) == (True, True, True, False)
     assert (queue.ignore_changes, queue.aliases) == (("tags",), ("name=old",))
     assert queue.parent == recorded.named("orders").urn
-    assert queue.property_dependencies == {"redrivePolicy": (recorded.named("orders-letters").urn,)}
+    assert queue.property_dependencies == {"redrivePolicy": (recorded.named("orders-dead-letters").urn,)}
     assert recorded.outputs == {"url": "https://sqs.eu-west-1.amazonaws.com/123456789012/orders-queue", "batch": 3}
-    letters = recorded.named("orders-letters")
-    assert letters.inputs == {"messageRetentionSeconds": 1209600}
-    assert type(letters.inputs["messageRetentionSeconds"]) is int
+    dead_letters = recorded.named("orders-dead-letters")
+    assert dead_letters.inputs == {"messageRetentionSeconds": 1209600}
+    assert type(dead_letters.inputs["messageRetentionSeconds"]) is int
 
 
 def test_dependencies_go_on():
-    """The table waits for the queue, and so for its letters."""
+    """The table waits for the queue, and so for its dead letters."""
     recorded = run_function(pair)
-    letters, queue, table = (recorded.named(f"orders-{one}") for one in ("letters", "queue", "table"))
-    assert recorded.depends(table, letters)
-    assert recorded.depends(queue, letters)
-    assert not recorded.depends(letters, queue)
-    assert recorded.of("aws:sqs/queue:Queue") == (letters, queue)
+    dead_letters, queue, table = (recorded.named(f"orders-{one}") for one in ("dead-letters", "queue", "table"))
+    assert recorded.depends(table, dead_letters)
+    assert recorded.depends(queue, dead_letters)
+    assert not recorded.depends(dead_letters, queue)
+    assert recorded.of("aws:sqs/queue:Queue") == (dead_letters, queue)
 
 
 def test_a_preview_knows_nothing_yet():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cloudqueues.errors import ConfigError
 from cloudqueues.pulumi import stackfile
-from peeklock import ConfigError
 
 PLAIN = "config:\n  aws:region: eu-west-1\n  shop:secure: true # secure: no\n"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.errors import ConfigError
 from cloudqueues.pulumi import aws, azure, gcp, kinds, schema
 from cloudqueues.pulumi.archives import zipped
 from cloudqueues.pulumi.command import find
@@ -19,7 +20,6 @@ from cloudqueues.pulumi.environment import PASSED_ON, hermetic
 from cloudqueues.pulumi.trap import Trap
 from cloudqueues.pulumi.wire import SIGNATURE, UNKNOWN, plain, readable, struct
 from cloudqueues.servicebus import ServiceBusEmulator
-from peeklock import ConfigError
 from tests.support import ROOT
 
 

@@ -51,7 +51,7 @@ MERGED = {
 
 
 def _merge(resources: Values, known: Mapping[str, Any], one: Registration) -> None:
-    """The letters' stays without a reference: queue and letters would name each other."""
+    """The dead letters' stays without a reference: queue and dead letters would name each other."""
     queue = known[one.inputs["queueUrl"]]["Ref"]
     policy = json.loads(one.inputs[MERGED[one.type]])
     linked = _linked(policy, known) if one.type.endswith("RedrivePolicy") else policy

@@ -86,10 +86,10 @@ def test_one_number_changes_these_inputs_and_the_fingerprint(bundle, change, cha
     assert different == changed | {("shop-orders", "Function", "environment")}
 
 
-def test_fifo_is_a_fifo_queue_with_fifo_letters(bundle):
+def test_fifo_is_a_fifo_queue_with_fifo_dead_letters(bundle):
     """Fast, and without a window."""
     recorded = app_with(bundle, (FIFO, {}))
-    for name in ("shop-ordered", "shop-ordered-letters"):
+    for name in ("shop-ordered", "shop-ordered-dead-letters"):
         inputs = recorded.named(name, QUEUE).inputs
         assert inputs["fifoQueue"] is True
         assert inputs["contentBasedDeduplication"] is False
@@ -104,11 +104,11 @@ def test_the_order_of_declarations_is_the_users(bundle):
     same = [[one for one in each.registrations if one.name != "shop-dashboard"] for each in (first, second)]
     assert same[0] == same[1], "all but the dashboard, which has its rows in the user's order"
     assert statements(first)["Send"]["Resource"] == [
-        "arn:aws:sqs:eu-west-1:123456789012:shop-orders-letters",
+        "arn:aws:sqs:eu-west-1:123456789012:shop-orders-dead-letters",
         "arn:aws:sqs:eu-west-1:123456789012:shop-receipts",
     ]
     assert environment(first)["PEEKLOCK_RECEIPTS_URL"] == f"{BASE}/shop-receipts"
-    assert statements(first, "shop-receipts-may")["Send"]["Resource"].endswith(":shop-receipts-letters")
+    assert statements(first, "shop-receipts-may")["Send"]["Resource"].endswith(":shop-receipts-dead-letters")
 
 
 def test_queues_may_send_to_each_other_and_to_themselves(bundle):
@@ -116,7 +116,10 @@ def test_queues_may_send_to_each_other_and_to_themselves(bundle):
     recorded = app_with(bundle, (ORDERS, {"uses": [RECEIPTS, ORDERS]}), (RECEIPTS, {"uses": [ORDERS]}))
     for name, others in (("orders", ["receipts", "orders"]), ("receipts", ["orders"])):
         sends = statements(recorded, f"shop-{name}-may")["Send"]["Resource"]
-        assert [one.rpartition(":")[2] for one in sends] == [f"shop-{name}-letters", *(f"shop-{one}" for one in others)]
+        assert [one.rpartition(":")[2] for one in sends] == [
+            f"shop-{name}-dead-letters",
+            *(f"shop-{one}" for one in others),
+        ]
 
 
 def test_a_paused_consumer_only_stops(bundle):
@@ -152,26 +155,26 @@ def test_window_and_patterns(bundle):
 
 
 def test_what_is_brought_is_read_and_never_made(bundle):
-    """Table, queue, letters, role and topic."""
-    more = {"queue_url": f"{BASE}/theirs", "letters_url": f"{BASE}/dead", "role": "theirs"}
+    """Table, queue, dead letters, role and topic."""
+    more = {"queue_url": f"{BASE}/theirs", "dead_letters_url": f"{BASE}/dead", "role": "theirs"}
     recorded = app_with(bundle, (ORDERS, more), store="leases", topics={"high": TOPIC})
     read = {(one.type.rpartition(":")[2], one.inputs["id"]) for one in recorded.registrations if one.read}
     assert read == {("Table", "leases"), ("Queue", f"{BASE}/theirs"), ("Queue", f"{BASE}/dead"), ("Role", "theirs")}
     made = {one.type.rpartition(":")[2] for one in recorded.registrations if one.custom and not one.read}
     assert not made & {"Table", "Queue", "QueuePolicy", "RedrivePolicy", "RedriveAllowPolicy", "Role", "RolePolicy"}
     assert {one.name for one in recorded.of("aws:sns/topic:Topic")} == {"shop-low", "shop-medium"}
-    assert recorded.named("shop-orders-alarm-letters").inputs["alarmActions"] == [TOPIC]
+    assert recorded.named("shop-orders-alarm-dead-letters").inputs["alarmActions"] == [TOPIC]
     variables = environment(recorded)
     assert variables["PEEKLOCK_ORDERS_URL"] == f"{BASE}/theirs"
     assert variables["PEEKLOCK_ORDERS_DEAD_LETTER"] == f"{BASE}/dead"
 
 
 def test_a_queue_that_is_brought_alone(bundle):
-    """Its letters are ours and let it redrive; its own policies are whose it is."""
+    """Its dead letters are ours and let it redrive; its own policies are whose it is."""
     recorded = app_with(bundle, (ORDERS, {"queue_url": f"{BASE}/theirs"}))
     assert recorded.named("shop-orders-redrive-allow")
     assert not recorded.of("aws:sqs/redrivePolicy:RedrivePolicy")
-    assert [one.name for one in recorded.of("aws:sqs/queuePolicy:QueuePolicy")] == ["shop-orders-letters-tls"]
+    assert [one.name for one in recorded.of("aws:sqs/queuePolicy:QueuePolicy")] == ["shop-orders-dead-letters-tls"]
 
 
 def test_a_key_of_your_own(bundle):
@@ -210,7 +213,7 @@ def test_a_large_bundle_goes_through_a_bucket(tmp_path):
 
 
 def test_a_producer_and_an_operator_are_granted(bundle):
-    """To send to the queue alone; to move from the letters to the queue."""
+    """To send to the queue alone; to move from the dead letters to the queue."""
 
     def made():
         app = App("shop", bundle=bundle, stage=DEV)
@@ -225,7 +228,7 @@ def test_a_producer_and_an_operator_are_granted(bundle):
     assert (one["Action"], one["Resource"].rpartition(":")[2]) == (["sqs:SendMessage"], "shop-orders")
     assert recorded.named("shop-orders-redrive-by-oncall").inputs["role"] == "oncall-role"
     moves = statements(recorded, "shop-orders-redrive-by-oncall")
-    assert moves["Redrive"]["Resource"].endswith(":shop-orders-letters")
+    assert moves["Redrive"]["Resource"].endswith(":shop-orders-dead-letters")
     assert moves["Send"]["Resource"].endswith(":shop-orders")
 
 
@@ -256,7 +259,7 @@ def test_options_of_a_consumer(bundle):
         ([(ORDERS, {"handler": "charge"})], {}, "name it as Lambda does, by module and function"),
         ([(ORDERS, {"queue_url": f"{BASE}/q.fifo"})], {}, "give a standard queue's URL, beginning with https://"),
         (
-            [(FIFO, {"letters_url": f"{BASE}/q"})],
+            [(FIFO, {"dead_letters_url": f"{BASE}/q"})],
             {},
             "give a FIFO queue's URL, beginning with https:// and ending in .fifo",
         ),

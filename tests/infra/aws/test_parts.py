@@ -16,12 +16,12 @@ from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.aws import of
 
 SETTINGS = of(ORDERS, Capacity(instances=50))
-NAMES = Names(app="shop", queue="q-1", letters="l-1", function="f-1")
+NAMES = Names(app="shop", queue="q-1", dead_letters="l-1", function="f-1")
 KEY = "arn:aws:kms:eu-west-1:1:key/k"
 
 
 def places(**more):
-    return identity.Places(**{"queue": "Q", "letters": "L", "table": "T", "logs": "G", **more})
+    return identity.Places(**{"queue": "Q", "dead_letters": "L", "table": "T", "logs": "G", **more})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_producer_may_send():
 
 
 def test_a_person_may_redrive():
-    """From the letters to the queue."""
+    """From the dead letters to the queue."""
     take, put, *none = identity.redrive_grants("Q", "L")
     assert (take.on, put.on, none) == (("L",), ("Q",), [])
     assert {"sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage"} <= set(take.actions)
@@ -87,7 +87,7 @@ def test_the_documents_of_queues():
             1,
             1,
         ),
-        ("letters", "high", "visible + notvisible", 0, ["Visible", "NotVisible"], 1, 1),
+        ("dead-letters", "high", "visible + notvisible", 0, ["Visible", "NotVisible"], 1, 1),
         ("age", "medium", "", 3600, ["ApproximateAgeOfOldestMessage"], 1, 1),
         (
             "failures",
@@ -124,8 +124,8 @@ def test_where_the_metrics_are():
     assert (failed.namespace, failed.statistic, failed.period) == ("Peeklock", "Sum", 300)
     assert failed.dimensions == {"service": "shop", "queue": "orders", "platform": "sqs"}
     assert (busy.namespace, busy.statistic, busy.dimensions) == ("AWS/Lambda", "Maximum", {"FunctionName": "f-1"})
-    letters = [one for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if one.name == "letters"]
-    assert {metric.dimensions["QueueName"] for metric in letters[0].metrics} == {"l-1"}
+    dead_letters = [one for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if one.name == "dead-letters"]
+    assert {metric.dimensions["QueueName"] for metric in dead_letters[0].metrics} == {"l-1"}
 
 
 def test_every_name_in_an_expression_is_a_metric():
@@ -172,7 +172,9 @@ def test_an_alarm_that_could_never_ring(thresholds, fix):
 
 def test_the_environment_of_a_function():
     """All that the binding reads, and what Powertools does."""
-    made = environment("shop", ORDERS, url="u", letters="l", table="t", parallel=4, uses={"PEEKLOCK_RECEIPTS_URL": "r"})
+    made = environment(
+        "shop", ORDERS, url="u", dead_letters="l", table="t", parallel=4, uses={"PEEKLOCK_RECEIPTS_URL": "r"}
+    )
     assert made == {
         "PEEKLOCK_STORE": "dynamodb://t",
         "PEEKLOCK_ORDERS_URL": "u",
@@ -187,9 +189,9 @@ def test_the_environment_of_a_function():
 
 def test_links():
     """The console reads the name of a log group twice."""
-    made = links("eu-west-1", queue="https://q/1", letters="https://q/2", function="f", logs="/a b")
+    made = links("eu-west-1", queue="https://q/1", dead_letters="https://q/2", function="f", logs="/a b")
     assert made["queue"].endswith("/sqs/v3/home?region=eu-west-1#/queues/https%3A%2F%2Fq%2F1")
-    assert made["letters"].endswith("#/queues/https%3A%2F%2Fq%2F2")
+    assert made["dead_letters"].endswith("#/queues/https%3A%2F%2Fq%2F2")
     assert made["function"].endswith("/lambda/home?region=eu-west-1#/functions/f")
     assert made["logs"].endswith("#logsV2:log-groups/log-group/$252Fa$2520b")
     assert dashboard_link("eu-west-1", "shop-dev").endswith("#dashboards/dashboard/shop-dev")
@@ -232,7 +234,7 @@ def test_the_dashboard_draws_what_rings():
     corners = {(one["x"], one["y"]) for one in widgets}
     assert len(corners) == len(widgets) == 12
     assert max(one["x"] + one["width"] for one in widgets) == 24
-    assert widgets[0]["properties"]["title"] == "orders: messages and letters"
+    assert widgets[0]["properties"]["title"] == "orders: messages and dead letters"
     assert widgets[0]["properties"]["metrics"][0] == [
         "AWS/SQS",
         "ApproximateNumberOfMessagesVisible",

@@ -89,18 +89,18 @@ def test_what_every_function_and_mapping_has(recorded):
         assert function["tracingConfig"] == {"mode": "Active"}
 
 
-def test_a_queue_has_its_letters(recorded):
+def test_a_queue_has_its_dead_letters(recorded):
     """Which take from no other, and both refuse what is not encrypted on its way."""
     for name in CONSUMERS:
-        letters, queue = f"shop-{name}-letters", f"shop-{name}"
+        dead_letters, queue = f"shop-{name}-dead-letters", f"shop-{name}"
         redrive = json.loads(recorded.named(f"{queue}-redrive").inputs["redrivePolicy"])
-        assert redrive["deadLetterTargetArn"].endswith(f":{letters}")
+        assert redrive["deadLetterTargetArn"].endswith(f":{dead_letters}")
         allow = recorded.named(f"{queue}-redrive-allow").inputs
         assert json.loads(allow["redriveAllowPolicy"])["sourceQueueArns"] == [
             f"arn:aws:sqs:eu-west-1:123456789012:{queue}"
         ]
-        assert allow["queueUrl"].endswith(f"/{letters}")
-        for policy, on in ((f"{queue}-tls", queue), (f"{letters}-tls", letters)):
+        assert allow["queueUrl"].endswith(f"/{dead_letters}")
+        for policy, on in ((f"{queue}-tls", queue), (f"{dead_letters}-tls", dead_letters)):
             inputs = recorded.named(policy).inputs
             assert inputs["queueUrl"].endswith(f"/{on}")
             assert json.loads(inputs["policy"])["Statement"][0]["Resource"].endswith(f":{on}")
@@ -110,8 +110,8 @@ def test_every_consumer_has_its_alarms(recorded):
     """The six and the function's own errors; each tells the topic of its severity, also when it is over."""
     for name in CONSUMERS:
         alarms = [one for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in one.name]
-        assert {one.name.rpartition("-")[2] for one in alarms} == {
-            *("length", "failures", "latency", "utilisation", "letters", "age"),
+        assert {one.name.partition("-alarm-")[2] for one in alarms} == {
+            *("length", "failures", "latency", "utilisation", "dead-letters", "age"),
             "errors",
         }
         for one in alarms:
@@ -122,13 +122,13 @@ def test_every_consumer_has_its_alarms(recorded):
 
 
 def test_alarms_watch_what_is_there(recorded):
-    """Every dimension is the name of a queue, of letters or of a function of the stack, or is the app's own."""
+    """Every dimension is the name of a queue, of dead letters or of a function of the stack, or is the app's own."""
     for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
         consumer = one.name.split("-")[1]
         watched = [query["metric"] for query in one.inputs.get("metricQueries", ()) if "metric" in query]
         for metric in watched or [one.inputs]:
             dimensions = metric["dimensions"]
-            names = {recorded.named(f"shop-{consumer}", QUEUE).name, f"shop-{consumer}-letters"}
+            names = {recorded.named(f"shop-{consumer}", QUEUE).name, f"shop-{consumer}-dead-letters"}
             assert dimensions.get("QueueName", f"shop-{consumer}") in names
             assert dimensions.get("FunctionName", f"shop-{consumer}") == f"shop-{consumer}"
             assert dimensions.get("queue", consumer) == consumer
@@ -152,7 +152,7 @@ def test_the_environment(recorded):
     assert variables == {
         **urls,
         "PEEKLOCK_STORE": "dynamodb://shop-store",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"{base}shop-orders-letters",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"{base}shop-orders-dead-letters",
         "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
         "PEEKLOCK_ORDERS_PARALLEL": "1",
         "POWERTOOLS_METRICS_NAMESPACE": "Peeklock",
@@ -165,7 +165,7 @@ def test_outputs(recorded):
     """An object a consumer, what producers need, and the dashboard's page."""
     assert set(recorded.outputs) == {"orders", "receipts", "environment", "dashboard"}
     told = recorded.outputs["orders"]
-    assert set(told) == {"queue", "letters", "function", "identity", "store", "alarms", "links", "environment"}
+    assert set(told) == {"queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment"}
     assert (told["function"], told["store"]) == ("shop-orders", "dynamodb://shop-store")
     assert told["identity"] == "arn:aws:iam::123456789012:role/shop-orders-role"
 

@@ -60,7 +60,7 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
         "shop",
         QUEUE,
         url="https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
-        letters="l",
+        dead_letters="l",
         table="t",
         parallel=1,
         uses={},
@@ -70,7 +70,7 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
     with environment(**variables):
         observer = PowertoolsObserver(metrics=Metrics())
         sqs.run_sample(quiet, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
-    names = Names(app="shop", queue="q", letters="l", function="f")
+    names = Names(app="shop", queue="q", dead_letters="l", function="f")
     watched = {
         (metric.namespace, metric.name, tuple(sorted(metric.dimensions.items())))
         for one in alarms(QUEUE, of(QUEUE, Capacity()), Thresholds(), names)
@@ -92,7 +92,7 @@ def aws():
 class Account:
     def __init__(self) -> None:
         self.sqs, self.dynamodb = boto3.client("sqs"), boto3.client("dynamodb")
-        self.queue, self.letters = make_queue(self.sqs), make_queue(self.sqs, "letters")
+        self.queue, self.dead_letters = make_queue(self.sqs), make_queue(self.sqs, "dead-letters")
         self.next = make_queue(self.sqs, "receipts")
         self.dynamodb.create_table(
             TableName="leases",
@@ -114,7 +114,7 @@ class Account:
 
 
 def test_a_role_permits_what_the_function_does(aws):
-    """Every call that a success, a failure and a letter make. Lambda itself receives and deletes."""
+    """Every call that a success, a failure and a dead letter make. Lambda itself receives and deletes."""
     for body in ('{"id": "1"}', '{"id": "2", "fail": 1}', '{"no": "id"}'):
         aws.sqs.send_message(QueueUrl=aws.queue, MessageBody=body)
     event = poll(aws.sqs, aws.queue)
@@ -122,13 +122,13 @@ def test_a_role_permits_what_the_function_does(aws):
         handler,
         client=aws.sqs,
         store=DynamoStore("leases", dynamodb=aws.dynamodb),
-        dead_letter=SQSSender(aws.letters, sqs=aws.sqs),
+        dead_letter=SQSSender(aws.dead_letters, sqs=aws.sqs),
     )
     aws.listen()
     with environment(PEEKLOCK_RECEIPTS_URL=aws.next):
         assert len(entry(event)["batchItemFailures"]) == 1
     places = identity.Places(
-        queue=f"{ARN}orders", letters=f"{ARN}letters", table="T/leases", logs="G", sends=(f"{ARN}receipts",)
+        queue=f"{ARN}orders", dead_letters=f"{ARN}dead-letters", table="T/leases", logs="G", sends=(f"{ARN}receipts",)
     )
     permitted = {
         (action, on.rpartition("/" if "/" in on else ":")[2])

@@ -39,7 +39,7 @@ def test_the_table(timeout, capacity, window, function, visibility):
     settings = of(Queue("orders", timeout=timeout), capacity)
     assert (settings.window, settings.timeout) == (window, function)
     assert (settings.visibility, settings.receives) == (visibility, 1000)
-    assert (settings.retention, settings.letters_retention) == (7 * DAY, 14 * DAY)
+    assert (settings.retention, settings.dead_letters_retention) == (7 * DAY, 14 * DAY)
 
 
 REFUSED = [

@@ -54,10 +54,10 @@ def at(inputs: Inputs, path: str) -> Any:
 
 
 def _queue(inputs: Inputs) -> Iterator[str]:
-    is_letters = str(inputs.get("queueName", "")).endswith("-letters")
-    if not is_letters and not inputs.get("forwardDeadLetteredMessagesTo"):
+    is_dead_letters = str(inputs.get("queueName", "")).endswith("-dead-letters")
+    if not is_dead_letters and not inputs.get("forwardDeadLetteredMessagesTo"):
         yield "dead letters stay where no alarm looks: forwardDeadLetteredMessagesTo is missing"
-    if not is_letters and not inputs.get("deadLetteringOnMessageExpiration"):
+    if not is_dead_letters and not inputs.get("deadLetteringOnMessageExpiration"):
         yield "what expires is lost: deadLetteringOnMessageExpiration is not set"
     if inputs.get("maxMessageSizeInKilobytes") is not None:
         yield "maxMessageSizeInKilobytes: Premium only"

@@ -13,13 +13,13 @@ from peeklock import ConfigError, Message, Queue
 from peeklock.infra.azure.alarms import MetricAlarm, QueryAlarm, alarms, period
 from peeklock.infra.options import Capacity, Thresholds
 from peeklock.infra.settings.azure import of
-from peeklock.observability.observer import fields, record
+from peeklock.observability.observer import fields, log_event
 from peeklock.outcome import FAILED, Disposition, Outcome, Reason
 
 
 def made(thresholds=None, *, queue=ORDERS, capacity=None):
     settings = of(queue, capacity or Capacity(batch=1))
-    found = alarms(queue, settings, thresholds or Thresholds(), app="shop-orders", letters="orders-letters")
+    found = alarms(queue, settings, thresholds or Thresholds(), app="shop-orders", dead_letters="orders-dead-letters")
     return {one.name: one for one in found}
 
 
@@ -27,7 +27,7 @@ def made(thresholds=None, *, queue=ORDERS, capacity=None):
     ("name", "severity", "entity", "metric", "statistic", "threshold", "window", "every"),
     [
         ("length", "high", "orders", "Messages", "Average", 10_000, 300, 60),
-        ("letters", "high", "orders-letters", "ActiveMessages", "Maximum", 0, 300, 60),
+        ("dead-letters", "high", "orders-dead-letters", "ActiveMessages", "Maximum", 0, 300, 60),
         ("age", "medium", "orders", "ActiveMessages", "Minimum", 0, 3600, 300),
     ],
 )
@@ -90,7 +90,7 @@ def settled(reason, disposition, queue="orders"):
 
 def line(one, caplog) -> str:
     with caplog.at_level(logging.INFO, "peeklock"):
-        record("peeklock.settled %s", fields("servicebus", one), level=logging.INFO)
+        log_event("peeklock.settled %s", fields("servicebus", one), level=logging.INFO)
     return caplog.records[-1].getMessage()
 
 
@@ -136,7 +136,7 @@ def test_thresholds_are_the_stacks():
     found = made(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
     assert {name: one.threshold for name, one in found.items()} == {
         "length": 7,
-        "letters": 0,
+        "dead-letters": 0,
         "age": 0,
         "failures": 1,
         "latency": 2,

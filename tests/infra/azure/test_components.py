@@ -52,7 +52,7 @@ def test_a_queue_declares_the_queue(bundle):
     after = app_with(bundle, (Queue("orders", timeout=60), {})).named("shop-orders", QUEUE).inputs
     assert before["lockDuration"] == "PT1M"
     assert {key: after[key] for key in after if after[key] != before[key]} == {"lockDuration": "PT85S"}
-    assert before["forwardDeadLetteredMessagesTo"] == "orders-letters"
+    assert before["forwardDeadLetteredMessagesTo"] == "orders-dead-letters"
 
 
 def test_a_changed_contract_is_told_to_the_code(bundle):
@@ -102,10 +102,10 @@ def test_a_topic_is_forwarded_to_the_queue(bundle):
 
 
 def test_what_is_brought_is_read_and_never_made(bundle):
-    """Group, namespace, store, queue, letters, identity and topic."""
+    """Group, namespace, store, queue, dead letters, identity and topic."""
     more = {
         "queue_id": f"{BUS}/queues/orders",
-        "letters_id": f"{BUS}/queues/dead",
+        "dead_letters_id": f"{BUS}/queues/dead",
         "identity": IDENTITY,
         "topic": f"{BUS}/topics/events",
     }
@@ -123,9 +123,9 @@ def test_what_is_brought_is_read_and_never_made(bundle):
     }
     assert environment(recorded)["PEEKLOCK_STORE"] == "tables://keep/mine"
     assert recorded.named("shop-orders", APP).inputs["virtualNetworkSubnetId"] == "/subnets/x"
-    assert recorded.named("shop-orders-alarm-letters").inputs["criteria"]["allOf"][0]["dimensions"][0]["values"] == [
-        "dead"
-    ]
+    assert recorded.named("shop-orders-alarm-dead-letters").inputs["criteria"]["allOf"][0]["dimensions"][0][
+        "values"
+    ] == ["dead"]
     assert recorded.named("shop-orders-subscription").inputs["resourceGroupName"] == "net"
     (native,) = recorded.named("shop-orders-alarm-native").inputs["criteria"]["allOf"]
     assert (native["metricName"], native["dimensions"][0]["values"]) == ("DeadletteredMessages", ["orders"])
@@ -150,7 +150,7 @@ def test_a_producer_is_granted_to_send(bundle):
 
 
 def test_an_operator_is_granted_to_redrive(bundle):
-    """On the letters and the queue."""
+    """On the dead letters and the queue."""
 
     def made():
         app = App("shop", bundle=bundle)
@@ -159,7 +159,7 @@ def test_an_operator_is_granted_to_redrive(bundle):
 
     recorded = run(made)
     taken, back = (recorded.named(f"shop-orders-may-{one}-by-oncall").inputs for one in ("redrive", "put-back"))
-    assert [one["scope"].rpartition("/")[2] for one in (taken, back)] == ["orders-letters", "orders"]
+    assert [one["scope"].rpartition("/")[2] for one in (taken, back)] == ["orders-dead-letters", "orders"]
     assert taken["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_RECEIVER.value)
     assert back["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_SENDER.value)
     assert {one["principalId"] for one in (taken, back)} == {"group-1"}
@@ -203,7 +203,7 @@ def test_who_is_told(bundle):
         ([(ORDERS, {"handler": "charge"})], {}, "name the consumer as module and function"),
         ([(ORDERS, {"queue_id": f"{BUS}/queues/other"})], {"namespace": BUS}, "is not queue 'orders'"),
         ([(ORDERS, {"queue_id": f"{BUS}/queues/orders"})], {}, "is not in the app's namespace; give App namespace="),
-        ([(ORDERS, {"letters_id": f"{BUS}x/queues/dead"})], {"namespace": BUS}, "is not in the app's namespace"),
+        ([(ORDERS, {"dead_letters_id": f"{BUS}x/queues/dead"})], {"namespace": BUS}, "is not in the app's namespace"),
         ([(ORDERS, {"topic": f"{BUS}/topics/events"})], {}, "is not in the app's namespace"),
         ([(ORDERS, {"queue_id": "orders"})], {}, "is no resource id with /queues/"),
         ([(ORDERS, {})], {"stage": Stage(log_days=7)}, "log_days=7, but logs are kept 30 to 730 days"),

@@ -21,7 +21,7 @@ from peeklock.infra.settings.azure import of
 BUS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/shop"
 PLACES = Places(
     namespace="shop",
-    letters="orders-letters",
+    dead_letters="orders-dead-letters",
     store="tables://shophost/leases",
     host_account="shophost",
     client_id="id-1",
@@ -35,11 +35,11 @@ def on(queue, uses=()):
 
 
 def test_a_consumer_is_granted_what_it_does():
-    """Receive and copy on the queue, send on letters, and its store, host, code and logs."""
+    """Receive and copy on the queue, send on dead letters, and its store, host, code and logs."""
     assert on(ORDERS) == {
         ("receive", Role.SERVICE_BUS_DATA_RECEIVER, "queue"),
         ("delay", Role.SERVICE_BUS_DATA_SENDER, "queue"),
-        ("letter", Role.SERVICE_BUS_DATA_SENDER, "letters"),
+        ("dead-letter", Role.SERVICE_BUS_DATA_SENDER, "dead_letters"),
         ("remember", Role.STORAGE_TABLE_DATA_CONTRIBUTOR, "table"),
         ("host", Role.STORAGE_BLOB_DATA_OWNER, "host"),
         ("code", Role.STORAGE_BLOB_DATA_READER, "packages"),
@@ -77,7 +77,7 @@ def test_the_environment_of_the_code():
     assert {key: value for key, value in given.items() if key.startswith("PEEKLOCK_")} == {
         "PEEKLOCK_STORE": "tables://shophost/leases",
         "PEEKLOCK_ORDERS_URL": "sb://shop.servicebus.windows.net/orders",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": "sb://shop.servicebus.windows.net/orders-letters",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": "sb://shop.servicebus.windows.net/orders-dead-letters",
         "PEEKLOCK_ORDERS_FINGERPRINT": ORDERS.fingerprint,
         "PEEKLOCK_ORDERS_LOCK": "55",
         "PEEKLOCK_RECEIPTS_URL": "sb://shop.servicebus.windows.net/receipts",

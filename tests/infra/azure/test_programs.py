@@ -63,10 +63,10 @@ def test_what_holds_data_is_kept(recorded, stack):
 
 
 def test_an_app_starts_when_it_may(recorded):
-    """After its grants, its queue and its letters; its code after it."""
+    """After its grants, its queue and its dead letters; its code after it."""
     for name in ("orders", "receipts"):
         app = recorded.named(f"shop-{name}", "azure-native:web:WebApp")
-        for grant in ("receive", "delay", "letter", "remember", "host", "code", "tell"):
+        for grant in ("receive", "delay", "dead-letter", "remember", "host", "code", "tell"):
             assert recorded.depends(app, recorded.named(f"shop-{name}-may-{grant}"))
         assert recorded.depends(app, recorded.named(f"shop-{name}", "azure-native:servicebus:Queue"))
         deployment = recorded.named(f"shop-{name}-deploy")
@@ -82,12 +82,12 @@ def test_every_consumer_has_its_six_alarms(recorded):
             for one in recorded.registrations
             if one.type.startswith("azure-native:monitor:") and f"{name}-alarm-" in one.name
         ]
-        assert {one.name.rpartition("-")[2] for one in alarms} == {
+        assert {one.name.partition("-alarm-")[2] for one in alarms} == {
             "length",
             "failures",
             "latency",
             "utilisation",
-            "letters",
+            "dead-letters",
             "age",
         }
         for one in alarms:
@@ -114,11 +114,11 @@ def test_outputs(recorded):
     """An object a consumer, and what producers need."""
     assert set(recorded.outputs) == {"orders", "receipts", "environment", "dashboard"}
     assert recorded.outputs["orders"]["queue"] == "sb://shop-bus.servicebus.windows.net/orders"
-    assert recorded.outputs["orders"]["letters"] == "sb://shop-bus.servicebus.windows.net/orders-letters"
+    assert recorded.outputs["orders"]["dead_letters"] == "sb://shop-bus.servicebus.windows.net/orders-dead-letters"
     assert recorded.outputs["orders"]["store"] == "tables://shophost/leases"
     assert set(recorded.outputs["orders"]["alarms"]) == {
         "length",
-        "letters",
+        "dead-letters",
         "age",
         "failures",
         "latency",

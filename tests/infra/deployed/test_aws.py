@@ -1,7 +1,7 @@
 """On what `pulumi up` made of infra/aws: the real handlers in their bundle, with the environment that the program gave.
 
 Engine, program, bundle, Lambda's runtime client and SDK are the real ones, and the program is as it is in the repository.
-SQS and DynamoDB are moto's. It has no StartMessageMoveTask, so a letter is moved as that does it: received, sent to the queue
+SQS and DynamoDB are moto's. It has no StartMessageMoveTask, so a dead letter is moved as that does it: received, sent to the queue
 with what it carries, deleted.
 """
 
@@ -92,11 +92,11 @@ class Shop:
         self.heard.until(what="settled", queue="receipts", message_id=f"receipt-{name}", reason="done")
         return self.heard.until(what="settled", queue="orders", message_id=message, reason="done")
 
-    def letter(self):
-        url = self.engine.outputs("dev")["orders"]["letters"]
+    def dead_letter(self):
+        url = self.engine.outputs("dev")["orders"]["dead_letters"]
         found = self.sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=20)
-        (letter,) = found["Messages"]
-        return url, letter
+        (dead_letter,) = found["Messages"]
+        return url, dead_letter
 
     def held(self):
         """Messages in any queue, by its name."""
@@ -116,7 +116,7 @@ def shop(tmp_path):
 
 def test_messages_on_what_up_made(shop):
     """Handled, and the receipt consumed; dead-lettered with the reason. Somebody deletes the receipts' queue: what fails
-    meanwhile is retried, once `up` has put it back. A release mends the cause of the letter, and it is redriven."""
+    meanwhile is retried, once `up` has put it back. A release mends the cause of the dead letter, and it is redriven."""
     is_as_the_program_says(shop)
     is_handled(shop)
     declined = is_refused(shop)
@@ -155,11 +155,11 @@ def is_handled(shop):
 def is_refused(shop):
     """There is no second try."""
     message = shop.order("declined", card="tok_declined")
-    url, letter = shop.letter()
-    said = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    url, dead_letter = shop.dead_letter()
+    said = {name: value["StringValue"] for name, value in dead_letter["MessageAttributes"].items()}
     assert (said["peeklock-reason"], said["peeklock-attempts"]) == ("fatal", "1")
     assert said["peeklock-detail"] == "CardDeclined: insufficient funds"
-    shop.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"], VisibilityTimeout=0)
+    shop.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=dead_letter["ReceiptHandle"], VisibilityTimeout=0)
     return message
 
 
@@ -179,13 +179,13 @@ def is_redriven(shop, message):
     with (shop.code / "handlers/orders/gateway.py").open("a") as file:
         file.write(MENDED)
     shop.serve()
-    url, letter = shop.letter()
+    url, dead_letter = shop.dead_letter()
     shop.sqs.send_message(
         QueueUrl=shop.engine.outputs("dev")["environment"]["PEEKLOCK_ORDERS_URL"],
-        MessageBody=letter["Body"],
-        MessageAttributes=letter["MessageAttributes"],
+        MessageBody=dead_letter["Body"],
+        MessageAttributes=dead_letter["MessageAttributes"],
     )
-    shop.sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+    shop.sqs.delete_message(QueueUrl=url, ReceiptHandle=dead_letter["ReceiptHandle"])
     assert shop.is_done(message, "declined")["attempt"] == 1
 
 
@@ -197,6 +197,6 @@ def nothing_is_left(shop):
     while any(shop.held().values()) and time.monotonic() < until:
         time.sleep(0.05)  # Lambda deletes what is settled, and tells nobody
     assert shop.held() == dict.fromkeys(
-        ("shop-orders", "shop-orders-letters", "shop-receipts", "shop-receipts-letters"), 0
+        ("shop-orders", "shop-orders-dead-letters", "shop-receipts", "shop-receipts-dead-letters"), 0
     )
     assert shop.engine.reached_for == ()

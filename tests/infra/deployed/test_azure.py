@@ -82,8 +82,8 @@ class Shop:
         with self.client.get_queue_sender(entity(address)) as sender:
             sender.send_messages(ServiceBusMessage(body, message_id=name))
 
-    def letters(self):
-        return self.client.get_queue_receiver(entity(self.engine.outputs("dev")["orders"]["letters"]))
+    def dead_letters(self):
+        return self.client.get_queue_receiver(entity(self.engine.outputs("dev")["orders"]["dead_letters"]))
 
     def is_done(self, name):
         """Its receipt, too. Returns what the function told of the order."""
@@ -96,9 +96,9 @@ def entity(address):
 
 
 def taken(receiver):
-    (letter,) = receiver.receive_messages(max_message_count=1, max_wait_time=PATIENCE)
-    said = {name.decode(): value.decode() for name, value in letter.application_properties.items()}
-    return letter, said
+    (dead_letter,) = receiver.receive_messages(max_message_count=1, max_wait_time=PATIENCE)
+    said = {name.decode(): value.decode() for name, value in dead_letter.application_properties.items()}
+    return dead_letter, said
 
 
 @pytest.fixture
@@ -168,9 +168,9 @@ def expected(function, code, base):
 def is_refused(shop, name):
     """There is no second try."""
     shop.order(name, card="tok_declined")
-    with shop.letters() as receiver:
-        letter, said = taken(receiver)
-        receiver.complete_message(letter)
+    with shop.dead_letters() as receiver:
+        dead_letter, said = taken(receiver)
+        receiver.complete_message(dead_letter)
     assert (said["peeklock-reason"], said["peeklock-attempts"]) == ("fatal", "1")
     assert said["peeklock-detail"] == "CardDeclined: insufficient funds"
 
@@ -199,12 +199,12 @@ def is_tried_again(shop, name):
 
 def is_redriven(shop, name):
     """As an operator does it: received, sent to the queue as it is, completed. It starts anew."""
-    with shop.letters() as receiver, shop.client.get_queue_sender("orders") as sender:
-        letter, said = taken(receiver)
+    with shop.dead_letters() as receiver, shop.client.get_queue_sender("orders") as sender:
+        dead_letter, said = taken(receiver)
         assert (said["peeklock-reason"], said["peeklock-attempts"]) == ("exhausted", str(ATTEMPTS))
         assert "SendError: receipts: " in said["peeklock-detail"]
-        sender.send_messages(letter)
-        receiver.complete_message(letter)
+        sender.send_messages(dead_letter)
+        receiver.complete_message(dead_letter)
     assert shop.is_done(name)["attempt"] == 1
 
 
@@ -214,6 +214,6 @@ def nothing_is_left(shop):
     assert sorted(receipts) == ["receipt-late", "receipt-plain", "receipt-poison"]
     shop.stop()
     bus = shop.deployed.emulator
-    for name in ("orders", "orders-letters", "receipts", "receipts-letters"):
+    for name in ("orders", "orders-dead-letters", "receipts", "receipts-dead-letters"):
         assert bus.messages(name) == []
     assert shop.engine.reached_for == ()

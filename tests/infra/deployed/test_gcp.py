@@ -1,7 +1,7 @@
 """What `pulumi up` made on Google Cloud, at work: the unmodified program by the real engine, its functions from the real
 bundle, tasks by Google's client, and what an operator does when something goes wrong.
 
-There is no emulator of Pub/Sub here: letters are lines of a file, and an operator's pull from the subscription is not shown.
+There is no emulator of Pub/Sub here: dead letters are lines of a file, and an operator's pull from the subscription is not shown.
 Firestore is a SQLite database. Time is the Cloud Tasks emulator's, which is moved over each delay.
 """
 
@@ -98,14 +98,14 @@ class World:
         with environment(PEEKLOCK_ORDERS_URL=self.address, **self.deployed.variables()):
             send(ORDERS, order, id=order_id)
 
-    def letters(self, order_id: str) -> list[OutgoingMessage]:
+    def dead_letters(self, order_id: str) -> list[OutgoingMessage]:
         address = self.functions()["shop-orders-dev"].changed["PEEKLOCK_ORDERS_DEAD_LETTER"]
         path = Path(urlsplit(address).path)
         return [one for one in file.read(str(path)) if one.lineage.id == order_id] if path.exists() else []
 
-    def redrive(self, letter: OutgoingMessage) -> None:
+    def redrive(self, dead_letter: OutgoingMessage) -> None:
         """As it is, body and headers; where it goes and whose token it has is said by the queue."""
-        http = {"url": from_url(self.address).target, "body": letter.body, "headers": headers_of(letter)}
+        http = {"url": from_url(self.address).target, "body": dead_letter.body, "headers": headers_of(dead_letter)}
         self.client.create_task(parent=self.orders, task={"http_request": http})
 
     def functions(self) -> dict[str, Any]:
@@ -157,36 +157,36 @@ def test_retried(world: World) -> None:
     done = world.heard.until(what="settled", message_id="o-retried", reason="done")
     assert (failed["attempt"], done["attempt"]) == (1, 2)
     assert world.heard.until(what="settled", message_id="receipt-o-retried", reason="done")
-    assert not world.letters("o-retried")
+    assert not world.dead_letters("o-retried")
 
 
 def test_dead_lettered_and_redriven(world: World) -> None:
-    """Out of attempts it becomes a letter, which says why; put back once its cause is mended, it runs again and is done."""
+    """Out of attempts it becomes a dead letter, which says why; put back once its cause is mended, it runs again and is done."""
     world.client.delete_queue(name=world.receipts)
     world.send("o-poison")
     world.tasks.drain(PATIENCE)
     assert (
         world.heard.until(what="settled", message_id="o-poison", reason="exhausted")["attempt"] == ORDERS.max_attempts
     )
-    (letter,) = world.letters("o-poison")
-    assert letter.attributes["peeklock-reason"] == "exhausted"
-    assert "NotFound" in str(letter.attributes["peeklock-detail"])
+    (dead_letter,) = world.dead_letters("o-poison")
+    assert dead_letter.attributes["peeklock-reason"] == "exhausted"
+    assert "NotFound" in str(dead_letter.attributes["peeklock-detail"])
     world.mend()
-    world.redrive(letter)
+    world.redrive(dead_letter)
     world.tasks.drain(PATIENCE)
     assert world.heard.until(what="settled", message_id="o-poison", reason="done")["attempt"] == 1
     assert world.heard.until(what="settled", message_id="receipt-o-poison", reason="done")
-    assert len(world.letters("o-poison")) == 1
+    assert len(world.dead_letters("o-poison")) == 1
 
 
 def test_dead_lettered_at_once(world: World) -> None:
     """What can never succeed has one attempt."""
     world.send("o-declined", "tok_declined")
     world.heard.until(what="settled", message_id="o-declined", reason="fatal")
-    (letter,) = world.letters("o-declined")
-    about = letter.attributes
+    (dead_letter,) = world.dead_letters("o-declined")
+    about = dead_letter.attributes
     assert (about["peeklock-reason"], about["peeklock-detail"]) == ("fatal", "CardDeclined: insufficient funds")
-    assert json.loads(letter.body)["order_id"] == "o-declined"
+    assert json.loads(dead_letter.body)["order_id"] == "o-declined"
 
 
 def test_it_is_the_bundles_code(world: World) -> None:

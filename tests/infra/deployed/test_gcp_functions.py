@@ -107,11 +107,11 @@ def test_numbers_and_environment_are_the_programs(deployed, state):
 
 
 def test_what_is_changed(deployed, here, state):
-    """Store and letters are files; queues of the stack are where they were; each function has its own workers."""
+    """Store and dead letters are files; queues of the stack are where they were; each function has its own workers."""
     orders, receipts = deployed.functions(state)
     assert orders.changed == {
         "PEEKLOCK_STORE": f"sqlite://{here.state}/contoso-dev-shop-dev-leases.db",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{here.state}/projects-contoso-dev-topics-shop-orders-letters-dev.jsonl",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{here.state}/projects-contoso-dev-topics-shop-orders-dead-letters-dev.jsonl",
         "CLOUD_TASKS_EMULATOR_HOST": deployed.variables()["CLOUD_TASKS_EMULATOR_HOST"],
         "CLOUD_RUN_TIMEOUT_SECONDS": "35",
         "WORKERS": "2",
@@ -134,7 +134,7 @@ def test_what_is_changed(deployed, here, state):
         ("PEEKLOCK_A_URL", "cloudtasks://projects/p/locations/l/queues/q?target=https://h/", None),
         ("PEEKLOCK_A_URL", "cloudtasks://projects/p/locations/l/queues/r", "file:///s/projects-p-locations-l-queues-r.jsonl"),
         ("PEEKLOCK_A_DEAD_LETTER", "sqs://https://sqs.eu-west-1.amazonaws.com/1/dead", "file:///s/https-sqs-eu-west-1-amazonaws-com-1-dead.jsonl"),
-        ("PEEKLOCK_A_DEAD_LETTER", "file:///tmp/letters", None),
+        ("PEEKLOCK_A_DEAD_LETTER", "file:///tmp/dead-letters", None),
         ("PEEKLOCK_A_AUDIENCE", "https://h/", None),
         ("PAGE_URL", "https://example.com", None),
     ],

@@ -28,7 +28,7 @@ from peeklock.infra.settings.gcp import of
 from peeklock.observability.observer import LogObserver
 from peeklock.outcome import Disposition, Outcome, Reason
 
-NAMES = Names(queue="shop-orders-dev", service="shop-orders-dev", subscription="shop-orders-letters-dev")
+NAMES = Names(queue="shop-orders-dev", service="shop-orders-dev", subscription="shop-orders-dead-letters-dev")
 TASKS = 'monitored_resource="cloud_tasks_queue",queue_id="shop-orders-dev"'
 RUN = 'monitored_resource="cloud_run_revision",service_name="shop-orders-dev"'
 
@@ -42,7 +42,7 @@ def test_each_is_there_with_its_severity():
     """The six, and one for what never comes so far as to log."""
     assert {name: one.severity for name, one in made().items()} == {
         "length": "high",
-        "letters": "high",
+        "dead-letters": "high",
         "age": "medium",
         "failures": "medium",
         "latency": "medium",
@@ -64,11 +64,11 @@ def test_each_is_there_with_its_severity():
             ),
         ),
         (
-            "letters",
+            "dead-letters",
             0,
             (
                 'metric.type="pubsub.googleapis.com/subscription/num_undelivered_messages"'
-                ' AND resource.type="pubsub_subscription" AND resource.labels.subscription_id="shop-orders-letters-dev"'
+                ' AND resource.type="pubsub_subscription" AND resource.labels.subscription_id="shop-orders-dead-letters-dev"'
             ),
         ),
     ],
@@ -140,7 +140,7 @@ def test_thresholds_are_the_stacks():
     found = made(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
     assert {name: one.threshold for name, one in found.items()} == {
         "length": 7,
-        "letters": 0,
+        "dead-letters": 0,
         "age": 900,
         "failures": 1,
         "answers": 1,
@@ -201,7 +201,7 @@ from peeklock import Queue, cloudtasks, consumer
 def fail(body: dict) -> None:
     raise ValueError("no")
 
-failing = cloudtasks.bind(fail, dead_letter="memory://letters", unauthenticated=True)
+failing = cloudtasks.bind(fail, dead_letter="memory://dead-letters", unauthenticated=True)
 """
 
 

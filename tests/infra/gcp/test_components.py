@@ -14,7 +14,7 @@ from tests.infra.running import bundled, differences, run
 CONFIG = {"gcp:project": "contoso", "gcp:region": "europe-west1"}
 QUEUE, FUNCTION = "gcp:cloudtasks/queue:Queue", "gcp:cloudfunctionsv2/function:Function"
 OWN_QUEUE = "projects/other/locations/europe-west3/queues/mine"
-OWN_LETTERS = ("projects/other/topics/dead", "projects/other/subscriptions/dead-all")
+OWN_DEAD_LETTERS = ("projects/other/topics/dead", "projects/other/subscriptions/dead-all")
 OWN_STORE = "projects/other/databases/keys/collectionGroups/mine"
 OWN_KEY = "projects/other/locations/europe-west1/keyRings/r/cryptoKeys/k"
 OWN_SUBNET = "projects/net/regions/europe-west1/subnetworks/functions"
@@ -43,7 +43,7 @@ def environment(recorded, name="shop-orders"):
 
 
 FINGERPRINT = {"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_FINGERPRINT", "labels.fingerprint"}
-LABELLED = {("Topic", "shop-orders-letters"), ("Subscription", "shop-orders-letters")}
+LABELLED = {("Topic", "shop-orders-dead-letters"), ("Subscription", "shop-orders-dead-letters")}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_one_number_changes_what_follows_from_it(bundle, change, queue, function
     assert found.pop(("Queue", "shop-orders"), set()) == queue
     assert found.pop(("Function", "shop-orders")) == function | FINGERPRINT
     assert {found.pop(one) and one for one in LABELLED} == LABELLED
-    policies = {name.rpartition("-")[2]: one for (kind, name), one in found.items() if kind == "AlertPolicy"}
+    policies = {name.partition("-alarm-")[2]: one for (kind, name), one in found.items() if kind == "AlertPolicy"}
     assert {name for name, one in policies.items() if one != {"userLabels.fingerprint"}} == alarms
     assert {kind for kind, _ in found} - {"AlertPolicy"} <= {"Dashboard"}
 
@@ -95,9 +95,9 @@ def test_a_queue_sends_to_its_function_only(bundle):
     assert invoker["name"] == recorded.named("shop-orders", FUNCTION).inputs["name"]
 
 
-def test_letters_are_kept_for_ever(bundle):
-    """As far as there is one: a subscription that never expires, and 31 days of letters."""
-    inputs = app_with(bundle).named("shop-orders-letters", "gcp:pubsub/subscription:Subscription").inputs
+def test_dead_letters_are_kept_for_ever(bundle):
+    """As far as there is one: a subscription that never expires, and 31 days of dead letters."""
+    inputs = app_with(bundle).named("shop-orders-dead-letters", "gcp:pubsub/subscription:Subscription").inputs
     assert (inputs["expirationPolicy"], inputs["messageRetentionDuration"]) == ({"ttl": ""}, "2678400s")
 
 
@@ -135,13 +135,17 @@ def test_a_paused_consumer_only_stops(bundle):
 
 
 def test_what_is_brought_is_read_and_never_made(bundle):
-    """Queue, letters, identity, store, key, subnet and channels."""
-    more = {"queue_name": OWN_QUEUE, "letters_names": OWN_LETTERS, "identity": "me@other.iam.gserviceaccount.com"}
+    """Queue, dead letters, identity, store, key, subnet and channels."""
+    more = {
+        "queue_name": OWN_QUEUE,
+        "dead_letters_names": OWN_DEAD_LETTERS,
+        "identity": "me@other.iam.gserviceaccount.com",
+    }
     recorded = app_with(
         bundle, (ORDERS, more), store=OWN_STORE, key=OWN_KEY, subnet=OWN_SUBNET, channels={"high": CHANNEL}
     )
     read = {one.inputs["id"] for one in recorded.registrations if one.read}
-    assert read == {OWN_QUEUE, *OWN_LETTERS, "projects/other/databases/keys"}
+    assert read == {OWN_QUEUE, *OWN_DEAD_LETTERS, "projects/other/databases/keys"}
     made = {one.type for one in recorded.registrations if one.custom and not one.read}
     assert not made & {
         QUEUE,
@@ -159,15 +163,15 @@ def test_what_is_brought_is_read_and_never_made(bundle):
     service = recorded.named("shop-orders", FUNCTION).inputs["serviceConfig"]
     assert service["serviceAccountEmail"] == recorded.outputs["orders"]["identity"] == more["identity"]
     assert service["directVpcNetworkInterfaces"] == [{"subnetwork": OWN_SUBNET}]
-    letters = recorded.named("shop-orders-alarm-letters").inputs
-    assert '"dead-all"' in letters["conditions"][0]["conditionThreshold"]["filter"]
-    assert letters["notificationChannels"] == [CHANNEL]
+    dead_letters = recorded.named("shop-orders-alarm-dead-letters").inputs
+    assert '"dead-all"' in dead_letters["conditions"][0]["conditionThreshold"]["filter"]
+    assert dead_letters["notificationChannels"] == [CHANNEL]
 
 
-def test_a_key_is_the_letters_and_the_stores(bundle):
+def test_a_key_is_the_dead_letters_and_the_stores(bundle):
     """Which both take only when they are made."""
     recorded = app_with(bundle, key=OWN_KEY)
-    assert recorded.named("shop-orders-letters", "gcp:pubsub/topic:Topic").inputs["kmsKeyName"] == OWN_KEY
+    assert recorded.named("shop-orders-dead-letters", "gcp:pubsub/topic:Topic").inputs["kmsKeyName"] == OWN_KEY
     assert recorded.named("shop-store").inputs["cmekConfig"] == {"kmsKeyName": OWN_KEY}
 
 
@@ -186,7 +190,7 @@ def test_google_may_use_the_key_before_it_has_to(bundle, service, made):
 
 
 def test_a_store_that_was_brought_has_its_own_key(bundle):
-    """Only letters are encrypted here, so only Pub/Sub is let."""
+    """Only dead letters are encrypted here, so only Pub/Sub is let."""
     recorded = app_with(bundle, key=OWN_KEY, store=OWN_STORE)
     (grant,) = recorded.of("gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember")
     assert grant.name == "shop-agent-pubsub-may-encrypt"
@@ -213,7 +217,7 @@ def test_a_queue_is_made_again_under_another_name(bundle):
 
 
 def test_producers_and_operators_are_granted(bundle):
-    """A producer on the queue and its caller; an operator also on the letters."""
+    """A producer on the queue and its caller; an operator also on the dead letters."""
 
     def made():
         app = App("shop", bundle=bundle)
@@ -233,7 +237,7 @@ def test_producers_and_operators_are_granted(bundle):
     assert (ada["role"], ada["member"], ada["subscription"]) == (
         "roles/pubsub.subscriber",
         "user:ada@example.com",
-        "shop-orders-letters-dev",
+        "shop-orders-dead-letters-dev",
     )
     assert recorded.named("shop-orders-may-send-from-redrive-by-ada")
 

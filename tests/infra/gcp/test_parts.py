@@ -10,14 +10,14 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.bundle.targets import TARGETS
 from peeklock.infra.gcp import functions, identity, queues
-from peeklock.infra.gcp.environment import address, environment, letters_address, links
+from peeklock.infra.gcp.environment import address, dead_letters_address, environment, links
 from peeklock.infra.gcp.identity import Role, grants, member
 from peeklock.infra.gcp.naming import Place, label, parts, slug
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.http_push.oidc import Closed, Guard, Rejected
-from peeklock.platforms.pubsub.sender import from_url as letters_from_url
+from peeklock.platforms.pubsub.sender import from_url as dead_letters_from_url
 from peeklock.registry import open_store
 
 PLACE = Place(project="contoso", region="europe-west1", app="shop", stack="dev")
@@ -67,7 +67,10 @@ def test_the_address_is_our_senders():
     sender = from_url(address(QUEUE, TARGET, CALLER, 40))
     assert sender.deadline == timedelta(seconds=40)
     assert (sender.queue, sender.target, sender.service_account, sender.audience) == (QUEUE, TARGET, CALLER, None)
-    assert letters_from_url(letters_address("projects/contoso/topics/dead")).topic == "projects/contoso/topics/dead"
+    assert (
+        dead_letters_from_url(dead_letters_address("projects/contoso/topics/dead")).topic
+        == "projects/contoso/topics/dead"
+    )
 
 
 def told(queue=ORDERS, **uses):
@@ -75,7 +78,7 @@ def told(queue=ORDERS, **uses):
         queue,
         of(queue, Capacity(parallel=3)),
         address="cloudtasks://a",
-        letters="pubsub://b",
+        dead_letters="pubsub://b",
         store="firestore://contoso/shop-dev/leases",
         target=TARGET,
         caller=CALLER,
@@ -113,11 +116,11 @@ def on(queue, uses=()):
 
 
 def test_a_consumer_is_granted_what_it_does():
-    """Copies to its queue, letters, its store."""
+    """Copies to its queue, dead letters, its store."""
     assert on(ORDERS) == {
         ("delay", Role.ENQUEUER, "queue", None),
         ("delay-as", Role.ACT_AS, "caller", None),
-        ("letter", Role.PUBLISHER, "letters", None),
+        ("dead-letter", Role.PUBLISHER, "dead_letters", None),
         ("remember", Role.DATASTORE, "store", None),
     }
 
@@ -155,13 +158,13 @@ def test_what_is_brought_has_its_form():
     with pytest.raises(ConfigError, match=r"form projects/\.\.\./locations/\.\.\./queues"):
         queues.check_queue("orders")
     with pytest.raises(ConfigError, match=r"form projects/\.\.\./subscriptions"):
-        queues.check_letters("projects/p/topics/t", "projects/p/topics/t")
+        queues.check_dead_letters("projects/p/topics/t", "projects/p/topics/t")
 
 
 def test_pages_of_the_console():
     """One for each question."""
     pages = links("contoso", "europe-west1", queue="q", service="s", subscription="l")
-    assert set(pages) == {"queue", "letters", "function", "logs"}
+    assert set(pages) == {"queue", "dead_letters", "function", "logs"}
     assert all(page.endswith("?project=contoso") for page in pages.values())
 
 

@@ -24,7 +24,7 @@ DATA = {
     "logging/projectBucketConfig:ProjectBucketConfig",
 }
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
-ALARMS = {"length", "letters", "age", "failures", "latency", "utilisation", "answers"}
+ALARMS = {"length", "dead-letters", "age", "failures", "latency", "utilisation", "answers"}
 
 
 @pytest.fixture(scope="module", params=STACKS)
@@ -68,15 +68,15 @@ def test_what_holds_data_is_kept(recorded, stack):
 
 
 def test_a_function_starts_when_it_may(recorded):
-    """After its grants, its queue, its letters, its store and the right to build; callable after it."""
+    """After its grants, its queue, its dead letters, its store and the right to build; callable after it."""
     database, built = recorded.named("shop-store"), recorded.named("shop-builder-may-build")
     for name in ("orders", "receipts"):
         function = recorded.named(f"shop-{name}", FUNCTION)
-        for grant in ("delay", "delay-as", "letter", "remember"):
+        for grant in ("delay", "delay-as", "dead-letter", "remember"):
             assert recorded.depends(function, recorded.named(f"shop-{name}-may-{grant}"))
         assert recorded.depends(function, recorded.named(f"shop-{name}", "gcp:cloudtasks/queue:Queue"))
         assert recorded.depends(
-            function, recorded.named(f"shop-{name}-letters", "gcp:pubsub/subscription:Subscription")
+            function, recorded.named(f"shop-{name}-dead-letters", "gcp:pubsub/subscription:Subscription")
         )
         assert recorded.depends(function, database)
         assert recorded.depends(function, built)
@@ -102,7 +102,7 @@ def test_every_consumer_has_its_alarms(recorded, stack):
             for one in recorded.of("gcp:monitoring/alertPolicy:AlertPolicy")
             if one.name.startswith(f"shop-{name}-alarm-")
         ]
-        assert {one.name.rpartition("-")[2] for one in policies} == ALARMS
+        assert {one.name.partition("-alarm-")[2] for one in policies} == ALARMS
         for one in policies:
             told = one.inputs["notificationChannels"]
             assert len(told) == (1 if stack == "prod" else 0)
@@ -138,12 +138,12 @@ def test_outputs(recorded, stack):
     assert orders["queue"].startswith(
         f"cloudtasks://projects/{project}/locations/europe-west1/queues/shop-orders-{stack}?"
     )
-    assert orders["letters"] == f"pubsub://projects/{project}/topics/shop-orders-letters-{stack}"
+    assert orders["dead_letters"] == f"pubsub://projects/{project}/topics/shop-orders-dead-letters-{stack}"
     assert orders["function"] == f"shop-orders-{stack}"
     assert orders["identity"] == f"shop-orders-run-{stack}@{project}.iam.gserviceaccount.com"
     assert orders["store"] == f"firestore://{project}/shop-{stack}/leases"
     assert set(orders["alarms"]) == ALARMS
-    assert set(orders["links"]) == {"queue", "letters", "function", "logs"}
+    assert set(orders["links"]) == {"queue", "dead_letters", "function", "logs"}
     assert recorded.outputs["environment"] == {
         "PEEKLOCK_ORDERS_URL": orders["queue"],
         "PEEKLOCK_RECEIPTS_URL": recorded.outputs["receipts"]["queue"],

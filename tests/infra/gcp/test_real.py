@@ -45,18 +45,18 @@ def tasks() -> Iterator[CloudTasksEmulator]:
 
 
 @pytest.fixture
-def letters(tmp_path) -> str:
+def dead_letters(tmp_path) -> str:
     """An address in memory of this test's own."""
     return f"memory://{tmp_path.name}"
 
 
 @pytest.fixture
-def environment(made, tasks, letters, monkeypatch):
-    """The function's own, with its store and letters in memory."""
+def environment(made, tasks, dead_letters, monkeypatch):
+    """The function's own, with its store and dead letters in memory."""
     told = made.named("shop-orders", "gcp:cloudfunctionsv2/function:Function").inputs["serviceConfig"]
     here = {
-        "PEEKLOCK_STORE": letters,
-        "PEEKLOCK_ORDERS_DEAD_LETTER": letters,
+        "PEEKLOCK_STORE": dead_letters,
+        "PEEKLOCK_ORDERS_DEAD_LETTER": dead_letters,
         "CLOUD_TASKS_EMULATOR_HOST": tasks.address,
         "CERTS_URL": tasks.certs_url,
     }
@@ -108,11 +108,11 @@ def test_another_token_is_not(made, tasks, port, token):
     assert tasks.dispatches[0].status == 401
 
 
-def test_a_failing_task_becomes_one_letter(made, tasks, port, letters):
+def test_a_failing_task_becomes_one_dead_letter(made, tasks, port, dead_letters):
     """After all its attempts: a delayed copy each, to the function's own address; the queue gives up none."""
     name = queue(made, tasks, port)
     send(ORDERS, {"order_id": "bad"}, id="bad")
     tasks.drain()
     assert [one.status for one in tasks.dispatches] == [204] * ORDERS.max_attempts
-    assert [one.lineage.id for one in open_sender(letters).outgoing_messages] == ["bad"]
+    assert [one.lineage.id for one in open_sender(dead_letters).outgoing_messages] == ["bad"]
     assert not list(tasks.client().list_tasks(parent=name))

@@ -84,7 +84,7 @@ PLANTED = [
     ("shop-orders-alarm-age", METRIC, "criteria.odataType", "Single", "is none of Microsoft.Azure.Monitor.Multiple"),
     ("shop-orders", FUNCTION, "architectures", ["arm"], "architectures".title() + "[0]='arm': is none of x86_64"),
     ("shop-orders", FUNCTION, "loggingConfig.logFormat", "Json", "LogFormat='Json': is none of JSON, Text"),
-    ("shop-orders-letters", "aws:sqs/queue:Queue", "visibilityTimeout", 5, "'visibilityTimeout': is none of All"),
+    ("shop-orders-dead-letters", "aws:sqs/queue:Queue", "visibilityTimeout", 5, "'visibilityTimeout': is none of All"),
     ("shop-orders-alarm-length", POLICY, "severity", "HIGH", "is none of SEVERITY_UNSPECIFIED, CRITICAL"),
     (
         "shop-orders-alarm-length",
@@ -106,7 +106,7 @@ PLANTED = [
     ("shop-orders", FUNCTION, "role", "shop-orders-role", "does not match arn:"),
     # a form
     ("shop-orders", "azure-native:servicebus:Queue", "lockDuration", "60s", "is no ISO 8601 duration"),
-    ("shop-orders-letters", SUBSCRIPTION, "messageRetentionDuration", "31d", "is no duration in seconds"),
+    ("shop-orders-dead-letters", SUBSCRIPTION, "messageRetentionDuration", "31d", "is no duration in seconds"),
     # a type
     ("shop-orders-alarm-age", METRIC, "severity", "high", "is no whole"),
     ("shop-orders", "gcp:cloudtasks/queue:Queue", "retryConfig.maxDoublings", 1.5, "is no whole"),

@@ -94,7 +94,7 @@ LINES: Mapping[str, Line] = {
     ),
     "gcp:firestore/database:Database": Line(what="store", unit="databases, paid by GB kept", source=FIRESTORE),
     "gcp:pubsub/subscription:Subscription": Line(
-        what="letters", unit="subscriptions, paid by GB kept over 24 hours", source=PUBSUB
+        what="dead letters", unit="subscriptions, paid by GB kept over 24 hours", source=PUBSUB
     ),
     "gcp:storage/bucket:Bucket": Line(
         what="bundle, and images of the functions", unit="buckets, paid by GB kept", source=OBJECTS

@@ -18,7 +18,7 @@ Computed from what a consumer does, and granted on exactly what it works with. H
 
 PLACES = aws.Places(
     queue="the queue",
-    letters="its letters",
+    dead_letters="its dead letters",
     table="the store's table",
     logs="its log group",
     sends=("each queue in `uses=`",),
@@ -44,7 +44,7 @@ def _aws() -> str:
     for who, grants in (
         ("function", aws.grants(PLACES)),
         ("producer, `grant_send`", aws.send_grants("the queue", "your key")),
-        ("operator, `grant_redrive`", aws.redrive_grants("the queue", "its letters", "your key")),
+        ("operator, `grant_redrive`", aws.redrive_grants("the queue", "its dead letters", "your key")),
     ):
         rows += [(who, ", ".join(f"`{one}`" for one in grant.actions), _on(grant.on), grant.why) for grant in grants]
     listed = ", ".join(f"`{one}`" for one in sorted(aws.ANYWHERE))
@@ -83,7 +83,7 @@ def _role(grant: azure.Grant) -> str:
 
 def _place(on: str, names: dict[str, str]) -> str:
     kind, _, queue = on.partition(":")
-    return f"queue `{queue}`" if queue else names.get(kind, f"its {kind}" if kind == "letters" else f"the {kind}")
+    return f"queue `{queue}`" if queue else names.get(kind, f"its {kind}" if kind == "dead_letters" else f"the {kind}")
 
 
 def _gcp() -> str:

@@ -68,7 +68,7 @@ class Names:
 
     app: str
     queue: str
-    letters: str
+    dead_letters: str
     function: str
 
 
@@ -103,11 +103,11 @@ def _of_queue(thresholds: Thresholds, names: Names) -> tuple[Alarm, ...]:
         expression="visible + notvisible + delayed",
         threshold=thresholds.length,
     )
-    letters = Alarm(
-        name="letters",
+    dead_letters = Alarm(
+        name="dead-letters",
         severity="high",
         says="a message was dead-lettered",
-        metrics=tuple(_sqs(one, names.letters) for one in (VISIBLE, HIDDEN)),
+        metrics=tuple(_sqs(one, names.dead_letters) for one in (VISIBLE, HIDDEN)),
         expression="visible + notvisible",
         threshold=0,
     )
@@ -118,7 +118,7 @@ def _of_queue(thresholds: Thresholds, names: Names) -> tuple[Alarm, ...]:
         metrics=(_sqs("ApproximateAgeOfOldestMessage", names.queue),),
         threshold=thresholds.age,
     )
-    return (length, letters, age, *_in_flight(thresholds, names))
+    return (length, dead_letters, age, *_in_flight(thresholds, names))
 
 
 def _in_flight(thresholds: Thresholds, names: Names) -> tuple[Alarm, ...]:

@@ -23,7 +23,7 @@ def alerts(
     """The alarms by name. Which there are does not depend on `names`, which the engine learns later."""
     known = pulumi.Output.all(**names).apply(lambda found: {one.name: one for one in wanted(Names(**found))})
     made = {}
-    for alarm in wanted(Names(app="", queue="", letters="", function="")):
+    for alarm in wanted(Names(app="", queue="", dead_letters="", function="")):
         made[alarm.name] = _alert(shared, f"{name}-alarm-{alarm.name}", alarm, known, tags, parent)
     return made
 

@@ -70,20 +70,20 @@ class App(pulumi.ComponentResource):
         only: Sequence[Mapping[str, Any]] = (),
         uses: Sequence[Queue] = (),
         queue_url: str | None = None,
-        letters_url: str | None = None,
+        dead_letters_url: str | None = None,
         role: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
-        """A queue, its letters, and the function that consumes it.
+        """A queue, its dead letters, and the function that consumes it.
 
         - `handler`: the entry point in the bundle, as `handlers.aws_sqs.handler.handler`.
         - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
         - `consuming`: False stops the mapping; the queue goes on taking messages.
         - `window`: seconds that an event may wait to be filled; left out, as short as the batch allows.
-        - `only`: patterns of the messages to consume. Lambda *deletes* what none of them matches, without a letter.
+        - `only`: patterns of the messages to consume. Lambda *deletes* what none of them matches, without a dead letter.
           https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_url`, `letters_url`, `role` (its name): bring your own.
+        - `queue_url`, `dead_letters_url`, `role` (its name): bring your own.
 
         Raises ConfigError, with the number to change, for what cannot work.
         """
@@ -101,7 +101,7 @@ class App(pulumi.ComponentResource):
             only=tuple(only),
             uses=tuple(uses),
             queue_url=queue_url,
-            letters_url=letters_url,
+            dead_letters_url=dead_letters_url,
             role=role,
         )
         options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)

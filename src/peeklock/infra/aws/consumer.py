@@ -1,4 +1,4 @@
-"""`Consumer`: one queue, its letters, the function that works on it, and what tells of trouble."""
+"""`Consumer`: one queue, its dead letters, the function that works on it, and what tells of trouble."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Given:
     only: Sequence[Mapping[str, Any]]
     uses: tuple[Queue, ...]
     queue_url: str | None
-    letters_url: str | None
+    dead_letters_url: str | None
     role: str | None
 
     def __post_init__(self) -> None:
-        for what, url in (("queue_url", self.queue_url), ("letters_url", self.letters_url)):
+        for what, url in (("queue_url", self.queue_url), ("dead_letters_url", self.dead_letters_url)):
             if url is not None and (url.endswith(".fifo") != self.queue.fifo or not url.startswith("https://")):
                 kind, end = ("FIFO", " and ending in .fifo") if self.queue.fifo else ("standard", "")
                 raise ConfigError(
@@ -54,8 +54,8 @@ class Consumer(pulumi.ComponentResource):
 
     queue: pulumi.Output[str]
     """The queue's URL."""
-    letters: pulumi.Output[str]
-    """The letters' URL."""
+    dead_letters: pulumi.Output[str]
+    """The dead letters' URL."""
     function: pulumi.Output[str]
     """The function's name."""
     identity: pulumi.Output[str]
@@ -81,12 +81,12 @@ class Consumer(pulumi.ComponentResource):
             self,
             tags=self._tags,
             queue_url=given.queue_url,
-            letters_url=given.letters_url,
+            dead_letters_url=given.dead_letters_url,
         )
         self._role = functions.role(shared, self._named, self._tags, given.role, self)
         self._logs = functions.log_group(shared, self._named, self._tags, self)
         self._started = False
-        self.queue, self.letters = self._pair.queue.id, self._pair.letters.id
+        self.queue, self.dead_letters = self._pair.queue.id, self._pair.dead_letters.id
         self.identity = self._role.arn
         self.store = shared.table.name.apply(store_address)
         self.environment = {given.queue.variable("URL"): self.queue}
@@ -138,7 +138,7 @@ class Consumer(pulumi.ComponentResource):
     def _function(self, others: Mapping[str, Consumer], after: Sequence[Any]) -> Any:
         given, shared = self._given, self._shared
         uses = {one.variable("URL"): others[one.name].queue for one in given.uses}
-        known = {"url": self.queue, "letters": self.letters, "table": shared.table.name}
+        known = {"url": self.queue, "dead_letters": self.dead_letters, "table": shared.table.name}
         variables = pulumi.Output.all(**known, uses=pulumi.Output.from_input(uses)).apply(
             lambda at: environment(shared.app, given.queue, parallel=given.settings.parallel, **at)
         )
@@ -165,13 +165,13 @@ class Consumer(pulumi.ComponentResource):
         self.names = {
             "app": self._shared.app,
             "queue": self._pair.queue.name,
-            "letters": self._pair.letters.name,
+            "dead_letters": self._pair.dead_letters.name,
             "function": made.name,
         }
         rung = alerts.alerts(self._shared, self._named, self.alarms_of, self.names, self._tags, self)
         self.function = made.name
         self.alarms = {name: one.arn for name, one in rung.items()}
-        pages = {"queue": self.queue, "letters": self.letters, "function": made.name, "logs": self._logs.name}
+        pages = {"queue": self.queue, "dead_letters": self.dead_letters, "function": made.name, "logs": self._logs.name}
         self.links = pulumi.Output.all(arn=self.arn, **pages).apply(
             lambda at: links(region_of(at["arn"]), **{key: at[key] for key in pages})
         )
@@ -183,9 +183,9 @@ class Consumer(pulumi.ComponentResource):
         return self._grant(f"send-from-{name}", role, policy)
 
     def grant_redrive(self, name: str, role: pulumi.Input[str]) -> Any:
-        """Let an operator's role put letters back. Arguments as of `grant_send`."""
+        """Let an operator's role put dead letters back. Arguments as of `grant_send`."""
         key = self._shared.own.key
-        policy = pulumi.Output.all(self.arn, self._pair.letters.arn).apply(
+        policy = pulumi.Output.all(self.arn, self._pair.dead_letters.arn).apply(
             lambda arns: identity.document(identity.redrive_grants(arns[0], arns[1], key))
         )
         return self._grant(f"redrive-by-{name}", role, policy)
@@ -196,5 +196,5 @@ class Consumer(pulumi.ComponentResource):
 
     def told(self) -> dict[str, Any]:
         """The consumer's outputs, for the stack's."""
-        names = ("queue", "letters", "function", "identity", "store", "alarms", "links", "environment")
+        names = ("queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment")
         return {name: getattr(self, name) for name in names}

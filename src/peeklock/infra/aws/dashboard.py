@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 4, 6
 """A row has 24 columns."""
 
 CHARTS = (
-    ("messages and letters", ("length", "letters")),
+    ("messages and dead letters", ("length", "dead-letters")),
     ("oldest message", ("age",)),
     ("settlements", ("failures",)),
     ("latency", ("latency",)),

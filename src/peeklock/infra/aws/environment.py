@@ -21,7 +21,7 @@ def check_names(app: str, queue: Queue) -> None:
     name = f"{app}-{queue.name}"
     fifo = len(".fifo") if queue.fifo else 0
     spare = min(
-        QUEUE_NAME - len("-letters") - DIGITS - fifo,
+        QUEUE_NAME - len("-dead-letters") - DIGITS - fifo,
         FUNCTION_NAME - DIGITS,
         ROLE_NAME - len("-role") - DIGITS,
     )
@@ -33,14 +33,14 @@ def check_names(app: str, queue: Queue) -> None:
 
 
 def environment(
-    app: str, queue: Queue, *, url: str, letters: str, table: str, parallel: int, uses: Mapping[str, str]
+    app: str, queue: Queue, *, url: str, dead_letters: str, table: str, parallel: int, uses: Mapping[str, str]
 ) -> dict[str, str]:
     """A function's. `parallel`: handlers at once, for which its time-out was computed; `uses`: the URLs of the queues it sends to, by the variable that says so."""
     return {
         **uses,
         "PEEKLOCK_STORE": store_address(table),
         queue.variable("URL"): url,
-        queue.variable("DEAD_LETTER"): letters,
+        queue.variable("DEAD_LETTER"): dead_letters,
         queue.variable("FINGERPRINT"): queue.fingerprint,
         queue.variable("PARALLEL"): str(parallel),
         "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
@@ -58,12 +58,12 @@ def region_of(arn: str) -> str:
     return arn.split(":")[3]
 
 
-def links(region: str, *, queue: str, letters: str, function: str, logs: str) -> dict[str, str]:
-    """Pages of the console, of a queue and of its letters by their URLs, of the others by their names."""
+def links(region: str, *, queue: str, dead_letters: str, function: str, logs: str) -> dict[str, str]:
+    """Pages of the console, of a queue and of its dead letters by their URLs, of the others by their names."""
     console = f"https://{region}.console.aws.amazon.com"
     return {
         "queue": f"{console}/sqs/v3/home?region={region}#/queues/{quote(queue, safe='')}",
-        "letters": f"{console}/sqs/v3/home?region={region}#/queues/{quote(letters, safe='')}",
+        "dead_letters": f"{console}/sqs/v3/home?region={region}#/queues/{quote(dead_letters, safe='')}",
         "function": f"{console}/lambda/home?region={region}#/functions/{function}",
         "logs": f"{console}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{_twice(logs)}",
     }

@@ -45,7 +45,12 @@ def permitted(
     shared: Shared, name: str, who: Any, queues: Pair, logs: Any, sends: Sequence[Any], parent: pulumi.Resource
 ) -> Any:
     """The role's only policy. `sends`: ARNs of other queues."""
-    known = {"queue": queues.queue.arn, "letters": queues.letters.arn, "table": shared.table.arn, "logs": logs.arn}
+    known = {
+        "queue": queues.queue.arn,
+        "dead_letters": queues.dead_letters.arn,
+        "table": shared.table.arn,
+        "logs": logs.arn,
+    }
     own = shared.own
     policy = pulumi.Output.all(**known, sends=pulumi.Output.all(*sends)).apply(
         lambda at: identity.document(

@@ -41,10 +41,10 @@ ANYWHERE = frozenset({*TRACES, *NETWORK})
 """The only actions that are granted on `*`: their services know no resource to name."""
 
 KEY = ("kms:Decrypt", "kms:GenerateDataKey")
-"""Reading needs the first; sending, hence letters, both.
+"""Reading needs the first; sending, hence dead letters, both.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"""
 
-REDRIVE_LETTERS = (
+REDRIVE_DEAD_LETTERS = (
     "sqs:CancelMessageMoveTask",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
@@ -71,7 +71,7 @@ class Places:
     """ARNs of what a consumer works with."""
 
     queue: str
-    letters: str
+    dead_letters: str
     table: str
     logs: str
     """Of the log group, without `:*`."""
@@ -83,10 +83,10 @@ class Places:
 
 def grants(places: Places) -> tuple[Grant, ...]:
     """A consumer's, in the order in which it needs them."""
-    sends = tuple(dict.fromkeys((places.letters, *places.sends)))
+    sends = tuple(dict.fromkeys((places.dead_letters, *places.sends)))
     found = [
         Grant(name="Consume", actions=CONSUME, on=(places.queue,), why="takes messages, settles them, delays them"),
-        Grant(name="Send", actions=SEND, on=sends, why="publishes letters, and sends to the queues in uses="),
+        Grant(name="Send", actions=SEND, on=sends, why="publishes dead letters, and sends to the queues in uses="),
         Grant(name="Remember", actions=STORE, on=(places.table,), why="claims keys and records results"),
         Grant(name="Log", actions=LOGS, on=(f"{places.logs}:*",), why="its log group is made for it"),
         Grant(name="Trace", actions=TRACES, on=("*",), why="tracing is on; X-Ray knows no resource"),
@@ -104,10 +104,10 @@ def send_grants(queue: str, key: str | None = None) -> tuple[Grant, ...]:
     return (send,) if key is None else (send, Grant(name="Key", actions=KEY, on=(key,), why="encrypts what it sends"))
 
 
-def redrive_grants(queue: str, letters: str, key: str | None = None) -> tuple[Grant, ...]:
-    """A person's who puts letters back. Name the destination: a letter that the function sent has no queue of origin."""
+def redrive_grants(queue: str, dead_letters: str, key: str | None = None) -> tuple[Grant, ...]:
+    """A person's who puts dead letters back. Name the destination: a dead letter that the function sent has no queue of origin."""
     found = (
-        Grant(name="Redrive", actions=REDRIVE_LETTERS, on=(letters,), why="takes letters out"),
+        Grant(name="Redrive", actions=REDRIVE_DEAD_LETTERS, on=(dead_letters,), why="takes dead letters out"),
         Grant(name="Send", actions=SEND, on=(queue,), why="puts them back"),
     )
     return found if key is None else (*found, Grant(name="Key", actions=KEY, on=(key,), why="reads and encrypts them"))
@@ -136,13 +136,13 @@ def tls_only(queue: str) -> str:
     ])  # fmt: skip
 
 
-def redrive(letters: str, receives: int) -> str:
+def redrive(dead_letters: str, receives: int) -> str:
     """Where SQS moves a message after so many receives."""
-    return json.dumps({"deadLetterTargetArn": letters, "maxReceiveCount": receives})
+    return json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": receives})
 
 
 def redrive_allow(queue: str) -> str:
-    """Whose messages the letters take."""
+    """Whose messages the dead letters take."""
     return json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue]})
 
 

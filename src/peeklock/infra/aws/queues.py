@@ -1,4 +1,4 @@
-"""A queue and its letters, made or read."""
+"""A queue and its dead letters, made or read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pair:
     """What the rest of a consumer needs of its queues."""
 
     queue: Any
-    letters: Any
+    dead_letters: Any
 
 
 def pair(
@@ -35,14 +35,17 @@ def pair(
     *,
     tags: Mapping[str, str],
     queue_url: str | None,
-    letters_url: str | None,
+    dead_letters_url: str | None,
 ) -> Pair:
-    """The queue and its letters. What is read keeps its own policies; redrive follows the queue, and the permission for it
-    the letters."""
+    """The queue and its dead letters. What is read keeps its own policies; redrive follows the queue, and the permission for it
+    the dead letters."""
     name = f"{shared.app}-{queue.name}"
     common = _common(shared, settings, tags)
-    letters = _read(f"{name}-letters", letters_url, parent) or sqs.Queue(
-        f"{name}-letters", message_retention_seconds=settings.letters_retention, **common, opts=shared.keep(parent)
+    dead_letters = _read(f"{name}-dead-letters", dead_letters_url, parent) or sqs.Queue(
+        f"{name}-dead-letters",
+        message_retention_seconds=settings.dead_letters_retention,
+        **common,
+        opts=shared.keep(parent),
     )
     main = _read(name, queue_url, parent) or sqs.Queue(
         name,
@@ -53,7 +56,7 @@ def pair(
         opts=shared.keep(parent),
     )
     if queue_url is None:
-        _policies_of_queue(name, main, letters, settings, parent)
+        _policies_of_queue(name, main, dead_letters, settings, parent)
     else:
         main.visibility_timeout_seconds.apply(lambda seconds: check_visibility(queue, settings, seconds))
         main.redrive_policy.apply(
@@ -61,9 +64,9 @@ def pair(
                 queue, "maxReceiveCount", receives(policy), str(settings.receives), parent
             )
         )
-    if letters_url is None:
-        _policies_of_letters(name, main, letters, parent)
-    return Pair(queue=main, letters=letters)
+    if dead_letters_url is None:
+        _policies_of_dead_letters(name, main, dead_letters, parent)
+    return Pair(queue=main, dead_letters=dead_letters)
 
 
 def check_visibility(queue: Queue, settings: Settings, seconds: float | None) -> None:
@@ -86,7 +89,7 @@ def _read(name: str, url: str | None, parent: pulumi.Resource) -> Any:
 
 
 def _common(shared: Shared, settings: Settings, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Letters of a FIFO queue are FIFO too. Our sender gives the ids, so that SQS derives none from bodies: two equal ones
+    """Dead letters of a FIFO queue are FIFO too. Our sender gives the ids, so that SQS derives none from bodies: two equal ones
     may be two orders."""
     key = shared.own.key
     encrypted = {"sqs_managed_sse_enabled": True} if key is None else {"kms_master_key_id": key}
@@ -96,24 +99,29 @@ def _common(shared: Shared, settings: Settings, tags: Mapping[str, str]) -> dict
     return {**encrypted, "tags": tags, "fifo_queue": True, "content_based_deduplication": False, **fast}
 
 
-def _policies_of_queue(name: str, queue: Any, letters: Any, settings: Settings, parent: pulumi.Resource) -> None:
-    """Resources of their own, since queue and letters name each other."""
+def _policies_of_queue(name: str, queue: Any, dead_letters: Any, settings: Settings, parent: pulumi.Resource) -> None:
+    """Resources of their own, since queue and dead letters name each other."""
     opts = pulumi.ResourceOptions(parent=parent)
     sqs.RedrivePolicy(
         f"{name}-redrive",
         queue_url=queue.id,
-        redrive_policy=letters.arn.apply(lambda arn: identity.redrive(arn, settings.receives)),
+        redrive_policy=dead_letters.arn.apply(lambda arn: identity.redrive(arn, settings.receives)),
         opts=opts,
     )
     sqs.QueuePolicy(f"{name}-tls", queue_url=queue.id, policy=queue.arn.apply(identity.tls_only), opts=opts)
 
 
-def _policies_of_letters(name: str, queue: Any, letters: Any, parent: pulumi.Resource) -> None:
+def _policies_of_dead_letters(name: str, queue: Any, dead_letters: Any, parent: pulumi.Resource) -> None:
     opts = pulumi.ResourceOptions(parent=parent)
     sqs.RedriveAllowPolicy(
         f"{name}-redrive-allow",
-        queue_url=letters.id,
+        queue_url=dead_letters.id,
         redrive_allow_policy=queue.arn.apply(identity.redrive_allow),
         opts=opts,
     )
-    sqs.QueuePolicy(f"{name}-letters-tls", queue_url=letters.id, policy=letters.arn.apply(identity.tls_only), opts=opts)
+    sqs.QueuePolicy(
+        f"{name}-dead-letters-tls",
+        queue_url=dead_letters.id,
+        policy=dead_letters.arn.apply(identity.tls_only),
+        opts=opts,
+    )

@@ -2,7 +2,7 @@
 
 Metrics: https://learn.microsoft.com/azure/service-bus-messaging/monitor-service-bus-reference, dimension EntityName, each
 minute. Failures, latency and utilisation have no metric and are asked of the logs: a failed message leaves as a copy or a
-letter, so the host counts its invocation as a success.
+dead letter, so the host counts its invocation as a success.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ Alarm = MetricAlarm | QueryAlarm
 
 
 def alarms(
-    queue: Queue, settings: Settings, thresholds: Thresholds, *, app: str, letters: str, forwarded: bool = True
+    queue: Queue, settings: Settings, thresholds: Thresholds, *, app: str, dead_letters: str, forwarded: bool = True
 ) -> tuple[Alarm, ...]:
     """All of a consumer's.
 
     - `app`: the function app's name in the logs.
-    - `letters`: the queue that the letters are in.
+    - `dead_letters`: the queue that the dead letters are in.
     - `forwarded`: what the platform itself dead-letters goes there too; where it does not, as with a queue that was
       brought along, it has an alarm of its own, `native`.
     """
@@ -85,10 +85,10 @@ def alarms(
             threshold=thresholds.length,
         ),
         MetricAlarm(
-            name="letters",
+            name="dead-letters",
             severity="high",
-            says=f"dead letters of {queue.name} wait in {letters}",
-            entity=letters,
+            says=f"dead letters of {queue.name} wait in {dead_letters}",
+            entity=dead_letters,
             metric="ActiveMessages",
             statistic="Maximum",
             threshold=0,

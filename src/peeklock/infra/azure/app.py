@@ -66,11 +66,11 @@ class App(pulumi.ComponentResource):
         topic: str | None = None,
         uses: Sequence[Queue] = (),
         queue_id: str | None = None,
-        letters_id: str | None = None,
+        dead_letters_id: str | None = None,
         identity: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
-        """A queue, its letters, and the function app that consumes it.
+        """A queue, its dead letters, and the function app that consumes it.
 
         - `handler`: the consumer in the bundle, as `handlers.orders.charge.charge`; its trigger is rendered.
         - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
@@ -79,7 +79,7 @@ class App(pulumi.ComponentResource):
           as observer= and unwrap=.
         - `topic`: a topic (a name to make it, or its id) whose messages a subscription forwards to the queue.
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_id`, `letters_id`, `identity`: bring your own, by id; queue and letters of the app's namespace.
+        - `queue_id`, `dead_letters_id`, `identity`: bring your own, by id; queue and dead letters of the app's namespace.
 
         Raises ConfigError, with the number to change, for what cannot work.
         """
@@ -97,7 +97,7 @@ class App(pulumi.ComponentResource):
             uses=tuple(uses),
             topic=topic,
             queue_id=queue_id,
-            letters_id=letters_id,
+            dead_letters_id=dead_letters_id,
             identity=identity,
         )
         merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
@@ -124,7 +124,7 @@ class App(pulumi.ComponentResource):
 
     def _dashboard(self) -> Any:
         """Its page."""
-        rows = [(name, one.letters_name) for name, one in self.consumers.items()]
+        rows = [(name, one.dead_letters_name) for name, one in self.consumers.items()]
         names = [name for row in rows for name in row]
         tiles = pulumi.Output.all(self.shared.namespace.id, *names).apply(
             lambda known: dashboard.parts(self._name, known[0], list(zip(known[1::2], known[2::2], strict=True)))

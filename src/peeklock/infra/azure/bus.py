@@ -1,4 +1,4 @@
-"""A consumer's queue and letters; a topic's messages are forwarded to the queue."""
+"""A consumer's queue and dead letters; a topic's messages are forwarded to the queue."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 
 FOR_EVER = "P10675199DT2H48M5.4775807S"
-"""The platform's longest time to live, and its default: a letter waits until somebody takes it.
+"""The platform's longest time to live, and its default: a dead letter waits until somebody takes it.
 https://learn.microsoft.com/azure/service-bus-messaging/message-expiration"""
 
 
@@ -30,18 +30,18 @@ class Entity:
     resource: Any
 
 
-def letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resource) -> Entity:
+def dead_letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resource) -> Entity:
     """A queue beside the queue: Python's worker cannot dead-letter natively, and what is dead-lettered natively all the same
     is forwarded here, so that there is one place to look."""
     if own is not None:
         _check_namespace(shared, own)
-        return _read(f"{shared.app}-{queue.name}-letters", own, parent)
+        return _read(f"{shared.app}-{queue.name}-dead-letters", own, parent)
     return _entity(
         servicebus.Queue(
-            f"{shared.app}-{queue.name}-letters",
+            f"{shared.app}-{queue.name}-dead-letters",
             namespace_name=shared.namespace.name,
             resource_group_name=_group(shared),
-            queue_name=f"{queue.name}-letters",
+            queue_name=f"{queue.name}-dead-letters",
             default_message_time_to_live=FOR_EVER,
             dead_lettering_on_message_expiration=False,
             max_delivery_count=DELIVERIES,
@@ -52,7 +52,12 @@ def letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resour
 
 
 def queue(
-    shared: Shared, declared: Queue, settings: Settings, letters_name: Any, own: str | None, parent: pulumi.Resource
+    shared: Shared,
+    declared: Queue,
+    settings: Settings,
+    dead_letters_name: Any,
+    own: str | None,
+    parent: pulumi.Resource,
 ) -> Entity:
     """The queue. Raises ConfigError for an own queue that the declaration does not name."""
     if own is not None:
@@ -76,7 +81,7 @@ def queue(
             max_delivery_count=settings.deliveries,
             default_message_time_to_live=iso(settings.life),
             dead_lettering_on_message_expiration=True,
-            forward_dead_lettered_messages_to=letters_name,
+            forward_dead_lettered_messages_to=dead_letters_name,
             requires_session=settings.sessions,
             requires_duplicate_detection=False,
             opts=shared.keep(parent),
@@ -87,7 +92,7 @@ def queue(
 def subscribed(
     shared: Shared, topic: str, made: dict[str, Any], target: Entity, name: str, parent: pulumi.Resource
 ) -> Any:
-    """A subscription that forwards to the queue: so delays, letters and alarms are the queue's, and a delayed copy does not
+    """A subscription that forwards to the queue: so delays, dead letters and alarms are the queue's, and a delayed copy does not
     reach the topic's other subscriptions. Returns it."""
     if topic not in made:
         made[topic] = _topic(shared, topic)

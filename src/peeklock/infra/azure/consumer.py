@@ -1,4 +1,4 @@
-"""`Consumer`: one queue, its letters, the function app that works on it, and what tells of trouble."""
+"""`Consumer`: one queue, its dead letters, the function app that works on it, and what tells of trouble."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Given:
     uses: tuple[Queue, ...]
     topic: str | None
     queue_id: str | None
-    letters_id: str | None
+    dead_letters_id: str | None
     identity: str | None
 
     def __post_init__(self) -> None:
@@ -50,8 +50,8 @@ class Consumer(pulumi.ComponentResource):
 
     queue: pulumi.Output[str]
     """The queue's address."""
-    letters: pulumi.Output[str]
-    """The letters' address."""
+    dead_letters: pulumi.Output[str]
+    """The dead letters' address."""
     function: pulumi.Output[str]
     """The function app's name."""
     identity: pulumi.Output[str]
@@ -71,8 +71,8 @@ class Consumer(pulumi.ComponentResource):
         super().__init__("peeklock:azure:Consumer", self._named(), None, opts)
         outages.warn(given.queue, "servicebus", given.settings.span, self)
         self._tags = {**shared.tags, "consumer": given.queue.name, "fingerprint": given.queue.fingerprint}
-        self._letters = bus.letters(shared, given.queue, given.letters_id, self)
-        self._queue = bus.queue(shared, given.queue, given.settings, self._letters.name, given.queue_id, self)
+        self._dead_letters = bus.dead_letters(shared, given.queue, given.dead_letters_id, self)
+        self._queue = bus.queue(shared, given.queue, given.settings, self._dead_letters.name, given.queue_id, self)
         self._identity = self._who()
         self._waiting = self._others()
         granted = [self._grant(one) for one in self._grants() if one not in self._waiting]
@@ -89,8 +89,8 @@ class Consumer(pulumi.ComponentResource):
         return f"{self._shared.app}-{self._given.queue.name}{suffix}"
 
     @property
-    def letters_name(self) -> Any:
-        return self._letters.name
+    def dead_letters_name(self) -> Any:
+        return self._dead_letters.name
 
     def _who(self) -> Any:
         name, opts = self._named("-identity"), pulumi.ResourceOptions(parent=self)
@@ -129,7 +129,7 @@ class Consumer(pulumi.ComponentResource):
         places = {
             "queue": self._queue.id,
             f"queue:{self._given.queue.name}": self._queue.id,
-            "letters": self._letters.id,
+            "dead_letters": self._dead_letters.id,
             "table": self._shared.table,
             "host": self._shared.host.id,
             "packages": self._shared.packages.id,
@@ -162,9 +162,9 @@ class Consumer(pulumi.ComponentResource):
         return self._assign(f"{one.name}-from-{name}", one.role, self._queue.id, principal_id)
 
     def grant_redrive(self, name: str, principal_id: pulumi.Input[str], *, kind: str = "User") -> tuple[Any, ...]:
-        """Let an operator take letters out and put them back. `name`: of the operator, unique for this consumer; `kind`:
+        """Let an operator take dead letters out and put them back. `name`: of the operator, unique for this consumer; `kind`:
         User, Group or ServicePrincipal."""
-        places = {"letters": self._letters.id, "queue": self._queue.id}
+        places = {"dead_letters": self._dead_letters.id, "queue": self._queue.id}
         return tuple(
             self._assign(f"{one.name}-by-{name}", one.role, places[one.on], principal_id, kind)
             for one in redrive_grants()
@@ -187,7 +187,7 @@ class Consumer(pulumi.ComponentResource):
         given, shared = self._given, self._shared
         known = {
             "namespace": shared.namespace.name,
-            "letters": self._letters.name,
+            "dead_letters": self._dead_letters.name,
             "store": shared.store,
             "host_account": shared.host.name,
             "client_id": self._identity.client_id,
@@ -208,26 +208,33 @@ class Consumer(pulumi.ComponentResource):
     def _tell(self, app: Any) -> None:
         """The alarms, and the outputs."""
         given, shared = self._given, self._shared
-        letters_name = (
-            f"{given.queue.name}-letters" if given.letters_id is None else naming.part(given.letters_id, "queues")
+        dead_letters_name = (
+            f"{given.queue.name}-dead-letters"
+            if given.dead_letters_id is None
+            else naming.part(given.dead_letters_id, "queues")
         )
         wanted = alarms(
             given.queue,
             given.settings,
             shared.stage.thresholds,
             app=alerts.APP,
-            letters=letters_name,
+            dead_letters=dead_letters_name,
             forwarded=given.queue_id is None,
         )
         made = alerts.alerts(shared, given.queue.name, wanted, app.name, self._tags, self)
         namespace = pulumi.Output.from_input(shared.namespace.name)
         self.queue = namespace.apply(lambda name: address(name, given.queue.name))
-        self.letters = namespace.apply(lambda name: address(name, letters_name))
+        self.dead_letters = namespace.apply(lambda name: address(name, dead_letters_name))
         self.function = app.name
         self.identity = self._identity.principal_id
         self.store = pulumi.Output.from_input(shared.store)
         self.alarms = {name: one.id for name, one in made.items()}
-        pages = {"queue": self._queue.id, "letters": self._letters.id, "function": app.id, "logs": shared.insights.id}
+        pages = {
+            "queue": self._queue.id,
+            "dead_letters": self._dead_letters.id,
+            "function": app.id,
+            "logs": shared.insights.id,
+        }
         self.links = {
             name: pulumi.Output.concat("https://portal.azure.com/#resource", id_) for name, id_ in pages.items()
         }
@@ -236,5 +243,5 @@ class Consumer(pulumi.ComponentResource):
 
     def told(self) -> dict[str, Any]:
         """The consumer's outputs, for the stack's."""
-        names = ("queue", "letters", "function", "identity", "store", "alarms", "links", "environment")
+        names = ("queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment")
         return {name: getattr(self, name) for name in names}

@@ -1,4 +1,4 @@
-"""The dashboard, as data: a row a consumer, with its queue, its letters, its work and where the alarms are.
+"""The dashboard, as data: a row a consumer, with its queue, its dead letters, its work and where the alarms are.
 
 https://learn.microsoft.com/azure/azure-portal/azure-portal-dashboards-structure
 """
@@ -18,13 +18,13 @@ MEAN, TOTAL, MOST = 4, 1, 3
 
 
 def parts(name: str, namespace: str, consumers: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The tiles, as the SDK takes them. `namespace`: its resource's id. `consumers`: the names of each one's queue and of its letters."""
+    """The tiles, as the SDK takes them. `namespace`: its resource's id. `consumers`: the names of each one's queue and of its dead letters."""
     tiles = [_tile(0, 0, _markdown(name), height=1, width=3 * WIDTH)]
-    for row, (queue, letters) in enumerate(consumers):
+    for row, (queue, dead_letters) in enumerate(consumers):
         charts = (
             _chart(f"{queue}: messages", namespace, queue, (("ActiveMessages", MEAN), ("ScheduledMessages", MEAN))),
             _chart(f"{queue}: in and out", namespace, queue, (("IncomingMessages", TOTAL), ("CompleteMessage", TOTAL))),
-            _chart(f"{queue}: letters", namespace, letters, (("ActiveMessages", MOST),)),
+            _chart(f"{queue}: dead letters", namespace, dead_letters, (("ActiveMessages", MOST),)),
         )
         tiles += [_tile(n * WIDTH, 1 + row * HEIGHT, chart) for n, chart in enumerate(charts)]
     return tiles

@@ -17,7 +17,7 @@ class Places:
     """Where an app finds what it needs. Names, as the platform gave them; no key and no secret."""
 
     namespace: str
-    letters: str
+    dead_letters: str
     store: str
     """The store's address, `tables://account/table`."""
     host_account: str
@@ -62,7 +62,7 @@ def environment(
         "PEEKLOCK_TABLES__clientId": places.client_id,
         **{one.variable("URL"): address(places.namespace, one.name) for one in uses},
         queue.variable("URL"): address(places.namespace, queue.name),
-        queue.variable("DEAD_LETTER"): address(places.namespace, places.letters),
+        queue.variable("DEAD_LETTER"): address(places.namespace, places.dead_letters),
         queue.variable("FINGERPRINT"): queue.fingerprint,
         queue.variable("LOCK"): str(settings.limit),
     }

@@ -35,7 +35,7 @@ class Grant:
     """Unique within the consumer; names the resource."""
     role: Role
     on: str
-    """`queue`, `letters`, `table`, `host`, `packages` or `telemetry`; or `queue:<name>` of another consumer."""
+    """`queue`, `dead_letters`, `table`, `host`, `packages` or `telemetry`; or `queue:<name>` of another consumer."""
     why: str
 
 
@@ -47,7 +47,9 @@ def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
     return (
         Grant(name="receive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="queue", why="takes messages and settles them"),
         *_copies(queue),
-        Grant(name="letter", role=Role.SERVICE_BUS_DATA_SENDER, on="letters", why="dead-letters with a reason"),
+        Grant(
+            name="dead-letter", role=Role.SERVICE_BUS_DATA_SENDER, on="dead_letters", why="dead-letters with a reason"
+        ),
         *(
             Grant(name=f"send-{one.name}", role=Role.SERVICE_BUS_DATA_SENDER, on=f"queue:{one.name}", why="sends to it")
             for one in uses
@@ -79,6 +81,6 @@ def send_grants() -> tuple[Grant, ...]:
 def redrive_grants() -> tuple[Grant, ...]:
     """An operator's."""
     return (
-        Grant(name="redrive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="letters", why="takes letters out"),
+        Grant(name="redrive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="dead_letters", why="takes dead letters out"),
         Grant(name="put-back", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="puts them back"),
     )

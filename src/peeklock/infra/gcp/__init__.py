@@ -1,4 +1,4 @@
-"""Google Cloud from the same declaration: Cloud Tasks, Cloud Run functions, Pub/Sub for letters, Firestore."""
+"""Google Cloud from the same declaration: Cloud Tasks, Cloud Run functions, Pub/Sub for dead letters, Firestore."""
 
 from peeklock.infra.gcp.app import App
 from peeklock.infra.gcp.consumer import Consumer

@@ -89,7 +89,7 @@ def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Name
             threshold=thresholds.length,
         ),
         MetricAlarm(
-            name="letters",
+            name="dead-letters",
             severity="high",
             says=f"dead letters of {queue.name} wait in {names.subscription}",
             metric="pubsub.googleapis.com/subscription/num_undelivered_messages",
@@ -170,7 +170,7 @@ def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
 
 
 def _failures(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """A failed task is answered with success once its delayed copy or its letter is safe, so the log is asked."""
+    """A failed task is answered with success once its delayed copy or its dead letter is safe, so the log is asked."""
     metric = f"logging.googleapis.com/user/{metric_of_failures(names.service)}"
     failed = _grown(_series(metric, "cloud_run_revision", "service_name", names.service))
     attempts = _grown(_tasks("task_attempt_count", names))

@@ -29,7 +29,7 @@ class App(pulumi.ComponentResource):
 
     - `bundle`: the zip file of `peeklock bundle gcp`, from the program's folder.
     - `stage`: else read from the stack's configuration, `stage: {...}`.
-    - `store` (a collection group), `key` (a KMS key, for letters and store), `subnet`, `channels` (notification channels by
+    - `store` (a collection group), `key` (a KMS key, for dead letters and store), `subnet`, `channels` (notification channels by
       severity): bring your own, by whole names such as `projects/shop/databases/keys/collectionGroups/leases`; read, never
       modified.
     - `transform`: sees every resource before it is registered, and may change it: the last resort.
@@ -67,18 +67,18 @@ class App(pulumi.ComponentResource):
         consuming: bool = True,
         uses: Sequence[Queue] = (),
         queue_name: str | None = None,
-        letters_names: tuple[str, str] | None = None,
+        dead_letters_names: tuple[str, str] | None = None,
         identity: str | None = None,
         suffix: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
-        """A queue, its letters, and the function that consumes it.
+        """A queue, its dead letters, and the function that consumes it.
 
         - `handler`: the entry point in the bundle, as `main.charge_http`.
         - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
         - `consuming`: False pauses the queue, which goes on taking tasks.
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_name`, `letters_names` (topic and subscription), `identity` (a service account's address): bring your
+        - `queue_name`, `dead_letters_names` (topic and subscription), `identity` (a service account's address): bring your
           own, by whole names.
         - `suffix`: ends the queue's name at Cloud Tasks, such as "2". Give another one to make a queue again whose name is
           not free yet: up to 3 days after a queue is deleted, one of the same name may seem to be made, and is not.
@@ -98,7 +98,7 @@ class App(pulumi.ComponentResource):
             consuming=consuming,
             uses=tuple(uses),
             own_queue=None if queue_name is None else queues.check_queue(queue_name),
-            own_letters=None if letters_names is None else queues.check_letters(*letters_names),
+            own_dead_letters=None if dead_letters_names is None else queues.check_dead_letters(*dead_letters_names),
             identity=identity,
             suffix=suffix,
         )

@@ -1,4 +1,4 @@
-"""`Consumer`: one queue, its letters, the function that works on it, and what tells of trouble."""
+"""`Consumer`: one queue, its dead letters, the function that works on it, and what tells of trouble."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peeklock.errors import ConfigError
 from peeklock.infra import outages
 from peeklock.infra.gcp import alerts, functions, granting, queues
 from peeklock.infra.gcp.alarms import Alarm, Names, alarms
-from peeklock.infra.gcp.environment import address, environment, letters_address, links
+from peeklock.infra.gcp.environment import address, dead_letters_address, environment, links
 from peeklock.infra.gcp.identity import TAKER, Grant, Role, grants, member, send_grants
 from peeklock.infra.gcp.naming import label
 from peeklock.infra.gcp.shared import Shared
@@ -30,7 +30,7 @@ class Given:
     consuming: bool
     uses: tuple[Queue, ...]
     own_queue: str | None
-    own_letters: tuple[str, str] | None
+    own_dead_letters: tuple[str, str] | None
     identity: str | None
     suffix: str | None = None
 
@@ -48,8 +48,8 @@ class Consumer(pulumi.ComponentResource):
 
     queue: pulumi.Output[str]
     """The queue's address."""
-    letters: pulumi.Output[str]
-    """The letters' address."""
+    dead_letters: pulumi.Output[str]
+    """The dead letters' address."""
     function: pulumi.Output[str]
     """The function's name."""
     identity: pulumi.Output[str]
@@ -73,7 +73,7 @@ class Consumer(pulumi.ComponentResource):
         }
         self.service = shared.place.service(given.queue)
         self._caller = self._account("call", "Calls the function for Cloud Tasks")
-        self._letters = queues.letters(shared, given.queue, self._labels, self, given.own_letters)
+        self._dead_letters = queues.dead_letters(shared, given.queue, self._labels, self, given.own_dead_letters)
         self._queue = queues.queue(
             shared,
             given.queue,
@@ -152,9 +152,11 @@ class Consumer(pulumi.ComponentResource):
         if role is Role.ACT_AS:
             return granting.on_account(named, on._caller, who, self)
         if role is Role.PUBLISHER:
-            return granting.on_topic(named, self._letters.topic, who, self, self._letters.made[0])
+            return granting.on_topic(named, self._dead_letters.topic, who, self, self._dead_letters.made[0])
         if role is Role.SUBSCRIBER:
-            return granting.on_subscription(named, self._letters.subscription, who, self, self._letters.made[1])
+            return granting.on_subscription(
+                named, self._dead_letters.subscription, who, self, self._dead_letters.made[1]
+            )
         return granting.on_database(self._shared, named, who, self)
 
     def grant_send(self, name: str, identity: pulumi.Input[str]) -> tuple[Any, ...]:
@@ -165,7 +167,7 @@ class Consumer(pulumi.ComponentResource):
         return tuple(self._granted(f"may-{one.name}", one.role, who, self) for one in wanted)
 
     def grant_redrive(self, name: str, identity: pulumi.Input[str]) -> tuple[Any, ...]:
-        """Let an operator take letters out and put them back. Arguments as of `grant_send`."""
+        """Let an operator take dead letters out and put them back. Arguments as of `grant_send`."""
         who = pulumi.Output.from_input(identity).apply(member)
         taken = self._granted(f"may-{TAKER.name}-by-{name}", TAKER.role, who, self)
         return (taken, *self.grant_send(f"redrive-by-{name}", identity))
@@ -176,7 +178,7 @@ class Consumer(pulumi.ComponentResource):
             given.queue,
             given.settings,
             address=self.address,
-            letters=letters_address(self._letters.topic),
+            dead_letters=dead_letters_address(self._dead_letters.topic),
             store=shared.store,
             target=shared.place.url(self.service),
             caller=shared.place.email(self._account_id("call")),
@@ -192,7 +194,7 @@ class Consumer(pulumi.ComponentResource):
             identity=given.identity or self._runner.email,
             environment=variables,
             labels=self._labels,
-            after=[*granted, self._queue, *self._letters.made],
+            after=[*granted, self._queue, *self._dead_letters.made],
         )
 
     def alarms_now(self) -> tuple[Alarm, ...]:
@@ -201,7 +203,7 @@ class Consumer(pulumi.ComponentResource):
         names = Names(
             queue=queues.short(self.whole_name),
             service=self.service,
-            subscription=queues.short(self._letters.subscription),
+            subscription=queues.short(self._dead_letters.subscription),
         )
         return alarms(given.queue, given.settings, self._shared.stage.thresholds, names)
 
@@ -211,7 +213,7 @@ class Consumer(pulumi.ComponentResource):
         counted = alerts.failures(shared, self._given.queue, self.service, self)
         rung = alerts.alerts(shared, self._given.queue, self.alarms_now(), self._labels, self, counted)
         self.queue = _once(self._queue, self.address)
-        self.letters = _once(self._letters.made[0], letters_address(self._letters.topic))
+        self.dead_letters = _once(self._dead_letters.made[0], dead_letters_address(self._dead_letters.topic))
         self.function = made.name
         self.identity = _once(made, self._who())
         self.store = _once(shared.stored[0], shared.store)
@@ -221,14 +223,14 @@ class Consumer(pulumi.ComponentResource):
             place.region,
             queue=queues.short(self.whole_name),
             service=self.service,
-            subscription=queues.short(self._letters.subscription),
+            subscription=queues.short(self._dead_letters.subscription),
         )
         self.links = {name: _once(made, page) for name, page in pages.items()}
         self.environment = {self._given.queue.variable("URL"): self.queue}
 
     def told(self) -> dict[str, Any]:
         """The consumer's outputs, for the stack's."""
-        names = ("queue", "letters", "function", "identity", "store", "alarms", "links", "environment")
+        names = ("queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment")
         return {name: getattr(self, name) for name in names}
 
 

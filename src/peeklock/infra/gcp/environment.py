@@ -16,7 +16,7 @@ def address(queue: str, target: str, caller: str, deadline: int) -> str:
     return f"cloudtasks://{queue}?{urlencode(asked)}"
 
 
-def letters_address(topic: str) -> str:
+def dead_letters_address(topic: str) -> str:
     """`topic`: its whole name."""
     return f"pubsub://{topic}"
 
@@ -26,7 +26,7 @@ def environment(
     settings: Settings,
     *,
     address: str,
-    letters: str,
+    dead_letters: str,
     store: str,
     target: str,
     caller: str,
@@ -42,7 +42,7 @@ def environment(
         "THREADS": str(settings.parallel),
         "PEEKLOCK_STORE": store,
         queue.variable("URL"): address,
-        queue.variable("DEAD_LETTER"): letters,
+        queue.variable("DEAD_LETTER"): dead_letters,
         queue.variable("FINGERPRINT"): queue.fingerprint,
         queue.variable("LOCK"): str(settings.limit),
         queue.variable("AUDIENCE"): target,
@@ -55,7 +55,7 @@ def links(project: str, region: str, *, queue: str, service: str, subscription: 
     console = "https://console.cloud.google.com"
     return {
         "queue": f"{console}/cloudtasks/queue/{region}/{queue}/tasks?project={project}",
-        "letters": f"{console}/cloudpubsub/subscription/detail/{subscription}?project={project}",
+        "dead_letters": f"{console}/cloudpubsub/subscription/detail/{subscription}?project={project}",
         "function": f"{console}/functions/details/{region}/{service}?project={project}",
         "logs": f"{console}/run/detail/{region}/{service}/logs?project={project}",
     }

@@ -44,7 +44,7 @@ def on_topic(name: str, topic: str, member: Any, parent: pulumi.Resource, after:
 
 
 def on_subscription(name: str, subscription: str, member: Any, parent: pulumi.Resource, after: Any) -> Any:
-    """Let it take letters out. `subscription`: the whole name."""
+    """Let it take dead letters out. `subscription`: the whole name."""
     project, short = naming.parts(subscription, "projects", "subscriptions")
     opts = pulumi.ResourceOptions(parent=parent, depends_on=[after])
     return pubsub.SubscriptionIAMMember(

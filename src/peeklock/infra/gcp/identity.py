@@ -33,7 +33,7 @@ class Grant:
     """Unique within the consumer; names the resource."""
     role: Role
     on: str
-    """`queue`, `caller` (the account that the queue's tasks are dispatched as), `letters` or `store`."""
+    """`queue`, `caller` (the account that the queue's tasks are dispatched as), `dead_letters` or `store`."""
     why: str
     queue: str | None = None
     """The name of another consumer's queue, whose it is."""
@@ -44,7 +44,7 @@ def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
     others = [one for one in uses if one.name != queue.name]
     return (
         *send_grants("delay", "publishes delayed copies"),
-        Grant(name="letter", role=Role.PUBLISHER, on="letters", why="dead-letters with a reason"),
+        Grant(name="dead-letter", role=Role.PUBLISHER, on="dead_letters", why="dead-letters with a reason"),
         Grant(name="remember", role=Role.DATASTORE, on="store", why="claims keys and records results"),
         *(grant for one in others for grant in send_grants(f"send-{one.name}", "sends to it", one.name)),
     )
@@ -65,10 +65,12 @@ CALLER = Grant(name="be-called", role=Role.INVOKER, on="function", why="calls th
 BUILDER = Grant(name="build", role=Role.BUILDER, on="project", why="builds the functions from the bundle")
 """Of the account that builds."""
 
-AGENT = Grant(name="encrypt", role=Role.ENCRYPTER, on="key", why="encrypts letters and store with the key of your own")
+AGENT = Grant(
+    name="encrypt", role=Role.ENCRYPTER, on="key", why="encrypts dead letters and store with the key of your own"
+)
 """Of Google's own accounts for Pub/Sub and Firestore."""
 
-TAKER = Grant(name="redrive", role=Role.SUBSCRIBER, on="letters", why="takes letters out")
+TAKER = Grant(name="redrive", role=Role.SUBSCRIBER, on="dead_letters", why="takes dead letters out")
 
 
 def redrive_grants() -> tuple[Grant, ...]:

@@ -1,4 +1,4 @@
-"""A queue and its letters: made, or read where they were there before."""
+"""A queue and its dead letters: made, or read where they were there before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peeklock.infra import outages
 from peeklock.infra.gcp.naming import Place, parts
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
-from peeklock.infra.settings.gcp.numbers import DOUBLINGS, FOR_EVER, LETTERS_LIFE
+from peeklock.infra.settings.gcp.numbers import DEAD_LETTERS_LIFE, DOUBLINGS, FOR_EVER
 from peeklock.queue import Queue
 from peeklock.quotas.google import QUEUE_RATE
 
@@ -23,7 +23,7 @@ https://cloud.google.com/tasks/docs/creating-queues#logging"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letters:
+class DeadLetters:
     """Whole names, and the resources."""
 
     topic: str
@@ -91,18 +91,18 @@ def _target(place: Place, service: str, caller: Any) -> dict[str, Any]:
     }
 
 
-def letters(
+def dead_letters(
     shared: Shared, queue: Queue, labels: Mapping[str, str], parent: pulumi.Resource, own: tuple[str, str] | None
-) -> Letters:
+) -> DeadLetters:
     """A topic, and a subscription that keeps what is published to it: without one, Pub/Sub keeps nothing.
 
     `own`: the whole names of both.
     """
-    name, opts = f"{shared.place.app}-{queue.name}-letters", pulumi.ResourceOptions(parent=parent)
+    name, opts = f"{shared.place.app}-{queue.name}-dead-letters", pulumi.ResourceOptions(parent=parent)
     if own is not None:
         read = (pubsub.Topic.get(name, own[0], opts=opts), pubsub.Subscription.get(name, own[1], opts=opts))
-        return Letters(topic=own[0], subscription=own[1], made=read)
-    place, short = shared.place, shared.place.named(queue.name, "letters", most=200)
+        return DeadLetters(topic=own[0], subscription=own[1], made=read)
+    place, short = shared.place, shared.place.named(queue.name, "dead-letters", most=200)
     topic = pubsub.Topic(
         name,
         name=short,
@@ -117,13 +117,15 @@ def letters(
         project=place.project,
         topic=topic.id,
         ack_deadline_seconds=60,
-        message_retention_duration=duration(LETTERS_LIFE),
+        message_retention_duration=duration(DEAD_LETTERS_LIFE),
         expiration_policy={"ttl": ""},
         labels=labels,
         opts=shared.keep(parent),
     )
     whole = f"projects/{place.project}/{{}}/{short}"
-    return Letters(topic=whole.format("topics"), subscription=whole.format("subscriptions"), made=(topic, subscription))
+    return DeadLetters(
+        topic=whole.format("topics"), subscription=whole.format("subscriptions"), made=(topic, subscription)
+    )
 
 
 def short(name: str) -> str:
@@ -137,7 +139,7 @@ def check_queue(name: str) -> str:
     return name
 
 
-def check_letters(topic: str, subscription: str) -> tuple[str, str]:
+def check_dead_letters(topic: str, subscription: str) -> tuple[str, str]:
     """Both whole names. Raises ConfigError."""
     parts(topic, "projects", "topics")
     parts(subscription, "projects", "subscriptions")

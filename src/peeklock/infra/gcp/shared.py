@@ -52,7 +52,7 @@ class Own:
     """`projects/P/databases/D/collectionGroups/C`, with the TTL policy and without the indexes of
     docs/stores-firestore.md."""
     key: str | None = None
-    """A Cloud KMS key for letters and store: `projects/P/locations/L/keyRings/R/cryptoKeys/K`."""
+    """A Cloud KMS key for dead letters and store: `projects/P/locations/L/keyRings/R/cryptoKeys/K`."""
     subnet: str | None = None
     """For the functions' outgoing connections to private addresses: `projects/P/regions/R/subnetworks/S`."""
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class Shared:
     stored: Any
     """What must be there before the store is used."""
     encrypting: list[Any]
-    """What must be there before letters are made: where a key was brought along, that Pub/Sub may use it."""
+    """What must be there before dead letters are made: where a key was brought along, that Pub/Sub may use it."""
     channels: Mapping[str, Any]
 
     def keep(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:

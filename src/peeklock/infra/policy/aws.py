@@ -34,7 +34,7 @@ VISIBILITY, RETENTION, TIMEOUT, TIMES = 30, 345_600, 3, 6
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 
 
-def _letters(stack: Stack) -> set[str]:
+def _dead_letter_queues(stack: Stack) -> set[str]:
     """URNs of queues that are some queue's dead-letter queue."""
     found: set[str] = set()
     for one in stack.of(QUEUE, REDRIVE):
@@ -43,10 +43,10 @@ def _letters(stack: Stack) -> set[str]:
 
 
 def _dead_letters(stack: Stack) -> Found:
-    letters = _letters(stack)
+    dead_letters = _dead_letter_queues(stack)
     for queue in stack.of(QUEUE):
         own = "redrivePolicy" in queue.props or "redrivePolicy" in queue.refs
-        if queue.urn not in letters and not own and not stack.made_of(queue, REDRIVE, "queueUrl"):
+        if queue.urn not in dead_letters and not own and not stack.made_of(queue, REDRIVE, "queueUrl"):
             yield queue, "it has no dead-letter queue: give it a redrivePolicy"
 
 
@@ -98,12 +98,12 @@ def _retention(stack: Stack) -> Found:
         if not logs.props.get("retentionInDays"):
             yield logs, "it keeps logs for ever: set retentionInDays"
     for redrive in stack.of(QUEUE, REDRIVE):
-        for queue, letters in _pairs(stack, redrive):
-            kept, longer = (one.props.get("messageRetentionSeconds", RETENTION) for one in (queue, letters))
+        for queue, dead_letters in _pairs(stack, redrive):
+            kept, longer = (one.props.get("messageRetentionSeconds", RETENTION) for one in (queue, dead_letters))
             if longer <= kept:
                 yield (
-                    letters,
-                    f"it keeps letters for {longer:g} s and its queue messages for {kept:g} s, counted from the same moment: raise it",
+                    dead_letters,
+                    f"it keeps dead letters for {longer:g} s and its queue messages for {kept:g} s, counted from the same moment: raise it",
                 )
 
 
@@ -116,14 +116,14 @@ def _redriven(stack: Stack, redrive: Resource) -> list[Resource]:
 
 def _pairs(stack: Stack, redrive: Resource) -> Iterator[tuple[Resource, Resource]]:
     for queue in _redriven(stack, redrive):
-        for letters in stack.of(QUEUE):
-            if redrive.is_made_of(letters, "redrivePolicy") and letters.urn != queue.urn:
-                yield queue, letters
+        for dead_letters in stack.of(QUEUE):
+            if redrive.is_made_of(dead_letters, "redrivePolicy") and dead_letters.urn != queue.urn:
+                yield queue, dead_letters
 
 
 def _alarms(stack: Stack) -> Found:
     consumed = {queue.urn for queue in stack.of(QUEUE) if stack.made_of(queue, MAPPING, "eventSourceArn")}
-    urgent = consumed | _letters(stack)
+    urgent = consumed | _dead_letter_queues(stack)
     for queue in stack.of(QUEUE):
         if queue.urn in urgent and not any(_watches(one, queue) for one in stack.of(ALARM)):
             yield queue, "no alarm watches it: make a MetricAlarm of its length or of its oldest message"
@@ -206,7 +206,7 @@ RULES = (
     Rule(
         name="aws-retention",
         cloud="aws",
-        why="a letter keeps the time at which its message was sent, and expires by it; logs are kept for ever unless told otherwise",
+        why="a dead letter keeps the time at which its message was sent, and expires by it; logs are kept for ever unless told otherwise",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_retention,
         judges=frozenset({"retentionInDays", "messageRetentionSeconds"}),
@@ -214,7 +214,7 @@ RULES = (
     Rule(
         name="aws-alarms",
         cloud="aws",
-        why="a queue that stands still, and a letter, tell nobody by themselves",
+        why="a queue that stands still, and a dead letter, tell nobody by themselves",
         source=f"{SQS}/sqs-monitoring-using-cloudwatch.html",
         check=_alarms,
     ),

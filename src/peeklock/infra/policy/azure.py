@@ -97,9 +97,12 @@ def _retention(stack: Stack) -> Found:
         if not one.props.get("retentionInDays"):
             yield one, "how long it keeps logs is not said: set retentionInDays"
     for queue in (one for one in stack.of(QUEUE) if LIFE not in one.unknown):
-        for letters in stack.of(QUEUE):
-            if queue.is_made_of(letters, "forwardDeadLetteredMessagesTo") and _lives(letters) < _lives(queue):
-                yield letters, f"its letters expire before {queue.name}'s messages: raise defaultMessageTimeToLive"
+        for dead_letters in stack.of(QUEUE):
+            if queue.is_made_of(dead_letters, "forwardDeadLetteredMessagesTo") and _lives(dead_letters) < _lives(queue):
+                yield (
+                    dead_letters,
+                    f"its dead letters expire before {queue.name}'s messages: raise defaultMessageTimeToLive",
+                )
 
 
 def _lives(queue: Resource) -> float:
@@ -148,7 +151,7 @@ RULES = (
     Rule(
         name="azure-dead-letters",
         cloud="azure",
-        why="a message that expires becomes a letter only where that is switched on",
+        why="a message that expires becomes a dead letter only where that is switched on",
         source=f"{BUS}/service-bus-dead-letter-queues",
         check=_dead_letters,
         judges=frozenset({LIFE, "deadLetteringOnMessageExpiration"}),
@@ -179,7 +182,7 @@ RULES = (
     Rule(
         name="azure-retention",
         cloud="azure",
-        why="a letter is there for longer than its message was; logs end on a day that somebody chose",
+        why="a dead letter is there for longer than its message was; logs end on a day that somebody chose",
         source="https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure",
         check=_retention,
         judges=frozenset({"retentionInDays", LIFE}),
@@ -187,7 +190,7 @@ RULES = (
     Rule(
         name="azure-alarms",
         cloud="azure",
-        why="a queue that stands still, and a letter, tell nobody by themselves",
+        why="a queue that stands still, and a dead letter, tell nobody by themselves",
         source=f"{BUS}/monitor-service-bus-reference",
         check=_alarms,
     ),

@@ -149,7 +149,7 @@ RULES = (
     Rule(
         name="gcp-retention",
         cloud="gcp",
-        why="a subscription that nobody reads for 31 days is deleted with its letters, unless told otherwise",
+        why="a subscription that nobody reads for 31 days is deleted with its dead letters, unless told otherwise",
         source="https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period",
         check=_retention,
         judges=frozenset({"expirationPolicy"}),
@@ -157,7 +157,7 @@ RULES = (
     Rule(
         name="gcp-alarms",
         cloud="gcp",
-        why="a queue that stands still, and a letter, tell nobody by themselves",
+        why="a queue that stands still, and a dead letter, tell nobody by themselves",
         source="https://cloud.google.com/tasks/docs/monitor",
         check=_alarms,
     ),

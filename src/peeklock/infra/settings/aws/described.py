@@ -7,9 +7,9 @@ from typing import Any
 from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.aws.numbers import (
     CONFIGURE,
+    DEAD_LETTERS,
     FIFO,
     LAMBDA,
-    LETTERS,
     MAPPING,
     MESSAGES,
     QUEUES,
@@ -24,11 +24,11 @@ POLLING = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloper
 
 
 def described(settings: Settings) -> list[Setting]:
-    """Each setting that a queue or a capacity decides, in the order of the page: queue, outages, letters, function, mapping."""
+    """Each setting that a queue or a capacity decides, in the order of the page: queue, outages, dead letters, function, mapping."""
     return [
         *_of_queue(settings),
         *_of_outages(settings),
-        *_of_letters(settings),
+        *_of_dead_letters(settings),
         *_of_function(settings),
         *_of_mapping(settings),
     ]
@@ -49,13 +49,13 @@ def _of_queue(settings: Settings) -> list[Setting]:
             f"{RECEIVES}, SQS's most; max_attempts at most half of it",
             "the backstop: max_attempts is counted by peeklock, and a poll (Retry with counts=False) or a delivery without a"
             " run is no attempt",
-            LETTERS,
+            DEAD_LETTERS,
         ),
         _row(
             "MessageRetentionPeriod",
             settings.retention,
             "7 days; the delays of all attempts are at most half of it",
-            "shorter than that of the letters, which keep the time of sending",
+            "shorter than that of the dead letters, which keep the time of sending",
             QUEUES,
         ),
         _row("ReceiveMessageWaitTimeSeconds", POLL_SECONDS, f"{POLL_SECONDS}", "long polls cost least", POLLING),
@@ -83,14 +83,14 @@ def _of_outages(settings: Settings) -> list[Setting]:
     ]
 
 
-def _of_letters(settings: Settings) -> list[Setting]:
+def _of_dead_letters(settings: Settings) -> list[Setting]:
     return [
         _row(
-            "MessageRetentionPeriod of the letters",
-            settings.letters_retention,
+            "MessageRetentionPeriod of the dead letters",
+            settings.dead_letters_retention,
             "14 days",
             "the longest: time to mend the cause and redrive",
-            LETTERS,
+            DEAD_LETTERS,
         ),
     ]
 

@@ -30,7 +30,7 @@ CONFIGURE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure
 SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 VISIBILITY = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"
 QUEUES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html"
-LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
+DEAD_LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
 MESSAGES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
 
@@ -46,13 +46,13 @@ ones, a store that is down."""
 
 DAY = 86_400
 RETENTION = 7 * DAY
-LETTERS_RETENTION = RETENTION_SECONDS
-"""Seconds; SQS's longest. Longer than the queue's, since a letter of a standard queue keeps its first time of sending. See LETTERS."""
+DEAD_LETTERS_RETENTION = RETENTION_SECONDS
+"""Seconds; SQS's longest. Longer than the queue's, since a dead letter of a standard queue keeps its first time of sending. See DEAD_LETTERS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a queue, its letters, its function and the mapping between them are given. Seconds are whole; counts are counts."""
+    """What a queue, its dead letters, its function and the mapping between them are given. Seconds are whole; counts are counts."""
 
     batch: int
     """Messages in one event, at most."""
@@ -65,9 +65,9 @@ class Settings:
     visibility: int
     """Seconds that a message is lent for."""
     receives: int
-    """Deliveries after which SQS itself moves a message to the letters: the backstop."""
+    """Deliveries after which SQS itself moves a message to the dead letters: the backstop."""
     retention: int
-    letters_retention: int
+    dead_letters_retention: int
     concurrency: int
     """Events at once, hence instances of the function."""
     memory: int
@@ -106,7 +106,7 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
         visibility=visibility,
         receives=MOST_RECEIVES,
         retention=RETENTION,
-        letters_retention=LETTERS_RETENTION,
+        dead_letters_retention=DEAD_LETTERS_RETENTION,
         concurrency=capacity.instances,
         memory=capacity.memory,
         fifo=queue.fifo,
@@ -215,5 +215,5 @@ def _check_age(queue: Queue) -> None:
     if queue.max_age is not None and seconds_of(queue.max_age) > RETENTION - DAY:
         raise ConfigError(
             f"queue {queue.name!r}: max_age={queue.max_age.total_seconds():g} s, but SQS deletes a message after {RETENTION} s,"
-            f" without a letter; use at most max_age={RETENTION - DAY}"
+            f" without a dead letter; use at most max_age={RETENTION - DAY}"
         )

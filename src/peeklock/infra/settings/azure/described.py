@@ -36,7 +36,7 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "defaultMessageTimeToLive",
             iso(settings.life),
             "14 days",
-            "a consumer that stands still for a week loses nothing; what expires becomes a letter",
+            "a consumer that stands still for a week loses nothing; what expires becomes a dead letter",
             DEAD_LETTERS,
         ),
         _row(
@@ -50,7 +50,7 @@ def _of_queue(settings: Settings) -> list[Setting]:
             "requiresDuplicateDetection",
             False,
             "never",
-            "the store recognises duplicates for longer, and a letter put back within the window would be dropped",
+            "the store recognises duplicates for longer, and a dead letter put back within the window would be dropped",
             "https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection",
         ),
     ]

@@ -33,7 +33,7 @@ MOST_ATTEMPTS = MOST_DELIVERIES // 2
 busy or halted ones, a store that is down."""
 
 LIFE = 14 * 86_400
-"""Seconds that a message may stay in its queue; then it goes to the letters, as expired."""
+"""Seconds that a message may stay in its queue; then it goes to the dead letters, as expired."""
 
 FLEX = "https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"
 

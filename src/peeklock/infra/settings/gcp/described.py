@@ -7,10 +7,10 @@ from typing import Any
 from peeklock.infra.options import Setting, row_of_span
 from peeklock.infra.settings.gcp.numbers import (
     CONCURRENCY,
+    DEAD_LETTERS_LIFE,
     DOUBLINGS,
     FOR_EVER,
     INSTANCES,
-    LETTERS_LIFE,
     MEMORY,
     QUEUES,
     QUOTAS,
@@ -27,13 +27,15 @@ FRAMEWORK = "https://github.com/GoogleCloudPlatform/functions-framework-python"
 
 
 def described(settings: Settings) -> list[Setting]:
-    """Each setting that a queue or a capacity decides, in the order of the page: queue, function, letters."""
-    return [*_of_queue(settings), row_of_span(settings.span), *_of_function(settings), *_of_letters()]
+    """Each setting that a queue or a capacity decides, in the order of the page: queue, function, dead letters."""
+    return [*_of_queue(settings), row_of_span(settings.span), *_of_function(settings), *_of_dead_letters()]
 
 
 def _of_queue(settings: Settings) -> list[Setting]:
     return [
-        _row("maxAttempts", FOR_EVER, "-1: unlimited", "a task out of attempts is deleted, without a letter", QUEUES),
+        _row(
+            "maxAttempts", FOR_EVER, "-1: unlimited", "a task out of attempts is deleted, without a dead letter", QUEUES
+        ),
         _row("maxRetryDuration", "0s", "0 s: unlimited", "as maxAttempts: both limits are ours", QUEUES),
         _row(
             "minBackoff",
@@ -98,9 +100,9 @@ def _of_function(settings: Settings) -> list[Setting]:
     ]
 
 
-def _of_letters() -> list[Setting]:
+def _of_dead_letters() -> list[Setting]:
     return [
-        _row("messageRetentionDuration", duration(LETTERS_LIFE), "31 days", "the most there is", RETENTION),
+        _row("messageRetentionDuration", duration(DEAD_LETTERS_LIFE), "31 days", "the most there is", RETENTION),
         _row("expirationPolicy.ttl", "", "never", "the default deletes a subscription idle for 31 days", EXPIRATION),
     ]
 

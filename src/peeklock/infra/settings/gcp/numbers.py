@@ -44,7 +44,7 @@ LONGEST_BACKOFF = seconds_of(LONGEST_TASK_BACKOFF)
 DOUBLINGS = 16
 """The platform's default: the delay doubles until it is the longest."""
 
-LETTERS_LIFE = RETENTION_DAYS * 86_400
+DEAD_LETTERS_LIFE = RETENTION_DAYS * 86_400
 """Seconds: as long as Pub/Sub keeps a message."""
 
 LEAST_MEMORY = 128
