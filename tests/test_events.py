@@ -16,7 +16,7 @@ from handlers.orders.charge import charge
 from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.errors import EventError
 from peeklock.registry import PLATFORMS
-from peeklock.replay import Sample, Wishes, difference, load_handlers, platform_of, project_of, replay, samples
+from peeklock.replay import ReplayOptions, Sample, difference, load_handlers, platform_of, project_of, replay, samples
 from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
@@ -30,14 +30,14 @@ MODULES = {"sqs": sqs, "servicebus": servicebus, "cloudtasks": cloudtasks, "pubs
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_sample_comes_out_as_expected(sample: Sample):
     """Outcomes, what the platform is told, and what is sent."""
-    (run,) = replay(sample, Wishes(handlers=HANDLERS))
+    (run,) = replay(sample, ReplayOptions(handlers=HANDLERS))
     assert difference(run) == []
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_what_was_done_is_a_duplicate_the_second_time(sample: Sample):
     """Delivered twice over one store, nothing is done twice."""
-    first, second = replay(sample, Wishes(handlers=HANDLERS, times=2))
+    first, second = replay(sample, ReplayOptions(handlers=HANDLERS, times=2))
     for before, after in zip(first.outcomes, second.outcomes, strict=True):
         if before["reason"] == "done":
             assert after["reason"] == "duplicate"
@@ -142,7 +142,7 @@ def test_a_terrible_body_is_a_letter_and_costs_the_others_nothing(body):
             "sys": {"json": '{"MethodName":"charge"}'},
         },
     }
-    (run,) = replay(Sample(name="terrible", event=event), Wishes(handlers=HANDLERS))
+    (run,) = replay(Sample(name="terrible", event=event), ReplayOptions(handlers=HANDLERS))
     assert [outcome["reason"] for outcome in run.outcomes] == ["invalid", "done"]
 
 

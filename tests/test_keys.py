@@ -19,7 +19,7 @@ import pytest
 from peeklock import DeadLetter, Queue, consumer
 from peeklock.cli import main
 from peeklock.cli.keys import _forget, look, read
-from peeklock.cli.sight import Sight, when, written_at
+from peeklock.cli.record_view import RecordView, when, written_at
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.run import handle
 from peeklock.errors import StoreError
@@ -553,12 +553,12 @@ def test_a_lost_answer_to_the_removal():
     """May mean that it is forgotten: that is said, and how to find out."""
     store = MemoryStore()
     deliver(by_key(nothing), ORDER, store=store)
-    sight = look(store, KEY)
+    view = look(store, KEY)
     with pytest.raises(
         StoreError, match="response was lost; whether it is forgotten is not known: `peeklock keys show`"
     ):
-        _forget(FlakyStore(store, Script({1: "after"})), sight, asks=False)
-    assert _forget(store, sight, asks=False) == ("", sight), "again is no harm"
+        _forget(FlakyStore(store, Script({1: "after"})), view, asks=False)
+    assert _forget(store, view, asks=False) == ("", view), "again is no harm"
 
 
 def test_when_it_was_written():
@@ -590,7 +590,7 @@ def test_how_far_from_now(seconds, text):
 @pytest.mark.parametrize("state", State)
 def test_every_state_has_its_words(state, capsys):
     """Alive, held and expired, for a person and for a machine."""
-    from peeklock.cli.sight import facts, tell
+    from peeklock.cli.record_view import facts, print_view
 
     now = datetime(2026, 5, 1, tzinfo=UTC)
     for lease, expiry in ((1, 2), (-1, 2), (-2, -1)):
@@ -603,9 +603,9 @@ def test_every_state_has_its_words(state, capsys):
             lease_until=now + timedelta(hours=lease),
             expires_at=now + timedelta(hours=expiry),
         )
-        sight = Sight(key=KEY, record=held, now=now)
-        tell(sight)
+        view = RecordView(key=KEY, record=held, now=now)
+        print_view(view)
         assert f"{state}" in capsys.readouterr().out
-        assert json.loads(json.dumps(facts(sight)))["held"] is (
+        assert json.loads(json.dumps(facts(view)))["held"] is (
             lease == 1 and state in (State.RUNNING, State.DEAD_LETTERING)
         )

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from peeklock.cli import main
-from peeklock.cli.plain import plain
+from peeklock.cli.escaping import escaped
 from peeklock.cli.screen import Json, Lines, Live
 from peeklock.cli.table import Table
-from peeklock.dev.hearing import Ear
+from peeklock.dev.events import EventListener
+from peeklock.dev.runner import Screen
 from peeklock.dev.state import opened
-from peeklock.dev.world import Screen
 
 EVIL = "m-1\x1b[2J\x1b]0;owned\x07\x9b31m\r\x08\u202e"
 
@@ -39,7 +39,7 @@ def escapes(text: str) -> list[str]:
 )
 def test_what_a_terminal_acts_on_is_shown_as_an_escape(text, shown):
     """With line breaks and tabs left as they are. (trials 2.6)"""
-    assert plain(text) == shown
+    assert escaped(text) == shown
 
 
 def test_a_table_and_its_lines(capsys):
@@ -121,8 +121,8 @@ class Heard(Lines, Screen):
 def test_a_datagram_that_makes_no_sense(data):
     """Ends nothing, and shows nothing: what comes after it is heard. (trials 2.6)"""
     heard = Heard()
-    with closing(Ear(heard.told)) as ear, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
-        host, _, port = ear.address.partition(":")
+    with closing(EventListener(heard.told)) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
+        host, _, port = listener.address.partition(":")
         for one in (data, json.dumps({"settled": {"message_id": "m-1"}}).encode()):
             to.sendto(one, (host, int(port)))
         assert heard.all.get(timeout=30) == ("settled", {"message_id": "m-1"})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from peeklock.bundle import contents
-from peeklock.bundle.key_files import looks_like_one
+from peeklock.bundle.secrets import reason_to_refuse
 from peeklock.cli import main
 from peeklock.errors import ConfigError
 from tests.bundle import kit
@@ -176,7 +176,7 @@ def test_what_looks_like_a_secret_is_refused(tmp_path, name, text):
 )
 def test_what_only_speaks_of_keys_is_none(name, text):
     """Code and schemas."""
-    assert looks_like_one(name, text.encode()) is None
+    assert reason_to_refuse(name, text.encode()) is None
 
 
 def test_a_link_to_a_secret(tmp_path):

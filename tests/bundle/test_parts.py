@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peeklock.bundle import archive, contents, packages, project, queues, site
+from peeklock.bundle import archive, contents, packages, project, queues, third_party
 from peeklock.bundle.contents import Entry
 from peeklock.bundle.targets import TARGETS, target
 from peeklock.errors import ConfigError
@@ -195,7 +195,7 @@ NOT_NEEDED = {
 )
 def test_third_party_packages(tmp_path, code, kept):
     """What is imported or read at run time; metadata only where some code asks for it."""
-    found = site.read(installed(tmp_path, {**NEEDED, **NOT_NEEDED, "planted/version.py": code}))
+    found = third_party.read(installed(tmp_path, {**NEEDED, **NOT_NEEDED, "planted/version.py": code}))
     metadata = {"Planted_It-2.0.dist-info/METADATA", "Planted_It-2.0.dist-info/entry_points.txt"}
     assert set(found) == {*NEEDED, "planted/version.py", *(metadata if kept else ())}
     assert {(entry.part, entry.version) for entry in found.values()} == {("Planted-It", "2.0")}
@@ -206,9 +206,9 @@ SERVICES = kit.entries(data__sqs__a=b"", data__s3__a=b"", data__index=b"", data2
 
 def test_only_some_folders_of_a_folder():
     """Its files stay, and what lies elsewhere."""
-    assert set(site.only(SERVICES, {"data": ["sqs"]})) == {"data/sqs/a", "data/index", "data2/s3/a", "other"}
-    assert set(site.only(SERVICES, {"data": [], "data2": ["s3"]})) == {"data/index", "data2/s3/a", "other"}
-    assert site.only(SERVICES, {}) == SERVICES
+    assert set(third_party.only(SERVICES, {"data": ["sqs"]})) == {"data/sqs/a", "data/index", "data2/s3/a", "other"}
+    assert set(third_party.only(SERVICES, {"data": [], "data2": ["s3"]})) == {"data/index", "data2/s3/a", "other"}
+    assert third_party.only(SERVICES, {}) == SERVICES
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_only_some_folders_of_a_folder():
 def test_only_what_is_there(choice, fix):
     """A word that was mistyped would leave out what it names."""
     with pytest.raises(ConfigError, match=fix):
-        site.only(SERVICES, choice)
+        third_party.only(SERVICES, choice)
 
 
 def test_the_zip_file_follows_from_the_contents():

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from peeklock import Queue
-from peeklock.dev.across import carried, notices
-from peeklock.dev.world import Entry, Found
+from peeklock.dev.cross_platform import notices, variables_across
+from peeklock.dev.runner import Discovery, Entry
 from tests.support import environment
 
 
 @dataclass(frozen=True)
-class Stand:
+class Runner:
     """One that runs nothing."""
 
     platform: str
@@ -25,28 +25,28 @@ class Stand:
         return {f"{self.platform.upper()}_CLIENT": "here", **self.addresses}
 
 
-def stand(platform: str, *queues: str) -> Any:
+def runner(platform: str, *queues: str) -> Any:
     urls = {Queue(name).variable("URL"): f"{platform}://{name}" for name in queues}
-    return Stand(platform, {**urls, **{Queue(name).variable("DEAD_LETTER"): "file" for name in queues}})
+    return Runner(platform, {**urls, **{Queue(name).variable("DEAD_LETTER"): "file" for name in queues}})
 
 
-def found(queues: tuple[str, ...], **consumed: tuple[str, ...]) -> Found:
+def found(queues: tuple[str, ...], **consumed: tuple[str, ...]) -> Discovery:
     entries = {
         platform: tuple(Entry(module="m", name="f", file="m.py", queue=name) for name in names)
         for platform, names in consumed.items()
     }
     every: dict[str, Any] = {"sqs": (), "cloudtasks": (), "servicebus": (), **entries}
-    return Found(**every, queues={name: Queue(name) for name in queues}, files=frozenset())
+    return Discovery(**every, queues={name: Queue(name) for name in queues}, files=frozenset())
 
 
 NAMES = ("orders", "mails", "audit")
-SQS, TASKS = stand("sqs", *NAMES), stand("cloudtasks", *NAMES)
+SQS, TASKS = runner("sqs", *NAMES), runner("cloudtasks", *NAMES)
 
 
 def test_a_queue_of_another_platform():
     """Its address there and what a client needs, and nothing else of that platform."""
     code = found(NAMES, sqs=("orders",), cloudtasks=("mails",))
-    assert carried([SQS, TASKS], code) == {
+    assert variables_across([SQS, TASKS], code) == {
         "sqs": {"CLOUDTASKS_CLIENT": "here", "PEEKLOCK_MAILS_URL": "cloudtasks://mails"},
         "cloudtasks": {"SQS_CLIENT": "here", "PEEKLOCK_ORDERS_URL": "sqs://orders"},
     }
@@ -58,18 +58,18 @@ def test_a_queue_of_another_platform():
 
 
 @pytest.mark.parametrize("stands", [[SQS, TASKS], [SQS]])
-def test_a_queue_that_stays(stands):
+def test_a_queue_that_stays(runners):
     """Where its own platform consumes it, or no other runs that does."""
     code = found(("orders",), sqs=("orders",), cloudtasks=("orders",))
-    assert not any(carried(stands, code).values())
-    assert list(notices(stands, code)) == []
+    assert not any(variables_across(runners, code).values())
+    assert list(notices(runners, code)) == []
 
 
 def test_credentials_of_the_user_stay():
     """A handler may need them for what is not emulated; the emulator takes any."""
     keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     code = found(("orders",), sqs=("orders",))
-    stands: list[Any] = [Stand("sqs", {"PEEKLOCK_ORDERS_URL": "u", **dict.fromkeys(keys, "dev")}), TASKS]
+    runners: list[Any] = [Runner("sqs", {"PEEKLOCK_ORDERS_URL": "u", **dict.fromkeys(keys, "dev")}), TASKS]
     with environment(AWS_ACCESS_KEY_ID="mine", AWS_SECRET_ACCESS_KEY=None):
-        sent = carried(stands, code)["cloudtasks"]
+        sent = variables_across(runners, code)["cloudtasks"]
     assert [name for name in keys if name in sent] == ["AWS_SECRET_ACCESS_KEY"]

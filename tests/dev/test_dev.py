@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from peeklock.cli.screen import screen
-from peeklock.dev.code import Code
 from peeklock.dev.project import load
-from peeklock.dev.world import find
+from peeklock.dev.runner import find
+from peeklock.dev.watched_code import Code
 from peeklock.errors import ConfigError
 from tests.dev import sample
 

@@ -11,8 +11,8 @@ import pytest
 
 from cloudqueues.pulumi import command
 from cloudqueues.pulumi.engine import Step
-from peeklock.dev.deployed import clouds, told
-from peeklock.dev.deployed.place import Function, Here
+from peeklock.dev.deployed import clouds, report
+from peeklock.dev.deployed.local_context import Function, LocalContext
 from peeklock.errors import ConfigError
 from tests.dev import sample
 from tests.support import ROOT
@@ -286,7 +286,7 @@ def test_what_is_said_of_functions():
         consuming=False,
         changed={"A": "local", "C": "c"},
     )
-    assert list(told.function(one)) == [
+    assert list(report.function(one)) == [
         "\nfunction f: m.f (consuming off: it gets no messages)",
         "  timeout 1.5 s, batch 10, at once 2",
         "  as the program says: B",
@@ -299,7 +299,7 @@ def test_what_is_said_of_functions():
 def test_the_environment_of_a_function(tmp_path):
     """The program's, but for what would lead away from this machine; imports are from the code first."""
     (tmp_path / "src").mkdir()
-    here = Here(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
+    here = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
     base = {"PATH": "/bin", "PYTHONPATH": "/mine", "HTTPS_PROXY": "http://127.0.0.1:1", "HOME": "/nowhere"}
     given = {"PYTHONPATH": "/its", "HTTPS_PROXY": "http://proxy", "A": "1", "B": "2"}
     one = Function(name="f", entry="m.f", environment=given, timeout=1, batch=1, concurrency=1, changed={"B": "3"})
@@ -314,16 +314,16 @@ def test_the_environment_of_a_function(tmp_path):
 def test_what_is_said_of_steps():
     """New ones are counted, and the rest named."""
     step = Step(op="update", urn="urn:pulumi:dev::shop::aws:sqs/queue:Queue::q", changed=("delaySeconds",))
-    assert list(told.steps([step, Step(op="create", urn="urn:pulumi:dev::shop::a:b/c:D::d", changed=())])) == [
+    assert list(report.steps([step, Step(op="create", urn="urn:pulumi:dev::shop::a:b/c:D::d", changed=())])) == [
         "\npulumi up: 1 create, 1 update",
         "  update q (aws:sqs/queue:Queue): delaySeconds",
     ]
-    assert list(told.steps([])) == ["\npulumi up: nothing to change"]
+    assert list(report.steps([])) == ["\npulumi up: nothing to change"]
 
 
 def test_an_environment_that_a_program_does_not_export():
     """Is empty."""
-    assert told.environment({}) == told.environment({"environment": "no"}) == {}
+    assert report.environment({}) == report.environment({"environment": "no"}) == {}
 
 
 FAILED = """Updating (dev):
@@ -354,9 +354,9 @@ Outputs:
 
 def test_what_a_failed_up_comes_to():
     """Each error and where it is; nothing of the engine's own way there. All of it, where it names none. (trials 5.21)"""
-    assert told.failure(FAILED, Path("/shop/infra/aws")).splitlines() == [
+    assert report.failure(FAILED, Path("/shop/infra/aws")).splitlines() == [
         "aws:sqs/queue:Queue (shop-mails): creating SQS Queue: InvalidAttributeValue:",
         "of DelaySeconds",
         "aws/__main__.py, line 10: AttributeError: 'Queue' object has no attribute 'nope'",
     ]
-    assert told.failure("error: no stack named 'dev'\n", Path("/shop")) == "error: no stack named 'dev'\n"
+    assert report.failure("error: no stack named 'dev'\n", Path("/shop")) == "error: no stack named 'dev'\n"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peeklock.bundle import archive, code, contents, elf, imports, packages, queues, site
+from peeklock.bundle import archive, code, contents, elf, imports, packages, queues, third_party
 from peeklock.bundle import entries as entry_points
 from peeklock.bundle.contents import Entries, Entry
-from peeklock.bundle.project import Wanted
+from peeklock.bundle.project import BundleConfig
 from peeklock.bundle.targets import MB, Target
 
 MANIFEST = "peeklock_bundle.json"
@@ -57,14 +57,14 @@ class Bundle:
         return hashlib.sha256(self.data).hexdigest()
 
 
-def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
+def build(config: BundleConfig, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
     """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
-    versions = packages.pinned(wanted.lock, target)
-    own = contents.merged(contents.library(), own_files(wanted))
+    versions = packages.pinned(config.lock, target)
+    own = contents.merged(contents.library(), own_files(config))
     modules = code.modules(own, target)
-    declared = queues.fingerprints(own, wanted.queues)
+    declared = queues.fingerprints(own, config.queues)
     told = _manifest(target, declared, versions, entry_points.entries(modules))
-    entries = contents.merged(own, _third_party(wanted, target, installer, tell), told)
+    entries = contents.merged(own, _third_party(config, target, installer, tell), told)
     tell(f"packing {len(entries)} files")
     data = archive.zipped(entries)
     parts = _parts(entries, data)
@@ -75,28 +75,32 @@ def build(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], 
         queues=declared,
         parts=parts,
         problems=(
-            *imports.problems(modules, entries, target, wanted.lock.name),
+            *imports.problems(modules, entries, target, config.lock.name),
             *elf.problems(entries, target),
             *_too_large(total, target),
-            *_over(total, wanted.budget, target),
+            *_over(total, config.budget, target),
         ),
         notes=_notes(len(data), target),
     )
 
 
-def own_files(wanted: Wanted) -> Entries:
+def own_files(config: BundleConfig) -> Entries:
     """The project's own files in its bundle. Raises ConfigError for what cannot be in one."""
-    return contents.own(wanted.folder, wanted.sources, wanted.root, include=wanted.include, exclude=wanted.exclude)
+    return contents.own(config.folder, config.sources, config.root, include=config.include, exclude=config.exclude)
 
 
-def _third_party(wanted: Wanted, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
+def _third_party(config: BundleConfig, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
     """Where the platform looks for it."""
     with tempfile.TemporaryDirectory() as folder:
-        packages.fetch(installer, wanted.lock, target, Path(folder), tell)
-        there = site.wheels(Path(folder)) if target.wheels else site.only(site.read(Path(folder)), wanted.only)
+        packages.fetch(installer, config.lock, target, Path(folder), tell)
+        there = (
+            third_party.wheels(Path(folder))
+            if target.wheels
+            else third_party.only(third_party.read(Path(folder)), config.only)
+        )
     placed = {f"{target.packages}/{path}".lstrip("/"): entry for path, entry in there.items()}
     if target.wheels:
-        placed["requirements.txt"] = Entry(part="requirements.txt", data=wanted.lock.read_bytes())
+        placed["requirements.txt"] = Entry(part="requirements.txt", data=config.lock.read_bytes())
     return placed
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import peeklock
-from peeklock.bundle.ignored import Ignored, ignored
-from peeklock.bundle.key_files import looks_like_one
+from peeklock.bundle.gitignore import Ignored, ignored
+from peeklock.bundle.secrets import reason_to_refuse
 from peeklock.errors import ConfigError
 
 
@@ -53,7 +53,7 @@ def library() -> Entries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Selection:
     """Which files below the sources are taken. Paths are from the project's folder."""
 
     folder: Path
@@ -83,29 +83,29 @@ def own(
     like keys."""
     sources = tuple(sources)
     files = tuple(source for source in sources if (folder / source).is_file())
-    choice = Choice(folder=folder, include=(*include, *files), exclude=tuple(exclude), ignored=ignored(folder))
+    selection = Selection(folder=folder, include=(*include, *files), exclude=tuple(exclude), ignored=ignored(folder))
     found: dict[str, Entry] = {}
     for source in sources:
-        for path in (*_parents(choice, source), *_files(choice, source)):
-            place = choice.place(path).removeprefix("src/")
-            found[place] = _entry(choice, path, PurePosixPath(place).parts[0])
+        for path in (*_parents(selection, source), *_files(selection, source)):
+            place = selection.place(path).removeprefix("src/")
+            found[place] = _entry(selection, path, PurePosixPath(place).parts[0])
     if root is not None:
         start = folder / root
         at_root = {
-            path.relative_to(start).as_posix(): _entry(choice, path, f"{root}/") for path in _files(choice, root)
+            path.relative_to(start).as_posix(): _entry(selection, path, f"{root}/") for path in _files(selection, root)
         }
         found = merged(found, at_root)
     _check_includes(include, found)
-    _check_keys(choice, found)
-    return {path: entry for path, entry in found.items() if _is_kept(choice, entry)}
+    _check_keys(selection, found)
+    return {path: entry for path, entry in found.items() if _is_kept(selection, entry)}
 
 
-def _entry(choice: Choice, path: Path, part: str) -> Entry:
-    return Entry(part=part, data=path.read_bytes(), source=choice.place(path))
+def _entry(selection: Selection, path: Path, part: str) -> Entry:
+    return Entry(part=part, data=path.read_bytes(), source=selection.place(path))
 
 
-def _is_kept(choice: Choice, entry: Entry) -> bool:
-    return entry.source in choice.include or not entry.data.startswith(_DATABASE)
+def _is_kept(selection: Selection, entry: Entry) -> bool:
+    return entry.source in selection.include or not entry.data.startswith(_DATABASE)
 
 
 def _check_includes(include: Sequence[str], entries: Entries) -> None:
@@ -114,13 +114,13 @@ def _check_includes(include: Sequence[str], entries: Entries) -> None:
             raise ConfigError(f"include: no file below sources and root is {one!r} or in it; correct or remove it")
 
 
-def _check_keys(choice: Choice, entries: Entries) -> None:
+def _check_keys(selection: Selection, entries: Entries) -> None:
     for entry in entries.values():
-        if entry.source in choice.include:
+        if entry.source in selection.include:
             continue
-        target = Path(os.path.realpath(choice.folder / entry.source))
+        target = Path(os.path.realpath(selection.folder / entry.source))
         names = {PurePosixPath(entry.source).name, target.name}
-        if why := next(filter(None, (looks_like_one(name, entry.data) for name in sorted(names))), None):
+        if why := next(filter(None, (reason_to_refuse(name, entry.data) for name in sorted(names))), None):
             raise ConfigError(
                 f"{entry.source} looks like a secret, by {why}, and whoever may read a function may read its bundle: move it"
                 f' away, or name it in exclude or .gitignore. If it has to be there: include = ["{entry.source}"], in this'
@@ -128,27 +128,27 @@ def _check_keys(choice: Choice, entries: Entries) -> None:
             )
 
 
-def _parents(choice: Choice, source: str) -> list[Path]:
+def _parents(selection: Selection, source: str) -> list[Path]:
     """`__init__.py` of the packages around a source, without which it is no part of them."""
-    above = [choice.folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
-    return [_inside(path, choice) for path in above if path.is_file()]
+    above = [selection.folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
+    return [_inside(path, selection) for path in above if path.is_file()]
 
 
-def _files(choice: Choice, source: str) -> list[Path]:
-    folder, start = choice.folder, choice.folder / source
+def _files(selection: Selection, source: str) -> list[Path]:
+    folder, start = selection.folder, selection.folder / source
     if ".." in PurePosixPath(source).parts or PurePosixPath(source).is_absolute():
         raise ConfigError(f"{source!r} is not below {folder}: a bundle takes what lies in the project's folder")
     if start.is_file():
-        return [_inside(start, choice)]
+        return [_inside(start, selection)]
     if not start.is_dir():
         raise ConfigError(f"there is no {source!r} in {folder}; correct [tool.peeklock.bundle] in pyproject.toml")
-    below = [path for path in sorted(_inside(start, choice).rglob("*")) if choice.takes(path, start)]
+    below = [path for path in sorted(_inside(start, selection).rglob("*")) if selection.takes(path, start)]
     for path in below:
         if path.is_symlink() and path.is_dir():
             raise ConfigError(
                 f"{path} is a link to a folder, which a bundle does not follow; put the folder itself there"
             )
-    files = [_inside(path, choice) for path in below if path.is_file() or path.is_symlink()]
+    files = [_inside(path, selection) for path in below if path.is_file() or path.is_symlink()]
     if not files:
         raise ConfigError(
             f"no file of {source!r} is taken: it is empty, or git ignores it; then name it in include of its table"
@@ -156,10 +156,10 @@ def _files(choice: Choice, source: str) -> list[Path]:
     return files
 
 
-def _inside(path: Path, choice: Choice) -> Path:
+def _inside(path: Path, selection: Selection) -> Path:
     """The path itself. Raises ConfigError where it leads out of the project's folder, or to what is left out of bundles:
     by a link a bundle would publish what nobody named, such as a key."""
-    folder = choice.folder
+    folder = selection.folder
     real = Path(os.path.realpath(folder))
     target = Path(os.path.realpath(path))  # which takes a loop for the file itself
     if not target.is_relative_to(real):
@@ -169,7 +169,7 @@ def _inside(path: Path, choice: Choice) -> Path:
     place = target.relative_to(real).as_posix()
     if target.name != path.name and _named(Path(target.name)):
         raise ConfigError(f"{path} is a link to {target.name}, which a bundle leaves out; remove it")
-    if place != choice.place(path) and place in choice.ignored:
+    if place != selection.place(path) and place in selection.ignored:
         raise ConfigError(
             f"{path} is a link to {place}, which git ignores; put the file itself there, or remove the link"
         )

@@ -25,7 +25,7 @@ _KEYS = ("sources", "root", "include", "exclude", "lock", "budget", "only")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class BundleConfig:
     """One platform's bundle. Paths are from the project's folder."""
 
     folder: Path
@@ -46,7 +46,7 @@ class Wanted:
     """Of a third-party folder, the only folders in it that are taken."""
 
 
-def load(folder: Path, platform: str) -> Wanted:
+def load(folder: Path, platform: str) -> BundleConfig:
     """Raises ConfigError, with an example, where there is no table or it cannot be."""
     file = folder / "pyproject.toml"
     try:
@@ -62,13 +62,13 @@ def load(folder: Path, platform: str) -> Wanted:
     return _wanted(folder, platform, table[platform], table)
 
 
-def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, Any]) -> Wanted:
+def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, Any]) -> BundleConfig:
     where = f"[tool.peeklock.bundle.{platform}]"
     _check_keys(own, _KEYS, where)
     root, only = own.get("root"), own.get("only", {})
     if TARGETS[platform].wheels and only:
         raise ConfigError(f"pyproject.toml, {where}: only = ... cannot be, since wheels are taken whole; leave it out")
-    wanted = Wanted(
+    config = BundleConfig(
         folder=folder,
         lock=folder / _text(own, "lock", where),
         sources=_texts(own.get("sources", []), "sources", where),
@@ -79,11 +79,11 @@ def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, A
         budget=_budget(own.get("budget"), where),
         only={path: _texts(names, f"only.{path!r}", where) for path, names in only.items()},
     )
-    if not wanted.queues:
+    if not config.queues:
         raise ConfigError(
             "pyproject.toml, [tool.peeklock.bundle]: name the modules that declare queues, as queues = [...]"
         )
-    return wanted
+    return config
 
 
 def _check_keys(table: Iterable[str], known: Iterable[str], where: str) -> None:

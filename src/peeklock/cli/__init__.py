@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from peeklock.cli import bundle, dev, emulator, keys, replay, send
-from peeklock.cli.plain import plain
+from peeklock.cli.escaping import escaped
 from peeklock.errors import PeeklockError
 
 DESCRIPTION = "One contract for queue-triggered functions, on every cloud."
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = given.run(given)
     except _refusals() as exc:
-        print(plain(f"peeklock {given.command}: {exc}"), file=sys.stderr)
+        print(escaped(f"peeklock {given.command}: {exc}"), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader has seen enough
         sys.stderr.close()

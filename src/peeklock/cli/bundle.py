@@ -13,7 +13,7 @@ from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
     from peeklock.bundle.build import Bundle
-    from peeklock.bundle.project import Wanted
+    from peeklock.bundle.project import BundleConfig
 
 HELP = "pack what a function runs into a zip file, for the cloud's processor"
 
@@ -72,24 +72,24 @@ def run(given: argparse.Namespace) -> int:
     from peeklock.bundle.project import load
     from peeklock.bundle.targets import target
 
-    wanted, chosen = load(Path.cwd(), given.platform), target(given.platform, given.arch)
+    config, chosen = load(Path.cwd(), given.platform), target(given.platform, given.arch)
     if given.list:
-        return _list(wanted, as_json=given.json)
-    made = build(wanted, chosen, tool(chosen), lambda text: print(f"== {text}", file=sys.stderr, flush=True))
+        return _list(config, as_json=given.json)
+    made = build(config, chosen, tool(chosen), lambda text: print(f"== {text}", file=sys.stderr, flush=True))
     out = Path(given.out or f"build/bundle/{given.platform}.zip")
     if not made.problems:
         _write(out, made.data)
-    _json(made, out) if given.json else _text(made, out, wanted.budget)
+    _json(made, out) if given.json else _text(made, out, config.budget)
     for problem in made.problems:
         print(f"peeklock bundle: {problem}", file=sys.stderr)
     return int(bool(made.problems))
 
 
-def _list(wanted: Wanted, *, as_json: bool) -> int:
+def _list(config: BundleConfig, *, as_json: bool) -> int:
     """Each of the project's files by its path in the bundle, and where it comes from; returns the exit code."""
     from peeklock.bundle.build import own_files
 
-    files = {path: entry.source for path, entry in sorted(own_files(wanted).items())}
+    files = {path: entry.source for path, entry in sorted(own_files(config).items())}
     if as_json:
         print(json.dumps({"files": files}, ensure_ascii=False))
         return 0

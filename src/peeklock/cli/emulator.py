@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.bell import until_stopped
+from peeklock.dev.shutdown import until_stopped
 from peeklock.errors import ConfigError
 
 HELP = "run the emulator of one service by itself"
@@ -55,10 +55,10 @@ def run(given: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     made = _servicebus(given) if given.service == "servicebus" else _cloudtasks(given)
     try:
-        with until_stopped() as bell, made as variables:
+        with until_stopped() as wakeup, made as variables:
             for name, value in variables.items():
                 print(f"export {name}='{value}'", flush=True)
-            bell.wait()
+            wakeup.wait()
     except OSError as exc:
         raise ConfigError(f"port {given.port} of {given.host}: {exc.strerror or exc}") from None
     return 0

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from peeklock.cli.sight import Sight, facts, moment, tell
+from peeklock.cli.record_view import RecordView, facts, moment, print_view
 from peeklock.errors import ConfigError, StoreError
 from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
@@ -102,12 +102,12 @@ def _action(actions: Any, name: str, text: str, epilog: str) -> argparse.Argumen
 
 def show(given: argparse.Namespace) -> int:
     """Tell what is there, and return the exit code."""
-    sight = look(_store(given.store), _key(given.key))
+    view = look(_store(given.store), _key(given.key))
     if given.json:
-        _print(facts(sight))
+        _print(facts(view))
     else:
-        tell(sight)
-    return int(sight.live is None)
+        print_view(view)
+    return int(view.live is None)
 
 
 def forget(given: argparse.Namespace) -> int:
@@ -117,35 +117,35 @@ def forget(given: argparse.Namespace) -> int:
         raise ConfigError(
             "forgetting asks first, and there is no terminal to ask on: look with `peeklock keys show`, then add --yes"
         )
-    sight = look(store, key)
+    view = look(store, key)
     if not given.json:
-        tell(sight)
-    why, found = _forget(store, sight, asks=not given.yes)
+        print_view(view)
+    why, found = _forget(store, view, asks=not given.yes)
     if given.json:
         _print({**facts(found), "forgotten": not why, "why": why or None})
     else:
-        print("\n" + SAID[why].format(moment(sight.record.lease_until) if sight.record else ""))
+        print("\n" + SAID[why].format(moment(view.record.lease_until) if view.record else ""))
         if why == "changed":
-            tell(found)
+            print_view(found)
     return int(bool(why))
 
 
-def _forget(store: Store, sight: Sight, *, asks: bool) -> tuple[str, Sight]:
+def _forget(store: Store, view: RecordView, *, asks: bool) -> tuple[str, RecordView]:
     """Why it was not forgotten, if so, and what was seen last."""
-    record = sight.live
+    record = view.live
     if record is None:
-        return "absent", sight
-    if sight.held:
-        return "held", sight
+        return "absent", view
+    if view.held:
+        return "held", view
     if asks and not _agreed(record):
-        return "refused", sight
+        return "refused", view
     try:
-        answer = _swap(store, Change(key=sight.key, expected=record.version, record=None))
+        answer = _swap(store, Change(key=view.key, expected=record.version, record=None))
     except StoreError as exc:
         raise StoreError(f"{exc}; whether it is forgotten is not known: `peeklock keys show` tells") from exc
     if answer.won:
-        return "", sight
-    return "changed", Sight(key=sight.key, record=answer.record, now=datetime.now(UTC))
+        return "", view
+    return "changed", RecordView(key=view.key, record=answer.record, now=datetime.now(UTC))
 
 
 def _agreed(record: Record) -> bool:
@@ -194,8 +194,8 @@ def _check_file(url: str) -> None:
         raise ConfigError(f"{shown(url)!r}: there is no file {path}; an absolute path has a third slash")
 
 
-def look(store: Store, key: str) -> Sight:
-    return Sight(key=key, record=read(store, key), now=datetime.now(UTC))
+def look(store: Store, key: str) -> RecordView:
+    return RecordView(key=key, record=read(store, key), now=datetime.now(UTC))
 
 
 def read(store: Store, key: str) -> Record | None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from peeklock import unwrap
+from peeklock.cli.escaping import escaped
 from peeklock.cli.numbers import positive, seconds
-from peeklock.cli.plain import plain
 from peeklock.cli.table import Table
 from peeklock.errors import ConfigError
 from peeklock.registry import platforms
 from peeklock.replay import (
     ReplayError,
+    ReplayOptions,
     Run,
-    Wishes,
     accept,
     difference,
     load_handlers,
@@ -95,7 +95,7 @@ def run(given: argparse.Namespace) -> int:
     """Replay, tell, and return the exit code."""
     with redirect_stdout(sys.stderr):  # what a module prints when it is imported
         handlers = load_handlers(given.handler, project_of(Path.cwd()))
-    wishes = Wishes(
+    settings = ReplayOptions(
         handlers=handlers,
         queue=given.queue,
         platform=given.platform,
@@ -108,11 +108,11 @@ def run(given: argparse.Namespace) -> int:
     )
     found = samples(given.paths)
     for sample in found:
-        route(sample, wishes)  # before the first of them runs
+        route(sample, settings)  # before the first of them runs
     report = _Json() if given.json else _Text()
     tally = _Tally()
     for sample in found:
-        for one in replay(sample, wishes):
+        for one in replay(sample, settings):
             tally.add(one)
             report.show(one)
             if given.accept and one.number == 1:
@@ -194,7 +194,7 @@ class _Text:
         if text not in self.shown:
             self.shown.add(text)
             sys.stdout.flush()
-            print(plain(f"\n{name}: the handler raised\n{text}"), file=sys.stderr, flush=True)
+            print(escaped(f"\n{name}: the handler raised\n{text}"), file=sys.stderr, flush=True)
 
     def differs(self, one: Run, lines: list[str]) -> None:
         self.table.line("\n".join(["", f"{one.sample.name}: not as expected", *lines, ""]))

@@ -10,9 +10,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from peeklock.cli.plain import plain
+from peeklock.cli.escaping import escaped
 from peeklock.cli.table import WHOLE, Table
-from peeklock.dev.world import Screen
+from peeklock.dev.runner import Screen
 from peeklock.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -113,19 +113,19 @@ class Live:
         with self._lock:
             for row in self._rows.values():
                 style = STYLES.get(str(row.get("disposition")), "cyan")
-                columns.add_row(*(Text(plain(str(cell)), style) for cell in _cells(row)))
+                columns.add_row(*(Text(escaped(str(cell)), style) for cell in _cells(row)))
             counted = ", ".join(f"{count} {reason}" for reason, count in self._counts.most_common())
         return Group(columns, Text(f"{counted or 'no message yet'}   Ctrl-C stops", "dim"))
 
     def line(self, platform: str, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(f"{platform} | {plain(text)}", "dim"), soft_wrap=True)
+        self._console.print(Text(f"{platform} | {escaped(text)}", "dim"), soft_wrap=True)
 
     def say(self, text: str) -> None:
         from rich.text import Text
 
-        self._console.print(Text(plain(text)), soft_wrap=True)
+        self._console.print(Text(escaped(text)), soft_wrap=True)
 
     def close(self) -> None:
         self._display.stop()

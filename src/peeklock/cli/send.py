@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from peeklock.cli.escaping import escaped
 from peeklock.cli.numbers import positive, seconds
-from peeklock.cli.plain import plain
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import LINEAGE, Lineage
 from peeklock.outgoing import OutgoingMessage, Sender
@@ -74,9 +74,9 @@ def run(given: argparse.Namespace) -> int:
     for outgoing in outgoing_messages * given.times:
         refused = _send(sender, outgoing)
         if refused is not None:
-            print(plain(f"peeklock send: {refused}"), file=sys.stderr)
+            print(escaped(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(plain(f"sent {outgoing.lineage.id} to {shown(address)}"))
+        print(escaped(f"sent {outgoing.lineage.id} to {shown(address)}"))
     return 0
 
 
@@ -189,8 +189,8 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
 def _running(platform: str | None, variable: str, root: Path) -> dict[str, str] | None:
     """The variables of the `peeklock dev` in this folder; None when none runs. Of several platforms any will do where the
     queue's address, in `variable`, is the same for all."""
+    from peeklock.dev.runner import FOLDER
     from peeklock.dev.state import TOLD, running
-    from peeklock.dev.world import FOLDER
 
     if running(root / FOLDER) is None:
         if platform is not None:

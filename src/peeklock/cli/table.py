@@ -6,7 +6,7 @@ import os
 import sys
 import unicodedata
 
-from peeklock.cli.plain import plain
+from peeklock.cli.escaping import escaped
 
 _COLOURS = {"complete": "32", "abandon": "33", "dead_letter": "31"}
 
@@ -38,7 +38,7 @@ class Table:
 
     def line(self, text: str) -> None:
         """Print a text of any number of lines."""
-        self._print(plain(text))
+        self._print(escaped(text))
 
     def _print(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"
@@ -47,7 +47,7 @@ class Table:
 
 def _fit(text: str, width: int, *, whole: bool) -> str:
     """Padded to a width, and cut unless `whole`, by what a terminal shows of it: ids come from producers, and may hold anything."""
-    text = plain(text, breaks="")
+    text = escaped(text, breaks="")
     if not width or (whole and sum(map(_size, text)) >= width):
         return text
     shown, used = "", 0

@@ -16,7 +16,7 @@ from typing import Any
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.errors import CloudqueuesError
 from peeklock.dev import framework
-from peeklock.dev.world import Entry, Found, World, queues_of
+from peeklock.dev.runner import Discovery, Entry, RunContext, queues_of
 from peeklock.errors import PeeklockError
 from peeklock.queue import Queue
 
@@ -33,8 +33,8 @@ class CloudTasks:
 
     platform = "cloudtasks"
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._emulator = CloudTasksEmulator()
         self._client: Any = None
         self._ports: dict[str, int] = {}
@@ -47,13 +47,13 @@ class CloudTasks:
     def open(self) -> None:
         self._client = self._emulator.start().client()
 
-    def make(self, found: Found) -> None:
+    def make(self, found: Discovery) -> None:
         for queue, entry in queues_of(found, found.cloudtasks):
             self._make(queue, entry)
 
-    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
         self._stop_targets()
-        environ = {**os.environ, **self._world.variables(self.platform), **self.variables(), **carried}
+        environ = {**os.environ, **self._context.variables(self.platform), **self.variables(), **variables_across}
         environ |= {**self._admitted, "PEEKLOCK_CERTS_URL": self._emulator.certs_url, "WORKERS": "1", "THREADS": "8"}
         for entry in found.cloudtasks:
             target = Target(
@@ -61,8 +61,8 @@ class CloudTasks:
                 entry.name,
                 self._ports[entry.queue],
                 environ,
-                cwd=self._world.project.root,
-                on_line=lambda line: self._world.on_line(self.platform, line),
+                cwd=self._context.project.root,
+                on_line=lambda line: self._context.on_line(self.platform, line),
             )
             self._targets.append(target)
         for target in self._targets:
@@ -70,10 +70,10 @@ class CloudTasks:
 
     def _make(self, queue: Queue, entry: Entry | None) -> None:
         """A queue that nobody here consumes is a file: a task needs a target."""
-        dead_letters = f"file://{self._world.state}/{self.platform}-{queue.name}-dead.jsonl"
+        dead_letters = f"file://{self._context.state}/{self.platform}-{queue.name}-dead.jsonl"
         self._addresses[queue.variable("DEAD_LETTER")] = dead_letters
         if entry is None:
-            address = f"file://{self._world.state}/{self.platform}-{queue.name}.jsonl"
+            address = f"file://{self._context.state}/{self.platform}-{queue.name}.jsonl"
         else:
             port = self._ports.setdefault(queue.name, free_port())
             target = f"http://127.0.0.1:{port}/"

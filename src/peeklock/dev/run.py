@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from cloudqueues.errors import CloudqueuesError
-from peeklock.dev import across
-from peeklock.dev.bell import CHANGED, until_stopped
-from peeklock.dev.code import Code
+from peeklock.dev import cross_platform
 from peeklock.dev.project import Project
+from peeklock.dev.runner import Discovery, RunContext, Runner, Screen, find
+from peeklock.dev.shutdown import CHANGED, until_stopped
 from peeklock.dev.state import State, announce, opened
+from peeklock.dev.watched_code import Code
 from peeklock.dev.watching import watching
-from peeklock.dev.world import Found, Screen, Stand, World, find
 from peeklock.errors import ConfigError, PeeklockError
 
 T = TypeVar("T")
@@ -38,51 +38,51 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
     out."""
     started = time.monotonic()
     with ExitStack() as stack:
-        bell = stack.enter_context(until_stopped())
+        wakeup = stack.enter_context(until_stopped())
         state = stack.enter_context(opened(project.root, screen))
-        changes = stack.enter_context(watching(project.root, bell, reload=reload))
-        world = World(project=project, state=state.folder, follow=state.follow, on_line=state.on_line)
-        stands = stack.enter_context(_stands(project, world, screen))
-        project = project.only([stand.platform for stand in stands])
-        stands, found = _open(project, stands, screen)
-        running = _Running(project, state, stands, screen)
+        changes = stack.enter_context(watching(project.root, wakeup, reload=reload))
+        context = RunContext(project=project, state=state.folder, follow=state.follow, on_line=state.on_line)
+        runners = stack.enter_context(_runners(project, context, screen))
+        project = project.only([runner.platform for runner in runners])
+        runners, found = _open(project, runners, screen)
+        running = _Running(project, state, runners, screen)
         announce(screen, running.serve(found))
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
-        while bell.wait() == CHANGED:
+        while wakeup.wait() == CHANGED:
             running.renew(changes.take())
         screen.say("stopping")
 
 
 @contextmanager
-def _stands(project: Project, world: World, screen: Screen) -> Iterator[Sequence[Stand]]:
+def _runners(project: Project, context: RunContext, screen: Screen) -> Iterator[Sequence[Runner]]:
     """Of the platforms whose packages are here."""
     with ExitStack() as stack:
-        stands = {name: _tried(partial(_stand, name, world)) for name in project.platforms}
-        ready = _begun(stands, screen)
-        yield [stack.enter_context(closing(stand)) for stand in ready.values()]
+        runners = {name: _tried(partial(_stand, name, context)) for name in project.platforms}
+        ready = _begun(runners, screen)
+        yield [stack.enter_context(closing(runner)) for runner in ready.values()]
 
 
-def _stand(name: str, world: World) -> Stand:
+def _stand(name: str, context: RunContext) -> Runner:
     module, _, attribute = STANDS[name].partition(":")
     try:
-        stand: Stand = getattr(importlib.import_module(module), attribute)(world)
+        runner: Runner = getattr(importlib.import_module(module), attribute)(context)
     except ImportError as exc:
         raise ConfigError(f"{name} on this machine needs {exc.name}: pip install 'peeklock[dev,{name}]'") from exc
-    return stand
+    return runner
 
 
-def _open(project: Project, stands: Sequence[Stand], screen: Screen) -> tuple[Sequence[Stand], Found]:
+def _open(project: Project, runners: Sequence[Runner], screen: Screen) -> tuple[Sequence[Runner], Discovery]:
     """The emulators, while another process looks into the code. One after the other: they import SDKs, some of which do
     not stand it that others are imported meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         finding = pool.submit(find, project)
-        ready = _begun({stand.platform: _tried(partial(_opened, stand)) for stand in stands}, screen)
+        ready = _begun({runner.platform: _tried(partial(_opened, runner)) for runner in runners}, screen)
         return list(ready.values()), finding.result()
 
 
-def _opened(stand: Stand) -> Stand:
-    stand.open()
-    return stand
+def _opened(runner: Runner) -> Runner:
+    runner.open()
+    return runner
 
 
 def _tried(start: Callable[[], T]) -> T | Failure:
@@ -105,26 +105,26 @@ def _begun(platforms: Mapping[str, T | Failure], screen: Screen) -> dict[str, T]
 class _Running:
     """The platforms that run. What was said of them is said again only where it changed."""
 
-    def __init__(self, project: Project, state: State, stands: Sequence[Stand], screen: Screen) -> None:
-        self._project, self._state, self._stands, self._screen = project, state, stands, screen
+    def __init__(self, project: Project, state: State, runners: Sequence[Runner], screen: Screen) -> None:
+        self._project, self._state, self._runners, self._screen = project, state, runners, screen
         self._code: Code = Code.unknown(project)
         self._notices: list[str] = []
 
-    def serve(self, found: Found) -> dict[str, dict[str, str]]:
+    def serve(self, found: Discovery) -> dict[str, dict[str, str]]:
         """Start all platforms at once, since each waits for processes that start; what keeps one from it is said. Returns what a
         client of each platform needs, which `peeklock send` is told. Raises PeeklockError where none starts."""
         self._code = Code.of(self._project, found)
-        for stand in self._stands:
-            stand.make(found)
-        carried = across.carried(self._stands, found)
-        with ThreadPoolExecutor(len(self._stands)) as pool:
+        for runner in self._runners:
+            runner.make(found)
+        carried = cross_platform.variables_across(self._runners, found)
+        with ThreadPoolExecutor(len(self._runners)) as pool:
             serving = {
-                stand.platform: pool.submit(_tried, partial(stand.serve, found, carried[stand.platform]))
-                for stand in self._stands
+                runner.platform: pool.submit(_tried, partial(runner.serve, found, carried[runner.platform]))
+                for runner in self._runners
             }
             _begun({platform: one.result() for platform, one in serving.items()}, self._screen)
-        self._say(list(across.notices(self._stands, found)))
-        variables = {stand.platform: {**stand.variables(), **carried[stand.platform]} for stand in self._stands}
+        self._say(list(cross_platform.notices(self._runners, found)))
+        variables = {runner.platform: {**runner.variables(), **carried[runner.platform]} for runner in self._runners}
         self._state.tell(variables)
         return variables
 

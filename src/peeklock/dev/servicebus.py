@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from cloudqueues.functions_host import FunctionsHost, Invocation
 from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
-from peeklock.dev.world import Found, Trigger, World
+from peeklock.dev.runner import Discovery, RunContext, Trigger
 from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 
@@ -26,10 +26,10 @@ class ServiceBus:
 
     platform = "servicebus"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, context: RunContext) -> None:
         """Raises ConfigError where Azure's worker is not installed."""
         check_installed()
-        self._world = world
+        self._context = context
         self._emulator = ServiceBusEmulator()
         self._host: FunctionsHost | None = None
         self._made: set[str] = set()
@@ -38,16 +38,16 @@ class ServiceBus:
     def open(self) -> None:
         self._emulator.start()
 
-    def make(self, found: Found) -> None:
+    def make(self, found: Discovery) -> None:
         for queue in found.queues.values():
             self._make(queue, [one for one in found.servicebus if one.queue == queue.name])
 
-    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
         del found
         self._stop_host()
-        folder = self._world.project.servicebus
+        folder = self._context.project.servicebus
         assert folder is not None, "a project without a function app has no such stand"
-        environ = {**self._world.variables(self.platform), **self._addresses, **carried}
+        environ = {**self._context.variables(self.platform), **self._addresses, **variables_across}
         host = FunctionsHost(folder, servicebus=self._emulator.connection_string, environ=environ)
         host.on_line(self._line)
         host.on_invocation(self._ended)
@@ -88,10 +88,10 @@ class ServiceBus:
         """Say what no handler can say of itself: that its process ended."""
         if invocation.outcome == "killed":
             text = f"{invocation.function}: {invocation.error or 'its process ended'}; its messages come back"
-            self._world.on_line(self.platform, text)
+            self._context.on_line(self.platform, text)
 
     def _line(self, _stream: str, line: str) -> None:
-        self._world.on_line(self.platform, line)
+        self._context.on_line(self.platform, line)
 
     def variables(self) -> Mapping[str, str]:
         return {

@@ -7,7 +7,7 @@ from functools import partial
 
 from cloudqueues.sqs_lambda import Invocation, SqsLambda
 from cloudqueues.sqs_server import REGION, SqsServer
-from peeklock.dev.world import Entry, Found, World
+from peeklock.dev.runner import Discovery, Entry, RunContext
 from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_SECONDS as MAX_FUNCTION_SECONDS
 
@@ -19,8 +19,8 @@ class Sqs:
 
     platform = "sqs"
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._server = SqsServer()
         self._urls: dict[str, str] = {}
         self._functions: list[SqsLambda] = []
@@ -28,14 +28,14 @@ class Sqs:
     def open(self) -> None:
         self._server.start()
 
-    def make(self, found: Found) -> None:
+    def make(self, found: Discovery) -> None:
         for queue in found.queues.values():
             self._make(queue)
 
-    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
         self._stop_functions()
         for entry in found.sqs:
-            self._functions.append(self._function(entry, found.queues[entry.queue], carried).start())
+            self._functions.append(self._function(entry, found.queues[entry.queue], variables_across).start())
 
     def _make(self, queue: Queue) -> None:
         """The queue and its dead-letter queue; their attributes as they are declared now."""
@@ -44,18 +44,18 @@ class Sqs:
         self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
         self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
 
-    def _function(self, entry: Entry, queue: Queue, carried: Mapping[str, str]) -> SqsLambda:
+    def _function(self, entry: Entry, queue: Queue, variables_across: Mapping[str, str]) -> SqsLambda:
         return SqsLambda(
             queue_url=self._urls[queue.variable("URL")],
             endpoint_url=self._server.endpoint_url,
             region=REGION,
             handler=f"{entry.module}.{entry.name}",
-            cwd=self._world.project.root,
+            cwd=self._context.project.root,
             timeout=_function_seconds(queue),
             provisioned=1,  # somebody waits for the first message
-            environ={**self._world.variables(self.platform), **self._urls, **carried},
-            on_line=partial(self._world.on_line, self.platform),
-            on_invocation=partial(ended, self._world.on_line, f"{entry.module}:{entry.name}"),
+            environ={**self._context.variables(self.platform), **self._urls, **variables_across},
+            on_line=partial(self._context.on_line, self.platform),
+            on_invocation=partial(ended, self._context.on_line, f"{entry.module}:{entry.name}"),
         )
 
     def variables(self) -> Mapping[str, str]:

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from peeklock import private_files as private
-from peeklock.dev.hearing import Ear
-from peeklock.dev.world import FOLDER, Screen
+from peeklock.dev.events import EventListener
+from peeklock.dev.runner import FOLDER, Screen
 from peeklock.errors import ConfigError
 
 TOLD = "dev.json"
@@ -39,11 +39,11 @@ class State:
 def opened(root: Path, screen: Screen) -> Iterator[State]:
     """Of a project. Raises ConfigError where another run has it."""
     folder = _fresh(root / FOLDER)
-    ear = Ear(screen.told)
+    listener = EventListener(screen.told)
     try:
-        yield State(folder=folder, follow=ear.address, on_line=partial(_line, screen))
+        yield State(folder=folder, follow=listener.address, on_line=partial(_line, screen))
     finally:
-        ear.close()
+        listener.close()
         (folder / TOLD).unlink(missing_ok=True)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from peeklock.dev.bell import Bell
-from peeklock.dev.world import FOLDER
+from peeklock.dev.runner import FOLDER
+from peeklock.dev.shutdown import Wakeup
 from peeklock.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ class Changes:
 
 @contextmanager
 def watching(
-    root: Path, bell: Bell, *, reload: bool, kinds: Sequence[str] = (), also: Sequence[Path] = ()
+    root: Path, wakeup: Wakeup, *, reload: bool, kinds: Sequence[str] = (), also: Sequence[Path] = ()
 ) -> Iterator[Changes]:
     """Ring when Python, JSON or TOML files of a project change, or such of `kinds` (`.yaml`); `also`: folders elsewhere.
     Raises ConfigError where watchfiles is missing."""
@@ -50,7 +50,7 @@ def watching(
     def look() -> None:
         for found in watch(root, *also, watch_filter=code, stop_event=ended, raise_interrupt=False, rust_timeout=500):
             changes.add({Path(file).resolve() for _, file in found})
-            bell.ring()
+            wakeup.ring()
 
     thread = threading.Thread(target=look, name="peeklock-dev-watch", daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
 """Running sample events through handlers, on this machine and nowhere else."""
 
 from peeklock.replay.handlers import Handler, Project, load_handler, load_handlers, project_of
-from peeklock.replay.run import Run, Wishes, accept, difference, replay, route
+from peeklock.replay.run import ReplayOptions, Run, accept, difference, replay, route
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, platform_of, samples
 
 __all__ = [
@@ -9,9 +9,9 @@ __all__ = [
     "Handler",
     "Project",
     "ReplayError",
+    "ReplayOptions",
     "Run",
     "Sample",
-    "Wishes",
     "accept",
     "difference",
     "load_handler",

@@ -35,7 +35,7 @@ from peeklock.unwrap import Unwrap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class ReplayOptions:
     """How to replay."""
 
     handlers: Sequence[Handler]
@@ -83,20 +83,20 @@ class Run:
         }
 
 
-def route(sample: Sample, wishes: Wishes) -> tuple[str, Handler]:
+def route(sample: Sample, settings: ReplayOptions) -> tuple[str, Handler]:
     """The platform and the handler of an event. Raises ReplayError for an event that has none."""
-    platform = platform_of(sample, wishes.platform)
-    return platform, handler_of(sample, platform, wishes.handlers, wishes.queue)
+    platform = platform_of(sample, settings.platform)
+    return platform, handler_of(sample, platform, settings.handlers, settings.queue)
 
 
-def replay(sample: Sample, wishes: Wishes) -> Iterator[Run]:
+def replay(sample: Sample, settings: ReplayOptions) -> Iterator[Run]:
     """Run an event as often as wished, over one store. Raises ReplayError where it cannot be run at all."""
-    platform, handler = route(sample, wishes)
-    store = _store(wishes)
-    for number in range(1, wishes.times + 1):
+    platform, handler = route(sample, settings)
+    store = _store(settings)
+    for number in range(1, settings.times + 1):
         at = _at(sample, handler.queue)
-        run = Run(sample=sample, number=number, platform=platform, asked=wishes.queue, at=at)
-        _rehearse(run, handler, wishes, store)
+        run = Run(sample=sample, number=number, platform=platform, asked=settings.queue, at=at)
+        _run_once(run, handler, settings, store)
         yield run
 
 
@@ -114,7 +114,7 @@ def _at(sample: Sample, queue: Queue) -> datetime | None:
     return moment
 
 
-class _Then(SystemClock):
+class _ShiftedClock(SystemClock):
     """The machine's clock, set to another time."""
 
     def __init__(self, at: datetime) -> None:
@@ -124,15 +124,15 @@ class _Then(SystemClock):
         return datetime.now(UTC) + self._ahead
 
 
-def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -> None:
+def _run_once(run: Run, handler: Handler, settings: ReplayOptions, store: Store | None) -> None:
     """One run. What the handler prints goes to standard error: the results alone are on standard output."""
-    mail = _Mail(run)
-    options = _options(wishes, handler, run.sample, store, mail)
+    recorder = _Recorder(run)
+    options = _options(settings, handler, run.sample, store, recorder)
     if run.at is not None:
-        options["clock"] = _Then(run.at)
+        options["clock"] = _ShiftedClock(run.at)
     run_sample = module_of(run.platform).run_sample
     try:
-        with redirect_stdout(sys.stderr), nullcontext() if wishes.live else routed(mail.to):
+        with redirect_stdout(sys.stderr), nullcontext() if settings.live else routed(recorder.to):
             run.told = run_sample(handler.function, run.sample.event, **options)
     except EventError as exc:
         run.told = {"raises": "EventError"}
@@ -141,33 +141,35 @@ def _rehearse(run: Run, handler: Handler, wishes: Wishes, store: Store | None) -
         raise ReplayError(f"{run.sample.name}: {exc}") from exc
 
 
-def _store(wishes: Wishes) -> Store | None:
-    if wishes.store is not None:
-        return open_store(wishes.store)
-    return None if wishes.live else MemoryStore()
+def _store(settings: ReplayOptions) -> Store | None:
+    if settings.store is not None:
+        return open_store(settings.store)
+    return None if settings.live else MemoryStore()
 
 
-def _options(wishes: Wishes, handler: Handler, sample: Sample, store: Store | None, mail: _Mail) -> Options:
-    options: Options = {"observer": mail, "random": random.Random(0)}  # noqa: S311 - the same each time is the point
+def _options(
+    settings: ReplayOptions, handler: Handler, sample: Sample, store: Store | None, recorder: _Recorder
+) -> Options:
+    options: Options = {"observer": recorder, "random": random.Random(0)}  # noqa: S311 - the same each time is the point
     if store is not None:
         options["store"] = store
-    if not wishes.live:
+    if not settings.live:
         queue = handler.queue
-        options["dead_letter"] = mail.box(f"{queue.name}-dead-letter")
-        options["queue"] = mail.box(queue.name)
-    if wishes.deadline is not None:
-        options["lock"] = wishes.deadline
-    unwrap = _unwrap(wishes, handler, sample)
+        options["dead_letter"] = recorder.box(f"{queue.name}-dead-letter")
+        options["queue"] = recorder.box(queue.name)
+    if settings.deadline is not None:
+        options["lock"] = settings.deadline
+    unwrap = _unwrap(settings, handler, sample)
     if unwrap is not None:
         options["unwrap"] = unwrap
     return options
 
 
-def _unwrap(wishes: Wishes, handler: Handler, sample: Sample) -> Unwrap | None:
+def _unwrap(settings: ReplayOptions, handler: Handler, sample: Sample) -> Unwrap | None:
     """The envelope to open, and what `--attempt` pretends."""
     bound = handler.binding.options.get("unwrap") if handler.binding else None
-    opened = wishes.unwrap or _expected_unwrap(sample) or unwrap_of(bound)
-    attempt = wishes.attempt
+    opened = settings.unwrap or _expected_unwrap(sample) or unwrap_of(bound)
+    attempt = settings.attempt
     if attempt is None:
         return opened
 
@@ -189,7 +191,7 @@ def _expected_unwrap(sample: Sample) -> Unwrap | None:
         raise ReplayError(f"{sample.name}{EXPECTED}, unwrap: {exc}") from None
 
 
-class _Mail:
+class _Recorder:
     """Remembers what an event came to: as its observer, and as every queue that something is sent to."""
 
     def __init__(self, run: Run) -> None:
@@ -223,11 +225,11 @@ class _Mail:
             return self.box(queue.name)
         return Checked(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
 
-    def box(self, name: str) -> _Box:
-        return _Box(self.run, name)
+    def box(self, name: str) -> _RecordingSender:
+        return _RecordingSender(self.run, name)
 
 
-class _Box:
+class _RecordingSender:
     """A queue that records."""
 
     def __init__(self, run: Run, name: str) -> None:

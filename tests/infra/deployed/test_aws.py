@@ -20,9 +20,9 @@ from botocore.config import Config
 
 from cloudqueues.pulumi import command
 from cloudqueues.pulumi.engine import Engine
-from peeklock.dev.deployed.aws import AwsDeployed
-from peeklock.dev.deployed.place import Here
-from peeklock.dev.hearing import Ear
+from peeklock.dev.deployed.aws import AwsRunner
+from peeklock.dev.deployed.local_context import LocalContext
+from peeklock.dev.events import EventListener
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT
 
@@ -53,9 +53,9 @@ class Shop:
         program, self.code = copied("aws", folder)
         (folder / "state").mkdir()
         self.heard, self.lines = Heard(), []
-        ear = within.enter_context(closing(Ear(self.heard.hear)))
-        here = Here(code=self.code, state=folder / "state", on_line=lambda _, line: self.lines.append(line))
-        self.deployed = within.enter_context(closing(AwsDeployed(here, program)))
+        ear = within.enter_context(closing(EventListener(self.heard.hear)))
+        here = LocalContext(code=self.code, state=folder / "state", on_line=lambda _, line: self.lines.append(line))
+        self.deployed = within.enter_context(closing(AwsRunner(here, program)))
         cloud = self.deployed.open()
         # What moto holds is the process's, and other tests had it before.
         urllib.request.urlopen(

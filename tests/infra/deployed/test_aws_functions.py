@@ -12,8 +12,8 @@ import pytest
 
 from cloudqueues.pulumi.environment import for_functions
 from cloudqueues.sqs_lambda.queue import client
-from peeklock.dev.deployed.aws import FUNCTION, MAPPING, QUEUE, AwsDeployed, options
-from peeklock.dev.deployed.place import Here
+from peeklock.dev.deployed.aws import FUNCTION, MAPPING, QUEUE, AwsRunner, options
+from peeklock.dev.deployed.local_context import LocalContext
 from peeklock.errors import ConfigError
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -37,8 +37,8 @@ def lines():
 
 @pytest.fixture
 def deployed(tmp_path, lines):
-    here = Here(code=tmp_path, state=tmp_path, on_line=lambda _, line: lines.put(line))
-    with closing(AwsDeployed(here, tmp_path)) as one:
+    here = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda _, line: lines.put(line))
+    with closing(AwsRunner(here, tmp_path)) as one:
         one.open()
         yield one
 

@@ -21,9 +21,9 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from cloudqueues.pulumi import command
 from cloudqueues.pulumi.engine import Engine
 from handlers.orders.queue import ORDERS
-from peeklock.dev.deployed.azure import AzureDeployed
-from peeklock.dev.deployed.place import Here
-from peeklock.dev.hearing import Ear
+from peeklock.dev.deployed.azure import AzureRunner
+from peeklock.dev.deployed.local_context import LocalContext
+from peeklock.dev.events import EventListener
 from tests.infra.deployed.kit import PATIENCE, Heard, copied
 from tests.support import ROOT
 
@@ -57,9 +57,9 @@ class Shop:
         program, self.code = copied("azure", folder)
         (folder / "state").mkdir()
         self.heard = Heard()
-        ear = within.enter_context(closing(Ear(self.heard.hear)))
-        here = Here(code=self.code, state=folder / "state", on_line=lambda *_: None)
-        self.deployed = within.enter_context(closing(AzureDeployed(here, program)))
+        ear = within.enter_context(closing(EventListener(self.heard.hear)))
+        here = LocalContext(code=self.code, state=folder / "state", on_line=lambda *_: None)
+        self.deployed = within.enter_context(closing(AzureRunner(here, program)))
         self.engine = within.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
         self.engine.init("dev")
         self.engine.up("dev")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
-from peeklock.dev.deployed.azure import NOWHERE, AzureDeployed
-from peeklock.dev.deployed.place import Here
+from peeklock.dev.deployed.azure import NOWHERE, AzureRunner
+from peeklock.dev.deployed.local_context import LocalContext
 from peeklock.errors import ConfigError
 from peeklock.infra.azure import package
 from peeklock.infra.options import Capacity
@@ -44,8 +44,8 @@ class Stack:
         self.printed = threading.Condition()
         self.package(ORDERS, "handlers.orders.charge.charge", Capacity(batch=1, parallel=4))
         self.package(RECEIPTS, "handlers.orders.receipts.write_receipts", Capacity(batch=10))
-        here = Here(code=self.code, state=self.state, on_line=self._line)
-        self.deployed = AzureDeployed(here, self.program)
+        here = LocalContext(code=self.code, state=self.state, on_line=self._line)
+        self.deployed = AzureRunner(here, self.program)
 
     def _line(self, _, line):
         with self.printed:

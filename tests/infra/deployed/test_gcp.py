@@ -26,9 +26,9 @@ from cloudqueues.pulumi import command
 from cloudqueues.pulumi.engine import Engine
 from handlers.orders.queue import ORDERS
 from peeklock import send
-from peeklock.dev.deployed.gcp import GcpDeployed
-from peeklock.dev.deployed.place import Here
-from peeklock.dev.hearing import Ear
+from peeklock.dev.deployed.gcp import GcpRunner
+from peeklock.dev.deployed.local_context import LocalContext
+from peeklock.dev.events import EventListener
 from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.cloudtasks.sender import headers_of, task_id
@@ -59,10 +59,10 @@ class World:
         self.state = folder / "state"
         self.state.mkdir()
         self.heard, self.lines = Heard(), list[str]()
-        here = Here(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
-        self.deployed = GcpDeployed(here, program)
+        here = LocalContext(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
+        self.deployed = GcpRunner(here, program)
         stack.callback(self.deployed.close)
-        ear = Ear(self.heard.hear)
+        ear = EventListener(self.heard.hear)
         stack.callback(ear.close)
         with environment(**CANARIES):
             self.engine = stack.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))

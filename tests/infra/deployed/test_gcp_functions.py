@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from cloudqueues.pulumi.environment import for_functions
-from peeklock.dev.deployed import gcp_state, told
+from peeklock.dev.deployed import gcp_state, report
 from peeklock.dev.deployed.clouds import made
-from peeklock.dev.deployed.gcp import MOST, GcpDeployed
-from peeklock.dev.deployed.place import Here
+from peeklock.dev.deployed.gcp import MOST, GcpRunner
+from peeklock.dev.deployed.local_context import LocalContext
 from peeklock.errors import ConfigError, PeeklockError
 from tests.support import environment
 
@@ -60,7 +60,7 @@ def put(one: dict[str, Any], *path: str, value: Any) -> None:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Here:
+def here(tmp_path: Path) -> LocalContext:
     """A bundle whose functions tell where they are. Lines are kept on the folder's `lines`."""
     (tmp_path / "code").mkdir()
     (tmp_path / "state").mkdir()
@@ -72,13 +72,13 @@ def here(tmp_path: Path) -> Here:
         with lines.open("a") as file:
             file.write(f"{platform} {line}\n")
 
-    return Here(code=tmp_path / "code", state=tmp_path / "state", on_line=on_line)
+    return LocalContext(code=tmp_path / "code", state=tmp_path / "state", on_line=on_line)
 
 
 @pytest.fixture
-def deployed(here: Here) -> Iterator[GcpDeployed]:
+def deployed(here: LocalContext) -> Iterator[GcpRunner]:
     one = made("gcp", here, here.code)
-    assert isinstance(one, GcpDeployed)
+    assert isinstance(one, GcpRunner)
     one.open()
     yield one
     one.close()
@@ -118,7 +118,7 @@ def test_what_is_changed(deployed, here, state):
         "PEEKLOCK_CERTS_URL": deployed._tasks.certs_url,
     }
     assert orders.changed["PEEKLOCK_STORE"] == receipts.changed["PEEKLOCK_STORE"]
-    said = "\n".join(told.function(orders))
+    said = "\n".join(report.function(orders))
     assert f"cloudfunctions.net/shop-orders-dev is {next(iter(orders.reached.values()))} here" in said
     assert "(here, instead of firestore://contoso-dev/shop-dev/leases)" in said
 
@@ -207,7 +207,7 @@ def test_what_cannot_run_here(deployed, state, base, path, value, says):
             act()
 
 
-def url_of(deployed: GcpDeployed, state: list[dict[str, Any]]) -> str:
+def url_of(deployed: GcpRunner, state: list[dict[str, Any]]) -> str:
     return next(iter(deployed.functions(state)[0].reached.values()))
 
 

@@ -14,7 +14,7 @@ from cloudqueues.pulumi.kinds import Cloud
 from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_lambda.settings import Options
 from cloudqueues.sqs_server import REGION, SqsServer
-from peeklock.dev.deployed.place import Function, Here, Resource, file, made
+from peeklock.dev.deployed.local_context import Function, LocalContext, Resource, file, made
 from peeklock.dev.sqs import ended
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.quotas.aws import CONCURRENT_FUNCTIONS
@@ -31,13 +31,13 @@ STORE, STORES = "PEEKLOCK_STORE", frozenset({"dynamodb", "sqlite", "memory"})
 """The variable, and the schemes of what is on this machine. Any other leads away from it: Redis knows of no proxy."""
 
 
-class AwsDeployed:
+class AwsRunner:
     """A function for each event source mapping; without a maximum concurrency, as many at once as this machine bears."""
 
     platform = "sqs"
 
-    def __init__(self, here: Here, folder: Path) -> None:
-        self._here, self._folder = here, folder
+    def __init__(self, here: LocalContext, folder: Path) -> None:
+        self._local, self._folder = here, folder
         self._server = SqsServer()
         self._running: list[SqsLambda] = []
 
@@ -67,7 +67,7 @@ class AwsDeployed:
         changed = dict.fromkeys(["AWS_ENDPOINT_URL", *own], self._server.endpoint_url)
         store = environment.get(STORE)
         if store is not None and urlsplit(store).scheme not in STORES:
-            changed[STORE] = f"sqlite://{file(self._here.state.resolve(), store)}.db"
+            changed[STORE] = f"sqlite://{file(self._local.state.resolve(), store)}.db"
         return changed
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
@@ -88,16 +88,16 @@ class AwsDeployed:
         told: Options = {
             **options(inputs, mapping),
             "endpoint_url": self._server.endpoint_url,
-            "cwd": self._here.code,
+            "cwd": self._local.code,
             "provisioned": 1,  # somebody waits for the first message
-            "environ": self._here.environment(base, wanted),
+            "environ": self._local.environment(base, wanted),
         }
         one = SqsLambda(
             queue_url=_queue(mapping["eventSourceArn"], queues),
             region=REGION,
             handler=wanted.entry,
-            on_line=partial(self._here.on_line, self.platform),
-            on_invocation=partial(ended, self._here.on_line, wanted.name),
+            on_line=partial(self._local.on_line, self.platform),
+            on_invocation=partial(ended, self._local.on_line, wanted.name),
             **told,
         )
         self._running.append(one)

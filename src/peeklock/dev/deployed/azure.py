@@ -15,7 +15,7 @@ from cloudqueues.pulumi.kinds import Cloud
 from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, entry, opened
-from peeklock.dev.deployed.place import Function, Here, Resource, file
+from peeklock.dev.deployed.local_context import Function, LocalContext, Resource, file
 from peeklock.errors import ConfigError
 from peeklock.platforms.servicebus.client import CONNECTION
 
@@ -40,7 +40,7 @@ _DISABLED = re.compile(r"AzureWebJobs\..+\.Disabled")
 """https://learn.microsoft.com/azure/azure-functions/disable-function"""
 
 
-class AzureDeployed:
+class AzureRunner:
     """A host here stands for all instances of its app (`maximumInstanceCount`): a function's concurrency is that of one.
 
     An app starts in a folder of its own with its `function_app.py` and `host.json`, and imports all the rest from `here`.
@@ -49,11 +49,11 @@ class AzureDeployed:
 
     platform = "servicebus"
 
-    def __init__(self, here: Here, folder: Path) -> None:
+    def __init__(self, here: LocalContext, folder: Path) -> None:
         """`folder`: the Pulumi program's. Raises ConfigError where Azure's worker is not installed."""
         check_installed()
         self.emulator = ServiceBusEmulator()
-        self._here = here
+        self._local = here
         self._folder = folder
         self._hosts: list[FunctionsHost] = []
 
@@ -97,7 +97,7 @@ class AzureDeployed:
                 f"function app {app.name!r}: {STORE}={app.settings[STORE]!r} is not on this machine, and only a table"
                 " (tables://ACCOUNT/TABLE) is replaced by a file; give this stack a table"
             )
-        return f"sqlite://{file(self._here.state.resolve(), app.settings[STORE])}.db"
+        return f"sqlite://{file(self._local.state.resolve(), app.settings[STORE])}.db"
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
         self._stop()
@@ -114,15 +114,15 @@ class AzureDeployed:
         host = FunctionsHost(
             self._placed(app),
             servicebus=self.emulator.connection_string,
-            environ=self._here.environment(base, function, self._here.code.resolve() / PACKAGES),
+            environ=self._local.environment(base, function, self._local.code.resolve() / PACKAGES),
             inherit=False,
         )
-        host.on_line(lambda _, line: self._here.on_line(self.platform, line))
+        host.on_line(lambda _, line: self._local.on_line(self.platform, line))
         return host
 
     def _placed(self, app: App) -> Path:
         """The app's own folder, with what is in its package now."""
-        folder = self._here.state / "functions" / app.name
+        folder = self._local.state / "functions" / app.name
         folder.mkdir(parents=True, exist_ok=True)
         with opened(app) as package:
             for file in RENDERED:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.deployed.place import Resource, made
+from peeklock.dev.deployed.local_context import Resource, made
 from peeklock.errors import ConfigError
 
 RENDERED = ("function_app.py", "host.json")

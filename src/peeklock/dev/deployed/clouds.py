@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from peeklock.dev.deployed.place import Deployed, Here
+from peeklock.dev.deployed.local_context import CloudRunner, LocalContext
 from peeklock.errors import ConfigError
 
 CLOUDS = {
@@ -71,11 +71,11 @@ def _imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{one.name}" for one in node.names)
 
 
-def made(name: str, here: Here, folder: Path) -> Deployed:
+def made(name: str, here: LocalContext, folder: Path) -> CloudRunner:
     """Raises ConfigError where its SDKs are not installed."""
     module, _, attribute = CLOUDS[name].partition(":")
     try:
-        one: Deployed = getattr(importlib.import_module(module), attribute)(here, folder)
+        one: CloudRunner = getattr(importlib.import_module(module), attribute)(here, folder)
     except ImportError as exc:
         raise ConfigError(f"{name} on this machine needs {exc.name}: {install([name])}") from exc
     return one

@@ -19,7 +19,7 @@ from peeklock.bundle.project import load
 from peeklock.dev.cloudtasks import Target, free_port
 from peeklock.dev.deployed import gcp_state
 from peeklock.dev.deployed.gcp_state import Service
-from peeklock.dev.deployed.place import Function, Here, Resource
+from peeklock.dev.deployed.local_context import Function, LocalContext, Resource
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.redaction import shown
 
@@ -32,15 +32,15 @@ MOST = 4
 """Processes of a function: a laptop's share of what the platform would start. Requests beyond them wait their turn."""
 
 
-class GcpDeployed:
+class GcpRunner:
     """A framework for each function, with a process for each instance that it may have, up to `MOST`. Where an instance
     takes one request at a time, it is killed at the function's time-out; else the dispatch deadline, a little later, is
     what ends the wait for an answer."""
 
     platform = "cloudtasks"
 
-    def __init__(self, here: Here, _folder: Path) -> None:
-        self._here = here
+    def __init__(self, here: LocalContext, _folder: Path) -> None:
+        self._local = here
         self._tasks = CloudTasksEmulator()
         self._ports: dict[str, int] = {}
         """By a function's name, for as long as this runs."""
@@ -69,7 +69,7 @@ class GcpDeployed:
             concurrency=service.instances * service.parallel,
             consuming=consuming,
             changed={
-                **gcp_state.moved(service.environment, self._here.state, made),
+                **gcp_state.moved(service.environment, self._local.state, made),
                 **_served(service),
                 "CLOUD_TASKS_EMULATOR_HOST": self._tasks.address,
                 "PEEKLOCK_CERTS_URL": self._tasks.certs_url,
@@ -97,12 +97,12 @@ class GcpDeployed:
 
     def _target(self, entry: str, one: Function, base: Mapping[str, str]) -> Target:
         return Target(
-            _main(self._here.code),
+            _main(self._local.code),
             entry,
             self._port(one.name),
-            self._here.environment(base, one),
-            cwd=self._here.code,
-            on_line=partial(self._here.on_line, self.platform),
+            self._local.environment(base, one),
+            cwd=self._local.code,
+            on_line=partial(self._local.on_line, self.platform),
         )
 
     def _route(self, url: str) -> tuple[str, int] | None:
@@ -114,7 +114,7 @@ class GcpDeployed:
                 return "127.0.0.1", port
         if parts.hostname in LOOPBACK:
             return parts.hostname, parts.port or HTTP
-        self._here.on_line(self.platform, f"refused: a task is for {shown(url)}, which is no function of this stack")
+        self._local.on_line(self.platform, f"refused: a task is for {shown(url)}, which is no function of this stack")
         return None
 
     def variables(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from peeklock.dev.deployed.place import Resource, file, made
+from peeklock.dev.deployed.local_context import Resource, file, made
 from peeklock.errors import ConfigError
 
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"

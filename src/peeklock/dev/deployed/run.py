@@ -12,13 +12,13 @@ from pathlib import Path
 from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi.engine import Engine, EngineError
 from peeklock import private_files as private
-from peeklock.dev.bell import CHANGED, Bell, until_stopped
-from peeklock.dev.code import SETTINGS
-from peeklock.dev.deployed import clouds, told
-from peeklock.dev.deployed.place import Deployed, Here, Resource
+from peeklock.dev.deployed import clouds, report
+from peeklock.dev.deployed.local_context import CloudRunner, LocalContext, Resource
+from peeklock.dev.runner import Screen
+from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev.state import State, announce, opened
+from peeklock.dev.watched_code import SETTINGS
 from peeklock.dev.watching import Changes, watching
-from peeklock.dev.world import Screen
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.infra.bundles import VARIABLE
 from peeklock.keywords import nearest
@@ -35,27 +35,27 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
     started = time.monotonic()
     names, has_file = clouds.named(folder), _has_file(folder, stack)
     with ExitStack() as within:
-        bell = within.enter_context(until_stopped())
+        wakeup = within.enter_context(until_stopped())
         state = within.enter_context(opened(root, screen))
         also = () if folder.resolve().is_relative_to(root) else (folder,)
-        changes = within.enter_context(watching(root, bell, reload=reload, kinds=(".yaml",), also=also))
+        changes = within.enter_context(watching(root, wakeup, reload=reload, kinds=(".yaml",), also=also))
         one = within.enter_context(_running(names, state, root, folder, stack, screen.say))
         if not has_file:
             screen.say(f"no stack has a file in {folder}: the program has its defaults for everything")
         try:
             announce(screen, one.begin())
         except EngineError:
-            if bell.stopping():  # a terminal's Ctrl-C is the command's, too
+            if wakeup.stopping():  # a terminal's Ctrl-C is the command's, too
                 return
             raise
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
-        _follow(one, bell, changes)
+        _follow(one, wakeup, changes)
         screen.say("stopping")
 
 
 @contextmanager
 def _running(names: Sequence[str], state: State, root: Path, folder: Path, stack: str, say: Say) -> Iterator[_Running]:
-    here = Here(code=root, state=state.folder, on_line=state.on_line)
+    here = LocalContext(code=root, state=state.folder, on_line=state.on_line)
     with ExitStack() as within:
         places = [within.enter_context(closing(clouds.made(name, here, folder.resolve()))) for name in names]
         engine = Engine(
@@ -76,8 +76,8 @@ def _bundle(folder: Path) -> Path:
     return path
 
 
-def _follow(one: _Running, bell: Bell, changes: Changes) -> None:
-    while bell.wait() == CHANGED:
+def _follow(one: _Running, wakeup: Wakeup, changes: Changes) -> None:
+    while wakeup.wait() == CHANGED:
         try:
             one.renew(changes.take())
         except (PeeklockError, CloudqueuesError) as exc:
@@ -87,7 +87,7 @@ def _follow(one: _Running, bell: Bell, changes: Changes) -> None:
 class _Running:
     """One stack. What was said of it is said again only where it changed."""
 
-    def __init__(self, engine: Engine, places: Sequence[Deployed], state: State, stack: str, say: Say) -> None:
+    def __init__(self, engine: Engine, places: Sequence[CloudRunner], state: State, stack: str, say: Say) -> None:
         self._engine, self._places, self._state, self._stack = engine, places, state, stack
         self._resources: Sequence[Resource] = ()
         self._queues: Mapping[str, str] = {}
@@ -128,16 +128,16 @@ class _Running:
         except EngineError as exc:
             raise EngineError(self._failure(str(exc))) from None
         finally:
-            self._say_new(told.types(self._engine.types))
-        for line in told.steps(steps):
+            self._say_new(report.types(self._engine.types))
+        for line in report.steps(steps):
             self.say(line)
         self._resources = self._engine.resources(self._stack)
-        self._queues = told.environment(self._engine.outputs(self._stack))
+        self._queues = report.environment(self._engine.outputs(self._stack))
 
     def _failure(self, output: str) -> str:
         """Return what went wrong, and where the rest is that the command printed."""
         private.write_text(self._state.folder / OUTPUT, output)
-        return f"{told.failure(output, self._engine.folder)}\nAll that it printed is in {self._state.folder / OUTPUT}"
+        return f"{report.failure(output, self._engine.folder)}\nAll that it printed is in {self._state.folder / OUTPUT}"
 
     def _serve(self) -> dict[str, dict[str, str]]:
         """(Re)start the functions; returns what a client of each platform needs, which `peeklock send` is told."""
@@ -146,7 +146,7 @@ class _Running:
         for place in self._places:
             place.serve(self._resources, base)
             for one in place.functions(self._resources):
-                self._say_new(told.function(one))
+                self._say_new(report.function(one))
         platforms = {place.platform: {**place.variables(), **self._queues} for place in self._places}
         self._state.tell(platforms)
         return platforms

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peeklock.dev.project import Project
-from peeklock.dev.world import Found
+from peeklock.dev.runner import Discovery
 
 SETTINGS = ("host.json", "local.settings.json")
 """Settings files of a function app: https://learn.microsoft.com/azure/azure-functions/functions-reference-python#folder-structure"""
@@ -20,7 +20,7 @@ class Code:
     folders: frozenset[Path]
 
     @staticmethod
-    def of(project: Project, found: Found) -> Code:
+    def of(project: Project, found: Discovery) -> Code:
         """Return what was imported, and its packages."""
         packages = {file.parent for file in found.files} - {project.root.resolve()}
         return Code(files=found.files | _settings(project), folders=frozenset(packages))

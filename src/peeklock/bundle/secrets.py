@@ -19,7 +19,7 @@ _JSON = re.compile(rb'"private_key(_id)?"\s*:\s*"[^"]')
 """A key of a Google service account. https://cloud.google.com/iam/docs/keys-create-delete"""
 
 
-def looks_like_one(name: str, data: bytes) -> str | None:
+def reason_to_refuse(name: str, data: bytes) -> str | None:
     """Return what makes a file look like one, or None."""
     if _NAMES.fullmatch(name):
         return "its name"

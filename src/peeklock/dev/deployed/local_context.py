@@ -55,7 +55,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Here:
+class LocalContext:
     """Where the functions run."""
 
     code: Path
@@ -79,7 +79,7 @@ class Here:
         }
 
 
-class Deployed(Protocol):
+class CloudRunner(Protocol):
     """One cloud: its emulators, the stand-in for its provider, and the processes of its functions."""
 
     platform: str

@@ -48,7 +48,7 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Discovery:
     """What the project's code is bound to."""
 
     sqs: tuple[Entry, ...]
@@ -64,7 +64,7 @@ class Found:
         return {one.queue for one in entries}
 
 
-def find(project: Project) -> Found:
+def find(project: Project) -> Discovery:
     """Look into the code, in a process of its own. Raises CodeError for code that does not load, ConfigError for entries
     that are none."""
     told = {
@@ -89,8 +89,8 @@ def find(project: Project) -> Found:
     return _found(told)
 
 
-def _found(told: Mapping[str, Any]) -> Found:
-    return Found(
+def _found(told: Mapping[str, Any]) -> Discovery:
+    return Discovery(
         sqs=tuple(Entry(**one) for one in told["sqs"]),
         cloudtasks=tuple(Entry(**one) for one in told["cloudtasks"]),
         servicebus=tuple(Trigger(**one) for one in told["servicebus"]),
@@ -100,7 +100,7 @@ def _found(told: Mapping[str, Any]) -> Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class RunContext:
     """Where it all happens, and who hears of it."""
 
     project: Project
@@ -138,7 +138,7 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-class Stand(Protocol):
+class Runner(Protocol):
     """One platform: its emulator, its queues, and the processes of its functions."""
 
     platform: str
@@ -147,11 +147,11 @@ class Stand(Protocol):
         """Start the emulator."""
         ...
 
-    def make(self, found: Found) -> None:
+    def make(self, found: Discovery) -> None:
         """Make the queues that are not there yet. Raises PeeklockError."""
         ...
 
-    def serve(self, found: Found, carried: Mapping[str, str]) -> None:
+    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
         """(Re)start the functions. `carried`: variables of theirs for queues of other platforms. Raises PeeklockError."""
         ...
 
@@ -164,7 +164,7 @@ class Stand(Protocol):
         ...
 
 
-def queues_of(found: Found, entries: Sequence[Entry]) -> list[tuple[Queue, Entry | None]]:
+def queues_of(found: Discovery, entries: Sequence[Entry]) -> list[tuple[Queue, Entry | None]]:
     """Every queue, with the entry that consumes it, where one does."""
     consumers = {entry.queue: entry for entry in entries}
     return [(queue, consumers.get(queue.name)) for queue in found.queues.values()]

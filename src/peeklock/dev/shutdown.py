@@ -11,7 +11,7 @@ from types import FrameType
 CHANGED = b"c"
 
 
-class Bell:
+class Wakeup:
     """What wakes the main thread: a byte for each signal, its number, and CHANGED. A pipe and not a queue, since a signal
     that arrives just before a thread begins to wait for a lock does not wake it."""
 
@@ -43,14 +43,14 @@ class Bell:
 
 
 @contextmanager
-def until_stopped() -> Iterator[Bell]:
+def until_stopped() -> Iterator[Wakeup]:
     """Each SIGINT and SIGTERM stops in order, and does not break into that: a wrapper may hand on what the terminal sent
     already, and whatever runs has few seconds to end before it is killed."""
-    with closing(Bell()) as bell:
+    with closing(Wakeup()) as wakeup:
         before = {number: signal.signal(number, _heard) for number in (signal.SIGINT, signal.SIGTERM)}
-        wakened = signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+        wakened = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         try:
-            yield bell
+            yield wakeup
         finally:
             signal.set_wakeup_fd(wakened)
             for number, handler in before.items():

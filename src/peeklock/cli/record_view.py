@@ -41,7 +41,7 @@ MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class RecordView:
     """What a store held of a key at a moment."""
 
     key: str
@@ -65,9 +65,9 @@ class Sight:
         if record is None:
             yield "any message", Lineage(id="any")
             return
-        carried = record.attempts if record.copy_number else 0
+        variables_across = record.attempts if record.copy_number else 0
         mine = Lineage(
-            id=record.message, generation=record.generation, copy_number=record.copy_number, attempts=carried
+            id=record.message, generation=record.generation, copy_number=record.copy_number, attempts=variables_across
         )
         yield ("its newest copy" if record.copy_number else "the message"), mine
         if record.copy_number:
@@ -94,20 +94,20 @@ class Sight:
         return Stamp(version=version, owner="", now=self.now, lease_until=self.now, keep=ZERO)
 
 
-def facts(sight: Sight) -> dict[str, Any]:
+def facts(view: RecordView) -> dict[str, Any]:
     """For a machine. Times are ISO 8601, in UTC; `attempts` are counted starts; `body` is a hash; `result` is JSON in a
     text; `owner` is the event that wrote it."""
-    record = sight.record
-    coming = [{"delivery": name, **_coming(sight, decision)} for name, decision in sight.coming()]
+    record = view.record
+    coming = [{"delivery": name, **_coming(view, decision)} for name, decision in view.coming()]
     if record is None:
-        return {"key": sight.key, "found": False, "next": coming}
+        return {"key": view.key, "found": False, "next": coming}
     return {
-        "key": sight.key,
-        "found": sight.live is not None,
-        "expired": sight.live is None,
+        "key": view.key,
+        "found": view.live is not None,
+        "expired": view.live is None,
         "state": record.state.value,
-        "held": sight.held,
-        "since": _iso(written_at(record, sight.now)),
+        "held": view.held,
+        "since": _iso(written_at(record, view.now)),
         "lease_until": _iso(record.lease_until),
         "expires_at": _iso(record.expires_at),
         "attempts": record.attempts,
@@ -124,13 +124,13 @@ def facts(sight: Sight) -> dict[str, Any]:
     }
 
 
-def _coming(sight: Sight, decision: Decision) -> dict[str, Any]:
+def _coming(view: RecordView, decision: Decision) -> dict[str, Any]:
     runs = decision.action is Action.RUN
     return {
         "do": decision.action.value,
         "reason": None if runs else decision.reason.value,
         "attempt": claims.counted(decision.record) if runs and decision.record is not None else None,
-        "text": words(sight, decision),
+        "text": words(view, decision),
     }
 
 
@@ -142,35 +142,35 @@ def written_at(record: Record, now: datetime) -> datetime:
     return now - (latest - record.version) // steps * millisecond
 
 
-def tell(sight: Sight) -> None:
+def print_view(view: RecordView) -> None:
     """For a person, on standard output."""
-    table, record = Table(name=22, value=0), sight.record
+    table, record = Table(name=22, value=0), view.record
     table.headed = True  # each row names itself
-    table.row("key", sight.key)
+    table.row("key", view.key)
     if record is None:
         table.row("state", "no record: never claimed, or forgotten; mind the spelling")
     else:
-        colour = COLOURS.get(record.state, "abandon") if sight.live else ""
-        table.row("state", _state(sight, record), colour=colour)
-        for name, value in _about(sight, record):
+        colour = COLOURS.get(record.state, "abandon") if view.live else ""
+        table.row("state", _state(view, record), colour=colour)
+        for name, value in _about(view, record):
             table.row(name, value)
     table.line("\nwhat the next delivery does:")
-    for name, decision in sight.coming():
-        table.row(name, words(sight, decision))
+    for name, decision in view.coming():
+        table.row(name, words(view, decision))
 
 
-def _state(sight: Sight, record: Record) -> str:
-    if sight.live is None:
+def _state(view: RecordView, record: Record) -> str:
+    if view.live is None:
         return f"expired, so it counts as absent; it was {record.state}"
-    return f"{record.state}: {f'a process {_doing(record)}' if sight.held else STATES[record.state]}"
+    return f"{record.state}: {f'a process {_doing(record)}' if view.held else STATES[record.state]}"
 
 
 def _doing(record: Record) -> str:
     return "runs it" if record.state is State.RUNNING else "publishes its dead letter"
 
 
-def _about(sight: Sight, record: Record) -> Iterator[tuple[str, str]]:
-    now = sight.now
+def _about(view: RecordView, record: Record) -> Iterator[tuple[str, str]]:
+    now = view.now
     yield "since", when(written_at(record, now), now)
     if record.state in (State.RUNNING, State.DEAD_LETTERING):
         yield "held until", when(record.lease_until, now)
@@ -210,7 +210,7 @@ def _life(record: Record) -> str:
     return f"generation {record.generation} ({again}), copy {record.copy_number} ({copies})"
 
 
-def words(sight: Sight, decision: Decision) -> str:
+def words(view: RecordView, decision: Decision) -> str:
     """A decision of the claim protocol."""
     match decision.action:
         case Action.RUN:
@@ -222,7 +222,7 @@ def words(sight: Sight, decision: Decision) -> str:
         case Action.COMPLETE:
             return _completes(decision)
         case Action.ABANDON:
-            return _waits(sight)
+            return _waits(view)
 
 
 def _runs(decision: Decision) -> str:
@@ -240,12 +240,12 @@ def _completes(decision: Decision) -> str:
     return f"completes with its verdict ({decision.reason})"
 
 
-def _waits(sight: Sight) -> str:
-    record = sight.record
+def _waits(view: RecordView) -> str:
+    record = view.record
     assert record is not None, "nobody waits for what is absent"
-    if not sight.held:
+    if not view.held:
         return f"waits: the dead letter of message {record.message} comes first"
-    return f"waits: another process {_doing(record)} until {when(record.lease_until, sight.now)}"
+    return f"waits: another process {_doing(record)} until {when(record.lease_until, view.now)}"
 
 
 def moment(at: datetime) -> str:

@@ -15,7 +15,7 @@ Told = Callable[[str, Mapping[str, Any]], None]
 MAX_DATAGRAM = 65_536
 
 
-class Ear:
+class EventListener:
     """A socket on loopback and a thread that listens, until `close`."""
 
     def __init__(self, told: Told) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudqueues.pulumi.engine import Step
 from cloudqueues.pulumi.environment import GUARDS
-from peeklock.dev.deployed.place import Function
+from peeklock.dev.deployed.local_context import Function
 from peeklock.redaction import shown
 
 MEANING = {

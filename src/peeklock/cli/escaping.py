@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def plain(text: str, breaks: str = "\n\t") -> str:
+def escaped(text: str, breaks: str = "\n\t") -> str:
     """The text with its line breaks and tabs, or as many of these as a place has room for; every other character that is
     not printed is shown as an escape."""
     if text.isprintable():
