@@ -29,7 +29,7 @@ from botocore.awsrequest import AWSResponse
 
 from benchmarks.messages import Record, event, ours
 from peeklock import sqs
-from peeklock.idempotency.record import Record, State
+from peeklock.idempotency import record as records
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
 from peeklock.stores.record_json import dump
@@ -38,7 +38,9 @@ from peeklock.testing import Outbox
 TRIP = 0.005
 MOST = 300
 LATER = datetime.now(UTC) + timedelta(days=1)
-DONE = Record(state=State.DONE, version=1, owner="0123456789ab", message="m", expires_at=LATER, lease_until=LATER)
+DONE = records.Record(
+    state=records.State.DONE, version=1, owner="0123456789ab", message="m", expires_at=LATER, lease_until=LATER
+)
 OURS = {"v": {"N": "1"}, "r": {"S": dump(DONE)}}
 THEIRS = {
     "id": {"S": "k"},
