@@ -253,3 +253,37 @@ def test_every_platform_is_whole():
         assert {"bind", "matches", "run_sample", "source_of", "SHAPE", "SOURCE"} <= set(dir(module))
         assert getattr(peeklock, name) is module
         assert list((ROOT / "events" / name).glob("*.json"))
+
+
+WALK = """
+import json, sys, threading
+from peeklock import Queue, consumer, sqs
+
+@consumer(Queue("orders"), key="order_id")
+def charge(order: dict) -> None: ...
+
+handler = sqs.bind(charge, store="memory://records", dead_letter="memory://dead")
+packages = set()
+
+def note(frame, event, argument):
+    path = frame.f_code.co_filename.rpartition("/peeklock/")[2]
+    if event == "call" and counting and path != frame.f_code.co_filename:
+        packages.add(path.partition("/")[0] if "/" in path else "values")
+
+threading.setprofile(note)
+sys.setprofile(note)
+for counting in (False, True):  # the first event pays for a cold start
+    body = json.dumps({"order_id": f"o-{counting}"})
+    record = {"messageId": body, "body": body, "attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"}
+    assert handler({"Records": [record]}) == {"batchItemFailures": []}
+sys.setprofile(None)
+print(json.dumps(sorted(packages)))
+"""
+
+
+def test_a_message_crosses_few_packages():
+    """From SQS's event to its answer, with a store."""
+    ran = subprocess.run([sys.executable, "-c", WALK], capture_output=True, text=True, check=True)
+    packages = json.loads(ran.stdout)
+    assert {"platforms", "engine", "idempotency", "stores"} <= set(packages)
+    assert len(packages) <= 10, packages
