@@ -69,7 +69,7 @@ def test_a_coroutine_that_an_async_handler_returns_has_not_run():
 
 
 def test_attributes_that_a_handler_changes_are_its_own():
-    """Dead dead letters carry the producer's."""
+    """Dead letters carry the producer's."""
 
     @consumer(ORDERS)
     def handler(_: dict, message: Message) -> None:
