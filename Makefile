@@ -12,6 +12,11 @@ WORKERS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || ech
 PARALLEL := -n $(WORKERS) --dist worksteal
 MESSAGES ?= 10000
 FUZZ ?= 10000
+# Whole apps, processes, hanging servers and long searches: most of the time of all tests, and few of their number.
+THOROUGH := tests/blackholes tests/dev tests/e2e tests/emulators/functions_host tests/emulators/sqs_lambda \
+  tests/infra/azure/test_programs.py tests/infra/deployed tests/infra/engine tests/infra/models tests/bundle/test_build.py \
+  tests/core/test_model.py tests/core/test_properties.py tests/stores/test_machine.py tests/stores/test_sqlite.py \
+  tests/test_events.py tests/test_plugin.py
 PYTHONS ?= 3.12 3.13
 JS := build/js/node_modules
 PEER := build/peer/bin/cloud-tasks-emulator
@@ -26,7 +31,7 @@ SDK := build/sdk
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
 	@echo "make test      set up, then run the tests"
-	@echo "make slow      the tests that take minutes or need node: the large model, planted faults, 100,000 mutated events, a small soak"
+	@echo "make slow      whole apps, processes and hanging servers; the large model, planted faults, 100,000 mutated events, a small soak"
 	@echo "make pythons   the tests of the core and the platforms on Python 3.12 and 3.13, where they are"
 	@echo "make fuzz      mutated sample events through every entry point; FUZZ=n events a platform, FUZZ_SEED=n"
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
@@ -66,12 +71,13 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 	@$(BIN)/peeklock replay $(EVENTS)
 
 test: $(VENV)/.dev ## Run the tests
-	@echo "== testing (about 4 minutes), without servers, node and the real Pulumi engine: make servers, slow and infra-test have those"
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(PYTEST_ARGS)
+	@echo "== testing (about 90 seconds), without whole apps, servers and the real Pulumi engine: make slow, servers and infra-test have those"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(addprefix --ignore=,$(THOROUGH)) $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
 	@echo "== running the slow tests (about 18 minutes)"
 	@$(BIN)/python -m pytest $(PARALLEL) -m slow --timeout=900 $(PYTEST_ARGS)
+	@$(if $(THOROUGH),$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(THOROUGH))
 
 fuzz: $(VENV)/.dev ## Mutated sample events, and the laws that hold for each
 	@echo "== fuzzing: $(FUZZ) events a platform (about a minute for 10,000)"

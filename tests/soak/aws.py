@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.soak.bound import Planned
+from tests.soak.plan import Planned
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.sqs_lambda import SqsLambda

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
-from tests.soak.bound import Planned
+from tests.soak.plan import Planned
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host import FunctionsHost

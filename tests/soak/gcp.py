@@ -11,7 +11,7 @@ from typing import Any
 
 from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
 from google.api_core.retry import Retry, if_exception_type
-from tests.soak.bound import Planned
+from tests.soak.plan import Planned
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.faults import NO_FAULTS, Faults

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.soak.bound import REASONS, REDRIVEN, UNEXPLAINED, Planned
+from tests.soak.plan import REASONS, REDRIVEN, UNEXPLAINED, Planned
 
 RECORDED_WITHIN = 15 * 10**9
 """Nanoseconds from an effect to its record, at most: no event lasts longer, and a process that wrote something after that

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from tests.soak.bound import REDRIVEN, Planned
+from tests.soak.plan import REDRIVEN, Planned
 
 from peeklock.message import Lineage
 from peeklock.outgoing import REASON, OutgoingMessage

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.soak.bound import Planned
+from tests.soak.plan import Planned
 
 from tests.soak import laws
 

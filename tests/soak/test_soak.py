@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.soak.bound import draw
+from tests.soak.plan import draw
 
 from tests.soak.aws import Aws
 from tests.soak.azure import Azure

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.soak.bound import DEAD_LETTER_BYTES
+from tests.soak.plan import DEAD_LETTER_BYTES
 
 from cloudqueues.faults import Faults
 from peeklock import Message, Queue, Retry, consumer
