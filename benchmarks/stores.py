@@ -29,7 +29,7 @@ from botocore.awsrequest import AWSResponse
 
 from benchmarks.messages import Record, event, ours
 from peeklock import sqs
-from peeklock.idempotency.record import Record, State
+from peeklock.idempotency import record
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
 from peeklock.stores.record_json import dump
@@ -38,7 +38,9 @@ from peeklock.testing import Outbox
 TRIP = 0.005
 MOST = 300
 LATER = datetime.now(UTC) + timedelta(days=1)
-DONE = Record(state=State.DONE, version=1, owner="0123456789ab", message="m", expires_at=LATER, lease_until=LATER)
+DONE = record.Record(
+    state=record.State.DONE, version=1, owner="0123456789ab", message="m", expires_at=LATER, lease_until=LATER
+)
 OURS = {"v": {"N": "1"}, "r": {"S": dump(DONE)}}
 THEIRS = {
     "id": {"S": "k"},
@@ -144,26 +146,26 @@ WALL = (
 )
 
 
-def measure(rounds: int = 7) -> list[dict[str, object]]:
+def measure(flushes: int = 7) -> list[dict[str, object]]:
     """The best of several rounds for each, in turn: noise only ever adds."""
     logging.getLogger("peeklock").setLevel(logging.ERROR)
     logging.getLogger("aws_lambda_powertools").setLevel(logging.ERROR)
     with elsewhere():
         sides = {"theirs": peer(), **{name: mine(transact=transact) for name, transact in MODES.items()}}
-        results = [one for size, again, *targets in WALL for one in wall(sides, rounds, size, *targets, again=again)]
-        return results + cpu(sides, rounds) + trips(sides)
+        results = [one for size, again, *targets in WALL for one in wall(sides, flushes, size, *targets, again=again)]
+        return results + cpu(sides, flushes) + trips(sides)
 
 
 def wall(
-    sides: dict[str, tuple[Run, Table]], rounds: int, size: int, *targets: float, again: bool
+    sides: dict[str, tuple[Run, Table]], flushes: int, size: int, *targets: float, again: bool
 ) -> list[dict[str, object]]:
-    took = timed(sides, rounds, size, again=again, trip=TRIP, clock=time.perf_counter)
+    took = timed(sides, flushes, size, again=again, trip=TRIP, clock=time.perf_counter)
     what = f"batch of {size}, {'all done before' if again else 'first delivery'}, 5 ms a trip"
     return [row(f"{what}, {name}", took, name, target, "ms") for name, target in zip(MODES, targets, strict=True)]
 
 
-def cpu(sides: dict[str, tuple[Run, Table]], rounds: int) -> list[dict[str, object]]:
-    took = timed(sides, 3 * rounds, 100, again=False, trip=0.0, clock=time.process_time)
+def cpu(sides: dict[str, tuple[Run, Table]], flushes: int) -> list[dict[str, object]]:
+    took = timed(sides, 3 * flushes, 100, again=False, trip=0.0, clock=time.process_time)
     took = {name: value * 1e3 / 100 for name, value in took.items()}
     return [row(f"CPU of a message, batch of 100, {name}", took, name, 0.6, "us") for name in MODES]
 
@@ -179,7 +181,7 @@ def trips(sides: dict[str, tuple[Run, Table]]) -> list[dict[str, object]]:
 
 def timed(
     sides: dict[str, tuple[Run, Table]],
-    rounds: int,
+    flushes: int,
     size: int,
     *,
     again: bool,
@@ -194,7 +196,7 @@ def timed(
             table.delivery = THEIRS if name == "theirs" else OURS
         run(event(min(size, 100)))  # what is made once is made
         table.trip = trip
-    for n in range(rounds):
+    for n in range(flushes):
         for name, (run, _table) in sides.items():
             if name == "theirs" and trip and n * size >= MOST:
                 continue

@@ -22,7 +22,7 @@ class NoThread(PeeklockError):
     """A hook was not called: every thread is taken by what hangs."""
 
 
-def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
+def call_within(pool: Pool, call: Callable[[], T], seconds: float) -> T:
     """Return what the call returns, or raise what it raises; Interrupted when it takes longer, NoThread when it never began."""
     target, context = Target(), copy_context()
     try:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import SHORTEST
 from peeklock.consuming.handler import Handler, OnError
-from peeklock.consuming.hooks import limited
+from peeklock.consuming.hooks import call_within
 from peeklock.consuming.results import Results
 from peeklock.idempotency.record import LONGEST_EVENT, Record, Stamp, next_version
 from peeklock.idempotency.store import Store
@@ -23,7 +23,7 @@ from peeklock.observability.observer import Observer
 from peeklock.outgoing import Sender
 from peeklock.queue import Queue
 from peeklock.timing.clock import Clock
-from peeklock.timing.delays import ABSURD, Random
+from peeklock.timing.delays import MAX_DURATION, Random
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ SKEW = timedelta(seconds=5)
 service; five seconds also cover a process that is killed late."""
 
 
-class Limited(Protocol):
+class CallWithin(Protocol):
     """Returns what the call returns, or raises what it raises; Interrupted when it takes longer."""
 
     def __call__(self, call: Callable[[], T], seconds: float, /) -> T: ...
@@ -100,7 +100,7 @@ class BoundConsumer:
     dead_letters: Sender
     copies: Sender | None
     delays: Delays
-    longest_delay: timedelta = ABSURD
+    longest_delay: timedelta = MAX_DURATION
     """Longer than that the platform holds no message back, itself or as a copy."""
     parallel: int
     observer: Observer
@@ -118,7 +118,7 @@ class Deadline:
         """From the time that the platform leaves. Where it does not say, room for each message to take its time-out
         and for one time-out of store and queue: the lease has to end some time, but not before the last run does."""
         self.clock = bound.clock
-        self.limited: Limited = partial(limited, bound.handlers)
+        self.call_within: CallWithin = partial(call_within, bound.handlers)
         """Calls a user's hook for so many seconds at most."""
         self.keep = bound.queue.keep
         timeout = self.timeout = bound.queue.timeout.total_seconds()
@@ -156,16 +156,16 @@ class Deadline:
         """Seconds in which an answer of the store or a queue is still of use: the rest is for settling."""
         return self.limit - SETTLING_SECONDS - self.clock.monotonic()
 
-    def asking(self) -> float:
+    def seconds_for_on_error(self) -> float:
         """Seconds that `on_error` may take: what ended has to be recorded after it, and the next one may have to be asked."""
         return min(self.timeout, self.io_left() - RECORDING_SECONDS)
 
-    def converting(self) -> float:
+    def seconds_for_result(self) -> float:
         """Seconds that a kept result's way into text and back may take; a moment is left for it also at the very end, since
         most take microseconds."""
-        return max(self.asking(), SHORTEST)
+        return max(self.seconds_for_on_error(), SHORTEST)
 
-    def observing(self) -> float:
+    def seconds_for_observer(self) -> float:
         """Seconds that the observer has for an event's settlements."""
         return max(self.io_left(), OBSERVING_SECONDS)
 

@@ -42,7 +42,7 @@ class Send:
 
 
 Effect = Signal | Change | Send
-Life = Generator[Effect, Any, Outcome]
+Lifecycle = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
@@ -92,7 +92,7 @@ class Delivery:
     """Why the last record that this life wanted to write is not there."""
     known: Record | None = None
     """What the record is believed to be before the store is asked."""
-    life: Life | None = None
+    lifecycle: Lifecycle | None = None
     group: Group | None = None
     next_of_key: Delivery | None = None
     waiting = False
@@ -160,7 +160,7 @@ def _read_in_time(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) 
     """Read into another item: a hook that cannot be stopped may go on long after."""
     draft, began = Delivery(delivery.message), deadline.clock.monotonic()
     try:
-        deadline.limited(partial(_read, draft, bound), deadline.timeout)
+        deadline.call_within(partial(_read, draft, bound), deadline.timeout)
     except Interrupted:
         raise TimedOut(f"reading it took longer than {deadline.timeout:g} s", ended=True) from None
     except NoThread as exc:

@@ -32,7 +32,7 @@ Results = list[tuple[Delivery, Any]]
 Ask = Callable[[Steps], Iterable[Results]]
 
 
-class Round:
+class Flush:
     """All effects for one place that wait, as one call for another thread. What waits is looked at when that begins, so
     what came up on the way there goes out with it: quick handlers share one trip, and slow ones do not wait for each
     other."""
@@ -80,7 +80,7 @@ class Round:
             return [*self.results, *((delivery, _refused(effect, why)) for delivery, effect in unanswered)]
 
 
-class Desk:
+class EffectRunner:
     """The I/O of an event: one round to the store at a time, and beside it one to each queue, so that none that hangs holds
     back what is for another."""
 
@@ -88,34 +88,34 @@ class Desk:
         self._schedule = schedule
         self._bound = bound
         self._deadline = deadline
-        self.rounds: dict[Future[None], Round] = {}
+        self.flushes: dict[Future[None], Flush] = {}
 
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come."""
-        return bool(self.rounds)
+        return bool(self.flushes)
 
     def start(self) -> tuple[list[Future[None]], Results]:
         """Begin what waits: its futures, and what could not be begun with the reason."""
         futures: list[Future[None]] = []
         results: Results = []
-        for round_ in self._waiting():
-            begun, refused = self._begin(round_)
+        for flush in self._waiting():
+            begun, refused = self._begin(flush)
             futures += begun
             results += refused
         return futures, results
 
-    def _waiting(self) -> list[Round]:
+    def _waiting(self) -> list[Flush]:
         """What waits for a place that no round is under way to."""
-        taken = {round_.place for round_ in self.rounds.values()}
-        waiting: list[Round] = []
+        taken = {flush.place for flush in self.flushes.values()}
+        waiting: list[Flush] = []
         if self._schedule.changes and Change not in taken:
-            waiting.append(Round(Change, self._schedule.changes, partial(_ask_store, self._bound, self._deadline)))
+            waiting.append(Flush(Change, self._schedule.changes, partial(_ask_store, self._bound, self._deadline)))
         for sender, sends in self._by_sender().items():
             if sender in taken:
                 self._schedule.sends.extend(sends)
             else:
-                waiting.append(Round(sender, sends, _ask_queue))
+                waiting.append(Flush(sender, sends, _ask_queue))
         return waiting
 
     def _by_sender(self) -> dict[int, deque[Any]]:
@@ -126,44 +126,44 @@ class Desk:
             by_sender.setdefault(id(send.sender), deque()).append((delivery, send))
         return by_sender
 
-    def _begin(self, round_: Round) -> tuple[list[Future[None]], Results]:
+    def _begin(self, flush: Flush) -> tuple[list[Future[None]], Results]:
         try:
             if self._deadline.io_left() <= 0:
-                return [], self._last_words(round_)
-            future = self._bound.io.submit(round_.perform)
+                return [], self._write_unawaited(flush)
+            future = self._bound.io.submit(flush.perform)
         except TimeoutError as exc:
-            return [], round_.give_up(f"not asked: {exc}")
-        self.rounds[future] = round_
+            return [], flush.give_up(f"not asked: {exc}")
+        self.flushes[future] = flush
         return [future], []
 
-    def _last_words(self, round_: Round) -> Results:
+    def _write_unawaited(self, flush: Flush) -> Results:
         """There is no time to wait for an answer. What messages came to is still written if it can be; none is claimed,
         and nothing is sent."""
-        steps = list(round_.effects)
+        steps = list(flush.effects)
         known = [effect for delivery, effect in steps if delivery.claim is not None and isinstance(effect, Change)]
         if known:
             self._bound.io.submit(partial(_swap_once, self._bound, known))
-        return round_.give_up(NO_TIME)
+        return flush.give_up(NO_TIME)
 
     def collect(self) -> Results:
         """The answers of rounds that ended; and of all, when their time is over. What ends a process is raised here."""
         over = self._deadline.io_left() <= 0
         results: Results = []
-        for future, round_ in list(self.rounds.items()):
+        for future, flush in list(self.flushes.items()):
             if future.done():
                 future.result()
-                results += round_.results
+                results += flush.results
             elif over:
                 self._bound.io.give_up(future)
-                results += round_.give_up(NO_ANSWER)
+                results += flush.give_up(NO_ANSWER)
             else:
                 continue
-            del self.rounds[future]
+            del self.flushes[future]
         return results
 
     def left(self) -> float | None:
         """Seconds until `collect` has something at the latest; None when nothing is under way."""
-        return max(self._deadline.io_left(), 0.0) if self.rounds else None
+        return max(self._deadline.io_left(), 0.0) if self.flushes else None
 
 
 def _refused(effect: Change | Send, why: str) -> Answer | SendError:

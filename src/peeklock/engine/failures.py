@@ -65,10 +65,10 @@ def _ask(bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Retr
     if bound.on_error is None:
         return None
     try:
-        left = deadline.asking()
+        left = deadline.seconds_for_on_error()
         if left <= 0:
             raise TimeoutError("no time is left to ask it")  # noqa: TRY301 - as any other failure of it
-        return deadline.limited(partial(bound.on_error, error), left)
+        return deadline.call_within(partial(bound.on_error, error), left)
     except BaseException as exc:  # the user's hook: its failure must not decide over the message
         if leaves_process(exc):
             raise

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.delivery import ALONE, RUN, Delivery, Effect, Halted, Life, id_key, record_key
-from peeklock.engine.settlement import abandoned, dated, dead_letter, fail, longer_each_time, publish_copy, succeed
+from peeklock.engine.delivery import ALONE, RUN, Delivery, Effect, Halted, Lifecycle, id_key, record_key
+from peeklock.engine.settlement import abandoned, dated, dead_letter, fail, growing_delay, publish_copy, succeed
 from peeklock.errors import StoreError, UnreadableRecord, is_a, leaves_process
 from peeklock.idempotency import arrival, claims
 from peeklock.idempotency.decision import Action, Decision, Verdict
@@ -30,7 +30,7 @@ MAX_CONTENTION = 5
 """Lost swaps in a row after which a key counts as busy."""
 
 
-def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
+def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
     """From arrival to outcome, with a store."""
     if delivery.is_empty:
         return NOTHING_TO_DO
@@ -55,7 +55,7 @@ def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
 def _decided(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline
 ) -> Generator[Effect, Any, Decision | Outcome]:
-    if _may_expire_apart(delivery, bound):
+    if _may_expire_under_own_id(delivery, bound):
         look = Change(key=delivery.record_key, expected=None, record=None)  # changes nothing, and says what is there
         answer = yield look
         if answer.error is not None:
@@ -64,7 +64,7 @@ def _decided(
     return (yield from _claim(delivery, bound, deadline))
 
 
-def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
+def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
     """Without a store, of a message that must not run (again). One that may run has no life until it fails: there is
     nothing to claim before, and nothing to record after."""
     lineage = replace(delivery.message.effective_lineage, attempts=delivery.message.attempt - 1)
@@ -74,7 +74,7 @@ def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life
     return (yield from dead_letter(delivery, bound, deadline, ran=None))
 
 
-def _may_expire_apart(delivery: Delivery, bound: BoundConsumer) -> bool:
+def _may_expire_under_own_id(delivery: Delivery, bound: BoundConsumer) -> bool:
     """Whether a message that is too old to run is still judged by the record of its key."""
     expired = delivery.verdict is not None and delivery.verdict.reason is Reason.EXPIRED
     return expired and delivery.record_key != id_key(delivery, bound)
@@ -92,21 +92,21 @@ def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Gene
                 return abandoned(delivery, bound, Reason.HALTED, delay=ZERO, detail=str(halted))
             decision, alone = _arrive(delivery, bound, deadline, current), True
         if decision.record is None:
-            return _settled_already(delivery, bound, deadline, decision, current)
+            return _settle_by_record(delivery, bound, deadline, decision, current)
         if decision.action is Action.DEAD_LETTER:
             decision = replace(decision, record=dated(decision.record, delivery))
         expected = None if current is None else current.version
         answer = yield Change(key=delivery.record_key, expected=expected, record=decision.record)
         if answer.won:
             return (
-                _settled_already(delivery, bound, deadline, decision, decision.record)
+                _settle_by_record(delivery, bound, deadline, decision, decision.record)
                 if _is_busy(decision)
                 else decision
             )
         if answer.error is not None:
             return _unanswered(delivery, bound, answer.error)
         current = answer.record
-    return abandoned(delivery, bound, Reason.BUSY, delay=longer_each_time(delivery, bound))
+    return abandoned(delivery, bound, Reason.BUSY, delay=growing_delay(delivery, bound))
 
 
 def _is_busy(decision: Decision) -> bool:
@@ -118,7 +118,7 @@ def _unanswered(delivery: Delivery, bound: BoundConsumer, error: StoreError) -> 
     the release that wrote it is everywhere, or is gone."""
     queue = bound.queue
     if not isinstance(error, UnreadableRecord):
-        delay = longer_each_time(delivery, bound)
+        delay = growing_delay(delivery, bound)
         return abandoned(delivery, bound, Reason.UNAVAILABLE, delay=delay, error=error, detail=str(error))
     told = {"queue": queue.name, "key": delivery.record_key, "detail": str(error)}
     log_event_once("peeklock.unreadable %s", told)
@@ -136,7 +136,7 @@ def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curre
     """The record that decides over a message. None where its verdict is recorded under its own id: it is too old to run
     and the record is about another message; or that stands for another body, so that this message is invalid."""
     now = deadline.clock.now()
-    if _may_expire_apart(delivery, bound) and (
+    if _may_expire_under_own_id(delivery, bound) and (
         current is None or not arrival.concerns(current, delivery.message.effective_lineage, now)
     ):
         delivery.record_key = id_key(delivery, bound)  # the key is free for others
@@ -149,14 +149,14 @@ def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curre
     return None
 
 
-def _settled_already(
+def _settle_by_record(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline, decision: Decision, current: Record | None
 ) -> Outcome:
     assert current is not None, "without a record there is a claim to make"
     if decision.action is Action.ABANDON:
         left = current.lease_until - deadline.clock.now()
         delay = (
-            left if left > ZERO else longer_each_time(delivery, bound)
+            left if left > ZERO else growing_delay(delivery, bound)
         )  # an unpublished verdict has no lease to wait for
         return replace(abandoned(delivery, bound, decision.reason, delay=delay), attempt=claims.counted(current))
     dead_lettered = decision.reason not in (Reason.DUPLICATE, Reason.SUPERSEDED)
@@ -174,7 +174,7 @@ def _replayed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curr
     if bound.results is None or not current.result:
         return None
     try:
-        return deadline.limited(partial(bound.results.load, current.result), deadline.converting())
+        return deadline.call_within(partial(bound.results.load, current.result), deadline.seconds_for_result())
     except BaseException as exc:  # of another release, with another type; and its validators are the user's
         if leaves_process(exc):
             raise
@@ -183,7 +183,7 @@ def _replayed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curr
         return None
 
 
-def _publish_again(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
+def _publish_again(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
     """An older copy found the record `delaying`: whoever wrote that may have died before it published the newer one. It is
     published with what is left of its delay."""
     claim = delivery.claim
@@ -192,6 +192,6 @@ def _publish_again(delivery: Delivery, bound: BoundConsumer, deadline: Deadline)
     refused = yield from publish_copy(delivery, bound, deadline, max(due - deadline.clock.now(), ZERO))
     if refused is not None:
         detail = f"the delayed copy could not be published: {refused}"
-        delay = longer_each_time(delivery, bound)
+        delay = growing_delay(delivery, bound)
         return abandoned(delivery, bound, Reason.UNAVAILABLE, delay=delay, error=refused, detail=detail)
     return Outcome(disposition=Disposition.COMPLETE, reason=Reason.SUPERSEDED, attempt=delivery.attempt)

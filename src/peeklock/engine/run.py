@@ -9,13 +9,13 @@ from functools import partial
 from queue import SimpleQueue
 
 from peeklock.concurrency.bounded import bounded
-from peeklock.concurrency.interrupt import Alarm, can_interrupt
+from peeklock.concurrency.interrupt import HandlerTimer, can_interrupt
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.effects import Desk
+from peeklock.engine.effects import EffectRunner
 from peeklock.engine.executors import MainThreadExecutor, PooledExecutor
 from peeklock.engine.runaways import blocked, watch
 from peeklock.engine.scheduler import Schedule
-from peeklock.engine.sync_driver import Thread
+from peeklock.engine.sync_driver import SyncDriver
 from peeklock.message import Message
 from peeklock.observability.guarded import notify_settled, observer_failed
 from peeklock.observability.observer import LogObserver, Settled
@@ -43,25 +43,27 @@ def handle(bound: BoundConsumer, messages: Sequence[Message], remaining: timedel
     deadline = Deadline(bound, remaining, len(messages))
     inbox: SimpleQueue[object] = SimpleQueue()
     if bound.parallel == 1 and can_interrupt():
-        with Alarm(deadline.timeout, deadline.latest) as alarm:
-            deadline.limited = alarm.limited
+        with HandlerTimer(deadline.timeout, deadline.latest) as timer:
+            deadline.call_within = timer.call_within
             schedule = Schedule(messages, bound, deadline)
-            Thread(schedule, Desk(schedule, bound, deadline), MainThreadExecutor(bound, deadline, alarm), inbox).drive()
+            SyncDriver(
+                schedule, EffectRunner(schedule, bound, deadline), MainThreadExecutor(bound, deadline, timer), inbox
+            ).drive()
     else:
         schedule = Schedule(messages, bound, deadline)
         executor = PooledExecutor(bound, deadline, inbox)
         try:
-            Thread(schedule, Desk(schedule, bound, deadline), executor, inbox).drive()
+            SyncDriver(schedule, EffectRunner(schedule, bound, deadline), executor, inbox).drive()
         finally:
             executor.close()
         watch(bound, deadline, executor.runaways)
-    telling = _telling(bound, schedule)
-    if telling is not None:
+    notify = _notification(bound, schedule)
+    if notify is not None:
         try:
-            bounded(telling, deadline.observing(), bound.io)
+            bounded(notify, deadline.seconds_for_observer(), bound.io)
         except TimeoutError as exc:
-            _hangs(bound, exc)
-    return schedule.items
+            _log_hanging_observer(bound, exc)
+    return schedule.deliveries
 
 
 async def handle_async(
@@ -73,30 +75,30 @@ async def handle_async(
 
 
 async def _drive_async(bound: BoundConsumer, deadline: Deadline, schedule: Schedule) -> Sequence[Settled]:
-    from peeklock.engine.async_driver import Loop, bounded_async
+    from peeklock.engine.async_driver import AsyncDriver, bounded_async
 
-    loop = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
+    loop = AsyncDriver(schedule, bound, deadline, EffectRunner(schedule, bound, deadline))
     await loop.drive()
     watch(bound, deadline, loop.runaways)
-    telling = _telling(bound, schedule)
-    if telling is not None:
+    notify = _notification(bound, schedule)
+    if notify is not None:
         try:
-            await bounded_async(telling, deadline.observing(), bound.io)
+            await bounded_async(notify, deadline.seconds_for_observer(), bound.io)
         except TimeoutError as exc:
-            _hangs(bound, exc)
-    return schedule.items
+            _log_hanging_observer(bound, exc)
+    return schedule.deliveries
 
 
-def _telling(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
+def _notification(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
     """The call that tells the observer, for a thread, since it may hang. None where it would do nothing: an event of ten
     messages would take a quarter longer (benchmarks/)."""
     observer = bound.observer
-    if type(observer) is LogObserver and observer.is_quiet(schedule.items):
+    if type(observer) is LogObserver and observer.is_quiet(schedule.deliveries):
         return None
-    return partial(notify_settled, observer, bound.platform, bound.queue.name, schedule.items)
+    return partial(notify_settled, observer, bound.platform, bound.queue.name, schedule.deliveries)
 
 
-def _hangs(bound: BoundConsumer, error: TimeoutError) -> None:
+def _log_hanging_observer(bound: BoundConsumer, error: TimeoutError) -> None:
     """Log it in a thread, without waiting: what hangs may be the log."""
     with suppress(TimeoutError):
         bound.io.submit(partial(observer_failed, bound.queue.name, error))

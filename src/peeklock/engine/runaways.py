@@ -23,13 +23,13 @@ from peeklock.outcome import Outcome, Reason
 PAUSES = (0.0, 0.5, 2.0)
 """Seconds before each try to record a late end."""
 
-Ends = list[tuple[Delivery, BaseException | None]]
+Pending = list[tuple[Delivery, BaseException | None]]
 
 
 class Runaway(Protocol):
     """A call of the handler that did not end in time."""
 
-    items: Sequence[Delivery]
+    deliveries: Sequence[Delivery]
 
     def result(self) -> Errors:
         """What came of it, once it has ended."""
@@ -44,7 +44,7 @@ def watch(bound: BoundConsumer, deadline: Deadline, runaways: Mapping[Any, Runaw
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class UnfinishedDelivery:
     """A message of an event that was left alone."""
 
     message: Message
@@ -58,45 +58,47 @@ def blocked(bound: BoundConsumer, messages: Sequence[Message], schedule: Schedul
     no outcome come back. Their claims hold until their leases are over, and no further handler begins: its time is over
     before it could."""
     log_event("peeklock.blocked %s", {"queue": bound.queue.name, "detail": "a handler blocks the event loop"})
-    items = list(schedule.items)
-    items += [Delivery(message) for message in messages[len(items) :]]
+    deliveries = list(schedule.deliveries)
+    deliveries += [Delivery(message) for message in messages[len(deliveries) :]]
     return [
-        delivery if delivery.finished else Left(delivery.message, _left(delivery, bound), delivery.key)
-        for delivery in items
+        delivery
+        if delivery.finished
+        else UnfinishedDelivery(delivery.message, _unfinished(delivery, bound), delivery.key)
+        for delivery in deliveries
     ]
 
 
-def _left(delivery: Delivery, bound: BoundConsumer) -> Outcome:
+def _unfinished(delivery: Delivery, bound: BoundConsumer) -> Outcome:
     return abandoned(delivery, bound, Reason.HALTED, delay=None, detail="a handler blocks the event loop")
 
 
 def _ended(bound: BoundConsumer, deadline: Deadline, run: Runaway, _: object) -> None:
     """Called where the handler ran: on an event loop, too, which must not wait for a store."""
-    ends = list(zip(run.items, run.result(), strict=True))
+    pending = list(zip(run.deliveries, run.result(), strict=True))
     try:
-        bound.io.submit(partial(_write, bound, deadline, ends))
+        bound.io.submit(partial(_write, bound, deadline, pending))
     except TimeoutError as exc:
         _unrecorded(bound, exc)
 
 
-def _write(bound: BoundConsumer, deadline: Deadline, ends: Ends) -> None:
+def _write(bound: BoundConsumer, deadline: Deadline, pending: Pending) -> None:
     failure: Exception | None = None
     for pause in PAUSES:
         time.sleep(pause)
         try:
-            ends = _unwritten(bound, deadline, ends)
+            pending = _unwritten(bound, deadline, pending)
         except Exception as exc:  # noqa: BLE001 - any failure of a store means the same
             failure = exc
-        if not ends:
+        if not pending:
             return
     _unrecorded(bound, failure)
 
 
-def _unwritten(bound: BoundConsumer, deadline: Deadline, ends: Ends) -> Ends:
+def _unwritten(bound: BoundConsumer, deadline: Deadline, pending: Pending) -> Pending:
     """Write how they ended; those of which it is not known to be written."""
     assert bound.store is not None, "watched only with a store"
-    answers = bound.store.swap([_change(bound, deadline, delivery, error) for delivery, error in ends])
-    return [end for end, answer in zip(ends, answers, strict=True) if not _is_over(end[0], deadline, answer)]
+    answers = bound.store.swap([_change(bound, deadline, delivery, error) for delivery, error in pending])
+    return [end for end, answer in zip(pending, answers, strict=True) if not _is_over(end[0], deadline, answer)]
 
 
 def _change(bound: BoundConsumer, deadline: Deadline, delivery: Delivery, error: BaseException | None) -> Change:

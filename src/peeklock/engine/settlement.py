@@ -18,7 +18,7 @@ from peeklock.concurrency.interrupt import Interrupted
 from peeklock.consuming.hooks import NoThread
 from peeklock.consuming.results import is_too_large
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline, Delays
-from peeklock.engine.delivery import Delivery, Effect, Halted, Life, Send, TimedOut
+from peeklock.engine.delivery import Delivery, Effect, Halted, Lifecycle, Send, TimedOut
 from peeklock.engine.failures import delay_of, describe, judge
 from peeklock.errors import DeadLetter, Retry, SendError, is_a, leaves_process
 from peeklock.idempotency import claims
@@ -33,13 +33,13 @@ from peeklock.sending.fitting import fit
 from peeklock.timing.delays import ZERO, backoff
 
 
-def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
+def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
     """The handler returned: complete, recorded or not, for its effect has happened."""
     claim = delivery.claim
     assert claim is not None, "with a store, only a claimed message runs"
     outcome = done(delivery)
     # Known even if it cannot be written: another message with this key, in this event, must not do it again.
-    finished = delivery.known = finish(delivery, bound, deadline, claim, deadline.converting())
+    finished = delivery.known = finish(delivery, bound, deadline, claim, deadline.seconds_for_result())
     if not (yield from _write(delivery, bound, finished)):
         fields = {"queue": bound.queue.name, "message_id": delivery.message.id, "attempt": outcome.attempt}
         log_event("peeklock.unrecorded %s", {**fields, "detail": delivery.unwritten})
@@ -63,7 +63,7 @@ def finish(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: 
 def _text_of(dump: Callable[[], str], deadline: Deadline, seconds: float) -> tuple[str, str]:
     """A result as text, and why it cannot be kept, if so. Its way into JSON calls the user's serializers."""
     try:
-        result = deadline.limited(dump, seconds)
+        result = deadline.call_within(dump, seconds)
     except (Interrupted, NoThread):
         return "", "not written in time"
     except BaseException as exc:
@@ -78,7 +78,7 @@ def done(delivery: Delivery) -> Outcome:
     return DONE if attempt == 1 else replace(DONE, attempt=attempt)
 
 
-def fail(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Life:
+def fail(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Lifecycle:
     """It was not started, did not end in time, or raised."""
     claim = delivery.claim = delivery.claim or record_from_count(delivery, deadline)
     stamp = deadline.stamp(claim)
@@ -94,7 +94,9 @@ def _is_last_without_store(delivery: Delivery, bound: BoundConsumer) -> bool:
     return bound.store is None and delivery.attempt >= bound.queue.max_attempts
 
 
-def _timed_out(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: TimedOut) -> Life:
+def _timed_out(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: TimedOut
+) -> Lifecycle:
     """The handler may still run: the start counts, and the lease stays. No delayed copy carries on, since none may run
     before the lease is over: the message itself comes back, and is busy until then."""
     stamp, attempt = deadline.stamp(claim), delivery.attempt
@@ -110,7 +112,9 @@ def record_from_count(delivery: Delivery, deadline: Deadline) -> Record:
     return claims.begin(lineage, deadline.stamp(None))
 
 
-def _raised(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: BaseException) -> Life:
+def _raised(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: BaseException
+) -> Lifecycle:
     wish = None if is_a(error, TimedOut) else judge(error, bound, deadline)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = bound.queue, delivery.attempt
@@ -223,7 +227,9 @@ def publish_copy(
     return refused
 
 
-def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *, ran: BaseException | None) -> Life:
+def dead_letter(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *, ran: BaseException | None
+) -> Lifecycle:
     """The record says `dead_lettering`: publish the dead letter, then record that. `ran`: what the handler raised just now."""
     claim = delivery.claim
     assert claim is not None, "a record announced the dead letter"
@@ -235,7 +241,7 @@ def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *,
     outgoing, refused = yield from _publish(delivery, bound, deadline, dead_letter, bound.dead_letters)
     claim = delivery.claim or claim
     if refused is None:
-        _tell(delivery, outgoing, claim)
+        _log_missing_reason(delivery, outgoing, claim)
         yield from _write(
             delivery, bound, claims.finish(claim, deadline.stamp(claim), State.DEAD_LETTERED, bare=outgoing.bare)
         )
@@ -250,18 +256,18 @@ def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *,
     yield from _write(delivery, bound, claims.release_lease(claim, deadline.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the dead letter ({reason}) could not be published: {refused}"
-    delay = longer_each_time(delivery, bound)
+    delay = growing_delay(delivery, bound)
     return replace(abandoned(delivery, bound, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
 
 
-def _tell(delivery: Delivery, outgoing: OutgoingMessage, claim: Record) -> None:
+def _log_missing_reason(delivery: Delivery, outgoing: OutgoingMessage, claim: Record) -> None:
     """Log the reason that a dead letter had no room for."""
     if outgoing.unexplained:
         fields = {"queue": delivery.message.queue, "message_id": delivery.message.id, "reason": claim.reason}
         log_event("peeklock.dead_letter_bare %s", {**fields, "detail": claim.detail, "lineage": not outgoing.bare})
 
 
-def longer_each_time(delivery: Delivery, bound: BoundConsumer) -> timedelta:
+def growing_delay(delivery: Delivery, bound: BoundConsumer) -> timedelta:
     """The delay of a message that comes back without an attempt, by the platform's own count: its limit of deliveries
     must outlast an outage of the store or the dead-letter queue."""
     queue = bound.queue

@@ -9,7 +9,7 @@ Seconds = float | timedelta
 """A duration at the user's edge: a number of seconds, or a timedelta."""
 
 ZERO = timedelta()
-ABSURD = timedelta(days=36_500)
+MAX_DURATION = timedelta(days=36_500)
 """Longer than anything is waited for or kept, and short enough that a date so far from now exists."""
 
 MAX_EXPONENT = 30  # 2**30 s is 34 years: past it only an overflow could happen
@@ -34,8 +34,8 @@ def seconds(value: Seconds, what: str) -> timedelta:
         raise ValueError(f"{what} takes seconds (a number) or a timedelta, and {value!r} is out of range") from exc
     if duration < ZERO:
         raise ValueError(f"{what} cannot be negative: {value!r}")
-    if duration > ABSURD:
-        raise ValueError(f"{what} takes at most {ABSURD.days} days, and {value!r} is out of range")
+    if duration > MAX_DURATION:
+        raise ValueError(f"{what} takes at most {MAX_DURATION.days} days, and {value!r} is out of range")
     return duration
 
 
@@ -64,4 +64,4 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     delay = max(aware - now, ZERO)
-    return delay if delay <= ABSURD else None
+    return delay if delay <= MAX_DURATION else None
