@@ -1,4 +1,4 @@
-"""The driver for `async def` handlers, on the event loop that is running. Apart, since asyncio costs a cold start."""
+"""Driver for `async def` handlers. A module of its own, because importing asyncio slows down cold starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class HandlerTask(Timer):
-    """One call of the handler on the event loop, with all that it needs: nothing is read from its items later."""
+    """A call of the handler on the event loop. It copies what it needs from its deliveries, and reads nothing later."""
 
     def __init__(self, bound: BoundConsumer, deliveries: Sequence[Delivery], deadline: Deadline) -> None:
         super().__init__(deadline.latest)
@@ -37,6 +37,7 @@ class HandlerTask(Timer):
         self._duration = 0.0
 
     async def perform(self) -> None:
+        """Run the handler, unless its time is over."""
         running.set(self)
         span = enter_span(self._bound.observer, self._message)
         if self._deadline.may_begin(self._deadline.timeout - self.timeout):
@@ -58,9 +59,9 @@ class HandlerTask(Timer):
             exit_span(span, self._message, self._ended[0])
 
     def result(self) -> Errors:
-        """What came of it, written to its items."""
+        """Write the results to the deliveries. Return their errors."""
         ended = self._ended
-        if self.cancelled:  # whatever it made of that: a part of it was cut off
+        if self.cancelled:  # it did not run completely, whatever it returned or raised
             ended = (timed_out(self._bound, "cancelled", ended=True), None)
         self.deliveries[0].returned = ended[1]
         for delivery in self.deliveries:
@@ -69,7 +70,7 @@ class HandlerTask(Timer):
 
 
 class AsyncDriver:
-    """Drives `async def` handlers on the running event loop."""
+    """Drives the lifecycles of an event whose handler is an `async def`, on the running event loop."""
 
     def __init__(self, schedule: Schedule, bound: BoundConsumer, deadline: Deadline, effects: EffectRunner) -> None:
         self.schedule = schedule
@@ -81,12 +82,12 @@ class AsyncDriver:
         self.runaways: dict[asyncio.Future[None], HandlerTask] = {}
 
     async def drive(self) -> None:
-        """Until each message has its outcome."""
+        """Run until each message has its outcome."""
         schedule, effects = self.schedule, self.effects
         try:
             while schedule.unfinished:
                 started = self._start()
-                self._do_io()  # after it, since what cannot be started any more is given back
+                self._do_io()  # after starting handlers, because messages that can no longer start are given back
                 if started:
                     continue
                 if self.running or effects.busy:
@@ -130,18 +131,17 @@ class AsyncDriver:
                 self._advance(zip(call.deliveries, errors, strict=True))
 
     def _wait_time(self, now: float) -> float | None:
-        """Until something may be over its time; what has not begun, no earlier than a whole time-out from now."""
-        running = self.running.values()
-        dues = [one.timeout if one.due is None else one.left(now) for one in running]
+        """Return the seconds until a call may exceed its time: at least a full time-out for calls that have not begun."""
+        dues = [call.timeout if call.due is None else call.left(now) for call in self.running.values()]
         left = self.effects.left()
         if left is not None:
             dues.append(left)
         return max(min(dues), 0.0) if dues else None
 
     def _errors(self, task: asyncio.Future[None], call: HandlerTask, now: float) -> Errors | None:
-        """What came of a handler; None while it may go on."""
+        """Return the errors of a call; None while it may continue."""
         if task.done():
-            _ = task.cancelled() or task.exception()  # known by its coroutine; asyncio wants it looked at
+            _ = task.cancelled() or task.exception()  # retrieved, or asyncio would log it; the call has it already
             return call.result()
         if call.due is None or call.left(now) > 0:
             return None
@@ -160,7 +160,7 @@ class AsyncDriver:
 
 
 async def bounded_async(call: Callable[[], T], seconds: float, pool: Pool) -> T:
-    """As `bounded`, without blocking the event loop."""
+    """Make a call with a time limit as `bounded` does, without blocking the event loop."""
     context = copy_context()
     future = pool.submit(lambda: context.run(call))
     answer = asyncio.wrap_future(future)

@@ -1,4 +1,4 @@
-"""Calling the user's function, once, and learning what it raised."""
+"""Calls of the user's function: its arguments, its errors and its time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from peeklock.message import Message
 Errors = Sequence[BaseException | None]
 
 CallResult = tuple[BaseException | None, Any]
-"""What a call raised, and what it returned."""
+"""Exception and return value of a call."""
 
 
 def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> CallResult:
-    """Call it. Whatever it raises stays inside, `SystemExit` too, since one message must not end the process of the
-    others. Only a KeyboardInterrupt on the main thread leaves: somebody at a terminal wants out."""
+    """Call a function and return its exception or its value.
+
+    SystemExit is returned too, because a message must not end the process. Only a KeyboardInterrupt on the main thread is
+    raised.
+    """
     try:
         return None, function(*arguments)
     except BaseException as exc:
@@ -31,8 +34,11 @@ def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> CallResul
 
 
 async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequence[Any]) -> CallResult:
-    """Await it, as `attempt` calls. Its cancellation is the caller's business, and a GeneratorExit leaves: a coroutine
-    that is being closed must not go on, and what a handler itself raised the caller finds on its task."""
+    """Await a function and return its exception or its value.
+
+    A cancellation is returned like any other exception, and left to the caller. GeneratorExit is raised, because a coroutine
+    that is being closed must not continue; if the handler raised it itself, the caller finds it on the task.
+    """
     try:
         return None, await function(*arguments)
     except GeneratorExit:
@@ -44,7 +50,7 @@ async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequ
 
 
 def arguments_of(bound: BoundConsumer, deliveries: Sequence[Delivery]) -> tuple[Any, ...]:
-    """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
+    """Return the arguments of a call. They are collected in advance, because a finished delivery drops its payload."""
     if not bound.handler.batch:
         return arguments_of_one(bound, deliveries[0])[1]
     for delivery in deliveries:
@@ -55,7 +61,7 @@ def arguments_of(bound: BoundConsumer, deliveries: Sequence[Delivery]) -> tuple[
 
 
 def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message, tuple[Any, ...]]:
-    """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
+    """Return the message with its attempt and fence, and the arguments, for a handler of single messages."""
     if delivery.claim is not None:
         _number(delivery)
     message = delivery.message
@@ -65,7 +71,8 @@ def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message,
 
 
 def _handed(message: Message) -> Message:
-    """With attributes of its own, which a handler may change: copies and dead letters carry the producer's."""
+    """Return the message with a copy of its attributes, so that a handler's changes to them do not get into delayed copies and
+    dead letters."""
     return replace(message, attributes=dict(message.attributes))
 
 
@@ -75,8 +82,7 @@ def _number(delivery: Delivery) -> None:
 
 
 def errors_of(bound: BoundConsumer, deliveries: Sequence[Delivery], ended: CallResult) -> Errors:
-    """The error of each message, None for success. A handler's value is nobody's business; a batch handler's says who
-    failed."""
+    """Return the error of each message, None for success. Only a batch handler's return value matters: its failures."""
     error, returned = ended
     if error is None and returned is not None:
         deliveries[0].returned = returned

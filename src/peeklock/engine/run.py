@@ -1,4 +1,4 @@
-"""From an event's messages to their outcomes. Never raises because of a message."""
+"""Entry points of the engine: they run the messages of an event, and never raise because of a message."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from peeklock.observability.observer import LogObserver, Settled
 
 
 def run(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
-    """Run any consumer from synchronous code: an `async def` on the process's own loop."""
+    """Run a consumer from synchronous code. An `async def` runs on the event loop of the process."""
     if not bound.handler.is_async:
         return handle(bound, messages, remaining)
     from peeklock.concurrency import event_loop
@@ -36,9 +36,9 @@ def run(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta 
 
 
 def handle(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
-    """Run a synchronous consumer over one event's messages; their outcomes in the same order.
+    """Run a synchronous consumer over the messages of an event. Return their outcomes in the same order.
 
-    `remaining`: how long the platform leaves this event; None where it does not say.
+    `remaining`: the time that the platform leaves for this event; None if unknown.
     """
     deadline = Deadline(bound, remaining, len(messages))
     inbox: SimpleQueue[object] = SimpleQueue()
@@ -69,7 +69,7 @@ def handle(bound: BoundConsumer, messages: Sequence[Message], remaining: timedel
 async def handle_async(
     bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None
 ) -> Sequence[Settled]:
-    """As `handle`, for a consumer that is an `async def`."""
+    """Run an `async def` consumer over the messages of an event. Return their outcomes in the same order."""
     deadline = Deadline(bound, remaining, len(messages))
     return await _drive_async(bound, deadline, Schedule(messages, bound, deadline))
 
@@ -90,8 +90,10 @@ async def _drive_async(bound: BoundConsumer, deadline: Deadline, schedule: Sched
 
 
 def _notification(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
-    """The call that tells the observer, for a thread, since it may hang. None where it would do nothing: an event of ten
-    messages would take a quarter longer (benchmarks/)."""
+    """Return the call that notifies the observer, to be made in a thread because it may hang.
+
+    None if it would do nothing, since the thread makes an event of ten messages a quarter slower (benchmarks/).
+    """
     observer = bound.observer
     if type(observer) is LogObserver and observer.is_quiet(schedule.deliveries):
         return None
@@ -99,6 +101,6 @@ def _notification(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None
 
 
 def _log_hanging_observer(bound: BoundConsumer, error: TimeoutError) -> None:
-    """Log it in a thread, without waiting: what hangs may be the log."""
+    """Log in a thread, without waiting, because the log itself may be what hangs."""
     with suppress(TimeoutError):
         bound.io.submit(partial(observer_failed, bound.queue.name, error))

@@ -1,4 +1,4 @@
-"""The driver for synchronous handlers: it does what the lives ask for, here and in threads. No decision is made here."""
+"""Driver for synchronous handlers. It performs the effects of lifecycles, and makes no decisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peeklock.engine.scheduler import Schedule
 
 
 class SyncDriver:
-    """Drives synchronous handlers."""
+    """Drives the lifecycles of an event whose handler is synchronous."""
 
     def __init__(
         self, schedule: Schedule, effects: EffectRunner, executor: Executor, inbox: SimpleQueue[object]
@@ -22,10 +22,10 @@ class SyncDriver:
         self.effects = effects
         self.executor = executor
         self.inbox = inbox
-        """Where threads say that they are done. It only means: look."""
+        """Wakes the driver when a thread has finished something. The entries themselves are ignored."""
 
     def drive(self) -> None:
-        """Until each message has its outcome."""
+        """Run until each message has its outcome."""
         schedule, executor, effects = self.schedule, self.executor, self.effects
         while schedule.unfinished:
             if schedule.changes or schedule.sends:
@@ -40,12 +40,11 @@ class SyncDriver:
                 schedule.unblock(NO_SLOT, alone=not executor.has_runaways)
 
     def _waits(self) -> bool:
-        """Whether something is to come from store or queues, which may let more run."""
+        """Return whether results of the store or the queues are pending, which may allow more messages to run."""
         return bool(self.effects.busy or self.schedule.changes or self.schedule.sends)
 
     def _do_io(self) -> None:
-        """In threads of its own, so that it may hang; beside the handlers. What is asked for while a round is under way
-        goes out together in the next."""
+        """Start waiting effects in other threads, because they may hang. Effects added during a flush wait for the next."""
         futures, results = self.effects.start()
         for future in futures:
             future.add_done_callback(self.inbox.put)
