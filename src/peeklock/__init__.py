@@ -41,8 +41,8 @@ _HOMES = {
     "consumer": "consuming.declaration",
     "send": "sending.send",
 }
-"""The module that defines each name; the errors are in `errors`. A name is loaded with its first use: infrastructure
-that needs a `Queue` does not pay for an engine, and a cold function not for what it never calls."""
+"""Module that defines each name; all errors are in `errors`. Names are loaded on first use, so that infrastructure code that
+needs a `Queue` does not import the engine, and a cold start imports only what the function uses."""
 
 _PLATFORMS = ("cloudtasks", "pubsub", "servicebus", "sqs")
 

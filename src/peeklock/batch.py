@@ -1,4 +1,4 @@
-"""What a batch handler is given: `def store(rows: Batch[Row]) -> Mapping[str, Exception] | None`."""
+"""The argument of a batch handler: `def store(rows: Batch[Row]) -> Mapping[str, Exception] | None`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class Batch(Sequence[T], Generic[T]):
-    """The payloads of all messages that may run now, in the order of their arrival.
+    """Payloads of all messages that may run now, in the order of their arrival.
 
-    The handler returns `{message id: exception}` for those that failed (`batch.messages[n].id` is the id of
-    `batch[n]`), and None or nothing for the rest. An exception that it raises is the failure of all. At most one
-    message of a group is in one call, since the next may only run once it is known to be completed.
+    The handler returns `{message id: exception}` for the messages that failed, or None if there are none;
+    `batch.messages[n].id` is the id of `batch[n]`. If it raises, all messages fail with that exception. A batch holds at
+    most one message of a group, because the next one has to wait until this one is completed.
     """
 
     __slots__ = ("messages", "payloads")
@@ -38,5 +38,5 @@ class Batch(Sequence[T], Generic[T]):
         return iter(self.payloads)
 
     def pairs(self) -> Iterator[tuple[Message, T]]:
-        """Each message with its payload."""
+        """Iterate over the messages, each with its payload."""
         return zip(self.messages, self.payloads, strict=True)

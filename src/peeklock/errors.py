@@ -1,16 +1,16 @@
-"""What can go wrong, and what a handler may decide.
+"""Exceptions of peeklock.
 
 PeeklockError
-├── ConfigError      a declaration or the environment is wrong; the text names the fix
-├── EventError       what arrived is not an event of this platform
-├── InvalidMessage   one message's body is not what its handler takes
-├── NothingToHandle  one message's envelope holds nothing for its handler
+├── ConfigError      a declaration or the environment is wrong; the message names the fix
+├── EventError       the function was called with something that is not an event of its platform
+├── InvalidMessage   the body of a message is not what its handler accepts
+├── NothingToHandle  the envelope of a message contains nothing for its handler
 ├── StoreError       the store did not answer
-│   └── UnreadableRecord   it answered with what this release cannot read
-├── SendError        a queue did not take a message
-└── Redeliver        tells a platform that listens to exceptions only: deliver this again
+│   └── UnreadableRecord   the record of a key cannot be read by this release
+├── SendError        a queue did not accept a message
+└── Redeliver        raised to a platform that redelivers only if an exception is raised
 
-Retry, DeadLetter    not errors but decisions, raised by a handler or returned by `on_error`
+Retry, DeadLetter    decisions rather than errors: raised by a handler, or returned by `on_error`
 """
 
 from __future__ import annotations
@@ -27,19 +27,22 @@ T = TypeVar("T")
 
 
 class PeeklockError(Exception):
-    """The root: `except PeeklockError` catches everything peeklock itself raises."""
+    """Base class of all errors that peeklock raises."""
 
 
 class ConfigError(PeeklockError):
-    """A declaration, a binding or the environment cannot work. Raised before any message is touched."""
+    """A declaration, a binding or the environment is invalid. Raised before any message is handled."""
 
 
 class EventError(PeeklockError):
-    """The event is not one of this platform. Raising it settles nothing, so the platform delivers it again."""
+    """The event does not come from this platform. None of its messages is settled, so the platform delivers them again."""
 
 
 class InvalidMessage(PeeklockError):
-    """A body that no attempt can make valid. `where` is a path into it; neither part ever holds a value of it."""
+    """The body of a message is invalid, and would be on every attempt.
+
+    `problem` describes it, `where` is a path into the body. Neither contains a value of the body.
+    """
 
     def __init__(self, problem: str, where: str = "") -> None:
         super().__init__(f"{where}: {problem}" if where else problem)
@@ -48,80 +51,83 @@ class InvalidMessage(PeeklockError):
 
 
 class NothingToHandle(PeeklockError):
-    """An envelope holds nothing for the handler, such as the test event of S3: raised by a function of `unwrap=`, it makes
-    the message complete without a run."""
+    """The envelope contains nothing for the handler, as the test event of S3. Raised by a function given as `unwrap=`; the
+    message is completed without running the handler."""
 
 
 class StoreError(PeeklockError):
-    """The store failed or did not answer; whether the change was made is unknown. Its text has no secrets of the SDK's."""
+    """The store failed or did not answer. The change may have been made nevertheless. Secrets are removed from the text."""
 
     def __init__(self, problem: str = "") -> None:
         super().__init__(scrubbed(problem))
 
 
 class UnreadableRecord(StoreError):
-    """The record of a key is none that this release understands: a newer one wrote it. To ask again changes nothing, and
-    only the key's own messages have to wait."""
+    """The record of a key was written by a newer release, and this one cannot read it. Asking again does not help; only
+    messages of this key have to wait."""
 
 
 class SendError(PeeklockError):
-    """A message could not be handed to a queue; whether the queue has it is unknown. Its text as `StoreError`'s."""
+    """A message could not be sent. The queue may have it nevertheless. Secrets are removed from the text."""
 
     def __init__(self, problem: str = "") -> None:
         super().__init__(scrubbed(problem))
 
 
 def is_a(value: object, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
-    """Whether an error, or what a handler returned, is of a class. By its type alone: `isinstance` also asks for its
-    `__class__`, which may raise or lie."""
+    """Return whether a user's object is an instance of a class, by its type alone.
+
+    `isinstance` also reads the object's `__class__`, which may raise or be wrong.
+    """
     return issubclass(type(value), kind)
 
 
 def because(failure: E, cause: BaseException) -> E:
-    """What `raise failure from cause` would make of it, for a failure that is answered and not raised."""
+    """Set the cause of an error that is returned rather than raised, and return the error."""
     failure.__cause__ = cause
     return failure
 
 
 def text_of(error: BaseException) -> str:
-    """The text of an error; empty where its class cannot say it."""
+    """Return the text of an error; empty if its class fails to produce one."""
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 - the class is the user's, and may raise anything
+    except BaseException:  # noqa: BLE001 - a user's class may raise anything
         return ""
 
 
 def described(error: BaseException) -> str:
-    """The class of an error and its text."""
+    """Return the class name of an error, followed by its text."""
     name, text = type(error).__name__, text_of(error)
     return f"{name}: {text}" if text else name
 
 
 def leaves_process(error: BaseException) -> bool:
-    """Whether somebody at a terminal wants out. Anything else that is raised concerns its message and no other."""
+    """Return whether an error has to end the process: a KeyboardInterrupt on the main thread. Any other concerns one message
+    only."""
     return is_a(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def store_error(exc: Exception) -> StoreError:
-    """What a store raised, as the one error that says all: not known whether the change was made."""
+    """Return the StoreError for whatever a store raised: any failure means that the change may have been made."""
     return exc if is_a(exc, StoreError) else because(StoreError(described(exc)), exc)
 
 
 class Redeliver(PeeklockError):
-    """Raised to the platform, never by a handler: some message has to come back."""
+    """Some messages of the event have to be delivered again. Raised to the platform, never by a handler."""
 
 
 class Retry(Exception):
-    """Abandon this message and deliver it again.
+    """Abandon the message, so that it is delivered again. Raised by a handler, or returned by `on_error`.
 
-    `after` is the exact delay (seconds or a timedelta); without it the queue's own exponential delay applies.
-    With `counts=False` the attempt is not counted: for "not yet" rather than "failed".
+    `why` is the reason, for the log. `after` is the exact delay (seconds or a timedelta); without it, the exponential
+    delay of the queue applies. `counts=False` means "not yet" rather than "failed": the run is not counted as an attempt.
     """
 
     why = ""
     after: timedelta | None = None
     counts = True
-    # A subclass may set them, a number of seconds too, and need not call this:
+    # Subclasses may set these (`after` also to a number of seconds) instead of calling `__init__`.
 
     def __init__(self, why: str = "", *, after: Seconds | None = None, counts: bool | None = None) -> None:
         if not isinstance(why, str):
@@ -137,7 +143,7 @@ class Retry(Exception):
 
 
 class DeadLetter(Exception):
-    """Dead-letter this message now, as `fatal`: no later attempt could succeed. `why` goes into the dead letter."""
+    """Dead-letter the message now, as `fatal`, because no later attempt can succeed. `why` is written to the dead letter."""
 
     def __init__(self, why: str = "") -> None:
         super().__init__(why)

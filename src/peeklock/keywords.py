@@ -1,4 +1,4 @@
-"""Keywords that nobody knows are refused when the program runs, too: a mistyped `audience=` must never be silence."""
+"""Checks of keyword arguments at run time, so that a mistyped option such as `audience=` is never ignored."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def strict(*more: type[Mapping[str, Any]]) -> Callable[[F], F]:
-    """Make a function refuse a keyword that it does not declare, with ConfigError and the nearest name.
+    """Make a function raise ConfigError, with the nearest name, for a keyword that it does not declare.
 
-    `more`: the TypedDicts of what it takes as `**options`.
+    `more`: TypedDicts that list the names which it takes as `**options`.
     """
 
     def decorate(function: F) -> F:
         code = function.__code__
         declared = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        known = {*declared, *(name for options in more for name in options.__annotations__)} - {"self"}
+        accepted = {*declared, *(name for options in more for name in options.__annotations__)} - {"self"}
         name = function.__qualname__.removesuffix(".__init__")
 
         @functools.wraps(function)
         def checked(*args: Any, **keywords: Any) -> Any:
-            if not keywords.keys() <= known:
-                refuse_unknown(keywords, known, f"{name}()")
+            if not keywords.keys() <= accepted:
+                refuse_unknown(keywords, accepted, f"{name}()")
             return function(*args, **keywords)
 
         return cast("F", checked)
@@ -35,21 +35,21 @@ def strict(*more: type[Mapping[str, Any]]) -> Callable[[F], F]:
 
 
 def check_flags(what: str, **flags: object) -> None:
-    """Raise ConfigError for a flag that is neither True nor False: "no" would count as True."""
+    """Raise ConfigError for a flag that is not a bool, because "no" would count as True."""
     for name, value in flags.items():
         if type(value) is not bool:
             raise ConfigError(f"{what}: {name}={value!r} is neither True nor False")
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> NoReturn:
-    """Raise ConfigError for the first name that is not known; there has to be one."""
-    names = sorted(known)
-    unknown = next(name for name in given if name not in names)
+def refuse_unknown(keywords: Iterable[str], accepted: Iterable[str], what: str) -> NoReturn:
+    """Raise ConfigError for the first keyword that is not accepted. There has to be one."""
+    names = sorted(accepted)
+    unknown = next(name for name in keywords if name not in names)
     raise ConfigError(f"{what} takes no {unknown}=: {nearest(unknown, names)}")
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of an error about a name: the one that was meant, or all that there are."""
+    """Return the hint for an error about an unknown name: the closest name, or the list of all."""
     import difflib
 
     listed = list(names)

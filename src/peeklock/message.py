@@ -1,4 +1,4 @@
-"""A message as a handler sees it, and the lineage that follows it through copies and redrives."""
+"""Messages as handlers see them, and the lineage that they keep through copies and redrives."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 LINEAGE = "peeklock"
-"""The attribute (property, header) in which a message's lineage travels."""
+"""Name of the attribute (property, header) that carries a message's lineage."""
 
 MAX_EXTRA = 512
-"""Characters of what a newer release may add to a lineage. More is not ours: any producer may write the attribute."""
+"""Characters of lineage fields that only a newer release knows. Longer ones are dropped, since any producer may write the
+attribute."""
 
 MOST_SENT = 2**53
-"""Below it are the milliseconds of a sending time: what JSON's readers in every language take exactly."""
+"""Upper bound of a sending time in milliseconds: integers below it survive JSON parsers of every language."""
 
 _NUMBERS = ("generation", "copy_number", "attempts", "sent")
 
 _OWN = frozenset({"id", "source", *_NUMBERS})
-"""Fields of a lineage that this release knows."""
+"""Lineage fields known to this release."""
 
 
 def is_text(value: str) -> bool:
-    """Whether it has an encoding. JSON lets half a surrogate pair through, which no store and no queue takes: as a key
-    or an id it would fail the calls of all messages beside it, for ever."""
+    """Return whether a string can be encoded.
+
+    JSON allows half a surrogate pair, which no store and no queue accepts. As a key or an id it would fail every call
+    that it is part of, and with it all other messages of that call.
+    """
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -34,7 +38,7 @@ def is_text(value: str) -> bool:
 
 
 def extra_of(parts: Mapping[str, Any]) -> str:
-    """What a newer release added to a lineage, as JSON in one order."""
+    """Return the fields that a newer release added to a lineage, as JSON with sorted names."""
     added = {name: value for name, value in parts.items() if name not in _OWN}
     text = json.dumps(added, separators=(",", ":"), sort_keys=True) if added else ""
     return text if len(text) <= MAX_EXTRA else ""
@@ -42,41 +46,46 @@ def extra_of(parts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Where a message comes from: what makes two deliveries the same message."""
+    """Identity of a message across deliveries, delayed copies and redrives."""
 
     id: str
     """Logical id: the same for every delivery, delayed copy and redriven dead letter."""
     generation: int = 0
-    """Lives before this one: +1 each time a dead letter is redriven."""
+    """Number of redrives: each redriven dead letter starts a new generation."""
     copy_number: int = 0
-    """Delayed copies before this one, within the generation."""
+    """Number of delayed copies published before this one within the generation."""
     attempts: int = 0
-    """Counted starts that the copy remembers by itself."""
+    """Counted starts before this copy was published."""
     sent: int | None = None
-    """Milliseconds since 1970 when the producer first sent it; None until a copy or a dead letter has to remember it."""
+    """When the producer first sent the message, in milliseconds since 1970; None before the first copy or dead letter."""
     source: str = ""
-    """Subscription that it came through first: each subscription of a topic has records of its own, and a delayed copy in
-    another queue belongs to them."""
+    """Subscription through which the message first arrived. Each subscription of a topic has its own records, to which
+    delayed copies in another queue belong."""
     extra: str = ""
-    """Fields that a newer release wrote, as a JSON object: kept as they are, and carried on."""
+    """Fields written by a newer release, as a JSON object. They are passed on unchanged."""
 
     def copy(self, *, copy_number: int, attempts: int) -> Lineage:
+        """Return the lineage of a delayed copy."""
         return replace(self, copy_number=copy_number, attempts=attempts)
 
     def dead_letter(self) -> Lineage:
-        """A dead letter carries its next life already, so that redriving it by whatever tool starts that life."""
+        """Return the lineage of a dead letter: that of the next generation, so that any tool can redrive it."""
         return replace(self, generation=self.generation + 1, copy_number=0, attempts=0)
 
     @property
     def derived(self) -> str:
-        """An id that differs between copies and lives but not between two publications of one of them. An id that a producer
-        uses again was first sent at another time. The suffix keeps it apart from ids of producers, who like to number theirs."""
+        """Id that differs between copies and generations, but not between two publications of the same one.
+
+        It contains the first sending time, so that a producer can use an id again. The suffix keeps it apart from
+        producers' own ids, which often end in a number.
+        """
         if not (self.generation or self.copy_number):
             return self.id
         numbers = (self.generation, self.copy_number, *([] if self.sent is None else [self.sent]))
         return ".".join([self.id, *map(str, numbers), *filter(None, [self.source]), LINEAGE])
 
     def dump(self) -> str:
+        """Return the value of the lineage attribute: JSON, in ASCII."""
         parts: dict[str, Any] = {"id": self.id}
         for name in _NUMBERS:
             if value := getattr(self, name):
@@ -89,7 +98,7 @@ class Lineage:
 
     @classmethod
     def load(cls, text: str) -> Lineage | None:
-        """The lineage in an attribute's value; None when it holds none, since any producer may write one."""
+        """Read the value of a lineage attribute; None if it is not a valid one, since any producer may write the attribute."""
         try:
             parts = json.loads(text)
             known = {name: parts[name] for name in ("source", *_NUMBERS) if name in parts}
@@ -107,50 +116,50 @@ class Lineage:
 
 @dataclass(slots=True)
 class Message:
-    """One message under its lock. Ask for it with a second parameter: `def charge(order: Order, message: Message)`.
+    """A message under its lock. A handler gets it as its second parameter: `def charge(order: Order, message: Message)`.
 
-    A value: change one with `dataclasses.replace`. It is not frozen at run time, which would triple the cost of the one
-    object that every message needs (benchmarks/).
+    Treat it as immutable, and use `dataclasses.replace` to derive another one.
     """
 
     id: str
-    """Logical id, the same on every delivery, delayed copy and redriven dead letter."""
+    """Logical id, the same for every delivery, delayed copy and redriven dead letter."""
     body: bytes
-    """As the producer sent it, after any envelope that the binding unwraps."""
+    """Body as the producer sent it, without the envelopes that the binding unwraps."""
     queue: str
-    """Name of the queue as declared, not the platform's own."""
+    """Name of the queue as declared in its `Queue`, not the platform's own name."""
     _: KW_ONLY
     delivery: int = 1
-    """The platform's count of deliveries of this copy, 1-based; 1 where the platform does not count."""
+    """Deliveries of this copy as counted by the platform, from 1; always 1 on a platform that does not count."""
     attempt: int = 1
-    """Counted starts + 1: 1 on the first run. What `max_attempts` is compared with."""
+    """Number of the attempt: counted starts + 1. `max_attempts` limits it."""
     group: str | None = None
-    """FIFO group, session or ordering key; None when the message is unordered."""
+    """FIFO group, session or ordering key; None if the message is unordered."""
     sent_ms: str | int | None = None
-    """Milliseconds since 1970, as the platform says when the producer sent it; see `sent_at`."""
+    """Sending time as reported by the platform, in milliseconds since 1970. `sent_at` is the producer's own sending."""
     attributes: Mapping[str, str | bytes] = field(default_factory=dict)
-    """The producer's attributes (application properties, headers), without peeklock's own."""
+    """The producer's attributes (application properties, headers), without those of peeklock."""
     content_type: str | None = None
-    """The producer's MIME type, where the platform carries one."""
+    """MIME type set by the producer, on platforms that carry one."""
     fence: int = 0
-    """Grows with each claim of the key: hand it to a downstream that can refuse an older one. 0 without a store."""
+    """Fencing token, which grows with each claim of the key: pass it to a downstream system that can refuse an older one.
+    0 without a store."""
     subscription: str = ""
-    """Name of the subscription of a topic that delivered it; empty where it came from a queue."""
+    """Name of the topic's subscription that delivered the message; empty if it came from a queue."""
     lineage: Lineage | None = None
-    """What an earlier copy or life left on it; None on a message as its producer sent it."""
+    """Lineage carried by a copy or a redriven dead letter; None on a message as its producer sent it."""
     native_id: str = ""
-    """The platform's own id of this delivery's copy, for a search in its console."""
+    """The platform's own id of this copy, as shown in its console."""
     raw: Any = field(default=None, repr=False, compare=False)
-    """What the platform handed over, untouched."""
+    """The message as the platform passed it, unchanged."""
     types: Mapping[str, str] | None = field(default=None, repr=False)
-    """The platform's own types of attributes, for copies and dead letters; None where all are plain."""
+    """Platform-specific types of attributes, kept for copies and dead letters; None if all are plain."""
     system: Mapping[str, str] | None = field(default=None, repr=False)
-    """What else its producer set by the platform's own means, for copies and dead letters."""
+    """Platform-specific properties set by the producer, kept for copies and dead letters."""
 
     @property
     def sent_at(self) -> datetime | None:
-        """When the producer first sent it, aware, in UTC, also of delayed copies and redriven dead letters; None where that
-        is not known."""
+        """When the producer first sent the message, in UTC. The same for its delayed copies and redriven dead letters; None if
+        unknown."""
         first = self.first_sent
         try:
             return None if first is None else datetime.fromtimestamp(first / 1000, UTC)
@@ -159,8 +168,11 @@ class Message:
 
     @property
     def first_sent(self) -> int | None:
-        """Milliseconds since 1970 when the producer first sent it. The platform knows that of the first copy only: of a
-        later one, or a redriven dead letter, it says when that was sent."""
+        """When the producer first sent the message, in milliseconds since 1970; None if unknown.
+
+        The platform reports it for the original message only. For a copy or a redriven dead letter it reports when that
+        one was sent, so the lineage has to carry the first time.
+        """
         lineage = self.lineage
         if lineage is not None and (lineage.sent is not None or lineage.copy_number or lineage.generation):
             return lineage.sent
@@ -172,11 +184,11 @@ class Message:
 
     @property
     def source(self) -> str:
-        """The subscription whose records are about it: this delivery's, else that of the message whose copy it is."""
+        """Subscription to whose records the message belongs: its own, or that of the message of which it is a copy."""
         lineage = self.effective_lineage
         return self.subscription or (lineage.source if lineage.generation or lineage.copy_number else "")
 
     @property
     def effective_lineage(self) -> Lineage:
-        """What survives copies and redrives."""
+        """The lineage of the message; that of a first generation if it carries none."""
         return self.lineage or Lineage(id=self.id)

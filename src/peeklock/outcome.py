@@ -1,4 +1,4 @@
-"""How a message's delivery ends."""
+"""Outcomes of deliveries: disposition and reason."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 
 class Disposition(StrEnum):
-    """What becomes of the message. The names are Service Bus's settlement verbs."""
+    """How a message is settled. The names are those of Service Bus."""
 
     COMPLETE = "complete"
-    """It is finished; the queue removes it."""
+    """The message is finished, and removed from the queue."""
     ABANDON = "abandon"
-    """It comes back."""
+    """The message is delivered again."""
     DEAD_LETTER = "dead_letter"
-    """Its dead letter is safe; the queue removes it."""
+    """The message is removed from the queue; its dead letter has been published."""
 
 
 class Reason(StrEnum):
-    """Why. The closed list, used verbatim in logs, metrics and dead letters."""
+    """Why a message was settled this way. Logs, metrics and dead letters use these values verbatim."""
 
     DONE = "done"
     DUPLICATE = "duplicate"
@@ -42,7 +42,7 @@ class Reason(StrEnum):
 NOT_AN_ATTEMPT = frozenset(
     {Reason.RESCHEDULED, Reason.BUSY, Reason.HALTED, Reason.THROTTLED, Reason.OPEN, Reason.UNAVAILABLE}
 )
-"""Reasons of deliveries that are not counted: the handler asked for that (`rescheduled`), or never ran."""
+"""Reasons of deliveries that do not count as attempts: the handler asked for that (`rescheduled`) or never ran."""
 
 
 FAILED = frozenset(
@@ -56,36 +56,36 @@ FAILED = frozenset(
         Reason.EXPIRED,
     }
 )
-"""Reasons of deliveries that count as failures in metrics and alarms: also where no attempt was made, since the store or the
-dead-letter queue is down."""
+"""Reasons that count as failures in metrics and alarms. `unavailable` is one although no attempt was made, because the store
+or the dead-letter queue is down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The end of one delivery of one message."""
+    """Result of one delivery of a message."""
 
     disposition: Disposition
     reason: Reason
     attempt: int = 1
-    """The attempt that this delivery was, or would have been, 1-based."""
+    """Number of the attempt, from 1; for a delivery that ran nothing, the attempt that it would have been."""
     delay: timedelta | None = None
-    """Time until the message comes back; None where the platform decides, or where it does not come back."""
+    """Time until the message is delivered again; None if it is not, or if the platform decides when."""
     copied: bool = False
-    """A delayed copy carries on, so the platform is told that this one is complete."""
+    """True if a delayed copy carries the message on, so that this delivery is completed on the platform."""
     unexplained: bool = False
-    """The dead letter had no room for its reason, which the log has instead."""
+    """True if the dead letter had no room for its reason, which is then in the log only."""
     unrecorded: bool = False
-    """The handler succeeded, and the store did not take that: a second delivery would run it again."""
+    """True if the handler succeeded but its success could not be recorded: another delivery would run it again."""
     detail: str = ""
-    """What is wrong and where, never a value of the body."""
+    """Description of the problem and where it is; never contains a value of the body."""
     error: BaseException | None = None
-    """What the handler raised, if it did."""
+    """Exception raised by the handler, if any."""
     result: Any = field(default=None, repr=False)
-    """With `keep_result=True`, what the handler returned; for a duplicate, what its first run did."""
+    """Return value of the handler with `keep_result=True`; for a duplicate, that of the first run."""
 
     @property
     def finished(self) -> bool:
-        """Whether the platform may forget this delivery."""
+        """True if the platform may remove this delivery's message from its queue."""
         return self.copied or self.disposition is not Disposition.ABANDON
 
 

@@ -1,4 +1,4 @@
-"""What is handed to a queue: new messages, delayed copies and dead letters."""
+"""Outgoing messages: new ones, delayed copies and dead letters."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from peeklock.quotas.google import ATTRIBUTE_VALUE
 from peeklock.timing.delays import ZERO
 
 REASON = "peeklock-reason"
-"""Attribute of a dead letter: why it was dead-lettered."""
+"""Attribute of a dead letter with the reason for it."""
 
 DETAIL = "peeklock-detail"
-"""Attribute of a dead letter: what was wrong."""
+"""Attribute of a dead letter that describes the problem."""
 
 MAX_DETAIL = ATTRIBUTE_VALUE
-"""Bytes of a dead letter's detail: an attribute of Pub/Sub takes no more."""
+"""Maximum size of a dead letter's detail in bytes: the limit of an attribute of Pub/Sub."""
 
 _ILLEGIBLE = "[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-# A text: to compile it takes as long as half of `import peeklock`, and most processes send no dead letter.
+# Compiled on first use: that takes half as long as `import peeklock`, and most processes send no dead letter.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,60 +35,59 @@ class OutgoingMessage:
     lineage: Lineage
     attributes: Mapping[str, str | bytes] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
-    """The platform's own type of an attribute, where it is neither plain text nor plain bytes."""
+    """Platform-specific types of attributes that are neither plain text nor plain bytes."""
     system: Mapping[str, str] = field(default_factory=dict)
-    """What else the platform lets a sender set, by the platform's own names."""
+    """Other properties that the platform lets a sender set, by the platform's names."""
     group: str | None = None
     delay: timedelta = ZERO
     content_type: str | None = None
-    """A MIME type, for platforms that carry one."""
+    """MIME type, for platforms that carry one."""
     dead_letter: bool = False
-    """Whether it is a dead letter."""
     unexplained: bool = False
-    """A dead letter without its reason, for which the queue has no room: the log and the record have it."""
+    """True for a dead letter without its reason, because the queue has no room for it. Log and record have the reason."""
     bare: bool = False
-    """Sent as it came, without lineage and reason: nothing else fits into the queue."""
+    """True for a message sent as it arrived, without lineage and reason, because nothing else fits into the queue."""
     origin: Message | None = field(default=None, repr=False, compare=False)
-    """The delivery that a copy or a dead letter was made of; None for a new message."""
+    """Message from which a copy or a dead letter was made; None for a new message."""
 
     @property
     def id(self) -> str:
-        """Id for platforms that deduplicate: equal for two publications of the same copy, different otherwise."""
+        """Id for platforms that deduplicate: the same for two publications of one copy, and different otherwise."""
         return self.lineage.derived
 
     @property
     def is_new(self) -> bool:
-        """Whether a producer sends it, so that it is neither a copy nor a dead letter, nor one that is redriven."""
+        """True for a producer's message: neither a delayed copy nor a dead letter, nor a redriven one."""
         return self.origin is None and not (self.dead_letter or self.lineage.generation or self.lineage.copy_number)
 
 
 def to_json(value: str | bytes) -> str | dict[str, str]:
-    """An attribute or a body as JSON holds it."""
+    """Return an attribute or a body as a JSON value; bytes become an object with base64."""
     return value if isinstance(value, str) else {"base64": base64.b64encode(value).decode()}
 
 
 def from_json(value: Any) -> str | bytes:
-    """What `to_json` was given. Raises KeyError, TypeError or ValueError for what it did not write."""
+    """Reverse `to_json`. Raises KeyError, TypeError or ValueError for a value that `to_json` does not produce."""
     return value if isinstance(value, str) else base64.b64decode(value["base64"], validate=True)
 
 
 class Sender(Protocol):
-    """Hands outgoing messages to one queue.
+    """Sends messages to one queue. Implementations have to be safe for several threads.
 
-    `send` answers for each outgoing message in order: None once the queue has it for certain, else what went wrong. Raises
-    SendError when it can say nothing of any of them. Safe for several threads.
+    `send` returns one entry for each message, in order: None if the queue is certain to have it, otherwise the error. It
+    raises SendError if it does not know about any of them.
     """
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]: ...
 
 
 def copy_of(message: Message, *, copy_number: int, attempts: int, delay: timedelta) -> OutgoingMessage:
-    """A delayed copy: the same message, to be delivered later."""
+    """Return a delayed copy of a message."""
     return _again(message, message.effective_lineage.copy(copy_number=copy_number, attempts=attempts), delay=delay)
 
 
 def dead_letter_of(message: Message, *, reason: str, detail: str, attempts: int, now: datetime) -> OutgoingMessage:
-    """The dead letter of a message, with the reason among its attributes."""
+    """Return the dead letter of a message, with the reason in its attributes."""
     about: dict[str, str | bytes] = {
         REASON: str(reason),
         "peeklock-queue": message.queue,
@@ -103,7 +102,7 @@ def dead_letter_of(message: Message, *, reason: str, detail: str, attempts: int,
 
 
 def _again(message: Message, lineage: Lineage, **changes: Any) -> OutgoingMessage:
-    """A message with all that its producer set."""
+    """Return the outgoing message with everything that the producer set."""
     outgoing = OutgoingMessage(
         body=message.body,
         lineage=lineage,
@@ -118,16 +117,16 @@ def _again(message: Message, lineage: Lineage, **changes: Any) -> OutgoingMessag
 
 
 def size_of(text: str) -> int:
-    """Bytes of a text in UTF-8, also of one that has no encoding: half a surrogate pair takes three."""
+    """Return the size of a text in UTF-8. Half a surrogate pair, which cannot be encoded, counts as three bytes."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def legible(text: str) -> str:
-    """A text with escapes for what queues refuse: halves of surrogate pairs, control characters, noncharacters."""
+    """Escape the characters that queues refuse: halves of surrogate pairs, control characters and noncharacters."""
     return re.sub(_ILLEGIBLE, lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def cut(text: str, size: int) -> str:
-    """The beginning of a text, of `size` bytes in UTF-8 at most."""
+    """Cut a text to at most `size` bytes in UTF-8."""
     encoded = text.encode()
     return text if len(encoded) <= size else encoded[:size].decode(errors="ignore")

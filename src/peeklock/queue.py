@@ -1,4 +1,4 @@
-"""The contract of a queue: the one object that the code and the infrastructure share."""
+"""The contract of a queue, shared by code and infrastructure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from peeklock.retry_span import Span
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,74}")
-# 75 characters and not SQS's 80, so that `.fifo` fits. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
+# SQS takes 80 characters, five of which are for `.fifo`. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
 
 LONGEST_TIMEOUT = DISPATCH_DEADLINES[1]
 """Cloud Tasks' dispatch deadline, the longest lock of all platforms."""
@@ -24,27 +24,30 @@ LONGEST_TIMEOUT = DISPATCH_DEADLINES[1]
 DEFAULT_MAX_ATTEMPTS = 13
 DEFAULT_FIRST_DELAY = timedelta(seconds=2)
 DEFAULT_MAX_DELAY = timedelta(minutes=15)
-# Together they last 31 minutes in the median, so that an outage of half an hour fills no dead-letter queue: `Queue.span`.
+# Together they span 31 minutes in the median, so that an outage of half an hour does not fill the dead-letter queue: see
+# `Queue.span`.
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Queue:
-    """What holds for every message of a queue, on every platform.
+    """The contract of a queue: settings that hold for each of its messages, on every platform.
 
-    - `name`: letters, digits, `-` and `_`; also names the environment variables (`PEEKLOCK_<NAME>_URL`).
-    - `max_attempts`: runs of the handler that count, 1-based; after the last failed one the message is dead-lettered.
-    - `timeout`: how long one call of the handler may take: for one message, or for all of a `Batch`. None is started with less
-      time than this left.
-    - `first_delay`, `max_delay`: the exponential, fully jittered delay between attempts. Left out, they are two seconds and
-      15 minutes, or as much less or more as the other one needs. A `first_delay` that is given is kept exactly, so a platform
-      that needs a store for that is refused without one. Where the platform never delays (Pub/Sub), its own setting is
-      between the attempts.
-    - `fifo`: order is kept within a group.
-    - `max_age`: a message older than this is dead-lettered as `expired` instead of run.
-    - `keep`: how long a finished key is remembered, hence how late a duplicate is still recognised.
+    - `name`: letters, digits, `-` and `_`. It also names the environment variables (`PEEKLOCK_<NAME>_URL`).
+    - `max_attempts`: the number of counted runs of the handler. When the last of them fails, the message is dead-lettered.
+    - `timeout`: the longest that one call of the handler may take, whether for a single message or for a whole `Batch`. No
+      call starts when less time than this is left.
+    - `first_delay`, `max_delay`: bounds of the exponential, fully jittered delay between attempts. The defaults are two
+      seconds and 15 minutes; if only one is given, the other's default adapts to it. An explicit `first_delay` is kept
+      exactly, so binding without a store is refused on a platform that needs one for this. On a platform that cannot
+      delay (Pub/Sub), the subscription's own retry policy applies.
+    - `fifo`: whether order is kept within a group.
+    - `max_age`: messages older than this are dead-lettered as `expired` instead of run.
+    - `keep`: how long a finished key is remembered, and therefore how late a duplicate is still recognised.
 
-    The default attempts last half an hour in the median, and more than 12 minutes for 99 of 100 messages: `span` says how
-    long those of other numbers do. Raises ConfigError with the fix for a number that nothing could honour.
+    The default attempts span half an hour in the median, and more than 12 minutes for 99 of 100 messages; `span` computes
+    the same for other settings. `dataclasses.replace` derives a queue with other settings.
+
+    Raises ConfigError, which names the fix, for settings that no platform can honour.
     """
 
     name: str
@@ -56,7 +59,7 @@ class Queue:
     max_age: timedelta | None
     keep: timedelta
     exact_delay: bool
-    """Whether `first_delay` was asked for, and so must be honoured exactly."""
+    """True if `first_delay` was given explicitly, and so has to be kept exactly."""
 
     @strict()
     def __init__(
@@ -70,7 +73,11 @@ class Queue:
         fifo: bool = False,
         max_age: Seconds | None = None,
         keep: Seconds = timedelta(days=7),
+        exact_delay: bool | None = None,
     ) -> None:
+        """`exact_delay` is there for `dataclasses.replace`, which passes every field: False marks a default first delay."""
+        if exact_delay is False and _is_default(first_delay, max_delay):
+            first_delay = None
         first, most = _delays(name, first_delay, max_delay)
         chosen = {
             "name": name,
@@ -90,13 +97,13 @@ class Queue:
     def _validate(self) -> None:
         if not _NAME.fullmatch(self.name if type(self.name) is str else ""):
             raise ConfigError(
-                f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a dead letter or digit"
-                " (no '.fifo': say fifo=True)"
+                f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
+                " (instead of '.fifo' write fifo=True)"
             )
         check_flags(f"queue {self.name!r}", fifo=self.fifo)
         if type(self.max_attempts) is not int or self.max_attempts < 1:
             raise ConfigError(
-                f"queue {self.name!r}: max_attempts={self.max_attempts!r}, but it counts runs from 1; use 1 to never retry"
+                f"queue {self.name!r}: max_attempts={self.max_attempts!r}, but it is an integer from 1; use 1 to never retry"
             )
         if self.timeout > LONGEST_TIMEOUT:
             raise ConfigError(
@@ -111,12 +118,15 @@ class Queue:
             )
 
     def span(self, platform: str, *, store: bool = True) -> Span:
-        """How long the attempts of a message last on a platform while each of them fails: what outage they survive.
+        """Return how long the attempts of a message last if all of them fail: the longest outage that they survive.
 
-        Counted are the delays between the first attempt and the last, not the time that runs take. `platform`: `sqs`,
-        `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` makes; a Pub/Sub subscription is taken
-        to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which Pub/Sub keeps as well as it can. `store`: whether one is configured; without
-        it, Service Bus and Cloud Tasks delay by settings of their own. Raises ConfigError for another platform.
+        The span is the sum of the delays between the first attempt and the last, without the time that the runs take.
+        `platform` is `sqs`, `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` deploys. A
+        Pub/Sub subscription is assumed to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which
+        Pub/Sub follows approximately. `store` says whether a store is configured; without one, Service Bus and Cloud
+        Tasks delay by their own settings.
+
+        Raises ConfigError for any other platform.
         """
         from peeklock.retry_span import Backoff, span_of
 
@@ -125,7 +135,7 @@ class Queue:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of the contract. Infrastructure and code that disagree on any number differ here."""
+        """Hash of the contract, as twelve hexadecimal digits. It differs if code and infrastructure disagree on a setting."""
         import hashlib
 
         contract = "|".join(
@@ -135,12 +145,17 @@ class Queue:
         return hashlib.sha256(contract.encode()).hexdigest()[:12]
 
     def variable(self, suffix: str) -> str:
-        """The environment variable that holds something of this queue, such as `PEEKLOCK_ORDERS_URL`."""
+        """Return the name of an environment variable of this queue, such as `PEEKLOCK_ORDERS_URL` for the suffix `URL`."""
         return f"PEEKLOCK_{re.sub(r'[^A-Za-z0-9]', '_', self.name).upper()}_{suffix}"
 
 
+def _is_default(first: Seconds | None, most: Seconds | None) -> bool:
+    """Return whether a first delay is the default one, also where a shorter longest delay has reduced it."""
+    return first == DEFAULT_FIRST_DELAY or (isinstance(most, timedelta) and first == most < DEFAULT_FIRST_DELAY)
+
+
 def _delays(name: str, first: Seconds | None, most: Seconds | None) -> tuple[timedelta, timedelta]:
-    """The first delay and the longest. Where only one is given, the other's default gives way to it."""
+    """Return the first delay and the longest. If only one is given, the default of the other adapts to it."""
     if most is None:
         shortest = DEFAULT_FIRST_DELAY if first is None else _duration(name, "first_delay", first)
         return shortest, max(DEFAULT_MAX_DELAY, shortest)

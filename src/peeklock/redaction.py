@@ -1,4 +1,4 @@
-"""Addresses and errors without their secrets: what an error may quote of a URL, a connection string or an SDK's text."""
+"""Redaction of secrets in URLs, connection strings and the error texts of SDKs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NO_USER = re.compile(
     r"|[\w-]+(?:/[^?#:@]*)?\?[\w.-]+=",  # a host that may be a password's beginning, but then a named parameter
     re.ASCII,
 )
-"""What stands before the ? of an address whose @ ends no user and password: it holds no colon, which would begin one."""
+"""Beginning of an address, up to its ?, that contains no user and password: without a colon, which would separate them."""
 
 _INNER = re.compile(r"://[^/?#&;]*:.*@", re.DOTALL)
-"""What may be user and password of a URL that is a value itself: a & in them begins no name."""
+"""Possible user and password of a URL that is itself a value: a & within them does not begin a parameter."""
 
 _SHOWN = frozenset({"endpoint", "entitypath", "accountname", "defaultendpointsprotocol", "endpointsuffix", "hostname"})
-"""Parts of a connection string that are no secret."""
+"""Parts of a connection string that are not secret."""
 
 _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
 _NAMED = re.compile(
@@ -35,9 +35,10 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic|sharedaccesssignature)\s+[^\s,;'\"]+"
 
 
 def shown(address: object) -> str:
-    """An address for an error: scheme, host, path, and the names of what follows; never user, password or a value.
+    """Redact an address for an error: keep scheme, host, path and names of parameters; hide user, password and values.
 
-    What is neither a URL, a connection string nor an ARN is hidden as a whole: it may be a secret in the wrong variable.
+    A text that is neither a URL nor a connection string nor an ARN is hidden completely: it may be a secret in the wrong
+    variable.
     """
     text = str(address)
     if _PAIRS.match(text):
@@ -52,7 +53,7 @@ def shown(address: object) -> str:
 
 
 def scheme_of(address: str) -> str:
-    """The scheme of a URL in lower case, empty for what is no URL."""
+    """Return the scheme of a URL in lower case; empty if the text is not a URL."""
     url = _URL.fullmatch(address)
     return url[1].lower() if url else ""
 
@@ -67,7 +68,7 @@ def _pair(text: str) -> str:
 
 
 def _location(rest: str) -> str:
-    """Where there may be a password, all before the last @ is hidden, since it may hold any character."""
+    """Hide everything before the last @ if there may be a password, which may contain any character."""
     _, at, rest = ("", "", rest) if _NO_USER.match(rest) else rest.rpartition("@")
     place, mark, query = re.fullmatch(r"([^?#;]*)([?#;]?)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr] # it always matches
     host, slash, path = place.partition("/")
@@ -81,13 +82,13 @@ def _query_name(text: str) -> str:
 
 
 def parameter_name(text: str) -> str:
-    """The name of `name=value`, hidden where it may be a value itself."""
+    """Return the name in `name=value`, hidden if it may be a value itself."""
     name, equals, _ = text.partition("=")
     return name if equals and _NAME.fullmatch(name) else HIDDEN
 
 
 def scrubbed(text: str) -> str:
-    """The text of somebody else's error without the secrets that have a usual form."""
+    """Remove secrets in their usual forms from the text of a foreign error."""
     text = _IN_TEXT.sub(lambda url: shown(url[0]), text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     return _NAMED.sub(rf"\1{HIDDEN}", text)

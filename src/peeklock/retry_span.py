@@ -1,4 +1,4 @@
-"""How long a queue's attempts last: the time between the first and the last, where every one of them fails. No I/O."""
+"""Time between the first and the last attempt of a message if all of them fail."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from peeklock.quotas.google import SUBSCRIPTION_BACKOFF, TASK_DELAY
 from peeklock.timing.delays import MAX_EXPONENT, ZERO
 
 CELLS = 500
-"""Steps of the grid on which the distribution is computed: each of its values is right within one of them."""
+"""Steps of the grid on which the distribution is computed. Each computed value is accurate to one step."""
 
 MANY = 100
-"""Delays from which on their sum is taken for normal, which costs the same for any number: at least seventy of them are alike."""
+"""Number of delays from which their sum is treated as normally distributed, which costs the same for any number. At least
+seventy of them then have the same ceiling."""
 
 SCORE_1 = -2.326
 """The 1st percentile of the standard normal distribution."""
 
 LONGEST_ON_SQS = timedelta(seconds=VISIBILITY_SECONDS - WINDOW_SECONDS - MANAGED_FUNCTION_SECONDS)
-"""The longest visibility timeout that `peeklock.platforms.sqs.bind` sets: SQS counts from the receipt, and refuses what goes beyond its most, so that
-the longest that a message can have been held by then is left: Lambda's batching window, and the function.
+"""The longest visibility timeout that `peeklock.platforms.sqs.bind` sets. SQS limits the total since the message was received,
+so the longest that it can have been held until then is subtracted: Lambda's batching window, and the function's time.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
 
 LONGEST_TASK_BACKOFF = timedelta(hours=1)
-"""Between two dispatches of the same task, as infrastructure sets it.
+"""The longest time between two dispatches of a task, as `peeklock.infra` configures it.
 https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#retryconfig"""
 
 SERVICEBUS_HOLD = timedelta(seconds=20)
@@ -42,12 +43,12 @@ FOR_EVER = timedelta(days=999_999_999)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alike:
-    """Some delays that are alike: each lies between nothing and the ceiling. Seconds."""
+    """A number of delays with the same distribution: uniform between 0 and the ceiling, in seconds."""
 
     count: int
     ceiling: float
     kept: float
-    """The longest delay that the platform keeps; a longer one is cut to it."""
+    """The longest delay that the platform supports; longer ones are cut to it."""
 
     @property
     def mean(self) -> float:
@@ -60,9 +61,9 @@ class Alike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Time between the first and the last attempt of a message whose every attempt fails: the delays, without the runs.
+    """Sum of the delays between the first and the last attempt of a message if all of them fail, without the runs.
 
-    A message in a hundred has less than `percentile_1`, half of all have less than `median`, none has more than `longest`.
+    One message in a hundred has less than `percentile_1`, half of them less than `median`, none more than `longest`.
     """
 
     percentile_1: timedelta
@@ -72,7 +73,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """What a queue asks for: how many delays, and the ceilings between which they grow."""
+    """Exponential delays of a queue: their number, and the first and the longest ceiling."""
 
     delays: int
     first: timedelta
@@ -81,7 +82,7 @@ class Backoff:
 
 
 def span_of(asked: Backoff, platform: str, *, store: bool) -> Span:
-    """The span on a platform. Raises ConfigError for a platform that there is not."""
+    """Return the span on a platform. Raises ConfigError for an unknown platform."""
     if platform == "sqs":
         return _jittered(asked, LONGEST_ON_SQS)
     if platform == "servicebus":
@@ -91,18 +92,20 @@ def span_of(asked: Backoff, platform: str, *, store: bool) -> Span:
     if platform == "pubsub":
         most = SUBSCRIPTION_BACKOFF
         return _exactly(_doubling(min(asked.first, most), min(asked.most, most), asked.delays))
-    raise ConfigError(f"span({platform!r}): there are cloudtasks, pubsub, servicebus and sqs")
+    raise ConfigError(f"span({platform!r}): the platform has to be cloudtasks, pubsub, servicebus or sqs")
 
 
 def _on_servicebus(asked: Backoff, *, store: bool) -> Span:
-    """A session waits inside its lock; without a store a message is held for longer with each delivery."""
+    """Return the span on Service Bus. In a session, delays are waited out under its lock. Without a store, a message is held
+    longer on each delivery."""
     if asked.fifo:
         return _jittered(asked, SERVICEBUS_HOLD)
     return _jittered(asked, None) if store else _exactly(_doubling(SECOND, SERVICEBUS_HOLD, asked.delays))
 
 
 def _on_cloudtasks(asked: Backoff, *, store: bool) -> Span:
-    """With a store each delay is a new task's; without one it is the queue's retryConfig."""
+    """Return the span on Cloud Tasks. With a store, each delay is that of a new task; without one, the queue's retryConfig
+    applies."""
     if store:
         return _jittered(asked, TASK_DELAY)
     first = min(max(asked.first, SECOND), LONGEST_TASK_BACKOFF)
@@ -110,7 +113,7 @@ def _on_cloudtasks(asked: Backoff, *, store: bool) -> Span:
 
 
 def _doubling(first: timedelta, most: timedelta, delays: int) -> list[tuple[float, int]]:
-    """Seconds of the delays that double up to the longest, each with how many there are of it."""
+    """Return the ceilings of delays that double up to the longest, in seconds, each with the number of its delays."""
     seconds, longest = first.total_seconds(), most.total_seconds()
     counts: Counter[float] = Counter()
     for n in range(min(delays, MAX_EXPONENT)):
@@ -125,12 +128,12 @@ def _exactly(delays: Sequence[tuple[float, int]]) -> Span:
 
 
 def _time(seconds: float) -> timedelta:
-    """A duration, however absurd: a queue may ask for years, a million times."""
+    """Return a duration, limited to what a timedelta can hold: a queue may ask for years, a million times."""
     return timedelta(seconds=min(max(seconds, 0.0), FOR_EVER.total_seconds()))
 
 
 def _jittered(asked: Backoff, at_most: timedelta | None) -> Span:
-    """The span of delays between nothing and each ceiling, all equally likely, of which the platform keeps `at_most`."""
+    """Return the span of delays that are uniform between 0 and their ceiling, and cut to `at_most` by the platform."""
     cut = math.inf if at_most is None else at_most.total_seconds()
     delays = [
         Alike(count=count, ceiling=ceiling, kept=min(ceiling, cut))
@@ -144,14 +147,16 @@ def _jittered(asked: Backoff, at_most: timedelta | None) -> Span:
 
 
 def _normal(delays: Sequence[Alike]) -> tuple[float, float]:
-    """The percentiles of the normal distribution with the delays' mean and variance."""
+    """Return percentiles of the normal distribution with the mean and variance of the delays."""
     mean = sum(each.count * each.mean for each in delays)
     return mean + SCORE_1 * math.sqrt(sum(each.count * each.variance for each in delays)), mean
 
 
 def _on_a_grid(delays: Sequence[Alike]) -> tuple[float, float]:
-    """The percentiles of the distribution that each delay widens, one after the other: the longest first, so that the short
-    ones meet an even one."""
+    """Return percentiles of the distribution of the sum, to which one delay after the other is added.
+
+    The longest come first, so that the distribution is smooth when short ones are added.
+    """
     step = sum(each.count * each.kept for each in delays) / CELLS
     first, *rest = (
         each for each in sorted(delays, key=lambda each: each.ceiling, reverse=True) for _ in range(each.count)
@@ -163,22 +168,22 @@ def _on_a_grid(delays: Sequence[Alike]) -> tuple[float, float]:
 
 
 def _with_delay(shares: list[float], step: float, delay: Alike) -> list[float]:
-    """The cumulative distribution with one more delay: uniform up to `kept`, and `kept` itself where it would be longer.
+    """Return the cumulative distribution with one more delay: uniform up to `kept`, and `kept` itself if it would be longer.
 
-    At each point it is the mean of the distribution before over the last `kept` seconds, between the points taken as straight.
+    At each point it is the mean of the previous distribution over the last `kept` seconds, interpolated linearly.
     """
     areas = list(accumulate((step * (left + right) / 2 for left, right in pairwise(shares)), initial=0.0))
     shift = math.ceil(delay.kept / step)
     part, cut_share = shift - delay.kept / step, 1.0 - delay.kept / delay.ceiling
-    moved = [area / delay.ceiling for area in areas[:shift]]
+    widened = [area / delay.ceiling for area in areas[:shift]]
     for area, earlier, left, right in zip(areas[shift:], areas, shares, shares[1:], strict=False):
         share = left + (right - left) * part
-        moved.append((area - earlier - (left + share) / 2 * part * step) / delay.ceiling + cut_share * share)
-    return moved
+        widened.append((area - earlier - (left + share) / 2 * part * step) / delay.ceiling + cut_share * share)
+    return widened
 
 
 def _reached(shares: Sequence[float], share: float) -> float:
-    """The place, in cells, where a cumulative distribution that begins with 0 reaches a share."""
+    """Return the position, in steps, where a cumulative distribution that begins with 0 reaches a share."""
     after = bisect_left(shares, share)
     before, reached = shares[after - 1], shares[after]
     return after - 1 + (share - before) / (reached - before)

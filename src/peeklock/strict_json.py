@@ -1,4 +1,4 @@
-"""JSON as every language reads it: finite numbers only. The text of one member of an object, unchanged."""
+"""Strict JSON, with finite numbers only, as every language reads it; and the unchanged text of an object's members."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from typing import Any, NoReturn
 from peeklock.errors import InvalidMessage
 
 MAX_FLOAT_DIGITS = 200
-"""A number of fewer digits, and with an exponent of fewer than three, is finite: floats end at 1.8e308."""
+"""A number with fewer digits, and an exponent of fewer than three digits, is finite: the largest float is 1.8e308."""
 
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}")
 _MAY_BE_LONG = re.compile(rb"[0-9]{%d}" % MAX_FLOAT_DIGITS)
 _MAY_HIDE = re.compile(rb"(?i)nan|inf|\\u|e\+?[0-9_]{3}|[0-9_]{%d}" % MAX_FLOAT_DIGITS)
-"""In a body: what a float may be made of that is none in JSON, such as the text "NaN"."""
+"""Parts of a body from which pydantic can make a float that is not finite, such as the text "NaN"."""
 
 _ASTERISKS = "*" * 10
-"""What pydantic writes of a secret."""
+"""Text that pydantic writes for a secret."""
 
 _MAY_BE_CHANGED = re.compile(rb'null|NaN|Infinity|"\*{10}"')
-"""In what pydantic wrote: signs of a number that is not finite, and of a secret."""
+"""Signs, in JSON written by pydantic, of a number that is not finite, and of a secret."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -55,7 +55,7 @@ _FLOATS = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, par
 
 
 def loads(text: str) -> Any:
-    """Read a JSON text. Raises InvalidMessage for what is none, without a value of it."""
+    """Parse JSON. Raises InvalidMessage, without any value of the text."""
     if text.startswith("\ufeff"):
         raise InvalidMessage("not JSON: Unexpected UTF-8 BOM at character 0")
     return _read(_DECODER, text)
@@ -68,13 +68,16 @@ def _read(decoder: json.JSONDecoder, text: str) -> Any:
         raise InvalidMessage(f"not JSON: {exc.msg} at character {exc.pos}") from None
     except RecursionError:
         raise InvalidMessage("nested too deeply") from None
-    except ValueError:  # an integer of more digits than Python converts
+    except ValueError:  # an integer with more digits than Python converts
         raise InvalidMessage("a number is too large") from None
 
 
 def check_floats(body: bytes) -> None:
-    """Raise InvalidMessage for a number that a float cannot hold, in a text that is known to be JSON but for the
-    constants NaN and Infinity. A text without a trace of one is not read again."""
+    """Raise InvalidMessage for a number that does not fit into a float.
+
+    The text is valid JSON, except for the constants NaN and Infinity. It is parsed again only if it may contain such a
+    number.
+    """
     if (
         b"NaN" in body
         or b"Infinity" in body
@@ -85,14 +88,16 @@ def check_floats(body: bytes) -> None:
 
 
 def check_payload(body: bytes, payload: object) -> None:
-    """Raise InvalidMessage for a number that is not finite, in what pydantic made of a body that has passed `check_floats`: it
-    makes one of a text as well, and of JSON within a text. Defaults may be what they are."""
-    if _MAY_HIDE.search(body) and any(map(_is_no_number, _given(payload))):
+    """Raise InvalidMessage for a payload with a number that is not finite, after `check_floats` has accepted the body.
+
+    Pydantic also makes numbers from strings, and from JSON within a string. Defaults may be infinite.
+    """
+    if _MAY_HIDE.search(body) and any(map(_is_not_finite, _values_from_body(payload))):
         raise InvalidMessage("a number is too large, or none")
 
 
-def _given(payload: object) -> Iterator[object]:
-    """Each value within a payload that is no default. A validator may have linked values in a circle."""
+def _values_from_body(payload: object) -> Iterator[object]:
+    """Yield each value within a payload that is not a default. Validators may have created cycles."""
     waiting, seen = [payload], set[int]()
     while waiting:
         part = waiting.pop()
@@ -107,11 +112,11 @@ def _within(part: object) -> Iterable[object]:
         return [*part, *part.values()]
     if isinstance(part, (list, tuple, set, frozenset, deque)):
         return part
-    return () if isinstance(part, type) else _given_fields(part)
+    return () if isinstance(part, type) else _fields_from_body(part)
 
 
-def _given_fields(part: Any) -> list[object]:
-    """The values of a model or a dataclass but for its defaults. What else an object holds is not the body's."""
+def _fields_from_body(part: Any) -> list[object]:
+    """Return the values of a model or a dataclass, except defaults. Other objects contain nothing from the body."""
     named = getattr(part, "__dict__", {})
     if hasattr(part, "__pydantic_fields_set__"):
         named = {**named, **(part.__pydantic_extra__ or {})}
@@ -124,27 +129,31 @@ def _given_fields(part: Any) -> list[object]:
 
 
 def check_dumped(text: bytes, values: Callable[..., Any]) -> bytes:
-    """Return a JSON text that pydantic wrote with `round_trip`. `values` gives the same as plain Python, where it matters: a
-    model's `model_dump`, or an adapter's `dump_python` of the value.
+    """Return a JSON text written by pydantic with `round_trip`, if it holds the values unchanged.
 
-    Raises ValueError for what pydantic does not write as it is: a number that is not finite, and a secret.
+    `values` returns the same as plain Python, if needed: a model's `model_dump`, or an adapter's `dump_python`.
+
+    Raises ValueError for values that pydantic does not write as they are: numbers that are not finite, and secrets.
     """
     if _MAY_BE_CHANGED.search(text):
-        written, given = list(_parts(json.loads(text))), list(_parts(values(round_trip=True)))
-        if any(map(_is_no_number, given)) and _count(_is_nothing, written) > _count(_is_none, given):
+        written, original = list(_parts(json.loads(text))), list(_parts(values(round_trip=True)))
+        if any(map(_is_not_finite, original)) and _count(_is_nothing, written) > _count(_is_none, original):
             raise ValueError("a number is NaN or infinite")
-        if any(map(_is_secret, given)) and _count(_is_hidden, written) > _count(_is_hidden, given):
+        if any(map(_is_secret, original)) and _count(_is_hidden, written) > _count(_is_hidden, original):
             raise ValueError("a secret would be sent as asterisks: make the field a str, or give it a field_serializer")
     return text
 
 
-def _count(is_one: Callable[[object], bool], parts: list[Any]) -> int:
-    """A serializer may have mended what is wrong with a value, and nulls and asterisks may be given ones: what counts is
-    whether more of them were written than were given."""
-    return sum(map(is_one, parts))
+def _count(matches: Callable[[object], bool], parts: list[Any]) -> int:
+    """Count matching values.
+
+    Serializers may have replaced such a value, and nulls and asterisks may be genuine. So `check_dumped` looks whether
+    more of them were written than there were before.
+    """
+    return sum(map(matches, parts))
 
 
-def _is_no_number(part: object) -> bool:
+def _is_not_finite(part: object) -> bool:
     return isinstance(part, float) and not math.isfinite(part)
 
 
@@ -153,7 +162,7 @@ def _is_none(part: object) -> bool:
 
 
 def _is_nothing(part: object) -> bool:
-    return part is None or _is_no_number(part)
+    return part is None or _is_not_finite(part)
 
 
 def _is_secret(part: object) -> bool:
@@ -165,7 +174,7 @@ def _is_hidden(part: object) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Each value within a value."""
+    """Yield each value within a value."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -177,9 +186,9 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def members(text: str) -> dict[str, str]:
-    """The members of a JSON object, each as the text that it has there: a number keeps its digits.
+    """Return the members of a JSON object as their original texts, so that numbers keep their digits.
 
-    Raises InvalidMessage, as `loads`. Of a repeated name the last one counts.
+    The last member of a repeated name counts. Raises InvalidMessage as `loads` does.
     """
     if not isinstance(loads(text), dict):
         raise InvalidMessage("a JSON object is needed", where="$")

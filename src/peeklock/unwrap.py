@@ -1,9 +1,11 @@
-"""Envelopes that other services put around a body. Opened only when the binding names one: guessing would let a
-producer's body pass for an envelope. Of several, name the outermost first: `unwrap=(sns, s3)`.
+"""Envelopes that other services put around a body, as values for the `unwrap` option of a binding.
 
-Each takes a Message and returns it with the inner body. It raises InvalidMessage for what is no such envelope, and
-NothingToHandle where nothing is in it: the message is then complete without a run of the handler. Copies and dead letters
-carry the message as it arrived.
+An envelope is opened only if the binding names it: guessing would let a producer's body pass for one. For nested
+envelopes, name the outermost first: `unwrap=(sns, s3)`.
+
+Each function takes a Message and returns it with the inner body. It raises InvalidMessage if the body is not such an
+envelope, and NothingToHandle if the envelope is empty: the message is then completed without running the handler. Copies
+and dead letters carry the message as it arrived.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ Unwrap = Callable[[Message], Message]
 
 
 def composed(unwraps: Sequence[Unwrap]) -> Unwrap:
-    """Open several envelopes, the outermost first."""
+    """Return a function that opens several envelopes, the outermost first."""
 
     def open_all(message: Message) -> Message:
         for unwrap in unwraps:
@@ -37,9 +39,9 @@ def composed(unwraps: Sequence[Unwrap]) -> Unwrap:
 
 
 def sns(message: Message) -> Message:
-    """A notification of SNS without raw delivery. With raw delivery the body arrives bare: bind without `unwrap`.
+    """Open an SNS notification. With raw message delivery there is no envelope: bind without `unwrap`.
 
-    Attributes of the notification become the message's:
+    Attributes of the notification become attributes of the message:
     https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html
     """
     outer = _object(message, "an SNS notification")
@@ -61,8 +63,10 @@ def _sns_attributes(carried: Mapping[str, Any]) -> dict[str, str | bytes]:
 
 
 def eventbridge(message: Message) -> Message:
-    """An EventBridge event; the body becomes its `detail`, as it is written there:
-    https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html"""
+    """Open an EventBridge event: the body becomes the unchanged text of its `detail`.
+
+    https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    """
     outer = _object(message, "an EventBridge event")
     if (
         "detail" not in outer
@@ -75,11 +79,14 @@ def eventbridge(message: Message) -> Message:
 
 
 def s3(message: Message) -> Message:
-    """An S3 event notification; the body becomes its list of records. S3 writes an object's key as in a URL, and here
-    `s3.object.key` is the key itself: `my+file%281%29.txt` becomes `my file(1).txt`, so do not decode it again.
+    """Open an S3 event notification: the body becomes its list of records.
+
+    S3 URL-encodes the key of an object. It is decoded here, so that `s3.object.key` is the key itself:
+    `my+file%281%29.txt` becomes `my file(1).txt`. Do not decode it again.
 
     Raises NothingToHandle for the test event that S3 sends when a notification is set up:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html"""
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
+    """
     outer = _object(message, "an S3 event notification")
     if outer.get("Event") == "s3:TestEvent":
         raise NothingToHandle("the test event of S3")
@@ -100,15 +107,18 @@ def _decode_key(stored: object, number: int) -> None:
 
 
 CE_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
-# Of HTTP and Pub/Sub, and of AMQP:
+# The first is used over HTTP and Pub/Sub, the others over AMQP:
 # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md
 
 
 def cloudevents(message: Message) -> Message:
-    """A CloudEvent, structured (one JSON object) or binary (attributes around a bare body: `ce-` headers over HTTP and
-    Pub/Sub, `cloudEvents:` or `cloudEvents_` properties on Service Bus). Its attributes become the message's, with the
-    prefix `ce-`; data becomes the body, as it is written there, and an event without data has an empty one:
-    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md"""
+    """Open a CloudEvent, either structured (a JSON object) or binary (the body is the data, and attributes are sent beside
+    it: as `ce-` headers over HTTP and Pub/Sub, as `cloudEvents:` or `cloudEvents_` properties on Service Bus).
+
+    Its attributes become attributes of the message, with the prefix `ce-`. The body becomes the unchanged text of its
+    data, which is empty for an event without data:
+    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
+    """
     carried = _ce_attributes(message)
     if "specversion" in carried:
         _complete(carried)
@@ -126,7 +136,7 @@ def cloudevents(message: Message) -> Message:
 
 
 def _ce_attributes(message: Message) -> dict[str, str | bytes]:
-    """The attributes of a binary CloudEvent by their own names."""
+    """Return the attributes of a binary CloudEvent, without the prefix."""
     return {
         name.lower().removeprefix(prefix): value
         for name, value in message.attributes.items()
@@ -162,13 +172,13 @@ def _base64(text: object, where: str) -> bytes:
 
 
 BY_NAME: dict[str, Unwrap] = {"sns": sns, "eventbridge": eventbridge, "s3": s3, "cloudevents": cloudevents}
-"""The envelopes by name, for a command line and for sample events."""
+"""Envelopes by name, for the command line and for sample events."""
 
 
 def named(text: str) -> Unwrap:
-    """The envelopes of `sns,s3`, the outermost first. Raises ConfigError for a name that none has."""
+    """Return the function for a list of names such as `sns,s3`, the outermost first. Raises ConfigError for an unknown name."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in BY_NAME:
-            raise ConfigError(f"no envelope is called {name!r}: {nearest(name, BY_NAME)}")
+            raise ConfigError(f"there is no envelope {name!r}: {nearest(name, BY_NAME)}")
     return composed([BY_NAME[name] for name in names])

@@ -156,11 +156,11 @@ class Run:
             self.running.clear()
             left = queue
         else:
-            self.check_event(schedule.items)
+            self.check_event(schedule.deliveries)
             self.settled |= {
-                one.message.id for one in schedule.items if one.outcome.finished and not one.outcome.copied
+                one.message.id for one in schedule.deliveries if one.outcome.finished and not one.outcome.copied
             }
-            left = [one.message for one in schedule.items if not one.outcome.finished]
+            left = [one.message for one in schedule.deliveries if not one.outcome.finished]
         return left + [
             self.deliver(int(outgoing.lineage.id[1:]), outgoing) for outgoing in self.copies.outgoing_messages
         ]
@@ -176,7 +176,7 @@ class Run:
             if steps:
                 steps[self.choices.pick(len(steps))]()
             else:
-                schedule.next_suspect()
+                schedule.resume_suspect()
 
     def steps(self, schedule: Schedule) -> Iterator[Callable[[], None]]:
         if schedule.changes or schedule.sends:
@@ -224,7 +224,7 @@ class Run:
     def check_turn(self, schedule: Schedule, delivery: Delivery) -> None:
         """All before it in its group are settled, or finished in this event without coming back."""
         group, name = delivery.message.group, delivery.message.id
-        now = {one.message.id for one in schedule.items if one.finished and one.outcome.finished}
+        now = {one.message.id for one in schedule.deliveries if one.finished and one.outcome.finished}
         for n, (_, other) in enumerate(self.case.batch):
             before = f"m{n}"
             if before == name:
@@ -255,11 +255,11 @@ class Run:
         if last and len(last | {f"orders/{one.key}" for one in self.running}) > 1:
             self.fail(f"a death exhausts {sorted(last)}, and others had begun")
 
-    def check_event(self, items: Sequence[Delivery]) -> None:
+    def check_event(self, deliveries: Sequence[Delivery]) -> None:
         if self.running:
             self.fail("an event ended while a handler ran")
         dead_lettered = {outgoing.lineage.id for outgoing in self.dead_letters.outgoing_messages}
-        for one in items:
+        for one in deliveries:
             outcome, name = one.outcome, one.message.id
             moved = self.newest[name] > one.message.effective_lineage.copy_number
             if outcome.finished and not (self.effects[one.key] or name in dead_lettered or moved):

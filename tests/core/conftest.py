@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from peeklock.engine import effects as desk
+from peeklock.engine import effects
 
 PATIENCE = 12.0
 """Seconds for a test whose fault would be a hang: many times what it takes, and less than whoever plants one waits for."""
@@ -17,7 +17,7 @@ PATIENCE = 12.0
 @pytest.fixture
 def fast_pauses(monkeypatch):
     """A store that is asked again at once: thousands of faults would otherwise take minutes of waiting."""
-    monkeypatch.setattr(desk, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(effects, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture

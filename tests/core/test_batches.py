@@ -86,10 +86,10 @@ class TwinsAtOnce(Schedule):
 
     def _claim_next(self):
         more = super()._claim_next()
-        for delivery in self.items:
+        for delivery in self.deliveries:
             if delivery.next_of_key is not None:
-                twin, delivery.next_of_key = delivery.next_of_key, None
-                self.advance(twin, None)
+                neighbour, delivery.next_of_key = delivery.next_of_key, None
+                self.advance(neighbour, None)
         return more
 
 
@@ -126,7 +126,7 @@ class AllTogether(Schedule):
 class AnySuspect(Schedule):
     """What has to run alone is claimed before its turn in its group."""
 
-    def next_suspect(self):
+    def resume_suspect(self):
         self.advance(self.suspects.pop(), None)
 
 

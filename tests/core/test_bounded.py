@@ -55,7 +55,7 @@ def test_when_every_thread_hangs_it_fails_at_once_until_a_call_returns():
             bounded(hang, 0.02, pool)
     with pytest.raises(TimeoutError, match="all 2 threads hang"):
         bounded(lambda: 1, 600, pool)
-    next(iter(pool._crowd().stuck)).add_done_callback(lambda _: returned.set())
+    next(iter(pool._of_this_process().stuck)).add_done_callback(lambda _: returned.set())
     release.set()
     assert returned.wait(10)
     assert bounded(lambda: 1, 10, pool) == 1
@@ -64,7 +64,7 @@ def test_when_every_thread_hangs_it_fails_at_once_until_a_call_returns():
 def test_calls_beyond_the_bound_wait_for_a_thread():
     pool = Pool(2, "test")
     assert list(pool.map(lambda one, other: one + other, range(50), range(50))) == [2 * n for n in range(50)]
-    assert pool._crowd().threads <= 2
+    assert pool._of_this_process().threads <= 2
 
 
 def test_a_call_that_was_given_up_before_it_began_never_runs():
@@ -140,10 +140,10 @@ def test_a_child_has_threads_of_its_own():
     pool, release = Pool(1, "test"), threading.Event()
     with pytest.raises(TimeoutError):
         bounded(lambda: release.wait(30), 0.02, pool)
-    with pool._crowd().lock:
+    with pool._of_this_process().lock:
         child = os.fork()
         if child == 0:
-            signal.alarm(10)  # ends it where it would wait for ever
+            signal.timer(10)  # ends it where it would wait for ever
             os._exit(0 if bounded(os.getpid, 10, pool) == os.getpid() else 1)
     release.set()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -97,7 +97,7 @@ def test_nor_a_batch():
 @pytest.mark.parametrize("function", [yielding, yielding_async])
 def test_a_generator_is_refused(function):
     """When it is bound, since it would never run."""
-    with pytest.raises(ConfigError, match="a consumer that yields would never run"):
+    with pytest.raises(ConfigError, match="a consumer cannot be a generator"):
         resolve(consumer(QUEUE)(function))
 
 

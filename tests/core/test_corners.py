@@ -12,8 +12,8 @@ import peeklock
 from peeklock import Queue, Reason, consumer, sqs
 from peeklock.binding.bind import Binding
 from peeklock.concurrency import event_loop
-from peeklock.concurrency.interrupt import Alarm, Interrupted
-from peeklock.engine.async_driver import Coroutine
+from peeklock.concurrency.interrupt import HandlerTimer, Interrupted
+from peeklock.engine.async_driver import HandlerTask
 from peeklock.engine.bound_consumer import Deadline, Delays
 from peeklock.engine.delivery import Delivery
 from peeklock.engine.executors import MainThreadExecutor
@@ -65,14 +65,14 @@ def test_a_coroutine_that_is_closed():
         await asyncio.sleep(0)
 
     bound = bound_for(handler)
-    running = Coroutine(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
+    running = HandlerTask(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
     running.send(None)
     running.close()
     with pytest.raises(RuntimeError, match="cannot reuse"):
         running.send(None)
 
 
-class Late(Alarm):
+class Late(HandlerTimer):
     """Rings between the handler's end and the line that says so."""
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -64,11 +64,11 @@ class Shape(TypedDict):
     ("declared", "fix"),
     [
         ({"name": ""}, "1 to 75 letters"),
-        ({"name": "orders.fifo"}, "say fifo=True"),
+        ({"name": "orders.fifo"}, "write fifo=True"),
         ({"name": None}, "1 to 75 letters"),
-        ({"max_attempts": 0}, "counts runs from 1; use 1"),
-        ({"max_attempts": True}, "counts runs from 1"),
-        ({"max_attempts": 2.5}, "counts runs from 1"),
+        ({"max_attempts": 0}, "an integer from 1; use 1"),
+        ({"max_attempts": True}, "an integer from 1"),
+        ({"max_attempts": 2.5}, "an integer from 1"),
         ({"timeout": 0}, "timeout must be more than 0"),
         ({"timeout": -1}, "timeout cannot be negative"),
         ({"timeout": "30"}, "takes seconds"),
@@ -97,6 +97,41 @@ def test_a_queue_is_a_value():
     assert Queue("my-orders.2".replace(".", "_")).variable("URL") == "PEEKLOCK_MY_ORDERS_2_URL"
     with pytest.raises(dataclasses.FrozenInstanceError):
         Queue("a").name = "b"  # type: ignore[misc] # that it cannot be set is the point
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"first_delay": 2},
+        {"first_delay": 30},
+        {"max_delay": 1},
+        {"max_delay": 60},
+        {"first_delay": 5, "max_delay": 5},
+    ],
+)
+def test_replace_derives_a_queue(options):
+    """Only what is named changes; an explicit first delay stays exact, a default one does not become it."""
+    queue = Queue("orders", timeout=20, max_age=60, keep=90, fifo=True, **options)
+    assert dataclasses.replace(queue) == queue
+    more = dataclasses.replace(queue, max_attempts=9)
+    assert more == Queue("orders", max_attempts=9, timeout=20, max_age=60, keep=90, fifo=True, **options)
+    assert dataclasses.replace(more, max_attempts=queue.max_attempts) == queue
+
+
+@pytest.mark.parametrize("seconds", [3, 900])
+def test_replace_makes_a_first_delay_exact(seconds):
+    """Also where it equals the longest delay."""
+    derived = dataclasses.replace(Queue("orders"), first_delay=seconds)
+    assert derived == Queue("orders", first_delay=seconds, max_delay=900)
+    assert derived.exact_delay
+
+
+def test_replace_shortens_a_default_first_delay():
+    """It gives way to the new longest delay, and a first delay beyond it is refused with the fix."""
+    assert dataclasses.replace(Queue("orders"), max_delay=1) == Queue("orders", max_delay=1)
+    with pytest.raises(ConfigError, match="lower first_delay"):
+        dataclasses.replace(Queue("orders", first_delay=30), max_delay=10)
 
 
 # -- delays
@@ -246,8 +281,8 @@ def wrong(**declared: Any) -> Any:
         (lambda: resolve(wrong()(_keyword_only)), "nothing else"),
         (lambda: resolve(wrong()(_two)), "as `other: Message`"),
         (lambda: resolve(wrong()(_message_first)), "first parameter is the payload"),
-        (lambda: resolve(wrong()(_odd)), "which no body can become"),
-        (lambda: resolve(wrong()(_unhashable)), "which no body can become"),
+        (lambda: resolve(wrong()(_odd)), "into which no body can be decoded"),
+        (lambda: resolve(wrong()(_unhashable)), "into which no body can be decoded"),
         (lambda: resolve(wrong()(_unresolved)), "import the types at module level"),
         (lambda: resolve(wrong()(_batch_and_message)), "batch.messages"),
         (lambda: resolve(wrong(key="id")(_order)), "its fields are: cents, item, order_id"),

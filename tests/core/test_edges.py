@@ -14,8 +14,8 @@ import pytest
 
 from peeklock import ConfigError, Message, Queue, consumer
 from peeklock.concurrency import event_loop
-from peeklock.engine import effects as desk
-from peeklock.engine.async_driver import Coroutine
+from peeklock.engine import effects
+from peeklock.engine.async_driver import HandlerTask
 from peeklock.engine.bound_consumer import Deadline
 from peeklock.engine.delivery import Delivery, Halted
 from peeklock.engine.scheduler import Schedule
@@ -47,8 +47,8 @@ def test_a_dataclass_without_pydantic(monkeypatch):
 def test_a_round_with_nothing_left():
     """Asks nobody."""
     bound: Any = None
-    assert list(desk._ask_store(bound, bound, [])) == []
-    assert list(desk._ask_queue([])) == []
+    assert list(effects._ask_store(bound, bound, [])) == []
+    assert list(effects._ask_queue([])) == []
 
 
 def test_a_coroutine_that_begins_too_late():
@@ -71,9 +71,9 @@ def test_a_coroutine_that_begins_too_late():
 
     bound = bound_for(handler, observer=Spans())
     delivery = Delivery(message({}))
-    coroutine = Coroutine(bound, [delivery], Deadline(bound, timedelta(0), 1))
-    asyncio.run(coroutine.perform())
-    (error,) = coroutine.result()
+    call = HandlerTask(bound, [delivery], Deadline(bound, timedelta(0), 1))
+    asyncio.run(call.perform())
+    (error,) = call.result()
     assert isinstance(error, Halted)
     assert ended == ["m-1"]
 
@@ -122,4 +122,4 @@ def test_a_suspect_whose_group_has_another_before_it():
     """Waits for its turn."""
     waits = SimpleNamespace(is_turn_of=lambda _: False)
     suspects: Any = SimpleNamespace(suspects=[SimpleNamespace(group=waits)])
-    assert not Schedule.next_suspect(suspects)
+    assert not Schedule.resume_suspect(suspects)

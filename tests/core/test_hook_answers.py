@@ -141,10 +141,10 @@ class Asked:
         self.left = left
         self.waits: list[float] = []
 
-    def asking(self) -> float:
+    def seconds_for_on_error(self) -> float:
         return self.left
 
-    def limited(self, call: Any, seconds: float) -> Any:
+    def call_within(self, call: Any, seconds: float) -> Any:
         self.waits.append(seconds)
         return call()
 
@@ -157,8 +157,8 @@ def test_an_on_error_has_the_time_that_is_left(left, waits):
     assert deadline.waits == waits
 
 
-@pytest.mark.parametrize(("remaining", "asking"), [(900, 30), (31.75, 30), (11, 10.25), (1, 0.25), (0.5, -0.25)])
-def test_what_is_left_for_an_on_error(remaining, asking):
+@pytest.mark.parametrize(("remaining", "seconds"), [(900, 30), (31.75, 30), (11, 10.25), (1, 0.25), (0.5, -0.25)])
+def test_what_is_left_for_an_on_error(remaining, seconds):
     """A time-out; less where the event has to record and to settle."""
     bound = replace(bound_by("main", clock=FakeClock()), queue=Queue("orders", timeout=30))
-    assert Deadline(bound, timedelta(seconds=remaining), 1).asking() == pytest.approx(asking)
+    assert Deadline(bound, timedelta(seconds=remaining), 1).seconds_for_on_error() == pytest.approx(seconds)

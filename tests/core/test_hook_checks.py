@@ -35,9 +35,9 @@ def two(body: bytes, more: int) -> None: ...
 @pytest.mark.parametrize(
     ("options", "fix"),
     [
-        ({"decode": two}, "decode=two is called with one argument, and takes another number"),
-        ({"on_error": lambda: None}, "on_error=<lambda> is called with one argument"),
-        ({"key": two}, "key=two is called with one argument"),
+        ({"decode": two}, "decode=two has to take exactly one argument"),
+        ({"on_error": lambda: None}, "on_error=<lambda> has to take exactly one argument"),
+        ({"key": two}, "key=two has to take exactly one argument"),
         ({"key": 5}, "key=5: give the name of a field, or a function of the payload"),
         ({"key": ("a", "b")}, r"key=\('a', 'b'\): give the name of a field"),
     ],
@@ -72,7 +72,7 @@ def test_an_answer_of_on_error(answer, reason):
 def test_a_mistake_in_a_key_says_so():
     """It is not the message that lacks something."""
     outcome = deliver(of(key=lambda order: order.oder_id), {"order_id": "a"})
-    assert outcome.detail == "<lambda>: the key is missing, for its function raised AttributeError"
+    assert outcome.detail == "<lambda>: the key is missing: its function raised AttributeError"
     assert isinstance(outcome.error, InvalidMessage) or outcome.error is None
 
 

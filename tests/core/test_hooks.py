@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from peeklock import Message, Queue, consumer
-from peeklock.concurrency.interrupt import Alarm, Interrupted, Target
+from peeklock.concurrency.interrupt import HandlerTimer, Interrupted, Target
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import Timer, running
-from peeklock.consuming.hooks import NoThread, _perform, limited
+from peeklock.consuming.hooks import NoThread, _perform, call_within
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.run import run
 from peeklock.idempotency.record import State
@@ -256,9 +256,9 @@ def test_a_hook_that_blocks_is_left_alone():
 
     pool = Pool(1, "test")
     with pytest.raises(Interrupted):
-        limited(pool, stubborn, 0.02)
+        call_within(pool, stubborn, 0.02)
     with pytest.raises(NoThread, match="hang"):
-        limited(pool, gate.locked, 10)
+        call_within(pool, gate.locked, 10)
     release.set()
     assert ended.wait(10)
 
@@ -267,7 +267,7 @@ def test_a_hook_that_gets_no_thread_is_never_called():
     pool, release, calls = Pool(1, "test"), threading.Event(), []
     occupied = pool.submit(lambda: release.wait(10))
     with pytest.raises(NoThread):
-        limited(pool, lambda: calls.append(1), 0.02)
+        call_within(pool, lambda: calls.append(1), 0.02)
     release.set()
     occupied.result(10)
     pool.submit(lambda: None).result(10)
@@ -288,7 +288,7 @@ def test_a_time_out_of_the_hook_s_own_stays_one():
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine"):
-        limited(Pool(1, "test"), fails, 10)
+        call_within(Pool(1, "test"), fails, 10)
 
 
 @pytest.mark.parametrize("where", ["main", "thread"])
@@ -301,11 +301,11 @@ def test_one_that_swallows_its_interruption_has_no_result(where):
         return "whole"
 
     def on_main() -> str:
-        with Alarm(10, time.monotonic() + 20) as alarm:
-            return alarm.limited(swallow, 0.02)
+        with HandlerTimer(10, time.monotonic() + 20) as timer:
+            return timer.call_within(swallow, 0.02)
 
     with pytest.raises(Interrupted):
-        limited(Pool(1, "test"), swallow, 0.02) if where == "thread" else on_main()
+        call_within(Pool(1, "test"), swallow, 0.02) if where == "thread" else on_main()
 
 
 def test_an_envelope_may_hang_too():

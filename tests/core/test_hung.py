@@ -501,7 +501,7 @@ def test_a_driver_with_nothing_to_do_says_so():
     schedule = Schedule([], bound, Deadline(bound, None, 1))
     schedule.unfinished = 1
     with pytest.raises(RuntimeError, match="waits for nothing"):
-        schedule.go_on("no slot", alone=True)
+        schedule.unblock("no slot", alone=True)
 
 
 def test_an_event_that_is_left_takes_what_has_not_begun_with_it():
@@ -583,11 +583,11 @@ def test_a_time_out_on_the_loop_itself_is_not_taken_for_one_that_blocks_it():
         event_loop.run(fails(), 30)
 
 
-class Ended:
+class EndedCall:
     """A handler that has ended after its event."""
 
-    def __init__(self, items: Any, errors: Any) -> None:
-        self.items = items
+    def __init__(self, deliveries: Any, errors: Any) -> None:
+        self.deliveries = deliveries
         self.errors = errors
 
     def result(self) -> Any:
@@ -624,16 +624,16 @@ def test_a_late_success_is_written_until_it_is_there(wrong):
     """(trials 1.26)"""
     flaky = FlakyStore(MemoryStore(), Script(wrong))
     bound, deadline, delivery = _late_delivery(flaky)  # type: ignore[arg-type] # a store like any other
-    watch(bound, deadline, {Done(): Ended([delivery], [None])})
+    watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     _settle(bound)
     assert flaky.store.records["orders#m-1"].state is State.DONE
 
 
 def _settle(bound: BoundConsumer) -> None:
     """Until the threads for I/O have nothing to do."""
-    crowd = bound.io._crowd()
+    workers = bound.io._of_this_process()
     deadline = time.monotonic() + 10
-    while crowd.spare < crowd.threads and time.monotonic() < deadline:
+    while workers.spare < workers.threads and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -642,7 +642,7 @@ def test_a_late_success_that_cannot_be_written_is_said(caplog):
     """(trials 1.26)"""
     flaky = FlakyStore(MemoryStore(), Script(dict.fromkeys(range(2, 9), "before")))
     bound, deadline, delivery = _late_delivery(flaky)  # type: ignore[arg-type] # a store like any other
-    watch(bound, deadline, {Done(): Ended([delivery], [None])})
+    watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     _settle(bound)
     assert "peeklock.unrecorded" in caplog.text
     assert flaky.script.calls == 1 + len(late.PAUSES)
@@ -655,7 +655,7 @@ def test_a_late_end_follows_a_record_of_its_own_event():
     bound, deadline, delivery = _late_delivery(store)
     record = store.records["orders#m-1"]
     store.records["orders#m-1"] = replace(record, version=record.version + 1)
-    watch(bound, deadline, {Done(): Ended([delivery], [None])})
+    watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     _settle(bound)
     assert store.records["orders#m-1"].state is State.DONE
 
@@ -667,7 +667,7 @@ def test_a_late_end_leaves_the_record_of_another_alone():
     bound, deadline, delivery = _late_delivery(store)
     other = replace(store.records["orders#m-1"], owner="another", version=7)
     store.records["orders#m-1"] = other
-    watch(bound, deadline, {Done(): Ended([delivery], [None])})
+    watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     _settle(bound)
     assert store.records["orders#m-1"] is other
 
@@ -681,7 +681,7 @@ def test_a_late_end_without_a_thread_to_write_it_is_said(caplog):
     while not begun.running():
         time.sleep(0.001)
     bound.io.give_up(begun)
-    watch(bound, deadline, {Done(): Ended([delivery], [None])})
+    watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     release.set()
     assert "peeklock.unrecorded" in caplog.text
 
@@ -689,7 +689,7 @@ def test_a_late_end_without_a_thread_to_write_it_is_said(caplog):
 def test_a_late_end_without_a_store_is_nobodys():
     handler, _ = recording(queue=QUEUE)
     bound = bound_for(handler, dead_letters=Outbox())
-    watch(bound, Deadline(bound, None, 1), {Done(): Ended([], [])})
+    watch(bound, Deadline(bound, None, 1), {Done(): EndedCall([], [])})
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -762,7 +762,7 @@ def test_a_driver_that_looks_late_interrupts_all_the_same():
 
     bound = bound_for(handler, store=MemoryStore(), parallel=3, clock=SystemClock())
     settled = handle(bound, [message({}, id="b"), message({"n": 1}, id="a"), message({"n": 1}, id="c")], _seconds(1.45))
-    go_on = interrupted.wait(5)
+    unblock = interrupted.wait(5)
     go.set()
     assert settled[0].outcome.reason == "timeout"
-    assert go_on or (HANGS_WHEN_TRACED and sys.gettrace() is not None)  # there, one look may not be enough
+    assert unblock or (HANGS_WHEN_TRACED and sys.gettrace() is not None)  # there, one look may not be enough

@@ -140,9 +140,9 @@ def test_a_result_is_kept_for_an_async_handler_and_for_its_twins():
         await asyncio.sleep(0)
         return {"run": 1}
 
-    first, twin = deliver_all(handle, [{"id": "a"}, {"id": "a"}])
-    assert (first.result, twin.result) == ({"run": 1}, {"run": 1})
-    assert twin.reason is Reason.DUPLICATE
+    first, neighbour = deliver_all(handle, [{"id": "a"}, {"id": "a"}])
+    assert (first.result, neighbour.result) == ({"run": 1}, {"run": 1})
+    assert neighbour.reason is Reason.DUPLICATE
 
 
 def test_nothing_is_kept_unless_asked():

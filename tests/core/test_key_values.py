@@ -436,7 +436,7 @@ def test_a_type_that_cannot_be_resolved():
     assert "not float" in deliver(consumer(QUEUE, key="number", **declared)(handle), b"").detail
     with pytest.raises(ConfigError, match="its fields are: name, number"):
         resolve(consumer(QUEUE, key="nam", **declared)(handle))
-    with pytest.raises(ConfigError, match="which no body can become"):
+    with pytest.raises(ConfigError, match="into which no body can be decoded"):
         resolve(consumer(QUEUE, key="name")(handle))
 
 

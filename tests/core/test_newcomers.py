@@ -183,8 +183,8 @@ def test_a_twin_of_what_cannot_be_dead_lettered_waits(delivery, seconds):
     bound = bound_for(refuses, store=store, dead_letters=FlakySender(Outbox(), Script({1: "before", 2: "before"})))
     bound = replace(bound, queue=GROWN, random=Longest())
     handle_event(bound, [message({"id": "k"})])
-    (twin,) = handle_event(bound, [message({"id": "k"}, id="m-2", delivery=delivery)])
-    assert (twin.outcome.reason, twin.outcome.delay) == ("busy", timedelta(seconds=seconds))
+    (neighbour,) = handle_event(bound, [message({"id": "k"}, id="m-2", delivery=delivery)])
+    assert (neighbour.outcome.reason, neighbour.outcome.delay) == ("busy", timedelta(seconds=seconds))
     (again,) = handle_event(bound, [message({"id": "k"}, delivery=delivery)])
     assert (again.outcome.reason, again.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
 

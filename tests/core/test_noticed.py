@@ -322,7 +322,7 @@ def test_two_messages_with_one_key_make_one_claim():
     bodies = [message({"n": n}) for n in range(3)]
     schedule = Schedule(bodies, bound, Deadline(bound, None, len(bodies)))
     assert [delivery.message.body for delivery, _ in schedule.changes] == [bodies[0].body]
-    assert [delivery.next_of_key for delivery in schedule.items] == [*schedule.items[1:], None]
+    assert [delivery.next_of_key for delivery in schedule.deliveries] == [*schedule.deliveries[1:], None]
 
 
 def test_a_slot_that_cannot_be_had_back_stays_taken():

@@ -13,9 +13,9 @@ import pytest
 from peeklock import Batch, Message, Queue, Retry, consumer
 from peeklock.concurrency import event_loop
 from peeklock.concurrency.bounded import bounded
-from peeklock.concurrency.interrupt import Alarm
+from peeklock.concurrency.interrupt import HandlerTimer
 from peeklock.concurrency.thread_pool import Pool
-from peeklock.consuming.hooks import limited
+from peeklock.consuming.hooks import call_within
 from peeklock.engine.run import run
 from peeklock.platforms.http_push.certificates import MOST_FETCHES, Certificates, Unavailable
 from peeklock.platforms.sqs.bind import settle
@@ -143,7 +143,7 @@ def test_an_odd_answer_of_sqs_does_not_end_the_event(answer):
     assert settle(settled, Client(), SystemClock(), None) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
 
 
-@pytest.mark.parametrize("wait", [bounded, lambda call, seconds, pool: limited(pool, call, seconds)])
+@pytest.mark.parametrize("wait", [bounded, lambda call, seconds, pool: call_within(pool, call, seconds)])
 def test_an_answer_of_the_last_moment_is_taken(wait):
     """One that comes between the end of the time and the look at it."""
 
@@ -166,9 +166,9 @@ def test_an_answer_of_the_last_moment_is_taken(wait):
 
 def test_the_end_of_a_span_has_no_time_beyond_the_event():
     """It takes none of what is kept for recording."""
-    with Alarm(10, time.monotonic() + 1) as alarm:
-        alarm.start(10)
-        assert alarm.due == alarm.latest
+    with HandlerTimer(10, time.monotonic() + 1) as timer:
+        timer.start(10)
+        assert timer.due == timer.latest
 
 
 def test_a_loop_that_was_blocked_is_used_again():

@@ -14,13 +14,13 @@ import pytest
 
 from peeklock import Batch, Message, Queue, Reason, consumer
 from peeklock.concurrency import event_loop
-from peeklock.concurrency.interrupt import Alarm
+from peeklock.concurrency.interrupt import HandlerTimer
 from peeklock.concurrency.thread_pool import Pool
 from peeklock.concurrency.timer import SHORTEST
-from peeklock.engine.async_driver import Coroutine, Loop, bounded_async
+from peeklock.engine.async_driver import AsyncDriver, HandlerTask, bounded_async
 from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Deadline
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.effects import Desk
+from peeklock.engine.effects import EffectRunner
 from peeklock.engine.executors import MainThreadExecutor, PooledExecutor, Run
 from peeklock.engine.invocation import time_of
 from peeklock.engine.run import handle, handle_async
@@ -59,10 +59,10 @@ def test_the_alarm_is_off_once_a_span_has_ended():
     observer = Unkind("")
     bound = bound_for(handler, observer=observer)
     deadline = Deadline(bound, None, 1)
-    with Alarm(deadline.timeout, deadline.latest) as alarm:
-        assert MainThreadExecutor(bound, deadline, alarm).work(Schedule([message({})], bound, deadline), io_waits=False)
+    with HandlerTimer(deadline.timeout, deadline.latest) as timer:
+        assert MainThreadExecutor(bound, deadline, timer).work(Schedule([message({})], bound, deadline), io_waits=False)
         assert (seen, observer.seen) == ([{}], ["running", "enter", "exit"])
-        assert alarm.due is None
+        assert timer.due is None
 
 
 class Lengthy(Unkind):
@@ -127,13 +127,13 @@ def test_a_batch_has_its_whole_time_while_there_is_room():
     run out of what it shares with its handler."""
     clock = FakeClock()
     deadline = Deadline(bound_for(batch, clock=clock), timedelta(seconds=60), 2)
-    items = [spent(0), spent(5), spent(1)]
-    assert (time_of(items, deadline), time_of(items[1:2], deadline)) == (30, 25)
+    deliveries = [spent(0), spent(5), spent(1)]
+    assert (time_of(deliveries, deadline), time_of(deliveries[1:2], deadline)) == (30, 25)
     clock.advance(31)
-    assert time_of(items, deadline) == pytest.approx(deadline.room())
+    assert time_of(deliveries, deadline) == pytest.approx(deadline.room())
     assert 25 < deadline.room() < 30
     clock.advance(10)
-    assert time_of(items, deadline) == 25
+    assert time_of(deliveries, deadline) == 25
 
 
 def test_no_handler_has_less_than_no_time():
@@ -155,7 +155,7 @@ def test_a_call_that_waits_for_a_thread_is_looked_at_in_time():
     handler, _ = recording()
     threads = threads_of(handler)
     waits = Run(threads.bound, [Delivery(message({}))], threads.deadline)
-    assert threads._patience(waits, time.monotonic()) == 30
+    assert threads._wait_time(waits, time.monotonic()) == 30
 
 
 def test_a_call_that_waits_for_a_thread_waits_while_there_is_room_for_it():
@@ -176,10 +176,10 @@ def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
     bound = bound_for(handler)
     deadline = Deadline(bound, timedelta(seconds=900), 1)
     schedule = Schedule([], bound, deadline)
-    driver = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
+    driver = AsyncDriver(schedule, bound, deadline, EffectRunner(schedule, bound, deadline))
     waits: Any = Future()
-    driver.running[waits] = Coroutine(bound, [Delivery(message({}))], deadline)
-    assert driver._patience(time.monotonic()) == 30
+    driver.running[waits] = HandlerTask(bound, [Delivery(message({}))], deadline)
+    assert driver._wait_time(time.monotonic()) == 30
 
 
 def test_a_batch_waits_for_the_one_that_runs():
@@ -200,8 +200,10 @@ def test_a_batch_waits_for_the_coroutine_that_runs():
     schedule = Schedule([], bound, deadline)
 
     async def host() -> list[bool]:
-        driver = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
-        driver.running[asyncio.get_running_loop().create_future()] = Coroutine(bound, [Delivery(message({}))], deadline)
+        driver = AsyncDriver(schedule, bound, deadline, EffectRunner(schedule, bound, deadline))
+        driver.running[asyncio.get_running_loop().create_future()] = HandlerTask(
+            bound, [Delivery(message({}))], deadline
+        )
         waits = [driver._waits()]
         driver.running.clear()
         return [*waits, driver._waits()]
@@ -228,7 +230,7 @@ def test_a_batch_waits_for_what_is_to_be_written_and_sent():
     schedule.advance(delivery, None)
     write()
     assert next_job(schedule, bound, io_waits=True) == ()
-    assert next_job(schedule, bound, io_waits=False) == [schedule.items[0]]
+    assert next_job(schedule, bound, io_waits=False) == [schedule.deliveries[0]]
 
 
 # -- coroutines
@@ -262,7 +264,7 @@ def test_the_span_of_a_coroutine_that_is_closed_hears_of_it():
 
     async def host() -> None:
         bound = bound_for(handler, observer=observer)
-        perform = Coroutine(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
+        perform = HandlerTask(bound, [Delivery(message({}))], Deadline(bound, None, 1)).perform()
         perform.send(None)
         perform.close()
 

@@ -12,9 +12,9 @@ from peeklock import Queue, Reason, consumer
 from peeklock.concurrency.interrupt import Target
 from peeklock.concurrency.thread_pool import Pool, Retire
 from peeklock.concurrency.timer import Timer
-from peeklock.consuming.hooks import _perform, limited
+from peeklock.consuming.hooks import _perform, call_within
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.effects import Round
+from peeklock.engine.effects import Flush
 from peeklock.engine.run import handle
 from peeklock.errors import StoreError
 from peeklock.idempotency.store import WON, Answer, Change
@@ -34,7 +34,7 @@ def test_an_answer_that_comes_after_its_round_was_given_up_is_ignored():
         yield [(delivery, WON)]
 
     change = Change(key="orders#m-1", expected=None, record=None)
-    late = Round("store", deque([(delivery, change)]), ask)
+    late = Flush("store", deque([(delivery, change)]), ask)
     late.perform()
     ((_, answer),) = told
     assert (answer.won, isinstance(answer.error, StoreError)) == (False, True)
@@ -146,7 +146,7 @@ def test_a_hook_in_a_thread_sees_what_its_host_set():
 
     token = HOST.set("the host")
     try:
-        assert limited(Pool(1, "test"), hook, 30) == "the host"
+        assert call_within(Pool(1, "test"), hook, 30) == "the host"
         assert HOST.get() == "the host"
     finally:
         HOST.reset(token)

@@ -60,8 +60,8 @@ def test_what_needs_no_run_ends_beside_the_one_whose_turn_it_is():
     second = schedule.start()
     answer(schedule)
     assert schedule.start() is None
-    assert [delivery.finished for delivery in schedule.items] == [True, False, True]
-    assert second is schedule.items[1]
+    assert [delivery.finished for delivery in schedule.deliveries] == [True, False, True]
+    assert second is schedule.deliveries[1]
 
 
 def test_a_suspect_of_a_halted_group_is_not_claimed():
@@ -76,9 +76,9 @@ def test_a_suspect_of_a_halted_group_is_not_claimed():
     assert first is not None
     schedule.advance(first, Retry())
     answer(schedule)
-    assert schedule.next_suspect()
+    assert schedule.resume_suspect()
     answer(schedule)
-    assert [delivery.outcome.reason for delivery in schedule.items] == ["retry", "halted"]
+    assert [delivery.outcome.reason for delivery in schedule.deliveries] == ["retry", "halted"]
     assert store.records["orders#b"] == lost
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from peeklock import Batch, DeadLetter, Queue, consumer
 from peeklock.concurrency import event_loop
-from peeklock.concurrency.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, Alarm, Interrupted
+from peeklock.concurrency.interrupt import AGAIN, LONGEST_LOOK, LOOK_AGAIN, HandlerTimer, Interrupted
 from peeklock.engine.bound_consumer import BoundConsumer, Delays
 from peeklock.engine.run import handle, handle_async, run
 from peeklock.idempotency.record import State
@@ -124,19 +124,19 @@ def test_the_alarm_looks_again_while_its_handler_takes_a_lock(monkeypatch):
     now, armed = [100.0], []
     monkeypatch.setattr("peeklock.concurrency.interrupt.time.monotonic", lambda: now[0])
     monkeypatch.setattr("peeklock.concurrency.interrupt.signal.setitimer", lambda _, seconds: armed.append(seconds))
-    with Alarm(10, 1000) as alarm:
-        alarm.start(10)
+    with HandlerTimer(10, 1000) as timer:
+        timer.start(10)
         now[0] += 10
-        alarm._ring(signal.SIGALRM, acquire())
-        assert (armed[-1], alarm.rang) == (LOOK_AGAIN, False)
+        timer._on_signal(signal.SIGALRM, acquire())
+        assert (armed[-1], timer.fired) == (LOOK_AGAIN, False)
         now[0] += LONGEST_LOOK + 0.01
         with pytest.raises(Interrupted):
-            alarm._ring(signal.SIGALRM, acquire())
-        assert (armed[-1], alarm.rang) == (AGAIN, True)
+            timer._on_signal(signal.SIGALRM, acquire())
+        assert (armed[-1], timer.fired) == (AGAIN, True)
         now[0] += AGAIN
-        alarm._ring(signal.SIGALRM, acquire())  # the next time it looks again, too
+        timer._on_signal(signal.SIGALRM, acquire())  # the next time it looks again, too
         with pytest.raises(Interrupted):
-            alarm._ring(signal.SIGALRM, sys._getframe())
+            timer._on_signal(signal.SIGALRM, sys._getframe())
 
 
 @pytest.mark.parametrize("habit", ["alarm", "timer", "default"])
@@ -147,7 +147,7 @@ def test_a_handler_that_uses_the_alarm_itself(habit):
     def handler(payload: dict) -> None:
         time.sleep(5 if payload else 0.001)
         if habit == "alarm":
-            signal.alarm(0)
+            signal.timer(0)
         elif habit == "timer":
             signal.setitimer(signal.ITIMER_REAL, 60)
         else:
@@ -166,7 +166,7 @@ def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
     def handler(payload: dict) -> None: ...
 
     monkeypatch.setattr("peeklock.engine.executors.QUICK", 1000.0)
-    monkeypatch.setattr(Alarm, "take_back", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(HandlerTimer, "take_back", lambda _: pytest.fail("asked"))
     assert reasons(handle(bound_by(handler), [message({})])) == ["done"]
 
 

@@ -24,7 +24,7 @@ from peeklock.outgoing import Sender
 from peeklock.queue import Queue
 from peeklock.sending.send import sender_to
 from peeklock.timing.clock import Clock, SystemClock
-from peeklock.timing.delays import ABSURD, Random, Seconds, seconds
+from peeklock.timing.delays import MAX_DURATION, Random, Seconds, seconds
 from peeklock.unwrap import Unwrap
 
 
@@ -65,7 +65,7 @@ class Binding:
         delays: Delays,
         longest: timedelta,
         options: Options,
-        longest_delay: timedelta = ABSURD,
+        longest_delay: timedelta = MAX_DURATION,
     ) -> None:
         """`longest`: how long the platform lets an event take at most; `longest_delay`: how long it holds a message back.
         Raises ConfigError for what cannot work."""

@@ -71,14 +71,14 @@ def is_fragile(frame: FrameType | None) -> bool:
     return frame.f_code.co_name in FRAGILE_NAMES or package in FRAGILE_MODULES
 
 
-class Alarm(Timer):
+class HandlerTimer(Timer):
     """Interrupts the main thread. One signal timer an event: to arm one for each message costs more than many handlers
     do."""
 
     def __init__(self, timeout: float, latest: float) -> None:
         super().__init__(latest)
         self.timeout = timeout
-        self.rang = False
+        self.fired = False
         """An interruption was raised since this was last set to False."""
 
     def start(self, seconds: float) -> float:
@@ -92,15 +92,15 @@ class Alarm(Timer):
         if signal.getitimer(signal.ITIMER_REAL)[0] > seconds:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def take_back(self) -> None:
+    def rearm(self) -> None:
         """Arm the timer again after a handler or a hook that used it, or its signal, itself."""
         armed_for = signal.getitimer(signal.ITIMER_REAL)[0]
         if not 0 < armed_for <= self.timeout or get_handler(signal.SIGALRM) is not self._handler:
             self._arm()
 
-    def limited(self, call: Callable[[], T], seconds: float) -> T:
+    def call_within(self, call: Callable[[], T], seconds: float) -> T:
         """Return what a hook returns; raise Interrupted when it takes longer."""
-        self.rang = False
+        self.fired = False
         signal.setitimer(signal.ITIMER_REAL, seconds)
         self.due = time.monotonic() + seconds
         try:
@@ -110,12 +110,12 @@ class Alarm(Timer):
                 self.due = None
         except BaseException:
             self.due = None  # the line above may itself have been interrupted
-            if self.rang:
+            if self.fired:
                 raise Interrupted from None  # whatever the hook made of that: a part of it was cut off
             raise
         finally:
-            self.take_back()
-        if self.rang:
+            self.rearm()
+        if self.fired:
             raise Interrupted
         return result
 
@@ -124,7 +124,7 @@ class Alarm(Timer):
         signal.setitimer(signal.ITIMER_REAL, self.timeout)
 
     def __enter__(self) -> Self:
-        self._handler = self._ring  # one object, to know it again
+        self._handler = self._on_signal  # one object, to know it again
         self._before = get_handler(signal.SIGALRM)
         self._arm()
         return self
@@ -134,7 +134,7 @@ class Alarm(Timer):
         set_handler(signal.SIGALRM, self._before)
         del self._handler  # a cycle
 
-    def _ring(self, signum: int, frame: FrameType | None) -> None:
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         del signum
         now = time.monotonic()
         left = self.timeout if self.due is None else self.left(now)
@@ -143,7 +143,7 @@ class Alarm(Timer):
         signal.setitimer(signal.ITIMER_REAL, left if left > 0 else AGAIN)
         if left <= 0:
             self.due = now + AGAIN
-            self.rang = True
+            self.fired = True
             raise Interrupted
 
 
@@ -206,7 +206,7 @@ class Target:
         with self._lock:
             self.phase = Phase.ENDED
         if self.interrupted:
-            _let_it_arrive()
+            _receive_pending()
 
     def interrupt(self) -> bool:
         """Raise Interrupted in the call, if it still runs and was not interrupted before. False where that has to wait: it
@@ -216,13 +216,13 @@ class Target:
             if self.phase is Phase.RUNNING and not self.interrupted:
                 if is_fragile(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented all the same
                     return False
-                if HANGS_WHEN_TRACED and sys.gettrace() is not None and not self._moves():
+                if HANGS_WHEN_TRACED and sys.gettrace() is not None and not self._is_working():
                     return False
                 self.interrupted = True
                 set_exception(self._thread, Interrupted)
             return True
 
-    def _moves(self) -> bool:
+    def _is_working(self) -> bool:
         """Whether its thread has worked since the last look, so that it does not block in C."""
         if THREAD_CLOCK is None:
             return False
@@ -231,7 +231,7 @@ class Target:
         return before not in (-1, spent)
 
 
-def _let_it_arrive() -> None:
+def _receive_pending() -> None:
     """Have what was raised in this thread, and has not arrived yet, arrive here and not later. To take it back instead, with
     None, would leave CPython 3.11 looking for it for good: see HANGS_WHEN_TRACED."""
     with suppress(Interrupted):

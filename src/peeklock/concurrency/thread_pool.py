@@ -23,7 +23,7 @@ class Retire(BaseException):
     """Raised by a call to say that its thread must not be used again. Its argument is the call's result."""
 
 
-class _Crowd:
+class _Workers:
     """The threads of a pool in one process. They know it and not the pool, which may be forgotten before they are."""
 
     def __init__(self, most: int, name: str) -> None:
@@ -78,38 +78,38 @@ class Pool:
     def __init__(self, most: int, name: str) -> None:
         self.most = most
         self._name = name
-        self._crowds: dict[int, _Crowd] = {}
+        self._by_process: dict[int, _Workers] = {}
         # By process: threads do not survive a fork, and a lock may have been held at that moment.
 
     def __del__(self) -> None:
-        for crowd in self._crowds.values():
-            crowd.jobs.put(None)
+        for workers in self._by_process.values():
+            workers.jobs.put(None)
 
-    def _crowd(self) -> _Crowd:
+    def _of_this_process(self) -> _Workers:
         pid = os.getpid()
-        return self._crowds.get(pid) or self._crowds.setdefault(pid, _Crowd(self.most, self._name))
+        return self._by_process.get(pid) or self._by_process.setdefault(pid, _Workers(self.most, self._name))
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """Call it in a thread. Raises TimeoutError when every thread is stuck in a call that was given up."""
-        crowd = self._crowd()
+        workers = self._of_this_process()
         future: Future[T] = Future()
-        with crowd.lock:
-            if len(crowd.stuck) >= self.most:
+        with workers.lock:
+            if len(workers.stuck) >= self.most:
                 raise TimeoutError(f"all {self.most} threads hang")
-            if crowd.spare <= 0 and crowd.threads < self.most:
-                crowd.start_thread()
-            crowd.spare -= 1
-        crowd.jobs.put((future, call))
+            if workers.spare <= 0 and workers.threads < self.most:
+                workers.start_thread()
+            workers.spare -= 1
+        workers.jobs.put((future, call))
         return future
 
     def give_up(self, future: Future[Any]) -> None:
         """Stop waiting for a call. One that has not begun never will; one that has keeps its thread until it returns."""
         if future.cancel() or future.done():
             return
-        crowd = self._crowd()
-        with crowd.lock:
-            crowd.stuck.add(future)
-        future.add_done_callback(crowd.stuck.discard)
+        workers = self._of_this_process()
+        with workers.lock:
+            workers.stuck.add(future)
+        future.add_done_callback(workers.stuck.discard)
 
     def map(self, call: Callable[..., T], *arguments: Iterable[Any]) -> Iterator[T]:
         """Call it for each set of arguments, all at once; the results in order."""

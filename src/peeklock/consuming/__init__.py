@@ -1,1 +1,1 @@
-"""`@consumer` and what it declares: decoding, keys, hooks and results."""
+"""The `@consumer` decorator and its options: decoding, keys, hooks and results."""

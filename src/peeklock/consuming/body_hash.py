@@ -1,4 +1,4 @@
-"""The hash by which `check_body` compares two bodies."""
+"""Hash of a body, by which `check_body` compares two bodies."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from typing import Any
 from peeklock.errors import InvalidMessage
 
 VERSION = "2"
-"""Changes with the rules below: hashes of different versions are not compared."""
+"""Version of the rules below. Hashes of different versions are not compared."""
 
 MAX_DEPTH = 100
-"""A deeper body is compared byte by byte. How deep Python's own parser goes depends on its caller."""
+"""Depth beyond which a body is compared byte by byte. The limit of Python's own parser depends on its caller."""
 
 
 class _Text(str):
-    """A piece of the result that is complete."""
+    """A finished piece of the canonical text."""
 
     __slots__ = ()
 
 
 def hash_of(body: bytes) -> str:
-    """The same for bodies that say the same, after the version and a colon.
+    """Return the version, a colon and a hash that is equal for equivalent bodies.
 
-    In JSON neither white space nor the order of names means anything, `1`, `1.0` and `1e0` are one number, and so are
-    0 and -0. Numbers are compared exactly, whatever their size. Anything else is compared byte by byte.
-    Raises InvalidMessage for an object with a repeated name: which of its values counts depends on the reader.
+    White space and the order of names in JSON do not matter; `1`, `1.0` and `1e0` are the same number, and so are 0 and
+    -0. Numbers are compared exactly, whatever their size. A body that is not JSON is compared byte by byte.
+
+    Raises InvalidMessage for an object with a repeated name, because parsers differ in which of its values counts.
     """
     import hashlib
 
     try:
         text = "".join(_pieces(_DECODER.decode(body.decode()))).encode()
-    except (ValueError, RecursionError):  # no JSON, or nested deeply
+    except (ValueError, RecursionError):  # not JSON, or nested deeply
         text = body
     return f"{VERSION}:{hashlib.sha256(text).hexdigest()[:32]}"
 
 
 def _pieces(value: Any) -> Iterator[str]:
-    """The canonical text of a parsed body. Not recursive, since a body decides how deep it is."""
+    """Yield the canonical text of a parsed body. Not recursive, because the producer decides how deep a body is."""
     waiting: list[tuple[Any, int]] = [(value, 0)]
     while waiting:
         part, depth = waiting.pop()
@@ -48,7 +49,7 @@ def _pieces(value: Any) -> Iterator[str]:
             yield part
         elif isinstance(part, (dict, list)):
             inner = _object(part) if isinstance(part, dict) else _array(part)
-            waiting.extend((one, depth + 1) for one in reversed(inner))
+            waiting.extend((piece, depth + 1) for piece in reversed(inner))
         else:
             yield json.dumps(part)
 
@@ -68,7 +69,7 @@ def _array(values: Sequence[Any]) -> list[Any]:
 
 
 def _number(text: str) -> _Text:
-    """The digits without zeros around them, and the power of ten: never a float, and never the number written out."""
+    """Return the significant digits and the power of ten. Never a float, and never the number written out."""
     mantissa, _, exponent = text.lower().partition("e")
     whole, _, fraction = mantissa.removeprefix("-").partition(".")
     digits = (whole + fraction).lstrip("0")

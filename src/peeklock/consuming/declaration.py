@@ -1,4 +1,4 @@
-"""`consumer`: a function, marked as the consumer of a queue. It stays the function that it was."""
+"""The `consumer` decorator, and the declaration that it attaches to a function."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MARK = "__peeklock_consumer__"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What `consumer` was told."""
+    """Arguments of `consumer`."""
 
     queue: Queue
     key: str | Callable[[Any], Any] | None
@@ -50,28 +50,30 @@ def consumer(
     fatal: tuple[type[BaseException], ...] = (),
     on_error: OnError | None = None,
 ) -> Callable[[F], F]:
-    """Declare a function, or a callable instance, as the consumer of `queue`, and return it unchanged.
+    """Declare a function, or a callable instance, as the consumer of `queue`. Returns it unchanged.
 
-    - `key`: a field of the payload (a dotted path for a nested one), or a function of the payload, whose value makes
-      two messages the same piece of work. Left out, it is the message's id: never the body, since two equal bodies
-      may well be two orders. Needs a store. The value is a str, an int, a UUID, a Decimal, a date, an aware datetime,
-      or an Enum of str or int. Types that have no one text, such as float, are refused when the handler is bound, and
-      so is a field with a default other than None, which unrelated messages would share.
-    - `check_body`: a message whose key was used with another body is dead-lettered as `invalid`, instead of completed as
-      a duplicate of what it is not. Bodies of JSON are compared by what they say, numbers exactly, and an object with a
-      repeated name is `invalid`; other bodies are compared byte by byte. Only a hash is stored.
-    - `keep_result`: the record keeps what the function returns, as JSON of at most 24 KiB by its annotation, and the
-      `Outcome` of a duplicate has it in `result`. One that is larger, or that does not read back as it was, is left
-      out of the record, with a warning.
-    - `decode`: from bytes to the payload, instead of the parameter's annotation. What it raises makes the message
-      `invalid`. It may fetch the payload from elsewhere: an OSError, such as ConnectionError and TimeoutError, and
-      `Retry` and `DeadLetter` end the message as if the handler had raised them. An SDK with errors of its own needs a
-      `raise Retry(...) from exc`. The same holds for a function given as `key` or `unwrap`. These share the message's
-      time-out with its handler, and so do the validators of a payload's type.
-    - `fatal`: exceptions that no later attempt could avoid. `InvalidMessage` is one of them always.
-    - `on_error`: asked about any other exception; returns a `Retry`, a `DeadLetter`, or None for the usual.
+    - `key`: the field of the payload (a dotted path for a nested one), or a function of the payload, whose value
+      identifies a piece of work: two messages with the same key are duplicates. Needs a store. The default is the id of
+      the message, not its body, because two equal bodies may be two orders. The value has to be a str, int, UUID,
+      Decimal, date, aware datetime, or an Enum of str or int. Binding is refused for types without a canonical text,
+      such as float, and for a field with a default other than None, which unrelated messages would share.
+    - `check_body`: dead-letter a message as `invalid` if its key was used with another body, instead of completing it as
+      a duplicate. JSON bodies are compared by their content, with exact numbers, and an object with a repeated name is
+      `invalid`; other bodies are compared byte by byte. Only a hash is stored.
+    - `keep_result`: keep the return value in the record, so that the `Outcome` of a duplicate has it in `result`. It is
+      stored as JSON according to the return annotation. A value of more than 24 KiB, or one that cannot be read back
+      unchanged, is not kept, and a warning is logged.
+    - `decode`: a function from the body's bytes to the payload, used instead of the parameter's annotation. Any
+      exception makes the message `invalid`, with these exceptions: an OSError (including ConnectionError and
+      TimeoutError), a `Retry` and a `DeadLetter` count as if the handler had raised them, so that `decode` may fetch the
+      payload from elsewhere. Translate the errors of an SDK with `raise Retry(...) from exc`. The same applies to
+      functions given as `key` or `unwrap`. All of these, and the validators of the payload's type, share the time-out of
+      the handler.
+    - `fatal`: exception classes that no later attempt can avoid. `InvalidMessage` is always one of them.
+    - `on_error`: a function called with any other exception. It returns a `Retry`, a `DeadLetter`, or None for the usual
+      retry.
 
-    The declaration is checked when it is bound to a platform, where errors name the fix.
+    The declaration is validated when it is bound to a platform. Errors are ConfigError, and name the fix.
     """
     if not isinstance(queue, Queue):
         raise ConfigError(f"consumer() takes the Queue first: @consumer(ORDERS), not {queue!r}")
@@ -116,17 +118,17 @@ def _check_target(function: object, queue: Queue) -> None:
 
 def _fatal(fatal: object) -> tuple[type[BaseException], ...]:
     classes: tuple[Any, ...] = fatal if isinstance(fatal, tuple) else (fatal,)
-    for one in classes:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
+    for kind in classes:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigError(f"fatal={fatal!r}: give a tuple of exception classes, such as fatal=(CardDeclined,)")
-        if issubclass(one, Retry):
-            raise ConfigError(f"fatal={fatal!r}: {one.__name__} asks for another attempt; leave it out")
+        if issubclass(kind, Retry):
+            raise ConfigError(f"fatal={fatal!r}: {kind.__name__} asks for another attempt; leave it out")
     return classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """A declaration with its hints resolved."""
+    """A declaration with its type hints resolved."""
 
     name: str
     declared: Declaration
@@ -134,7 +136,7 @@ class Consumer:
     decode: Decode
     key: Callable[[Any], str] | None
     has_hooks: bool
-    """Whether to read a message calls a function of the user's, be it a validator of the payload's type."""
+    """True if reading a message calls user code, including validators of the payload's type."""
     results: Results | None
     on_error: OnError | None
 
@@ -144,7 +146,7 @@ class Consumer:
 
 
 def declaration(function: object) -> Declaration:
-    """What `consumer` was told of this function. Raises ConfigError where it was never used."""
+    """Return the declaration of a function. Raises ConfigError if it is not decorated with `consumer`."""
     declared = getattr(function, _MARK, None)
     if not isinstance(declared, Declaration):
         name = getattr(function, "__name__", repr(function))
@@ -153,7 +155,7 @@ def declaration(function: object) -> Declaration:
 
 
 def resolve(function: Callable[..., Any]) -> Consumer:
-    """Read the function's parameters. Raises ConfigError, naming the fix, for what cannot work."""
+    """Resolve the declaration of a function against its signature. Raises ConfigError, which names the fix."""
     declared = declaration(function)
     name = getattr(function, "__qualname__", type(function).__qualname__)
     key = declared.key
@@ -167,7 +169,7 @@ def resolve(function: Callable[..., Any]) -> Consumer:
         check_hook(hook, f"{name}: {option}=")
     target = function if inspect.isroutine(function) else type(function).__call__
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise ConfigError(f"{name}: a consumer that yields would never run; return instead, or use send()")
+        raise ConfigError(f"{name}: a consumer cannot be a generator, which would never run; return instead of yield")
     hints = _hints(target, name)
     parameters = _parameters(function, hints, name)
     payload = parameters[0]
@@ -191,7 +193,7 @@ def resolve(function: Callable[..., Any]) -> Consumer:
 
 
 def _is_async(function: Callable[..., Any], target: Any) -> bool:
-    """The function itself for a `functools.partial`, whose `__call__` says nothing."""
+    """Also look at the function itself, because the `__call__` of a `functools.partial` does not tell."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(target)
 
 
@@ -206,15 +208,15 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
 
 def _parameters(function: Callable[..., Any], hints: dict[str, Any], name: str) -> list[str]:
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    found = list(inspect.signature(function).parameters.values())
-    taken = [p for p in found if p.kind in positional and (p.default is p.empty or p.annotation is not p.empty)]
-    required = [p for p in found if p.default is p.empty and p.kind in (*positional, inspect.Parameter.KEYWORD_ONLY)]
+    declared = list(inspect.signature(function).parameters.values())
+    taken = [p for p in declared if p.kind in positional and (p.default is p.empty or p.annotation is not p.empty)]
+    required = [p for p in declared if p.default is p.empty and p.kind in (*positional, inspect.Parameter.KEYWORD_ONLY)]
     if not taken or len(required) > 2 or any(p.kind is inspect.Parameter.KEYWORD_ONLY for p in required):  # noqa: PLR2004 - payload and message
-        raise ConfigError(f"{name}: a consumer takes the payload and, if it wants it, `message: Message`; nothing else")
-    for p in found:
+        raise ConfigError(f"{name}: a consumer takes the payload and, optionally, `message: Message`; nothing else")
+    for p in declared:
         if p not in taken[:2] and _holds_message(hints.get(p.name)):
             raise ConfigError(
-                f"{name}: make `{p.name}: Message` the second parameter; nothing would fill it where it is"
+                f"{name}: make `{p.name}: Message` the second parameter; it cannot be passed in another place"
             )
     asked = [p.name for p in taken[1:2] if _holds_message(hints.get(p.name))]
     return [taken[0].name, *asked] if asked else [p.name for p in taken[: max(len(required), 1)]]
@@ -236,7 +238,7 @@ def _decode(declared: Declaration, hint: Any, where: str) -> Decode:
         return lambda message: custom(message.body)
     if hint is None:
         raise ConfigError(
-            f"{where} has no annotation; say what a body becomes, such as `order: Order`, or pass decode="
+            f"{where} has no annotation; annotate it with the type of the payload, such as `order: Order`, or pass decode="
         )
     return decoder(hint, where)
 
@@ -252,7 +254,7 @@ def _results(declared: Declaration, hints: dict[str, Any], name: str, *, batch: 
         return None
     if batch:
         raise ConfigError(
-            f"{name}: keep_result=True, but a batch handler returns who failed; take one message at a time"
+            f"{name}: keep_result=True, but a batch handler returns its failures; take one message at a time"
         )
     if hints.get("return", NoneType) is NoneType:
         raise ConfigError(

@@ -1,5 +1,8 @@
-"""From a body to what a handler takes. A body that cannot be is an `InvalidMessage` that says what and where, never
-the value: bodies hold what logs must not."""
+"""Decoding of bodies into payloads.
+
+An invalid body raises `InvalidMessage` with the problem and its place, never a value: bodies contain data that must not
+be logged.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin
 
-from peeklock.consuming.shape import Shape, bare
+from peeklock.consuming.shape import Shape, without_annotations
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.message import Message
 from peeklock.strict_json import check_floats, check_payload, loads
@@ -17,17 +20,17 @@ from peeklock.strict_json import check_floats, check_payload, loads
 Decode = Callable[[Message], Any]
 
 MAX_PROBLEMS = 5
-"""Problems of one body that are spelled out; the rest is a count."""
+"""Number of problems of one body that are described; the rest are counted."""
 
 
 def decoder(hint: Any, where: str) -> Decode:
-    """How to make what a parameter of this type takes. `where` names the parameter in errors.
+    """Return the decoder for a parameter with this annotation. `where` names the parameter in errors.
 
-    Raises ConfigError for a type that no body can become, or one that needs `peeklock[pydantic]`.
+    Raises ConfigError for a type into which no body can be decoded, or that needs `peeklock[pydantic]`.
     """
     if hint is Message:
         raise ConfigError(
-            f"{where} is annotated Message, but the first parameter is the payload; use bytes for the bare body"
+            f"{where} is annotated Message, but the first parameter is the payload; use bytes for the raw body"
         )
     named = hint
     while hasattr(named, "__supertype__"):  # a NewType, which adds nothing to its values
@@ -39,9 +42,11 @@ def decoder(hint: Any, where: str) -> Decode:
 
 
 def _raw_type(hint: Any, where: str) -> type | None:
-    """str or bytes, of which a body is not JSON but the value itself, as `send` sends it; None for anything else. Raises
-    ConfigError for a choice between them or None, since a body does not tell which it is."""
-    hint = bare(hint)
+    """Return str or bytes for a type whose values are sent as they are instead of as JSON; None for any other.
+
+    Raises ConfigError for a union of str, bytes and None alone, because a body does not tell which of them it is.
+    """
+    hint = without_annotations(hint)
     if get_origin(hint) is Literal:
         return str if all(isinstance(value, str) for value in get_args(hint)) else None
     if get_origin(hint) in (Union, types.UnionType):
@@ -49,7 +54,7 @@ def _raw_type(hint: Any, where: str) -> type | None:
         if None not in choices:
             names = " or ".join(sorted(choice.__name__ for choice in choices if choice))
             raise ConfigError(
-                f"{where} is annotated {hint!r}, but any body is one: annotate it {names}, or pass decode="
+                f"{where} is annotated {hint!r}, which any body matches: annotate it {names}, or pass decode="
             )
         return None
     if isinstance(hint, type) and issubclass(hint, Enum) and issubclass(hint, str):
@@ -58,12 +63,14 @@ def _raw_type(hint: Any, where: str) -> type | None:
 
 
 def _validated(hint: Any, where: str, raw: Decode | None) -> Decode:
-    """One pass from bytes to the model, in pydantic's own parser; or what `raw` reads, with the constraints of its type. Those
-    are pydantic's, and mean nothing where it is not installed."""
+    """Return a decoder that validates with pydantic, from bytes to the model in one pass.
+
+    `raw` reads str and bytes, whose constraints pydantic checks; without pydantic, these constraints have no meaning.
+    """
     try:
         from pydantic import TypeAdapter, ValidationError
     except ImportError as exc:
-        if raw is not None and bare(hint) in (str, bytes):
+        if raw is not None and without_annotations(hint) in (str, bytes):
             return raw
         raise ConfigError(
             f"{where} is annotated {hint!r}, which needs pydantic: pip install 'peeklock[pydantic]'"
@@ -78,10 +85,10 @@ def _validated(hint: Any, where: str, raw: Decode | None) -> Decode:
 
 
 class _Validator:
-    """Reads by pydantic."""
+    """Decoder that validates with pydantic."""
 
     def __init__(self, validate: Callable[[Any], Any], shape: Shape, error: type[Any], raw: Decode | None) -> None:
-        """`error`: what `validate` raises for a body that is not valid. `raw`: what makes a value of it that is not JSON."""
+        """`error`: raised by `validate` for an invalid body. `raw`: reads a body that is not JSON."""
         self.shape = shape
         self._validate, self._error, self._raw = validate, error, raw
         self._holds_floats = raw is None and shape.holds_floats
@@ -99,7 +106,7 @@ class _Validator:
 
 
 def runs_code(decode: Decode) -> bool:
-    """Whether a decoder that was made here calls functions of the user's: a model's validators may hang."""
+    """Return whether a decoder of this module calls user code, such as a model's validators, which may hang."""
     return isinstance(decode, _Validator) and decode.shape.runs_code
 
 
@@ -107,28 +114,32 @@ def _no_payload(hint: Any, where: str, exc: Exception) -> ConfigError:
     fix = "use a pydantic model, a dataclass, a TypedDict, dict, list, str or bytes, or pass decode= to consumer()"
     if getattr(exc, "code", "") == "typed-dict-version":
         fix = "on Python 3.11 import TypedDict from typing_extensions, not from typing"
-    return ConfigError(f"{where} is annotated {hint!r}, which no body can become; {fix} ({str(exc).splitlines()[0]})")
+    return ConfigError(
+        f"{where} is annotated {hint!r}, into which no body can be decoded; {fix} ({str(exc).splitlines()[0]})"
+    )
 
 
 def _invalid(problems: list[Any], shape: Shape) -> InvalidMessage:
-    told = [f"{shape.path(problem['loc'])}: {_type_of(problem)}" for problem in problems[:MAX_PROBLEMS]]
+    descriptions = [f"{shape.path(problem['loc'])}: {_type_of(problem)}" for problem in problems[:MAX_PROBLEMS]]
     if len(problems) > MAX_PROBLEMS:
-        told.append(f"and {len(problems) - MAX_PROBLEMS} more")
+        descriptions.append(f"and {len(problems) - MAX_PROBLEMS} more")
     if len(problems) == 1:
         return InvalidMessage(_type_of(problems[0]), where=shape.path(problems[0]["loc"]))
-    return InvalidMessage("; ".join(told))
+    return InvalidMessage("; ".join(descriptions))
 
 
 def _type_of(problem: Any) -> str:
-    """The kind of problem, by pydantic's own name for it, since its sentence may quote the value."""
+    """Return pydantic's name for the kind of problem, because its message may quote the value."""
     return str(problem["type"])
 
 
 def as_bytes(message: Message) -> bytes:
+    """Return the body of a message."""
     return message.body
 
 
 def as_text(message: Message) -> str:
+    """Return the body of a message as text. Raises InvalidMessage if it is not UTF-8."""
     try:
         return message.body.decode()
     except UnicodeDecodeError as exc:
@@ -136,7 +147,8 @@ def as_text(message: Message) -> str:
 
 
 def as_json(message: Message) -> Any:
-    """Strict JSON: no NaN, since no other language would read it back. Of a repeated name the last value counts."""
+    """Parse the body as strict JSON: without NaN, which other languages do not read. The last value of a repeated name
+    counts. Raises InvalidMessage."""
     text = as_text(message)
     if not text.strip():
         raise InvalidMessage("the body is empty")

@@ -1,4 +1,4 @@
-"""The user's function, as far as the engine knows it."""
+"""The user's function as the engine calls it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Handler:
     call: Callable[..., Any]
     wants_message: bool
     batch: bool
-    """One call with all messages that may run."""
+    """True for a handler that takes a `Batch`: one call with all messages that may run."""
     is_async: bool
 
 

@@ -1,4 +1,4 @@
-"""Functions that a user hands to `consumer`, beside the handler: `decode`, `key` and `on_error`."""
+"""Checks of the functions that a user passes to `consumer`: `decode`, `key` and `on_error`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peeklock.errors import ConfigError, DeadLetter, Retry
 
 
 def check_hook(hook: object, where: str) -> None:
-    """Raise ConfigError for what cannot be called with one argument, and for a coroutine, which nobody would await."""
+    """Raise ConfigError for a hook that cannot be called with one argument, or that is an `async def`."""
     if hook is None:
         return
     if not callable(hook):
@@ -19,24 +19,22 @@ def check_hook(hook: object, where: str) -> None:
     if inspect.iscoroutinefunction(hook):
         raise ConfigError(f"{where}{getattr(hook, '__name__', hook)} is an `async def`; give a plain function")
     if not _takes_one(hook):
-        raise ConfigError(
-            f"{where}{getattr(hook, '__name__', hook)} is called with one argument, and takes another number"
-        )
+        raise ConfigError(f"{where}{getattr(hook, '__name__', hook)} has to take exactly one argument")
 
 
 def _takes_one(hook: Callable[..., Any]) -> bool:
-    """Whether a function can be called with one argument, as far as it tells."""
+    """Return whether a function can be called with one argument, as far as its signature tells."""
     try:
         inspect.signature(hook).bind(None)
     except TypeError:
         return False
-    except ValueError:  # of some that are written in C
+    except ValueError:  # some functions written in C have no signature
         return True
     return True
 
 
 def checked(on_error: OnError) -> OnError:
-    """A hook that raises TypeError for an answer that nobody would understand, and be silent about."""
+    """Wrap `on_error` so that it raises TypeError for an answer that would be ignored silently."""
 
     def ask(error: BaseException) -> Retry | DeadLetter | None:
         answer = on_error(error)

@@ -1,4 +1,4 @@
-"""Calling a user's hook (`decode=`, `key=`, `unwrap=`, `on_error=`) in a thread, for no longer than there is time."""
+"""Calls of a user's hook (`decode=`, `key=`, `unwrap=`, `on_error=`) in a thread, with a time limit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from peeklock.errors import PeeklockError
 T = TypeVar("T")
 
 GRACE = 0.1
-"""Seconds that a hook which was interrupted may take to end, before its thread counts as taken for good."""
+"""Seconds that an interrupted hook may take to end before its thread counts as lost."""
 
 
 class NoThread(PeeklockError):
-    """A hook was not called: every thread is taken by what hangs."""
+    """A hook was not called, because all threads are occupied by calls that hang."""
 
 
-def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
-    """Return what the call returns, or raise what it raises; Interrupted when it takes longer, NoThread when it never began."""
+def call_within(pool: Pool, call: Callable[[], T], seconds: float) -> T:
+    """Return what the call returns, or raise what it raises.
+
+    Raises Interrupted if it takes longer than `seconds`, and NoThread if no thread was free to begin it.
+    """
     target, context = Target(), copy_context()
     try:
         future = pool.submit(lambda: context.run(_perform, target, call))
@@ -33,7 +36,7 @@ def limited(pool: Pool, call: Callable[[], T], seconds: float) -> T:
         return future.result(seconds)
     except TimeoutError:
         if future.done():
-            return future.result()  # in the last moment; or the call's own
+            return future.result()  # it ended at the last moment, or the TimeoutError is its own
     never_began = target.cancel()
     _stop(target, future)
     pool.give_up(future)
@@ -45,15 +48,15 @@ def _perform(target: Target, call: Callable[[], T]) -> T:
         raise Interrupted
     try:
         return target.call(call)
-    except KeyboardInterrupt as exc:  # nobody at a terminal: what they ask for arrives in the main thread
+    except KeyboardInterrupt as exc:  # not Ctrl+C, which arrives in the main thread
         raise OSError("the hook raised KeyboardInterrupt") from exc
     finally:
         if target.interrupted:
-            raise Retire(None)  # nobody waits for the result any more
+            raise Retire(None)  # the caller has stopped waiting for the result
 
 
 def _stop(target: Target, future: Future[T]) -> None:
-    """Interrupt a call; return when it has ended, never will begin, or does not let itself be interrupted."""
+    """Interrupt a call. Return when it has ended, can no longer begin, or turns out not to be interruptible."""
     end = time.monotonic() + GRACE
     while not target.cancel() and not future.done() and time.monotonic() < end:
         target.interrupt()

@@ -1,4 +1,4 @@
-"""Keys: where a payload has its key, what may be one, and the one text of each value."""
+"""Keys of payloads: how they are read, which types they may have, and the canonical text of each value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from peeklock.consuming.shape import bare
+from peeklock.consuming.shape import without_annotations
 from peeklock.errors import ConfigError, InvalidMessage
 from peeklock.message import is_text
 
@@ -20,48 +20,50 @@ if TYPE_CHECKING:
 Key = Callable[[Any], str]
 
 MAX_DIGITS = 4300
-"""A Decimal is written out up to as many digits as Python's int takes from a text, and with an exponent beyond."""
+"""Digits up to which a Decimal is written out, rather than with an exponent: Python's limit for an int in a text."""
 
 _FIX = "a key is a str, int, UUID, Decimal, date, aware datetime, or an Enum of str or int"
 
 _NEVER = (bool, float, complex, bytes, bytearray, list, dict, set, frozenset, tuple, time, timedelta)
 
-_MAKES = "__get_pydantic_core_schema__"
-"""By it pydantic asks a class, or what is beside a type in Annotated, for other values than those of the type."""
+_SCHEMA_METHOD = "__get_pydantic_core_schema__"
+"""Method by which a class, or metadata in Annotated, gives pydantic values of another type."""
 
-_MADE = ("AwareDatetime", "PastDatetime", "FutureDatetime", "PastDate", "FutureDate", "EmailStr", "Json")
-"""Pydantic's own that stand for values of another class, which may be keys."""
+_PYDANTIC_KEYS = ("AwareDatetime", "PastDatetime", "FutureDatetime", "PastDate", "FutureDate", "EmailStr", "Json")
+"""Types of pydantic that stand for values of another class, which may be keys."""
 
 _CONVERTERS = ("AfterValidator", "PlainValidator", "WrapValidator")
 
 
 def keyed_by_function(read: Callable[[Any], Any], where: str) -> Key:
-    """The key that a function finds. Raises ConfigError for a function that cannot find one."""
+    """Return a key that is read by a function. Raises ConfigError if its return type cannot be a key."""
     name = getattr(read, "__name__", "key")
     try:
         hint = get_type_hints(read, include_extras=True).get("return", Any)
-    except Exception:  # noqa: BLE001 - of a partial, or names that exist only for a type checker: then each value tells
+    except Exception:  # noqa: BLE001 - a partial, or names for type checkers only: values are checked instead
         hint = Any
     _check_type(hint, f"{where}: key={name}")
     return _keyed(read, name)
 
 
 def keyed_by_path(key: str, hint: Any, where: str) -> Key:
-    """The key in a field. Raises ConfigError for a field that the payload cannot have, as far as its type tells, and for
-    one that has a value also where the body has none."""
+    """Return a key that is read from a field.
+
+    Raises ConfigError for a field that the payload's type does not have, and for one that has a default.
+    """
     path, what = key.split("."), f"{where}: key={key!r}"
     _check_type(_field_type(path, hint, where), what)
     for kind, part, rest in _steps(path, hint):
         if _is_filled(kind, part, rest):
             raise ConfigError(
-                f"{what}: {_name(kind)}.{part} has a default, so a message without it would get a key that is not its"
-                " own; make the field required"
+                f"{what}: {_name(kind)}.{part} has a default, which all messages without it would share as their"
+                " key; make the field required"
             )
-    return _keyed(functools.partial(_at, path), key)
+    return _keyed(functools.partial(_value_at, path), key)
 
 
 def runs_code(key: str, hint: Any) -> bool:
-    """Whether to read the key calls a function of the user's, which may hang."""
+    """Return whether reading the key calls user code, which may hang."""
     return any(_is_property(kind, part) for kind, part, _ in _steps(key.split("."), hint))
 
 
@@ -69,7 +71,7 @@ def _is_property(kind: Any, part: str) -> bool:
     return isinstance(getattr(_origin(kind), part, None), (property, functools.cached_property))
 
 
-def _at(path: list[str], payload: Any) -> Any:
+def _value_at(path: list[str], payload: Any) -> Any:
     for part in path:
         payload = payload.get(part) if isinstance(payload, dict) else getattr(payload, part, None)
     return payload
@@ -80,9 +82,7 @@ def _keyed(read: Callable[[Any], Any], name: str) -> Key:
         try:
             value = read(payload)
         except (KeyError, AttributeError, TypeError, IndexError) as exc:
-            raise InvalidMessage(
-                f"the key is missing, for its function raised {type(exc).__name__}", where=name
-            ) from exc
+            raise InvalidMessage(f"the key is missing: its function raised {type(exc).__name__}", where=name) from exc
         if value is None:
             raise InvalidMessage("the key is missing", where=name)
         text = text_of(value)
@@ -96,7 +96,7 @@ def _keyed(read: Callable[[Any], Any], name: str) -> Key:
 
 
 def text_of(value: object) -> str | None:
-    """The text of a key, equal for equal values and for values of one meaning in two types; None for what has none."""
+    """Return the canonical text of a key; None if the value cannot be one. Equal values of different types have the same."""
     if isinstance(value, Enum):
         return text_of(value.value) if isinstance(value.value, (str, int)) else None
     if isinstance(value, str):
@@ -107,7 +107,7 @@ def text_of(value: object) -> str | None:
 
 
 def _rare_text(value: object) -> str | None:
-    from decimal import Decimal  # a cold function whose keys are texts pays for neither
+    from decimal import Decimal  # imported here to keep cold starts short: most keys are strings
     from uuid import UUID
 
     if isinstance(value, Decimal):
@@ -120,16 +120,16 @@ def _rare_text(value: object) -> str | None:
 def _integer(value: int) -> str | None:
     try:
         return int.__repr__(value)
-    except ValueError:  # more digits than Python writes
+    except ValueError:  # it has more digits than Python converts
         return None
 
 
 def _decimal(value: Decimal) -> str | None:
-    """Exact: no context rounds it. Equal numbers have one text, an integer that of the int."""
+    """Return the exact text, independent of the decimal context. An integer has the same text as the int."""
     if not value.is_finite():
         return None
     negative, numerals, exponent = value.as_tuple()
-    assert isinstance(exponent, int), "only what is not finite has another"
+    assert isinstance(exponent, int), "a finite Decimal has an integer exponent"
     digits = "".join(map(str, numerals)).lstrip("0")
     significant = digits.rstrip("0")
     if not significant:
@@ -166,14 +166,14 @@ def _kind(value: object) -> str:
 
 
 def _check_type(hint: Any, what: str) -> None:
-    """Raise ConfigError for an annotation whose values can be no key. What is unknown is judged by its values."""
-    for atom in _atoms(hint):
+    """Raise ConfigError for an annotation whose values cannot be keys. Unknown types are checked value by value."""
+    for atom in _classes(hint):
         if _is_never(atom):
             raise ConfigError(f"{what} is annotated {_name(atom)}, but {_FIX}; name another field, or give a function")
 
 
-def _atoms(hint: Any) -> list[Any]:
-    """The classes that an annotation stands for, without None."""
+def _classes(hint: Any) -> list[Any]:
+    """Return the classes that an annotation stands for, without None."""
     atoms: list[Any] = []
     for member in _members(hint):
         atoms.extend(map(type, get_args(member)) if get_origin(member) is Literal else [_origin(member)])
@@ -181,19 +181,19 @@ def _atoms(hint: Any) -> list[Any]:
 
 
 def _members(hint: Any) -> list[Any]:
-    """The types of a union, without None; of anything else the type itself. Any for what a function makes of one."""
+    """Return the types of a union, without None; for another type, itself. Any if a function converts the value."""
     if any(map(_converts, getattr(hint, "__metadata__", ()))):
         return [Any]
-    hint = bare(hint)
+    hint = without_annotations(hint)
     if get_origin(hint) in (Union, types.UnionType):
         return [member for part in get_args(hint) for member in _members(part)]
     return [] if hint in (None, types.NoneType) else [hint]
 
 
 def _converts(beside: Any) -> bool:
-    """Whether what is beside a type in Annotated may make something else of its values."""
+    """Return whether metadata in Annotated may convert the value to another type."""
     kind = type(beside)
-    return hasattr(kind, _MAKES) and (not _is_pydantics(kind) or kind.__name__ in _CONVERTERS)
+    return hasattr(kind, _SCHEMA_METHOD) and (not _is_pydantics(kind) or kind.__name__ in _CONVERTERS)
 
 
 def _is_pydantics(kind: type) -> bool:
@@ -201,8 +201,8 @@ def _is_pydantics(kind: type) -> bool:
 
 
 def _is_never(atom: Any) -> bool:
-    """Whether it is a class whose values can be no key. Of one that tells pydantic what to make, only the values tell; those
-    that are pydantic's own are known."""
+    """Return whether no value of a class can be a key. A class with a pydantic schema of its own is checked by its values,
+    unless it is a known type of pydantic."""
     from decimal import Decimal
     from uuid import UUID
 
@@ -212,60 +212,64 @@ def _is_never(atom: Any) -> bool:
         return any(text_of(member) is None for member in atom)
     if issubclass(atom, (str, int, UUID, Decimal, date)) or issubclass(int, atom):
         return atom is bool
-    maker = next((base for base in atom.__mro__ if _MAKES in vars(base)), None)
-    return (maker is None or _is_pydantics(maker)) and atom.__name__ not in _MADE
+    maker = next((base for base in atom.__mro__ if _SCHEMA_METHOD in vars(base)), None)
+    return (maker is None or _is_pydantics(maker)) and atom.__name__ not in _PYDANTIC_KEYS
 
 
 def _field_type(path: list[str], hint: Any, where: str) -> Any:
-    """The annotation of a field; Any where it cannot be known."""
+    """Return the annotation of a field; Any if it is unknown."""
     for part in path:
         hint = _inner(hint)
         if _is_mapping(hint):
             hint = _value_type(hint)
             continue
-        known = _fields(hint)
-        if known is None or _is_property(hint, part):
+        declared = _fields(hint)
+        if declared is None or _is_property(hint, part):
             return Any
-        if part not in known:
+        if part not in declared:
             if _takes_more(hint):
                 return Any
-            listed = ", ".join(sorted(known)) or "none"
+            listed = ", ".join(sorted(declared)) or "none"
             raise ConfigError(
                 f"{where}: key={'.'.join(path)!r} names no field of {_name(hint)}; its fields are: {listed}"
             )
-        hint = known[part]
+        hint = declared[part]
     return hint
 
 
 def _steps(path: list[str], hint: Any) -> Iterator[tuple[Any, str, list[str]]]:
-    """Each step of a path as far as types tell: whose field, its name, and the rest of the path. Each type of a union
-    has steps of its own."""
+    """Yield each step of a path, as far as types tell: the owner of a field, its name, and the rest of the path.
+
+    Each type of a union has its own steps.
+    """
     part, *rest = path
     for kind in _members(hint):
-        known = _field_types(kind)
-        if known is not None:
+        declared = _field_types(kind)
+        if declared is not None:
             yield kind, part, rest
-        if rest and known is not None:
-            yield from _steps(rest, known.get(part, Any))
+        if rest and declared is not None:
+            yield from _steps(rest, declared.get(part, Any))
         elif rest and _is_mapping(kind):
             yield from _steps(rest, _value_type(kind))
 
 
 def _is_filled(kind: Any, part: str, rest: list[str]) -> bool:
-    """Whether the rest of the path leads to a value where the body does not have this field. One that leads nowhere makes
-    the message invalid, as a default of None does, and the empty dict for names that nobody knows."""
+    """Return whether the path leads to a default value if the body does not have this field.
+
+    A path that then leads nowhere makes the message invalid, as do a default of None and an empty dict.
+    """
     for field in _declarations(kind, part):
         factory, default = getattr(field, "default_factory", None), getattr(field, "default", MISSING)
         if factory is not None and factory is not MISSING and factory is not dict:
             return True
         is_set = default is not MISSING and type(default).__name__ not in ("PydanticUndefinedType", "FieldInfo")
-        if is_set and _at(rest, default) is not None:
+        if is_set and _value_at(rest, default) is not None:
             return True
     return False
 
 
 def _declarations(kind: Any, part: str) -> Iterator[Any]:
-    """Where a field may have its default: in itself, in the `Field` that it is assigned, and in that of an Annotated."""
+    """Yield the places of a field's default: the field itself, the `Field` assigned to it, and one in Annotated."""
     for listed in ("model_fields", "__dataclass_fields__", "__pydantic_fields__"):
         field = (getattr(_origin(kind), listed, None) or {}).get(part)
         yield from (field, getattr(field, "default", None))
@@ -273,7 +277,7 @@ def _declarations(kind: Any, part: str) -> Iterator[Any]:
 
 
 def _is_mapping(hint: Any) -> bool:
-    """Whether it maps any names to values of one type."""
+    """Return whether a type maps arbitrary names to values of one type."""
     kind = _origin(hint)
     return isinstance(kind, type) and issubclass(kind, Mapping) and _field_types(hint) is None
 
@@ -283,7 +287,7 @@ def _value_type(hint: Any) -> Any:
 
 
 def _takes_more(hint: Any) -> bool:
-    """Whether it is a pydantic model with fields that it does not declare."""
+    """Return whether a type is a pydantic model that accepts undeclared fields."""
     settings = getattr(hint, "model_config", None)
     return isinstance(settings, dict) and settings.get("extra") == "allow"
 
@@ -293,8 +297,8 @@ def _origin(hint: Any) -> Any:
 
 
 def _inner(hint: Any) -> Any:
-    """The one type of an optional field; Any where there are several."""
-    hint = bare(hint)
+    """Return the type of an optional field; Any for a union of several."""
+    hint = without_annotations(hint)
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
     parts = [part for part in get_args(hint) if part is not types.NoneType]
@@ -302,15 +306,15 @@ def _inner(hint: Any) -> Any:
 
 
 def _fields(hint: Any) -> dict[str, Any] | None:
-    """Names and types of a payload's fields; None where the type does not tell."""
-    known = _field_types(hint)
-    if known is not None:
-        return known
+    """Return names and types of a payload's fields; None if they are unknown."""
+    declared = _field_types(hint)
+    if declared is not None:
+        return declared
     return {} if _is_plain(_origin(hint)) else None
 
 
 def _is_plain(hint: Any) -> bool:
-    """Whether it is a type whose values have no fields."""
+    """Return whether the values of a type have no fields."""
     from decimal import Decimal
     from uuid import UUID
 
@@ -318,7 +322,7 @@ def _is_plain(hint: Any) -> bool:
 
 
 def _field_types(hint: Any) -> dict[str, Any] | None:
-    """The fields of a pydantic model, a dataclass or a TypedDict; None for anything else."""
+    """Return the fields of a pydantic model, a dataclass or a TypedDict; None for any other type."""
     hint = _origin(hint)
     if isinstance(getattr(hint, "model_fields", None), dict):
         declared = hint.model_fields.items()
@@ -333,7 +337,7 @@ def _field_types(hint: Any) -> dict[str, Any] | None:
 def _resolved(hint: Any, names: Iterable[str]) -> dict[str, Any]:
     try:
         resolved = get_type_hints(hint, include_extras=True)
-    except Exception:  # noqa: BLE001 - types that were declared within a function, or for a type checker only
+    except Exception:  # noqa: BLE001 - types declared inside a function, or for type checkers only
         resolved = {}
     return {name: resolved.get(name, Any) for name in names}
 

@@ -1,4 +1,4 @@
-"""The result of a handler, as a record keeps it."""
+"""Results of handlers as they are kept in records."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from peeklock.errors import ConfigError
 from peeklock.strict_json import check_dumped
 
 MAX_RESULT = 24 * 1024
-"""Characters of a kept result, as JSON inside the record's JSON. The smallest of the databases takes 32 Ki characters in
-one property, the rest of the record included; the same bound everywhere, so that a handler behaves the same everywhere.
+"""Maximum length of a kept result in characters, as JSON inside the record's JSON. The most restrictive database takes 32 Ki
+characters in one property, including the rest of the record. All stores have this limit, so that a handler behaves the
+same on each.
 https://learn.microsoft.com/azure/storage/tables/scalability-targets"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """How a handler's result becomes text, and a result again."""
+    """Conversion of a handler's results to text and back."""
 
     dump: Callable[[Any], str]
     load: Callable[[str], Any]
 
 
 def results_of(hint: Any, where: str) -> Results:
-    """For what the handler is annotated to return. Raises ConfigError for what no JSON can hold."""
+    """Return the conversion for a return annotation. Raises ConfigError for a type that JSON cannot represent."""
     kind = object if hint is Any else hint
     if kind is object or (isinstance(kind, type) and kind in _KINDS):
         return Results(dump=partial(_dump, _KINDS.get(kind, object)), load=json.loads)
@@ -46,10 +47,12 @@ def results_of(hint: Any, where: str) -> Results:
 
 
 def _dump_typed(adapter: Any, value: Any) -> str:
-    """Raises ValueError for what would not be read as it is. As `send` writes it, since that is how its type reads it: with
-    aliases, without computed fields."""
-    told: bytes = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error")
-    text = check_dumped(told, partial(adapter.dump_python, value))
+    """Return a result as JSON. Raises ValueError for a value that could not be read back unchanged.
+
+    It is written with aliases and without computed fields, as `send` does, because that is how its type is read.
+    """
+    dumped: bytes = adapter.dump_json(value, by_alias=True, round_trip=True, warnings="error")
+    text = check_dumped(dumped, partial(adapter.dump_python, value))
     again = adapter.validate_json(text)
     if again != value and _parts_of(adapter, again) != _parts_of(adapter, value):
         raise ValueError(_ANOTHER)
@@ -57,7 +60,7 @@ def _dump_typed(adapter: Any, value: Any) -> str:
 
 
 def _parts_of(adapter: Any, value: Any) -> Any:
-    """Its plain values, since an object need not know what it equals."""
+    """Return the plain values of a result, because its class may not implement `__eq__`."""
     return adapter.dump_python(value, round_trip=True)
 
 
@@ -68,7 +71,7 @@ _KINDS: dict[Any, type | tuple[type, ...]] = {
     float: (float, int),
     **{kind: kind for kind in (dict, list, str, int, bool)},
 }
-"""What a plain annotation stands for."""
+"""Types that a plain annotation accepts."""
 
 
 def _dump(kind: type | tuple[type, ...], value: Any) -> str:
@@ -81,6 +84,6 @@ def _dump(kind: type | tuple[type, ...], value: Any) -> str:
 
 
 def is_too_large(result: str) -> bool:
-    """Measured as it is stored: inside another JSON text, where a quotation mark takes two characters, and one beyond
-    ASCII six or twelve."""
+    """Return whether a result exceeds the limit when stored inside another JSON text, where a quotation mark takes two
+    characters, and a character beyond ASCII six or twelve."""
     return len(result) > MAX_RESULT or len(json.dumps(result)) > MAX_RESULT

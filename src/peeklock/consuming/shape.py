@@ -1,5 +1,7 @@
-"""What pydantic's schema of a payload declares: the names that an error may show, whether a float can be in it, and whether
-to read it calls functions of the user's. And the type that an annotation adds to."""
+"""Properties of a payload's type, read from its pydantic schema.
+
+These are the names that an error may show, whether it can contain a float, and whether reading it calls user code.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ _WITHOUT_FLOATS = frozenset(
         *("timedelta", "multi-host-url", "definition-ref"),
     ]
 )
-"""Types of a schema that take no float, or refuse one that is not finite. `any` is not among them, nor what is new."""
+"""Schema types that accept no float, or refuse one that is not finite. `any` and unknown types are not among them."""
 
 _CONTAINERS = frozenset(
     [
@@ -50,39 +52,37 @@ _HARMLESS = frozenset(
         *("fractions", "ipaddress", "operator", "pathlib", "re", "typing", "uuid", "zoneinfo"),
     ]
 )
-"""Packages whose functions end. Those of pydantic may have been made around others, which count."""
+"""Packages whose functions do not hang. Those of pydantic may wrap functions of the user, which count."""
 
 
 _WRAPPERS = ("Required", "NotRequired", "ReadOnly", "Final")
 
 
 class Shape:
-    """Facts of one schema, each found out when it is first needed."""
+    """Properties of one schema, each computed on first use."""
 
     def __init__(self, schema: Any) -> None:
         self._schema = schema
 
     @cached_property
     def holds_floats(self) -> bool:
-        """Whether a number that is not finite could get into the payload."""
+        """True if the payload can contain a number that is not finite."""
         parts = list(_parts(self._schema))
         return not {part["type"] for part in parts} <= _WITHOUT_FLOATS | _CONTAINERS or any(map(_takes_more, parts))
 
     @cached_property
     def runs_code(self) -> bool:
-        """Whether to read a payload calls a function of the user's, which may hang."""
+        """True if reading a payload calls user code, which may hang."""
         return any(_runs_code(part) for part in _parts(self._schema))
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Names of fields, and their aliases."""
-        found: set[str] = set()
-        for part in _parts(self._schema):
-            found.update(_names(part))
-        return frozenset(found)
+        return frozenset(name for part in _parts(self._schema) for name in _names(part))
 
     def path(self, location: tuple[str | int, ...]) -> str:
-        """A place in a body. What the body itself named is a `*`: the key of a mapping, a name that is not allowed."""
+        """Return the path of a place in a body, with `*` for names that come from the body: keys of a mapping, and names that
+        are not allowed."""
         path = "$"
         for part in location:
             if isinstance(part, int):
@@ -93,12 +93,12 @@ class Shape:
 
 
 def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Each schema within a schema. It has no cycles: a type that contains itself is a reference by name."""
+    """Yield each schema within a schema. There are no cycles: a recursive type is referred to by name."""
     waiting = [schema]
     while waiting:
         part = waiting.pop()
         if isinstance(part, Mapping):
-            is_schema = isinstance(part.get("type"), str)  # else its keys are the names of fields or choices
+            is_schema = isinstance(part.get("type"), str)  # otherwise its keys are names of fields or choices
             if is_schema:
                 yield part
             waiting.extend(inner for name, inner in part.items() if not is_schema or name not in _NOT_OF_THE_BODY)
@@ -107,13 +107,14 @@ def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _takes_more(part: Mapping[str, Any]) -> bool:
-    """Whether it keeps fields that it does not declare, which may hold anything."""
+    """Return whether a schema keeps undeclared fields, which can contain anything."""
     settings = part.get("config") or {}
     return "allow" in (part.get("extra_behavior"), settings.get("extra_fields_behavior"))
 
 
 def _runs_code(part: Mapping[str, Any]) -> bool:
-    """A validator, a factory, a choice among the types of a union, an enum's `_missing_`; or what makes an instance."""
+    """Return whether a schema calls user code: a validator, a factory, a discriminator of a union, an enum's `_missing_`, or
+    the construction of an instance."""
     function, factory = part.get("function"), part.get("default_factory")
     called = [
         function.get("function") if isinstance(function, Mapping) else function,
@@ -121,18 +122,18 @@ def _runs_code(part: Mapping[str, Any]) -> bool:
         part.get("discriminator"),
         getattr(part.get("cls"), "_missing_", None),
     ]
-    return any(_is_users(one) for one in called) or _makes_with_code(part)
+    return any(map(_is_user_code, called)) or _constructs_with_code(part)
 
 
-def _makes_with_code(part: Mapping[str, Any]) -> bool:
-    """An `__init__`, a `__post_init__` or a `model_post_init`; not pydantic's own for private attributes."""
+def _constructs_with_code(part: Mapping[str, Any]) -> bool:
+    """Return whether a class has an `__init__`, `__post_init__` or `model_post_init` other than pydantic's own."""
     after = part.get("post_init")
     if isinstance(after, str):
         after = getattr(part["cls"], after).__name__ != "init_private_attributes"
     return bool(after or part.get("custom_init"))
 
 
-def _is_users(function: Any) -> bool:
+def _is_user_code(function: Any) -> bool:
     while isinstance(function, partial):
         function = function.func
     return callable(function) and (not _is_harmless(function) or any(map(_is_wrapped, _cells(function))))
@@ -144,12 +145,12 @@ def _is_harmless(function: Any) -> bool:
 
 def _cells(function: Any) -> Iterator[Any]:
     for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):  # it is empty
+        with suppress(ValueError):  # an empty cell
             yield cell.cell_contents
 
 
 def _is_wrapped(held: Any) -> bool:
-    """Whether a function of pydantic's was made around it: around a Predicate's, or a validator of pydantic 1."""
+    """Return whether a function of pydantic wraps user code: a Predicate's function, or a validator of pydantic 1."""
     inner = getattr(held, "func", held)
     return callable(inner) and not isinstance(inner, type) and not _is_harmless(inner)
 
@@ -165,7 +166,7 @@ def _names(part: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(alias: Any) -> Iterator[str]:
-    """The names of an alias: one, a path, or several of these."""
+    """Yield the names in an alias, which is a name, a path, or several of these."""
     if isinstance(alias, str):
         yield alias
     elif isinstance(alias, list):
@@ -173,8 +174,8 @@ def _texts(alias: Any) -> Iterator[str]:
             yield from _texts(part)
 
 
-def bare(hint: Any) -> Any:
-    """Without Annotated, NewType, an alias of `type`, and what a TypedDict says of its fields."""
+def without_annotations(hint: Any) -> Any:
+    """Return a type without Annotated, NewType, a `type` alias, and the qualifiers of a TypedDict's field."""
     while True:
         origin = get_origin(hint)
         if origin is Annotated or getattr(origin, "__name__", getattr(origin, "_name", None)) in _WRAPPERS:

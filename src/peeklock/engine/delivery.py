@@ -1,4 +1,4 @@
-"""A message on its way through one event, and what its life may ask for."""
+"""Deliveries: a message within one event, and the effects that its lifecycle may request."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from peeklock.outgoing import MAX_DETAIL, OutgoingMessage, Sender
 
 
 class Signal(Enum):
+    """An effect without arguments."""
+
     RUN = "run"
-    """Run the handler; answered with None, or with what it raised."""
+    """Run the handler. The result is None, or the exception that it raised."""
     ALONE = "alone"
-    """Wait until nothing else runs; answered with None, or with the Halted that says why it may not run."""
+    """Wait until nothing else runs. The result is None, or the Halted with the reason why the message may not run."""
 
 
 RUN, ALONE = Signal.RUN, Signal.ALONE
@@ -35,22 +37,23 @@ RUN, ALONE = Signal.RUN, Signal.ALONE
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Hand an outgoing message to a queue; answered with None or a SendError."""
+    """Send an outgoing message to a queue. The result is None or a SendError."""
 
     outgoing: OutgoingMessage
     sender: Sender
 
 
 Effect = Signal | Change | Send
-Life = Generator[Effect, Any, Outcome]
+Lifecycle = Generator[Effect, Any, Outcome]
 
 
 class Halted(PeeklockError):
-    """Answer to RUN and ALONE: there is no time or no thread to start, or an earlier message of the group was not completed."""
+    """Result of RUN or ALONE: the handler did not start, for lack of time or threads, or because an earlier message of its
+    group was not completed."""
 
 
 class TimedOut(PeeklockError):
-    """Answer to RUN: the handler was still running when its time was over. `ended`: it runs no more."""
+    """Result of RUN: the handler exceeded its time-out. `ended`: whether it has ended since."""
 
     def __init__(self, problem: str, *, ended: bool) -> None:
         super().__init__(problem)
@@ -58,45 +61,45 @@ class TimedOut(PeeklockError):
 
 
 class Delivery:
-    """What is known of a message while its event lasts; `Settled` is all that others see of it.
+    """State of a message within its event. Observers and platforms see it as `Settled`.
 
-    The defaults are the class's, and there are no slots: most messages never change most of them (benchmarks/).
+    Defaults are class attributes, and there are no slots, because most deliveries change only a few of them.
     """
 
     message: Message
     arrived: Message
-    """The message before it was unwrapped: what copies and dead letters carry."""
+    """The message before it was unwrapped, as copies and dead letters carry it."""
     key: str
     outcome: Outcome
     duration = 0.0
     finished = False
     payload: Any = None
     body = ""
-    """Hash of the body, where that is checked."""
+    """Hash of the body, if bodies are checked."""
     spent = 0.0
-    """Seconds that hooks of the user's took to read it, of the time-out that they share with the handler."""
+    """Seconds that the user's hooks took to read the message, out of the time-out that they share with the handler."""
     returned: Any = None
-    """What the handler returned, where that is kept."""
+    """Return value of the handler."""
     verdict: Verdict | None = None
-    """Set when no attempt could ever succeed."""
+    """Set if no attempt can succeed."""
     failure: BaseException | None = None
-    """What kept it from being decoded this time; the message ends as if its handler had raised it."""
+    """Error that prevented the message from being read this time. It counts as if the handler had raised it."""
     has_key = False
-    """Whether its own key was found, so that `key` is not the message's id."""
+    """True if `key` is the key of the payload, False if it is the id of the message."""
     is_empty = False
-    """Whether its envelope holds nothing to handle."""
+    """True if the envelope contains nothing to handle."""
     record_key = ""
     claim: Record | None = None
-    """The last record that this life wrote."""
+    """The last record that this lifecycle wrote."""
     unwritten = ""
-    """Why the last record that this life wanted to write is not there."""
+    """Reason why the last record could not be written."""
     known: Record | None = None
-    """What the record is believed to be before the store is asked."""
-    life: Life | None = None
+    """Expected record of the key, by which a claim is attempted before the store has been asked."""
+    lifecycle: Lifecycle | None = None
     group: Group | None = None
     next_of_key: Delivery | None = None
     waiting = False
-    """At the gate: for those before it in its group."""
+    """True while the handler waits for earlier messages of its group."""
 
     def __init__(self, message: Message) -> None:
         self.message = self.arrived = message
@@ -104,17 +107,18 @@ class Delivery:
 
     @property
     def attempt(self) -> int:
+        """Number of the attempt, from 1."""
         claim = self.claim
         return self.message.attempt if claim is None else claims.counted(claim)
 
 
 class Group:
-    """The messages of one group, in order. One may run when all before it are finished and none of them comes back."""
+    """Messages of one group, in order. A message may run when all before it are finished and none is delivered again."""
 
     def __init__(self) -> None:
         self.members: list[Delivery] = []
         self.turn = 0
-        """Whose turn it is: all before are finished."""
+        """Index of the first member that is not finished."""
         self.halted = False
 
     def join(self, delivery: Delivery) -> None:
@@ -122,7 +126,7 @@ class Group:
         delivery.group = self
 
     def next(self) -> Delivery | None:
-        """After one has finished: the one whose turn has come, if it waits for that."""
+        """Return the member whose turn it is after another has finished, if it is waiting."""
         members = self.members
         while self.turn < len(members) and members[self.turn].finished:
             self.halted = self.halted or members[self.turn].outcome.disposition is Disposition.ABANDON
@@ -135,12 +139,16 @@ class Group:
 
 
 FETCH_ERRORS = (OSError, MemoryError, Retry, DeadLetter)
-"""What says that a body could not be had, rather than that it is wrong: ConnectionError and TimeoutError are OSErrors."""
+"""Errors which mean that a body could not be fetched, not that it is invalid. OSError includes ConnectionError and
+TimeoutError."""
 
 
 def prepare(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> None:
-    """Open the envelope, decode the body and find the key; then see how old the message is. Where that calls what may hang,
-    it takes its time from the handler's; a message that is not read, as none is left, will be halted."""
+    """Open the envelope, decode the body, read the key and check the age of a message.
+
+    If this calls user code, which may hang, it uses up the time-out of the handler. If no time is left, the message is not
+    read, and will be halted.
+    """
     if bound.has_hooks and not deadline.has_room():
         return
     try:
@@ -148,19 +156,19 @@ def prepare(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Non
             _read_in_time(delivery, bound, deadline)
         else:
             _read(delivery, bound)
-    except KeyboardInterrupt:  # somebody at a terminal wants out
+    except KeyboardInterrupt:  # Ctrl+C ends the process
         raise
-    except BaseException as exc:  # noqa: BLE001 - the user's decoder or key function: whatever it raises
+    except BaseException as exc:  # noqa: BLE001 - a user's decoder or key function may raise anything
         _unreadable(delivery, exc)
     if bound.queue.max_age is not None and not delivery.is_empty:
         _check_age(delivery, bound, bound.queue.max_age)
 
 
 def _read_in_time(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> None:
-    """Read into another item: a hook that cannot be stopped may go on long after."""
+    """Read into a draft, because a hook that cannot be stopped may continue to write to it much later."""
     draft, began = Delivery(delivery.message), deadline.clock.monotonic()
     try:
-        deadline.limited(partial(_read, draft, bound), deadline.timeout)
+        deadline.call_within(partial(_read, draft, bound), deadline.timeout)
     except Interrupted:
         raise TimedOut(f"reading it took longer than {deadline.timeout:g} s", ended=True) from None
     except NoThread as exc:
@@ -189,8 +197,11 @@ def _read(delivery: Delivery, bound: BoundConsumer) -> None:
 
 
 def _opened(message: Message, inner: object) -> Message:
-    """The message with what an envelope of the user's found in it, and all else as it arrived: a new Message has no lineage
-    and no group, and an id that may be another's. Raises InvalidMessage for an answer that is no message."""
+    """Return the message with the content that a user's `unwrap` returned, and everything else as it arrived.
+
+    A Message created by a user has neither lineage nor group, and its id may belong to another message. Raises
+    InvalidMessage if the hook returned anything else.
+    """
     if isinstance(inner, Message):
         return replace(
             message,
@@ -200,11 +211,11 @@ def _opened(message: Message, inner: object) -> Message:
             lineage=inner.lineage or message.lineage,  # `replay --attempt` gives a later one
             attempt=max(inner.attempt, message.attempt),
         )
-    raise InvalidMessage(f"unwrap= returned a {type(inner).__name__} and no Message")
+    raise InvalidMessage(f"unwrap= returned a {type(inner).__name__} instead of a Message")
 
 
 def _unreadable(delivery: Delivery, exc: BaseException) -> None:
-    """What is wrong with a message is its verdict; what may be right the next time is its failure."""
+    """Set the verdict for an error that every attempt would meet, or the failure for one that may pass."""
     delivery.body = ""
     if is_a(exc, InvalidMessage):
         delivery.verdict = Verdict(reason=Reason.INVALID, detail=str(exc)[:MAX_DETAIL])
@@ -228,24 +239,29 @@ def _is_fetch_error(exc: Exception) -> bool:
 
 
 def is_older(message: Message, max_age: timedelta, now: datetime) -> bool:
-    """Whether its producer sent it longer ago. Where that is not known it is not; and a redriven dead letter never is,
-    since whoever brings it back wants it to run."""
+    """Return whether a message was first sent more than `max_age` ago.
+
+    False if the sending time is unknown, and for a redriven dead letter, which is meant to run.
+    """
     sent_at = message.sent_at
     return sent_at is not None and not message.effective_lineage.generation and now - sent_at > max_age
 
 
 def record_key(delivery: Delivery, bound: BoundConsumer) -> str:
-    """Two queues never share a key, nor do two subscriptions, so consumers may share a store; and a business key is never
-    taken for an id."""
+    """Return the key of the delivery's record in the store.
+
+    Queues and subscriptions never share a key, so that consumers can share a store, and a key of a payload never equals
+    an id.
+    """
     return f"{_consumed(delivery, bound)}/{delivery.key}" if delivery.has_key else id_key(delivery, bound)
 
 
 def id_key(delivery: Delivery, bound: BoundConsumer) -> str:
-    """The name of the record of this message alone, whatever its key."""
+    """Return the store key for a record of this message alone, whatever the key of its payload."""
     return f"{_consumed(delivery, bound)}#{delivery.message.id}"
 
 
 def _consumed(delivery: Delivery, bound: BoundConsumer) -> str:
-    """The queue's name, and the subscription: each one of a topic gets every message. A business key may have a slash."""
+    """Return the name of the queue, and the subscription, because each subscription of a topic gets every message."""
     source = delivery.arrived.source.replace("/", ":")
     return f"{bound.queue.name}@{source}" if source else bound.queue.name

@@ -1,4 +1,4 @@
-"""The I/O of an event, in rounds: one call to the store and one to each queue, for all that wait, beside each other."""
+"""I/O of an event. Pending effects are flushed together: one call to the store and one to each queue, concurrently."""
 
 from __future__ import annotations
 
@@ -17,45 +17,47 @@ from peeklock.errors import SendError, StoreError, UnreadableRecord, because, de
 from peeklock.idempotency.store import Answer, Change
 
 PAUSES = (0.05, 0.2)
-"""Seconds, give or take a half, before the second and the third try of a change that the store did not answer."""
+"""Seconds, plus or minus half, before the second and the third attempt of a change that the store did not answer."""
 
 NO_ANSWER = "no answer before the event's time was over"
 
 NO_TIME = "the event's time was over before it could be asked"
 
 Steps = Sequence[tuple[Delivery, Any]]
-"""Items and what each asks for."""
+"""Deliveries, each with the effect that it requests."""
 
 Results = list[tuple[Delivery, Any]]
-"""Items and the answer to each."""
+"""Deliveries, each with the result of its effect."""
 
 Ask = Callable[[Steps], Iterable[Results]]
 
 
-class Round:
-    """All effects for one place that wait, as one call for another thread. What waits is looked at when that begins, so
-    what came up on the way there goes out with it: quick handlers share one trip, and slow ones do not wait for each
-    other."""
+class Flush:
+    """One call to a store or a queue, made in another thread, for all effects that wait for it.
+
+    The effects are collected when that thread begins, and so include those added in the meantime: quick handlers share a
+    call, and slow ones do not wait for each other.
+    """
 
     def __init__(self, place: object, effects: deque[Any], ask: Ask) -> None:
         self.place = place
-        """The store or the queue that it goes to: one round at a time."""
+        """The store or the queue. Only one flush at a time is made to each."""
         self.effects = effects
         self._ask = ask
         self._lock = threading.Lock()
         self._over = False
         self._taken = False
         self._unanswered: dict[int, tuple[Delivery, Any]] = {}
-        """By the number of the item: each waits for one effect."""
+        """Effects without a result, by the id of their delivery, which waits for one effect at a time."""
         self.results: Results = []
-        """The answers so far."""
+        """Results received so far."""
 
     def perform(self) -> None:
-        """Ask for all of it, unless the round was given up."""
+        """Perform the effects, unless the flush was given up."""
         for results in self._ask(self._take()):
             with self._lock:
                 if self._over:
-                    return  # what was not asked for yet was answered with an error
+                    return  # `give_up` has already returned errors for these
                 self.results += results
                 for delivery, _ in results:
                     del self._unanswered[id(delivery)]
@@ -66,13 +68,15 @@ class Round:
                 return []
             self._taken = True
             steps = [self.effects.popleft() for _ in range(len(self.effects))]
-            # One by one, since the other thread may be adding to it.
+            # One at a time, because the other thread may be adding to the deque.
             self._unanswered = {id(delivery): (delivery, effect) for delivery, effect in steps}
             return steps
 
     def give_up(self, why: str) -> Results:
-        """Stop waiting: the answers that came, and an error for the rest, which may have been done all the same. What is
-        answered later is ignored."""
+        """Stop waiting. Return the results received so far, and an error for each other effect.
+
+        Those may have been performed nevertheless. Later results are ignored.
+        """
         self._take()
         with self._lock:
             self._over = True
@@ -80,42 +84,42 @@ class Round:
             return [*self.results, *((delivery, _refused(effect, why)) for delivery, effect in unanswered)]
 
 
-class Desk:
-    """The I/O of an event: one round to the store at a time, and beside it one to each queue, so that none that hangs holds
-    back what is for another."""
+class EffectRunner:
+    """Performs the effects of an event: one flush at a time to the store and to each queue, so that a call that hangs does not
+    delay those to other places."""
 
     def __init__(self, schedule: Schedule, bound: BoundConsumer, deadline: Deadline) -> None:
         self._schedule = schedule
         self._bound = bound
         self._deadline = deadline
-        self.rounds: dict[Future[None], Round] = {}
+        self.flushes: dict[Future[None], Flush] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is still to come."""
-        return bool(self.rounds)
+        """True while results are pending."""
+        return bool(self.flushes)
 
     def start(self) -> tuple[list[Future[None]], Results]:
-        """Begin what waits: its futures, and what could not be begun with the reason."""
+        """Start a flush for each place with waiting effects. Return the futures, and errors for effects that cannot start."""
         futures: list[Future[None]] = []
         results: Results = []
-        for round_ in self._waiting():
-            begun, refused = self._begin(round_)
+        for flush in self._waiting():
+            begun, refused = self._begin(flush)
             futures += begun
             results += refused
         return futures, results
 
-    def _waiting(self) -> list[Round]:
-        """What waits for a place that no round is under way to."""
-        taken = {round_.place for round_ in self.rounds.values()}
-        waiting: list[Round] = []
+    def _waiting(self) -> list[Flush]:
+        """Return a flush for each place that has waiting effects and no flush in progress."""
+        taken = {flush.place for flush in self.flushes.values()}
+        waiting: list[Flush] = []
         if self._schedule.changes and Change not in taken:
-            waiting.append(Round(Change, self._schedule.changes, partial(_ask_store, self._bound, self._deadline)))
+            waiting.append(Flush(Change, self._schedule.changes, partial(_ask_store, self._bound, self._deadline)))
         for sender, sends in self._by_sender().items():
             if sender in taken:
                 self._schedule.sends.extend(sends)
             else:
-                waiting.append(Round(sender, sends, _ask_queue))
+                waiting.append(Flush(sender, sends, _ask_queue))
         return waiting
 
     def _by_sender(self) -> dict[int, deque[Any]]:
@@ -126,44 +130,44 @@ class Desk:
             by_sender.setdefault(id(send.sender), deque()).append((delivery, send))
         return by_sender
 
-    def _begin(self, round_: Round) -> tuple[list[Future[None]], Results]:
+    def _begin(self, flush: Flush) -> tuple[list[Future[None]], Results]:
         try:
             if self._deadline.io_left() <= 0:
-                return [], self._last_words(round_)
-            future = self._bound.io.submit(round_.perform)
+                return [], self._write_unawaited(flush)
+            future = self._bound.io.submit(flush.perform)
         except TimeoutError as exc:
-            return [], round_.give_up(f"not asked: {exc}")
-        self.rounds[future] = round_
+            return [], flush.give_up(f"not asked: {exc}")
+        self.flushes[future] = flush
         return [future], []
 
-    def _last_words(self, round_: Round) -> Results:
-        """There is no time to wait for an answer. What messages came to is still written if it can be; none is claimed,
-        and nothing is sent."""
-        steps = list(round_.effects)
-        known = [effect for delivery, effect in steps if delivery.claim is not None and isinstance(effect, Change)]
-        if known:
-            self._bound.io.submit(partial(_swap_once, self._bound, known))
-        return round_.give_up(NO_TIME)
+    def _write_unawaited(self, flush: Flush) -> Results:
+        """Give up a flush for which no time is left. Records of messages that have run are still written, without waiting for
+        the answer; nothing is claimed or sent."""
+        steps = list(flush.effects)
+        changes = [effect for delivery, effect in steps if delivery.claim is not None and isinstance(effect, Change)]
+        if changes:
+            self._bound.io.submit(partial(_swap_once, self._bound, changes))
+        return flush.give_up(NO_TIME)
 
     def collect(self) -> Results:
-        """The answers of rounds that ended; and of all, when their time is over. What ends a process is raised here."""
+        """Return the results of finished flushes, and of all of them once their time is over. Raises what a flush raised."""
         over = self._deadline.io_left() <= 0
         results: Results = []
-        for future, round_ in list(self.rounds.items()):
+        for future, flush in list(self.flushes.items()):
             if future.done():
                 future.result()
-                results += round_.results
+                results += flush.results
             elif over:
                 self._bound.io.give_up(future)
-                results += round_.give_up(NO_ANSWER)
+                results += flush.give_up(NO_ANSWER)
             else:
                 continue
-            del self.rounds[future]
+            del self.flushes[future]
         return results
 
     def left(self) -> float | None:
-        """Seconds until `collect` has something at the latest; None when nothing is under way."""
-        return max(self._deadline.io_left(), 0.0) if self.rounds else None
+        """Return the seconds after which `collect` has results at the latest; None if nothing is in progress."""
+        return max(self._deadline.io_left(), 0.0) if self.flushes else None
 
 
 def _refused(effect: Change | Send, why: str) -> Answer | SendError:
@@ -182,8 +186,10 @@ def _ask_queue(steps: Steps) -> Iterator[Results]:
 
 
 def _swap(bound: BoundConsumer, deadline: Deadline, changes: Sequence[Change]) -> list[Answer]:
-    """Ask again for what was not answered, while a try as long as the last one fits: a change that is there already
-    wins."""
+    """Make changes, and repeat those that were not answered while there is time for a call as long as the last one.
+
+    Repeating is safe: a change that has already been made wins again.
+    """
     began = deadline.clock.monotonic()
     answers = _swap_once(bound, changes)
     for pause in PAUSES:
@@ -191,7 +197,7 @@ def _swap(bound: BoundConsumer, deadline: Deadline, changes: Sequence[Change]) -
         took = deadline.clock.monotonic() - began
         if not unanswered or deadline.io_left() <= pause + took:
             break
-        time.sleep(bound.random.uniform(pause / 2, pause * 1.5))  # two in each other's way must not meet again
+        time.sleep(bound.random.uniform(pause / 2, pause * 1.5))  # jitter keeps two conflicting writers apart
         began = deadline.clock.monotonic()
         for n, answer in zip(unanswered, _swap_once(bound, [changes[n] for n in unanswered]), strict=True):
             answers[n] = answer
@@ -199,15 +205,15 @@ def _swap(bound: BoundConsumer, deadline: Deadline, changes: Sequence[Change]) -
 
 
 def _may_be_answered(answer: Answer) -> bool:
-    """Whether asking again may help: a record that cannot be read stays so."""
+    """Return whether a change is worth repeating. A record that this release cannot read stays unreadable."""
     return answer.error is not None and not isinstance(answer.error, UnreadableRecord)
 
 
 def _swap_once(bound: BoundConsumer, changes: Sequence[Change]) -> list[Answer]:
-    assert bound.store is not None, "without a store no life asks for a change"
+    assert bound.store is not None, "without a store no lifecycle requests a change"
     try:
         answers = list(bound.store.swap(changes))
-    except Exception as exc:  # noqa: BLE001 - any failure of a store means the same: unknown whether it was made
+    except Exception as exc:  # noqa: BLE001 - any failure means that the change may have been made
         return [Answer(won=False, error=store_error(exc))] * len(changes)
     answers = [_understood(answer) for answer in answers[: len(changes)]]
     missing = len(changes) - len(answers)
@@ -226,7 +232,7 @@ def _send(batch: Sequence[tuple[Delivery, Send]]) -> list[SendError | None]:
         refusals = list(sender.send([send.outgoing for _, send in batch]))
     except SendError as exc:
         return [exc] * len(batch)
-    except Exception as exc:  # noqa: BLE001 - any failure of a sender means the same: not known to be there
+    except Exception as exc:  # noqa: BLE001 - any failure means that the queue may have the message
         return [because(SendError(described(exc)), exc)] * len(batch)
     missing = len(batch) - len(refusals)
     return refusals[: len(batch)] + [SendError("the sender gave no answer")] * missing

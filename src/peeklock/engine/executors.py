@@ -10,21 +10,21 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from peeklock.concurrency.interrupt import LOOK_AGAIN, QUICK, Alarm, Interrupted, Target
+from peeklock.concurrency.interrupt import LOOK_AGAIN, QUICK, HandlerTimer, Interrupted, Target
 from peeklock.concurrency.thread_pool import Retire
 from peeklock.concurrency.timer import Timer, running
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
 from peeklock.engine.delivery import Delivery, Halted
 from peeklock.engine.invocation import (
-    Ended,
+    CallResult,
     Errors,
     arguments_of,
     arguments_of_one,
     attempt,
+    error_in_return,
     errors_of,
     time_of,
     timed_out,
-    unstarted,
 )
 from peeklock.engine.scheduler import Schedule, next_job
 from peeklock.message import Message
@@ -71,22 +71,22 @@ class MainThreadExecutor:
     busy = has_runaways = False
     may_take_more = True
 
-    def __init__(self, bound: BoundConsumer, deadline: Deadline, alarm: Alarm) -> None:
+    def __init__(self, bound: BoundConsumer, deadline: Deadline, timer: HandlerTimer) -> None:
         self.bound = bound
         self.deadline = deadline
-        self.alarm = alarm
+        self.timer = timer
         self._context = copy_context()
-        self._context.run(running.set, alarm)
+        self._context.run(running.set, timer)
         self._timeout = deadline.timeout
         self._duration = 0.0
         self._observer = bound.observer if has_spans(bound.observer) else None
 
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         if self.bound.handler.batch:
-            items = next_job(schedule, self.bound, io_waits=io_waits)
-            for member, error in zip(items, self._run(items), strict=True):
+            deliveries = next_job(schedule, self.bound, io_waits=io_waits)
+            for member, error in zip(deliveries, self._run(deliveries), strict=True):
                 schedule.advance(member, error)
-            return bool(items)
+            return bool(deliveries)
         started = False
         while (delivery := schedule.start()) is not None:
             started = True
@@ -103,56 +103,56 @@ class MainThreadExecutor:
         delivery.duration = self._duration
         if error is None and returned is not None:
             delivery.returned = returned
-            return unstarted(returned)
+            return error_in_return(returned)
         return error
 
-    def _run(self, items: Sequence[Delivery]) -> Errors:
-        if not items:
+    def _run(self, deliveries: Sequence[Delivery]) -> Errors:
+        if not deliveries:
             return ()
-        self._timeout = time_of(items, self.deadline)
+        self._timeout = time_of(deliveries, self.deadline)
         if not self.deadline.has_room(self.deadline.timeout - self._timeout):  # to read one that is not here took it
-            return [Halted(NO_ROOM)] * len(items)
-        ended = self._call(items[0].message, arguments_of(self.bound, items))
-        for delivery in items:
+            return [Halted(NO_ROOM)] * len(deliveries)
+        ended = self._call(deliveries[0].message, arguments_of(self.bound, deliveries))
+        for delivery in deliveries:
             delivery.duration = self._duration
-        return errors_of(self.bound, items, ended)
+        return errors_of(self.bound, deliveries, ended)
 
-    def _call(self, message: Message, arguments: Sequence[Any]) -> Ended:
+    def _call(self, message: Message, arguments: Sequence[Any]) -> CallResult:
         try:
             ended = self._context.copy().run(self._observed, message, arguments)
-        except Interrupted as rang:  # between the handler's end and the line that says so
-            self.alarm.due, ended = None, (rang, None)
+        except Interrupted as fired:  # between the handler's end and the line that says so
+            self.timer.due, ended = None, (fired, None)
         return (timed_out(self.bound, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
 
-    def _observed(self, message: Message, arguments: Sequence[Any]) -> Ended:
-        alarm = self.alarm
-        alarm.rang = False
+    def _observed(self, message: Message, arguments: Sequence[Any]) -> CallResult:
+        timer = self.timer
+        timer.fired = False
         started = time.monotonic()
-        alarm.due = started + self._timeout
-        if self._timeout < alarm.timeout:
-            alarm.shorten(self._timeout)
+        timer.due = started + self._timeout
+        if self._timeout < timer.timeout:
+            timer.shorten(self._timeout)
         span = None if self._observer is None else enter_span(self._observer, message)
-        if span is not None or alarm.rang:  # the time that an observer took is not the handler's
-            alarm.due = None
+        if span is not None or timer.fired:  # the time that an observer took is not the handler's
+            timer.due = None
             if not self.deadline.has_room(self.deadline.timeout - self._timeout):
                 return self._leave(span, message, (Halted(NO_ROOM), None))
-            alarm.rang = False
-            started = alarm.start(self._timeout)
+            timer.fired = False
+            started = timer.start(self._timeout)
         ended = attempt(self.bound.handler.call, arguments)
-        alarm.due = None
-        if alarm.rang:  # whatever the handler made of that: a part of it was cut off
+        timer.due = None
+        if timer.fired:  # whatever the handler made of that: a part of it was cut off
             ended = Interrupted(), None
         self._duration = time.monotonic() - started
         if self._duration > QUICK:
-            alarm.take_back()
+            timer.rearm()
         return ended if span is None else self._leave(span, message, ended)
 
-    def _leave(self, span: Span | None, message: Message, ended: Ended) -> Ended:
+    def _leave(self, span: Span | None, message: Message, ended: CallResult) -> CallResult:
         if span is not None:
             with suppress(Interrupted):  # as above; the handler's end stands
-                self.alarm.start(self._timeout)
+                self.timer.start(self._timeout)
                 exit_span(span, message, ended[0])
-            self.alarm.due = None
+            self.timer.due = None
         return ended
 
     def collect(self) -> tuple[Sequence[Job], float | None]:
@@ -162,9 +162,9 @@ class MainThreadExecutor:
 class Run(Timer):
     """One call of the handler in a thread, with all that it needs: nothing is read from its items later."""
 
-    def __init__(self, bound: BoundConsumer, items: Sequence[Delivery], deadline: Deadline) -> None:
+    def __init__(self, bound: BoundConsumer, deliveries: Sequence[Delivery], deadline: Deadline) -> None:
         super().__init__(deadline.latest)
-        self.items = items
+        self.deliveries = deliveries
         self.target = Target()
         self.errors: Errors | None = None
         """Set when the handler has ended, and the observer perhaps has not."""
@@ -172,9 +172,9 @@ class Run(Timer):
         """Its time was over, and it has a short grace to end."""
         self._bound = bound
         self._deadline = deadline
-        self.timeout = time_of(items, deadline)
-        self._arguments = arguments_of(bound, items)
-        self._message = items[0].message
+        self.timeout = time_of(deliveries, deadline)
+        self._arguments = arguments_of(bound, deliveries)
+        self._message = deliveries[0].message
         self._returned: Any = None
         self._duration = 0.0
 
@@ -197,22 +197,22 @@ class Run(Timer):
 
     def _call(self) -> BaseException | None:
         started = time.monotonic()
-        ended: Ended = (None, None)
+        ended: CallResult = (None, None)
         with suppress(Interrupted):  # it came as the handler ended
             ended = self.target.call(attempt, self._bound.handler.call, self._arguments)
         self._duration, self._returned = time.monotonic() - started, ended[1]
         if self.target.interrupted:  # whatever the handler made of that: a part of it was cut off
             ended = (timed_out(self._bound, "interrupted", ended=True), None)
-        self.errors = errors_of(self._bound, self.items, ended)
+        self.errors = errors_of(self._bound, self.deliveries, ended)
         return ended[0]
 
     def result(self) -> Errors:
         """What came of it, written to its items: by the thread that owns them. Only once the handler has ended, or never
         will begin."""
         if self.errors is None:
-            return [Halted(NO_ROOM)] * len(self.items)
-        self.items[0].returned = self._returned
-        for delivery in self.items:
+            return [Halted(NO_ROOM)] * len(self.deliveries)
+        self.deliveries[0].returned = self._returned
+        for delivery in self.deliveries:
             delivery.duration = self._duration
         return self.errors
 
@@ -231,14 +231,14 @@ class PooledExecutor:
     def work(self, schedule: Schedule, *, io_waits: bool) -> bool:
         started = False
         waited = len(schedule.changes) + len(schedule.sends)
-        while self._free() and (items := next_job(schedule, self.bound, io_waits=io_waits or bool(self.running))):
+        while self._free() and (deliveries := next_job(schedule, self.bound, io_waits=io_waits or bool(self.running))):
             started = True
-            run = Run(self.bound, items, self.deadline)
+            run = Run(self.bound, deliveries, self.deadline)
             context = copy_context()
             try:
                 future = self.bound.handlers.submit(lambda context=context, run=run: context.run(run.perform))  # type: ignore[misc] # a default binds early
             except TimeoutError:
-                for delivery in items:
+                for delivery in deliveries:
                     schedule.advance(delivery, Halted(NO_SLOT))
                 continue
             self.running[future] = run
@@ -271,14 +271,14 @@ class PooledExecutor:
             errors = self._errors(future, run, now)
             if errors is not None:
                 del self.running[future]
-                jobs.append((run.items, errors))
-        return jobs, min((self._patience(run, now) for run in self.running.values()), default=None)
+                jobs.append((run.deliveries, errors))
+        return jobs, min((self._wait_time(run, now) for run in self.running.values()), default=None)
 
     def _left(self, run: Run, now: float) -> float:
         """One that has no thread yet has to have one while there is room for the whole of it."""
         return run.left(now) - (run.timeout if run.due is None else 0.0)
 
-    def _patience(self, run: Run, now: float) -> float:
+    def _wait_time(self, run: Run, now: float) -> float:
         """Should it begin meanwhile, its time is over no earlier than a whole time-out from now."""
         left = self._left(run, now)
         if run.stopped and not run.target.interrupted:
@@ -311,7 +311,7 @@ class PooledExecutor:
             return None
         self.bound.handlers.give_up(future)
         self.runaways[future] = run
-        return [timed_out(self.bound, "still running", ended=False)] * len(run.items)
+        return [timed_out(self.bound, "still running", ended=False)] * len(run.deliveries)
 
     def close(self) -> None:
         """What has not begun when its event ends never will."""

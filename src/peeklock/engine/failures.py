@@ -1,4 +1,4 @@
-"""Judgement of a failure: by its class, by the declaration, or by the user's `on_error`."""
+"""Decisions about a failure: by its class, by the declaration, or by the user's `on_error`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peeklock.timing.delays import seconds
 
 
 def delay_of(retry: Retry) -> timedelta | None:
-    """Return the delay that a Retry asks for; None for the usual one, also where a subclass has set what is no duration."""
+    """Return the exact delay of a Retry; None for the usual one, and for a subclass whose `after` is not a duration."""
     try:
         return None if retry.after is None else seconds(retry.after, f"{type(retry).__name__}.after")
     except (TypeError, ValueError) as exc:
@@ -23,11 +23,12 @@ def delay_of(retry: Retry) -> timedelta | None:
 
 
 def judge(error: BaseException, bound: BoundConsumer, deadline: Deadline) -> Retry | DeadLetter | None:
-    """What the handler, the declaration or `on_error` wants done about it. None: count it and try again.
+    """Return what the handler, the declaration or `on_error` decides; None for a counted attempt with the usual delay.
 
-    A group of exceptions, as of a TaskGroup, is judged by its members, those of nested groups too. One DeadLetter or fatal
-    member decides; a Retry is no failure, so `fatal=(Exception,)` leaves it what it is. If all are Retry, or `on_error`, which is asked once and with the whole group, has no answer, then the
-    longest `after` of its Retry members holds; the attempt is not counted only if every member says so.
+    A group of exceptions, such as that of a TaskGroup, is judged by its members, including those of nested groups. A single
+    DeadLetter or fatal member decides. A Retry is not a failure, so `fatal=(Exception,)` does not apply to it. `on_error` is
+    called once, with the whole group. If it returns None, or if all members are Retry, the longest `after` of the Retry
+    members applies, and the attempt is not counted only if every member says so.
     """
     members = _members(error)
     for member in members:
@@ -43,7 +44,7 @@ def judge(error: BaseException, bound: BoundConsumer, deadline: Deadline) -> Ret
 
 
 def _members(error: BaseException) -> list[BaseException]:
-    """The exceptions of a group, those of nested ones too; else the one itself."""
+    """Return the exceptions of a group, including those of nested groups; for any other exception, itself."""
     members: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -65,11 +66,11 @@ def _ask(bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Retr
     if bound.on_error is None:
         return None
     try:
-        left = deadline.asking()
+        left = deadline.seconds_for_on_error()
         if left <= 0:
-            raise TimeoutError("no time is left to ask it")  # noqa: TRY301 - as any other failure of it
-        return deadline.limited(partial(bound.on_error, error), left)
-    except BaseException as exc:  # the user's hook: its failure must not decide over the message
+            raise TimeoutError("no time is left to call it")  # noqa: TRY301 - handled as any other failure of the hook
+        return deadline.call_within(partial(bound.on_error, error), left)
+    except BaseException as exc:  # a failing hook must not decide over the message
         if leaves_process(exc):
             raise
         log_event("peeklock.on_error_failed %s", {"queue": bound.queue.name, "error": type(exc).__name__}, error=exc)
@@ -77,7 +78,7 @@ def _ask(bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Retr
 
 
 def describe(error: BaseException) -> str:
-    """The class of an error and its text; of a group, the members' as well."""
+    """Return the class name and text of an error, for a group also those of its members."""
     text = described(error)
     if is_a(error, BaseExceptionGroup):
         text = "; ".join([text, *map(described, _members(error))])

@@ -1,4 +1,4 @@
-"""Calling the user's function, once, and learning what it raised."""
+"""Calls of the user's function: its arguments, its errors and its time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from peeklock.message import Message
 
 Errors = Sequence[BaseException | None]
 
-Ended = tuple[BaseException | None, Any]
-"""What a call raised, and what it returned."""
+CallResult = tuple[BaseException | None, Any]
+"""Exception and return value of a call."""
 
 
-def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Ended:
-    """Call it. Whatever it raises stays inside, `SystemExit` too, since one message must not end the process of the
-    others. Only a KeyboardInterrupt on the main thread leaves: somebody at a terminal wants out."""
+def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> CallResult:
+    """Call a function and return its exception or its value.
+
+    SystemExit is returned too, because a message must not end the process. Only a KeyboardInterrupt on the main thread is
+    raised.
+    """
     try:
         return None, function(*arguments)
     except BaseException as exc:
@@ -30,9 +33,12 @@ def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Ended:
         return exc, None
 
 
-async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequence[Any]) -> Ended:
-    """Await it, as `attempt` calls. Its cancellation is the caller's business, and a GeneratorExit leaves: a coroutine
-    that is being closed must not go on, and what a handler itself raised the caller finds on its task."""
+async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequence[Any]) -> CallResult:
+    """Await a function and return its exception or its value.
+
+    A cancellation is returned like any other exception, and left to the caller. GeneratorExit is raised, because a coroutine
+    that is being closed must not continue; if the handler raised it itself, the caller finds it on the task.
+    """
     try:
         return None, await function(*arguments)
     except GeneratorExit:
@@ -43,17 +49,19 @@ async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequ
         return exc, None
 
 
-def arguments_of(bound: BoundConsumer, items: Sequence[Delivery]) -> tuple[Any, ...]:
-    """What the handler is called with, taken now: an item lets go of its payload when its delivery is over."""
+def arguments_of(bound: BoundConsumer, deliveries: Sequence[Delivery]) -> tuple[Any, ...]:
+    """Return the arguments of a call. They are collected in advance, because a finished delivery drops its payload."""
     if not bound.handler.batch:
-        return arguments_of_one(bound, items[0])[1]
-    for delivery in items:
+        return arguments_of_one(bound, deliveries[0])[1]
+    for delivery in deliveries:
         _number(delivery)
-    return (Batch([delivery.payload for delivery in items], [_handed(delivery.message) for delivery in items]),)
+    return (
+        Batch([delivery.payload for delivery in deliveries], [_handed(delivery.message) for delivery in deliveries]),
+    )
 
 
 def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message, tuple[Any, ...]]:
-    """Of a handler of single messages: the message with its attempt and fence, and the arguments."""
+    """Return the message with its attempt and fence, and the arguments, for a handler of single messages."""
     if delivery.claim is not None:
         _number(delivery)
     message = delivery.message
@@ -63,7 +71,8 @@ def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message,
 
 
 def _handed(message: Message) -> Message:
-    """With attributes of its own, which a handler may change: copies and dead letters carry the producer's."""
+    """Return the message with a copy of its attributes, so that a handler's changes to them do not get into delayed copies and
+    dead letters."""
     return replace(message, attributes=dict(message.attributes))
 
 
@@ -72,19 +81,18 @@ def _number(delivery: Delivery) -> None:
         delivery.message = replace(delivery.message, attempt=delivery.attempt, fence=delivery.claim.version)
 
 
-def errors_of(bound: BoundConsumer, items: Sequence[Delivery], ended: Ended) -> Errors:
-    """The error of each message, None for success. A handler's value is nobody's business; a batch handler's says who
-    failed."""
+def errors_of(bound: BoundConsumer, deliveries: Sequence[Delivery], ended: CallResult) -> Errors:
+    """Return the error of each message, None for success. Only a batch handler's return value matters: its failures."""
     error, returned = ended
     if error is None and returned is not None:
-        items[0].returned = returned
-        error = unstarted(returned, awaited=bound.handler.is_async)
+        deliveries[0].returned = returned
+        error = error_in_return(returned, awaited=bound.handler.is_async)
         if error is None and bound.handler.batch:
-            return _failures(items, returned)
-    return [error] * len(items)
+            return _failures(deliveries, returned)
+    return [error] * len(deliveries)
 
 
-def unstarted(returned: object, *, awaited: bool = False) -> BaseException | None:
+def error_in_return(returned: object, *, awaited: bool = False) -> BaseException | None:
     """A handler's value is nobody's business, unless it is the handler itself, not run yet: what a wrapper that is no
     `async def` makes of one that is. To complete its message would lose it. `awaited`: it is the value of an `async def`,
     which has run; a task or a future that it returns has begun as well."""
@@ -100,15 +108,15 @@ def unstarted(returned: object, *, awaited: bool = False) -> BaseException | Non
     )
 
 
-def _failures(items: Sequence[Delivery], returned: object) -> Errors:
+def _failures(deliveries: Sequence[Delivery], returned: object) -> Errors:
     try:
         answer = dict(returned) if isinstance(returned, Mapping) else returned
-        problem = _problem(answer, {delivery.message.id for delivery in items})
+        problem = _problem(answer, {delivery.message.id for delivery in deliveries})
     except Exception as exc:  # noqa: BLE001 - a mapping of the user's own, which may raise anything
-        return [exc] * len(items)
+        return [exc] * len(deliveries)
     if problem or not isinstance(answer, dict):
-        return [TypeError(f"{problem}; nothing says which messages failed, so all count as failed")] * len(items)
-    return [answer.get(delivery.message.id) for delivery in items]
+        return [TypeError(f"{problem}; nothing says which messages failed, so all count as failed")] * len(deliveries)
+    return [answer.get(delivery.message.id) for delivery in deliveries]
 
 
 def _problem(answer: object, ids: set[str]) -> str:
@@ -126,11 +134,11 @@ def _problem(answer: object, ids: set[str]) -> str:
     return ""
 
 
-def time_of(items: Sequence[Delivery], deadline: Deadline) -> float:
+def time_of(deliveries: Sequence[Delivery], deadline: Deadline) -> float:
     """Seconds that a call may take: the time-out, less what it took to read its message. A batch has all of it while the
     event has room for that: what is beside one that was slow to read must not fail for it."""
-    left = deadline.timeout - max(delivery.spent for delivery in items)
-    if len(items) > 1:
+    left = deadline.timeout - max(delivery.spent for delivery in deliveries)
+    if len(deliveries) > 1:
         left = max(left, min(deadline.timeout, deadline.room()))
     return max(left, SHORTEST)
 

@@ -1,7 +1,7 @@
-"""The life of one message within one event: every decision, and no I/O.
+"""Lifecycle of a message within one event: all decisions, without I/O.
 
-A life is a generator. It yields what has to be done (`RUN`, `ALONE`, a `Change`, a `Send`), is sent the result, and
-returns the Outcome. Thus one flow serves threads and event loops alike, and a test can step through it by hand.
+A lifecycle is a generator. It yields effects (`RUN`, `ALONE`, a `Change`, a `Send`), is sent their results, and returns the
+Outcome. The same code therefore serves threads and event loops, and a test can step through it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.delivery import ALONE, RUN, Delivery, Effect, Halted, Life, id_key, record_key
-from peeklock.engine.settlement import abandoned, dated, dead_letter, fail, longer_each_time, publish_copy, succeed
+from peeklock.engine.delivery import ALONE, RUN, Delivery, Effect, Halted, Lifecycle, id_key, record_key
+from peeklock.engine.settlement import abandoned, dated, dead_letter, fail, growing_delay, publish_copy, succeed
 from peeklock.errors import StoreError, UnreadableRecord, is_a, leaves_process
 from peeklock.idempotency import arrival, claims
 from peeklock.idempotency.decision import Action, Decision, Verdict
@@ -27,11 +27,11 @@ from peeklock.timing.delays import ZERO
 NOTHING_TO_DO = replace(DONE, detail="its envelope holds nothing to handle")
 
 MAX_CONTENTION = 5
-"""Lost swaps in a row after which a key counts as busy."""
+"""Number of consecutive lost swaps after which a key counts as busy."""
 
 
-def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
-    """From arrival to outcome, with a store."""
+def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
+    """Process a delivery from arrival to outcome, with a store."""
     if delivery.is_empty:
         return NOTHING_TO_DO
     if delivery.verdict is None and not deadline.has_room(delivery.spent):
@@ -55,18 +55,20 @@ def process(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
 def _decided(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline
 ) -> Generator[Effect, Any, Decision | Outcome]:
-    if _may_expire_apart(delivery, bound):
-        look = Change(key=delivery.record_key, expected=None, record=None)  # changes nothing, and says what is there
-        answer = yield look
+    if _may_expire_under_own_id(delivery, bound):
+        read = Change(key=delivery.record_key, expected=None, record=None)  # changes nothing, returns the record
+        answer = yield read
         if answer.error is not None:
             return _unanswered(delivery, bound, answer.error)
         delivery.known = answer.record
     return (yield from _claim(delivery, bound, deadline))
 
 
-def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
-    """Without a store, of a message that must not run (again). One that may run has no life until it fails: there is
-    nothing to claim before, and nothing to record after."""
+def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
+    """Dead-letter a message that must not run, without a store.
+
+    A message that may run needs no lifecycle until it fails, because without a store there is nothing to claim or record.
+    """
     lineage = replace(delivery.message.effective_lineage, attempts=delivery.message.attempt - 1)
     delivery.claim = arrival.arrive(
         None, lineage, deadline.stamp(None), bound.queue.max_attempts, delivery.verdict
@@ -74,14 +76,15 @@ def refuse(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life
     return (yield from dead_letter(delivery, bound, deadline, ran=None))
 
 
-def _may_expire_apart(delivery: Delivery, bound: BoundConsumer) -> bool:
-    """Whether a message that is too old to run is still judged by the record of its key."""
+def _may_expire_under_own_id(delivery: Delivery, bound: BoundConsumer) -> bool:
+    """Return whether a message that is too old to run may get a record under its own id instead of its key."""
     expired = delivery.verdict is not None and delivery.verdict.reason is Reason.EXPIRED
     return expired and delivery.record_key != id_key(delivery, bound)
 
 
 def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Generator[Effect, Any, Decision | Outcome]:
-    """First as if there were no record, which saves a read; then by the record that is there."""
+    """Claim the key. The first attempt assumes that there is no record, which saves a read; further ones use the record that
+    the store returned."""
     current, alone = delivery.known, False
     for _ in range(MAX_CONTENTION):
         current = _checked(delivery, bound, deadline, current)
@@ -92,21 +95,21 @@ def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Gene
                 return abandoned(delivery, bound, Reason.HALTED, delay=ZERO, detail=str(halted))
             decision, alone = _arrive(delivery, bound, deadline, current), True
         if decision.record is None:
-            return _settled_already(delivery, bound, deadline, decision, current)
+            return _settle_by_record(delivery, bound, deadline, decision, current)
         if decision.action is Action.DEAD_LETTER:
             decision = replace(decision, record=dated(decision.record, delivery))
         expected = None if current is None else current.version
         answer = yield Change(key=delivery.record_key, expected=expected, record=decision.record)
         if answer.won:
             return (
-                _settled_already(delivery, bound, deadline, decision, decision.record)
+                _settle_by_record(delivery, bound, deadline, decision, decision.record)
                 if _is_busy(decision)
                 else decision
             )
         if answer.error is not None:
             return _unanswered(delivery, bound, answer.error)
         current = answer.record
-    return abandoned(delivery, bound, Reason.BUSY, delay=longer_each_time(delivery, bound))
+    return abandoned(delivery, bound, Reason.BUSY, delay=growing_delay(delivery, bound))
 
 
 def _is_busy(decision: Decision) -> bool:
@@ -114,14 +117,17 @@ def _is_busy(decision: Decision) -> bool:
 
 
 def _unanswered(delivery: Delivery, bound: BoundConsumer, error: StoreError) -> Outcome:
-    """The store did not say what is there. A record that cannot be read will not be readable soon: it has to wait until
-    the release that wrote it is everywhere, or is gone."""
+    """Abandon a message whose record the store did not return.
+
+    An unreadable record stays so until the release that wrote it is rolled out everywhere or rolled back, so its message
+    is delayed as long as possible.
+    """
     queue = bound.queue
     if not isinstance(error, UnreadableRecord):
-        delay = longer_each_time(delivery, bound)
+        delay = growing_delay(delivery, bound)
         return abandoned(delivery, bound, Reason.UNAVAILABLE, delay=delay, error=error, detail=str(error))
-    told = {"queue": queue.name, "key": delivery.record_key, "detail": str(error)}
-    log_event_once("peeklock.unreadable %s", told)
+    fields = {"queue": queue.name, "key": delivery.record_key, "detail": str(error)}
+    log_event_once("peeklock.unreadable %s", fields)
     return abandoned(delivery, bound, Reason.UNAVAILABLE, delay=queue.max_delay, error=error, detail=str(error))
 
 
@@ -133,13 +139,16 @@ def _arrive(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curren
 
 
 def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, current: Record | None) -> Record | None:
-    """The record that decides over a message. None where its verdict is recorded under its own id: it is too old to run
-    and the record is about another message; or that stands for another body, so that this message is invalid."""
+    """Return the record that decides over a message.
+
+    None if the verdict has to be recorded under the message's own id: either it is too old to run and the record is about
+    another message, or the key was used with another body, so that the message is invalid.
+    """
     now = deadline.clock.now()
-    if _may_expire_apart(delivery, bound) and (
+    if _may_expire_under_own_id(delivery, bound) and (
         current is None or not arrival.concerns(current, delivery.message.effective_lineage, now)
     ):
-        delivery.record_key = id_key(delivery, bound)  # the key is free for others
+        delivery.record_key = id_key(delivery, bound)  # other messages can use the key
         return None
     if current is None or not delivery.body or not arrival.contradicts(current, delivery.body, now):
         return current if current is None or bound.copies is not None else claims.without_copies(current)
@@ -149,15 +158,15 @@ def _checked(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, curre
     return None
 
 
-def _settled_already(
+def _settle_by_record(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline, decision: Decision, current: Record | None
 ) -> Outcome:
     assert current is not None, "without a record there is a claim to make"
     if decision.action is Action.ABANDON:
         left = current.lease_until - deadline.clock.now()
         delay = (
-            left if left > ZERO else longer_each_time(delivery, bound)
-        )  # an unpublished verdict has no lease to wait for
+            left if left > ZERO else growing_delay(delivery, bound)
+        )  # a dead letter that could not be published leaves no lease to wait for
         return replace(abandoned(delivery, bound, decision.reason, delay=delay), attempt=claims.counted(current))
     dead_lettered = decision.reason not in (Reason.DUPLICATE, Reason.SUPERSEDED)
     return Outcome(
@@ -170,28 +179,28 @@ def _settled_already(
 
 
 def _replayed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, current: Record) -> Any:
-    """The result of the first run, for whoever can receive it."""
+    """Return the kept result of the first run."""
     if bound.results is None or not current.result:
         return None
     try:
-        return deadline.limited(partial(bound.results.load, current.result), deadline.converting())
-    except BaseException as exc:  # of another release, with another type; and its validators are the user's
+        return deadline.call_within(partial(bound.results.load, current.result), deadline.seconds_for_result())
+    except BaseException as exc:  # another release may have used another type, and user code validates it
         if leaves_process(exc):
             raise
-        told = {"queue": bound.queue.name, "message_id": delivery.message.id, "detail": type(exc).__name__}
-        log_event("peeklock.result_unreadable %s", told, level=logging.WARNING)
+        fields = {"queue": bound.queue.name, "message_id": delivery.message.id, "detail": type(exc).__name__}
+        log_event("peeklock.result_unreadable %s", fields, level=logging.WARNING)
         return None
 
 
-def _publish_again(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
-    """An older copy found the record `delaying`: whoever wrote that may have died before it published the newer one. It is
-    published with what is left of its delay."""
+def _publish_again(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
+    """Publish a delayed copy again, with the rest of its delay, because an older copy has arrived while the record is
+    `delaying`: the process that wrote the record may have died before it published the copy."""
     claim = delivery.claim
     assert claim is not None, "the claim is this record"
     due = claim.due or deadline.clock.now()
     refused = yield from publish_copy(delivery, bound, deadline, max(due - deadline.clock.now(), ZERO))
     if refused is not None:
         detail = f"the delayed copy could not be published: {refused}"
-        delay = longer_each_time(delivery, bound)
+        delay = growing_delay(delivery, bound)
         return abandoned(delivery, bound, Reason.UNAVAILABLE, delay=delay, error=refused, detail=detail)
     return Outcome(disposition=Disposition.COMPLETE, reason=Reason.SUPERSEDED, attempt=delivery.attempt)

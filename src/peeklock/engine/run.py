@@ -1,4 +1,4 @@
-"""From an event's messages to their outcomes. Never raises because of a message."""
+"""Entry points of the engine: they run the messages of an event, and never raise because of a message."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from functools import partial
 from queue import SimpleQueue
 
 from peeklock.concurrency.bounded import bounded
-from peeklock.concurrency.interrupt import Alarm, can_interrupt
+from peeklock.concurrency.interrupt import HandlerTimer, can_interrupt
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.effects import Desk
+from peeklock.engine.effects import EffectRunner
 from peeklock.engine.executors import MainThreadExecutor, PooledExecutor
 from peeklock.engine.runaways import blocked, watch
 from peeklock.engine.scheduler import Schedule
-from peeklock.engine.sync_driver import Thread
+from peeklock.engine.sync_driver import SyncDriver
 from peeklock.message import Message
 from peeklock.observability.guarded import notify_settled, observer_failed
 from peeklock.observability.observer import LogObserver, Settled
 
 
 def run(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
-    """Run any consumer from synchronous code: an `async def` on the process's own loop."""
+    """Run a consumer from synchronous code. An `async def` runs on the event loop of the process."""
     if not bound.handler.is_async:
         return handle(bound, messages, remaining)
     from peeklock.concurrency import event_loop
@@ -36,67 +36,71 @@ def run(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta 
 
 
 def handle(bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None) -> Sequence[Settled]:
-    """Run a synchronous consumer over one event's messages; their outcomes in the same order.
+    """Run a synchronous consumer over the messages of an event. Return their outcomes in the same order.
 
-    `remaining`: how long the platform leaves this event; None where it does not say.
+    `remaining`: the time that the platform leaves for this event; None if unknown.
     """
     deadline = Deadline(bound, remaining, len(messages))
     inbox: SimpleQueue[object] = SimpleQueue()
     if bound.parallel == 1 and can_interrupt():
-        with Alarm(deadline.timeout, deadline.latest) as alarm:
-            deadline.limited = alarm.limited
+        with HandlerTimer(deadline.timeout, deadline.latest) as timer:
+            deadline.call_within = timer.call_within
             schedule = Schedule(messages, bound, deadline)
-            Thread(schedule, Desk(schedule, bound, deadline), MainThreadExecutor(bound, deadline, alarm), inbox).drive()
+            SyncDriver(
+                schedule, EffectRunner(schedule, bound, deadline), MainThreadExecutor(bound, deadline, timer), inbox
+            ).drive()
     else:
         schedule = Schedule(messages, bound, deadline)
         executor = PooledExecutor(bound, deadline, inbox)
         try:
-            Thread(schedule, Desk(schedule, bound, deadline), executor, inbox).drive()
+            SyncDriver(schedule, EffectRunner(schedule, bound, deadline), executor, inbox).drive()
         finally:
             executor.close()
         watch(bound, deadline, executor.runaways)
-    telling = _telling(bound, schedule)
-    if telling is not None:
+    notify = _notification(bound, schedule)
+    if notify is not None:
         try:
-            bounded(telling, deadline.observing(), bound.io)
+            bounded(notify, deadline.seconds_for_observer(), bound.io)
         except TimeoutError as exc:
-            _hangs(bound, exc)
-    return schedule.items
+            _log_hanging_observer(bound, exc)
+    return schedule.deliveries
 
 
 async def handle_async(
     bound: BoundConsumer, messages: Sequence[Message], remaining: timedelta | None = None
 ) -> Sequence[Settled]:
-    """As `handle`, for a consumer that is an `async def`."""
+    """Run an `async def` consumer over the messages of an event. Return their outcomes in the same order."""
     deadline = Deadline(bound, remaining, len(messages))
     return await _drive_async(bound, deadline, Schedule(messages, bound, deadline))
 
 
 async def _drive_async(bound: BoundConsumer, deadline: Deadline, schedule: Schedule) -> Sequence[Settled]:
-    from peeklock.engine.async_driver import Loop, bounded_async
+    from peeklock.engine.async_driver import AsyncDriver, bounded_async
 
-    loop = Loop(schedule, bound, deadline, Desk(schedule, bound, deadline))
+    loop = AsyncDriver(schedule, bound, deadline, EffectRunner(schedule, bound, deadline))
     await loop.drive()
     watch(bound, deadline, loop.runaways)
-    telling = _telling(bound, schedule)
-    if telling is not None:
+    notify = _notification(bound, schedule)
+    if notify is not None:
         try:
-            await bounded_async(telling, deadline.observing(), bound.io)
+            await bounded_async(notify, deadline.seconds_for_observer(), bound.io)
         except TimeoutError as exc:
-            _hangs(bound, exc)
-    return schedule.items
+            _log_hanging_observer(bound, exc)
+    return schedule.deliveries
 
 
-def _telling(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
-    """The call that tells the observer, for a thread, since it may hang. None where it would do nothing: an event of ten
-    messages would take a quarter longer (benchmarks/)."""
+def _notification(bound: BoundConsumer, schedule: Schedule) -> Callable[[], None] | None:
+    """Return the call that notifies the observer, to be made in a thread because it may hang.
+
+    None if it would do nothing, since the thread makes an event of ten messages a quarter slower (benchmarks/).
+    """
     observer = bound.observer
-    if type(observer) is LogObserver and observer.is_quiet(schedule.items):
+    if type(observer) is LogObserver and observer.is_quiet(schedule.deliveries):
         return None
-    return partial(notify_settled, observer, bound.platform, bound.queue.name, schedule.items)
+    return partial(notify_settled, observer, bound.platform, bound.queue.name, schedule.deliveries)
 
 
-def _hangs(bound: BoundConsumer, error: TimeoutError) -> None:
-    """Log it in a thread, without waiting: what hangs may be the log."""
+def _log_hanging_observer(bound: BoundConsumer, error: TimeoutError) -> None:
+    """Log in a thread, without waiting, because the log itself may be what hangs."""
     with suppress(TimeoutError):
         bound.io.submit(partial(observer_failed, bound.queue.name, error))

@@ -1,4 +1,4 @@
-"""Events that end before all of their handlers: what they answer, and how a late end is still recorded."""
+"""Runaways: handlers that are still running when their event ends. Their late ends are recorded if possible."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from peeklock.observability.observer import Settled, log_event
 from peeklock.outcome import Outcome, Reason
 
 PAUSES = (0.0, 0.5, 2.0)
-"""Seconds before each try to record a late end."""
+"""Seconds before each attempt to record a late end."""
 
-Ends = list[tuple[Delivery, BaseException | None]]
+Pending = list[tuple[Delivery, BaseException | None]]
 
 
 class Runaway(Protocol):
-    """A call of the handler that did not end in time."""
+    """A call of a handler that did not end in time."""
 
-    items: Sequence[Delivery]
+    deliveries: Sequence[Delivery]
 
     def result(self) -> Errors:
-        """What came of it, once it has ended."""
+        """Return the errors of the call, once it has ended."""
         ...
 
 
 def watch(bound: BoundConsumer, deadline: Deadline, runaways: Mapping[Any, Runaway]) -> None:
-    """Record these ends when they come, in nobody's way. Without a store there is nothing to record."""
+    """Record the ends of these calls in the background when they come. Without a store there is nothing to record."""
     if bound.store is not None:
         for future, run in runaways.items():
             future.add_done_callback(partial(_ended, bound, deadline, run))
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A message of an event that was left alone."""
+class UnfinishedDelivery:
+    """A message that had no outcome when its event ended."""
 
     message: Message
     outcome: Outcome
@@ -54,49 +54,53 @@ class Left:
 
 
 def blocked(bound: BoundConsumer, messages: Sequence[Message], schedule: Schedule) -> Sequence[Settled]:
-    """What came of each message of an event whose loop is blocked, by a handler of this queue or another: those that have
-    no outcome come back. Their claims hold until their leases are over, and no further handler begins: its time is over
-    before it could."""
+    """Return the outcomes of an event whose event loop is blocked by a handler, of this queue or another.
+
+    Messages without an outcome are delivered again, once the leases of their claims are over. No further handler begins,
+    because its time is then over.
+    """
     log_event("peeklock.blocked %s", {"queue": bound.queue.name, "detail": "a handler blocks the event loop"})
-    items = list(schedule.items)
-    items += [Delivery(message) for message in messages[len(items) :]]
+    deliveries = list(schedule.deliveries)
+    deliveries += [Delivery(message) for message in messages[len(deliveries) :]]
     return [
-        delivery if delivery.finished else Left(delivery.message, _left(delivery, bound), delivery.key)
-        for delivery in items
+        delivery
+        if delivery.finished
+        else UnfinishedDelivery(delivery.message, _unfinished(delivery, bound), delivery.key)
+        for delivery in deliveries
     ]
 
 
-def _left(delivery: Delivery, bound: BoundConsumer) -> Outcome:
+def _unfinished(delivery: Delivery, bound: BoundConsumer) -> Outcome:
     return abandoned(delivery, bound, Reason.HALTED, delay=None, detail="a handler blocks the event loop")
 
 
 def _ended(bound: BoundConsumer, deadline: Deadline, run: Runaway, _: object) -> None:
-    """Called where the handler ran: on an event loop, too, which must not wait for a store."""
-    ends = list(zip(run.items, run.result(), strict=True))
+    """Write the end of a call in another thread: this runs where the handler ran, possibly on an event loop."""
+    pending = list(zip(run.deliveries, run.result(), strict=True))
     try:
-        bound.io.submit(partial(_write, bound, deadline, ends))
+        bound.io.submit(partial(_write, bound, deadline, pending))
     except TimeoutError as exc:
         _unrecorded(bound, exc)
 
 
-def _write(bound: BoundConsumer, deadline: Deadline, ends: Ends) -> None:
+def _write(bound: BoundConsumer, deadline: Deadline, pending: Pending) -> None:
     failure: Exception | None = None
     for pause in PAUSES:
         time.sleep(pause)
         try:
-            ends = _unwritten(bound, deadline, ends)
-        except Exception as exc:  # noqa: BLE001 - any failure of a store means the same
+            pending = _unwritten(bound, deadline, pending)
+        except Exception as exc:  # noqa: BLE001 - any failure means that the changes may have been made
             failure = exc
-        if not ends:
+        if not pending:
             return
     _unrecorded(bound, failure)
 
 
-def _unwritten(bound: BoundConsumer, deadline: Deadline, ends: Ends) -> Ends:
-    """Write how they ended; those of which it is not known to be written."""
-    assert bound.store is not None, "watched only with a store"
-    answers = bound.store.swap([_change(bound, deadline, delivery, error) for delivery, error in ends])
-    return [end for end, answer in zip(ends, answers, strict=True) if not _is_over(end[0], deadline, answer)]
+def _unwritten(bound: BoundConsumer, deadline: Deadline, pending: Pending) -> Pending:
+    """Write these ends. Return those that may not have been written."""
+    assert bound.store is not None, "`watch` does nothing without a store"
+    answers = bound.store.swap([_change(bound, deadline, delivery, error) for delivery, error in pending])
+    return [end for end, answer in zip(pending, answers, strict=True) if not _is_over(end[0], deadline, answer)]
 
 
 def _change(bound: BoundConsumer, deadline: Deadline, delivery: Delivery, error: BaseException | None) -> Change:
@@ -110,8 +114,10 @@ def _change(bound: BoundConsumer, deadline: Deadline, delivery: Delivery, error:
 
 
 def _is_over(delivery: Delivery, deadline: Deadline, answer: Answer) -> bool:
-    """Written, or not to be written any more, since the lease was over and the key is another's. A later record of this
-    event, whose answer came too late, is followed."""
+    """Return whether an end was written, or cannot be any more because the lease was over and the key has another owner.
+
+    If the present record is a later one of the same event, whose answer came too late, the next attempt follows it.
+    """
     if answer.won or answer.error is not None:
         return answer.won
     current = answer.record
@@ -126,5 +132,5 @@ def _is_ours(current: Record, deadline: Deadline) -> bool:
 
 
 def _unrecorded(bound: BoundConsumer, failure: Exception | None) -> None:
-    told = {"queue": bound.queue.name, "error": "" if failure is None else type(failure).__name__}
-    log_event("peeklock.unrecorded %s", told, error=failure)
+    fields = {"queue": bound.queue.name, "error": "" if failure is None else type(failure).__name__}
+    log_event("peeklock.unrecorded %s", fields, error=failure)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.delivery import RUN, Delivery, Group, Halted, Life, Send, prepare, record_key
+from peeklock.engine.delivery import RUN, Delivery, Group, Halted, Lifecycle, Send, prepare, record_key
 from peeklock.engine.lifecycle import NOTHING_TO_DO, process, refuse
 from peeklock.engine.settlement import done, fail
 from peeklock.idempotency.decision import Verdict
@@ -49,7 +49,7 @@ class Schedule:
     def __init__(self, messages: Sequence[Message], bound: BoundConsumer, deadline: Deadline) -> None:
         self.bound = bound
         self.deadline = deadline
-        self.items: list[Delivery] = []
+        self.deliveries: list[Delivery] = []
         self.unfinished = len(messages)
         self._messages = iter(messages)
         self._monotonic, self._last_start = deadline.clock.monotonic, deadline.last_start
@@ -70,17 +70,17 @@ class Schedule:
         Whether there were any."""
         first = []
         began = self._monotonic()
-        known = len(self.items)
+        known = len(self.deliveries)
         for message in self._messages:
             delivery = self._admit(message)
-            delivery.life = process(delivery, self.bound, self.deadline)
+            delivery.lifecycle = process(delivery, self.bound, self.deadline)
             if self._is_first_of_key(delivery):
                 first.append(delivery)
             if self.bound.has_hooks and self._has_read_enough(began):
                 break
         for delivery in first:
             self.advance(delivery, None)
-        return len(self.items) > known
+        return len(self.deliveries) > known
 
     def _has_read_enough(self, began: float) -> bool:
         """Whether what was read since then has to run first, since to read more might take its time."""
@@ -91,14 +91,14 @@ class Schedule:
     def _is_first_of_key(self, delivery: Delivery) -> bool:
         """Whether nothing of this event has the same key, or nothing any more."""
         delivery.record_key = record_key(delivery, self.bound)
-        twin = self._keys.get(delivery.record_key)
+        neighbour = self._keys.get(delivery.record_key)
         self._keys[delivery.record_key] = delivery
-        if twin is None:
+        if neighbour is None:
             return True
-        if twin.finished:
-            _inherit(twin, delivery)
+        if neighbour.finished:
+            _pass_record(neighbour, delivery)
             return True
-        twin.next_of_key = delivery
+        neighbour.next_of_key = delivery
         return False
 
     def _begin_next(self) -> bool:
@@ -111,21 +111,21 @@ class Schedule:
     def _begin(self, delivery: Delivery) -> None:
         if delivery.is_empty:
             self._follow(self._finish(delivery, NOTHING_TO_DO))
-        elif delivery.verdict is not None or self._is_spent(delivery.message):
-            delivery.life = refuse(delivery, self.bound, self.deadline)
+        elif delivery.verdict is not None or self._is_exhausted(delivery.message):
+            delivery.lifecycle = refuse(delivery, self.bound, self.deadline)
             self.advance(delivery, None)
         elif delivery.message.group is None:
             self.ready.append(delivery)
         else:
             self._follow(self._at_gate(delivery))
 
-    def _is_spent(self, message: Message) -> bool:
+    def _is_exhausted(self, message: Message) -> bool:
         """Whether a delayed copy or a lineage says that all attempts are used up: those were starts, and not deliveries."""
         return message.lineage is not None and message.lineage.attempts >= self.bound.queue.max_attempts
 
     def _admit(self, message: Message) -> Delivery:
         delivery = Delivery(message)
-        self.items.append(delivery)
+        self.deliveries.append(delivery)
         if not self._has_store and message.attempt > self._backstop:  # to read it may be what kills the process
             delivery.verdict = Verdict(reason=Reason.EXHAUSTED, detail=NEVER_ENDS)
         else:
@@ -137,7 +137,7 @@ class Schedule:
     def advance(self, delivery: Delivery, result: Any) -> None:
         """Give a life the result that it waits for, and follow what comes of it. One that never began, since without a
         store a success needs none, is over."""
-        if result is None and delivery.life is None:
+        if result is None and delivery.lifecycle is None:
             steps = self._finish(delivery, DONE if delivery.message.attempt == 1 else done(delivery))
         else:
             steps = self._step(delivery, result)
@@ -152,13 +152,13 @@ class Schedule:
 
     def _step(self, delivery: Delivery, result: Any) -> Steps:
         """The steps of other lives that one step of this life allows."""
-        if delivery.life is None:
-            delivery.life, result = fail(delivery, self.bound, self.deadline, result), None
-        return self._resume(delivery, delivery.life, result)
+        if delivery.lifecycle is None:
+            delivery.lifecycle, result = fail(delivery, self.bound, self.deadline, result), None
+        return self._resume(delivery, delivery.lifecycle, result)
 
-    def _resume(self, delivery: Delivery, life: Life, result: Any) -> Steps:
+    def _resume(self, delivery: Delivery, lifecycle: Lifecycle, result: Any) -> Steps:
         try:
-            effect = life.send(result)
+            effect = lifecycle.send(result)
         except StopIteration as end:
             return self._finish(delivery, end.value)
         except Exception as exc:  # noqa: BLE001 - a fault of ours must not take the other messages with it
@@ -190,43 +190,43 @@ class Schedule:
         delivery.finished = True
         delivery.payload = None
         self.unfinished -= 1
-        twin, group = delivery.next_of_key, delivery.group
-        if twin is None and group is None:
+        neighbour, group = delivery.next_of_key, delivery.group
+        if neighbour is None and group is None:
             return NO_STEPS
         steps: Steps = []
-        if twin is not None:
-            _inherit(delivery, twin)
-            steps.append((twin, None))
+        if neighbour is not None:
+            _pass_record(delivery, neighbour)
+            steps.append((neighbour, None))
         follower = None if group is None else group.next()
         if follower is not None:
             follower.waiting = False
             steps.extend(self._at_gate(follower))
         return steps
 
-    def next_suspect(self, *, alone: bool = True) -> bool:
+    def resume_suspect(self, *, alone: bool = True) -> bool:
         """Let one go on that has to run alone, now that nothing else runs: the first whose turn it is in its group. Whether
         there was one."""
         for delivery in self.suspects:
             if delivery.group is None or delivery.group.is_turn_of(delivery):
                 self.suspects.remove(delivery)
-                self.advance(delivery, self._objection(delivery, alone=alone))
+                self.advance(delivery, self._reason_to_halt(delivery, alone=alone))
                 return True
         return False
 
-    def _objection(self, delivery: Delivery, *, alone: bool) -> Halted | None:
+    def _reason_to_halt(self, delivery: Delivery, *, alone: bool) -> Halted | None:
         if delivery.group is not None and delivery.group.halted:
             return Halted(NOT_COMPLETED)
         if not alone:
             return Halted(NOT_ALONE)
         return None if self.deadline.has_room(delivery.spent) else Halted("no time left to run it alone")
 
-    def go_on(self, why: str, *, alone: bool) -> None:
+    def unblock(self, why: str, *, alone: bool) -> None:
         """Nothing runs, no answer is to come, and nothing more can be started. What could run is given back for that
         reason; else those are admitted that were not yet; else a suspect may have its turn. `alone`: no handler is left that
         could not be stopped."""
         if self.ready:
             self.halt_ready(why)
-        elif not self.admit_more() and not self.next_suspect(alone=alone):
+        elif not self.admit_more() and not self.resume_suspect(alone=alone):
             raise RuntimeError("a message waits for nothing: a fault of peeklock; nothing is settled")
 
     def admit_more(self) -> bool:
@@ -275,7 +275,7 @@ def next_job(schedule: Schedule, bound: BoundConsumer, *, io_waits: bool) -> Seq
     return schedule.start_all()
 
 
-def _inherit(before: Delivery, delivery: Delivery) -> None:
+def _pass_record(before: Delivery, delivery: Delivery) -> None:
     """What is known of a key is known to the next of its messages as well."""
     delivery.known = before.known if before.record_key == delivery.record_key else None
 

@@ -1,8 +1,8 @@
-"""How a life ends: success, another attempt, or a dead letter. Generators like the life itself, so without I/O.
+"""Ends of a lifecycle: success, another attempt, or a dead letter. Generators, and so without I/O.
 
-The order of the writes is the whole point. A record that announces a publication is written before it, the record that
-confirms it after; if the process dies between the two, the next delivery publishes again, under the same derived id.
-Without a store there is nothing to write, and the platform's own count stands in for the record.
+The order of the writes is essential. A record that announces a publication is written before it, and a record that
+confirms it afterwards. If the process dies in between, the next delivery publishes again, under the same derived id.
+Without a store nothing is written, and the platform's own count replaces the record.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from peeklock.concurrency.interrupt import Interrupted
 from peeklock.consuming.hooks import NoThread
 from peeklock.consuming.results import is_too_large
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline, Delays
-from peeklock.engine.delivery import Delivery, Effect, Halted, Life, Send, TimedOut
+from peeklock.engine.delivery import Delivery, Effect, Halted, Lifecycle, Send, TimedOut
 from peeklock.engine.failures import delay_of, describe, judge
 from peeklock.errors import DeadLetter, Retry, SendError, is_a, leaves_process
 from peeklock.idempotency import claims
@@ -33,13 +33,13 @@ from peeklock.sending.fitting import fit
 from peeklock.timing.delays import ZERO, backoff
 
 
-def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Life:
-    """The handler returned: complete, recorded or not, for its effect has happened."""
+def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lifecycle:
+    """Complete a message whose handler returned, even if that cannot be recorded, because its effect has happened."""
     claim = delivery.claim
     assert claim is not None, "with a store, only a claimed message runs"
     outcome = done(delivery)
-    # Known even if it cannot be written: another message with this key, in this event, must not do it again.
-    finished = delivery.known = finish(delivery, bound, deadline, claim, deadline.converting())
+    # Kept even if it cannot be written: another message of this event with the same key must not run.
+    finished = delivery.known = finish(delivery, bound, deadline, claim, deadline.seconds_for_result())
     if not (yield from _write(delivery, bound, finished)):
         fields = {"queue": bound.queue.name, "message_id": delivery.message.id, "attempt": outcome.attempt}
         log_event("peeklock.unrecorded %s", {**fields, "detail": delivery.unwritten})
@@ -48,22 +48,21 @@ def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
 
 
 def finish(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, seconds: float) -> Record:
-    """The record of a success, with its result where that is kept and can be written in so many seconds: the effect has
-    happened either way."""
+    """Return the record of a success, with its result if results are kept and it can be converted within `seconds`."""
     finished = claims.finish(claim, deadline.stamp(claim), State.DONE)
     if bound.results is None:
         return finished
     result, problem = _text_of(partial(bound.results.dump, delivery.returned), deadline, seconds)
     if problem:
-        told = {"queue": bound.queue.name, "message_id": delivery.message.id, "detail": problem}
-        log_event("peeklock.result_dropped %s", told, level=logging.WARNING)
+        fields = {"queue": bound.queue.name, "message_id": delivery.message.id, "detail": problem}
+        log_event("peeklock.result_dropped %s", fields, level=logging.WARNING)
     return replace(finished, result="" if problem else result)
 
 
 def _text_of(dump: Callable[[], str], deadline: Deadline, seconds: float) -> tuple[str, str]:
-    """A result as text, and why it cannot be kept, if so. Its way into JSON calls the user's serializers."""
+    """Return a result as text, and the reason if it cannot be kept. The conversion may call user code."""
     try:
-        result = deadline.limited(dump, seconds)
+        result = deadline.call_within(dump, seconds)
     except (Interrupted, NoThread):
         return "", "not written in time"
     except BaseException as exc:
@@ -74,12 +73,13 @@ def _text_of(dump: Callable[[], str], deadline: Deadline, seconds: float) -> tup
 
 
 def done(delivery: Delivery) -> Outcome:
+    """Return the outcome of a message whose handler succeeded."""
     attempt = delivery.attempt
     return DONE if attempt == 1 else replace(DONE, attempt=attempt)
 
 
-def fail(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Life:
-    """It was not started, did not end in time, or raised."""
+def fail(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, error: BaseException) -> Lifecycle:
+    """End the lifecycle of a message whose handler was not started, did not end in time, or raised."""
     claim = delivery.claim = delivery.claim or record_from_count(delivery, deadline)
     stamp = deadline.stamp(claim)
     if is_a(error, Halted):
@@ -94,9 +94,14 @@ def _is_last_without_store(delivery: Delivery, bound: BoundConsumer) -> bool:
     return bound.store is None and delivery.attempt >= bound.queue.max_attempts
 
 
-def _timed_out(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: TimedOut) -> Life:
-    """The handler may still run: the start counts, and the lease stays. No delayed copy carries on, since none may run
-    before the lease is over: the message itself comes back, and is busy until then."""
+def _timed_out(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: TimedOut
+) -> Lifecycle:
+    """Abandon a message whose handler may still be running: the start counts, and the lease stays.
+
+    No delayed copy is published, because none may run before the lease is over. The message itself is delivered again,
+    and is busy until then.
+    """
     stamp, attempt = deadline.stamp(claim), delivery.attempt
     yield from _write(delivery, bound, claims.timed_out(claim, stamp, describe(error)))
     delay = None if bound.store is None else max(deadline.lease_until - stamp.now, ZERO)
@@ -105,12 +110,14 @@ def _timed_out(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, cla
 
 
 def record_from_count(delivery: Delivery, deadline: Deadline) -> Record:
-    """What the record would say, by the platform's count alone."""
+    """Return the record that corresponds to the platform's count of deliveries."""
     lineage = replace(delivery.message.effective_lineage, attempts=delivery.message.attempt - 1)
     return claims.begin(lineage, deadline.stamp(None))
 
 
-def _raised(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: BaseException) -> Life:
+def _raised(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, claim: Record, error: BaseException
+) -> Lifecycle:
     wish = None if is_a(error, TimedOut) else judge(error, bound, deadline)
     retry = wish if is_a(wish, Retry) else Retry()
     queue, attempt = bound.queue, delivery.attempt
@@ -150,7 +157,8 @@ def _comes_back(
 
 
 def _may_copy(delivery: Delivery, bound: BoundConsumer, claim: Record) -> bool:
-    """Whether a delayed copy may carry on: it would overtake its group, and some messages leave no room for lineage."""
+    """Return whether a delayed copy can be published. A copy would break the order of a group, and some messages leave no room
+    for their lineage."""
     if bound.delays is not Delays.COPY or bound.copies is None or delivery.message.group is not None:
         return False
     copy = copy_of(_origin(delivery, claim), copy_number=claim.copy_number + 1, attempts=claim.attempts + 1, delay=ZERO)
@@ -160,13 +168,15 @@ def _may_copy(delivery: Delivery, bound: BoundConsumer, claim: Record) -> bool:
 def _publish(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline, outgoing: OutgoingMessage, sender: Sender
 ) -> Generator[Effect, Any, tuple[OutgoingMessage, SendError | None]]:
-    """Publish a message in the first form that fits; when its sender learns from a refusal that the queue takes less, in
-    the first that fits then. Answers with that form, and with what went wrong, if it did."""
+    """Publish a message in the first form that fits into the queue. Return that form, and the error, if any.
+
+    If a refusal shows the sender that the queue accepts less than it assumed, the next form that fits is tried.
+    """
     refused: SendError | None = SendError("it fits in no form into the queue")
     fitted = fit(outgoing, sender)
     while fitted is not None:
         if fitted.bare and not (yield from _announce_bare(delivery, bound, deadline)):
-            return fitted, SendError("the store did not take that the dead letter has no lineage")
+            return fitted, SendError("the store did not record that the dead letter has no lineage")
         refused = yield Send(fitted, sender)
         smaller = None if refused is None else fit(outgoing, sender)
         if refused is None or smaller == fitted:
@@ -176,24 +186,27 @@ def _publish(
 
 
 def _announce_bare(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Generator[Effect, Any, bool]:
-    """Record, before it happens, that a dead letter goes out without lineage: it may be redriven at once."""
+    """Record that a dead letter has no lineage, before it is published and may be redriven."""
     claim = delivery.claim
     assert claim is not None, "a record announced the dead letter"
     return (yield from _write(delivery, bound, claims.announce_bare(claim, deadline.stamp(claim))))
 
 
 def _must_count(bound: BoundConsumer) -> bool:
-    """Without a store only the platform counts, and it counts every delivery."""
+    """Return whether `Retry(counts=False)` counts nevertheless: without a store, the platform counts every delivery."""
     if bound.store is not None:
         return False
-    told = {"queue": bound.queue.name, "detail": "without a store Retry(counts=False) counts as an attempt"}
-    log_event_once("peeklock.weaker %s", told)
+    fields = {"queue": bound.queue.name, "detail": "without a store Retry(counts=False) counts as an attempt"}
+    log_event_once("peeklock.weaker %s", fields)
     return True
 
 
 def _origin(delivery: Delivery, claim: Record) -> Message:
-    """The message that a copy or a dead letter is made of. Its lineage says when it was first sent, which the platform knows
-    of the first copy only; and the life that its record says, where it carries none."""
+    """Return the message from which a copy or a dead letter is made, with a complete lineage.
+
+    It contains the first sending time, which the platform knows of the original message only, and the generation of the
+    record.
+    """
     arrived = delivery.arrived
     sent = arrived.first_sent if claim.sent is None else claim.sent
     lineage = replace(arrived.effective_lineage, generation=claim.generation, sent=sent, source=arrived.source)
@@ -201,8 +214,11 @@ def _origin(delivery: Delivery, claim: Record) -> Message:
 
 
 def dated(announcement: Record, delivery: Delivery) -> Record:
-    """A record that announces a copy or a dead letter, with the time of the first sending. That time is a part of their id,
-    which must be the same if another delivery has to publish them, to which the platform may give another time."""
+    """Add the first sending time to a record that announces a copy or a dead letter.
+
+    The time is part of their id, which must not change if another delivery has to publish them: the platform may report
+    another time for that one.
+    """
     announces = announcement.state in (State.DELAYING, State.DEAD_LETTERING) and announcement.sent is None
     return replace(announcement, sent=delivery.arrived.first_sent) if announces else announcement
 
@@ -210,21 +226,28 @@ def dated(announcement: Record, delivery: Delivery) -> Record:
 def publish_copy(
     delivery: Delivery, bound: BoundConsumer, deadline: Deadline, delay: timedelta
 ) -> Generator[Effect, Any, SendError | None]:
-    """The record says `delaying`: publish the delayed copy, then record that. What went wrong, if it did."""
+    """Publish the delayed copy that the record, in state `delaying`, announces, then record that. Return the error, if any."""
     claim = delivery.claim
     assert claim is not None, "a record announced the copy"
-    assert bound.copies is not None, "where there are no copies, none is announced any more"
+    assert bound.copies is not None, "a binding without copies announces none"
     outgoing = copy_of(_origin(delivery, claim), copy_number=claim.copy_number, attempts=claim.attempts, delay=delay)
     _, refused = yield from _publish(delivery, bound, deadline, outgoing, bound.copies)
     if refused is None:
         yield from _write(delivery, bound, claims.finish(claim, deadline.stamp(claim), State.DELAYED))
-    elif fit(outgoing, bound.copies) is None:  # nor ever will be: the message itself has to come back
+    elif (
+        fit(outgoing, bound.copies) is None
+    ):  # no later attempt can publish it: the message itself has to be delivered again
         yield from _write(delivery, bound, claims.cancel_copy(claim, deadline.stamp(claim)))
     return refused
 
 
-def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *, ran: BaseException | None) -> Life:
-    """The record says `dead_lettering`: publish the dead letter, then record that. `ran`: what the handler raised just now."""
+def dead_letter(
+    delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *, ran: BaseException | None
+) -> Lifecycle:
+    """Publish the dead letter that the record, in state `dead_lettering`, announces, then record that.
+
+    `ran`: the exception that the handler has just raised.
+    """
     claim = delivery.claim
     assert claim is not None, "a record announced the dead letter"
     reason = Reason(claim.reason)
@@ -235,7 +258,7 @@ def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *,
     outgoing, refused = yield from _publish(delivery, bound, deadline, dead_letter, bound.dead_letters)
     claim = delivery.claim or claim
     if refused is None:
-        _tell(delivery, outgoing, claim)
+        _log_missing_reason(delivery, outgoing, claim)
         yield from _write(
             delivery, bound, claims.finish(claim, deadline.stamp(claim), State.DEAD_LETTERED, bare=outgoing.bare)
         )
@@ -250,20 +273,20 @@ def dead_letter(delivery: Delivery, bound: BoundConsumer, deadline: Deadline, *,
     yield from _write(delivery, bound, claims.release_lease(claim, deadline.stamp(claim)))
     why = Reason.UNAVAILABLE if ran is None else Reason.RETRY
     detail = f"the dead letter ({reason}) could not be published: {refused}"
-    delay = longer_each_time(delivery, bound)
+    delay = growing_delay(delivery, bound)
     return replace(abandoned(delivery, bound, why, delay=delay, error=ran or refused, detail=detail), attempt=attempt)
 
 
-def _tell(delivery: Delivery, outgoing: OutgoingMessage, claim: Record) -> None:
-    """Log the reason that a dead letter had no room for."""
+def _log_missing_reason(delivery: Delivery, outgoing: OutgoingMessage, claim: Record) -> None:
+    """Log the reason of a dead letter that had no room for it."""
     if outgoing.unexplained:
         fields = {"queue": delivery.message.queue, "message_id": delivery.message.id, "reason": claim.reason}
         log_event("peeklock.dead_letter_bare %s", {**fields, "detail": claim.detail, "lineage": not outgoing.bare})
 
 
-def longer_each_time(delivery: Delivery, bound: BoundConsumer) -> timedelta:
-    """The delay of a message that comes back without an attempt, by the platform's own count: its limit of deliveries
-    must outlast an outage of the store or the dead-letter queue."""
+def growing_delay(delivery: Delivery, bound: BoundConsumer) -> timedelta:
+    """Return the delay of a message that is delivered again without an attempt. It grows with the platform's count, so that an
+    outage of the store or the dead-letter queue does not use up the platform's limit of deliveries."""
     queue = bound.queue
     return backoff(delivery.message.delivery, queue.first_delay, queue.max_delay, bound.random)
 
@@ -277,7 +300,7 @@ def abandoned(
     error: BaseException | None = None,
     detail: str = "",
 ) -> Outcome:
-    """An abandon that the platform itself has to carry out; a delay that it cannot keep is not claimed."""
+    """Return the outcome of a message that the platform has to deliver again, with a delay only if the platform supports it."""
     return Outcome(
         disposition=Disposition.ABANDON,
         reason=reason,
@@ -289,9 +312,9 @@ def abandoned(
 
 
 def _write(delivery: Delivery, bound: BoundConsumer, mine: Record) -> Generator[Effect, Any, bool]:
-    """Swap in the record that follows the last one; whether it is there now."""
+    """Write the record that follows the last one. Return whether it was written."""
     if bound.store is not None:
-        assert delivery.claim is not None, "only a claim has a record to follow"
+        assert delivery.claim is not None, "a record follows a claim"
         answer = yield Change(key=delivery.record_key, expected=delivery.claim.version, record=mine)
         if not answer.won:
             delivery.unwritten = "another process wrote the record" if answer.error is None else str(answer.error)

@@ -1,4 +1,4 @@
-"""The driver for synchronous handlers: it does what the lives ask for, here and in threads. No decision is made here."""
+"""Driver for synchronous handlers. It performs the effects of lifecycles, and makes no decisions."""
 
 from __future__ import annotations
 
@@ -7,64 +7,65 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.effects import Desk
+from peeklock.engine.effects import EffectRunner
 from peeklock.engine.executors import NO_SLOT, Executor
 from peeklock.engine.scheduler import Schedule
 
 
-class Thread:
-    """Drives synchronous handlers."""
+class SyncDriver:
+    """Drives the lifecycles of an event whose handler is synchronous."""
 
-    def __init__(self, schedule: Schedule, desk: Desk, executor: Executor, inbox: SimpleQueue[object]) -> None:
+    def __init__(
+        self, schedule: Schedule, effects: EffectRunner, executor: Executor, inbox: SimpleQueue[object]
+    ) -> None:
         self.schedule = schedule
-        self.desk = desk
+        self.effects = effects
         self.executor = executor
         self.inbox = inbox
-        """Where threads say that they are done. It only means: look."""
+        """Wakes the driver when a thread has finished something. The entries themselves are ignored."""
 
     def drive(self) -> None:
-        """Until each message has its outcome."""
-        schedule, executor, desk = self.schedule, self.executor, self.desk
+        """Run until each message has its outcome."""
+        schedule, executor, effects = self.schedule, self.executor, self.effects
         while schedule.unfinished:
             if schedule.changes or schedule.sends:
                 self._do_io()
-            if executor.work(schedule, io_waits=desk.busy):
+            if executor.work(schedule, io_waits=effects.busy):
                 continue
             if executor.may_take_more and not self._waits() and schedule.admit_more():
                 continue
-            if executor.busy or desk.busy:
+            if executor.busy or effects.busy:
                 self._wait()
             elif schedule.unfinished and not self._waits():
-                schedule.go_on(NO_SLOT, alone=not executor.has_runaways)
+                schedule.unblock(NO_SLOT, alone=not executor.has_runaways)
 
     def _waits(self) -> bool:
-        """Whether something is to come from store or queues, which may let more run."""
-        return bool(self.desk.busy or self.schedule.changes or self.schedule.sends)
+        """Return whether results of the store or the queues are pending, which may allow more messages to run."""
+        return bool(self.effects.busy or self.schedule.changes or self.schedule.sends)
 
     def _do_io(self) -> None:
-        """In threads of its own, so that it may hang; beside the handlers. What is asked for while a round is under way
-        goes out together in the next."""
-        futures, results = self.desk.start()
+        """Start waiting effects in other threads, because they may hang. Effects added during a flush wait for the next."""
+        futures, results = self.effects.start()
         for future in futures:
             future.add_done_callback(self.inbox.put)
         self._advance(results)
 
     def _wait(self) -> None:
-        ended, patience = self.executor.collect()
-        results = self.desk.collect()
+        ended, wait_time = self.executor.collect()
+        results = self.effects.collect()
         if not ended and not results:
-            self._sleep(patience)
+            self._sleep(wait_time)
             return
-        for items, errors in ended:
-            self._advance(zip(items, errors, strict=True))
+        for deliveries, errors in ended:
+            self._advance(zip(deliveries, errors, strict=True))
         self._advance(results)
 
-    def _sleep(self, patience: float | None) -> None:
-        left = self.desk.left()
+    def _sleep(self, wait_time: float | None) -> None:
+        left = self.effects.left()
         if left is not None:
-            patience = left if patience is None else min(patience, left)
+            wait_time = left if wait_time is None else min(wait_time, left)
         try:
-            self.inbox.get(timeout=patience)
+            self.inbox.get(timeout=wait_time)
         except Empty:
             return
 

@@ -1,1 +1,1 @@
-"""The claim protocol: what a delivery may do, given the record of its key."""
+"""The claim protocol: one record per key, and what a delivery may do given that record."""

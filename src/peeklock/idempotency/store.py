@@ -1,4 +1,4 @@
-"""The one thing a store does."""
+"""The interface of a store: compare-and-swap over records."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from peeklock.idempotency.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One compare-and-swap: succeed only if the key's record has version `expected` (None: there is no record)."""
+    """A compare-and-swap, which succeeds only if the key's record has version `expected` (None: there is no record)."""
 
     key: str
     expected: int | None
     record: Record | None
-    """What to hold from now on; None removes it."""
+    """The new record; None removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of a change."""
+    """Result of a change."""
 
     won: bool
     record: Record | None = None
-    """Of a lost change: the record that is there."""
+    """The present record, if the change lost."""
     error: StoreError | None = None
-    """The store did not answer for this change; it may have been made."""
+    """Set if the store did not answer for this change, which may have been made nevertheless."""
 
 
 WON = Answer(won=True)
 
 
 class Store(Protocol):
-    """Compare-and-swap over records, one per key, and no policy at all.
+    """Records by key, with compare-and-swap as the only operation. A store has no policy of its own.
 
-    `swap` makes each change on its own: some may win while others lose. Answers come in the order of the changes; keys
-    are distinct within a call. A change whose record is there already has won, since its first response may have been
-    lost. Safe for several threads. Raises StoreError when it can say nothing of any change.
+    `swap` makes each change independently: some may win while others lose. It returns the answers in the order of the
+    changes, whose keys are distinct. A change whose new record is already present wins, because the response to an
+    earlier call may have been lost. It raises StoreError if it does not know about any of the changes.
+    Implementations have to be safe for several threads.
     """
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]: ...
 
 
 def decide(current: Record | None, change: Change) -> Answer:
-    """The rule of `swap` for one change, for stores that can run it themselves under a lock."""
+    """Apply the rule of `swap` to one change, for stores that run it in this process under a lock."""
     if current == change.record:
         return WON
     version = None if current is None else current.version

@@ -1,4 +1,4 @@
-"""Time, in one place, so that a test can hold it."""
+"""Clocks, which tests can replace."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Source of time for an engine."""
+
     def now(self) -> datetime:
-        """The wall clock, aware and in UTC: for records, which other machines read."""
+        """Return the current time as an aware datetime in UTC: for records, which other machines read."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start, never backwards: for deadlines."""
+        """Return seconds since an arbitrary start, which never go backwards: for deadlines."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """Clocks of this machine."""
 
     monotonic = staticmethod(time.monotonic)
 

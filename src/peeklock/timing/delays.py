@@ -1,4 +1,4 @@
-"""How long to wait: pure arithmetic, with the time and the random source passed in."""
+"""Arithmetic of delays. Time and randomness are passed in."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 Seconds = float | timedelta
-"""A duration at the user's edge: a number of seconds, or a timedelta."""
+"""A duration in the public API: a number of seconds, or a timedelta."""
 
 ZERO = timedelta()
-ABSURD = timedelta(days=36_500)
-"""Longer than anything is waited for or kept, and short enough that a date so far from now exists."""
+MAX_DURATION = timedelta(days=36_500)
+"""Longest accepted duration: longer than any wait, and short enough that a date that far ahead exists."""
 
-MAX_EXPONENT = 30  # 2**30 s is 34 years: past it only an overflow could happen
+MAX_EXPONENT = 30  # 2**30 s is 34 years; larger exponents could only overflow
 
 
 class Random(Protocol):
-    """What full jitter needs of a random source; `random.Random` has it."""
+    """Source of randomness for full jitter, such as `random.Random`."""
 
     def uniform(self, a: float, b: float, /) -> float: ...
 
 
 def seconds(value: Seconds, what: str) -> timedelta:
-    """A duration as a timedelta.
+    """Convert a duration to a timedelta. `what` names it in errors.
 
-    Raises TypeError for anything but a number or a timedelta, ValueError for a negative, infinite or absurd one.
+    Raises TypeError if it is neither a number nor a timedelta, ValueError if it is negative, infinite or too long.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
         raise TypeError(f"{what} takes seconds (a number) or a timedelta, not {type(value).__name__}")
@@ -34,15 +34,15 @@ def seconds(value: Seconds, what: str) -> timedelta:
         raise ValueError(f"{what} takes seconds (a number) or a timedelta, and {value!r} is out of range") from exc
     if duration < ZERO:
         raise ValueError(f"{what} cannot be negative: {value!r}")
-    if duration > ABSURD:
-        raise ValueError(f"{what} takes at most {ABSURD.days} days, and {value!r} is out of range")
+    if duration > MAX_DURATION:
+        raise ValueError(f"{what} takes at most {MAX_DURATION.days} days, and {value!r} is out of range")
     return duration
 
 
 def backoff(failures: int, first: timedelta, most: timedelta, random: Random) -> timedelta:
-    """The delay after the nth failure (1-based): uniform between nothing and `first * 2**(n-1)`, at most `most`.
+    """Return the delay after the nth failure (1-based): uniform between 0 and `first * 2**(n-1)`, at most `most`.
 
-    Full jitter, because equal delays make the messages that failed together come back together:
+    Full jitter spreads messages that failed together, which would otherwise all be retried at the same time:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     exponent = min(max(failures - 1, 0), MAX_EXPONENT)
@@ -51,9 +51,8 @@ def backoff(failures: int, first: timedelta, most: timedelta, random: Random) ->
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
-    """A `Retry-After` header in either form, seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither,
-    or too long to be meant."""
-    from email.utils import parsedate_to_datetime  # a fifth of the core's import, for a rare header
+    """Parse a `Retry-After` header, either seconds or an HTTP date (RFC 9110, 10.2.3); None if it is neither, or too long."""
+    from email.utils import parsedate_to_datetime  # a fifth of the core's import time, for a rare header
 
     text = value.strip()
     try:
@@ -64,4 +63,4 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     delay = max(aware - now, ZERO)
-    return delay if delay <= ABSURD else None
+    return delay if delay <= MAX_DURATION else None
