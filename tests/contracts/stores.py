@@ -58,7 +58,7 @@ STORES: dict[str, Open] = {
     "dynamodb": servers_dynamodb.on_moto,
     "dynamodb-transact": servers_dynamodb.on_moto_by_transactions,
     "dynamodb-dynalite": servers_dynamodb.on_dynalite,
-    "tagged": servers_cloud.on_rows,
+    "etag": servers_cloud.on_rows,
     "tables": servers_cloud.on_azurite,
     "firestore": servers_cloud.on_emulator,
     "valkey": servers_redis.valkey,

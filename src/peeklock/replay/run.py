@@ -27,8 +27,8 @@ from peeklock.queue import Queue
 from peeklock.registry import PLATFORMS, open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
-from peeklock.sending.checked import Checked
 from peeklock.sending.send import routed
+from peeklock.sending.strict_sender import StrictSender
 from peeklock.stores.memory import MemoryStore
 from peeklock.timing.clock import SystemClock
 from peeklock.timing.delays import Seconds
@@ -222,7 +222,7 @@ class _Mail:
         delay goes to a queue of another platform."""
         if self.run.platform == "pubsub":
             return self.box(queue.name)
-        return Checked(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
+        return StrictSender(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
 
     def box(self, name: str) -> _Box:
         return _Box(self.run, name)

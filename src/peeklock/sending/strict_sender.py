@@ -13,7 +13,7 @@ from peeklock.registry import PLATFORMS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class StrictSender:
     """Hands on what a platform would take."""
 
     queue: Queue
