@@ -12,7 +12,7 @@ from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
 from peeklock.testing.outages import FaultySender, FaultyStore, SizeLimitedSender
-from tests.contracts.test_store import record
+from tests.contracts.stores import record
 
 CHANGE = Change(key="k", expected=None, record=record())
 OUTGOING = OutgoingMessage(body=b"{}", lineage=Lineage(id="m"))
