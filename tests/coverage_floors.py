@@ -17,7 +17,7 @@ ADAPTERS = (
     "observability/powertools",
     "platforms/",
     "replay/",
-    "sending/checked",
+    "sending/strict_sender",
     "sending/file",
     "sending/memory",
     "stores/",

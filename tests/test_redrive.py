@@ -18,7 +18,7 @@ from peeklock.sending.file import FileSender, read
 from peeklock.sending.fitting import prepare, unfolded
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
-from peeklock.testing.outages import SmallQueue
+from peeklock.testing.outages import SizeLimitedSender
 from tests.support import ROOT
 
 QUEUE = Queue("orders")
@@ -82,7 +82,7 @@ def test_a_message_that_was_never_dead_lettered_is_not_redriven(tmp_path, capsys
 
 def test_a_redriven_message_may_be_as_long_as_its_queue_takes():
     """A new one keeps room for a dead letter's reason; this one is compressed where it has to be."""
-    outbox = SmallQueue(Outbox(), most=2_000)
+    outbox = SizeLimitedSender(Outbox(), max_bytes=2_000)
     outbox.limit = 2_000  # as it is once a refusal said so
     long = OutgoingMessage(body=b"x" * 1_990, lineage=Lineage(id="m-1"))
     assert isinstance(prepare(long, outbox), SendError)

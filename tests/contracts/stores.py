@@ -1,41 +1,22 @@
-"""The stores that the contract suites run over, and the records that they are asked to keep.
+"""Stores that the contract suite runs over, each opened by a context manager.
 
-A store is a context manager here: what it needs (a file, a server) is there inside of it. A server's own start is in
-`tests/stores/servers.py`, one a test process.
+The servers are started in `tests/stores/servers_*.py`, one of each per test process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from peeklock.idempotency.record import Record, State
-from peeklock.idempotency.store import Change, Store
+from peeklock.idempotency.store import Store
 from peeklock.stores.memory import MemoryStore
 from peeklock.stores.sqlite import SQLiteStore
+from peeklock.testing.contracts.store import LATER, change, record
 from tests.stores import servers_cloud, servers_dynamodb, servers_redis
-
-LATER = datetime(2099, 1, 1, tzinfo=UTC)
-
-
-def record(version: int = 1, **changes: Any) -> Record:
-    basic: dict[str, Any] = {
-        "state": State.RUNNING,
-        "owner": "w",
-        "message": "m",
-        "expires_at": LATER,
-        "lease_until": LATER,
-    }
-    return Record(version=version, **{**basic, **changes})
-
-
-def change(key: str, expected: int | None, new: Record | None) -> Change:
-    return Change(key=key, expected=expected, record=new)
 
 
 @contextmanager
@@ -58,7 +39,7 @@ STORES: dict[str, Open] = {
     "dynamodb": servers_dynamodb.on_moto,
     "dynamodb-transact": servers_dynamodb.on_moto_by_transactions,
     "dynamodb-dynalite": servers_dynamodb.on_dynalite,
-    "tagged": servers_cloud.on_rows,
+    "etag": servers_cloud.on_rows,
     "tables": servers_cloud.on_azurite,
     "firestore": servers_cloud.on_emulator,
     "valkey": servers_redis.valkey,
@@ -86,3 +67,6 @@ SLOWEST: frozenset[str] = frozenset({"dynamodb-transact"})
 def params() -> list[Any]:
     """For `pytest.mark.parametrize` and fixtures: each store's name."""
     return [pytest.param(name, marks=[pytest.mark.servers] if name in SERVERS else []) for name in STORES]
+
+
+__all__ = ["LATER", "STORES", "change", "params", "record"]

@@ -1,4 +1,4 @@
-"""One suite for the senders that are no platform, and what is the file's own."""
+"""The contract suite over every sender, and what only the file's sender does."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,10 +15,13 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, SendError
 from peeklock.message import Lineage
-from peeklock.outgoing import OutgoingMessage, Sender
+from peeklock.outgoing import OutgoingMessage
 from peeklock.registry import open_sender
 from peeklock.sending.file import FileSender, from_url, load, read
 from peeklock.sending.memory import Outbox
+from peeklock.testing import SenderContract
+from peeklock.testing.contracts.sender import outgoing
+from tests.contracts.queues import StrictCloudTasks, StrictPubSub, StrictServiceBus, StrictSQS, google
 from tests.support import ROOT
 
 outgoing_messages = st.builds(
@@ -51,50 +51,52 @@ def test_a_file_gives_back_what_it_took(tmp_path, sent):
     assert list(read(str(path))) == sent
 
 
-FACTORIES: dict[str, Callable[[Path], Sender]] = {
-    "memory": lambda folder: Outbox(),
-    "file": lambda folder: FileSender(str(folder / "dead-letters.jsonl")),
-}
+class TestMemory(SenderContract):
+    """The outbox of tests."""
+
+    keeps_order = True
+
+    @pytest.fixture
+    def sender(self):
+        return Outbox()
+
+    def arrived(self, sender):
+        return sender.outgoing_messages
 
 
-@pytest.fixture(params=FACTORIES)
-def sender(request, tmp_path) -> Sender:
-    return FACTORIES[request.param](tmp_path)
+class TestFile(SenderContract):
+    """A file of JSON lines."""
+
+    keeps_order = True
+
+    @pytest.fixture
+    def sender(self, tmp_path):
+        return FileSender(str(tmp_path / "dead-letters.jsonl"))
+
+    def arrived(self, sender):
+        return list(read(str(sender.path)))
 
 
-def outgoing(name: str) -> OutgoingMessage:
-    return OutgoingMessage(body=name.encode(), lineage=Lineage(id=name))
+class TestEveryPlatform(SenderContract):
+    """Each platform's sender, over a queue with the limits of its service."""
 
+    @pytest.fixture(params=[StrictSQS, StrictServiceBus, StrictCloudTasks, StrictPubSub])
+    def queue(self, request):
+        queue = request.param()
+        tasks = queue if isinstance(queue, StrictCloudTasks) else None
+        topic = queue if isinstance(queue, StrictPubSub) else None
+        with google(tasks, topic):
+            yield queue
 
-def taken(sender: Sender) -> list[OutgoingMessage]:
-    return list(sender.outgoing_messages if isinstance(sender, Outbox) else read(str(sender.path)))  # type: ignore[attr-defined] # one of the two
+    @pytest.fixture
+    def sender(self, queue):
+        sender = queue.sender()
+        self.queues = {id(sender): queue}
+        return sender
 
-
-def test_each_parcel_is_answered_and_kept_in_order(sender):
-    """Also when there is none."""
-    assert list(sender.send([])) == []
-    assert list(sender.send([outgoing("a"), outgoing("b")])) == [None, None]
-    assert list(sender.send([outgoing("c")])) == [None]
-    assert [one.lineage.id for one in taken(sender)] == ["a", "b", "c"]
-
-
-def test_many_threads_lose_nothing(sender):
-    """Each call's outgoing messages stay together."""
-    start = threading.Barrier(8)
-
-    def run(n: int) -> None:
-        start.wait(20)
-        for m in range(20):
-            sender.send([outgoing(f"{n}-{m}-{part}") for part in "ab"])
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    names = [one.lineage.id for one in taken(sender)]
-    assert len(set(names)) == len(names) == 320
-    assert all(a[:-1] == b[:-1] for a, b in zip(names[::2], names[1::2], strict=True))
+    def arrived(self, sender):
+        queue = self.queues[id(sender)]
+        return [queue.receive(event) for event in queue.events()]
 
 
 def test_what_a_line_says(tmp_path):
@@ -148,7 +150,9 @@ def test_a_line_that_was_cut_spoils_no_other(tmp_path, cut):
 LIMITED = """
 import resource, signal, sys
 sys.path.insert(0, sys.argv[2])
-from tests.contracts.test_sender import FileSender, SendError, outgoing
+from peeklock import SendError
+from peeklock.sending.file import FileSender
+from peeklock.testing.contracts.sender import outgoing
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), most))

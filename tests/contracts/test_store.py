@@ -1,8 +1,7 @@
-"""One suite for every store: compare-and-swap, and nothing else."""
+"""The contract suite over every store: compare-and-swap, and nothing else."""
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,12 +11,10 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError
 from peeklock.idempotency.record import Record, State
-from peeklock.idempotency.store import WON, Store
 from peeklock.registry import open_store
+from peeklock.testing import StoreContract
+from peeklock.testing.contracts.store import swap_many_keys
 from tests.contracts.stores import KEYS, SLOWEST, STORES, change, params, record
-
-TRIES = 3
-"""A server on a busy machine may not answer all of thousands in time: then the desk asks again, too."""
 
 
 @pytest.fixture(params=params())
@@ -26,65 +23,24 @@ def store(request, tmp_path):
         yield opened
 
 
-def test_a_claim_wins_once(store):
-    """The loser learns what is there."""
-    assert store.swap([change("k", None, record(1))]) == [WON]
-    (lost,) = store.swap([change("k", None, record(2))])
-    assert (lost.won, lost.record) == (False, record(1))
+class TestEveryStore(StoreContract):
+    """The suite that users run over stores of their own."""
 
+    @pytest.fixture
+    def store(self, store):
+        return store
 
-def test_the_same_write_again_has_won(store):
-    """Its first response may have been lost; so may that of a removal."""
-    for _ in range(2):
-        assert store.swap([change("k", None, record(1))]) == [WON]
-    for _ in range(2):
-        assert store.swap([change("k", 1, None)]) == [WON]
-    assert store.swap([change("k", None, record(3))]) == [WON]
-
-
-def test_a_late_first_owner_cannot_overwrite(store):
-    """Neither its success nor its removal counts any more."""
-    store.swap([change("k", None, record(1))])
-    store.swap([change("k", 1, record(2, owner="second"))])
-    for new in (record(9, state=State.DONE), None):
-        (lost,) = store.swap([change("k", 1, new)])
-        assert lost.record == record(2, owner="second")
-
-
-def test_each_change_of_a_call_stands_alone(store):
-    """Answers come in the order of the changes."""
-    store.swap([change("b", None, record(1))])
-    answers = store.swap(
-        [change("a", None, record(2)), change("b", 7, record(3)), change("c", 5, record(4)), change("d", None, None)]
-    )
-    assert [answer.won for answer in answers] == [True, False, False, True]
-    assert [answer.record for answer in answers] == [None, record(1), None, None]
-    assert list(store.swap([])) == []
-
-
-def test_ten_thousand_keys_in_a_call(store, request):
-    """Each with its own answer; fewer, where the server is slow."""
-    many_keys_in_a_call(store, KEYS.get(request.node.callspec.params["store"], 10_000))
+    @pytest.fixture
+    def keys_in_a_call(self, request):
+        return KEYS.get(request.node.callspec.params["store"], 10_000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in KEYS if name not in SLOWEST])
 def test_ten_thousand_keys_in_a_call_of_a_slow_server(name, tmp_path):
-    """As above."""
+    """10,000 keys in one call, where that takes more than ten seconds."""
     with STORES[name](tmp_path) as opened:
-        many_keys_in_a_call(opened, 10_000)
-
-
-def many_keys_in_a_call(store: Store, count: int) -> None:
-    changes = [change(f"k-{n}", None, record(n + 1)) for n in range(count)]
-    waiting = changes
-    for _ in range(TRIES):
-        answers = store.swap(waiting)
-        assert all(answer.won or answer.error for answer in answers)
-        waiting = [one for one, answer in zip(waiting, answers, strict=True) if not answer.won]
-    assert not waiting
-    lost = store.swap([change(f"k-{count - 1}", None, record(5))])[0]
-    assert lost.record == record(count)
+        swap_many_keys(opened, 10_000)
 
 
 records = st.builds(
@@ -126,34 +82,8 @@ def test_a_record_comes_back_as_it_was(store, made, key):
     store.swap([change(text, clean.version, None)])
 
 
-def race(store: Store, racers: int, expected: int | None) -> int:
-    start = threading.Barrier(racers)
-    wins: list[int] = []
-
-    def run(n: int) -> None:
-        start.wait(20)
-        version = (expected or 0) + 100 + n  # not one that is there already, as that would have won
-        if store.swap([change("k", expected, record(version, owner=str(n)))])[0].won:
-            wins.append(n)
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(racers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return len(wins)
-
-
-def test_sixty_four_claimants_and_one_winner(store):
-    """And one of sixteen that take over from a dead owner."""
-    assert race(store, 64, None) == 1
-    winner = store.swap([change("k", None, record(1))])[0].record
-    assert winner is not None
-    assert race(store, 16, winner.version) == 1
-
-
 def test_one_store_a_process():
-    """And an unknown scheme names the nearest one."""
+    """An unknown scheme is refused with the nearest one."""
     assert open_store("memory://a") is open_store("memory://a")
     with pytest.raises(ConfigError, match=r"did you mean 'sqlite'\?"):
         open_store("sqllite:///x")

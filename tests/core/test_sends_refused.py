@@ -11,7 +11,7 @@ from peeklock import ConfigError, Queue, consumer, send
 from peeklock.errors import SendError
 from peeklock.message import Lineage
 from peeklock.outgoing import OutgoingMessage
-from peeklock.sending.checked import Checked
+from peeklock.sending.strict_sender import StrictSender
 from peeklock.testing import Outbox, deliver
 
 ORDERS, PLAIN, FIFO = Queue("orders"), Queue("plain"), Queue("ordered", fifo=True)
@@ -70,6 +70,6 @@ def test_what_is_taken_beside_what_is_refused():
     outgoing_messages = [
         OutgoingMessage(body=b"", lineage=Lineage(id=str(n)), delay=timedelta(seconds=800 * n)) for n in range(3)
     ]
-    answers = Checked(queue=PLAIN, sender=outbox, platform="sqs").send([*outgoing_messages, outgoing_messages[0]])
+    answers = StrictSender(queue=PLAIN, sender=outbox, platform="sqs").send([*outgoing_messages, outgoing_messages[0]])
     assert [answer is None for answer in answers] == [True, True, False, True]
     assert [outgoing.id for outgoing in outbox.outgoing_messages] == ["0", "1", "0"]

@@ -17,9 +17,9 @@ from peeklock.engine.run import handle
 from peeklock.errors import UnreadableRecord
 from peeklock.idempotency.record import Record, State
 from peeklock.message import MAX_EXTRA, Lineage
+from peeklock.stores.etag_store import ETagStore, Row
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.sqlite import SQLiteStore
-from peeklock.stores.tagged import Row, TaggedStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import bound_for, message
 from tests.stores.rows import MemoryRows
@@ -94,10 +94,10 @@ class OfRows:
 
     def __init__(self) -> None:
         self.rows = MemoryRows()
-        self.store = TaggedStore(self.rows)
+        self.store = ETagStore(self.rows)
 
     def put(self, key: str, text: str) -> None:
-        self.rows.rows[key] = Row(tag=object(), text=text)
+        self.rows.rows[key] = Row(etag=object(), text=text)
 
     def text(self, key: str) -> str:
         return self.rows.rows[key].text

@@ -11,8 +11,8 @@ from peeklock.message import Lineage, Message
 from peeklock.outgoing import OutgoingMessage
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import Outbox
-from peeklock.testing.outages import FaultySender, FaultyStore, SmallQueue
-from tests.contracts.test_store import record
+from peeklock.testing.outages import FaultySender, FaultyStore, SizeLimitedSender
+from tests.contracts.stores import record
 
 CHANGE = Change(key="k", expected=None, record=record())
 OUTGOING = OutgoingMessage(body=b"{}", lineage=Lineage(id="m"))
@@ -75,13 +75,15 @@ def test_what_stalls_fails_late_and_is_not_done():
 def test_a_small_queue_says_its_limit_by_refusing():
     """Afterwards what is sent is made to fit; what cannot be is refused."""
     outbox = Outbox()
-    queue = SmallQueue(outbox, most=300)
+    queue = SizeLimitedSender(outbox, max_bytes=300)
     origin = Message("m", b"x" * 200, "orders")
     detail = {"peeklock-reason": "fatal", "peeklock-detail": "so it is " * 100}
-    letter = OutgoingMessage(body=b"x" * 200, lineage=Lineage(id="m"), attributes=detail, origin=origin, letter=True)
-    (refused,) = queue.send([letter])
+    dead_letter = OutgoingMessage(
+        body=b"x" * 200, lineage=Lineage(id="m"), attributes=detail, origin=origin, dead_letter=True
+    )
+    (refused,) = queue.send([dead_letter])
     assert "must be shorter than 300 bytes" in str(refused)
-    assert queue.send([letter]) == [None]
+    assert queue.send([dead_letter]) == [None]
     (taken,) = outbox.outgoing_messages
     assert queue.weigh(taken) <= 300
     (refused,) = queue.send([OutgoingMessage(body=b"x" * 299, lineage=Lineage(id="new"))])

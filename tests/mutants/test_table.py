@@ -28,6 +28,10 @@ def fault(old: str, new: str, function: str = "Door.open") -> Fault:
     return Fault(name="f", module="peeklock.door", function=function, old=old, new=new, tests=())
 
 
+CONTRACTS = "".join(file.read_text() for file in (ROOT / "src/peeklock/testing/contracts").glob("*.py"))
+"""The methods that tests of a contract inherit."""
+
+
 def source_of(module: str) -> str:
     return (ROOT / "src" / f"{module.replace('.', '/')}.py").read_text()
 
@@ -40,6 +44,8 @@ def test_an_entry_fits_the_code(entry):
     for test in entry.tests:
         path, *names = test.partition("[")[0].split("::")
         text = (ROOT / path).read_text()
+        if "Contract)" in text:
+            text += CONTRACTS
         assert all(f"def {name}(" in text or f"class {name}" in text for name in names), test
 
 

@@ -629,11 +629,11 @@ def test_it_is_held_within_the_lock(passed, delay, held):
     """A minute here, less the reserve; and never longer than was said."""
     clock = FakeClock()
     minute = timedelta(minutes=1)
-    visit = HostSettlement(
-        clock, lock=minute, longest=minute, hold=timedelta(seconds=20), natively=NativeDeadLetterSender(None)
+    settlement = HostSettlement(
+        clock, lock=minute, longest=minute, hold=timedelta(seconds=20), native_sender=NativeDeadLetterSender(None)
     )
     clock.advance(passed)
-    assert visit.wait([ended(ABANDON, delay)]) == pytest.approx(held)
+    assert settlement.wait([ended(ABANDON, delay)]) == pytest.approx(held)
 
 
 class Longest:
@@ -773,21 +773,21 @@ def test_any_json_is_an_event_or_an_event_error(event):
     fates=st.lists(st.integers(0, 4) | st.just(-1), min_size=1, max_size=6),
     batch=st.sampled_from([0, 2, 5]),
     sessions=st.booleans(),
-    natively=st.booleans(),
+    native=st.booleans(),
     faults=st.dictionaries(st.integers(1, 6), st.sampled_from(["before", "after", "short"]), max_size=3),
 )
-def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions, natively, faults):
+def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions, native, faults):
     """Whatever fails how often, and whichever copies and dead letters the queues do not take or do not confirm."""
     shop, host, dead_letters = Shop(), Host(), Outbox()
     script = Script(faults)
     Actions.host = host
     more: dict[str, Any] = {"queue": _Unsure(host, script), "dead_letter": FlakySender(dead_letters, script)}
-    if natively:
+    if native:
         more = {**more, "actions": Actions, "dead_letter": NativeDeadLetterSender(None)}
     worker = bound(shop.sync(), host, batch=bool(batch), sessions=sessions, **more)
     for n, fails in enumerate(fates):
         host.put(Stored(b"{", message_id=f"{n}", session="s") if fails < 0 else order(f"{n}", fails=fails, session="s"))
-    host.drain(worker, most=200, batch=batch, sessions=sessions, complete=not natively)
+    host.drain(worker, most=200, batch=batch, sessions=sessions, complete=not native)
     for n, fails in enumerate(fates):
         runs, done = shop.runs.count(f"{n}"), shop.done.count(f"{n}")
         assert done == (0 <= fails < 3), "each that can succeed does, once"

@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.soak.plan import Planned
-
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_server import REGION, SqsServer
+from tests.soak.plan import Planned
 from tests.soak.run import APP, StoredDeadLetter, opened
 
 FUNCTION_SECONDS = 8

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
-from tests.soak.plan import Planned
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.servicebus import ServiceBusEmulator
+from tests.soak.plan import Planned
 from tests.soak.run import APP, StoredDeadLetter, opened
 
 LOCK_SECONDS = 5

@@ -11,7 +11,6 @@ from typing import Any
 
 from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
 from google.api_core.retry import Retry, if_exception_type
-from tests.soak.plan import Planned
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.faults import NO_FAULTS, Faults
@@ -20,6 +19,7 @@ from peeklock.dev.cloudtasks import Target, free_port
 from peeklock.message import Lineage
 from peeklock.outgoing import REASON, OutgoingMessage
 from peeklock.sending import file
+from tests.soak.plan import Planned
 from tests.soak.run import APP, StoredDeadLetter
 
 PLACE = "projects/soak/locations/local"

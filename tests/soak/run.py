@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from tests.soak.plan import REDRIVEN, Planned
-
 from peeklock.message import Lineage
 from peeklock.outgoing import REASON, OutgoingMessage
 from peeklock.sending.fitting import unfolded
 from tests.soak import laws
+from tests.soak.plan import REDRIVEN, Planned
 
 APP = Path(__file__).parent / "app"
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.soak.plan import Planned
 
 from tests.soak import laws
+from tests.soak.plan import Planned
 
 DEAD = 9
 """A process that has ended; all others live."""

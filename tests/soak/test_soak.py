@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.soak.plan import draw
 
 from tests.soak.aws import Aws
 from tests.soak.azure import Azure
 from tests.soak.gcp import Gcp
+from tests.soak.plan import draw
 from tests.soak.run import APP, Soak, summary
 from tests.support import ROOT
 

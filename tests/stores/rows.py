@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 
 from peeklock.errors import StoreError
+from peeklock.stores.etag_store import Row, Write
 from peeklock.stores.record_json import dump
-from peeklock.stores.tagged import Row, Write
 
 
 class MemoryRows:
     """Rows in a dict. Goes wrong as often as told, at the next calls."""
 
-    def __init__(self, at_once: int = 100) -> None:
-        self.at_once = at_once
+    def __init__(self, keys_per_call: int = 100) -> None:
+        self.keys_per_call = keys_per_call
         self.rows: dict[str, Row] = {}
         self.calls: list[tuple[str, int]] = []
         """The trips so far: `read` or `write`, and the keys in it."""
@@ -48,7 +48,7 @@ class MemoryRows:
         """Somebody writes the same row again: only its tag changes."""
         with self._lock:
             self._tag += 1
-            self.rows[key] = Row(tag=self._tag, text=self.rows[key].text)
+            self.rows[key] = Row(etag=self._tag, text=self.rows[key].text)
 
     def _call(self, what: str, keys: int) -> None:
         self.calls.append((what, keys))
@@ -59,11 +59,11 @@ class MemoryRows:
     def _write(self, write: Write) -> Row | None:
         if write.key in self.refuse:
             return Row(error=StoreError("throttled"))
-        if self.rows.get(write.key, Row()).tag != write.tag:
+        if self.rows.get(write.key, Row()).etag != write.etag:
             return None
         if write.record is None:
             del self.rows[write.key]
             return Row()
         self._tag += 1
-        self.rows[write.key] = Row(tag=self._tag, text=dump(write.record))
-        return Row(tag=self._tag)
+        self.rows[write.key] = Row(etag=self._tag, text=dump(write.record))
+        return Row(etag=self._tag)

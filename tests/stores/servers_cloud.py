@@ -20,7 +20,7 @@ import pytest
 
 from peeklock.idempotency.store import Store
 from peeklock.stores import firestore, tables, tables_client
-from peeklock.stores.tagged import TaggedStore
+from peeklock.stores.etag_store import ETagStore
 from tests.stores.rows import MemoryRows
 from tests.support import ROOT, environment
 
@@ -158,7 +158,7 @@ def on_azurite(folder: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def firestore_at(port: int, collection: str) -> Iterator[TaggedStore]:
+def firestore_at(port: int, collection: str) -> Iterator[ETagStore]:
     """With a channel of its own, closed afterwards."""
     with environment(**{firestore.EMULATOR: f"127.0.0.1:{port}"}):
         client = firestore.client(f"127.0.0.1:{port}")
@@ -175,4 +175,4 @@ def on_emulator(folder: Path) -> Iterator[Store]:
 
 @contextmanager
 def on_rows(folder: Path) -> Iterator[Store]:
-    yield TaggedStore(MemoryRows())
+    yield ETagStore(MemoryRows())

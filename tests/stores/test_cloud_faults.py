@@ -15,7 +15,7 @@ from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import WON
 from peeklock.outcome import Disposition, Reason
 from peeklock.stores import firestore, tables, tables_client
-from peeklock.stores.tagged import TaggedStore
+from peeklock.stores.etag_store import ETagStore
 from peeklock.testing import deliver
 from tests.contracts.stores import change, record
 from tests.stores import servers_cloud as servers
@@ -34,8 +34,8 @@ class World:
 
     name: str
     front: Front
-    store: TaggedStore
-    other: TaggedStore
+    store: ETagStore
+    other: ETagStore
 
     def there(self, key: str) -> Record | None:
         """The record that the database holds."""

@@ -207,17 +207,17 @@ def test_a_fork_has_its_own_connections(far):
 def test_an_item(store):
     """Is its key, its version, its record, and a day more than its record's time."""
     store.swap([change("orders/7", None, record(5, expires_at=datetime(2030, 1, 1, tzinfo=UTC))), *claims_of(1)])
-    (delivery,) = [one for one in items_of(store) if one["key"] == {"S": "orders/7"}]
-    assert set(delivery) == {"key", "v", "r", "ttl"}
-    assert delivery["v"] == {"N": "5"}
-    assert delivery["ttl"] == {"N": str(int(datetime(2030, 1, 2, tzinfo=UTC).timestamp()))}
+    (item,) = [one for one in items_of(store) if one["key"] == {"S": "orders/7"}]
+    assert set(item) == {"key", "v", "r", "ttl"}
+    assert item["v"] == {"N": "5"}
+    assert item["ttl"] == {"N": str(int(datetime(2030, 1, 2, tzinfo=UTC).timestamp()))}
 
 
 @pytest.mark.parametrize("key", ["k" * 2048, "é" * 1024, "orders/7", "\U0001f600" * 512])
 def test_a_key_that_fits(store, key):
     """Is the item's."""
     assert won(store.swap([change(key, None, record(1)), *claims_of(1)])) == [True, True]
-    assert {"S": key} in [delivery["key"] for delivery in items_of(store)]
+    assert {"S": key} in [item["key"] for item in items_of(store)]
 
 
 @pytest.mark.parametrize("key", ["k" * 2049, "é" * 1025, "orders/\ud800", "k" * 2047 + "é", "k" * 500_000])
@@ -225,7 +225,7 @@ def test_a_key_that_does_not_fit(store, key):
     """Has a name of its own, with its beginning, and keeps the others of its call out of it."""
     changes = [change(key, None, record(1)), change(f"{key}+", None, record(2)), *claims_of(2)]
     assert won(store.swap(changes)) == [True] * 4
-    names = {delivery["key"]["S"] for delivery in items_of(store)} - {"k-0", "k-1"}
+    names = {item["key"]["S"] for item in items_of(store)} - {"k-0", "k-1"}
     assert len(names) == 2
     assert all(len(name.encode()) <= 2048 and name.startswith(key[:6]) for name in names)
     assert store.swap([change(key, None, record(3))])[0].record == record(1)
@@ -267,7 +267,7 @@ def test_a_transaction_stays_below_four_megabytes(store, wire):
 
     def reply(operation: str, request: Any) -> AWSResponse:
         items = [one["Put"]["Item"] for one in json.loads(request.body)["TransactItems"]]
-        sizes.append(sum(len(name) + len(*value.values()) for delivery in items for name, value in delivery.items()))
+        sizes.append(sum(len(name) + len(*value.values()) for item in items for name, value in item.items()))
         return answer(request, 200, {})
 
     wire.reply = reply
@@ -316,7 +316,7 @@ def test_removals_and_writes_in_a_call(store):
     answers = store.swap(changes)
     assert won(answers) == [True, False, True, True, True, False]
     assert [answers[1].record, answers[5].record] == [record(2), None]
-    assert sorted(delivery["key"]["S"] for delivery in items_of(store)) == ["k-1", "k-2", "k-3"]
+    assert sorted(item["key"]["S"] for item in items_of(store)) == ["k-1", "k-2", "k-3"]
 
 
 def test_eight_processes_that_want_the_same_keys(store):
@@ -492,10 +492,8 @@ def test_a_refusal_without_its_item(store, wire):
 
 def test_a_record_that_cannot_be_read(store):
     """Fails its own key only."""
-    patient(moto()).put_item(
-        TableName=store.table.name, Delivery={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}}
-    )
-    patient(moto()).put_item(TableName=store.table.name, Delivery={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
+    patient(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-0"}, "v": {"N": "9"}, "r": {"S": "{"}})
+    patient(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
     answers = store.swap(claims_of(4))
     assert won(answers) == [False, False, True, True]
     assert [isinstance(one.error, StoreError) for one in answers] == [True, True, False, False]
@@ -554,8 +552,8 @@ def test_answers_are_lost_at_every_step(distant, far):
     assert deliver(handler, 1, store=distant).reason == "done"
     assert runs == [1]
     assert wire.asked == ["PutItem"] * 4
-    (delivery,) = items_of(distant)
-    assert load(delivery["r"]["S"]).state is State.DONE
+    (item,) = items_of(distant)
+    assert load(item["r"]["S"]).state is State.DONE
     assert deliver(handler, 1, store=distant).reason == "duplicate"
     assert runs == [1]
 

@@ -13,8 +13,8 @@ import pytest
 from peeklock import ConfigError
 from peeklock.idempotency.store import WON
 from peeklock.stores import firestore
+from peeklock.stores.etag_store import Write
 from peeklock.stores.record_json import dump
-from peeklock.stores.tagged import Write
 from tests.contracts.stores import change, record
 from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, grpc_front
@@ -57,7 +57,7 @@ def test_what_is_no_address(url):
 def test_a_claim(collection):
     """Only where there is no document. The TTL policy's field is a day past the record's end."""
     kept = record(7)
-    write = collection.write_of(Write(key="orders/" + "ä" * 2000, record=kept, tag=None))
+    write = collection.write_of(Write(key="orders/" + "ä" * 2000, record=kept, etag=None))
     assert write["current_document"] == {"exists": False}
     assert re.fullmatch(re.escape(LEASES) + "/[0-9a-f]{64}", write["update"]["name"])
     assert write["update"]["fields"] == {
@@ -69,9 +69,9 @@ def test_a_claim(collection):
 
 def test_a_record_and_a_removal(collection):
     """Only where the document has not changed."""
-    write = collection.write_of(Write(key="k", record=record(7), tag="then"))
+    write = collection.write_of(Write(key="k", record=record(7), etag="then"))
     assert write["current_document"] == {"update_time": "then"}
-    removal = collection.write_of(Write(key="k", record=None, tag="then"))
+    removal = collection.write_of(Write(key="k", record=None, etag="then"))
     assert removal == {"delete": write["update"]["name"], "current_document": {"update_time": "then"}}
 
 
@@ -106,12 +106,12 @@ class TestOnTheEmulator:
     def test_one_trip_for_a_call(self):
         """Also for its lost changes together; a larger one is several."""
         with grpc_front(servers.emulator()) as front, servers.firestore_at(front.port, "trips") as store:
-            asked = [change(f"k{n}", None, record(n + 1)) for n in range(firestore.AT_ONCE)]
+            asked = [change(f"k{n}", None, record(n + 1)) for n in range(firestore.KEYS_PER_CALL)]
             assert set(map(id, store.swap(asked))) == {id(WON)}
             assert front.requests == ["write"]
-            store.swap([change(f"k{n}", None, record(n + 1000)) for n in range(firestore.AT_ONCE)])
+            store.swap([change(f"k{n}", None, record(n + 1000)) for n in range(firestore.KEYS_PER_CALL)])
             assert front.requests == ["write", "write", "read"]
-            store.swap([change(f"j{n}", None, record(n + 1)) for n in range(firestore.AT_ONCE + 1)])
+            store.swap([change(f"j{n}", None, record(n + 1)) for n in range(firestore.KEYS_PER_CALL + 1)])
             assert front.requests == ["write", "write", "read", "write", "write"]
 
     def test_a_status_of_each(self):

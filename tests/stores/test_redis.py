@@ -21,8 +21,8 @@ from peeklock import ConfigError, StoreError, consumer
 from peeklock.idempotency.store import WON
 from peeklock.outcome import Reason
 from peeklock.registry import open_store
-from peeklock.stores import redis as module
 from peeklock.stores.redis import RedisStore, connect, from_url
+from peeklock.stores.redis_script import BY_HASH
 from peeklock.testing import deliver
 from tests.contracts.stores import change, record
 from tests.core.world import QUEUE, recording
@@ -271,7 +271,7 @@ def test_a_server_that_has_forgotten_the_script(shared):
         store.swap([change("a", None, record(1))])
         client.script_flush()
         assert store.swap([change("b", None, record(1)), change("c", None, record(1))]) == [WON, WON]
-        assert client.script_exists(module._SHA) == [True]
+        assert client.script_exists(BY_HASH[1]) == [True]
 
 
 def test_a_server_that_is_busy(server):

@@ -17,9 +17,9 @@ from peeklock.idempotency.record import State
 from peeklock.idempotency.store import WON
 from peeklock.outgoing import MAX_DETAIL
 from peeklock.stores import tables, tables_client
+from peeklock.stores.etag_store import Write
 from peeklock.stores.parallel import CONNECTIONS
 from peeklock.stores.record_json import dump
-from peeklock.stores.tagged import Write
 from tests.contracts.stores import change, record
 from tests.stores import servers_cloud as servers
 from tests.stores.fronts import Fault, http_front
@@ -68,7 +68,7 @@ def test_what_is_no_address(url):
 def test_a_row():
     """The key is readable, the partition is one that the service allows; the record is the text that all stores hold."""
     kept = record(7, owner="w-1")
-    row = tables.entity_of(Write(key="orders/ä\n" + "x" * 2000, record=kept, tag=None))
+    row = tables.entity_of(Write(key="orders/ä\n" + "x" * 2000, record=kept, etag=None))
     assert re.fullmatch("[0-9a-f]{64}", row["PartitionKey"])
     assert (row["RowKey"], row["r"], row["expires"]) == ("record", dump(kept), kept.expires_at)
     assert len(row["key"]) == tables.MAX_KEY

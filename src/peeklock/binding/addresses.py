@@ -19,12 +19,12 @@ def store_of(option: Store | str | None) -> Store | None:
     return open_store(option) if isinstance(option, str) else option
 
 
-def kept_here(variable: str, option: object) -> bool:
+def is_in_memory(variable: str, option: object) -> bool:
     """Whether an address says that what it stands for is this process's memory. A test hands over the object instead."""
     return str(option or os.environ.get(variable, "")).startswith("memory:")
 
 
-def own_of(queue: Queue, option: Sender | str | None) -> Sender | None:
+def queue_sender_of(queue: Queue, option: Sender | str | None) -> Sender | None:
     """The queue itself, to which delayed copies go; None where nobody says its address."""
     return _sender(queue.variable("URL"), option)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypedDict, TypeVar
 
-from peeklock.binding.addresses import check_apart, dead_letters_of, kept_here, own_of, place_of, store_of
+from peeklock.binding.addresses import check_apart, dead_letters_of, is_in_memory, place_of, queue_sender_of, store_of
 from peeklock.binding.option_checks import check_options, unwrap_of
 from peeklock.consuming.declaration import Consumer, resolve
 from peeklock.engine import run as engine
@@ -112,8 +112,11 @@ class Binding:
         store = store_of(options.get("store"))
         delays = Delays.NONE if self.delays is Delays.COPY and store is None else self.delays
         self._check_store(store, delays)
-        self._say_what_is_weaker(store, delays)
-        dead_letters, own = dead_letters_of(queue, options.get("dead_letter")), own_of(queue, options.get("queue"))
+        self._log_what_is_weaker(store, delays)
+        dead_letters, own = (
+            dead_letters_of(queue, options.get("dead_letter")),
+            queue_sender_of(queue, options.get("queue")),
+        )
         check_apart(queue, dead_letters, place_of(own))
         return BoundConsumer(
             platform=self.platform,
@@ -177,16 +180,16 @@ class Binding:
                 f" {self.platform}, which cannot delay a message itself; {fix}, or leave first_delay out"
             )
 
-    def _say_what_is_weaker(self, store: Store | None, delays: Delays) -> None:
+    def _log_what_is_weaker(self, store: Store | None, delays: Delays) -> None:
         """Once, when it is bound: the first of these a setting mends, the last is the platform's way."""
         queue, weaker = self.queue, []
-        if kept_here(queue.variable("DEAD_LETTER"), self.options.get("dead_letter")):
+        if is_in_memory(queue.variable("DEAD_LETTER"), self.options.get("dead_letter")):
             weaker.append("memory:// as dead-letter queue: what is given up is gone with this process")
         if store is None:
             weaker.append(
                 "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
             )
-        elif kept_here("PEEKLOCK_STORE", self.options.get("store")):
+        elif is_in_memory("PEEKLOCK_STORE", self.options.get("store")):
             weaker.append("memory:// as store: no other process, and no later one, knows of its records")
         level = logging.WARNING if weaker else logging.INFO
         if delays is Delays.NONE and (store is None or queue.exact_delay):

@@ -26,8 +26,8 @@ from peeklock.queue import Queue
 from peeklock.registry import module_of, open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
-from peeklock.sending.checked import Checked
 from peeklock.sending.send import routed
+from peeklock.sending.strict_sender import StrictSender
 from peeklock.stores.memory import MemoryStore
 from peeklock.timing.clock import SystemClock
 from peeklock.timing.delays import Seconds
@@ -223,7 +223,7 @@ class _Recorder:
         delay goes to a queue of another platform."""
         if self.run.platform == "pubsub":
             return self.box(queue.name)
-        return Checked(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
+        return StrictSender(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
 
     def box(self, name: str) -> _RecordingSender:
         return _RecordingSender(self.run, name)

@@ -12,7 +12,7 @@ from peeklock.idempotency.store import Answer, Change
 from peeklock.redaction import shown
 from peeklock.stores.dynamodb_client import check, client
 from peeklock.stores.dynamodb_table import Table
-from peeklock.stores.parallel import together
+from peeklock.stores.parallel import swap_in_parallel
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
@@ -28,7 +28,7 @@ class DynamoStore:
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         if not self.transact or len(changes) < 2:  # noqa: PLR2004 - one by itself costs half of a transaction
-            return together(self.table.write, changes)
+            return swap_in_parallel(self.table.write, changes)
         from peeklock.stores.dynamodb_transactions import transact
 
         return transact(self.table, changes)

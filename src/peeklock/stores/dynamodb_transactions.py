@@ -9,7 +9,7 @@ from typing import Any
 from peeklock.errors import StoreError
 from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.dynamodb_table import Table
-from peeklock.stores.parallel import pool, together
+from peeklock.stores.parallel import pool, swap_in_parallel
 
 MAX_TRANSACTION = 100
 MAX_TRANSACTION_BYTES = 4_000_000
@@ -54,7 +54,7 @@ def _transact(table: Table, asked: Asked, answers: dict[str, Answer]) -> Asked:
     """What has no answer yet: nothing was wrong with it but with others."""
     if len(asked) == 1:
         change, _ = asked[0]
-        answers[change.key] = together(table.write, [change])[0]
+        answers[change.key] = swap_in_parallel(table.write, [change])[0]
         return ()
     dynamodb = table.client()
     try:
@@ -70,7 +70,7 @@ def _transact(table: Table, asked: Asked, answers: dict[str, Answer]) -> Asked:
 def _judge(table: Table, change: Change, why: Mapping[str, Any]) -> Answer:
     """One action's reason: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html"""
     if why["Code"] == "ConditionalCheckFailed":
-        return together(lambda change: table.lost(change, why), [change])[0]
+        return swap_in_parallel(lambda change: table.lost(change, why), [change])[0]
     told = f"{why['Code']}: {why.get('Message', '')}"
     return Answer(won=False, error=StoreError(f"DynamoDB table {table.name!r}: {told}"))
 

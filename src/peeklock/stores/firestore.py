@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
 from peeklock.redaction import shown
+from peeklock.stores.etag_store import ETagStore, Row, Write
 from peeklock.stores.firestore_client import EMULATOR, client
 from peeklock.stores.record_json import dump
-from peeklock.stores.tagged import Row, TaggedStore, Write
 
 AS_OWNER = (("authorization", "Bearer owner"),)
 """What the emulator wants to hear: it takes a BatchWrite from an administrator only, who sends this word."""
@@ -21,7 +21,7 @@ AS_OWNER = (("authorization", "Bearer owner"),)
 SECONDS = 3.0
 """How long a try may take: the desk asks again, and knows how long there is time; the SDK would go on for a minute."""
 
-AT_ONCE = 100
+KEYS_PER_CALL = 100
 """Records in a call: as many of the largest kind as fit into the 10 MiB of a request.
 https://cloud.google.com/firestore/quotas#writes_and_transactions"""
 
@@ -48,7 +48,7 @@ class Collection:
     `path`: of the collection, with its database. `client`: gives a `FirestoreClient`.
     """
 
-    at_once = AT_ONCE
+    keys_per_call = KEYS_PER_CALL
 
     def __init__(self, path: str, client: Client) -> None:
         self.path = path
@@ -63,7 +63,7 @@ class Collection:
 
     def write(self, writes: Sequence[Write], /) -> Sequence[Row | None]:
         response = _raw(self._call("batch_write", writes=[self.write_of(write) for write in writes]))
-        return [_told(*each) for each in zip(response.status, response.write_results, strict=True)]
+        return [_write_result(*each) for each in zip(response.status, response.write_results, strict=True)]
 
     def _call(self, method: str, **request: Any) -> Any:
         call = getattr(self.client(), method)
@@ -74,7 +74,7 @@ class Collection:
         """A write as the client takes it. `r` alone is read again; `key` is for people, `expires_at`
         for the TTL policy."""
         name = self.name(write.key)
-        condition = {"exists": False} if write.tag is None else {"update_time": write.tag}
+        condition = {"exists": False} if write.etag is None else {"update_time": write.etag}
         if write.record is None:
             return {"delete": name, "current_document": condition}
         fields = {
@@ -96,19 +96,19 @@ def _raw(message: Any) -> Any:
 
 
 def _row(document: Any) -> Row:
-    return Row(tag=document.update_time, text=document.fields["r"].string_value)
+    return Row(etag=document.update_time, text=document.fields["r"].string_value)
 
 
-def _told(status: Any, result: Any) -> Row | None:
+def _write_result(status: Any, result: Any) -> Row | None:
     """What became of a write."""
     if status.code == OK:
-        return Row(tag=result.update_time)
+        return Row(etag=result.update_time)
     if status.code in (NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION):
         return None
     return Row(error=StoreError(f"Firestore: {status.message or 'no reason given'} (status {status.code})"))
 
 
-def from_url(url: str, connect: Client | None = None) -> TaggedStore:
+def from_url(url: str, connect: Client | None = None) -> ETagStore:
     """`firestore://contoso-prod/leases`: the project, and a collection in its default database; in another one,
     `firestore://contoso-prod/orders/leases`. `connect`: gives the `FirestoreClient`."""
     parts = urlsplit(url)
@@ -119,4 +119,4 @@ def from_url(url: str, connect: Client | None = None) -> TaggedStore:
         raise ConfigError(f"{shown(url)!r} is not {_ADDRESS}, such as firestore://contoso-prod/leases")
     project, database, collection = words
     path = f"projects/{project}/databases/{database}/documents/{collection}"
-    return TaggedStore(Collection(path, connect or (lambda: client(os.environ.get(EMULATOR)))))
+    return ETagStore(Collection(path, connect or (lambda: client(os.environ.get(EMULATOR)))))

@@ -19,7 +19,7 @@ pool = Pool(CONNECTIONS, "peeklock-store")
 """Not the engine's: a call that waits for its parts must not take the threads they need."""
 
 
-def together(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
+def swap_in_parallel(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
     """The answer to each, in order. What `ask` raises is its own change's error and nobody else's."""
 
     def answer(change: T) -> Answer:

@@ -1,12 +1,11 @@
-"""A store in Redis or Valkey: a script on one key for each change, and all changes of a call in one trip.
+"""Store in Redis or Valkey: runs a script on one key for each change, all changes of a call in one round trip.
 
-In a cluster it is one trip to each node that holds a key of the call. What the server must be set to, and what a
-failover may forget, is in docs/stores-redis.md.
+In a cluster, one round trip goes to each node that holds a key of the call. docs/stores-redis.md says how the server must
+be configured, and what a failover may lose.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,38 +14,21 @@ from peeklock.errors import StoreError, store_error
 from peeklock.idempotency.store import WON, Answer, Change
 from peeklock.stores.record_json import dump, load
 from peeklock.stores.redis_client import address, connect
+from peeklock.stores.redis_script import BY_HASH, BY_TEXT, Call, run_on_node
 
 GARBAGE_AFTER = timedelta(days=1)
-"""From `expires_at` to the server's own removal: a process whose clock is slow still has to find the record."""
+"""Time from `expires_at` until the server removes the record, which a process with a slow clock must still see."""
 
 PREFIX = "peeklock:"
 
-SCRIPT = """
-local held = redis.call('GET', KEYS[1]) or ''
-if held == ARGV[2] then return false end
-local version = held == '' and '' or string.match(held, '^(%d+) ') or 'unreadable'
-if version ~= ARGV[1] then return held end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
-else
-  redis.call('SET', KEYS[1], ARGV[2])
-  redis.call('PEXPIREAT', KEYS[1], ARGV[3])
-end
-return false
-"""
-"""A value is the version, a space and the record's text. Answers nothing when the change has won, else the value that is
-there, '' for none. Versions are compared as texts: a number of Lua's is exact to 53 bits only."""
-
-_SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Call = tuple[str, str, str, int]
-"""The script's key, expected version, new value and time of removal (milliseconds since 1970)."""
 
 
 class RedisStore:
-    """Compare-and-swap by a script, which the server runs as a whole. A node that fails, fails its own changes only.
-    https://redis.io/docs/latest/develop/programmability/eval-intro/"""
+    """Compares and swaps by a script, which the server runs atomically. A failed node fails only its own changes.
+
+    https://redis.io/docs/latest/develop/programmability/eval-intro/
+    """
 
     def __init__(self, url: str, *, cluster: bool = False) -> None:
         self.url = url
@@ -57,16 +39,16 @@ class RedisStore:
 
         try:
             client = connect(self.url, cluster=self.cluster)
-        except (RedisError, RedisClusterException) as exc:  # a cluster's map is read when its client is made
+        except (RedisError, RedisClusterException) as exc:  # making a cluster's client reads the cluster's map
             raise StoreError(f"{type(exc).__name__}: {exc}") from exc
-        ask = ask_node
+        run = run_on_node
         if self.cluster:
-            from peeklock.stores.redis_cluster import ask_cluster as ask
+            from peeklock.stores.redis_cluster import run_on_cluster as run
         calls = [_call(change) for change in changes]
-        replies = ask(client, calls, ("EVALSHA", _SHA))
+        replies = run(client, calls, BY_HASH)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError | MovedError)]
-        if again:  # a server that was started anew, or a slot that has moved: with its text, the script is kept
-            for n, reply in zip(again, ask(client, [calls[n] for n in again], ("EVAL", SCRIPT)), strict=True):
+        if again:  # a restarted server, or a slot that has moved: sending the text also caches the script there
+            for n, reply in zip(again, run(client, [calls[n] for n in again], BY_TEXT), strict=True):
                 replies[n] = reply
         return [_answer(reply) for reply in replies]
 
@@ -77,19 +59,6 @@ def _call(change: Change) -> Call:
         return PREFIX + change.key, expected, "", 0
     until = (change.record.expires_at + GARBAGE_AFTER - _EPOCH) // timedelta(milliseconds=1)
     return PREFIX + change.key, expected, f"{change.record.version} {dump(change.record)}", until
-
-
-def ask_node(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
-    """One trip: each call's reply, or what went wrong with it."""
-    from redis.exceptions import RedisError
-
-    try:
-        with client.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.execute_command(*script, 1, *call)
-            return list(pipe.execute(raise_on_error=False))
-    except RedisError as exc:
-        return [exc] * len(calls)
 
 
 def _answer(reply: Any) -> Answer:
@@ -106,8 +75,10 @@ def _answer(reply: Any) -> Answer:
 
 
 def from_url(url: str) -> RedisStore:
-    """`redis://user:password@host:6379/2`; `rediss://` with TLS; `?cluster=true` for a cluster. Further parameters are those
-    of a connection of redis-py. Raises ConfigError for any other.
-    https://redis.readthedocs.io/en/stable/connections.html#redis.connection.ConnectionPool.from_url"""
+    """Return the store of `redis://user:password@host:6379/2`, of `rediss://...` with TLS, or of a cluster with
+    `?cluster=true`. Further parameters are those of a redis-py connection. Raises ConfigError for any other.
+
+    https://redis.readthedocs.io/en/stable/connections.html#redis.connection.ConnectionPool.from_url
+    """
     plain, cluster = address(url)
     return RedisStore(plain, cluster=cluster)

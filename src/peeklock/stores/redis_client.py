@@ -1,4 +1,4 @@
-"""The client of Redis or Valkey, and its address."""
+"""Client of Redis or Valkey, and parsing of its URL."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ from peeklock.redaction import scrubbed
 from peeklock.registry import missing
 
 WAIT_SECONDS = 3.0
-"""For a connection, and for the next bytes of an answer. A server nearby takes milliseconds, and a longer wait would use
-up the time in which the desk asks again. `socket_timeout` and `socket_connect_timeout` in the URL are stronger."""
-
+"""Time-out of connecting, and of waiting for the next bytes of a reply. A nearby server takes milliseconds, and a longer
+wait would use up the time in which the engine retries. `socket_timeout` and `socket_connect_timeout` in the URL override it."""
 
 _SHAPE = "redis://[user:password@]host[:port][/database][?cluster=true]"
 
 
 @per_process
 def connect(url: str, *, cluster: bool) -> Any:
-    """The process's client. It never asks again by itself, since the desk does and knows until when; and it replaces a
-    connection that the server has closed before it uses it. RESP2 is what every version of redis-py and every server has."""
+    """Return the process's client.
+
+    It never retries: the engine does, and knows the deadline. It replaces a connection that the server has closed before
+    using it. Every version of redis-py and every server speaks RESP2.
+    """
     from redis import Redis
     from redis.backoff import NoBackoff
     from redis.cluster import RedisCluster
     from redis.retry import Retry
 
-    kind, more = (RedisCluster, {"require_full_coverage": False}) if cluster else (Redis, {})
-    return kind.from_url(
+    client_class, more = (RedisCluster, {"require_full_coverage": False}) if cluster else (Redis, {})
+    return client_class.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         socket_timeout=WAIT_SECONDS,
         socket_connect_timeout=WAIT_SECONDS,
-        **more,  # the server says which slots it serves while some have no node, and redis-py 5 has this by default
+        **more,  # the server itself refuses slots without a node; redis-py 5 has this by default
     )
 
 
 def address(url: str) -> tuple[str, bool]:
-    """The address as redis-py takes it, and whether it is a cluster's. Raises ConfigError."""
+    """Return the URL as redis-py takes it, and whether it is a cluster's. Raises ConfigError."""
     parts, host = _split(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     cluster = query.pop("cluster", "false")
@@ -54,7 +56,7 @@ def address(url: str) -> tuple[str, bool]:
 
 
 def _split(url: str) -> tuple[SplitResult, str]:
-    """Its parts and its host. The error shows nothing of the address, which may hold a password."""
+    """Return a URL's parts and its host. The error shows nothing of the URL, which may hold a password."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -66,7 +68,7 @@ def _split(url: str) -> tuple[SplitResult, str]:
 
 
 def _check(url: str, host: str) -> None:
-    """Make a connection's object, which connects to nothing, so that a wrong parameter is found now."""
+    """Make a connection object, without connecting, so that a wrong parameter is reported at once."""
     try:
         from redis import ConnectionPool, RedisError
     except ImportError as exc:

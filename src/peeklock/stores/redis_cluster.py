@@ -1,4 +1,4 @@
-"""Asking a cluster: one trip to each node that holds a key of the call, all at once."""
+"""Running the Redis store's script on a cluster: one round trip to each node that holds a key of the call."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import Any
 
 from peeklock.stores.parallel import pool
-from peeklock.stores.redis import SCRIPT, Call, ask_node
+from peeklock.stores.redis_script import BY_TEXT, Call, run_on_node
 
 
-def ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
-    """One trip to each node, all at once. redis-py's own pipeline would go on to ask for each change of a node that does
-    not answer, one after the other, and wait each time."""
+def run_on_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> list[Any]:
+    """Run the script on every node concerned, concurrently, and return each call's reply or exception.
+
+    redis-py's own cluster pipeline retries the changes of an unresponsive node one after the other, waiting each time.
+    """
     from redis.exceptions import AskError, SlotNotCoveredError
 
     replies: list[Any] = [None] * len(calls)
@@ -25,32 +27,32 @@ def ask_cluster(client: Any, calls: Sequence[Call], script: tuple[str, str]) -> 
         else:
             by_node.setdefault(node.name, (client.get_redis_connection(node), []))[1].append(n)
 
-    def visit(connection: Any, numbers: list[int]) -> None:
-        for n, reply in zip(numbers, ask_node(connection, [calls[n] for n in numbers], script), strict=True):
+    def run(connection: Any, numbers: list[int]) -> None:
+        for n, reply in zip(numbers, run_on_node(connection, [calls[n] for n in numbers], script), strict=True):
             replies[n] = reply
 
-    list(pool.map(visit, *zip(*by_node.values(), strict=True)))
+    list(pool.map(run, *zip(*by_node.values(), strict=True)))
     for n, reply in enumerate(replies):
-        if type(reply) is AskError:  # its slot is on the way to another node, which is asked once
-            replies[n] = _ask_alone(client, calls[n])
-    _look_again(client, replies)
+        if type(reply) is AskError:  # its slot is being migrated: redis-py follows the redirection
+            replies[n] = _run_alone(client, calls[n])
+    _refresh_map(client, replies)
     return replies
 
 
-def _ask_alone(client: Any, call: Call) -> Any:
+def _run_alone(client: Any, call: Call) -> Any:
     from redis.exceptions import RedisClusterException, RedisError
 
     try:
-        return client.execute_command("EVAL", SCRIPT, 1, *call)
+        return client.execute_command(*BY_TEXT, 1, *call)
     except (RedisError, RedisClusterException) as exc:
         return exc
 
 
-def _look_again(client: Any, replies: Sequence[Any]) -> None:
-    """After what a failover or a move of slots may have caused, read the cluster's map for whoever asks next."""
+def _refresh_map(client: Any, replies: Sequence[Any]) -> None:
+    """Read the cluster's map anew for the next call, after errors that a failover or a slot migration may have caused."""
     from redis import exceptions as e
 
-    signs = (e.ClusterDownError, e.ConnectionError, e.MovedError, e.RedisClusterException, e.TimeoutError)
-    if any(isinstance(reply, signs) for reply in replies):
+    stale_map = (e.ClusterDownError, e.ConnectionError, e.MovedError, e.RedisClusterException, e.TimeoutError)
+    if any(isinstance(reply, stale_map) for reply in replies):
         with suppress(e.RedisError, e.RedisClusterException):
             client.nodes_manager.initialize()

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, StoreError
 from peeklock.redaction import shown
+from peeklock.stores.etag_store import ETagStore, Row, Write
 from peeklock.stores.record_json import dump
 from peeklock.stores.tables_client import client
-from peeklock.stores.tagged import Row, TaggedStore, Write
 
 ROW = "record"
 """The only row of a partition. A partition a key: a partition bears 2,000 entities a second, an account 20,000.
@@ -31,7 +31,7 @@ Client = Callable[[], Any]
 class Table:
     """One entity a key. Its etag is the tag. `client`: gives a `TableClient`."""
 
-    at_once = 1
+    keys_per_call = 1
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -52,13 +52,13 @@ class Table:
                 fix = f"az storage table create --name {table.table_name} --account-name {table.account_name}"
                 raise StoreError(f"there is no table {table.table_name!r}: {fix}") from exc
             return Row()
-        return Row(tag=entity.metadata["etag"], text=entity["r"])
+        return Row(etag=entity.metadata["etag"], text=entity["r"])
 
     def _write(self, table: Any, write: Write) -> Row | None:
         from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
         try:
-            return Row(tag=_send(table, write))
+            return Row(etag=_send(table, write))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
             return None  # that the whole table is missing is found by the read which follows
 
@@ -68,9 +68,9 @@ def _send(table: Any, write: Write) -> Any:
     from azure.core import MatchConditions
     from azure.data.tables import UpdateMode
 
-    if write.tag is None:
+    if write.etag is None:
         return table.create_entity(entity_of(write))["etag"]
-    if_same = {"etag": write.tag, "match_condition": MatchConditions.IfNotModified}
+    if_same = {"etag": write.etag, "match_condition": MatchConditions.IfNotModified}
     if write.record is None:
         return table.delete_entity(partition_of(write.key), ROW, **if_same)
     return table.update_entity(entity_of(write), mode=UpdateMode.REPLACE, **if_same)["etag"]
@@ -93,7 +93,7 @@ def partition_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def from_url(url: str, connect: Callable[[str, str], Any] = client) -> TaggedStore:
+def from_url(url: str, connect: Callable[[str, str], Any] = client) -> ETagStore:
     """`tables://contosoorders/leases`: the storage account, and a table in it. `connect`: gives the `TableClient`."""
     parts = urlsplit(url)
     account, table = parts.netloc, parts.path.strip("/")
@@ -101,4 +101,4 @@ def from_url(url: str, connect: Callable[[str, str], Any] = client) -> TaggedSto
         raise ConfigError(
             f"{shown(url)!r} is not tables://ACCOUNT/TABLE, such as tables://contosoorders/leases; {NAMES}"
         )
-    return TaggedStore(Table(functools.partial(connect, account, table)))
+    return ETagStore(Table(functools.partial(connect, account, table)))

@@ -19,9 +19,9 @@ from peeklock.outcome import Outcome
 from peeklock.outgoing import Sender
 from peeklock.queue import Queue
 from peeklock.registry import platform_named
-from peeklock.sending.checked import Checked
 from peeklock.sending.memory import Outbox
 from peeklock.sending.send import dump, routed
+from peeklock.sending.strict_sender import StrictSender
 from peeklock.stores.memory import MemoryStore
 from peeklock.timing.clock import Clock, SystemClock
 from peeklock.timing.delays import Seconds, seconds
@@ -31,7 +31,7 @@ STRICTEST = "sqs"
 which delays nothing, and Cloud Tasks, which has no groups."""
 
 
-class World(TypedDict, total=False):
+class DeliverOptions(TypedDict, total=False):
     """What `deliver` and `deliver_all` take besides the messages."""
 
     platform: str
@@ -46,14 +46,14 @@ class World(TypedDict, total=False):
     observer: Observer | None
 
 
-@strict(World)
+@strict(DeliverOptions)
 def deliver(
     handler: Callable[..., Any],
     payload: Any,
     *,
     attempt: int = 1,
     id: str = "test-1",  # noqa: A002 - the field's word
-    **world: Unpack[World],
+    **options: Unpack[DeliverOptions],
 ) -> Outcome:
     """Deliver one message to a consumer, as a platform with native delays would, and return how it ended.
 
@@ -66,10 +66,10 @@ def deliver(
       `dead letters`: another that records its dead letter. `remaining`: seconds that the platform leaves. `age`: seconds since it
       was sent, for `max_age`. `clock`, `observer`.
     """
-    return deliver_all(handler, [payload], attempt=attempt, ids=[id], **world)[0]
+    return deliver_all(handler, [payload], attempt=attempt, ids=[id], **options)[0]
 
 
-@strict(World)
+@strict(DeliverOptions)
 def deliver_all(
     handler: Callable[..., Any],
     payloads: Sequence[Any],
@@ -77,12 +77,12 @@ def deliver_all(
     attempt: int = 1,
     ids: Sequence[str] | None = None,
     groups: Sequence[str | None] | None = None,
-    **world: Unpack[World],
+    **options: Unpack[DeliverOptions],
 ) -> list[Outcome]:
     """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order. `groups`: the
     group of each. `parallel`: how many of them run at once."""
-    _check(world, attempt)
-    store, remaining, outbox = world.get("store"), world.get("remaining"), world.get("outbox")
+    _check(options, attempt)
+    store, remaining, outbox = options.get("store"), options.get("remaining"), options.get("outbox")
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
     places = groups or [None] * len(payloads)
     if not len(payloads) == len(names) == len(places):
@@ -92,12 +92,12 @@ def deliver_all(
     bound = bound_for(
         handler,
         store=MemoryStore() if store is None else store,
-        dead_letters=world.get("dead_letters"),
-        parallel=world.get("parallel", 1),
-        observer=world.get("observer"),
-        clock=world.get("clock"),
+        dead_letters=options.get("dead_letters"),
+        parallel=options.get("parallel", 1),
+        observer=options.get("observer"),
+        clock=options.get("clock"),
     )
-    age = world.get("age")
+    age = options.get("age")
     sent = None if age is None else int((bound.clock.now() - seconds(age, "age")).timestamp() * 1000)
     messages = [
         _message(bound.queue, payload, name, group, attempt, sent)
@@ -105,23 +105,23 @@ def deliver_all(
     ]
     recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
-    with routed(lambda queue: _queue(queue, recorder, world.get("platform"))):
+    with routed(lambda queue: _queue(queue, recorder, options.get("platform"))):
         settled = engine.run(bound, messages, left)
     return [one.outcome for one in settled]
 
 
-def _queue(queue: Queue, recorder: Sender, platform: str | None) -> Checked:
+def _queue(queue: Queue, recorder: Sender, platform: str | None) -> StrictSender:
     hint = "" if platform else "; where it is no queue of SQS, say so: deliver(..., platform=...)"
-    return Checked(queue=queue, sender=recorder, platform=platform or STRICTEST, hint=hint)
+    return StrictSender(queue=queue, sender=recorder, platform=platform or STRICTEST, hint=hint)
 
 
-def _check(world: World, attempt: int) -> None:
-    platform_named(world.get("platform", STRICTEST))
+def _check(options: DeliverOptions, attempt: int) -> None:
+    platform_named(options.get("platform", STRICTEST))
     if type(attempt) is not int or attempt < 1:
         raise ConfigError(f"attempt={attempt!r}: give the number of the attempt, 1 for the first")
-    if isinstance(world.get("store"), str):
+    if isinstance(options.get("store"), str):
         raise ConfigError("store= takes no address here: give the store itself, such as store=MemoryStore()")
-    check_options(world, World.__annotations__, "test")
+    check_options(options, DeliverOptions.__annotations__, "test")
 
 
 def bound_for(

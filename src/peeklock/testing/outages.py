@@ -1,5 +1,5 @@
-"""Stores and queues that fail now and then, around real ones: `sqs.bind(charge, store=FaultyStore(store, faults))`; and
-queues that take less than others."""
+"""Stores and senders with injected failures, around real ones: `sqs.bind(charge, store=FaultyStore(store, faults))`; and a
+sender with a low size limit."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from peeklock.sending.fitting import prepare
 
 
 class FaultyStore:
-    """By `faults.refuse` it does nothing, by `faults.stall` neither, after a while; by `faults.drop` it does and does not say
-    so. All raise StoreError."""
+    """Store whose calls fail at the rates of `faults`, with StoreError.
+
+    `refuse`: fails without doing anything. `stall`: the same, after `stall_s` seconds. `drop`: does the call and loses the
+    answer.
+    """
 
     def __init__(self, store: Store, faults: Faults) -> None:
         self._store = store
@@ -28,15 +31,15 @@ class FaultyStore:
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         refused, dropped = self._outages.next()
         if refused:
-            raise StoreError("an outage on purpose: not done")
+            raise StoreError("injected outage: not done")
         answers = self._store.swap(changes)
         if dropped:
-            raise StoreError("an outage on purpose: done, and not answered")
+            raise StoreError("injected outage: done, and not answered")
         return answers
 
 
 class FaultySender:
-    """As `FaultyStore`, with SendError."""
+    """Sender whose calls fail at the rates of `faults`, as those of `FaultyStore` do, with SendError."""
 
     def __init__(self, sender: Sender, faults: Faults) -> None:
         self._sender = sender
@@ -45,27 +48,29 @@ class FaultySender:
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         refused, dropped = self._outages.next()
         if refused:
-            raise SendError("an outage on purpose: not sent")
+            raise SendError("injected outage: not sent")
         answers = self._sender.send(outgoing_messages)
         if dropped:
-            raise SendError("an outage on purpose: sent, and not answered")
+            raise SendError("injected outage: sent, and not answered")
         return answers
 
 
-class SmallQueue:
-    """A queue that takes messages of `most` bytes, and says so by refusing one: real queues have limits of their own, too,
-    which their senders learn in the same way."""
+class SizeLimitedSender:
+    """Sender to a queue that takes messages of `max_bytes` at most, and says so only by refusing one.
 
-    def __init__(self, sender: Sender, most: int) -> None:
+    Real queues may have lower limits than their service's quota, and their senders learn them in the same way.
+    """
+
+    def __init__(self, sender: Sender, max_bytes: int) -> None:
         self._sender = sender
-        self._most = most
+        self._max_bytes = max_bytes
         self.limit = sys.maxsize
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         return self.weigh(outgoing) <= self.limit
 
     def weigh(self, outgoing: OutgoingMessage, /) -> int:
-        """Bytes of the body, the lineage, and the attributes with their names."""
+        """Return the bytes of the body, the lineage, and the attributes with their names."""
         lineage = 0 if outgoing.bare else len(LINEAGE) + len(outgoing.lineage.dump().encode())
         return len(outgoing.body) + lineage + sum(len(name) + len(value) for name, value in outgoing.attributes.items())
 
@@ -76,24 +81,24 @@ class SmallQueue:
         fitted = prepare(outgoing, self)
         if isinstance(fitted, SendError):
             return fitted
-        if self.weigh(fitted) > self._most:
-            self.limit = self._most
-            return SendError(f"the message must be shorter than {self._most} bytes")
+        if self.weigh(fitted) > self._max_bytes:
+            self.limit = self._max_bytes
+            return SendError(f"the message must be shorter than {self._max_bytes} bytes")
         return self._sender.send([fitted])[0]
 
 
 class Outages:
-    """Drawn by the number of the call and by the process: an outage ends, and a process that starts anew does not meet
-    the one that it died in."""
+    """Draws failures by the number of the call and the process id, so that an outage ends, and a restarted process does
+    not repeat the one that it died in."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._calls = itertools.count()
 
     def next(self) -> tuple[bool, bool]:
-        """Whether this call is refused, and whether its answer is dropped. Returns late for one that stalls."""
-        what = (os.getpid(), next(self._calls))
-        stalled = self._faults.hits("stall", *what)
+        """Return whether the next call is refused, and whether its answer is dropped. Sleeps first where it stalls."""
+        call = (os.getpid(), next(self._calls))
+        stalled = self._faults.hits("stall", *call)
         if stalled:
             time.sleep(self._faults.stall_s)
-        return stalled or self._faults.hits("refuse", *what), self._faults.hits("drop", *what)
+        return stalled or self._faults.hits("refuse", *call), self._faults.hits("drop", *call)

@@ -16,8 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.soak.plan import DEAD_LETTER_BYTES
-
 from cloudqueues.faults import Faults
 from peeklock import Message, Queue, Retry, consumer
 from peeklock.errors import SendError, StoreError
@@ -26,7 +24,8 @@ from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import Answer, Change, Store
 from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.registry import open_sender, open_store
-from peeklock.testing.outages import FaultySender, FaultyStore, SmallQueue
+from peeklock.testing.outages import FaultySender, FaultyStore, SizeLimitedSender
+from tests.soak.plan import DEAD_LETTER_BYTES
 
 BUG = os.environ.get("SOAK_BUG", "")
 LEDGER = os.open(os.environ["SOAK_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -157,7 +156,7 @@ def die(key: str) -> None:
 def options() -> dict[str, Any]:
     """For bind: all that can fail, failing."""
     store = open_store(os.environ["PEEKLOCK_STORE"])
-    queue = SmallQueue(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), DEAD_LETTER_BYTES)
+    queue = SizeLimitedSender(open_sender(os.environ["PEEKLOCK_ORDERS_DEAD_LETTER"]), max_bytes=DEAD_LETTER_BYTES)
     dead_letters: Sender = FaultySender(queue, QUEUES)
     return {
         "store": Noting(FaultyStore(Unfenced(store) if BUG == "unfenced" else store, STORE)),

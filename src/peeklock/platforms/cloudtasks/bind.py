@@ -16,7 +16,7 @@ from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.cloudtasks.sender import LINEAGE_HEADER, METHOD, POST, refusal, unpack
 from peeklock.platforms.http_push import endpoint
-from peeklock.platforms.http_push.headers import of_producer
+from peeklock.platforms.http_push.headers import producer_headers
 from peeklock.quotas import google
 from peeklock.sending.fitting import FORM, unfold
 
@@ -82,7 +82,7 @@ def receive(request: endpoint.Request, queue_name: str) -> Message:
     # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
     delivery = endpoint.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = unpack(headers)
-    attributes = {**of_producer(headers), **packed}
+    attributes = {**producer_headers(headers), **packed}
     message = Message(
         id=lineage.id if lineage else f"{queue}/{name}" if queue else name,  # names are of one queue only
         body=request.body,

@@ -20,7 +20,7 @@ from peeklock.errors import ConfigError, SendError, because
 from peeklock.message import LINEAGE, Lineage
 from peeklock.observability.observer import log_event
 from peeklock.outgoing import OutgoingMessage, from_json, to_json
-from peeklock.platforms.http_push.headers import is_producers
+from peeklock.platforms.http_push.headers import is_producer_header
 from peeklock.quotas.google import TASK_BYTES, TASK_DELAY
 from peeklock.registry import missing
 from peeklock.sending.fitting import prepare
@@ -215,7 +215,7 @@ def _lineage(outgoing: OutgoingMessage) -> Lineage:
 
 
 def _is_header(name: str, value: str) -> bool:
-    whole = _HEADER_NAME.fullmatch(name) and is_producers(name) and not name.startswith((LINEAGE, LINEAGE_HEADER))
+    whole = _HEADER_NAME.fullmatch(name) and is_producer_header(name) and not name.startswith((LINEAGE, LINEAGE_HEADER))
     return bool(whole) and bool(value) and len(value) <= MAX_HEADER and value == value.strip() and _is_plain(value)
 
 

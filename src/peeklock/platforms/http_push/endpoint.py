@@ -71,7 +71,7 @@ class Endpoint:
         """The status for a request."""
         arrived, limit = time.monotonic(), self.binding.lock(self.lock)
         if limit is None:
-            self._say_what_is_unknown()
+            self._log_unknown_lock()
         try:
             self.guard.check(_credentials(request), _patience(limit))
             message = self.receive(request, self.binding.queue.name)
@@ -79,7 +79,7 @@ class Endpoint:
             return self._refuse(exc)
         return status_of(self.binding.run([message], self._left(limit, arrived)))
 
-    def _say_what_is_unknown(self) -> None:
+    def _log_unknown_lock(self) -> None:
         queue = self.binding.queue
         detail = (
             f"{queue.variable('LOCK')} is not set: the platform is taken to wait for timeout={queue.timeout.total_seconds():g} s"
@@ -120,12 +120,12 @@ def entry(
     """A function of a Flask request, for functions-framework. An `async def` consumer runs on the process's event loop, so
     that whoever deploys the function need not know of it. `lock`: how long the platform waits for an answer, unless the
     environment says otherwise."""
-    door = Endpoint(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
+    endpoint = Endpoint(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
 
     def answer(request: Any) -> tuple[str, int]:
         if not hasattr(request, "get_data"):
             raise ConfigError(f"{type(request).__name__} is not of Flask: leave out --asgi and FUNCTION_USE_ASGI")
-        return "", door.answer(request_of(request.headers, request.get_data(), request.method))
+        return "", endpoint.answer(request_of(request.headers, request.get_data(), request.method))
 
     return mark(answer, binding)
 

@@ -87,12 +87,12 @@ _PREFIXES = (
 )
 
 
-def is_producers(name: str) -> bool:
+def is_producer_header(name: str) -> bool:
     """Whether a header, by its lower-case name, was set by the producer and holds no known credential."""
     return name not in _TRANSPORT and name not in CREDENTIALS and not name.startswith(_PREFIXES)
 
 
-def of_producer(headers: Mapping[str, str]) -> dict[str, str]:
+def producer_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The producer's headers of a request, names in lower case. Credentials are left out."""
     private = {name.strip().lower() for name in os.environ.get(PRIVATE_HEADERS, "").split(",")}
-    return {name: value for name, value in headers.items() if is_producers(name) and name not in private}
+    return {name: value for name, value in headers.items() if is_producer_header(name) and name not in private}

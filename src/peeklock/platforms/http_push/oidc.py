@@ -101,14 +101,14 @@ class Guard:
         log_event("peeklock.unauthenticated %s", {"queue": self._queue.name, "detail": detail}, level=logging.WARNING)
 
     def _make(self) -> Verifier:
-        audience, account = self._told("audience"), self._told("service_account")
+        audience, account = self._setting("audience"), self._setting("service_account")
         if not audience or not account:
             raise Closed(_closed(self._queue, audience))
         certs_url = self._access.get("certs_url") or _certs_url()
         _import()
         return Verifier(audience=audience, service_account=account, certs=Certificates(certs_url))
 
-    def _told(self, name: str) -> str | None:
+    def _setting(self, name: str) -> str | None:
         said = self._access.get(name) or os.environ.get(self._queue.variable(name.upper()))
         return str(said) if said else None
 

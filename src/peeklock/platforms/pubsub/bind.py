@@ -17,7 +17,7 @@ from peeklock.engine.bound_consumer import Delays
 from peeklock.errors import EventError
 from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.http_push import endpoint
-from peeklock.platforms.http_push.headers import of_producer
+from peeklock.platforms.http_push.headers import producer_headers
 from peeklock.platforms.pubsub.sender import from_url, refusal, unpack
 from peeklock.quotas.google import ACK_DEADLINE
 from peeklock.sending.fitting import FORM, unfold
@@ -96,7 +96,7 @@ def _unwrapped(request: endpoint.Request, queue_name: str) -> Message:
         queue_name,
         native_id=headers[f"{HEADER}message-id"],
         body=request.body,
-        attributes=of_producer(headers),
+        attributes=producer_headers(headers),
         delivery=max(endpoint.count_of(headers.get(f"{HEADER}delivery-attempt", "")), 1),
         group=headers.get(f"{HEADER}ordering-key"),
         published=headers.get(f"{HEADER}publish-time"),

@@ -85,7 +85,7 @@ def bind(
     _check_order(binding, sessions=sessions)
     trigger = _trigger(app, binding, queue_name, topic_name, subscription_name)
     own = topic_name or queue_name or binding.queue.name
-    door = Endpoint(
+    endpoint = Endpoint(
         binding,
         batch=batch,
         sessions=sessions,
@@ -95,7 +95,7 @@ def bind(
         own=own if connection == CONNECTION else "",
         subscribed=topic_name is not None,
     )
-    entry = mark(_entry(door, settle.actions_class(actions), name), binding)
+    entry = mark(_entry(endpoint, settle.actions_class(actions), name), binding)
     trigger(
         arg_name="messages",
         connection=connection,
@@ -141,7 +141,7 @@ def _trigger(
     return lambda **rest: app.service_bus_topic_trigger(**source, **rest)
 
 
-def _entry(door: Endpoint, actions: type | None, name: str | None) -> Callable[..., Any]:
+def _entry(endpoint: Endpoint, actions: type | None, name: str | None) -> Callable[..., Any]:
     """A function as the worker's indexing wants it: a plain one, whose signature is exactly its bindings."""
     try:
         import azure.functions as func
@@ -150,26 +150,26 @@ def _entry(door: Endpoint, actions: type | None, name: str | None) -> Callable[.
     from typing import List  # noqa: UP035 - the worker refuses `list[...]` as "not a type"
 
     entry: Callable[..., Any]
-    if door.binding.is_async:
+    if endpoint.binding.is_async:
 
         async def entry_async(**given: Any) -> None:
-            await door.enter_async(given["messages"], given.get("actions"))
+            await endpoint.enter_async(given["messages"], given.get("actions"))
 
         entry = entry_async
     else:
 
         def entry_sync(**given: Any) -> None:
-            door.enter(given["messages"], given.get("actions"))
+            endpoint.enter(given["messages"], given.get("actions"))
 
         entry = entry_sync
-    hints: dict[str, Any] = {"messages": List[func.ServiceBusMessage] if door.batch else func.ServiceBusMessage}  # noqa: UP006 - as above
+    hints: dict[str, Any] = {"messages": List[func.ServiceBusMessage] if endpoint.batch else func.ServiceBusMessage}  # noqa: UP006 - as above
     if actions is not None:
         hints["actions"] = actions
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(argument, kind, annotation=hint) for argument, hint in hints.items()]
     vars(entry)["__signature__"] = inspect.Signature(parameters)
     entry.__annotations__ = dict(hints)
-    entry.__name__ = entry.__qualname__ = name or door.binding.consumer.name.rpartition(".")[2]
+    entry.__name__ = entry.__qualname__ = name or endpoint.binding.consumer.name.rpartition(".")[2]
     return entry
 
 

@@ -55,28 +55,28 @@ class Endpoint:
         self.own = own
 
     def enter(self, event: Any, actions: Any) -> None:
-        visit, messages, changes = self._open(event, actions)
-        settled = self.binding.run(messages, visit.lock, **changes)
-        visit.finish(settled)
-        wait = visit.wait(settled)
+        settlement, messages, changes = self._open(event, actions)
+        settled = self.binding.run(messages, settlement.lock, **changes)
+        settlement.finish(settled)
+        wait = settlement.wait(settled)
         if wait:
             time.sleep(wait)
-        visit.give_back(settled)
+        settlement.give_back(settled)
 
     async def enter_async(self, event: Any, actions: Any) -> None:
         import asyncio
 
-        visit, messages, changes = self._open(event, actions)
-        settled = await self.binding.run_async(messages, visit.lock, **changes)
+        settlement, messages, changes = self._open(event, actions)
+        settled = await self.binding.run_async(messages, settlement.lock, **changes)
         if self.can_settle:
-            await asyncio.to_thread(visit.finish, settled)  # actions are calls that block
-        wait = visit.wait(settled)
+            await asyncio.to_thread(settlement.finish, settled)  # actions are calls that block
+        wait = settlement.wait(settled)
         if wait:
             await asyncio.sleep(wait)
         if self.can_settle:
-            await asyncio.to_thread(visit.give_back, settled)
+            await asyncio.to_thread(settlement.give_back, settled)
         else:
-            visit.give_back(settled)
+            settlement.give_back(settled)
 
     def _open(self, event: Any, actions: Any) -> tuple[HostSettlement, Sequence[Message], dict[str, Any]]:
         began = time.monotonic()
@@ -91,15 +91,19 @@ class Endpoint:
                 "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
             )
         lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
-        natively = NativeDeadLetterSender(actions)
-        visit = HostSettlement(
-            bound.clock, lock=lock, longest=MAX_LOCK if lock is None else lock, hold=self.hold, natively=natively
+        native_sender = NativeDeadLetterSender(actions)
+        settlement = HostSettlement(
+            bound.clock,
+            lock=lock,
+            longest=MAX_LOCK if lock is None else lock,
+            hold=self.hold,
+            native_sender=native_sender,
         )
-        changes = {"dead_letters": natively} if isinstance(bound.dead_letters, NativeDeadLetterSender) else {}
+        changes = {"dead_letters": native_sender} if isinstance(bound.dead_letters, NativeDeadLetterSender) else {}
         self.binding.check_dead_letter(_resolved(self.own).lower())
         queue, entity = self.binding.queue.name, _resolved(self.entity)
         messages = receive(event, queue, sessions=self.sessions, entity=entity, subscribed=self.subscribed)
-        return visit, messages, changes
+        return settlement, messages, changes
 
 
 def _resolved(name: str) -> str:

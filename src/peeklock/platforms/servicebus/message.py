@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from peeklock.message import LINEAGE
-from peeklock.outgoing import OutgoingMessage
+from peeklock.message import LINEAGE, is_text
+from peeklock.outgoing import OutgoingMessage, size_of
 from peeklock.quotas.azure import MESSAGE_ID as MAX_ID
 
 EXPIRES_AT = "expires_at"
@@ -92,3 +92,44 @@ def id_of(outgoing: OutgoingMessage) -> str | None:
 def _fitting(name: str) -> str:
     """The lineage keeps the id as it is; the queue's own only has to differ where ids differ."""
     return name if len(name) <= MAX_ID else f"{name[:63]}.{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+SMALL = 255
+"""Bytes up to which a text needs two more bytes, and five beyond."""
+
+SECTION = 3
+LIST = 9
+"""Bytes of a section's descriptor, and of a list or map with its size and count."""
+
+FIXED = 10
+"""Bytes of a time or a number, at most."""
+
+
+def encoded_size(value: str | bytes) -> int:
+    """Bytes of a text or of bytes."""
+    size = len(value) if isinstance(value, bytes) else size_of(value)
+    return size + (2 if size <= SMALL else 5)
+
+
+def properties_size(outgoing: OutgoingMessage) -> int:
+    """Bytes of the application's properties and of the system's."""
+    named = {**outgoing.attributes} if outgoing.bare else {**outgoing.attributes, LINEAGE: outgoing.lineage.dump()}
+    own = sum(encoded_size(name) + encoded_size(value) for name, value in named.items())
+    system = sum(map(encoded_size, outgoing.system.values()))
+    return own + system + encoded_size(outgoing.group or "") + encoded_size(outgoing.content_type or "")
+
+
+def message_size(outgoing: OutgoingMessage, message_id: str | None) -> int:
+    """Bytes of a whole message, some more than it may need."""
+    header = annotations = properties = SECTION + LIST
+    body = SECTION + encoded_size(outgoing.body)
+    times = 2 * FIXED + encoded_size("x-opt-scheduled-enqueue-time") if outgoing.delay else FIXED
+    application = SECTION + LIST
+    whole = header + annotations + properties + body + times + application
+    return whole + encoded_size(message_id or "") + properties_size(outgoing)
+
+
+def is_encodable(outgoing: OutgoingMessage) -> bool:
+    """Whether all texts have an encoding; half a surrogate pair has none."""
+    texts = [*outgoing.attributes, *outgoing.attributes.values(), outgoing.content_type or "", outgoing.group or ""]
+    return all(is_text(text) for text in texts if isinstance(text, str))

@@ -13,8 +13,8 @@ from peeklock.message import LINEAGE, Lineage, Message, is_text
 from peeklock.platforms.servicebus.message import EXPIRES_AT
 from peeklock.sending.fitting import FORM, unfold
 
-LETTERED = "DeadLetterReason"
-_HOSTS = frozenset({LETTERED, "DeadLetterErrorDescription"})
+DEAD_LETTER_REASON = "DeadLetterReason"
+_HOSTS = frozenset({DEAD_LETTER_REASON, "DeadLetterErrorDescription"})
 # https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues
 
 _SINCE = datetime(2020, 1, 1, tzinfo=UTC)
@@ -175,7 +175,7 @@ def _lineage(properties: dict[str, Any], native_id: str, sent_ms: int | None) ->
     """
     text = properties.get(LINEAGE)
     lineage = Lineage.load(text) if isinstance(text, str) else None
-    if LETTERED not in properties:
+    if DEAD_LETTER_REASON not in properties:
         return lineage
     following = (lineage or Lineage(id=native_id)).dead_letter()
     returned = 0 if sent_ms is None else sent_ms // 1000 - int(_SINCE.timestamp())

@@ -11,9 +11,15 @@ from urllib.parse import urlsplit
 
 from peeklock.errors import ConfigError, SendError, because
 from peeklock.outgoing import OutgoingMessage
-from peeklock.platforms.servicebus import size as wire_size
 from peeklock.platforms.servicebus.client import HELD_SECONDS, Client, Link, client
-from peeklock.platforms.servicebus.message import id_of, message_of
+from peeklock.platforms.servicebus.message import (
+    encoded_size,
+    id_of,
+    is_encodable,
+    message_of,
+    message_size,
+    properties_size,
+)
 from peeklock.quotas.azure import MESSAGE_BYTES as MAX_MESSAGE
 from peeklock.quotas.azure import PROPERTIES_BYTES as MAX_PROPERTIES
 from peeklock.quotas.azure import PROPERTY_BYTES as MAX_PROPERTY
@@ -67,13 +73,13 @@ class ServiceBusSender:
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
         """Whether the queue takes a message in this form, as far as its limits are known."""
-        properties = wire_size.of_properties(outgoing)
-        sizes = [wire_size.of(value) for value in outgoing.attributes.values()]
+        properties = properties_size(outgoing)
+        sizes = [encoded_size(value) for value in outgoing.attributes.values()]
         fits = properties <= MAX_PROPERTIES and all(size <= MAX_PROPERTY for size in sizes)
-        return fits and wire_size.is_encodable(outgoing) and self.weigh(outgoing) <= self.limit
+        return fits and is_encodable(outgoing) and self.weigh(outgoing) <= self.limit
 
     def weigh(self, outgoing: OutgoingMessage, /) -> int:
-        return wire_size.of_message(outgoing, id_of(outgoing))
+        return message_size(outgoing, id_of(outgoing))
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         prepared = [prepare(outgoing, self) for outgoing in outgoing_messages]

@@ -55,19 +55,19 @@ class HostSettlement:
         lock: timedelta | None,
         longest: timedelta,
         hold: timedelta,
-        natively: NativeDeadLetterSender,
+        native_sender: NativeDeadLetterSender,
     ) -> None:
         """`lock`: as far as it is known. `longest`: the time after which it is certainly over."""
         self.lock = lock
         self._clock = clock
         self._hold = hold
         self._limit = clock.monotonic() + longest.total_seconds()
-        self._natively = natively
+        self._native_sender = native_sender
         self._settling = Settling(clock, self._limit, calls=0)
 
     @property
     def _actions(self) -> Any:
-        return self._natively.actions
+        return self._native_sender.actions
 
     def finish(self, settled: Sequence[Settled]) -> None:
         """Complete what is finished, before anything is waited for: a lock that ends meanwhile would bring it back."""
@@ -75,7 +75,7 @@ class HostSettlement:
             return
         self._settling = Settling(self._clock, self._limit, calls=len(settled))
         for one in settled:
-            if one.outcome.finished and id(one.message.raw) not in self._natively.settled:
+            if one.outcome.finished and id(one.message.raw) not in self._native_sender.settled:
                 self._act(self._actions.complete, one)
 
     def wait(self, settled: Sequence[Settled]) -> float:

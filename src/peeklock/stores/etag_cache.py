@@ -8,11 +8,11 @@ from typing import Any
 
 from peeklock.idempotency.record import Record
 
-TAGS = 4096
+MAX_ETAGS = 4096
 """Rows whose tags are remembered, about a megabyte: those of the messages under way, many times over."""
 
 
-class Tags:
+class ETagCache:
     """The tags of the rows written or read last, each for one version of its record."""
 
     def __init__(self) -> None:
@@ -21,13 +21,13 @@ class Tags:
 
     def get(self, key: str, version: int) -> Any:
         with self._lock:
-            known, tag = self._kept.get(key, (None, None))
-        return tag if known == version else None
+            known, etag = self._kept.get(key, (None, None))
+        return etag if known == version else None
 
-    def put(self, key: str, record: Record | None, tag: Any) -> None:
+    def put(self, key: str, record: Record | None, etag: Any) -> None:
         with self._lock:
             self._kept.pop(key, None)
             if record is not None:
-                self._kept[key] = (record.version, tag)
-            if len(self._kept) > TAGS:
+                self._kept[key] = (record.version, etag)
+            if len(self._kept) > MAX_ETAGS:
                 self._kept.popitem(last=False)

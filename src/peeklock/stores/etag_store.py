@@ -16,9 +16,9 @@ from peeklock.concurrency.per_process import per_process
 from peeklock.errors import StoreError, store_error
 from peeklock.idempotency.record import Record
 from peeklock.idempotency.store import WON, Answer, Change, decide
+from peeklock.stores.etag_cache import ETagCache
 from peeklock.stores.parallel import pool
 from peeklock.stores.record_json import load
-from peeklock.stores.row_tags import Tags
 
 TRIES = 3
 """Writes of one change. The second is for a tag that was not the row's last; to lose it as well takes another writer
@@ -32,7 +32,7 @@ Told = TypeVar("Told")
 class Row:
     """What a database holds for a key."""
 
-    tag: Any = None
+    etag: Any = None
     """Different after each write; None: there is no row."""
     text: str = ""
     """The record, as `record_json.dump` wrote it; empty in the answer to a write."""
@@ -47,14 +47,14 @@ class Write:
     key: str
     record: Record | None
     """None removes the row."""
-    tag: Any
+    etag: Any
 
 
 class Database(Protocol):
     """Rows with tags. Each row of a call stands alone, and the answers come in the order of the keys. What is raised
     counts as no answer for any of them."""
 
-    at_once: int
+    keys_per_call: int
     """Keys in a call, at most."""
 
     def read(self, keys: Sequence[str], /) -> Sequence[Row]: ...
@@ -63,15 +63,15 @@ class Database(Protocol):
         """The rows with their new tags; None for a write that was not made, as the row's tag is another."""
 
 
-class TaggedStore:
+class ETagStore:
     """A store on such a database. What does not fit into one call goes out side by side."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._tags = per_process(Tags)  # anew in a forked child, where a thread of the parent may have held its lock
+        self._etags = per_process(ETagCache)  # anew in a forked child, where a thread of the parent may have held its lock
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
-        size = self.database.at_once
+        size = self.database.keys_per_call
         parts = [changes[n : n + size] for n in range(0, len(changes), size)]
         if len(parts) < 2:  # noqa: PLR2004 - one part needs no other thread
             return self._swap(changes)
@@ -95,16 +95,16 @@ class TaggedStore:
     def _from_memory(self, change: Change) -> Write | None:
         """The write that needs no reading first. To remove what is not there is none."""
         if change.expected is None:
-            return None if change.record is None else Write(key=change.key, record=change.record, tag=None)
-        tag = self._tags().get(change.key, change.expected)
-        return None if tag is None else Write(key=change.key, record=change.record, tag=tag)
+            return None if change.record is None else Write(key=change.key, record=change.record, etag=None)
+        etag = self._etags().get(change.key, change.expected)
+        return None if etag is None else Write(key=change.key, record=change.record, etag=etag)
 
     def _write(self, writes: Sequence[Write]) -> dict[str, Answer]:
         """The answers that are certain; a change whose write was not made has none yet."""
         answers = {}
         for write, row in zip(writes, _ask(self.database.write, writes), strict=True):
             if row is not None and row.error is None:
-                self._tags().put(write.key, write.record, row.tag)
+                self._etags().put(write.key, write.record, row.etag)
                 answers[write.key] = WON
             elif row is not None:
                 answers[write.key] = Answer(won=False, error=row.error)
@@ -115,13 +115,13 @@ class TaggedStore:
         if row.error is not None:
             return Answer(won=False, error=row.error)
         try:
-            current = None if row.tag is None else load(row.text)
+            current = None if row.etag is None else load(row.text)
         except StoreError as exc:
             return Answer(won=False, error=exc)
         answer = decide(current, change)
         if answer.won and current != change.record:
-            return Write(key=change.key, record=change.record, tag=row.tag)
-        self._tags().put(change.key, current, row.tag)
+            return Write(key=change.key, record=change.record, etag=row.etag)
+        self._etags().put(change.key, current, row.etag)
         return answer
 
 

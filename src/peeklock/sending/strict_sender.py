@@ -12,7 +12,7 @@ from peeklock.registry import module_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class StrictSender:
     """Hands on what a platform would take."""
 
     queue: Queue

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from peeklock.errors import StoreError
 from peeklock.idempotency.store import WON
+from peeklock.stores.etag_cache import MAX_ETAGS
+from peeklock.stores.etag_store import TRIES, ETagStore, Row
 from peeklock.stores.memory import MemoryStore
-from peeklock.stores.row_tags import TAGS
-from peeklock.stores.tagged import TRIES, Row, TaggedStore
 from tests.contracts.stores import change, record
 from tests.stores.rows import MemoryRows
 from tests.support import ROOT
@@ -29,7 +29,7 @@ def rows():
 
 @pytest.fixture
 def store(rows):
-    return TaggedStore(rows)
+    return ETagStore(rows)
 
 
 def test_claim_and_record_are_one_trip_each(store, rows):
@@ -42,7 +42,7 @@ def test_claim_and_record_are_one_trip_each(store, rows):
 
 def test_a_duplicate_is_two_trips_and_what_follows_one(store, rows):
     """What was read is remembered as well."""
-    TaggedStore(rows).swap([change("k", None, record(1))])
+    ETagStore(rows).swap([change("k", None, record(1))])
     (lost,) = store.swap([change("k", None, record(5))])
     assert (lost.won, lost.record, lost.error) == (False, record(1), None)
     assert store.swap([change("k", 1, record(6))]) == [WON]
@@ -51,7 +51,7 @@ def test_a_duplicate_is_two_trips_and_what_follows_one(store, rows):
 
 def test_another_process_s_record_is_read_first(store, rows):
     """Nothing is known of its tag."""
-    TaggedStore(rows).swap([change("k", None, record(1))])
+    ETagStore(rows).swap([change("k", None, record(1))])
     assert store.swap([change("k", 1, record(2))]) == [WON]
     assert rows.calls[1:] == [("read", 1), ("write", 1)]
 
@@ -59,7 +59,7 @@ def test_another_process_s_record_is_read_first(store, rows):
 def test_what_was_remembered_is_no_longer_so(store, rows):
     """The write is refused by the tag, and lost by the version."""
     store.swap([change("k", None, record(1))])
-    TaggedStore(rows).swap([change("k", 1, record(2))])
+    ETagStore(rows).swap([change("k", 1, record(2))])
     (lost,) = store.swap([change("k", 1, record(3))])
     assert lost.record == record(2)
 
@@ -126,10 +126,10 @@ def test_a_first_answer_that_is_lost(store, rows):
 def test_each_key_has_its_own_failure(store, rows):
     """One is throttled, one is lost, one cannot be read, one wins: in the order of the changes."""
     store.swap([change(key, None, record(1)) for key in ("lost", "unreadable")])
-    rows.rows["unreadable"] = Row(tag=99, text="{}")
+    rows.rows["unreadable"] = Row(etag=99, text="{}")
     rows.refuse = {"throttled"}
     keys = ("throttled", "lost", "unreadable", "new")
-    answers = TaggedStore(rows).swap([change(key, None, record(2)) for key in keys])
+    answers = ETagStore(rows).swap([change(key, None, record(2)) for key in keys])
     assert [answer.won for answer in answers] == [False, False, False, True]
     assert [str(answer.error) for answer in answers if answer.error] == [
         "throttled",
@@ -140,7 +140,7 @@ def test_each_key_has_its_own_failure(store, rows):
 
 def test_a_read_that_fails(store, rows):
     """Says nothing of what was to be read; what was written with it has won."""
-    TaggedStore(rows).swap([change("old", None, record(1))])
+    ETagStore(rows).swap([change("old", None, record(1))])
 
     class Reluctant(MemoryRows):
         def read(self, keys):
@@ -148,7 +148,7 @@ def test_a_read_that_fails(store, rows):
 
     reluctant = Reluctant()
     reluctant.rows = rows.rows
-    answers = TaggedStore(reluctant).swap([change("old", None, record(2)), change("new", None, record(3))])
+    answers = ETagStore(reluctant).swap([change("old", None, record(2)), change("new", None, record(3))])
     assert str(answers[0].error) == "no read"
     assert answers[1] == WON
 
@@ -163,9 +163,9 @@ def test_nothing_is_known_of_a_call_that_fails(store, rows):
 
 def test_a_large_call_is_several(rows):
     """Side by side; the failure of one is its own, and the order is that of the changes."""
-    rows.at_once = 10
+    rows.keys_per_call = 10
     rows.fail = 1
-    answers = TaggedStore(rows).swap([change(f"k{n}", None, record(n)) for n in range(95)])
+    answers = ETagStore(rows).swap([change(f"k{n}", None, record(n)) for n in range(95)])
     assert sorted(rows.calls) == [("write", 5)] + [("write", 10)] * 9
     failed = [n for n, answer in enumerate(answers) if answer.error]
     assert len(failed) in (5, 10)
@@ -175,8 +175,8 @@ def test_a_large_call_is_several(rows):
 
 def test_the_memory_is_bounded(store, rows):
     """The oldest is forgotten: its record is read before it is written."""
-    rows.at_once = TAGS + 1
-    store.swap([change(f"k{n}", None, record(1)) for n in range(TAGS + 1)])
+    rows.keys_per_call = MAX_ETAGS + 1
+    store.swap([change(f"k{n}", None, record(1)) for n in range(MAX_ETAGS + 1)])
     rows.calls.clear()
     assert store.swap([change("k1", 1, record(2))]) == [WON]
     assert store.swap([change("k0", 1, record(2))]) == [WON]
@@ -186,10 +186,10 @@ def test_the_memory_is_bounded(store, rows):
 FORKING = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from tests.stores.test_tagged import WON, MemoryRows, TaggedStore, change, record
-store = TaggedStore(MemoryRows())
+from tests.stores.test_etag_store import WON, MemoryRows, ETagStore, change, record
+store = ETagStore(MemoryRows())
 store.swap([change("k", None, record(1))])
-with store._tags()._lock:
+with store._etags()._lock:
     child = os.fork()
     if child == 0:
         os._exit(0 if store.swap([change("k", 1, record(2))]) == [WON] else 1)
@@ -218,7 +218,7 @@ changes = st.lists(
 def test_two_processes_with_stale_memories(calls):
     """Answer as one store under a lock would, whatever goes wrong on the way: what had no answer is asked again."""
     rows, model = MemoryRows(), MemoryStore()
-    stores = [TaggedStore(rows), TaggedStore(rows)]
+    stores = [ETagStore(rows), ETagStore(rows)]
     for version, (who, asked, wrong) in enumerate(calls, start=1):
         asks = []
         for key, (right, what) in asked.items():
@@ -238,9 +238,9 @@ def test_two_processes_with_stale_memories(calls):
 
 def test_many_threads_on_a_few_keys(rows):
     """Each counts up: no update is lost."""
-    store, others = TaggedStore(rows), TaggedStore(rows)
+    store, others = ETagStore(rows), ETagStore(rows)
 
-    def count(one: TaggedStore, owner: str) -> None:
+    def count(one: ETagStore, owner: str) -> None:
         done, current = 0, None
         while done < 50:
             version = 1 if current is None else current.version + 1
