@@ -78,7 +78,9 @@ def test_a_small_queue_says_its_limit_by_refusing():
     queue = SmallQueue(outbox, most=300)
     origin = Message("m", b"x" * 200, "orders")
     detail = {"peeklock-reason": "fatal", "peeklock-detail": "so it is " * 100}
-    dead_letter = OutgoingMessage(body=b"x" * 200, lineage=Lineage(id="m"), attributes=detail, origin=origin, dead_letter=True)
+    dead_letter = OutgoingMessage(
+        body=b"x" * 200, lineage=Lineage(id="m"), attributes=detail, origin=origin, dead_letter=True
+    )
     (refused,) = queue.send([dead_letter])
     assert "must be shorter than 300 bytes" in str(refused)
     assert queue.send([dead_letter]) == [None]
