@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
-from cloudqueues.errors import ConfigError
+from cloudqueues.errors import ConfigError, missing
 
 REGION = "eu-west-1"
 
@@ -89,13 +90,15 @@ class SqsServer:
     """From `start` to `stop`, or within a `with`, at a free port of loopback. What moto holds is this process's: another
     server in it has the same queues."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
+        self._port = port
         self._server: Any = None
         self._thread: threading.Thread | None = None
         self._client: Any = None
 
     def start(self) -> Self:
-        """Raises ConfigError where moto is not installed."""
+        """Start to serve. Raises ConfigError where moto is not installed, OSError where the port is taken."""
         try:
             from moto.moto_server.werkzeug_app import (
                 DomainDispatcherApplication,
@@ -104,10 +107,14 @@ class SqsServer:
             )
             from werkzeug.serving import make_server
         except ImportError as exc:
-            raise ConfigError(f"SQS on this machine needs {exc.name}: pip install 'peeklock[dev]'") from exc
+            raise missing(exc) from exc
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
         application = SerializedApplication(DomainDispatcherApplication(create_backend_app))
-        self._server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
+        options: dict[str, Any] = {"threaded": True, "request_handler": MotoRequestHandler}
+        with socket.create_server(
+            (self._host, self._port), backlog=128
+        ) as bound:  # werkzeug exits where a port is taken
+            self._server = make_server(self._host, self._port, application, fd=bound.fileno(), **options)
         self._thread = threading.Thread(target=self._server.serve_forever, name="cloudqueues-sqs", daemon=True)
         self._thread.start()
         return self
@@ -133,7 +140,7 @@ class SqsServer:
     def endpoint_url(self) -> str:
         if self._thread is None:
             raise ConfigError("the SQS server is not running: start() it, or use it in a with")
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self._host}:{self._server.port}"
 
     @property
     def client(self) -> Any:

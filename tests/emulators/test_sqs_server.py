@@ -149,5 +149,5 @@ def test_attributes_are_changed(server):
 def test_moto_is_not_installed(monkeypatch):
     """Then the fix is named."""
     monkeypatch.setitem(sys.modules, "moto.moto_server.werkzeug_app", None)
-    with pytest.raises(ConfigError, match=r"pip install 'peeklock\[dev\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'cloudqueues\[sqs-lambda\]'"):
         SqsServer().start()

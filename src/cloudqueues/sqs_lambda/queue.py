@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from cloudqueues.errors import CloudqueuesError, ConfigError
+from cloudqueues.errors import CloudqueuesError, ConfigError, missing
 from cloudqueues.quotas.aws import ENTRIES as MAX_ENTRIES
 from cloudqueues.sqs_lambda.events import ReceivedMessage, received_message
 
@@ -132,7 +132,7 @@ def _session() -> Any:
         import boto3
         import botocore.session
     except ImportError as exc:
-        raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
+        raise missing(exc) from exc
     fixed = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
     core = botocore.session.Session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
     sdk: Any = boto3
