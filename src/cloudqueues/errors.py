@@ -6,7 +6,9 @@ _EXTRAS = {
     "awslambdaric": "sqs-lambda",
     "azure": "functions",
     "boto3": "sqs-lambda",
+    "cryptography": "servicebus",
     "flask": "sqs-lambda",
+    "flask_cors": "sqs-lambda",
     "google": "cloudtasks",
     "grpc": "cloudtasks",
     "moto": "sqs-lambda",
@@ -19,7 +21,7 @@ class CloudqueuesError(Exception):
 
 
 class ConfigError(CloudqueuesError):
-    """An emulator cannot start, or cannot make what it was asked for. The text says what to change."""
+    """An emulator cannot start, or cannot create an entity. The text says what to change."""
 
 
 def missing(exc: ImportError) -> ConfigError:

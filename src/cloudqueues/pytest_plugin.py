@@ -14,22 +14,22 @@ import pytest
 
 if TYPE_CHECKING:
     from cloudqueues.cloudtasks import CloudTasksEmulator
+    from cloudqueues.fixtures import EmulatorClock, SqsAndLambda
     from cloudqueues.functions_host import FunctionsHost
-    from cloudqueues.kit import Clock, SqsKit
     from cloudqueues.servicebus import ServiceBusEmulator
 
 
 @pytest.fixture
-def emulator_clock() -> Clock:
+def emulator_clock() -> EmulatorClock:
     """Moves the time of every emulator of this test: `emulator_clock.advance(60)`. SQS is not among them: its time is
     moto's, which is real."""
-    from cloudqueues.kit import Clock
+    from cloudqueues.fixtures import EmulatorClock
 
-    return Clock()
+    return EmulatorClock()
 
 
 @pytest.fixture
-def servicebus(emulator_clock: Clock) -> Iterator[ServiceBusEmulator]:
+def servicebus(emulator_clock: EmulatorClock) -> Iterator[ServiceBusEmulator]:
     """A Service Bus namespace without entities: `servicebus.add_queue("orders")`, then any client of
     `servicebus.connection_string`."""
     from cloudqueues.servicebus import ServiceBusEmulator
@@ -40,7 +40,7 @@ def servicebus(emulator_clock: Clock) -> Iterator[ServiceBusEmulator]:
 
 
 @pytest.fixture
-def cloudtasks(emulator_clock: Clock) -> Iterator[CloudTasksEmulator]:
+def cloudtasks(emulator_clock: EmulatorClock) -> Iterator[CloudTasksEmulator]:
     """Cloud Tasks without queues: `cloudtasks.client()` is Google's own client on it."""
     from cloudqueues.cloudtasks import CloudTasksEmulator
 
@@ -50,17 +50,19 @@ def cloudtasks(emulator_clock: Clock) -> Iterator[CloudTasksEmulator]:
 
 
 @pytest.fixture
-def sqs_lambda() -> Iterator[SqsKit]:
+def sqs_lambda() -> Iterator[SqsAndLambda]:
     """SQS (moto's server) and functions on it: `url = sqs_lambda.queue("orders")`, then
     `sqs_lambda.function(queue_url=url, handler="app.handler")`."""
-    from cloudqueues.kit import SqsKit
+    from cloudqueues.fixtures import SqsAndLambda
 
-    with SqsKit() as kit:
+    with SqsAndLambda() as kit:
         yield kit
 
 
 @pytest.fixture
-def functions_host(servicebus: ServiceBusEmulator, emulator_clock: Clock) -> Iterator[Callable[..., FunctionsHost]]:
+def functions_host(
+    servicebus: ServiceBusEmulator, emulator_clock: EmulatorClock
+) -> Iterator[Callable[..., FunctionsHost]]:
     """Starts a Functions host on this test's Service Bus: `functions_host(Path("azure"))`, with what
     `FunctionsHost` takes besides."""
     from cloudqueues.functions_host import FunctionsHost

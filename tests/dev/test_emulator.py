@@ -88,8 +88,28 @@ def test_service_bus_with_tls():
 
 def test_cloud_tasks_has_neither_tls_nor_tiers(capsys):
     for option in (["--tls"], ["--tier", "premium"]):
-        assert main(["emulator", "cloudtasks", *option]) == 2
-        assert "are Service Bus' own" in capsys.readouterr().err
+        with pytest.raises(SystemExit) as ended:
+            main(["emulator", "cloudtasks", *option])
+        assert ended.value.code == 2
+        assert f"unrecognized arguments: {' '.join(option)}" in capsys.readouterr().err
+
+
+def test_its_help_is_that_of_the_emulators(capsys):
+    """Under the name of this command."""
+    for words, text in (
+        (["--help"], "usage: peeklock emulator"),
+        (["sqs-lambda", "--help"], "peeklock emulator sqs-lambda"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["emulator", *words])
+        assert ended.value.code == 0
+        assert text in capsys.readouterr().out
+
+
+def test_without_the_emulators_the_extra_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cloudqueues.cli", None)
+    assert main(["emulator", "servicebus"]) == 2
+    assert "pip install 'peeklock[dev]'" in capsys.readouterr().err
 
 
 def test_cloud_tasks():
@@ -116,10 +136,14 @@ def test_what_cannot_be_started(tmp_path):
         for words, fix in (
             (("servicebus", "--port", port), f"port {port} of 127.0.0.1"),
             (("cloudtasks", "--queue", "orders"), "write projects/PROJECT/locations/LOCATION/queues/orders"),
-            (("cloudtasks", "--config", "x"), "--config is Service Bus' own"),
+            (("cloudtasks", "--port", port), f"port {port} of 127.0.0.1: cannot listen on 127.0.0.1:{port}\n"),
+            (("cloudtasks", "--http-port", port), f"port 0 or HTTP port {port} of 127.0.0.1"),
+            (("sqs-lambda", "--port", port), f"port {port} of 127.0.0.1: Address already in use"),
+            (("cloudtasks", "--config", "x"), "unrecognized arguments: --config x"),
             (("servicebus", "--config", "nothing.json"), "nothing.json cannot be read"),
             (("servicebus", "--queue", "a", "--queue", "A"), "there is a 'A' already"),
         ):
             ran = sample.command(tmp_path, "emulator", *words)
             assert ran.returncode == 2
             assert fix in ran.stderr.decode()
+            assert len(ran.stderr.splitlines()) <= 6, ran.stderr.decode()

@@ -96,7 +96,7 @@ def test_locks_that_end_while_a_receive_looks_hold_their_group(server, monkeypat
     for n in range(3):
         server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
     server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-    count_locks = sqs_server._count_locks
+    count_locks = sqs_server._recount_locks
 
     def late() -> None:
         monkeypatch.undo()
@@ -104,7 +104,7 @@ def test_locks_that_end_while_a_receive_looks_hold_their_group(server, monkeypat
         for message in sqs_backends["123456789012"][REGION].get_queue(url.rpartition("/")[2])._messages:
             message.change_visibility(0)
 
-    monkeypatch.setattr(sqs_server, "_count_locks", late)
+    monkeypatch.setattr(sqs_server, "_recount_locks", late)
     again = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
     assert [one["Body"] for one in again] == ["0", "1", "2"]
 
@@ -134,7 +134,7 @@ def test_it_ends_and_starts_again():
         server.stop()
         with pytest.raises(ConfigError, match=r"start\(\) it"):
             assert server.endpoint_url
-    assert not [one for one in set(threading.enumerate()) - before if one.name == "peeklock-sqs-server"]
+    assert not [one for one in set(threading.enumerate()) - before if one.name == "cloudqueues-sqs"]
 
 
 def test_attributes_are_changed(server):
@@ -149,5 +149,5 @@ def test_attributes_are_changed(server):
 def test_moto_is_not_installed(monkeypatch):
     """Then the fix is named."""
     monkeypatch.setitem(sys.modules, "moto.moto_server.werkzeug_app", None)
-    with pytest.raises(ConfigError, match=r"pip install 'peeklock\[dev\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'cloudqueues\[sqs-lambda\]'"):
         SqsServer().start()

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from cloudqueues.sqs_server import Serial
+from cloudqueues.sqs_server import SerializedApplication
 from peeklock.idempotency.store import Store
 from peeklock.stores import dynamodb
 from peeklock.stores.dynamodb import DynamoStore
@@ -46,7 +46,7 @@ def moto() -> str:
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application = Serial(DomainDispatcherApplication(create_backend_app))
+    application = SerializedApplication(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=MotoRequestHandler)
     thread = threading.Thread(target=server.serve_forever, name="moto", daemon=True)
     thread.start()

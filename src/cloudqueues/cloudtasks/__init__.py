@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from cloudqueues.background import Background
+from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.cloudtasks.attempts import Dispatch
 from cloudqueues.cloudtasks.emulation import Emulation
 from cloudqueues.cloudtasks.http_client import Route
@@ -30,11 +29,13 @@ from cloudqueues.faults import NO_FAULTS, Faults
 T = TypeVar("T")
 
 
-class CloudTasksEmulator:
+class CloudTasksEmulator(BackgroundEmulator):
     """Runs from `start` to `stop`, or as a context manager.
 
     `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one.
     """
+
+    name = "Cloud Tasks emulator"
 
     def __init__(
         self, *, host: str = "127.0.0.1", port: int = 0, http_port: int = 0, faults: Faults = NO_FAULTS
@@ -43,7 +44,6 @@ class CloudTasksEmulator:
         self._port = port
         self._http_port = http_port
         self._faults = faults
-        self._background: Background | None = None
         self._emulation: Emulation | None = None
         self._clients: list[Any] = []
 
@@ -53,33 +53,19 @@ class CloudTasksEmulator:
             raise CloudqueuesError("the Cloud Tasks emulator runs already")
         tasks_v2()
         grpc()
-        background = Background("cloudqueues-cloudtasks")
-        try:
-            self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
-        except BaseException:
-            background.close()
-            raise
-        self._background = background
-        return self
+        return super().start()
 
-    def stop(self) -> None:
-        """Also a second time. Attempts under way are broken off."""
-        if self._background is None or self._emulation is None:
-            return
-        background, self._background = self._background, None
+    def _open(self, background: Background) -> None:
+        self._emulation = None
+        self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
+
+    def _close(self, background: Background) -> None:
+        """Attempts under way are broken off."""
         for client in self._clients:
             client.transport.close()
         self._clients.clear()
-        background.run(self._emulation.close())
-        background.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        if self._emulation is not None:
+            background.run(self._emulation.close())
 
     @property
     def address(self) -> str:
@@ -182,9 +168,7 @@ class CloudTasksEmulator:
         return background.call(function, emulation)
 
     def _alive(self) -> tuple[Background, Emulation]:
-        if self._background is None:
-            raise CloudqueuesError("the Cloud Tasks emulator does not run: start it first")
-        return self._background, self._running
+        return self._loop(), self._running
 
     @property
     def _running(self) -> Emulation:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from cloudqueues.background import Background
+from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host.history import History, Invocation
@@ -30,7 +30,7 @@ GRACE = 5.0
 _log = logging.getLogger(__name__)
 
 
-class FunctionsHost:
+class FunctionsHost(BackgroundEmulator):
     """Azure's Functions host for one app: receives, invokes, settles. From `start` to `stop`, or within a `with`.
 
     - `app`: the folder of `function_app.py` and `host.json`.
@@ -43,6 +43,8 @@ class FunctionsHost:
 
     Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
     """
+
+    name = "Functions host"
 
     def __init__(
         self,
@@ -66,7 +68,6 @@ class FunctionsHost:
         self._history = History()
         self._lines: deque[tuple[str, str]] = deque(maxlen=LINES)
         self._listeners: list[Callable[[str, str], object]] = []
-        self._background: Background | None = None
         self._settlement: SettlementServer | None = None
         self._loaded_app: LoadedApp | None = None
 
@@ -75,39 +76,23 @@ class FunctionsHost:
     def start(self) -> Self:
         """Once the functions are found and their receivers started. Raises ConfigError for an app that the worker does
         not take, with the worker's words."""
-        if self._background is not None:
-            return self
-        self._background = Background("cloudqueues-functions-host")
-        try:
-            if importlib.util.find_spec("grpc") is not None:
-                self._settlement = SettlementServer(self._background, self._locks, self._address)
-            self._begin(self._background)
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        return super().start()
 
-    def stop(self) -> None:
-        """Also when it is stopped already."""
-        background, self._background = self._background, None
-        if background is None:
-            return
+    def _open(self, background: Background) -> None:
+        if importlib.util.find_spec("grpc") is not None:
+            self._settlement = SettlementServer(background, self._locks, self._address)
+        self._begin(background)
+
+    def _close(self, background: Background) -> None:
         self._end(background)
-        if self._settlement is not None:
-            self._settlement.stop()
-            self._settlement = None
-        background.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        settlement, self._settlement = self._settlement, None
+        if settlement is not None:
+            settlement.stop()
 
     def reload(self) -> None:
         """A new worker with the code and the `host.json` that are there now; what runs is given `grace` to end. Raises
         ConfigError when the worker does not take them: then nothing is received until another reload."""
-        background = self._running()
+        background = self._loop()
         self._end(background)
         self._begin(background)
 
@@ -138,13 +123,8 @@ class FunctionsHost:
     def _locks(self) -> LockRegistry:
         return self._loaded_app.context.locks if self._loaded_app is not None else LockRegistry()
 
-    def _running(self) -> Background:
-        if self._background is None:
-            raise ConfigError("the Functions host is not running: start() it, or use it in a with")
-        return self._background
-
     def _alive(self) -> tuple[Background, LoadedApp]:
-        background = self._running()
+        background = self._loop()
         if self._loaded_app is None:
             raise ConfigError("the Functions host has no worker since its reload failed: reload() it again")
         return background, self._loaded_app

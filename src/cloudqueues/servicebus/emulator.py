@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal, Self, TypeVar
 
-from cloudqueues.background import Background
+from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.durations import Seconds, seconds
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
@@ -31,7 +31,7 @@ ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VA
 """Stands for the keys of an emulator that checks none."""
 
 
-class ServiceBusEmulator:
+class ServiceBusEmulator(BackgroundEmulator):
     """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
 
     Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
@@ -40,6 +40,8 @@ class ServiceBusEmulator:
     and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
     signed with, by name, and what each lets its bearer do; None takes any token.
     """
+
+    name = "Service Bus emulator"
 
     def __init__(
         self,
@@ -74,32 +76,22 @@ class ServiceBusEmulator:
 
     def start(self) -> Self:
         """Raises OSError when the port is taken, ConfigError when the entities do not fit together."""
-        if self._running is not None:
-            return self
-        background = Background("peeklock-servicebus")
-        service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
-        try:
-            for add in self._adds:
-                background.call(add, service.broker)
-            self._port = background.run(service.listen(self._host, self._port, self._context()))
-            http = service.listen_http(self._host, self._http_port, self._certificate.context)
-            self._http_port = background.run(http)
-        except BaseException:
-            background.run(service.close())
-            background.close()
-            self._certificate.withdraw()
-            raise
-        self._running = background, service
-        return self
+        return super().start()
 
-    def stop(self) -> None:
-        """Also when it is stopped already."""
+    def _open(self, background: Background) -> None:
+        service = background.call(Service, self._faults, self._idle, self._tier, self._checks())
+        self._running = background, service
+        for add in self._adds:
+            background.call(add, service.broker)
+        self._port = background.run(service.listen(self._host, self._port, self._context()))
+        http = service.listen_http(self._host, self._http_port, self._certificate.context)
+        self._http_port = background.run(http)
+
+    def _close(self, background: Background) -> None:
         running, self._running = self._running, None
         if running is not None:
-            background, service = running
-            background.run(service.close())
-            background.close()
-            self._certificate.withdraw()
+            background.run(running[1].close())
+        self._certificate.withdraw()
 
     def _checks(self) -> Policies | None:
         return None if self._policies is ANY_KEY else Policies(self._policies)
@@ -109,12 +101,6 @@ class ServiceBusEmulator:
             return None
         self._certificate.publish()
         return self._certificate.context()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def port(self) -> int:

@@ -10,22 +10,22 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Self, Unpack
 
-from cloudqueues.background import Background
+from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
-from cloudqueues.sqs_lambda.fleet import Fleet
 from cloudqueues.sqs_lambda.mapping import EventSourceMapping, Invocation
 from cloudqueues.sqs_lambda.queue import Queue, QueueError
 from cloudqueues.sqs_lambda.sandbox import Sandbox
+from cloudqueues.sqs_lambda.sandbox_pool import SandboxPool
 from cloudqueues.sqs_lambda.settings import Options, settings
 
-KEPT = 100_000
+REMEMBERED = 100_000
 """Invocations that are remembered."""
 
 logger = logging.getLogger("cloudqueues.sqs_lambda")
 
 
-class SqsLambda:
+class SqsLambda(BackgroundEmulator):
     """An event source mapping and its function: polls a queue as AWS does, and runs the handler in processes of the real
     runtime interface client.
 
@@ -38,6 +38,8 @@ class SqsLambda:
     here, and a group of a FIFO queue does not run twice at once even with `lose_lock`. What differs from AWS: a warm
     process is not frozen between two events, and memory is not limited.
     """
+
+    name = "SQS to Lambda emulator"
 
     def __init__(
         self,
@@ -60,8 +62,7 @@ class SqsLambda:
         self._settings = settings(queue_url, handler, region, options)
         self._on_line = on_line or logger.info
         self._on_invocation = on_invocation
-        self._invocations: deque[Invocation] = deque(maxlen=KEPT)
-        self._background: Background | None = None
+        self._invocations: deque[Invocation] = deque(maxlen=REMEMBERED)
         self._queue: Queue | None = None
         self._mapping: EventSourceMapping | None = None
 
@@ -71,45 +72,31 @@ class SqsLambda:
         return tuple(self._invocations)
 
     def start(self) -> Self:
-        """Begin to poll. Processes start with the messages, but for those that are `provisioned`.
+        """Begin to poll. Processes start with the messages, except those that are `provisioned`.
 
-        Raises ConfigError where the queue does not fit, or is not there.
+        Raises ConfigError where the queue does not fit the function, or does not exist.
         """
         if self._background is not None:
             raise ConfigError("this SqsLambda was started already")
         if importlib.util.find_spec("awslambdaric") is None:
-            raise ConfigError("the runtime interface client is not installed: pip install awslambdaric")
-        self._background = Background("peeklock-sqs-lambda")
-        try:
-            self._background.run(self._open())
-        except BaseException:
-            self.stop()
-            raise
-        return self
+            raise ConfigError("the runtime interface client is not installed: pip install 'cloudqueues[sqs-lambda]'")
+        return super().start()
 
-    def stop(self) -> None:
-        """Kill what runs. Its messages come back when their locks end. Harmless if done before."""
-        background, self._background = self._background, None
-        if background is not None:
-            background.run(self._shut())
-            background.close()
+    def _open(self, background: Background) -> None:
+        background.run(self._start_mapping())
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def _close(self, background: Background) -> None:
+        """Kill what runs. Its messages come back when their locks end."""
+        background.run(self._stop_mapping())
 
     def wait_idle(self, timeout: float) -> None:
         """Until the queue holds no message, visible or not, and no invocation is under way.
 
         Raises TimeoutError after `timeout` seconds.
         """
-        if self._background is None:
-            raise ConfigError("this SqsLambda was not started")
-        self._background.run(self._idle(timeout))
+        self._loop().run(self._idle(timeout))
 
-    async def _open(self) -> None:
+    async def _start_mapping(self) -> None:
         mine = self._settings
         self._queue = Queue(mine.queue_url, mine.endpoint_url, mine.region)
         try:
@@ -122,11 +109,11 @@ class SqsLambda:
                 f" timeout of {mine.timeout.total_seconds():g} s: AWS refuses the mapping"
             )
         arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
-        fleet = Fleet(lambda: Sandbox(mine, arn, self._heard))
+        fleet = SandboxPool(lambda: Sandbox(mine, arn, self._heard))
         fleet.provision(mine.provisioned)
         self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
 
-    async def _shut(self) -> None:
+    async def _stop_mapping(self) -> None:
         if self._mapping is not None:
             await self._mapping.close()
         if self._queue is not None:

@@ -18,7 +18,7 @@ _AROUND = len('{"Records":[]}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class ReceivedMessage:
     """One message under its lock."""
 
     handle: str
@@ -47,18 +47,18 @@ class Received:
         return self.record["body"], str(self.record["attributes"].get("ApproximateReceiveCount"))
 
 
-def received(message: Mapping[str, Any], arn: str, region: str) -> Received:
+def received_message(message: Mapping[str, Any], arn: str, region: str) -> ReceivedMessage:
     """A message of boto3's as it goes to a function."""
     record = to_record(message, arn, region)
-    return Received(handle=message["ReceiptHandle"], record=record, size=len(_dump(record)) + 1)
+    return ReceivedMessage(handle=message["ReceiptHandle"], record=record, size=len(_dump(record)) + 1)
 
 
-def delivered_again(one: Received) -> Received:
+def delivered_again(one: ReceivedMessage) -> ReceivedMessage:
     """A duplicate, as at-least-once delivery makes them: the same message, counted once more."""
     attributes = dict(one.record["attributes"])
     attributes["ApproximateReceiveCount"] = str(int(attributes.get("ApproximateReceiveCount", 1)) + 1)
     record = {**one.record, "attributes": attributes}
-    return Received(handle=one.handle, record=record, size=len(_dump(record)) + 1, again=True)
+    return ReceivedMessage(handle=one.handle, record=record, size=len(_dump(record)) + 1, again=True)
 
 
 def to_record(message: Mapping[str, Any], arn: str, region: str) -> dict[str, Any]:
@@ -90,11 +90,11 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
     return {**shape, "stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}
 
 
-def event(batch: Sequence[Received]) -> bytes:
+def event(batch: Sequence[ReceivedMessage]) -> bytes:
     return _dump({"Records": [one.record for one in batch]})
 
 
-def fitting(messages: Sequence[Received], most: int) -> int:
+def fitting(messages: Sequence[ReceivedMessage], most: int) -> int:
     """How many of them, from the first on, one event can hold: `most` of them, and 6 MB; but always one."""
     size = _AROUND
     for n, one in enumerate(messages[:most]):

@@ -16,7 +16,7 @@ from typing import Any
 from cloudqueues.errors import ConfigError
 from cloudqueues.quotas.aws import FILTER_CHARACTERS as MAX_PATTERN
 from cloudqueues.quotas.aws import FILTERS as MAX_FILTERS
-from cloudqueues.sqs_lambda.json_shapes import is_array, is_object
+from cloudqueues.sqs_lambda.json_types import is_array, is_object
 
 MISSING: Any = object()
 

@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from cloudqueues.faults import Faults
-from cloudqueues.sqs_lambda.answers import BadAnswerError, failed_ids
-from cloudqueues.sqs_lambda.events import Received, delivered_again, event
-from cloudqueues.sqs_lambda.fleet import Fleet
+from cloudqueues.sqs_lambda.batch_response import BadResponseError, failed_ids
+from cloudqueues.sqs_lambda.concurrency import ConcurrencyLimit
+from cloudqueues.sqs_lambda.events import ReceivedMessage, delivered_again, event
+from cloudqueues.sqs_lambda.fifo_groups import FifoGroups
+from cloudqueues.sqs_lambda.poller import Poller, pauses
 from cloudqueues.sqs_lambda.queue import Queue, QueueError
-from cloudqueues.sqs_lambda.sandbox import Run
+from cloudqueues.sqs_lambda.sandbox import SandboxRun
+from cloudqueues.sqs_lambda.sandbox_pool import SandboxPool
 from cloudqueues.sqs_lambda.settings import Settings
-from cloudqueues.sqs_lambda.slots import Slots
-from cloudqueues.sqs_lambda.source import Source, pauses
-from cloudqueues.sqs_lambda.turns import Turns
 
 KILL_WITHIN = 0.1
 """Seconds into a handler at which a fault's SIGKILL comes at the latest."""
@@ -60,20 +60,20 @@ class EventSourceMapping:
         self,
         queue: Queue,
         settings: Settings,
-        fleet: Fleet,
+        fleet: SandboxPool,
         *,
         faults: Callable[[], Faults],
         told: Callable[[Invocation], None],
     ) -> None:
         self._queue = queue
         self._settings = settings
-        self._fleet = fleet
+        self._sandboxes = fleet
         self._faults = faults
         self._told = told
-        self._slots = Slots(settings.concurrency)
-        self._source = Source(queue, settings, faults, self._slots.drained)
-        self._turns = Turns()
-        self._broken: dict[str, float] = {}
+        self._concurrency = ConcurrencyLimit(settings.concurrency)
+        self._poller = Poller(queue, settings, faults, self._concurrency.drained)
+        self._fifo_groups = FifoGroups()
+        self._failed_at: dict[str, float] = {}
         """By group: when a batch of it failed last, in monotonic seconds."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._begun = 0
@@ -86,7 +86,7 @@ class EventSourceMapping:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._fleet.close()
+        await self._sandboxes.close()
 
     async def idle(self) -> None:
         """Returns once the queue is empty and nothing is under way. Raises what ended the polling, if it ended."""
@@ -99,7 +99,7 @@ class EventSourceMapping:
             await self._something(pause)
 
     def _busy(self) -> bool:
-        return bool(self._under_way) or self._source.holds
+        return bool(self._under_way) or self._poller.holds
 
     async def _empty(self) -> bool:
         try:
@@ -116,8 +116,8 @@ class EventSourceMapping:
 
     async def _poll(self) -> None:
         while True:
-            await self._slots.take()
-            batch = await self._source.batch()
+            await self._concurrency.take()
+            batch = await self._poller.batch()
             self._begun += 1
             task = asyncio.create_task(self._deliver(batch))
             self._under_way.add(task)
@@ -125,21 +125,21 @@ class EventSourceMapping:
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._slots.free()
+        self._concurrency.free()
         _complain(task)
 
-    async def _deliver(self, batch: Sequence[Received]) -> None:
-        async with self._turns.turn(self._groups(batch)):
+    async def _deliver(self, batch: Sequence[ReceivedMessage]) -> None:
+        async with self._fifo_groups.exclusive(self._groups(batch)):
             batch = await self._in_order(batch)
             if not batch:
                 return
             await self._lose_locks(batch)
             request_id, started = str(uuid.uuid4()), datetime.now(UTC)
-            run, cold = await self._fleet.invoke(request_id, event(batch), self._kill_after(batch))
+            run, cold = await self._sandboxes.invoke(request_id, event(batch), self._kill_after(batch))
             await self._hold_back(batch)
             outcome, failed, error = self._judge(run, batch)
             undeleted = await self._settle([one for one in batch if one.id not in failed])
-            self._broken |= dict.fromkeys(self._groups([one for one in batch if one.id in failed]), time.monotonic())
+            self._failed_at |= dict.fromkeys(self._groups([one for one in batch if one.id in failed]), time.monotonic())
         self._duplicate([one for one in batch if not (self._settings.fifo and one.id in failed)])
         self._told(
             Invocation(
@@ -155,19 +155,21 @@ class EventSourceMapping:
             )
         )
 
-    def _groups(self, batch: Sequence[Received]) -> set[str]:
+    def _groups(self, batch: Sequence[ReceivedMessage]) -> set[str]:
         """On a standard queue a group asks for fairness, and nothing waits."""
         return {one.group for one in batch if one.group is not None} if self._settings.fifo else set()
 
-    async def _in_order(self, batch: Sequence[Received]) -> Sequence[Received]:
+    async def _in_order(self, batch: Sequence[ReceivedMessage]) -> Sequence[ReceivedMessage]:
         """Without those of a group that came from the queue before an earlier batch of it failed: they go back, behind
         what failed. So it is when one receive is more than a batch."""
-        passed = [one for one in batch if not one.again and one.at < self._broken.get(one.group or "", 0)]
+        passed = [one for one in batch if not one.again and one.at < self._failed_at.get(one.group or "", 0)]
         for one in passed:
             await self._release(one)
         return [one for one in batch if one not in passed]
 
-    def _judge(self, run: Run, batch: Sequence[Received]) -> tuple[InvocationOutcome, set[str], str | None]:
+    def _judge(
+        self, run: SandboxRun, batch: Sequence[ReceivedMessage]
+    ) -> tuple[InvocationOutcome, set[str], str | None]:
         ids = [one.id for one in batch]
         if run.ending != "answered":
             return run.ending, set(ids), run.error
@@ -175,13 +177,13 @@ class EventSourceMapping:
             return "success", set(), None
         try:
             failed = failed_ids(run.answer, ids)
-        except BadAnswerError as exc:
+        except BadResponseError as exc:
             return "failed", set(ids), str(exc)
         if not failed:
             return "success", failed, None
         return ("failed" if failed.issuperset(ids) else "partial"), failed, None
 
-    async def _settle(self, done: Sequence[Received]) -> list[str]:
+    async def _settle(self, done: Sequence[ReceivedMessage]) -> list[str]:
         """Delete them. What cannot be deleted comes back when its lock ends."""
         faults = self._faults()
         kept = [one for one in done if faults.hits("drop", *one.delivery)]
@@ -192,35 +194,35 @@ class EventSourceMapping:
             logger.warning("%d messages are done and not deleted: %s", len(done), exc)
             return [f"{one.id}: not deleted" for one in done]
 
-    async def _lose_locks(self, batch: Sequence[Received]) -> None:
+    async def _lose_locks(self, batch: Sequence[ReceivedMessage]) -> None:
         faults = self._faults()
         for one in batch:
             if not one.again and faults.hits("lose_lock", *one.delivery):
                 await self._release(one)
 
-    async def _release(self, one: Received) -> None:
+    async def _release(self, one: ReceivedMessage) -> None:
         try:
             await self._queue.release(one)
         except QueueError as exc:
             logger.info("a lock was over before it could be ended: %s", exc)
 
-    async def _hold_back(self, batch: Sequence[Received]) -> None:
+    async def _hold_back(self, batch: Sequence[ReceivedMessage]) -> None:
         """The answer reaches the mapping late."""
         faults = self._faults()
         if faults.hits("delay", *batch[0].delivery):
             await asyncio.sleep(faults.delay_s * faults.draw("delay_by", *batch[0].delivery))
 
-    def _kill_after(self, batch: Sequence[Received]) -> float | None:
+    def _kill_after(self, batch: Sequence[ReceivedMessage]) -> float | None:
         faults = self._faults()
         if not faults.hits("kill", *batch[0].delivery):
             return None
         return KILL_WITHIN * faults.draw("kill_at", *batch[0].delivery)
 
-    def _duplicate(self, batch: Sequence[Received]) -> None:
+    def _duplicate(self, batch: Sequence[ReceivedMessage]) -> None:
         """After it was settled, so also after it was completed. In a group only then: what failed keeps its place."""
         faults = self._faults()
         hit = [one for one in batch if not one.again and faults.hits("duplicate", *one.delivery)]
-        self._source.again([delivered_again(one) for one in hit])
+        self._poller.again([delivered_again(one) for one in hit])
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -30,7 +30,7 @@ missing in the cloud."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
 """Good for nothing but an emulator."""
 
-LAST_WORDS = 1.0
+OUTPUT_SECONDS = 1.0
 """Seconds that a dead process's output is read on; a child of its own may keep it open for ever."""
 
 LOGS = "_LAMBDA_TELEMETRY_LOG_FD"
@@ -67,7 +67,7 @@ class FunctionProcess:
         if self.alive:
             self._kill_group()
         await self.exited
-        await asyncio.wait(self._reading, timeout=LAST_WORDS)
+        await asyncio.wait(self._reading, timeout=OUTPUT_SECONDS)
         for reading in self._reading:
             reading.cancel()
         for output in self._outputs:

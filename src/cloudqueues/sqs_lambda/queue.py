@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from cloudqueues.errors import CloudqueuesError, ConfigError
+from cloudqueues.errors import CloudqueuesError, ConfigError, missing
 from cloudqueues.quotas.aws import ENTRIES as MAX_ENTRIES
-from cloudqueues.sqs_lambda.events import Received, received
+from cloudqueues.sqs_lambda.events import ReceivedMessage, received_message
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
@@ -49,7 +49,7 @@ class Queue:
         self._url = url
         self._region = region
         self._arn = ""
-        self._thread = ThreadPoolExecutor(1, "peeklock-sqs")
+        self._thread = ThreadPoolExecutor(1, "cloudqueues-sqs-client")
         self._endpoint = endpoint_url
         self._sqs: Any = None
 
@@ -58,7 +58,7 @@ class Queue:
         self._arn = told["Attributes"]["QueueArn"]
         return Description(arn=self._arn, visibility=timedelta(seconds=int(told["Attributes"]["VisibilityTimeout"])))
 
-    async def receive(self, most: int) -> list[Received]:
+    async def receive(self, most: int) -> list[ReceivedMessage]:
         """Without waiting: moto's long poll of a FIFO queue turns in circles, and a stop would have to wait for it."""
         told = await self._call(
             "receive_message",
@@ -67,9 +67,9 @@ class Queue:
             MessageAttributeNames=["All"],
             WaitTimeSeconds=0,
         )
-        return [received(one, self._arn, self._region) for one in told.get("Messages", ())]
+        return [received_message(one, self._arn, self._region) for one in told.get("Messages", ())]
 
-    async def delete(self, messages: Sequence[Received]) -> list[str]:
+    async def delete(self, messages: Sequence[ReceivedMessage]) -> list[str]:
         """The ids of those that are not deleted, with SQS's reasons."""
         failed: list[str] = []
         for start in range(0, len(messages), MAX_ENTRIES):
@@ -79,7 +79,7 @@ class Queue:
             failed += [f"{chunk[int(one['Id'])].id}: {one.get('Code')}" for one in told.get("Failed", ())]
         return failed
 
-    async def release(self, message: Received) -> None:
+    async def release(self, message: ReceivedMessage) -> None:
         """Its lock ends now."""
         await self._call("change_message_visibility", ReceiptHandle=message.handle, VisibilityTimeout=0)
 
@@ -132,7 +132,7 @@ def _session() -> Any:
         import boto3
         import botocore.session
     except ImportError as exc:
-        raise ConfigError("boto3 is not installed: pip install 'peeklock[sqs]'") from exc
+        raise missing(exc) from exc
     fixed = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
     core = botocore.session.Session(session_vars={name: (None, [], value, None) for name, value in fixed.items()})
     sdk: Any = boto3

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cloudqueues.sqs_lambda.process import FunctionProcess, environment, launch
-from cloudqueues.sqs_lambda.runtime import Offer, Posted, RuntimeApi
+from cloudqueues.sqs_lambda.runtime_api import InvocationResult, RuntimeApi, RuntimeEvent
 from cloudqueues.sqs_lambda.settings import Settings
 
 INIT_SECONDS = 10.0
@@ -24,7 +24,7 @@ class InitError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class SandboxRun:
     """How one invocation ended."""
 
     ending: Ending
@@ -64,13 +64,13 @@ class Sandbox:
         assert self._process is not None
         return await self._ready(self._process, INIT_SECONDS)
 
-    async def invoke(self, request_id: str, event: bytes, kill_after: float | None = None) -> Run:
+    async def invoke(self, request_id: str, event: bytes, kill_after: float | None = None) -> SandboxRun:
         """Afterwards it is used again only if the function answered. `kill_after`: seconds to a SIGKILL, or to the
         answer, whichever comes first; the answer is lost."""
         assert self._process is not None
         began = time.monotonic()
         limit = self._settings.timeout.total_seconds()
-        posted = self._api.offer(self._offer(request_id, event, limit))
+        posted = self._api.dispatch(self._runtime_event(request_id, event, limit))
         either: set[asyncio.Future[Any]] = {posted, self._process.exited}
         await asyncio.wait(
             either,
@@ -80,7 +80,7 @@ class Sandbox:
         duration = time.monotonic() - began
         if kill_after is not None:
             await self.close()
-            return Run(ending="killed", error="killed by a fault", duration=duration)
+            return SandboxRun(ending="killed", error="killed by a fault", duration=duration)
         if posted.done():
             return _run(posted.result(), duration)
         return await self._lost(duration)
@@ -113,17 +113,17 @@ class Sandbox:
             asked.cancel()
         return self._api.asked.is_set() and process.alive
 
-    async def _lost(self, duration: float) -> Run:
+    async def _lost(self, duration: float) -> SandboxRun:
         assert self._process is not None
         exited = not self._process.alive
         await self.close()
         if exited:
             status = self._process.exited.result()
-            return Run(ending="exit", error=f"Runtime.ExitError: exit status {status}", duration=duration)
+            return SandboxRun(ending="exit", error=f"Runtime.ExitError: exit status {status}", duration=duration)
         limit = self._settings.timeout.total_seconds()
-        return Run(ending="timeout", error=f"Task timed out after {limit:.2f} seconds", duration=duration)
+        return SandboxRun(ending="timeout", error=f"Task timed out after {limit:.2f} seconds", duration=duration)
 
-    def _offer(self, request_id: str, event: bytes, limit: float) -> Offer:
+    def _runtime_event(self, request_id: str, event: bytes, limit: float) -> RuntimeEvent:
         now = time.time()
         root = uuid.uuid4().hex
         headers = {
@@ -132,10 +132,10 @@ class Sandbox:
             "Lambda-Runtime-Invoked-Function-Arn": self._arn,
             "Lambda-Runtime-Trace-Id": f"Root=1-{int(now):08x}-{root[:24]};Parent={root[16:]};Sampled=0",
         }
-        return Offer(request_id=request_id, event=event, headers=headers)
+        return RuntimeEvent(request_id=request_id, event=event, headers=headers)
 
 
-def _run(posted: Posted, duration: float) -> Run:
+def _run(posted: InvocationResult, duration: float) -> SandboxRun:
     if posted.kind == "error":
-        return Run(ending="error", error=posted.error, duration=duration)
-    return Run(ending="answered", answer=posted.body, duration=duration)
+        return SandboxRun(ending="error", error=posted.error, duration=duration)
+    return SandboxRun(ending="answered", answer=posted.body, duration=duration)

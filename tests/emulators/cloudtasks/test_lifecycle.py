@@ -89,9 +89,9 @@ def test_what_is_not_started_says_so() -> None:
     emulator.stop()
     with emulator:
         pass
-    with pytest.raises(CloudqueuesError, match="start it first"):
+    with pytest.raises(CloudqueuesError, match="is not running"):
         emulator.advance(1)
-    with pytest.raises(CloudqueuesError, match="start it first"):
+    with pytest.raises(CloudqueuesError, match="is not running"):
         emulator.wait_idle()
 
 

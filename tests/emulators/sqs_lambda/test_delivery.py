@@ -292,7 +292,7 @@ def test_a_mistake_of_the_emulators_own_is_not_waited_out(
     """It ends the polling, and is raised to whoever waits."""
     url = world.queue()
     function = world.function(url, "app.succeed")
-    monkeypatch.setattr("cloudqueues.sqs_lambda.queue.received", None)
+    monkeypatch.setattr("cloudqueues.sqs_lambda.queue.received_message", None)
     world.send(url, "x")
     with pytest.raises(TypeError):
         function.wait_idle(20)
@@ -322,14 +322,14 @@ def test_each_delete_has_its_own_answer(world: World) -> None:
     async def scenario() -> None:
         queue = Queue(url, world.endpoint, REGION)
         await queue.describe()
-        received = [one for _ in range(2) for one in await queue.receive(10)]
-        odd = replace(received[3], handle="none of SQS's")
-        failed = await queue.delete([odd if one is received[3] else one for one in received])
+        received_message = [one for _ in range(2) for one in await queue.receive(10)]
+        odd = replace(received_message[3], handle="none of SQS's")
+        failed = await queue.delete([odd if one is received_message[3] else one for one in received_message])
         with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
             await queue.release(odd)
         assert failed == [f"{odd.id}: ReceiptHandleIsInvalid"]
         assert not await queue.empty()
-        assert await queue.delete([received[3]]) == []
+        assert await queue.delete([received_message[3]]) == []
         assert await queue.empty()
         await queue.close()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.sqs_lambda.filters import Filters
-from cloudqueues.sqs_lambda.json_shapes import is_object
+from cloudqueues.sqs_lambda.json_types import is_object
 
 
 def record(body: str, **more: Any) -> dict[str, Any]:

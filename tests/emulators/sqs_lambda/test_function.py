@@ -286,7 +286,7 @@ def test_an_emulator_that_is_killed_leaves_no_process(world: World) -> None:
 def test_what_is_not_started_or_started_twice(world: World) -> None:
     url = world.queue()
     function = SqsLambda(queue_url=url, handler="app.succeed", region="eu-west-1", timeout=1)
-    with pytest.raises(ConfigError, match="was not started"):
+    with pytest.raises(ConfigError, match="is not running"):
         function.wait_idle(1)
     with function, pytest.raises(ConfigError, match="started already"):
         function.start()

@@ -10,11 +10,18 @@ import pytest
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.sqs_lambda import SqsLambda
-from cloudqueues.sqs_lambda.answers import BadAnswerError, failed_ids
-from cloudqueues.sqs_lambda.events import MAX_PAYLOAD, Received, delivered_again, event, fitting, received
-from cloudqueues.sqs_lambda.runtime import MAX_ANSWER, Offer, RuntimeApi
-from cloudqueues.sqs_lambda.slots import Slots
-from cloudqueues.sqs_lambda.turns import Turns
+from cloudqueues.sqs_lambda.batch_response import BadResponseError, failed_ids
+from cloudqueues.sqs_lambda.concurrency import ConcurrencyLimit
+from cloudqueues.sqs_lambda.events import (
+    MAX_PAYLOAD,
+    ReceivedMessage,
+    delivered_again,
+    event,
+    fitting,
+    received_message,
+)
+from cloudqueues.sqs_lambda.fifo_groups import FifoGroups
+from cloudqueues.sqs_lambda.runtime_api import MAX_RESPONSE, RuntimeApi, RuntimeEvent
 
 URL = "http://127.0.0.1:1/123456789012/orders"
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -46,7 +53,7 @@ def test_nothing_said_is_success(answer: str) -> None:
     ],
 )
 def test_what_says_nothing_reliable_is_refused(answer: str) -> None:
-    with pytest.raises(BadAnswerError):
+    with pytest.raises(BadResponseError):
         failed_ids(answer.encode(), ["a", "b"])
 
 
@@ -114,13 +121,13 @@ def message(body: str = "x", **more: Any) -> dict[str, Any]:
 def test_attributes_that_sqs_only_sometimes_has_are_passed_on() -> None:
     """moto has no redrive task, so it never tells this one."""
     system = {"ApproximateReceiveCount": "1", "DeadLetterQueueSourceArn": ARN}
-    one = received(message(Attributes=system), ARN, "eu-west-1")
+    one = received_message(message(Attributes=system), ARN, "eu-west-1")
     assert one.record["attributes"] == system
     assert "md5OfMessageAttributes" not in one.record
 
 
 def test_a_duplicate_is_counted_once_more() -> None:
-    one = received(message(Attributes={"ApproximateReceiveCount": "2"}), ARN, "eu-west-1")
+    one = received_message(message(Attributes={"ApproximateReceiveCount": "2"}), ARN, "eu-west-1")
     again = delivered_again(one)
     assert (one.delivery, again.delivery) == (("x", "2"), ("x", "3"))
     assert (one.again, again.again) == (False, True)
@@ -128,17 +135,17 @@ def test_a_duplicate_is_counted_once_more() -> None:
 
 def test_an_event_holds_six_megabytes() -> None:
     """What is past that goes into the next; but a message that is too large on its own still goes."""
-    large = received(message("\u00e9" * 500_000), ARN, "eu-west-1")
+    large = received_message(message("\u00e9" * 500_000), ARN, "eu-west-1")
     assert fitting([large] * 10, 10) == 6
     assert len(event([large] * 6)) <= MAX_PAYLOAD < len(event([large] * 7))
     assert fitting([large] * 10, 4) == 4
-    huge = Received(handle="r", record={}, size=MAX_PAYLOAD)
+    huge = ReceivedMessage(handle="r", record={}, size=MAX_PAYLOAD)
     assert fitting([huge, huge], 10) == 1
     assert fitting([], 10) == 0
 
 
 def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
-    some = [received(message("\u20ac" * n), ARN, "eu-west-1") for n in range(1, 50)]
+    some = [received_message(message("\u20ac" * n), ARN, "eu-west-1") for n in range(1, 50)]
     assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))
 
 
@@ -148,7 +155,7 @@ def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
 def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> None:
     async def scenario() -> list[int]:
         now = 0.0
-        slots = Slots(1000, lambda: now)
+        slots = ConcurrencyLimit(1000, lambda: now)
         seen = [slots.limit()]
         for _ in range(5):
             await slots.take()
@@ -168,7 +175,7 @@ def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> No
 
 def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
     async def scenario() -> int:
-        slots = Slots(2)
+        slots = ConcurrencyLimit(2)
         await slots.take()
         await slots.take()
         waiting = asyncio.create_task(slots.take())
@@ -189,11 +196,11 @@ def test_batches_of_a_group_go_one_at_a_time_in_their_order() -> None:
     order: list[str] = []
 
     async def scenario() -> None:
-        turns = Turns()
+        turns = FifoGroups()
         gates = {name: asyncio.Event() for name in "abcd"}
 
         async def batch(name: str, *groups: str) -> None:
-            async with turns.turn(groups):
+            async with turns.exclusive(groups):
                 order.append(f"{name} begins")
                 await gates[name].wait()
                 order.append(f"{name} ends")
@@ -211,16 +218,16 @@ def test_batches_of_a_group_go_one_at_a_time_in_their_order() -> None:
 
 def test_a_batch_that_is_cancelled_gives_its_turn_away() -> None:
     async def scenario() -> None:
-        turns = Turns()
+        turns = FifoGroups()
 
         async def batch() -> None:
-            async with turns.turn({"x"}):
+            async with turns.exclusive({"x"}):
                 await asyncio.Event().wait()
 
         first = asyncio.create_task(batch())
         await asyncio.sleep(0)
         first.cancel()
-        async with asyncio.timeout(5), turns.turn({"x"}):
+        async with asyncio.timeout(5), turns.exclusive({"x"}):
             return
 
     asyncio.run(scenario())
@@ -282,13 +289,15 @@ def test_a_head_without_end_ends_its_connection() -> None:
 def test_an_answer_is_taken_once_and_only_if_it_is_not_too_long() -> None:
     async def scenario() -> tuple[list[bytes], list[str | None]]:
         api = RuntimeApi()
-        first = api.offer(Offer(request_id="r1", event=b"{}", headers={"Lambda-Runtime-Aws-Request-Id": "r1"}))
+        first = api.dispatch(
+            RuntimeEvent(request_id="r1", event=b"{}", headers={"Lambda-Runtime-Aws-Request-Id": "r1"})
+        )
         path = "/2018-06-01/runtime/invocation/r1/error"
         error = b'{"errorType": "T", "errorMessage": "m"}'
         told = [await talk(api, b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")]
         told.append(await talk(api, post(path, error), post(path, error)))
-        second = api.offer(Offer(request_id="r2", event=b"{}", headers={}))
-        long = b"x" * (MAX_ANSWER + 1)
+        second = api.dispatch(RuntimeEvent(request_id="r2", event=b"{}", headers={}))
+        long = b"x" * (MAX_RESPONSE + 1)
         told.append(await talk(api, post("/2018-06-01/runtime/invocation/r2/response", long)))
         return told, [first.result().error, second.result().error]
 

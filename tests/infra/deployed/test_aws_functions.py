@@ -178,7 +178,7 @@ def orders(deployed):
 
 def polling():
     """Event sources at work in this process."""
-    return [one for one in threading.enumerate() if one.name == "peeklock-sqs-lambda"]
+    return [one for one in threading.enumerate() if one.name == "cloudqueues-sqs-to-lambda-emulator"]
 
 
 def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from peeklock.idempotency.claims import Record, State
+from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import WON, Change, Store
 
 LATER = datetime(2099, 1, 1, tzinfo=UTC)

@@ -10,27 +10,27 @@ from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_server import REGION, SqsServer
 
 
-class Movable(Protocol):
+class MovableTime(Protocol):
     """An emulator with a time of its own."""
 
     def advance(self, seconds: float, /) -> None: ...
 
 
-class Clock:
+class EmulatorClock:
     """Moves the emulators that were added, the last one first: a host renews its locks before the service ends them."""
 
     def __init__(self) -> None:
-        self._movable: list[Movable] = []
+        self._emulators: list[MovableTime] = []
 
-    def add(self, emulator: Movable) -> None:
-        self._movable.append(emulator)
+    def add(self, emulator: MovableTime) -> None:
+        self._emulators.append(emulator)
 
     def advance(self, seconds: float) -> None:
-        for one in reversed(self._movable):
+        for one in reversed(self._emulators):
             one.advance(seconds)
 
 
-class SqsKit:
+class SqsAndLambda:
     """SQS, and the functions that it triggers, for one test."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from cloudqueues.faults import Faults
 from cloudqueues.quotas.aws import ENTRIES
-from cloudqueues.sqs_lambda.events import Received, fitting
+from cloudqueues.sqs_lambda.events import ReceivedMessage, fitting
 from cloudqueues.sqs_lambda.queue import Queue, QueueError
 from cloudqueues.sqs_lambda.settings import Settings
 
@@ -29,7 +29,7 @@ def pauses() -> Iterator[float]:
         pause = min(pause * 1.5, LAST_PAUSE)
 
 
-class Source:
+class Poller:
     """`drained` is called whenever the queue has nothing."""
 
     def __init__(
@@ -39,8 +39,8 @@ class Source:
         self._settings = settings
         self._faults = faults
         self._drained = drained
-        self._carried: list[Received] = []
-        self._late: list[Received] = []
+        self._carried: list[ReceivedMessage] = []
+        self._late: list[ReceivedMessage] = []
         self._failing = False
         self._pauses = pauses()
 
@@ -49,14 +49,14 @@ class Source:
         """Whether messages are here that are in no batch yet."""
         return bool(self._carried or self._late)
 
-    def again(self, messages: Sequence[Received]) -> None:
+    def again(self, messages: Sequence[ReceivedMessage]) -> None:
         """Deliver these, too: the duplicates of a fault."""
         self._take(messages)
 
-    def _take(self, messages: Sequence[Received]) -> None:
+    def _take(self, messages: Sequence[ReceivedMessage]) -> None:
         self._carried = [*self._carried, *messages]
 
-    async def batch(self) -> list[Received]:
+    async def batch(self) -> list[ReceivedMessage]:
         """The next one. Waits for a first message, and from then on for the window to pass or the batch to be full."""
         loop = asyncio.get_running_loop()
         while not self._carried:
@@ -74,7 +74,7 @@ class Source:
         held = len(self._carried)
         return most - held if fitting(self._carried, most) == held else 0
 
-    async def _receive(self, most: int, until: float = float("inf")) -> list[Received]:
+    async def _receive(self, most: int, until: float = float("inf")) -> list[ReceivedMessage]:
         """What there is, for the function; else a pause, not past `until`."""
         try:
             messages = await self._queue.receive(min(most, ENTRIES))
@@ -102,7 +102,7 @@ class Source:
             logger.warning("polling fails, and goes on: %s", exc)
         self._failing = True
 
-    async def _filtered(self, messages: Sequence[Received]) -> list[Received]:
+    async def _filtered(self, messages: Sequence[ReceivedMessage]) -> list[ReceivedMessage]:
         """Those that match; the others are deleted, as AWS deletes them."""
         kept = [one for one in messages if self._settings.filters.match(one.record)]
         unwanted = [one for one in messages if one not in kept]
@@ -110,7 +110,7 @@ class Source:
             await self._queue.delete(unwanted)
         return kept
 
-    def _reordered(self, messages: list[Received]) -> list[Received]:
+    def _reordered(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
         """Without those that a fault makes late, and with those that it made late before."""
         if self._settings.fifo:
             return messages

@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import Literal
 
 from cloudqueues.quotas.aws import EVENT_BYTES
-from cloudqueues.sqs_lambda import wire
+from cloudqueues.sqs_lambda import http1
 
-MAX_ANSWER = EVENT_BYTES + 100
+MAX_RESPONSE = EVENT_BYTES + 100
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 PREFIX = "/2018-06-01/runtime/"
@@ -24,7 +24,7 @@ _ANSWER = re.compile(r"invocation/([^/]+)/(response|error)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class RuntimeEvent:
     """An event for the process, with what goes into the handler's context."""
 
     request_id: str
@@ -33,7 +33,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
+class InvocationResult:
     """What the process made of it."""
 
     kind: Literal["response", "error"]
@@ -45,7 +45,7 @@ class Posted:
         return _error_text(self.body) if self.kind == "error" else None
 
 
-_TOO_LARGE = Posted(
+_RESPONSE_TOO_LARGE = InvocationResult(
     kind="error",
     body=json.dumps(
         {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": "the answer is longer than 6 MB"}
@@ -60,22 +60,22 @@ class RuntimeApi:
         self.asked = asyncio.Event()
         """Set while the process waits for an event: it is initialised, and has nothing to do."""
         self.init_error: str | None = None
-        self._offered: asyncio.Queue[Offer] = asyncio.Queue()
-        self._answers: dict[str, asyncio.Future[Posted]] = {}
+        self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+        self._answers: dict[str, asyncio.Future[InvocationResult]] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
         """`host:port`, for the process's environment."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=wire.MAX_HEAD)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=http1.MAX_HEAD)
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
 
-    def offer(self, offer: Offer) -> asyncio.Future[Posted]:
-        """Hand an event over; its answer."""
+    def dispatch(self, event: RuntimeEvent) -> asyncio.Future[InvocationResult]:
+        """Hand an event to the process, and return the future of its result."""
         answer = asyncio.get_running_loop().create_future()
-        self._answers = {offer.request_id: answer}
-        self._offered.put_nowait(offer)
+        self._answers = {event.request_id: answer}
+        self._events.put_nowait(event)
         return answer
 
     async def close(self) -> None:
@@ -92,23 +92,23 @@ class RuntimeApi:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (request := await wire.read_request(reader, MAX_ANSWER)) is not None:
+            while (request := await http1.read_request(reader, MAX_RESPONSE)) is not None:
                 writer.write(await self._answer(request))
                 await writer.drain()
-        except wire.BadRequestError as exc:
+        except http1.BadRequestError as exc:
             writer.write(_failure(HTTPStatus.BAD_REQUEST, "InvalidRequest", str(exc)))
         except ConnectionError:
             return  # the process is gone; whoever waits for it hears of its end
         finally:
             writer.close()
 
-    async def _answer(self, request: wire.Request) -> bytes:
+    async def _answer(self, request: http1.Request) -> bytes:
         what = request.path.removeprefix(PREFIX)
         if request.method == "GET" and what == "invocation/next":
             return await self._next()
         if request.method == "POST" and what == "init/error":
             self.init_error = _error_text(request.body or b"")
-            return wire.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+            return http1.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
         posted = _ANSWER.fullmatch(what)
         if request.method == "POST" and posted is not None:
             return self._take(posted[1], posted[2], request.body)
@@ -116,23 +116,23 @@ class RuntimeApi:
 
     async def _next(self) -> bytes:
         self.asked.set()
-        offer = await self._offered.get()
+        runtime_event = await self._events.get()
         self.asked.clear()
-        return wire.answer(HTTPStatus.OK, offer.event, offer.headers)
+        return http1.answer(HTTPStatus.OK, runtime_event.event, runtime_event.headers)
 
     def _take(self, request_id: str, kind: str, body: bytes | None) -> bytes:
         answer = self._answers.pop(request_id, None)
         if answer is None or answer.done():
             return _failure(HTTPStatus.BAD_REQUEST, "InvalidRequestID", "no such invocation is under way")
         if body is None:
-            answer.set_result(_TOO_LARGE)
+            answer.set_result(_RESPONSE_TOO_LARGE)
             return _failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", "at most 6 MB")
-        answer.set_result(Posted(kind="error" if kind == "error" else "response", body=body))
-        return wire.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+        answer.set_result(InvocationResult(kind="error" if kind == "error" else "response", body=body))
+        return http1.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
 
 
 def _failure(status: HTTPStatus, kind: str, text: str) -> bytes:
-    return wire.answer(status, json.dumps({"errorType": kind, "errorMessage": text}).encode())
+    return http1.answer(status, json.dumps({"errorType": kind, "errorMessage": text}).encode())
 
 
 def _error_text(body: bytes) -> str:

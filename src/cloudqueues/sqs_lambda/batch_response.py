@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cloudqueues.sqs_lambda.json_shapes import is_array, is_object
+from cloudqueues.sqs_lambda.json_types import is_array, is_object
 
 
-class BadAnswerError(ValueError):
+class BadResponseError(ValueError):
     """The answer says nothing that can be relied on, so the whole batch counts as failed."""
 
 
@@ -25,19 +25,19 @@ def failed_ids(answer: bytes, ids: Sequence[str]) -> set[str]:
     try:
         value = json.loads(answer) if answer.strip() else None
     except (ValueError, RecursionError) as exc:
-        raise BadAnswerError(f"the answer is not JSON: {exc}") from exc
+        raise BadResponseError(f"the answer is not JSON: {exc}") from exc
     if value is None:
         return set()
     if not is_object(value):
-        raise BadAnswerError(f"the answer is not an object but of type {type(value).__name__}")
+        raise BadResponseError(f"the answer is not an object but of type {type(value).__name__}")
     listed = value.get("batchItemFailures")
     if listed is not None and not is_array(listed):
-        raise BadAnswerError("batchItemFailures is not a list")
+        raise BadResponseError("batchItemFailures is not a list")
     return {_identifier(one, ids) for one in listed or ()}
 
 
 def _identifier(one: Any, ids: Sequence[str]) -> str:
     identifier = one.get("itemIdentifier") if is_object(one) else None
     if not isinstance(identifier, str) or identifier not in ids:
-        raise BadAnswerError("an itemIdentifier in batchItemFailures is missing, or is of no message of this batch")
+        raise BadResponseError("an itemIdentifier in batchItemFailures is missing, or is of no message of this batch")
     return identifier

@@ -15,7 +15,7 @@ PER_SECOND = 300 / 60
 _LOOK_AGAIN = 1 / PER_SECOND
 
 
-class Slots:
+class ConcurrencyLimit:
     """`most`: the maximum. `clock`: seconds, never back."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from cloudqueues.sqs_lambda.sandbox import InitError, Run, Sandbox
+from cloudqueues.sqs_lambda.sandbox import InitError, Sandbox, SandboxRun
 
 
-class Fleet:
+class SandboxPool:
     """As many environments as there are invocations at once."""
 
     def __init__(self, make: Callable[[], Sandbox]) -> None:
@@ -22,7 +22,7 @@ class Fleet:
         """Start so many beforehand. One that fails is tried again, and its error told, with a first event."""
         self._starting += [asyncio.create_task(self._start()) for _ in range(count)]
 
-    async def invoke(self, request_id: str, event: bytes, kill_after: float | None) -> tuple[Run, float | None]:
+    async def invoke(self, request_id: str, event: bytes, kill_after: float | None) -> tuple[SandboxRun, float | None]:
         """The run, and the seconds that the start of its environment took, None for a warm one."""
         sandbox = await self._warm()
         if sandbox is not None:
@@ -30,7 +30,7 @@ class Fleet:
         try:
             sandbox = await self._start()
         except InitError as exc:
-            return Run(ending="init", error=str(exc)), None
+            return SandboxRun(ending="init", error=str(exc)), None
         return await self._run(sandbox, request_id, event, kill_after), sandbox.init_seconds
 
     async def close(self) -> None:
@@ -62,7 +62,7 @@ class Fleet:
             await self._discard(sandbox)
         return None
 
-    async def _run(self, sandbox: Sandbox, request_id: str, event: bytes, kill_after: float | None) -> Run:
+    async def _run(self, sandbox: Sandbox, request_id: str, event: bytes, kill_after: float | None) -> SandboxRun:
         run = await sandbox.invoke(request_id, event, kill_after)
         if run.ending in {"answered", "error"}:
             self._idle.append(sandbox)

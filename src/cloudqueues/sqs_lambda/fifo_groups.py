@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class FifoGroups:
     """SQS itself lends no more messages of a group while some are out. That ends when the locks do, as when a function
     makes its messages visible while it still runs; from there on it is kept here."""
 
@@ -15,7 +15,7 @@ class Turns:
         self._last: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
-    async def turn(self, groups: Iterable[str]) -> AsyncGenerator[None, None]:
+    async def exclusive(self, groups: Iterable[str]) -> AsyncGenerator[None, None]:
         """Waits for the batches of these groups that came here earlier."""
         mine = frozenset(groups)
         over = asyncio.Event()
