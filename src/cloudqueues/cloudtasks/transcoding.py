@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -17,6 +18,8 @@ Violation: TypeAlias = tuple[str, str]
 """Path of the field, and what is wrong."""
 
 _BAD = "Invalid JSON payload received."
+_BASE64 = re.compile(r"([A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
+_SPACE = re.compile(r"[ \t\n\v\f\r]+")
 _WHOLE = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.protobuf.FieldMask")
 """Messages that have a JSON form of their own."""
 
@@ -114,11 +117,22 @@ def _is_open(field: Any) -> bool:
 
 
 def _leaf(message: Any, field: Any, value: Any, path: str) -> Iterator[Violation]:
+    if field.type == field.TYPE_BYTES and isinstance(value, str):
+        value = _SPACE.sub("", value)
+        if not _is_base64(value):  # json_format leaves out the characters that it does not know
+            yield path, f"Invalid value at '{path}' (TYPE_BYTES), Base64 decoding failed for {json.dumps(value)}"
+            return
     json_format: Any = importlib.import_module("google.protobuf.json_format")
     try:
         json_format.ParseDict({field.json_name: value}, message)
     except json_format.ParseError:
         yield path, _misfit(field, value, path)
+
+
+def _is_base64(text: str) -> bool:
+    """Return True for base64 in one of its two alphabets, with all of its padding or none."""
+    digits = text.rstrip("=")
+    return bool(_BASE64.fullmatch(text)) and len(digits) % 4 != 1 and (digits == text or len(text) % 4 == 0)
 
 
 def _misfit(field: Any, value: Any, path: str) -> str:
