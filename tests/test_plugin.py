@@ -82,7 +82,9 @@ def test_sqs_to_lambda(sqs_lambda, tmp_path):
 def test_functions_host(functions_host, servicebus, tmp_path):
     """A function app in a folder, on this test's Service Bus."""
     (tmp_path / "function_app.py").write_text(APP)
-    (tmp_path / "host.json").write_text(json.dumps({"version": "2.0"}))
+    (tmp_path / "host.json").write_text(
+        json.dumps({"version": "2.0", "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle"}})
+    )
     servicebus.add_queue("orders", max_delivery_count=2)
     host = functions_host(tmp_path)
     with (

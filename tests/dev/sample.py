@@ -37,7 +37,10 @@ def handle(order: dict) -> None:
 """,
     "app/aws.py": "from app.orders import handle\nfrom peeklock import sqs\n\nhandler = sqs.bind(handle)\n",
     "app/gcp.py": "from app.orders import handle\nfrom peeklock import cloudtasks\n\nhandle_http = cloudtasks.bind(handle)\n",
-    "azure/host.json": '{"version": "2.0"}',
+    "azure/host.json": (
+        '{"version": "2.0",'
+        ' "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}}'
+    ),
     "azure/function_app.py": """
 import azure.functions as func
 

@@ -1,4 +1,4 @@
-"""Cloud Tasks on this machine, for Google's own client.
+"""Cloud Tasks emulator on this machine, for Google's own client.
 
     with CloudTasksEmulator() as tasks:
         client = tasks.client()
@@ -7,8 +7,8 @@
         tasks.wait_idle()
         tasks.dispatches[0].status
 
-It answers as the real service was recorded to (tests/emulators/cloudtasks), and sends over real HTTP. Its time runs
-as real time does, and `advance` moves it: a back-off of an hour takes no longer than its call.
+Its answers were recorded from the real service (tests/emulators/cloudtasks), and tasks are sent over real HTTP. Its clock
+runs like the real one, and `advance` moves it: a back-off of an hour takes no longer than that call.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 
 class CloudTasksEmulator(BackgroundEmulator):
-    """Runs from `start` to `stop`, or as a context manager.
+    """Emulator that runs from `start` to `stop`, or as a context manager.
 
-    `port` is gRPC's, `http_port` the one of REST and of the certificates; 0 takes a free one.
+    `port` serves gRPC, `http_port` REST and the certificates; 0 takes a free port.
     """
 
     name = "Cloud Tasks emulator"
@@ -48,7 +48,7 @@ class CloudTasksEmulator(BackgroundEmulator):
         self._clients: list[Any] = []
 
     def start(self) -> Self:
-        """Raises ConfigError when Google's client is not installed, OSError for a port that is taken."""
+        """Start. Raises ConfigError when Google's client is not installed, OSError for a port that is taken."""
         if self._background is not None:
             raise CloudqueuesError("the Cloud Tasks emulator runs already")
         tasks_v2()
@@ -60,7 +60,7 @@ class CloudTasksEmulator(BackgroundEmulator):
         self._emulation = background.run(Emulation.open(self._host, self._port, self._http_port, self._faults))
 
     def _close(self, background: Background) -> None:
-        """Attempts under way are broken off."""
+        """Break off the attempts under way."""
         for client in self._clients:
             client.transport.close()
         self._clients.clear()
@@ -69,7 +69,7 @@ class CloudTasksEmulator(BackgroundEmulator):
 
     @property
     def address(self) -> str:
-        """Of gRPC, for `grpc.insecure_channel` and CLOUD_TASKS_EMULATOR_HOST."""
+        """Address of gRPC, for `grpc.insecure_channel` and CLOUD_TASKS_EMULATOR_HOST."""
         return self._authority(self._running.port)
 
     @property
@@ -79,32 +79,33 @@ class CloudTasksEmulator(BackgroundEmulator):
 
     @property
     def certs_url(self) -> str:
-        """Public keys of the tokens that tasks carry, for google-auth and for `cloudtasks.bind(certs_url=...)`."""
+        """URL of the public keys of the tasks' tokens, for google-auth and for `cloudtasks.bind(certs_url=...)`."""
         return f"{self.http_url}{CERTS_PATH}"
 
     def _authority(self, port: int) -> str:
         return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
 
     def client(self, transport: Literal["grpc", "rest"] = "grpc") -> Any:
-        """A `google.cloud.tasks_v2.CloudTasksClient` that talks to this emulator, until `stop`."""
+        """Return a `google.cloud.tasks_v2.CloudTasksClient` of this emulator, which is closed by `stop`."""
         client = rest_client_of(self.http_url) if transport == "rest" else client_of(self.address)
         self._clients.append(client)
         return client
 
     @property
     def now(self) -> float:
-        """Seconds since 1970, by the emulator's time."""
+        """Time of the emulator, in seconds since 1970."""
         return self._running.timeline.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward: what becomes due on the way is sent, and an attempt under way whose deadline passes is
-        given up. Answers to what was sent may come after this returns.
+        """Move the time forward: tasks that become due are sent, and attempts whose deadline passes are given up.
+
+        Answers to these tasks may come after this returns.
         """
         self._call(lambda emulation: emulation.timeline.advance(seconds))
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on purpose; may be replaced while it runs."""
+        """Injected faults; may be replaced while the emulator runs."""
         return self._running.dispatcher.faults
 
     @faults.setter
@@ -113,8 +114,8 @@ class CloudTasksEmulator(BackgroundEmulator):
 
     @property
     def route(self) -> Route | None:
-        """Where targets really are: host and port for a URL, or None for one that is not to be reached. Without one, where
-        the URL says. May be replaced while it runs."""
+        """Function from a URL to the host and port to connect to, or to None for an unreachable target; without one, the
+        URL's own. May be replaced while the emulator runs."""
         return self._running.dispatcher.route
 
     @route.setter
@@ -123,7 +124,7 @@ class CloudTasksEmulator(BackgroundEmulator):
 
     @property
     def dispatches(self) -> tuple[Dispatch, ...]:
-        """Attempts that ended, in that order; the last 100,000."""
+        """Attempts in the order of their ends; the last 100,000."""
         if self._background is None:
             return tuple(self._running.dispatcher.dispatches)
         return self._call(lambda emulation: tuple(emulation.dispatcher.dispatches))
@@ -144,7 +145,7 @@ class CloudTasksEmulator(BackgroundEmulator):
         self._wait(holds, timeout)
 
     def drain(self, timeout: float = 10.0) -> None:
-        """Have every task of a running queue tried until it is finished, moving the time over each wait.
+        """Try every task of a running queue until it is finished, moving the time over each wait.
 
         Raises TimeoutError after so many seconds of real time.
         """
@@ -172,7 +173,7 @@ class CloudTasksEmulator(BackgroundEmulator):
 
     @property
     def _running(self) -> Emulation:
-        """Also after `stop`, for what can be asked then."""
+        """Emulation, also after `stop`, when its dispatches can still be read."""
         if self._emulation is None:
             raise CloudqueuesError(
                 "the Cloud Tasks emulator was not started: call start(), or use it in a with statement"

@@ -1,4 +1,4 @@
-"""What an attempt was, and what its answer means."""
+"""Attempts to dispatch a task, and the meaning of their responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudqueues.cloudtasks.state import StoredTask
 NO_ANSWER = 0
 TIMED_OUT = 504
 NOT_MODIFIED = 304
-"""Taken for success: seen not to be tried again by the real service (google/nomulus, pull request 2118)."""
+"""Counts as success: the real service was seen not to try again (google/nomulus, pull request 2118)."""
 BACKPRESSURE = frozenset([429, 503])
 _CODES = {
     400: Code.INVALID_ARGUMENT,
@@ -30,27 +30,27 @@ _CODES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """An attempt that ended."""
+    """Attempt that ended."""
 
     task: str
-    """Its whole name."""
+    """Full name of the task."""
     attempt: int
     """1-based."""
     method: str
     url: str
     headers: Mapping[str, str]
     status: int
-    """What was answered; 504: nothing in time, 0: nothing at all."""
+    """Status of the response; 504: none in time, 0: none at all."""
     when: float
-    """Seconds since 1970 at its beginning, by the emulator's time."""
+    """Start by the emulator's time, in seconds since 1970."""
     took: float
-    """Seconds, by the emulator's time."""
+    """Duration in seconds, by the emulator's time."""
     duplicate: bool = False
-    """A second delivery that a fault made: its answer changes nothing."""
+    """True for a second delivery that a fault made: its response changes nothing."""
 
 
 def is_server_error(status: int) -> bool:
-    """Such an answer does not count as an execution; neither does none."""
+    """Return True for a response that does not count as an execution; a missing one does not either."""
     return status == NO_ANSWER or 500 <= status <= 599  # noqa: PLR2004 - 5xx
 
 
@@ -59,7 +59,7 @@ def is_success(status: int) -> bool:
 
 
 def status_code(status: int) -> Code:
-    """The code that an attempt shows for an HTTP status, recorded for twenty of them."""
+    """Return the code that an attempt shows for an HTTP status, as recorded for twenty of them."""
     if status in _CODES:
         return _CODES[status]
     if 400 <= status <= 499:  # noqa: PLR2004 - 4xx

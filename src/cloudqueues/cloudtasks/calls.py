@@ -1,4 +1,4 @@
-"""A call of a method, as gRPC and REST make it."""
+"""Calls of the service's methods, which gRPC and REST share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudqueues.timeline import Timeline
 
 
 class Caller:
-    """Runs a method as a remote call, with faults on the way to it and back."""
+    """Runs methods as remote calls, with faults before and after them."""
 
     def __init__(self, timeline: Timeline, dispatcher: Dispatcher, changed: Callable[[], None]) -> None:
         self._timeline = timeline
@@ -23,7 +23,7 @@ class Caller:
         self._seen: Counter[bytes] = Counter()
 
     async def run(self, name: str, method: Method, request: Any) -> Any:
-        """Raises Refused, also for an answer that is lost: the client sees no more than that."""
+        """Run a method. Raises Refused, also for a response that is lost: a client cannot tell the difference."""
         faults = self._dispatcher.faults
         what = self._identity(name, request)
         if faults.hits("refuse", *what):
@@ -37,7 +37,7 @@ class Caller:
         return answer
 
     def _identity(self, name: str, request: Any) -> tuple[str, str, int]:
-        """A call by its content and how often it was made: a second try has another fate than the first."""
+        """Return the key that faults are drawn by: content and repetition of a call, so that a retry is drawn anew."""
         faults = self._dispatcher.faults
         if not (faults.refuse or faults.delay or faults.drop):
             return name, "", 0

@@ -1,4 +1,4 @@
-"""A queue's settings: what is refused, what stands for an unset number, and what an update changes."""
+"""Settings of a queue: checks, defaults and updates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTINGS = (
 
 
 def check(queue: Any) -> None:
-    """Raises Refused for a setting that the service does not take."""
+    """Raise Refused for a setting that the service refuses."""
     _check_rate(queue.rate_limits)
     check_retry(queue.retry_config)
     ratio = queue.stackdriver_logging_config.sampling_ratio
@@ -46,7 +46,7 @@ def _check_rate(rate: Any) -> None:
 
 
 def check_retry(retry: Any) -> None:
-    """Raises Refused; of a queue and of a task."""
+    """Raise Refused for invalid retry settings of a queue or a task."""
     if retry.max_attempts < limits.UNLIMITED:
         raise invalid("RetryConfig.maxAttempts must be greater or equal to -1.")
     if retry.max_doublings < 0:
@@ -62,7 +62,7 @@ def check_retry(retry: Any) -> None:
 
 
 def fill(queue: Any) -> None:
-    """Put the service's numbers where none are set. Raises Refused when they do not fit together."""
+    """Fill unset numbers with the service's defaults. Raises Refused when they contradict each other."""
     rate = queue.rate_limits
     rate.max_dispatches_per_second = rate.max_dispatches_per_second or limits.MAX_RATE
     rate.max_concurrent_dispatches = rate.max_concurrent_dispatches or limits.DEFAULT_CONCURRENT
@@ -75,7 +75,7 @@ def fill(queue: Any) -> None:
 
 
 def fill_retry(retry: Any) -> None:
-    """As `fill`."""
+    """Fill unset retry settings, as `fill` does."""
     retry.max_attempts = retry.max_attempts or limits.DEFAULT_ATTEMPTS
     retry.max_doublings = retry.max_doublings or limits.DEFAULT_DOUBLINGS
     if not seconds_of(retry.min_backoff):
@@ -89,7 +89,7 @@ def fill_retry(retry: Any) -> None:
 
 
 def retry_of(message: Any) -> RetryPolicy:
-    """Of a retry_config that was filled."""
+    """Return the retry policy of a retry_config that was filled."""
     return RetryPolicy(
         max_attempts=message.max_attempts,
         max_duration=seconds_of(message.max_retry_duration),
@@ -100,7 +100,7 @@ def retry_of(message: Any) -> RetryPolicy:
 
 
 def paths_of(request: Any) -> list[str]:
-    """The fields that an update changes; all settings where it has no mask. Raises Refused for one that is none."""
+    """Return the fields that an update changes; all settings where it has no mask. Raises Refused for an unknown field."""
     if not request.HasField("update_mask"):
         return list(_SETTINGS)
     for path in request.update_mask.paths:
@@ -121,7 +121,7 @@ def _is_field(path: str) -> bool:
 
 
 def apply(queue: Any, update: Any, paths: list[str]) -> None:
-    """Copy these fields. Raises Refused when a target is left that the service does not take."""
+    """Copy these fields. Raises Refused when the result has a target that the service refuses."""
     for path in paths:
         *outer, name = path.split(".")
         _copy(*_descend(queue, update, iter(outer)), name)
@@ -136,7 +136,7 @@ def _descend(queue: Any, update: Any, outer: Iterator[str]) -> tuple[Any, Any]:
 
 
 def _copy(queue: Any, update: Any, name: str) -> None:
-    """By merging what is left of a copy: that keeps apart what is unset and what is set to nothing."""
+    """Copy a field by merging: that distinguishes an unset field from one that is set to its default."""
     part = type(update)()
     part.CopyFrom(update)
     for other in part.DESCRIPTOR.fields_by_name:

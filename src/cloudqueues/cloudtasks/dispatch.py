@@ -1,4 +1,4 @@
-"""Sends tasks when they are due, as fast as their queues allow, and decides what each answer means."""
+"""Dispatcher: sends tasks when they are due, as fast as their queues allow, and settles them by their responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_DISPATCHES = 100_000
 
 
 class Dispatcher:
-    """Belongs to one event loop: all is called in its thread."""
+    """Dispatcher of all queues. It belongs to one event loop and is used in its thread only."""
 
     def __init__(self, timeline: Timeline, sign: task_requests.Sign, changed: Callable[[], None]) -> None:
         self._timeline = timeline
@@ -41,21 +41,21 @@ class Dispatcher:
 
     @property
     def running(self) -> int:
-        """Attempts under way, with the duplicates that will be."""
+        """Count of attempts under way, including duplicates that are planned."""
         return len(self._attempts) + self._duplicates_due
 
     def add(self, task: StoredTask) -> None:
-        """Send it when it is due."""
+        """Send a task when it is due."""
         self._enqueue(task, task.due)
         self.dispatch_due(task.queue)
 
     def _enqueue(self, task: StoredTask, due: float) -> None:
-        """Any place that it had before is void."""
+        """Add a task to the waiting ones. An earlier entry of it becomes invalid."""
         task.ticket = next(self._tickets)
         heapq.heappush(self._waiting.setdefault(task.queue, []), (due, task.ticket, task))
 
     def dispatch_due(self, queue: StoredQueue) -> None:
-        """Send what is due and allowed, and come back when more is."""
+        """Send the tasks that are due and allowed, and set a timer for the next."""
         most = queue.message.rate_limits.max_concurrent_dispatches
         while (first := self._first(queue)) and queue.running < most:
             now, (due, task) = self._timeline.now(), first
@@ -69,7 +69,7 @@ class Dispatcher:
         return None
 
     def _first(self, queue: StoredQueue) -> tuple[float, StoredTask] | None:
-        """The next that waits in a running queue, and when it is due."""
+        """Return the next waiting task of a running queue, and when it is due."""
         waiting = self._waiting.get(queue, [])
         while waiting and (waiting[0][2].gone or waiting[0][2].ticket != waiting[0][1]):
             heapq.heappop(waiting)
@@ -81,18 +81,18 @@ class Dispatcher:
         self._timers[queue].by(when)
 
     def next_due(self) -> float | None:
-        """When the next task of a running queue may be sent, if one waits."""
+        """Return the time when the next task of a running queue may be sent; None where none waits."""
         now = self._timeline.now()
         firsts = [(queue, self._first(queue)) for queue in self._waiting]
         return min((max(first[0], queue.bucket.next(now)) for queue, first in firsts if first), default=None)
 
     def remove_queue(self, queue: StoredQueue) -> None:
-        """A queue that was deleted."""
+        """Forget a queue that was deleted."""
         self._waiting.pop(queue, None)
         self._timers.pop(queue, None)
 
     def _postpone(self, task: StoredTask) -> bool:
-        """Whether a fault has later ones go before it: once for each attempt."""
+        """Return True when a fault lets later tasks go first, once for each attempt."""
         what = (task.name, task.message.dispatch_count)
         if what in self._postponed or not self.faults.hits("reorder", *what):
             return False
@@ -101,7 +101,7 @@ class Dispatcher:
         return True
 
     def run(self, task: StoredTask) -> None:
-        """Send it now, whatever its queue says."""
+        """Send a task now, whatever its queue's limits."""
         self._count_attempt(task)
         attempt = task.attempt
         self._start_attempt(task, attempt)
@@ -176,13 +176,13 @@ class Dispatcher:
         return await self._delay_or_drop(task, attempt, answer)
 
     def _answer_timeout(self, task: StoredTask, attempt: int) -> float:
-        """Seconds until the answer is not waited for any more."""
+        """Return the seconds for which a response is awaited."""
         if self.faults.hits("lose_lock", task.name, attempt):
             return self.faults.draw("lock lost after", task.name, attempt) * self.faults.delay_s
         return seconds_of(task.message.dispatch_deadline)
 
     async def _delay_or_drop(self, task: StoredTask, attempt: int, answer: HttpResponse) -> HttpResponse:
-        """What faults make of an answer."""
+        """Delay or lose a response, as faults demand."""
         faults = self.faults
         if faults.hits("delay", task.name, attempt):
             await pause(self._timeline, faults.draw("delay for", task.name, attempt) * faults.delay_s)
@@ -217,7 +217,7 @@ class Dispatcher:
 
 
 async def pause(timeline: Timeline, seconds: float) -> None:
-    """By the emulator's time."""
+    """Sleep, by the emulator's time."""
     over = asyncio.Event()
     timer = timeline.after(seconds, over.set)
     try:

@@ -1,4 +1,4 @@
-"""When a queue may dispatch, and when it tries again: arithmetic alone."""
+"""Rate limits and retries of a queue: quotas, retry policy and token bucket, without I/O."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ DEFAULT_MAX_BACKOFF = 3600.0
 UNLIMITED = -1
 _ALL_DOUBLINGS = 64  # 2**64 times the least back-off is above any greatest one
 _ROUNDING = 1e-3
-"""Of a token. The time is a float of some 1.8e9 seconds: what is due must not be missed by its rounding."""
+"""Part of a token that rounding may cost: the time is a float of some 1.8e9 seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and when a task that failed is tried again."""
+    """Number and times of the retries of a task."""
 
     max_attempts: int
-    """With the first one; -1: without limit."""
+    """Attempts including the first; -1: without limit."""
     max_duration: float
     """Seconds since the first attempt began; 0: without limit."""
     min_backoff: float
@@ -34,13 +34,13 @@ class RetryPolicy:
     max_doublings: int
 
     def backoff(self, attempts: int) -> float:
-        """Seconds to wait after so many attempts: doubled a number of times, then longer by the last doubled one."""
+        """Return the seconds to wait after so many attempts: doubled `max_doublings` times, then growing linearly."""
         doubled = min(attempts - 1, self.max_doublings)
         base = self.min_backoff * 2.0 ** min(doubled, _ALL_DOUBLINGS)
         return min(base * (attempts - doubled), self.max_backoff)
 
     def spent(self, attempts: int, duration: float) -> bool:
-        """Whether a task is given up: when both limits are reached, or the only one that is set."""
+        """Return True when a task is given up: both limits are reached, or the only one that is set."""
         if self.max_attempts == UNLIMITED and not self.max_duration:
             return False
         tries = self.max_attempts == UNLIMITED or attempts >= self.max_attempts
@@ -48,12 +48,12 @@ class RetryPolicy:
 
 
 def burst_of(rate: float) -> int:
-    """How many tasks may go at once after a pause: recorded for five rates, and stated nowhere."""
+    """Return the burst of a rate: recorded for five rates, and not documented."""
     return max(10, int(rate / 5))
 
 
 class TokenBucket:
-    """A queue's tokens: one a dispatch, refilled at its rate, never more than its burst."""
+    """Tokens of a queue: one a dispatch, refilled at its rate up to its burst."""
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
 
@@ -64,13 +64,13 @@ class TokenBucket:
         self._at = now
 
     def change(self, rate: float, burst: int, now: float) -> None:
-        """Go on with the tokens that are there."""
+        """Change rate and burst, and keep the present tokens."""
         self._refill(now)
         self._rate, self._burst = rate, burst
         self._tokens = min(self._tokens, float(burst))
 
     def take(self, now: float) -> bool:
-        """A token, if there is one."""
+        """Take a token; return False when there is none."""
         self._refill(now)
         if self._tokens < 1 - _ROUNDING:
             return False
@@ -78,7 +78,7 @@ class TokenBucket:
         return True
 
     def next(self, now: float) -> float:
-        """When there is a token, if none is taken until then."""
+        """Return the time of the next token, if none is taken until then."""
         self._refill(now)
         return now + max(1 - self._tokens, 0.0) / self._rate
 

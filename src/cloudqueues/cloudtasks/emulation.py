@@ -1,4 +1,4 @@
-"""The parts of the emulator put together, in the one event loop that they belong to."""
+"""Running emulator: its parts, in the event loop that they belong to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cloudqueues.timeline import Timeline
 
 
 class Emulation:
-    """All but its making is called in the loop's thread."""
+    """Parts of the emulator. All methods but the constructor run in the loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, faults: Faults) -> None:
         self._loop = loop
@@ -43,7 +43,7 @@ class Emulation:
 
     @classmethod
     async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
-        """Serving on both ports. Raises OSError for one that is taken."""
+        """Start the servers on both ports. Raises OSError for a port that is taken."""
         self = cls(asyncio.get_running_loop(), faults)
         self._http = await self._http_server.serve(host, http_port)
         self.http_port = self._http.sockets[0].getsockname()[1]
@@ -70,24 +70,24 @@ class Emulation:
         self._waiters.clear()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Looked at after each call and each attempt."""
+        """Wait until a condition holds, which is checked after each call and each attempt."""
         while not condition():
             waiter = self._loop.create_future()
             self._waiters.add(waiter)
             await waiter
 
     def left(self) -> list[str]:
-        """Tasks in queues that run."""
+        """Return the names of the tasks in queues that run."""
         return [name for queue in self.state.queues.values() if not queue.paused for name in queue.tasks]
 
     def is_idle(self) -> bool:
-        """Whether nothing is under way, and no queue that runs has a task."""
+        """Return True when no attempt is under way and no running queue has a task."""
         return not self.dispatcher.running and not any(
             queue.tasks for queue in self.state.queues.values() if not queue.paused
         )
 
     async def drain(self) -> None:
-        """Move the time to whatever is due next, until nothing is."""
+        """Move the time to the next due task, until none is left."""
         while True:
             await self.until(lambda: not self.dispatcher.running)
             due = self.dispatcher.next_due()

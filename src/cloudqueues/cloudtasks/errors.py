@@ -12,11 +12,11 @@ DOMAIN = "cloudtasks.googleapis.com"
 REFERENCE = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
 
 Detail: TypeAlias = tuple[str, Mapping[str, Any]]
-"""The name of a type of google.rpc, and its fields."""
+"""Name of a type of google.rpc, and its fields."""
 
 
 class Code(IntEnum):
-    """google.rpc.Code, as far as it is used."""
+    """Codes of google.rpc.Code that are used here."""
 
     CANCELLED = 1
     UNKNOWN = 2
@@ -50,7 +50,7 @@ HTTP_STATUS = {
 
 
 class Refused(Exception):
-    """A request that the service answers with an error."""
+    """Request that the service answers with an error."""
 
     def __init__(self, code: Code, text: str, *details: Detail) -> None:
         super().__init__(text)
@@ -59,7 +59,7 @@ class Refused(Exception):
         self.details = details
 
     def status(self, *, bare: bool = False) -> Any:
-        """As google.rpc.Status; bare: as inside a batch, without its details."""
+        """Return the google.rpc.Status. `bare`: without details, as inside a batch."""
         status = shared()["Status"](code=int(self.code), message=self.text)
         for name, fields in () if bare else self.details:
             status.details.add().Pack(shared()[name](**fields))
@@ -92,7 +92,7 @@ UNREGISTERED = (
 
 
 def bad_request(violations: Sequence[tuple[str, str]]) -> Refused:
-    """For fields that a REST request cannot have: the path of each, and what is wrong with it."""
+    """Return the refusal of fields in a REST request, by the path and the problem of each."""
     legible = [(field, text.encode("utf-8", "backslashreplace").decode()) for field, text in violations]
     listed = [{"field": field, "description": text} for field, text in legible]
     return invalid("\n".join(text for _, text in legible), ("BadRequest", {"field_violations": listed}))
@@ -115,14 +115,14 @@ def error_info(reason: str, domain: str, metadata: Mapping[str, str]) -> Detail:
 
 
 def no_project(method: str, service: str = SERVICE) -> Refused:
-    """For a request that names nothing at all."""
+    """Return the refusal of a request with an empty name."""
     metadata = {"method": f"{service}.{method}", "service": DOMAIN}
     info = error_info("RESOURCE_PROJECT_INVALID", "googleapis.com", metadata)
     return invalid("Invalid resource field value in the request.", info)
 
 
 def foreign_project(name: str) -> Refused:
-    """For a name that does not begin with a project."""
+    """Return the refusal of a name that does not begin with a project."""
     text = f"Permission denied on resource project {name}."
     metadata = {"consumer": f"projects/{name}", "containerInfo": name, "service": DOMAIN}
     return Refused(
@@ -135,7 +135,7 @@ def foreign_project(name: str) -> Refused:
 
 
 def no_permission(permission: str, resource: str) -> Refused:
-    """For a name of another shape than the method takes: the real service looks it up in vain."""
+    """Return the refusal of a name of another shape than the method takes, which the real service does not find."""
     text = (
         f'The principal (user or service account) lacks IAM permission "cloudtasks.{permission}"'
         f' for the resource "{resource}" (or the resource may not exist).'
@@ -144,13 +144,13 @@ def no_permission(permission: str, resource: str) -> Refused:
 
 
 def bad_target(problem: str) -> Refused:
-    """For a queue's http_target."""
+    """Return the refusal of a queue's http_target."""
     info = error_info("INVALID_INPUT_ON_HTTP_TARGET_OVERRIDE", DOMAIN, {"invalid_field": problem})
     return invalid(f"Error in parsing HttpTarget. {problem}", info)
 
 
 def bad_headers(names: Sequence[str]) -> Refused:
-    """For header overrides that may not be set."""
+    """Return the refusal of header overrides that may not be set."""
     return invalid(
         "Error in parsing HttpTarget.headers. Header name cannot be empty or start with reserved prefixes."
         f" Invalid headers found: {', '.join(names)}"
@@ -158,7 +158,7 @@ def bad_headers(names: Sequence[str]) -> Refused:
 
 
 def no_encryption() -> Refused:
-    """For a key in a project with a queue that overrides headers."""
+    """Return the refusal of an encryption key in a project with a queue that overrides headers."""
     return Refused(
         Code.FAILED_PRECONDITION,
         "CMEK cannot be enabled on any project that has one or more queues with HTTP Target Override headers"

@@ -1,4 +1,4 @@
-"""The filter of ListQueues: what https://google.aip.dev/160 describes, as far as it was recorded from the service."""
+"""Filter of ListQueues: the part of https://google.aip.dev/160 that was recorded from the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudqueues.cloudtasks.errors import INVALID, Refused, invalid
 from cloudqueues.cloudtasks.sdk import kind, seconds_of
 
 Test: TypeAlias = Callable[[Any], bool]
-"""Of a queue."""
+"""Predicate of a queue."""
 
 _TOKEN = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|(<=|>=|!=|[:=<>()])|([^\s:=<>()"!]+))')
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -29,7 +29,7 @@ _UNKNOWN = object()
 
 
 def selects(text: str) -> Test:
-    """Whether a queue passes. Raises Refused for a filter that cannot be read."""
+    """Return the predicate for a filter. Raises Refused for a filter that cannot be parsed."""
     if not text.strip():
         return lambda _: True
     parser = _Parser(text)
@@ -43,7 +43,7 @@ def selects(text: str) -> Test:
 
 
 class _Parser:
-    """Goes through the text once."""
+    """Recursive descent parser of a filter."""
 
     def __init__(self, text: str) -> None:
         self._tokens = list(_tokens(text))
@@ -63,7 +63,7 @@ class _Parser:
         return self._tokens[self._next - 1]
 
     def all_of(self) -> Test:
-        """Terms that follow each other, with or without an AND between them."""
+        """Parse terms that follow each other, with or without an AND between them."""
         tests = [self._any_of()]
         while not self.at_end and self._peek() != ")":
             if self._peek() == "AND":
@@ -72,7 +72,7 @@ class _Parser:
         return lambda queue: all(test(queue) for test in tests)
 
     def _any_of(self) -> Test:
-        """An OR binds closer than an AND."""
+        """Parse an OR, which binds closer than an AND."""
         tests = [self._term()]
         while self._peek() == "OR":
             self._take()
@@ -112,11 +112,11 @@ class _Parser:
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
     at, text = 0, text.rstrip()
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+        match = _TOKEN.match(text, at)
+        if match is None:
             raise invalid(INVALID)
-        quoted, sign, word = found.groups()
-        at = found.end()
+        quoted, sign, word = match.groups()
+        at = match.end()
         if word is not None:
             yield "word", word
         elif sign is not None:
@@ -136,27 +136,27 @@ def _comparison(path: str, sign: str, value: str, *, is_star: bool) -> Test:
         )
     wanted = _parse(last, value)
     if sign == ":" and isinstance(wanted, str):
-        return lambda queue: any(wanted.lower() in str(found).lower() for found in _values(queue, fields))
+        return lambda queue: any(wanted.lower() in str(value).lower() for value in _values(queue, fields))
     compare = _COMPARE[sign]
-    return lambda queue: any(compare(found, wanted) for found in _values(queue, fields))
+    return lambda queue: any(compare(value, wanted) for value in _values(queue, fields))
 
 
 def _fields(path: str) -> list[Any]:
-    """Named as in the proto or in JSON, in any case."""
-    found: list[Any] = []
+    """Return the descriptors of a path, whose names may be those of the proto or of JSON, in any case."""
+    descriptors: list[Any] = []
     descriptor = kind("Queue").DESCRIPTOR
     for name in path.split("."):
         names = {field.name.replace("_", ""): field for field in (descriptor.fields if descriptor else ())}
         field = names.get(name.replace("_", "").lower())
         if field is None:
             raise invalid(f"Field not found: '{path}'.")
-        found.append(field)
+        descriptors.append(field)
         descriptor = field.message_type
-    return found
+    return descriptors
 
 
 def _values(message: Any, fields: list[Any], *, raw: bool = False) -> Iterator[Any]:
-    """What is at the path: several where a list is on the way."""
+    """Yield the values at a path: several where it goes through a list."""
     field, *rest = fields
     value = getattr(message, field.name)
     if field.name == "header_overrides":
@@ -177,20 +177,20 @@ def _is_set(value: Any) -> bool:
 
 
 def _parse(field: Any, text: str) -> Any:
-    """The value to compare with. Raises Refused when it is of another type."""
+    """Parse the value to compare with. Raises Refused for one of another type."""
     wrong = invalid(f"The value '{text.lower()}' is of incorrect type.")
     if field.enum_type is not None:
         numbers = {name.lower(): value.number for name, value in field.enum_type.values_by_name.items()}
-        return _found(numbers.get(text.lower(), _UNKNOWN), wrong)
+        return _checked(numbers.get(text.lower(), _UNKNOWN), wrong)
     if field.message_type is not None:
         read = _duration if field.message_type.name == "Duration" else _timestamp
-        return _found(read(text), wrong)
+        return _checked(read(text), wrong)
     if field.cpp_type == field.CPPTYPE_STRING:
         return text
-    return _found(_number(text), wrong)
+    return _checked(_number(text), wrong)
 
 
-def _found(value: Any, wrong: Refused) -> Any:
+def _checked(value: Any, wrong: Refused) -> Any:
     if value is _UNKNOWN:
         raise wrong
     return value

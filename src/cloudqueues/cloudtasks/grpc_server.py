@@ -1,4 +1,4 @@
-"""The gRPC side: Google's own clients cannot tell it from the service."""
+"""gRPC side, for Google's own clients."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cloudqueues.cloudtasks.methods import Method, Methods
 from cloudqueues.cloudtasks.sdk import grpc
 
 MAX_MESSAGE = 110 * 2**20
-"""Bytes of a request: a hundred tasks of a batch, each as large as it may be."""
+"""Largest request in bytes: a batch of a hundred tasks of the largest size."""
 
 
 def _status_code(code: Code) -> Any:
-    return next(one for one in grpc().StatusCode if one.value[0] == int(code))
+    return next(status for status in grpc().StatusCode if status.value[0] == int(code))
 
 
 def handlers(methods: Mapping[str, Methods], caller: Caller) -> list[Any]:
-    """gRPC's generic handlers, with the (de)serializers of the client's own types."""
+    """Return gRPC's generic handlers, with the (de)serializers of the client's own types."""
     return [_generic(service, served, caller) for service, served in methods.items()]
 
 
@@ -52,7 +52,7 @@ def _entry(name: str, method: Method, caller: Caller) -> Callable[[Any, Any], Aw
 
 
 async def serve(host: str, port: int, generic: list[Any]) -> tuple[Any, int]:
-    """A server that runs, and its port. Raises OSError when it is taken."""
+    """Start a server, and return it with its port. Raises OSError for a port that is taken."""
     options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)]
     server = grpc().aio.server(options=options)
     server.add_generic_rpc_handlers(tuple(generic))

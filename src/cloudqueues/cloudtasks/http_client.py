@@ -1,4 +1,4 @@
-"""A task's request as it goes out, and the exchange with its target."""
+"""HTTP client: sends a task's request to its target, and reads the response."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _SAME_AGAIN = frozenset([307, 308])
 
 
 class Unreachable(Exception):
-    """No answer came: no connection, a broken one, or what is no HTTP."""
+    """Target without a response: no connection, a broken one, or one that does not speak HTTP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """A request, complete but for its length and host."""
+    """Request, complete but for its Content-Length and Host."""
 
     method: str
     url: str
@@ -35,32 +35,32 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """What a target said."""
+    """Response of a target."""
 
     status: int
     location: str = ""
     retry_after: float = 0.0
-    """Seconds that it asks to wait; 0: it does not."""
+    """Seconds in its Retry-After; 0 without one."""
 
 
 Route = Callable[[str], tuple[str, int] | None]
-"""Where to connect for a URL, host and port, as a name server of one's own; None for one that is not reachable."""
+"""Function from a URL to the host and port to connect to; None for a target that is not reachable."""
 
 
 async def send(request: HttpRequest, route: Route | None = None) -> HttpResponse:
-    """The answer at the end of all redirects. With a `route`, in plain HTTP whatever the URL says, and as its host. Raises
-    Unreachable."""
-    answer = await _once(request, route)
+    """Return the response at the end of all redirects. With a `route` it is sent in plain HTTP, whatever the URL says, with
+    the URL's host in its Host header. Raises Unreachable."""
+    answer = await _exchange(request, route)
     for _ in range(MAX_REDIRECTS):
-        onward = _redirected(request, answer)
-        if onward is None:
+        redirected = _redirected(request, answer)
+        if redirected is None:
             break
-        request, answer = onward, await _once(onward, route)
+        request, answer = redirected, await _exchange(redirected, route)
     return answer
 
 
 def _redirected(request: HttpRequest, answer: HttpResponse) -> HttpRequest | None:
-    """As a browser would: recorded for 302, where a POST becomes a GET without its body."""
+    """Return the request to redirect to, by a browser's rules: recorded for 302, where a POST becomes a GET without body."""
     if not answer.location or answer.status not in _SEE_OTHER | _SAME_AGAIN:
         return None
     url = _joined(request.url, answer.location)
@@ -75,7 +75,7 @@ def _redirected(request: HttpRequest, answer: HttpResponse) -> HttpRequest | Non
 
 
 def _joined(url: str, location: str) -> str:
-    """Nothing for a location that is no address."""
+    """Return the absolute URL of a location; "" for an invalid one."""
     try:
         return urljoin(url, location)
     except ValueError:
@@ -86,7 +86,7 @@ def _without(headers: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in headers.items() if key.lower() != name}
 
 
-async def _once(request: HttpRequest, route: Route | None) -> HttpResponse:
+async def _exchange(request: HttpRequest, route: Route | None) -> HttpResponse:
     try:
         async with _connection(request.url, route) as (reader, writer):
             writer.write(_bytes_of(request))
@@ -100,7 +100,7 @@ async def _once(request: HttpRequest, route: Route | None) -> HttpResponse:
 async def _connection(
     url: str, route: Route | None
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
-    """A new one for each request: a kept one may be closed at the other end just when it is used."""
+    """Open a new connection for each request: a kept one may be closed by the target just when it is used."""
     host, port, tls = _own_route(url) if route is None else (*_routed(url, route), None)
     reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=http1.MAX_HEAD)
     try:
@@ -118,10 +118,10 @@ def _own_route(url: str) -> tuple[str, int, ssl.SSLContext | None]:
 
 
 def _routed(url: str, route: Route) -> tuple[str, int]:
-    found = route(url)
-    if found is None:
+    address = route(url)
+    if address is None:
         raise ValueError("no route")
-    return found
+    return address
 
 
 @functools.cache
@@ -142,9 +142,9 @@ def _bytes_of(request: HttpRequest) -> bytes:
 
 
 async def _answer(reader: asyncio.StreamReader, method: str) -> HttpResponse:
-    """Its body is read to its end, so that the target can finish, and let go."""
+    """Read a response. Its body is read to its end, so that the target can finish, and discarded."""
     head = await http1.read_head(reader)
-    while head.first[1].startswith("1") and head.first[1] != "101":  # 100 and 103 come before the answer
+    while head.first[1].startswith("1") and head.first[1] != "101":  # 100 and 103 precede the response
         head = await http1.read_head(reader)
     status = _status(head)
     if method != "HEAD" and status not in {204, 304}:
@@ -160,12 +160,12 @@ async def _answer(reader: asyncio.StreamReader, method: str) -> HttpResponse:
 def _status(head: http1.Head) -> int:
     version, status, _ = head.first
     if not version.startswith("HTTP/1.") or not (len(status) == 3 and status.isascii() and status.isdigit()):  # noqa: PLR2004 - digits
-        raise http1.Malformed("no answer")
+        raise http1.Malformed("this is not a response of HTTP/1")
     return int(status)
 
 
 def _seconds(text: str) -> float:
-    """Of a Retry-After: a number or a date."""
+    """Return the seconds in a Retry-After, which is a number or a date."""
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:

@@ -1,4 +1,4 @@
-"""A small HTTP server: connections, the requests on them, and their replies."""
+"""Small HTTP server: connections, their requests and replies."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from cloudqueues.cloudtasks import http1
 from cloudqueues.cloudtasks.grpc_server import MAX_MESSAGE
 
 MAX_BODY = MAX_MESSAGE * 3 // 2
-"""Bytes of a request: what gRPC takes, with its bodies in base64."""
+"""Bytes of a request's body: as much as gRPC takes, with the tasks' bodies in base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request that was read."""
+    """Request of a client."""
 
     method: str
     path: str
-    """With its escapes."""
+    """Path with its percent escapes."""
     query: str
     headers: Mapping[str, str]
     body: bytes
     is_last: bool
-    """On its connection."""
+    """True when the connection ends with the reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What is answered."""
+    """Response to a request."""
 
     status: int
     body: bytes
@@ -40,7 +40,7 @@ class Reply:
 
 
 class HttpServer:
-    """Serve the requests of each connection in their order, and close one that is no HTTP."""
+    """Serves the requests of each connection in their order, and closes one that does not speak HTTP."""
 
     def __init__(self, answer: Callable[[Call], Awaitable[Reply]], malformed: Callable[[str], Reply]) -> None:
         self._answer = answer
@@ -58,7 +58,7 @@ class HttpServer:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
-            while await self._one(reader, writer):
+            while await self._serve_request(reader, writer):
                 pass
         except (EOFError, OSError):
             pass
@@ -67,7 +67,7 @@ class HttpServer:
             with contextlib.suppress(OSError):
                 writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request, and return True when another may follow."""
         try:
             call = await _read(reader)
@@ -84,16 +84,14 @@ async def _read(reader: asyncio.StreamReader) -> Call:
     head = await http1.read_head(reader)
     method, target, version = head.first
     if not version.startswith("HTTP/1."):
-        raise http1.Malformed("no HTTP/1 request")
+        raise http1.Malformed("this is not a request of HTTP/1")
     try:
         parts = urlsplit(target)
     except ValueError as exc:
-        raise http1.Malformed("no URL") from exc
+        raise http1.Malformed("the target is not a URL") from exc
     body = bytearray()
-    async for piece in http1.body(reader, head.headers, until_end=False):
+    async for piece in http1.body(reader, head.headers, until_end=False, limit=MAX_BODY):
         body += piece
-        if len(body) > MAX_BODY:
-            raise http1.Malformed("the body is too large")
     connection = head.headers.get("connection", "close" if version == "HTTP/1.0" else "").lower()
     return Call(
         method=method,

@@ -1,4 +1,4 @@
-"""A queue's IAM policy: kept and checked as the service does, and asked by nobody, as an emulator has no callers."""
+"""IAM policy of a queue: stored and checked as by the service, and never enforced, as an emulator has no callers."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _OF_A_QUEUE = frozenset(
 _NEWEST = 3
 
 
-def get(line: StoredQueue) -> Any:
-    return line.policy if line.policy is not None else shared()["Policy"](etag=NO_POLICY_ETAG)
+def get(queue: StoredQueue) -> Any:
+    return queue.policy if queue.policy is not None else shared()["Policy"](etag=NO_POLICY_ETAG)
 
 
-def put(line: StoredQueue, given: Any) -> Any:
-    """Raises Refused."""
-    _check(given)
-    _check_etag(get(line).etag, given.etag)
+def put(queue: StoredQueue, requested: Any) -> Any:
+    """Replace the policy of a queue. Raises Refused."""
+    _check(requested)
+    _check_etag(get(queue).etag, requested.etag)
     policy = shared()["Policy"](version=1, etag=secrets.token_bytes(8))
     members: dict[str, dict[str, None]] = {}
-    for binding in given.bindings:
+    for binding in requested.bindings:
         members.setdefault(binding.role, {}).update(dict.fromkeys(binding.members))
     for role, names in members.items():
         if names:
             policy.bindings.add(role=role, members=list(names))
-    line.policy = policy
+    queue.policy = policy
     return policy
 
 
@@ -68,22 +68,22 @@ def _check_member(member: str) -> None:
         raise invalid(f"The member {member} is of an unknown type. Please set a valid type prefix for the member.")
 
 
-def _check_etag(current: bytes, given: bytes) -> None:
-    if given and given != current:
+def _check_etag(current: bytes, requested: bytes) -> None:
+    if requested and requested != current:
         raise Refused(
             Code.ABORTED,
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."
-            f" The request's ETag '{_octal(given)}' did not match the current policy's ETag '{_octal(current)}'.",
+            f" The request's ETag '{_octal(requested)}' did not match the current policy's ETag '{_octal(current)}'.",
         )
 
 
 def _octal(data: bytes) -> str:
-    """As C escapes bytes."""
+    """Escape bytes as in C."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}" for byte in data)  # noqa: PLR2004 - printable
 
 
 def granted(permissions: list[str]) -> list[str]:
-    """All that exist, as whoever asks may do everything. Raises Refused for one that does not exist."""
+    """Return all of the permissions, since every caller may do everything. Raises Refused for an unknown one."""
     if not permissions:
         raise invalid("At least one permission must be specified.")
     for permission in permissions:

@@ -1,4 +1,4 @@
-"""Methods of the service by name, each with the types of its request and answer. gRPC and REST lead to the same ones."""
+"""Methods of the service by name, with the types of their requests and responses, for gRPC and REST."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cloudqueues.cloudtasks.sdk import LOCATIONS, OPERATIONS, SERVICE, kind, sha
 from cloudqueues.cloudtasks.service import Service
 
 Method: TypeAlias = Callable[[Any], Any]
-"""From a request to its answer; raises Refused."""
+"""Function from a request to its response; raises Refused."""
 
 Methods: TypeAlias = dict[str, tuple[Any, Any, Method]]
-"""By name: the types of request and answer, and what leads from one to the other."""
+"""Types of request and response, and the method, by name."""
 
 _NOT_SERVED = ("ListOperations", "WaitOperation", "CancelOperation", "DeleteOperation")
 

@@ -1,4 +1,4 @@
-"""Queues or tasks by name, which can be listed from any name on: a page takes no longer where there are many."""
+"""Index of queues or tasks by name, which lists from any name on: a page takes no longer where there are many."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ T = TypeVar("T")
 
 
 class NameIndex(Generic[T]):
-    """As a dict, in the order of creation; `after` has the order of the names."""
+    """Dict in the order of creation, whose `after` has the order of the names."""
 
-    __slots__ = ("_held", "_order")
+    __slots__ = ("_items", "_order")
 
     def __init__(self) -> None:
-        self._held: dict[str, T] = {}
+        self._items: dict[str, T] = {}
         self._order = Ordered[str]()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._items)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
+        return iter(self._items)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._held
+        return name in self._items
 
     def __getitem__(self, name: str) -> T:
-        return self._held[name]
+        return self._items[name]
 
     def get(self, name: str) -> T | None:
-        return self._held.get(name)
+        return self._items.get(name)
 
     def values(self) -> list[T]:
-        return list(self._held.values())
+        return list(self._items.values())
 
     def clear(self) -> None:
-        self._held.clear()
+        self._items.clear()
         self._order = Ordered[str]()
 
     def add(self, name: str, item: T) -> None:
-        """Put a new one in."""
-        self._held[name] = item
+        """Add a new item."""
+        self._items[name] = item
         self._order.add(name)
 
     def pop(self, name: str) -> T:
-        """Take one out. Raises KeyError."""
-        item = self._held.pop(name)
+        """Remove and return an item. Raises KeyError."""
+        item = self._items.pop(name)
         self._order.remove(name)
         return item
 
     def after(self, name: str) -> Iterator[T]:
-        """Those whose names come after this one, by name."""
-        return (self._held[one] for one in self._order.since(name) if one != name)
+        """Return the items whose names come after this one, by name."""
+        return (self._items[other] for other in self._order.since(name) if other != name)

@@ -1,4 +1,4 @@
-"""Names of queues, tasks and operations: which are valid, and how each wrong one is refused."""
+"""Names of queues, tasks and operations: their checks, and the refusals of invalid ones."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _KEY = (*_LOCATION, "keyRings", "cryptoKeys")
 
 
 def fits(name: str, words: tuple[str, ...]) -> bool:
-    """Whether the name is these words, each with an id behind it."""
+    """Return True when a name consists of these words, each followed by an id."""
     parts = name.split("/")
     return tuple(parts[::2]) == words and len(parts) == 2 * len(words) and all(parts[1::2])
 
 
 def location(name: str, permission: str, method: str, *, service: str = SERVICE) -> str:
-    """A location's name that a request is about. Raises Refused."""
+    """Check and return the name of a location. Raises Refused."""
     return _resource(name, _LOCATION, permission, method, service)
 
 
 def queue(name: str, permission: str, method: str) -> str:
-    """A queue's name that a request is about. Raises Refused."""
+    """Check and return the name of a queue. Raises Refused."""
     _resource(name, _QUEUE, permission, method)
     check_queue_id(name.rpartition("/")[2])
     return name
 
 
 def task(name: str, permission: str, method: str) -> str:
-    """A task's name that a request is about. Raises Refused."""
+    """Check and return the name of a task. Raises Refused."""
     _resource(name, _TASK, permission, method)
     check_queue_id(name.split("/")[5])
     check_task_id(name.rpartition("/")[2])
@@ -54,12 +54,12 @@ def task(name: str, permission: str, method: str) -> str:
 
 
 def operation(name: str) -> str:
-    """An operation's name that a request is about. Raises Refused."""
+    """Check and return the name of an operation. Raises Refused."""
     return _resource(name, _OPERATION, "operations.get", "GetOperation", OPERATIONS)
 
 
 def project(name: str, method: str, service: str = SERVICE) -> None:
-    """Raises Refused for what does not begin with a project."""
+    """Raise Refused for a name that does not begin with a project."""
     if not name:
         raise no_project(method, service)
     if not re.match(r"projects/[^/]+", name):
@@ -74,7 +74,7 @@ def _resource(name: str, words: tuple[str, ...], permission: str, method: str, s
 
 
 def new_queue(name: str, parent: str) -> str:
-    """The name of a queue that is to be created. Raises Refused."""
+    """Check and return the name of a queue to create. Raises Refused."""
     if not fits(name, _QUEUE):
         text = 'Queue name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>".'
         raise invalid(text, help_link("Definition of queue name", f"{REFERENCE}#Queue.FIELDS.name"))
@@ -85,7 +85,7 @@ def new_queue(name: str, parent: str) -> str:
 
 
 def new_task(name: str, parent: str) -> str:
-    """The name of a task that is to be created, made up where the request has none. Raises Refused."""
+    """Return the name of a task to create, generated where the request has none. Raises Refused."""
     if not name:
         return f"{parent}/tasks/{secrets.randbelow(9 * 10**19) + 10**19}"
     owner = task_owner(name)
@@ -98,7 +98,7 @@ def new_task(name: str, parent: str) -> str:
 
 
 def task_owner(name: str) -> str:
-    """The queue in a task's name. Raises Refused."""
+    """Return the queue in a task's name. Raises Refused."""
     if not fits(name, _TASK):
         text = (
             'Task name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>'
@@ -111,7 +111,7 @@ def task_owner(name: str) -> str:
 
 
 def check_queue_id(queue_id: str) -> None:
-    """Raises Refused."""
+    """Raise Refused for an invalid id of a queue."""
     if not _QUEUE_ID.fullmatch(queue_id):
         text = (
             f'Queue ID "{queue_id}" can contain only letters ([A-Za-z]), numbers ([0-9]), or hyphens (-).'
@@ -121,7 +121,7 @@ def check_queue_id(queue_id: str) -> None:
 
 
 def check_task_id(task_id: str) -> None:
-    """Raises Refused."""
+    """Raise Refused for an invalid id of a task."""
     if not _TASK_ID.fullmatch(task_id):
         raise bad_task_id(task_id)
 
@@ -135,12 +135,12 @@ def bad_task_id(task_id: str) -> Refused:
 
 
 def short(name: str) -> str:
-    """The id at a name's end."""
+    """Return the id at the end of a name."""
     return name.rpartition("/")[2]
 
 
 def cmek_parent(name: str, method: str) -> str:
-    """The location in the name of its key settings. Raises Refused."""
+    """Return the location in the name of its key settings. Raises Refused."""
     project(name, method)
     parent, _, last = name.rpartition("/")
     if last != "cmekConfig" or not fits(parent, _LOCATION):
@@ -149,7 +149,7 @@ def cmek_parent(name: str, method: str) -> str:
 
 
 def check_key(key: str, parent: str) -> None:
-    """Raises Refused for what is no key of this location."""
+    """Raise Refused for a key outside this location."""
     if not key.startswith("projects/"):
         raise invalid(f"Resource name [{key}] does not match any known resource name pattern.")
     if not fits(key, _KEY):

@@ -1,4 +1,4 @@
-"""Signs the tokens that tasks carry, and shows the keys to check them with."""
+"""OIDC tokens of tasks: signing, and the public keys to check them with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BITS = 2048
 
 @functools.cache
 def _key() -> Any:
-    """Made for this process, and forgotten with it."""
+    """Create the key pair of this process, which is not stored."""
     try:
         from cryptography.hazmat.primitives.asymmetric import rsa
     except ImportError as exc:
@@ -44,7 +44,7 @@ def key_id() -> str:
 
 
 def ready() -> None:
-    """Make the key before it is asked for. Raises Refused, with the fix, where there can be none."""
+    """Create the key in advance. Raises Refused, with the fix, where that is impossible."""
     try:
         key_id()
     except ConfigError as exc:
@@ -52,12 +52,12 @@ def ready() -> None:
 
 
 def certificates() -> Mapping[str, str]:
-    """Key ids with public keys as PEM: what google-auth takes from a certificate URL."""
+    """Return key ids with public keys as PEM, the form that google-auth reads from a certificate URL."""
     return {key_id(): _public_pem().decode()}
 
 
 def key_set() -> Mapping[str, Any]:
-    """The same as a JSON Web Key Set."""
+    """Return the public keys as a JSON Web Key Set."""
     numbers = _key().public_key().public_numbers()
     key = {
         "kty": "RSA",
@@ -71,7 +71,8 @@ def key_set() -> Mapping[str, Any]:
 
 
 def sign(email: str, audience: str) -> str:
-    """A token as Cloud Tasks sends it. It is valid by real time, whatever the emulator's: who checks it has no other."""
+    """Return a token as sent by Cloud Tasks. It is valid by real time, not the emulator's, since its receiver checks it by
+    real time."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -92,7 +93,7 @@ def sign(email: str, audience: str) -> str:
 
 
 def _account_id(email: str) -> str:
-    """Twenty-one digits, always the same for an account."""
+    """Return the twenty-one digits of an account, always the same ones."""
     return f"1{int.from_bytes(hashlib.sha256(email.encode()).digest()) % 10**20:020d}"
 
 

@@ -1,4 +1,4 @@
-"""Batches: many tasks in one request, answered by an operation that is done at once."""
+"""Batches: many tasks in one request, answered by an operation that is finished at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Failures = dict[int, Refused]
 
 
 class Batches:
-    """Runs single requests, and collects what came of them."""
+    """Runs the requests of a batch one by one, and collects their results."""
 
     def __init__(
         self, state: State, now: Callable[[], float], create: Callable[[Any], Any], delete: Callable[[str], None]
@@ -33,7 +33,7 @@ class Batches:
         self._delete = delete
 
     def create(self, request: Any) -> Any:
-        """A BatchCreateTasksRequest. Raises Refused for one that is wrong as a whole."""
+        """Run a BatchCreateTasksRequest. Raises Refused for one that is invalid as a whole."""
         parent = names.queue(request.parent, "tasks.create", "BatchCreateTasks")
         _check_creates(parent, request.requests)
         name = self._operation_name(parent, request.request_id)
@@ -51,7 +51,7 @@ class Batches:
         return self._keep(operation)
 
     def delete(self, request: Any) -> Any:
-        """A BatchDeleteTasksRequest. Raises Refused for one that is wrong as a whole."""
+        """Run a BatchDeleteTasksRequest. Raises Refused for one that is invalid as a whole."""
         parent = names.queue(request.parent, "tasks.delete", "BatchDeleteTasks")
         _check_count(len(request.names))
         name = self._operation_name(parent, request.request_id)
@@ -68,7 +68,8 @@ class Batches:
         return self._keep(operation)
 
     def _find(self, parent: str, name: str, number: int, failures: Failures) -> str:
-        """The name again, or nothing and a failure: all are looked up before one is deleted."""
+        """Return the name of a task that exists; else record its failure and return "". All are looked up before any is
+        deleted."""
         try:
             owner = _queue_of(name)
             if owner != parent:
@@ -80,14 +81,14 @@ class Batches:
         return name
 
     def get(self, request: Any) -> Any:
-        """A GetOperationRequest. Raises Refused."""
+        """Run a GetOperationRequest. Raises Refused."""
         name = names.operation(request.name)
         if name not in self._state.operations:
             raise not_found()
         return self._state.operations[name]
 
     def _operation_name(self, parent: str, request_id: str) -> str:
-        """Raises Refused for an id that was used."""
+        """Return the name of a new operation. Raises Refused for an id that was used."""
         location = parent.partition("/queues/")[0]
         name = f"{location}/operations/{request_id or secrets.randbelow(9 * 10**18) + 10**18}"
         if name in self._state.operations:
@@ -136,14 +137,14 @@ def _check_count(count: int) -> None:
 
 
 def _in_batch(refused: Refused) -> Refused:
-    """One text differs from that of a single request."""
+    """Return the refusal in a batch's words, of which one differs from those of single requests."""
     if refused.text == "Task.payload_type is not set.":
         return invalid("Payload type must be set.")
     return refused
 
 
 def _queue_of(name: str) -> str:
-    """The queue in a task's name. Raises Refused in a batch's words."""
+    """Return the queue in a task's name. Raises Refused in a batch's words."""
     try:
         return names.task_owner(name)
     except Refused as refused:

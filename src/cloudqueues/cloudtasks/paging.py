@@ -1,4 +1,4 @@
-"""Lists in pages."""
+"""Pages of lists."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PREFIX = "after "
 def page(
     after: Callable[[str], Iterable[T]], key: Callable[[T], str], *, request: str, size: int, most: int, token: str
 ) -> tuple[list[T], str]:
-    """Return one page of items, and the token of the next one. `after`: the items whose keys come after one, by their keys.
+    """Return one page of items, and the token of the next one. `after`: function to the items that follow a key, in order.
 
-    As recorded, there is a next page after any that is not empty. Raises Refused.
+    As recorded, every page that is not empty has a next one. Raises Refused.
     """
     if size < 0:
         raise invalid(f"{request}.pageSize cannot be negative.")

@@ -1,4 +1,4 @@
-"""A part of an answer, as REST's parameter `fields` asks for it: `queues(name,state),nextPageToken`.
+"""Partial responses, which REST's parameter `fields` selects: `queues(name,state),nextPageToken`.
 
 https://cloud.google.com/apis/docs/system-parameters and https://developers.google.com/slides/api/guides/performance
 """
@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 from cloudqueues.cloudtasks.errors import INVALID, Detail, Refused, invalid
 
 Part: TypeAlias = dict[str, "Part"]
-"""Names in JSON, each with the part of what it holds; an empty one is all of it."""
+"""Selected names in JSON, each with the selection below it; an empty one selects everything."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_@*]+|[(),/.]")
 
 
 def part_of(text: str, descriptor: Any) -> Part:
-    """Parse the part of an answer of this type. Raises Refused for a field that it does not have."""
+    """Parse a selection in a response of this type. Raises Refused for an unknown field."""
     tokens = _TOKEN.findall(text)
     if "".join(tokens) != text.replace(" ", ""):
         raise _refused(text)
@@ -64,7 +64,7 @@ def _refused(path: str) -> Refused:
 
 
 def cut(value: Any, part: Part) -> Any:
-    """Return JSON with this part alone."""
+    """Return the selected part of JSON."""
     if not part:
         return value
     if isinstance(value, list):

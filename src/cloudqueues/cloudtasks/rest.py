@@ -1,4 +1,4 @@
-"""What HTTP answers: the service's REST methods, requests that are buffered as tasks, and the keys to check tokens with."""
+"""HTTP side: the service's REST methods, requests that are buffered as tasks, and the public keys of tokens."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cloudqueues.cloudtasks.state import State
 
 CERTS_PATH = "/oauth2/v1/certs"
 KEYS_PATH = "/oauth2/v3/certs"
-# the paths of https://www.googleapis.com, where the real ones are
+# Paths of the real keys at https://www.googleapis.com
 
 _BUFFER = re.compile(r"/v2(?:beta3)?/(projects/[^/]+/locations/[^/]+/queues/[^/:]+)/tasks(?:/([^/:]+))?:buffer")
 _OWN_HEADERS = frozenset(["accept", "authorization", "x-goog-api-key", "x-goog-user-project"])
-"""Between the producer and the service; not the task's."""
+"""Headers for the service, which are not part of a buffered task."""
 
 _SYSTEM = frozenset(
     [
@@ -32,9 +32,9 @@ _SYSTEM = frozenset(
     ]
 )
 """Parameters of every Google API, with or without a dollar sign: https://cloud.google.com/apis/docs/system-parameters.
-All but the first three mean nothing here."""
+All but the first three are ignored here."""
 _FORMATS = {"": False, "json": False, "json;enum-encoding=int": True}
-"""Values of `alt`, and whether enums are numbers."""
+"""Values of `alt`, with True where enums are shown as numbers."""
 _NO_PAGE = (
     "<!DOCTYPE html>\n<title>Error 404 (Not Found)!!1</title>\n"
     "<p>The requested URL <code>{}</code> was not found on this server.\n"
@@ -42,7 +42,7 @@ _NO_PAGE = (
 
 
 class Rest:
-    """Everything that HTTP answers, by one book."""
+    """Answers the HTTP requests of one emulator."""
 
     def __init__(
         self, state: State, create: Callable[[Any], Any], methods: Mapping[str, Methods], caller: Caller
@@ -53,7 +53,7 @@ class Rest:
         self._caller = caller
 
     async def answer(self, call: Call) -> Reply:
-        """Return the reply to a request; a refusal is one, too."""
+        """Return the reply to a request, which may be a refusal."""
         buffer = _BUFFER.fullmatch(call.path)
         match = routes.find(call.method, call.path)
         try:
@@ -81,7 +81,7 @@ class Rest:
         return _reply(partial_response.cut(shown, part), compact=system.get("prettyPrint") == "false")
 
     def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
-        """Make a task from a request. Its URL and method are the queue's. Raises Refused."""
+        """Create a task from a request, with the queue's URL and method. Raises Refused."""
         target = self._state.queue(queue).message.http_target
         task = new("Task", name=f"{queue}/tasks/{task_id}" if task_id else "")
         task.http_request.url = _url_of(target)
@@ -101,14 +101,14 @@ def _parameters(query: str) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _keys(path: str) -> Reply:
-    """Raises Refused."""
+    """Return the public keys. Raises Refused where none can be created."""
     oidc.ready()
     keys = oidc.certificates() if path == CERTS_PATH else oidc.key_set()
     return _reply(keys, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _url_of(target: Any) -> str:
-    """Where a queue sends what has no URL itself. Raises Refused for one that sends nowhere."""
+    """Return the URL of buffered tasks. Raises Refused for a queue without a host."""
     if not target.uri_override.HasField("host"):
         raise invalid("The queue has no http_target with a host: a request can be buffered only where one is set.")
     uri = target.uri_override
@@ -119,7 +119,7 @@ def _url_of(target: Any) -> str:
 
 
 def refusal(refused: Refused) -> Reply:
-    """An error as REST shows it: https://google.aip.dev/193"""
+    """Return the reply for an error, in the form of https://google.aip.dev/193."""
     status = HTTP_STATUS.get(refused.code, 500)
     details = as_json(refused.status()).get("details")
     error = {"code": status, "message": refused.text, "status": refused.code.name}

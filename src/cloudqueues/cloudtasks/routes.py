@@ -1,4 +1,4 @@
-"""Addresses of the REST methods: the `google.api.http` rules of the service's own definition.
+"""Routes of the REST methods: the `google.api.http` rules of the service's own definition.
 
 https://github.com/googleapis/googleapis/blob/master/google/cloud/tasks/v2/cloudtasks.proto, and cloudtasks_v2.yaml
 beside it for policies, locations and operations.
@@ -15,7 +15,7 @@ _QUEUE = f"{_LOCATION}/queues/*"
 _TASK = f"{_QUEUE}/tasks/*"
 _KEY = f"{_LOCATION}/cmekConfig"
 EVERYTHING = "*"
-"""The body is the request, less what the path says."""
+"""Marks a body that is the whole request, but for the fields in the path."""
 
 RULES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", f"/v2/{{parent={_LOCATION}}}/queues", "ListQueues", ""),
@@ -42,17 +42,17 @@ RULES: tuple[tuple[str, str, str, str], ...] = (
     ("GET", "/v2/{name=projects/*}/locations", "ListLocations", ""),
     ("GET", f"/v2/{{name={_LOCATION}/operations/*}}", "GetOperation", ""),
 )
-"""HTTP method, path, method of the service, and what the body is: the request, a field of it, or nothing."""
+"""HTTP method, path, method of the service, and the field in the body: all, one, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """Method that a path leads to, with the name in the path."""
+    """Method that a path selects, with the name in the path."""
 
     method: str
     body: str
     field: str
-    """Path of the field that the name goes into."""
+    """Path of the request's field for the name."""
     name: str
 
 
@@ -76,7 +76,7 @@ _ROUTES = tuple(_route(*rule) for rule in RULES)
 
 
 def find(verb: str, path: str) -> Match | None:
-    """Find the method that a path, still with its escapes, leads to."""
+    """Find the method that a path selects; the path still has its percent escapes."""
     for route in _ROUTES:
         name = route.pattern.fullmatch(path) if route.verb == verb else None
         if name:

@@ -1,4 +1,4 @@
-"""Google's own types and gRPC, loaded with their first use: nobody pays for them who starts no emulator."""
+"""Google's own types and gRPC, imported at their first use, so that an import of this package stays cheap."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SERVICE = "google.cloud.tasks.v2.CloudTasks"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 LAST_SECOND = 253_402_300_799
-"""Of the year 9999: a timestamp reaches no further."""
+"""Last second of the year 9999, the largest of a timestamp."""
 _SHARED = (
     "google.cloud.location.locations_pb2",
     "google.iam.v1.iam_policy_pb2",
@@ -27,7 +27,7 @@ _SHARED = (
 
 @functools.cache
 def tasks_v2() -> Any:
-    """Raises ConfigError when the client is not installed."""
+    """Import Google's client. Raises ConfigError when it is not installed."""
     try:
         from google.cloud import tasks_v2
     except ImportError as exc:
@@ -37,7 +37,7 @@ def tasks_v2() -> Any:
 
 @functools.cache
 def grpc() -> Any:
-    """Raises ConfigError when it is not installed."""
+    """Import gRPC. Raises ConfigError when it is not installed."""
     try:
         import grpc
     except ImportError as exc:
@@ -46,14 +46,14 @@ def grpc() -> Any:
 
 
 def client_of(address: str) -> Any:
-    """Google's own client, unchanged, on a channel without TLS."""
+    """Return Google's own client, unchanged, on a channel without TLS."""
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
     return tasks_v2().CloudTasksClient(transport=CloudTasksGrpcTransport(channel=grpc().insecure_channel(address)))
 
 
 def rest_client_of(url: str) -> Any:
-    """Google's own client over REST, without a credential."""
+    """Return Google's own client over REST, without credentials."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.tasks_v2.services.cloud_tasks.transports.rest import CloudTasksRestTransport
 
@@ -63,31 +63,31 @@ def rest_client_of(url: str) -> Any:
 
 @functools.cache
 def kind(name: str) -> Any:
-    """The protobuf class under the client's class of this name: the same bytes, and a tenth of the time."""
+    """Return the protobuf class below the client's class of this name: the same bytes in a tenth of the time."""
     return getattr(tasks_v2(), name).pb()
 
 
 def new(name: str, /, **fields: Any) -> Any:
-    """A message of this name."""
+    """Create a message of this type."""
     return kind(name)(**fields)
 
 
 @functools.cache
 def shared() -> dict[str, Any]:
-    """Types that several Google services share, by their name without its package."""
+    """Return the types that several Google services share, by their names without packages."""
     modules = [importlib.import_module(name) for name in _SHARED]
     return {name: getattr(module, name) for module in modules for name in module.DESCRIPTOR.message_types_by_name}
 
 
 def as_json(message: Any, *, integers: bool = False) -> dict[str, Any]:
-    """A message as REST shows it; integers: with enums as numbers."""
+    """Return a message in REST's JSON. `integers`: enums are numbers."""
     json_format: Any = importlib.import_module("google.protobuf.json_format")
     shown: dict[str, Any] = _plain(json_format.MessageToDict(message, use_integers_for_enums=integers))
     return shown
 
 
 def _plain(value: Any) -> Any:
-    """JSON whose whole numbers have no fraction, as recorded."""
+    """Return JSON whose whole numbers have no fraction, as recorded."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -96,11 +96,11 @@ def _plain(value: Any) -> Any:
 
 
 def stamp(seconds: float) -> Any:
-    """A timestamp in microseconds, of seconds since 1970; the last that there is for what is later."""
+    """Return the timestamp of seconds since 1970, in whole microseconds; the largest one for later times."""
     whole, micros = divmod(round(min(seconds, LAST_SECOND) * 1_000_000), 1_000_000)
     return shared()["Timestamp"](seconds=whole, nanos=micros * 1_000)
 
 
 def seconds_of(value: Any) -> float:
-    """Of a timestamp or a duration."""
+    """Return the seconds of a timestamp or a duration."""
     return float(value.seconds) + float(value.nanos) / 1e9

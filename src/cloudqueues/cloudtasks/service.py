@@ -1,4 +1,4 @@
-"""The methods of the service, each from its request to its answer. Raises Refused for what the service refuses."""
+"""Methods of the service, from request to response. They raise Refused for requests that the service refuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_TASKS = 1000
 
 
 class Service:
-    """Each method has the name of the service's own."""
+    """Service whose methods have the names of the real ones."""
 
     def __init__(self, state: State, dispatcher: Dispatcher, now: Callable[[], float]) -> None:
         self._state = state
@@ -87,7 +87,7 @@ class Service:
     def _queue(self, name: str, permission: str, method: str) -> StoredQueue:
         return self._state.queue(names.queue(name, permission, method))
 
-    # who may do what: the permission named in a refusal is the recorded one
+    # IAM policies: the permissions in refusals are the recorded ones
 
     def get_iam_policy(self, request: Any) -> Any:
         return iam_policy.get(self._queue(request.resource, "queues.list", "GetIamPolicy"))
@@ -151,7 +151,7 @@ class Service:
         self._dispatcher.run(stored)
         return tasks.shown(stored.message, request.response_view)
 
-    # encryption keys: only remembered
+    # encryption keys, which are only remembered
 
     def get_cmek_config(self, request: Any) -> Any:
         parent = names.cmek_parent(request.name, "GetCmekConfig")
@@ -167,7 +167,7 @@ class Service:
         self._state.keys[parent] = cmek_config.kms_key
         return cmek_config
 
-    # locations: any that has a queue
+    # locations: each one with a queue
 
     def list_locations(self, request: Any) -> Any:
         names.project(request.name, "ListLocations", LOCATIONS)
@@ -187,6 +187,6 @@ def _location(name: str) -> Any:
 
 
 def _check_signing(message: Any) -> None:
-    """Raises Refused for a token that could not be signed when it is due."""
+    """Raise Refused for a token that could not be signed at its dispatch."""
     if targets.token_of(message) == "oidc_token":
         oidc.ready()

@@ -1,4 +1,4 @@
-"""What the emulator holds: queues with their tasks, the names that are not free yet, and finished operations."""
+"""State of the emulator: queues with their tasks, names that are not free yet, and finished operations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_OPERATIONS = 10_000
 
 
 class Tombstones:
-    """Names that were used, each for the same time."""
+    """Used names, each of which stays blocked for the same time."""
 
     __slots__ = ("_for", "_until")
 
@@ -47,7 +47,7 @@ class Tombstones:
         return name in self._until
 
     def _drop(self, now: float) -> None:
-        """The oldest come first."""
+        """Remove the names that are free again; the oldest come first."""
         while self._until:
             name, until = next(iter(self._until.items()))
             if until > now:
@@ -56,7 +56,7 @@ class Tombstones:
 
 
 class StoredTask:
-    """A task, and how it fares."""
+    """Task, and the state of its attempts."""
 
     __slots__ = ("attempt", "began", "gone", "message", "previous", "queue", "ticket")
 
@@ -64,13 +64,13 @@ class StoredTask:
         self.message = message
         self.queue = queue
         self.attempt = 0
-        """The newest attempt. RunTask starts one beside another, and of an earlier one only success counts."""
+        """Number of the newest attempt. RunTask may start one beside another; of earlier ones only success counts."""
         self.began = 0.0
-        """When the first attempt did; 0 before it."""
+        """Start of the first attempt; 0 before it."""
         self.ticket = 0
-        """Of its place among those that wait; 0 while it has none."""
+        """Number of its entry among the waiting tasks; 0 while it has none."""
         self.previous: int | None = None
-        """Status of the last answer: 504 for none in time, 0 for none at all."""
+        """Status of the last response: 504 for none in time, 0 for none at all."""
         self.gone = False
 
     @property
@@ -82,13 +82,13 @@ class StoredTask:
         return seconds_of(self.message.schedule_time)
 
     def retry(self) -> RetryPolicy:
-        """Its own settings before its queue's."""
+        """Return the task's own settings, or else its queue's."""
         own = self.message.HasField("retry_config")
         return config.retry_of(self.message.retry_config if own else self.queue.message.retry_config)
 
 
 class StoredQueue:
-    """A queue and its tasks."""
+    """Queue and its tasks."""
 
     def __init__(self, message: Any, now: float) -> None:
         self.message = message
@@ -110,7 +110,7 @@ class StoredQueue:
 
 
 class State:
-    """Raises Refused for what is not there, or is there already."""
+    """Queues, operations and encryption keys. Methods raise Refused for names that are missing, or used already."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -118,7 +118,7 @@ class State:
         self._deleted = Tombstones(QUEUE_BLOCKED)
         self.operations: dict[str, Any] = {}
         self.keys: dict[str, str] = {}
-        """Of a location: the key to encrypt with, which is only remembered."""
+        """Encryption key of each location, which is only remembered."""
 
     def queue(self, name: str) -> StoredQueue:
         if name not in self.queues:
@@ -126,77 +126,77 @@ class State:
         return self.queues[name]
 
     def queues_after(self, parent: str, after: str = "") -> Iterator[StoredQueue]:
-        """The queues of a location that come after a name, by name."""
+        """Return the queues of a location that come after a name, by name."""
         first = f"{parent}/queues/"
-        return takewhile(lambda line: line.message.name.startswith(first), self.queues.after(max(first, after)))
+        return takewhile(lambda queue: queue.message.name.startswith(first), self.queues.after(max(first, after)))
 
-    def add_queue(self, given: Any) -> StoredQueue:
-        if given.name in self.queues:
+    def add_queue(self, definition: Any) -> StoredQueue:
+        if definition.name in self.queues:
             raise Refused(Code.ALREADY_EXISTS, QUEUE_EXISTS)
-        return self._create_queue(given)
+        return self._create_queue(definition)
 
-    def _create_queue(self, given: Any) -> StoredQueue:
-        if self._deleted.holds(given.name, self._now()):
+    def _create_queue(self, definition: Any) -> StoredQueue:
+        if self._deleted.holds(definition.name, self._now()):
             raise Refused(Code.FAILED_PRECONDITION, QUEUE_EXISTED)
         message = new("Queue")
-        message.CopyFrom(given)
+        message.CopyFrom(definition)
         message.ClearField("purge_time")
         message.state = message.RUNNING
         config.fill(message)
-        line = StoredQueue(message, self._now())
-        self.queues.add(message.name, line)
-        return line
+        queue = StoredQueue(message, self._now())
+        self.queues.add(message.name, queue)
+        return queue
 
     def update_queue(self, update: Any, paths: list[str]) -> StoredQueue:
-        """Settings of a queue, or a new queue with them."""
-        line = self.queues.get(update.name)
+        """Change the settings of a queue, or create a queue with them."""
+        queue = self.queues.get(update.name)
         changed = new("Queue", name=update.name)
-        if line is not None:
-            changed.CopyFrom(line.message)
+        if queue is not None:
+            changed.CopyFrom(queue.message)
         config.apply(changed, update, paths)
-        if line is None:
+        if queue is None:
             return self._create_queue(changed)
-        line.message = changed
+        queue.message = changed
         rate = changed.rate_limits
-        line.bucket.change(rate.max_dispatches_per_second, rate.max_burst_size, self._now())
-        return line
+        queue.bucket.change(rate.max_dispatches_per_second, rate.max_burst_size, self._now())
+        return queue
 
     def delete_queue(self, name: str) -> None:
         if name not in self.queues:
             raise not_found()
-        line = self.queues.pop(name)
-        for task in line.tasks.values():
+        queue = self.queues.pop(name)
+        for task in queue.tasks.values():
             task.gone = True
-        line.tasks.clear()
+        queue.tasks.clear()
         self._deleted.add(name, self._now())
 
-    def purge(self, line: StoredQueue) -> None:
-        for task in line.tasks.values():
-            line.remove(task, self._now())
-        line.message.purge_time.CopyFrom(stamp(self._now()))
+    def purge(self, queue: StoredQueue) -> None:
+        for task in queue.tasks.values():
+            queue.remove(task, self._now())
+        queue.message.purge_time.CopyFrom(stamp(self._now()))
 
     def task(self, name: str, *, explain: bool = False) -> StoredTask:
-        """Explain: tell one that was there from one that never was, as only GetTask does."""
-        line = self.queues.get(name.partition("/tasks/")[0])
-        if line is None:
+        """Return a task. `explain`: distinguish a former task from one that never existed, as only GetTask does."""
+        queue = self.queues.get(name.partition("/tasks/")[0])
+        if queue is None:
             raise not_found()
-        if name in line.tasks:
-            return line.tasks[name]
-        if explain and line.tombstones.holds(name, self._now()):
+        if name in queue.tasks:
+            return queue.tasks[name]
+        if explain and queue.tombstones.holds(name, self._now()):
             raise Refused(Code.NOT_FOUND, TASK_IS_GONE)
         raise not_found()
 
-    def add_task(self, line: StoredQueue, message: Any) -> StoredTask:
-        if message.name in line.tasks:
+    def add_task(self, queue: StoredQueue, message: Any) -> StoredTask:
+        if message.name in queue.tasks:
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTS)
-        if line.tombstones.holds(message.name, self._now()):
+        if queue.tombstones.holds(message.name, self._now()):
             raise Refused(Code.ALREADY_EXISTS, TASK_EXISTED)
-        held = StoredTask(message, line)
-        line.tasks.add(message.name, held)
-        return held
+        task = StoredTask(message, queue)
+        queue.tasks.add(message.name, task)
+        return task
 
     def add_operation(self, operation: Any) -> None:
-        """The oldest makes room."""
+        """Add an operation; the oldest is removed when there are too many."""
         if len(self.operations) >= MAX_OPERATIONS:
             del self.operations[next(iter(self.operations))]
         self.operations[operation.name] = operation

@@ -1,4 +1,4 @@
-"""Where a task goes and as whom: the checks and overrides of a queue's http_target and of a task's own request."""
+"""HTTP targets: checks and overrides of a queue's http_target and of a task's own request."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cloudqueues.cloudtasks.errors import INVALID, bad_headers, bad_target, inva
 
 DEFAULT_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 METHODS = ("", "POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
-"""By the number of the client's HttpMethod."""
+"""Methods by the number of the client's HttpMethod."""
 WITH_BODY = frozenset(["POST", "PUT", "PATCH"])
 
 MAX_URL = 2083
 """Characters of a URL, after encoding."""
 MAX_HEADERS = 80 * 1024
-"""Bytes that all names and values of headers have to stay under, "80KB"."""
+"""Bytes of all names and values of headers, which must be fewer: "80KB"."""
 # Both limits and their words: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest and
-# #httptarget, which are the comments of the types in google-cloud-tasks; read 2026-12. What the service says is not recorded.
+# #httptarget, which are the comments of the types in google-cloud-tasks; read 2026-12. The service's own refusals are not recorded.
 SAFE = "/%:@!$&'()*+,;=-._~?[]"
-"""Characters of a path and a query that are sent as they are."""
+"""Characters of a path and a query that are not escaped."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
@@ -52,7 +52,7 @@ _HEADER_BYTES = 8188  # of a name and its value, probed on the real service
 
 
 def check(target: Any) -> None:
-    """Of a queue. Raises Refused."""
+    """Check the target of a queue. Raises Refused."""
     _check_numbers(target)
     if target.HasField("uri_override"):
         _check_uri(target.uri_override)
@@ -68,7 +68,7 @@ def check(target: Any) -> None:
 
 
 def check_url(url: str) -> None:
-    """Raises Refused for a task's URL that is none, or too long."""
+    """Raise Refused for a task's URL that is invalid or too long."""
     if not url:
         raise invalid("HttpRequest.url is required.")
     if not url.startswith(("http://", "https://")):
@@ -78,13 +78,13 @@ def check_url(url: str) -> None:
 
 
 def check_size(headers: Iterable[tuple[str, str]]) -> None:
-    """Raises Refused for headers that are too large together."""
+    """Raise Refused for headers that are too large together."""
     if sum(len(name) + len(value.encode()) for name, value in headers) >= MAX_HEADERS:
         raise invalid("The size of the headers must be less than 80KB.")
 
 
 def _check_numbers(target: Any) -> None:
-    """Enums as the client knows them; the service parses strictly here, and leniently in a task."""
+    """Raise Refused for unknown enum values: the service parses strictly here, and leniently in a task."""
     uri = target.uri_override
     numbers = ((target, "http_method"), (uri, "scheme"), (uri, "uri_override_enforce_mode"))
     for message, name in numbers:
@@ -107,13 +107,13 @@ def _is_refused(header: Any) -> bool:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether the service sets or drops a header itself."""
+    """Return True for a header that the service sets or drops itself."""
     lower = name.lower()
     return lower in _RESERVED or lower.startswith(_PREFIXES)
 
 
 def tidy(target: Any) -> None:
-    """Leave out what says nothing. Raises Refused for an override that an update emptied."""
+    """Remove empty parts of a target. Raises Refused for an override that an update emptied."""
     if target.HasField("uri_override"):
         _check_uri(target.uri_override)
     kept = [override for override in target.header_overrides if override.HasField("header")]
@@ -126,12 +126,12 @@ def tidy(target: Any) -> None:
 
 
 def token_of(message: Any) -> str:
-    """The name of the token field that is set, of a target or of a task's request; or nothing."""
+    """Return the name of the token field that is set in a target or a task's request; "" for none."""
     return next((name for name in ("oidc_token", "oauth_token") if message.HasField(name)), "")
 
 
 def check_token(message: Any) -> None:
-    """Raises Refused."""
+    """Raise Refused for a token without a valid e-mail address."""
     name = token_of(message)
     if not name:
         return
@@ -143,10 +143,7 @@ def check_token(message: Any) -> None:
 
 
 def settle_token(request: Any, target: Any) -> None:
-    """Give a task's request its token as it is stored: the queue's before its own, and nothing left out.
-
-    Raises Refused.
-    """
+    """Complete the token of a task's request for storage; the queue's token replaces its own. Raises Refused."""
     check_token(request)
     name = token_of(target)
     if name:
@@ -162,25 +159,25 @@ def settle_token(request: Any, target: Any) -> None:
 
 
 def clean(headers: Any) -> dict[str, str]:
-    """A task's headers as they are stored."""
+    """Return a task's headers as stored by the service."""
     kept = {name: _value(value) for name, value in headers.items() if _NAME.fullmatch(name) and not is_reserved(name)}
     kept = {name: value for name, value in kept.items() if value and len(name) + len(value) <= _HEADER_BYTES}
     return {**kept, "User-Agent": "Google-Cloud-Tasks"}
 
 
 def _value(text: str) -> str:
-    """Nothing for what cannot be sent."""
+    """Return a header's value as stored; "" for one that cannot be sent."""
     text = text.partition("\0")[0]
     return "" if _CONTROL.search(text) else one_line(text)
 
 
 def one_line(text: str) -> str:
-    """Without what would begin another header."""
+    """Replace line breaks, which would begin another header."""
     return text.replace("\r", "_").replace("\n", "_")
 
 
 def address(url: str, target: Any) -> str:
-    """Where a task is sent: its URL with what the queue overrides. Raises ValueError when no address is left."""
+    """Return a task's URL with its queue's overrides. Raises ValueError for an invalid result."""
     uri = target.uri_override
     if not target.HasField("uri_override") or uri.uri_override_enforce_mode == uri.IF_NOT_EXISTS:
         return url  # a task always has a URL, so that "if there is none" never applies

@@ -1,4 +1,4 @@
-"""What a task's request holds at its dispatch: the headers recorded from the real service, in its words."""
+"""Requests of tasks at their dispatch, with the headers that were recorded from the real service."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cloudqueues.cloudtasks.names import short
 from cloudqueues.cloudtasks.state import StoredTask
 
 Sign = Callable[[str, str], str]
-"""An OIDC token of an account's e-mail for an audience."""
+"""Function that returns an OIDC token for an account's e-mail address and an audience."""
 
 
 def build(task: StoredTask, before: int, sign: Sign) -> HttpRequest:
-    """The request of an attempt, with the number of those before it. Raises ValueError when there is none to send."""
+    """Build the request of an attempt. `before`: number of earlier attempts. Raises ValueError when it cannot be sent."""
     request, target = task.message.http_request, task.queue.message.http_target
     number: int = target.http_method or request.http_method
     method = targets.METHODS[number]
@@ -31,7 +31,7 @@ def build(task: StoredTask, before: int, sign: Sign) -> HttpRequest:
 
 def _headers(task: StoredTask, before: int, sign: Sign) -> dict[str, str]:
     request, target = task.message.http_request, task.queue.message.http_target
-    overrides = {one.header.key: targets.one_line(one.header.value) for one in target.header_overrides}
+    overrides = {override.header.key: targets.one_line(override.header.value) for override in target.header_overrides}
     headers = _over(request.headers, overrides)
     headers = {name: value for name, value in headers.items() if not name.lower().startswith(targets.SERVICE_PREFIX)}
     token = _token(target if targets.token_of(target) else request, request.url, sign)
@@ -46,7 +46,7 @@ def _over(headers: Mapping[str, str], overrides: Mapping[str, str]) -> dict[str,
 
 
 def _token(message: Any, url: str, sign: Sign) -> str:
-    """An access token is opaque: only Google's own services could check one."""
+    """Return the token of a request. An access token is a constant: only Google's own services can check one."""
     kind = targets.token_of(message)
     if kind == "oidc_token":
         return sign(message.oidc_token.service_account_email, message.oidc_token.audience or url)

@@ -1,4 +1,4 @@
-"""A task as it is stored: checked, completed and measured, and shown in a view."""
+"""Tasks as stored: checked, completed and measured; and their views."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cloudqueues.cloudtasks.errors import INVALID, Code, Refused, invalid
 from cloudqueues.cloudtasks.sdk import LAST_SECOND, new, seconds_of, stamp
 
 MAX_BYTES = 2**20 - 7
-"""Of a task as it is stored, without its view: probed on the real service."""
+"""Bytes of a task as stored, without its view: probed on the real service."""
 MAX_AHEAD = 720 * 3600.0
 SHORTEST, LONGEST, DEFAULT_DEADLINE = 15.0, 1800.0, 600
 # https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks (dispatchDeadline)
 
 
 def complete(requested: Any, name: str, target: Any, now: float) -> Any:
-    """The task to store for a request's task, which is left as it is. Raises Refused."""
+    """Return the task to store for a request's task, which is not changed. Raises Refused."""
     _check_payload(requested)
     task = new("Task", name=name)
     task.http_request.CopyFrom(requested.http_request)
@@ -65,7 +65,7 @@ def _fill_deadline(task: Any, requested: Any) -> None:
 
 
 def _schedule(requested: Any, now: float) -> Any:
-    """When it is due: never before now."""
+    """Return the time when a task is due, which is never in the past. Raises Refused."""
     wanted = requested.schedule_time
     if wanted.seconds > LAST_SECOND:
         raise invalid(INVALID)
@@ -80,7 +80,7 @@ def _schedule(requested: Any, now: float) -> Any:
 
 
 def _pacific(timestamp: Any) -> str:
-    """As the real service prints it, in its own zone."""
+    """Format a time as in the real service's refusals, in its own time zone."""
     when = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=timestamp.seconds)).astimezone(_zone())
     fraction = f".{timestamp.nanos:09d}".rstrip("0") if timestamp.nanos else ""
     return f"{when:%Y-%m-%dT%H:%M:%S}{fraction}{when.isoformat()[19:]}"
@@ -89,12 +89,12 @@ def _pacific(timestamp: Any) -> str:
 def _zone() -> tzinfo:
     try:
         return ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a machine without a time zone data base
+    except ZoneInfoNotFoundError:  # a machine without a time zone database
         return UTC
 
 
 def shown(task: Any, view: int) -> Any:
-    """A copy in this view: without the body, unless it is full."""
+    """Return a copy of a task in a view: without its body, unless the view is full."""
     copy = new("Task")
     copy.CopyFrom(task)
     basic, full = copy.BASIC, copy.FULL

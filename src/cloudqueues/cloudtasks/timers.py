@@ -1,4 +1,4 @@
-"""One thing that has to be done again and again, at times that are known one at a time."""
+"""Timers: for an action that recurs at changing times, and for deadlines."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cloudqueues.timeline import Timeline
 
 
 class EarliestTimer:
-    """Calls `action` at the earliest time asked for; what was asked for later is asked for again by the action.
+    """Calls `action` at the earliest requested time. Later requests are dropped; the action repeats them.
 
-    A timer that is set already serves a later time as well: thousands of cancelled ones would stay with the timeline.
+    Timers are never cancelled but kept for later requests: thousands of cancelled ones would stay in the timeline.
     """
 
     __slots__ = ("_action", "_at", "_set", "_timeline")
@@ -22,9 +22,10 @@ class EarliestTimer:
         self._timeline = timeline
         self._action = action
         self._at = math.inf
-        self._set: list[float] = []  # each earlier than the one before it, so that the last rings first
+        self._set: list[float] = []  # in descending order, so that the last is due first
 
     def by(self, when: float) -> None:
+        """Request a call at this time, or earlier."""
         self._at = min(self._at, when)
         self._ensure()
 
@@ -43,7 +44,7 @@ class EarliestTimer:
 
 
 class Deadlines:
-    """Calls what is still under way at its deadline."""
+    """Calls the actions of deadlines that pass before they are over."""
 
     __slots__ = ("_heap", "_order", "_timeline", "_timer")
 
@@ -71,13 +72,13 @@ class Deadlines:
             self._timer.by(self._heap[0][0])
 
     def tidy(self) -> None:
-        """Forget those at the front that are over."""
+        """Remove deadlines that are over from the front of the heap."""
         while self._heap and self._heap[0][2].over:
             heapq.heappop(self._heap)
 
 
 class Deadline:
-    """Set `over` once it is met."""
+    """Deadline of one action. Set `over` when it no longer counts."""
 
     __slots__ = ("action", "over", "passed")
 

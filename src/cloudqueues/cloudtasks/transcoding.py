@@ -1,12 +1,13 @@
-"""A REST request as the message that gRPC would send, refused in the service's words where it is none.
+"""Transcoding of REST requests to the messages of gRPC, with the service's refusals.
 
-https://google.aip.dev/127 has the rules; the words were recorded (tests/emulators/cloudtasks/facts.md).
+The rules are those of https://google.aip.dev/127; the refusals were recorded (tests/emulators/cloudtasks/facts.md).
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -14,18 +15,20 @@ from cloudqueues.cloudtasks.errors import bad_request, invalid
 from cloudqueues.cloudtasks.routes import EVERYTHING, Match
 
 Violation: TypeAlias = tuple[str, str]
-"""Path of the field, and what is wrong."""
+"""Path of a field, and its problem."""
 
 _BAD = "Invalid JSON payload received."
+_BASE64 = re.compile(r"([A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
+_SPACE = re.compile(r"[ \t\n\v\f\r]+")
 _WHOLE = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.protobuf.FieldMask")
 """Messages that have a JSON form of their own."""
 
 
 def request_of(kind: Any, match: Match, query: Mapping[str, str], body: bytes) -> Any:
-    """Return a message of this kind. Raises Refused with all that does not fit in it."""
+    """Return a message of this kind. Raises Refused with all values that do not fit."""
     try:
         return _filled(kind(), match, query, body)
-    except RecursionError as exc:  # also where a refusal would have to show what is so deep
+    except RecursionError as exc:  # also where the refusal would quote a value that is too deep
         raise invalid(f"{_BAD} Message too deep.") from exc
 
 
@@ -56,7 +59,7 @@ def _json(body: bytes) -> Any:
 
 
 def _fill(message: Any, value: Any, path: str) -> Iterator[Violation]:
-    """Put JSON into a message, and yield what does not fit."""
+    """Fill a message from JSON, and yield the values that do not fit."""
     if not isinstance(value, dict):
         yield path, f'{_BAD} Unknown name "": Root element must be a message.'
         return
@@ -70,12 +73,12 @@ def _fill(message: Any, value: Any, path: str) -> Iterator[Violation]:
 
 
 def _fields(descriptor: Any) -> dict[str, Any]:
-    """Return the fields of a message by both names that JSON may have for each."""
+    """Return the fields of a message by both of their names in JSON."""
     return {name: field for field in descriptor.fields for name in (field.name, field.json_name)}
 
 
 def _one_of(message: Any, field: Any, name: str, path: str) -> list[Violation]:
-    """Return what is wrong with a field whose alternative is set already; nothing where none is."""
+    """Return the violation of a field whose alternative is set already; nothing where none is."""
     union = field.containing_oneof
     taken = message.WhichOneof(union.name) if union is not None else None
     if taken in (None, field.name):
@@ -108,17 +111,28 @@ def _inner(message: Any, field: Any, value: Any, path: str) -> Iterator[Violatio
 
 
 def _is_open(field: Any) -> bool:
-    """Return True for a message whose fields are looked at one by one."""
+    """Return True for a message whose fields are filled one by one."""
     kind = field.message_type
     return kind is not None and kind.full_name not in _WHOLE and not kind.GetOptions().map_entry
 
 
 def _leaf(message: Any, field: Any, value: Any, path: str) -> Iterator[Violation]:
+    if field.type == field.TYPE_BYTES and isinstance(value, str):
+        value = _SPACE.sub("", value)
+        if not _is_base64(value):  # json_format leaves out the characters that it does not know
+            yield path, f"Invalid value at '{path}' (TYPE_BYTES), Base64 decoding failed for {json.dumps(value)}"
+            return
     json_format: Any = importlib.import_module("google.protobuf.json_format")
     try:
         json_format.ParseDict({field.json_name: value}, message)
     except json_format.ParseError:
         yield path, _misfit(field, value, path)
+
+
+def _is_base64(text: str) -> bool:
+    """Return True for base64 in one of its two alphabets, with all of its padding or none."""
+    digits = text.rstrip("=")
+    return bool(_BASE64.fullmatch(text)) and len(digits) % 4 != 1 and (digits == text or len(text) % 4 == 0)
 
 
 def _misfit(field: Any, value: Any, path: str) -> str:
@@ -134,7 +148,7 @@ def _type(field: Any) -> str:
 
 
 def _bind(message: Any, name: str, text: str) -> Iterator[Violation]:
-    """Put a query's parameter into a message, and yield what does not fit. Its name may be a path of fields."""
+    """Fill a field from a parameter of the query, whose name may be a path, and yield the values that do not fit."""
     *outer, last = name.split(".")
     for part in outer:
         field = _fields(message.DESCRIPTOR).get(part)
@@ -155,7 +169,7 @@ def _unbound(name: str) -> Violation:
 
 
 def _value(field: Any, text: str) -> Any:
-    """Return a parameter's text as JSON has it: a query has texts alone, and takes a mask's paths in both spellings."""
+    """Return a parameter's text as a JSON value: a query has text only, and a mask's paths in both spellings."""
     if field.message_type is not None and field.message_type.name == "FieldMask":
         return ",".join(map(_camel, text.split(",")))
     return {"true": True, "false": False}.get(text, text) if field.cpp_type == field.CPPTYPE_BOOL else text

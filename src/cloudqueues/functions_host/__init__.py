@@ -1,4 +1,4 @@
-"""An Azure Functions host without Azure: the real Python worker, fed from a Service Bus.
+"""Azure Functions host without Azure: the real Python worker, fed from a Service Bus.
 
 with FunctionsHost("handlers/azure_servicebus", servicebus=bus.connection_string) as host:
     ...                                  # send with the real SDK

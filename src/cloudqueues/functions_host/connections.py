@@ -1,4 +1,4 @@
-"""The Service Bus that messages come from: the SDK's client, and a receiver for each trigger."""
+"""Connections to Service Bus: the SDK's clients, and receivers for triggers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 from cloudqueues.errors import ConfigError, missing
 from cloudqueues.functions_host.locked_messages import MessageReceiver
-from cloudqueues.functions_host.settings import HostOptions, Trigger
+from cloudqueues.functions_host.settings import HostOptions
+from cloudqueues.functions_host.triggers import Trigger
 
 DEAD_LETTER_SUFFIX = "/$deadletterqueue"
 RETRIES = 3
 BACKOFF = 0.1
-"""Seconds before the first retry of an operation of the client, not of a function."""
+"""Seconds before the client first retries one of its own operations."""
 
 
 class Connections:
-    """Connects where a trigger's `connection` says: to the app setting of that name, where there is one in `environ`."""
+    """Clients by connection string: the app setting that a trigger's `connection` names, else the default."""
 
     def __init__(self, default: str, environ: Mapping[str, str], options: HostOptions) -> None:
         self._default = default
@@ -25,7 +26,7 @@ class Connections:
         self._clients: dict[str, Any] = {}
 
     def client(self, connection: str = "") -> Any:
-        """Raises ConfigError for a string that is no connection string, and where the SDK is missing."""
+        """Return the client of a connection, opened once. Raises ConfigError for an invalid connection string or a missing SDK."""
         string = self._environ.get(connection, self._default)
         if string not in self._clients:
             self._clients[string] = _client(string)
@@ -36,21 +37,21 @@ class Connections:
         return str(self.client().fully_qualified_namespace)
 
     def receiver(self, trigger: Trigger) -> MessageReceiver:
-        """A receiver that connects when it is first used; to the next session that is free, where there are sessions."""
+        """Return a receiver that connects at its first use: to the next free session, where there are sessions."""
         from azure.servicebus import NEXT_AVAILABLE_SESSION
 
-        how: dict[str, Any] = {"prefetch_count": self._options.prefetch}
+        options: dict[str, Any] = {"prefetch_count": self._options.prefetch}
         if trigger.sessions:
-            how["session_id"] = NEXT_AVAILABLE_SESSION
-        return MessageReceiver(self._receiver(trigger, how), session=trigger.sessions)
+            options["session_id"] = NEXT_AVAILABLE_SESSION
+        return MessageReceiver(self._receiver(trigger, options), session=trigger.sessions)
 
-    def _receiver(self, trigger: Trigger, how: dict[str, Any]) -> Any:
+    def _receiver(self, trigger: Trigger, options: dict[str, Any]) -> Any:
         client = self.client(trigger.connection)
         if trigger.topic is not None:
             name, sub_queue = _split(trigger.subscription or "")
-            return client.get_subscription_receiver(trigger.topic, name, sub_queue=sub_queue, **how)
+            return client.get_subscription_receiver(trigger.topic, name, sub_queue=sub_queue, **options)
         name, sub_queue = _split(trigger.queue or "")
-        return client.get_queue_receiver(name, sub_queue=sub_queue, **how)
+        return client.get_queue_receiver(name, sub_queue=sub_queue, **options)
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -58,7 +59,7 @@ class Connections:
 
 
 def _split(name: str) -> tuple[str, Any]:
-    """A path with a dead-letter queue, as .NET takes it, into what the Python SDK takes."""
+    """Split a .NET path with a dead-letter queue into the name and sub-queue that the Python SDK takes."""
     from azure.servicebus import ServiceBusSubQueue
 
     if name.lower().endswith(DEAD_LETTER_SUFFIX):
@@ -74,4 +75,4 @@ def _client(string: str) -> Any:
     try:
         return ServiceBusClient.from_connection_string(string, retry_total=RETRIES, retry_backoff_factor=BACKOFF)
     except ValueError as exc:
-        raise ConfigError(f"servicebus= is no connection string of Service Bus: {exc}") from None
+        raise ConfigError(f"servicebus= is not a connection string of Service Bus: {exc}") from None

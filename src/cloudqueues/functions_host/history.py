@@ -1,4 +1,4 @@
-"""What was invoked, and how it ended: for a test to wait on, and for a display to follow."""
+"""History of invocations: tests wait on it, and displays follow it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 MAX_INVOCATIONS = 100_000
-"""Invocations that are remembered; a host of `peeklock dev` may run for days."""
+"""Invocations that are remembered: a host may run for days."""
 
 QUIET = 0.3
 """Seconds without a delivery after which a host counts as idle."""
@@ -24,25 +24,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One call of a function, with all that followed from it."""
+    """Call of a function, its outcome and the settlement of its messages."""
 
     function: str
     id: str
     message_ids: tuple[str, ...]
     attempt: int
-    """The highest delivery count of its messages, 1-based."""
+    """Highest delivery count of its messages, 1-based."""
     outcome: Outcome
     """`killed`: the worker ended before it answered."""
     error: str
-    """The exception's name and text; empty when it went well."""
+    """Name and text of the exception; empty after a success."""
     duration: float
-    """Seconds, from handing it to the worker to its answer."""
+    """Seconds from the request to the worker to its answer."""
     settled: tuple[Settlement, ...]
-    """What became of each message: `lost` with its lock, `none` when nobody settled it."""
+    """Settlement of each message: `lost` with its lock, `none` when it was not settled."""
 
 
 class History:
-    """Written in the host's thread, read in any."""
+    """Invocations that ended. Written in the host's thread, read from any."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -60,7 +60,7 @@ class History:
             self._running += 1
 
     def end(self) -> None:
-        """Also of an invocation that was given up and is not recorded."""
+        """Count an invocation as ended, even one that was given up and is not recorded."""
         with self._changed:
             self._running -= 1
             self._last = time.monotonic()
@@ -81,24 +81,24 @@ class History:
             return tuple(self._finished)
 
     def wait(self, holds: Callable[[Sequence[Invocation]], bool], timeout: float) -> None:
-        """Raises TimeoutError."""
+        """Wait until a condition holds for the invocations that ended. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: holds(tuple(self._finished)), timeout):
-                raise TimeoutError(f"after {timeout} s: {len(self._finished)} invocations, the last {self._tail()}")
+                raise TimeoutError(f"after {timeout} s: {len(self._finished)} invocations, the last {self._newest()}")
 
     def wait_idle(self, timeout: float) -> None:
-        """Raises TimeoutError."""
+        """Wait until nothing runs and nothing has arrived for a moment. Raises TimeoutError."""
         end = time.monotonic() + timeout
         with self._changed:
             self._last = max(self._last, time.monotonic() - QUIET / 2)
             while (left := self._quiet_in()) > 0:
                 if time.monotonic() >= end:
-                    raise TimeoutError(f"after {timeout} s: {self._running} invocations run, the last {self._tail()}")
+                    raise TimeoutError(f"after {timeout} s: {self._running} invocations run, the last {self._newest()}")
                 self._changed.wait(min(left, end - time.monotonic()))
 
     def _quiet_in(self) -> float:
-        """Seconds until it has been quiet for long enough."""
+        """Return the seconds until it has been quiet for long enough."""
         return QUIET if self._running else self._last + QUIET - time.monotonic()
 
-    def _tail(self) -> object:
+    def _newest(self) -> object:
         return self._finished[-1] if self._finished else None

@@ -1,4 +1,4 @@
-"""What a user has of it: a host in a thread of its own, for an app in a folder and a Service Bus anywhere."""
+"""Public Functions host: runs an app's folder in a background thread, on any Service Bus."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Self
 from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.functions_host.app_settings import local_settings
 from cloudqueues.functions_host.history import History, Invocation
 from cloudqueues.functions_host.loaded_app import LoadedApp
 from cloudqueues.functions_host.locked_messages import LockRegistry
@@ -20,10 +21,10 @@ from cloudqueues.functions_host.settlement import SettlementServer
 from cloudqueues.functions_host.worker import Command
 
 CONNECTIONS = ("AzureWebJobsServiceBus", "PEEKLOCK_SERVICEBUS")
-"""The app settings by which functions find the Service Bus: the host's default, and peeklock's."""
+"""App settings that functions find the Service Bus by: the host's default, and peeklock's."""
 
 LINES = 200
-"""Of the worker and of the host, which are remembered."""
+"""Lines of the worker and the host that are remembered."""
 
 GRACE = 5.0
 
@@ -35,11 +36,12 @@ class FunctionsHost(BackgroundEmulator):
 
     - `app`: the folder of `function_app.py` and `host.json`.
     - `servicebus`: the connection string for all triggers whose `connection` is not in `environ`.
-    - `environ`: app settings, over this process's own environment; with PYTHONPATH for what the app imports from outside.
-    - `inherit`: False for an `environ` that is the worker's whole environment, of which `servicebus` is no part either.
+    - `environ`: app settings, over this process's own environment and the `Values` of the app's `local.settings.json`; with
+      PYTHONPATH for modules outside the folder.
+    - `inherit`: False for an `environ` that is the worker's whole environment, without `servicebus` and local settings.
     - `faults`: `kill`, `drop`, `delay`, `duplicate` and `lose_lock` of invocations.
-    - `host`, `port`: where the settlement service listens; the worker is told the port, and 0 is a free one.
-    - `grace`: seconds that running invocations have when the host stops or reloads, before the worker is killed.
+    - `host`, `port`: where the settlement service listens; 0 takes a free port.
+    - `grace`: seconds for which running invocations may go on when the host stops or reloads, before the worker is killed.
 
     Needs azure-servicebus, azure-functions, azure-functions-runtime, for message actions grpcio, and a POSIX system.
     """
@@ -71,11 +73,11 @@ class FunctionsHost(BackgroundEmulator):
         self._settlement: SettlementServer | None = None
         self._loaded_app: LoadedApp | None = None
 
-    # -- life
+    # -- start and stop
 
     def start(self) -> Self:
-        """Once the functions are found and their receivers started. Raises ConfigError for an app that the worker does
-        not take, with the worker's words."""
+        """Return once the functions are found and their receivers started. Raises ConfigError, with the worker's words,
+        for an app that the worker refuses."""
         return super().start()
 
     def _open(self, background: Background) -> None:
@@ -90,8 +92,8 @@ class FunctionsHost(BackgroundEmulator):
             settlement.stop()
 
     def reload(self) -> None:
-        """A new worker with the code and the `host.json` that are there now; what runs is given `grace` to end. Raises
-        ConfigError when the worker does not take them: then nothing is received until another reload."""
+        """Start a new worker with the present code and `host.json`, after running invocations had `grace` to end. Raises
+        ConfigError when the worker refuses them: then nothing is received until another reload."""
         background = self._loop()
         self._end(background)
         self._begin(background)
@@ -100,10 +102,10 @@ class FunctionsHost(BackgroundEmulator):
         port = self._settlement.port if self._settlement is not None else 0
         command = Command(app=self._app, environ=self._settings(), settlement_port=port)
         self._loaded_app = background.run(
-            LoadedApp.begin(
+            LoadedApp.load(
                 command,
                 servicebus=self._servicebus,
-                given=self._environ,
+                environ=self._environ,
                 faults=self._faults,
                 history=self._history,
                 emit_line=self._emit_line,
@@ -113,12 +115,14 @@ class FunctionsHost(BackgroundEmulator):
     def _end(self, background: Background) -> None:
         loaded_app, self._loaded_app = self._loaded_app, None
         if loaded_app is not None:
-            background.run(loaded_app.end(self._grace))
+            background.run(loaded_app.close(self._grace))
 
     def _settings(self) -> dict[str, str]:
         own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
-        around = {**os.environ, **dict.fromkeys(CONNECTIONS, self._servicebus)} if self._inherit else {}
-        return {**around, **own, **self._environ}
+        if not self._inherit:
+            return {**own, **self._environ}
+        connections = dict.fromkeys(CONNECTIONS, self._servicebus)
+        return {**local_settings(self._app), **os.environ, **connections, **own, **self._environ}
 
     def _locks(self) -> LockRegistry:
         return self._loaded_app.context.locks if self._loaded_app is not None else LockRegistry()
@@ -129,41 +133,41 @@ class FunctionsHost(BackgroundEmulator):
             raise ConfigError("the Functions host has no worker since its reload failed: reload() it again")
         return background, self._loaded_app
 
-    # -- what happens
+    # -- state
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """The names of those with a Service Bus trigger."""
+        """Names of the functions with a Service Bus trigger that are not disabled."""
         return self._loaded_app.functions if self._loaded_app is not None else ()
 
     @property
     def worker_pid(self) -> int:
-        """Of the worker that is there, or once there is one again."""
+        """Process id of the worker; waits while one is started."""
         background, loaded_app = self._alive()
         return background.run(loaded_app.context.supervisor.worker()).pid
 
     @property
     def worker_starts(self) -> int:
-        """How often a worker was started since the start or the last reload."""
+        """Count of workers since the start or the last reload."""
         return self._alive()[1].context.supervisor.starts
 
     @property
     def invocations(self) -> Sequence[Invocation]:
-        """All that have ended, in that order; of several reloads, too."""
+        """Invocations that ended, in that order, over all reloads."""
         return self._history.finished()
 
     @property
     def lines(self) -> Sequence[tuple[str, str]]:
-        """The last lines of the worker and of the host: `stdout`, `stderr` or `log`, and the text."""
+        """Last lines of the worker and the host: `stdout`, `stderr` or `log`, and the text."""
         return tuple(self._lines)
 
     def on_invocation(self, callback: Callable[[Invocation], object]) -> None:
-        """Call it with each invocation once it is settled; in the host's thread, so it has to be quick and cannot ask the
-        host for anything."""
+        """Call a function with each invocation once it is settled. It runs in the host's thread, so it has to be quick and
+        cannot use the host."""
         self._history.subscribe(callback)
 
     def on_line(self, callback: Callable[[str, str], object]) -> None:
-        """Call it with each line, as `lines` has them; in the host's thread."""
+        """Call a function with each line as in `lines`, in the host's thread."""
         self._listeners.append(callback)
 
     def _emit_line(self, stream: str, line: str) -> None:
@@ -175,29 +179,29 @@ class FunctionsHost(BackgroundEmulator):
                 _log.exception("a callback of on_line failed")
 
     def wait_for(self, condition: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
-        """Until it is true of the invocations that have ended. Raises TimeoutError after so many seconds."""
+        """Wait until a condition holds for the invocations that ended. Raises TimeoutError after so many seconds."""
         self._history.wait(condition, timeout)
         return self.invocations
 
     def wait_count(self, count: int, timeout: float = 30) -> Sequence[Invocation]:
-        """Until at least so many have ended. Raises TimeoutError."""
+        """Wait until at least so many invocations have ended. Raises TimeoutError."""
         return self.wait_for(lambda ended: len(ended) >= count, timeout)
 
     def wait_idle(self, timeout: float = 30) -> None:
-        """Until nothing runs, and nothing has come for 0.3 s: the host cannot know what a queue will deliver. Raises
+        """Wait until nothing runs and nothing has arrived for 0.3 s: the host cannot know what a queue will deliver. Raises
         TimeoutError."""
         self._history.wait_idle(timeout)
 
     # -- for tests
 
     def advance(self, seconds: float) -> None:
-        """Move the host's time forward: locks that were to be renewed are, sessions that were idle end, functions run
-        into their timeout. Move it before the time of the Service Bus, whose locks would end first."""
+        """Move the host's time forward: due locks are renewed, idle sessions end, functions time out. Move it before the
+        time of the Service Bus, whose locks would end first."""
         background, loaded_app = self._alive()
         background.run(loaded_app.advance(seconds))
 
     def kill(self) -> None:
-        """The worker, with all that it runs; another is started."""
+        """Kill the worker with the functions that run; another is started."""
         background, loaded_app = self._alive()
         background.run(loaded_app.kill())
 
@@ -207,7 +211,7 @@ class FunctionsHost(BackgroundEmulator):
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        """From the next chance on."""
+        """Replace the faults from the next delivery on."""
         self._faults = faults
         if self._loaded_app is not None:
             self._loaded_app.context.faults = faults

@@ -1,4 +1,4 @@
-"""What the parts of a running host share."""
+"""Clock, fault injection, settings and state that the parts of a running host share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudqueues.timeline import Timeline
 
 @dataclass(slots=True, kw_only=True)
 class HostContext:
-    """Belongs to the host's loop, but for `faults`, which may be replaced from anywhere."""
+    """Shared state of one load of an app. It belongs to the host's event loop; `faults` may be replaced from any thread."""
 
     timeline: Timeline
     faults: Faults
@@ -29,28 +29,30 @@ class HostContext:
     namespace: str
     locks: LockRegistry = field(default_factory=LockRegistry)
     timer_tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
-    """What timers have begun; moving the time waits for it."""
-    seen: dict[tuple[object, ...], int] = field(default_factory=dict[tuple[object, ...], int])
+    """Tasks that timers have started; moving the time waits for them."""
+    occurrences: dict[tuple[object, ...], int] = field(default_factory=dict[tuple[object, ...], int])
+    """How often each fault was asked about, by its knob and delivery."""
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine for a timer."""
         task = asyncio.get_running_loop().create_task(work)
         self.timer_tasks.add(task)
         task.add_done_callback(self.timer_tasks.discard)
 
     def hits(self, knob: str, *what: object) -> bool:
-        """Whether a fault happens now. Deliveries that look alike are told apart by how often they were seen."""
+        """Return True when a fault happens now. Equal deliveries are distinguished by how often they occurred."""
         if not getattr(self.faults, knob):
             return False
         key = (knob, *what)
-        self.seen[key] = self.seen.get(key, 0) + 1
-        return self.faults.hits(knob, *what, self.seen[key])
+        self.occurrences[key] = self.occurrences.get(key, 0) + 1
+        return self.faults.hits(knob, *what, self.occurrences[key])
 
     def after(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
-        """What cancels it again."""
+        """Call `action` in so many seconds of the host's time; return the function that cancels it."""
         return self.timeline.after(seconds, action).cancel
 
     async def pause(self, seconds: float) -> None:
-        """In the host's own time."""
+        """Sleep, in the host's own time."""
         over = asyncio.Event()
         cancel = self.after(seconds, over.set)
         try:

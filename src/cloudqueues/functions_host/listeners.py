@@ -1,4 +1,4 @@
-"""From receivers to invocations: as many at a time as `host.json` allows, a message, a batch or a session each."""
+"""Listeners: they receive a trigger's messages and invoke its function, as often at a time as `host.json` allows."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from cloudqueues.functions_host.host_context import HostContext
 from cloudqueues.functions_host.invoker import Invoker
 from cloudqueues.functions_host.lock_renewal import LockRenewal
 from cloudqueues.functions_host.locked_messages import LockedMessage, MessageReceiver
-from cloudqueues.functions_host.settings import Trigger
+from cloudqueues.functions_host.triggers import Trigger
 
 WAIT = 60.0
-"""Seconds that a receiver waits for a message before it asks again."""
+"""Seconds for which a receiver waits for a message before it asks again."""
 
 PAUSE = 0.5
 """Seconds before a receiver that failed is replaced."""
 
 CONNECTING = 0.5
-"""Seconds in which a receiver connects. The SDK leaves a socket behind when it is cancelled meanwhile."""
+"""Seconds for which a receiver that connects is not cancelled: the SDK would leave a socket open."""
 
 PATIENCE = 2.0
-"""Seconds in which a receiver that was cancelled closes; the SDK may also overlook it."""
+"""Seconds between two cancellations of a receiver: the SDK may swallow one."""
 
 T = TypeVar("T")
 
 
 class Listener:
-    """Of one trigger. It opens another receiver when all that it has are busy, up to its limit."""
+    """Listens for one trigger. Opens another receiver when all that it has are busy, up to its limit."""
 
-    def __init__(self, context: HostContext, bus: Connections, trigger: Trigger) -> None:
+    def __init__(self, context: HostContext, connections: Connections, trigger: Trigger) -> None:
         self._context = context
-        self._connections = bus
+        self._connections = connections
         self._trigger = trigger
         self._invoker = Invoker(context, trigger)
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[None], float] = {}
-        """Those that may be cancelled, and from when on."""
+        """Tasks that may be cancelled, and the time from which on."""
         self._ending = False
         options = context.options
         self._limit = 1 if trigger.many else options.sessions if trigger.sessions else options.calls
@@ -51,7 +51,7 @@ class Listener:
         self._grow()
 
     def _grow(self) -> None:
-        """So that one receiver waits for messages while the others are busy."""
+        """Start another receiver when all are busy, so that one always waits for messages."""
         if not self._ending and len(self._busy) == len(self._tasks) < self._limit:
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
@@ -62,7 +62,7 @@ class Listener:
             receiver = self._connections.receiver(self._trigger)
             try:
                 await self._serve(receiver)
-            except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the next receiver may do better
+            except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the next receiver may succeed
                 await self._failed(exc)
             finally:
                 self._busy.discard(_me())
@@ -84,7 +84,7 @@ class Listener:
             self._context.emit_line("log", f"WARNING {self._trigger.function}: a receiver did not close: {exc}")
 
     async def _serve(self, receiver: MessageReceiver) -> None:
-        """Until the host ends, or the lane's session does."""
+        """Receive and invoke until the host or the receiver's session ends."""
         if self._trigger.sessions:
             await self._cancellable(receiver.open(), after=CONNECTING)
             await self._serve_session(receiver)
@@ -99,8 +99,8 @@ class Listener:
 
     async def _serve_session(self, receiver: MessageReceiver) -> None:
         def until() -> datetime:
-            found: datetime = receiver.session.locked_until_utc
-            return found
+            locked_until: datetime = receiver.session.locked_until_utc
+            return locked_until
 
         renewal = LockRenewal(self._context, until, lambda: receiver.renew(None))
         if not self._trigger.many:  # locks of batches are not renewed
@@ -116,20 +116,20 @@ class Listener:
             renewal.stop()
 
     async def _receive_while_held(self, receiver: MessageReceiver) -> list[Any]:
-        """Nothing when the session had no message for so long, in the host's own time."""
+        """Receive from a session; return nothing when it stays idle for too long, in the host's own time."""
         idle = self._context.options.session_idle
-        asked = asyncio.ensure_future(receiver.receive(self._most, idle))
-        over = asyncio.ensure_future(self._context.pause(idle))
+        receiving = asyncio.ensure_future(receiver.receive(self._most, idle))
+        timeout = asyncio.ensure_future(self._context.pause(idle))
         try:
-            await asyncio.wait({asked, over}, return_when=asyncio.FIRST_COMPLETED)
-            return asked.result() if asked.done() else []
+            await asyncio.wait({receiving, timeout}, return_when=asyncio.FIRST_COMPLETED)
+            return receiving.result() if receiving.done() else []
         finally:
-            for task in (asked, over):
+            for task in (receiving, timeout):
                 task.cancel()
-            await asyncio.gather(asked, over, return_exceptions=True)
+            await asyncio.gather(receiving, timeout, return_exceptions=True)
 
     async def _invoke(self, receiver: MessageReceiver, messages: Sequence[Any]) -> None:
-        """A message that comes while the host ends goes back, as it does in the real one."""
+        """Invoke the function. Messages that arrive while the host ends are abandoned, as by the real host."""
         locked_messages = [LockedMessage(message, receiver) for message in messages]
         if self._ending:
             await asyncio.gather(*(locked_message.abandon() for locked_message in locked_messages))
@@ -147,8 +147,8 @@ class Listener:
             return
 
         def until() -> datetime:
-            found: datetime = locked_message.message.locked_until_utc
-            return found
+            locked_until: datetime = locked_message.message.locked_until_utc
+            return locked_until
 
         renewal = LockRenewal(self._context, until, locked_message.renew)
         renewal.start()
@@ -167,19 +167,19 @@ class Listener:
             del self._waiting[_me()]
 
     async def drain(self) -> None:
-        """Receive no more, and wait for the invocations that run."""
+        """Receive nothing more, and wait for the invocations that run."""
         self._ending = True
-        asked: dict[asyncio.Task[None], float] = {}
+        cancelled: dict[asyncio.Task[None], float] = {}
         while self._tasks:
             now = time.monotonic()
             for task, since in self._waiting.items():
-                if since <= now and asked.get(task, 0.0) + PATIENCE <= now:
+                if since <= now and cancelled.get(task, 0.0) + PATIENCE <= now:
                     task.cancel()
-                    asked[task] = now
+                    cancelled[task] = now
             await asyncio.wait(self._tasks, timeout=0.1)
 
     def cancel(self) -> None:
-        """Give up what `wind_down` waits for."""
+        """Cancel the tasks that `drain` waits for."""
         for task in self._tasks:
             task.cancel()
 

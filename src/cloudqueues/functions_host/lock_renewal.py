@@ -1,4 +1,4 @@
-"""Keeping a lock for as long as a function runs."""
+"""Renewal of a lock for as long as a function runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cloudqueues.functions_host.host_context import HostContext
 from cloudqueues.timeline import Timer
 
 MARGIN = 10.0
-"""Seconds before its end that a lock is renewed, or half of what is left; as the .NET SDK does."""
+"""Seconds before its end at which a lock is renewed, or half of the time left; as by the .NET SDK."""
 
 
 class LockRenewal:
-    """Renews before the lock ends, until `stop`, or until the limit that `host.json` sets."""
+    """Renews a lock before it ends, until `stop` or the limit of `host.json`."""
 
     def __init__(
         self, context: HostContext, until: Callable[[], datetime], renew: Callable[[], Awaitable[None]]
@@ -26,24 +26,24 @@ class LockRenewal:
         self._stopped = False
 
     def start(self) -> None:
-        self._plan(self._context.timeline.now())
+        self._schedule(self._context.timeline.now())
 
-    def _plan(self, now: float) -> None:
+    def _schedule(self, now: float) -> None:
         left = max((self._until() - datetime.now(UTC)).total_seconds(), 0.0)
         due = now + left - min(left / 2, MARGIN)
         if due < self._over:
-            self._timer = self._context.timeline.at(due, lambda: self._context.spawn(self._go_on(due)))
+            self._timer = self._context.timeline.at(due, lambda: self._context.spawn(self._renew_and_schedule(due)))
 
-    async def _go_on(self, due: float) -> None:
-        """Also when the time was moved past `due`: the next one is not later for that."""
+    async def _renew_and_schedule(self, due: float) -> None:
+        """Renew, and plan the next renewal by `due`, even when the time was moved past it."""
         try:
             await self._renew()
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the lock is lost, which the settling will show
+        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: the lock is lost, and settling fails
             if not self._stopped:
                 self._context.emit_line("log", f"WARNING a lock could not be renewed: {exc}")
             return
         if not self._stopped:
-            self._plan(due)
+            self._schedule(due)
 
     def stop(self) -> None:
         self._stopped = True

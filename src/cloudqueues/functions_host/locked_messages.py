@@ -1,4 +1,4 @@
-"""Messages that the host holds under their locks, and their settling: by the host itself or by a function's own actions."""
+"""Messages that the host holds under their locks; the host or the function's own actions settle them."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from cloudqueues.functions_host.history import Settlement
 
 
 class MessageReceiver:
-    """A receiver of the SDK. It does one thing at a time: the SDK does not promise more."""
+    """Receiver of the SDK, used for one operation at a time: the SDK does not promise more."""
 
-    def __init__(self, receiver: Any, *, session: bool) -> None:
-        self.receiver = receiver
+    def __init__(self, sdk_receiver: Any, *, session: bool) -> None:
+        self._sdk_receiver = sdk_receiver
         self.release = False
-        """Whether a function gave its session back."""
+        """True once a function has released the session."""
         self._session = session
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def session(self) -> Any:
-        """The SDK's session, with its lock and its state."""
-        return self.receiver.session if self._session else None
+        """Session of the SDK, with its lock and its state; None without sessions."""
+        return self._sdk_receiver.session if self._session else None
 
     async def open(self) -> None:
-        """Connect, and where there are sessions wait for one that is free. Raises what the SDK raises."""
-        async with self._turn:
-            await self.receiver.__aenter__()
+        """Connect, and wait for a free session where there are sessions. Raises the SDK's errors."""
+        async with self._one_at_a_time:
+            await self._sdk_receiver.__aenter__()
 
     async def receive(self, most: int, wait: float) -> list[Any]:
-        async with self._turn:
-            received: list[Any] = await self.receiver.receive_messages(max_message_count=most, max_wait_time=wait)
+        async with self._one_at_a_time:
+            received: list[Any] = await self._sdk_receiver.receive_messages(max_message_count=most, max_wait_time=wait)
             return received
 
     async def settle(self, method: str, message: Any, **how: Any) -> None:
-        async with self._turn:
-            await getattr(self.receiver, method)(message, **how)
+        async with self._one_at_a_time:
+            await getattr(self._sdk_receiver, method)(message, **how)
 
     async def renew(self, message: Any) -> None:
-        """The message's lock, or in a session the session's."""
-        async with self._turn:
+        """Renew the lock of the message, or of the session where there is one."""
+        async with self._one_at_a_time:
             if self._session:
                 await self.session.renew_lock()
             else:
-                await self.receiver.renew_message_lock(message)
+                await self._sdk_receiver.renew_message_lock(message)
 
     async def get_state(self) -> bytes:
-        async with self._turn:
+        async with self._one_at_a_time:
             state: bytes | None = await self.session.get_state()
             return state or b""
 
     async def set_state(self, state: bytes) -> None:
-        async with self._turn:
+        async with self._one_at_a_time:
             await self.session.set_state(state)
 
     async def close(self) -> None:
-        async with self._turn:
-            await self.receiver.close()
+        async with self._one_at_a_time:
+            await self._sdk_receiver.close()
 
 
 class LockedMessage:
-    """One message, and what became of it."""
+    """Message under its lock, and how it was settled."""
 
     def __init__(self, message: Any, receiver: MessageReceiver) -> None:
         self.message = message
@@ -80,7 +80,7 @@ class LockedMessage:
         return b"".join(body) if self.message.body_type.value == "data" else str(self.message).encode()
 
     async def complete(self) -> None:
-        """This and the others raise what the SDK raises, and nothing is settled then."""
+        """Complete the message. This and the other settlements raise the SDK's errors, and settle nothing then."""
         await self.receiver.settle("complete_message", self.message)
         self.settlement = "completed"
 
@@ -93,8 +93,7 @@ class LockedMessage:
         self.settlement = "deferred"
 
     async def dead_letter(self, reason: str | None, description: str | None) -> None:
-        how = {"reason": reason, "error_description": description}
-        await self.receiver.settle("dead_letter_message", self.message, **how)
+        await self.receiver.settle("dead_letter_message", self.message, reason=reason, error_description=description)
         self.settlement = "dead-lettered"
 
     async def renew(self) -> None:
@@ -102,7 +101,7 @@ class LockedMessage:
 
 
 class LockRegistry:
-    """What functions may settle now: messages by their lock tokens, sessions by their names."""
+    """Locks of the running invocations: messages by their lock tokens, sessions by their names."""
 
     def __init__(self) -> None:
         self._messages: dict[str, LockedMessage] = {}

@@ -39,17 +39,17 @@ TEXTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationContext:
-    """What the metadata say besides the messages."""
+    """Function, namespace and session lock that the metadata describe besides the messages."""
 
     function: str
     namespace: str
     """Host name of the Service Bus."""
     locked_until: datetime | None = None
-    """Of the session, where there is one."""
+    """End of the session's lock, where there is a session."""
 
 
 def message_metadata(message: Any, invocation_context: InvocationContext) -> dict[str, Typed]:
-    """For a single message. What is null is left out."""
+    """Return the metadata of a single message, without null values."""
     row = columns(message)
     values = {
         name: typed_data.text(value) if name in TEXTS else typed_data.as_json(value)
@@ -60,15 +60,15 @@ def message_metadata(message: Any, invocation_context: InvocationContext) -> dic
 
 
 def batch_metadata(messages: Sequence[Any], invocation_context: InvocationContext) -> dict[str, Typed]:
-    """For a batch: an array each, of which those of strings have no empty entries."""
+    """Return the metadata of a batch: arrays, of which those of strings have no empty entries."""
     rows = [columns(message) for message in messages]
     arrays = {f"{name}Array": _array(name, [row[name] for row in rows]) for name in rows[0]}
-    arrays["TransactionPartitionKeyArray"] = arrays["PartitionKeyArray"]  # the extension's own slip
+    arrays["TransactionPartitionKeyArray"] = arrays["PartitionKeyArray"]  # a bug of the extension
     return {**_objects(invocation_context), **arrays, "sys": _system(invocation_context)}
 
 
 def columns(message: Any) -> dict[str, Any]:
-    """Of an `azure.servicebus.ServiceBusReceivedMessage`, by the names of the extension."""
+    """Return the values of an `azure.servicebus.ServiceBusReceivedMessage` by the extension's names."""
     expires, enqueued = _expiry(message), message.enqueued_time_utc
     annotations: dict[Any, Any] = message.raw_amqp_message.annotations or {}
     return {
@@ -97,12 +97,12 @@ def columns(message: Any) -> dict[str, Any]:
 
 
 def delivery(message: Any) -> int:
-    """1-based, as .NET counts; the Python SDK gives the header's count of earlier failures."""
+    """Return the 1-based count of .NET; the Python SDK has the header's count of earlier failures."""
     return int(message.delivery_count or 0) + 1
 
 
 def _expiry(message: Any) -> datetime | None:
-    """None where it never expires."""
+    """Return the time when a message expires; None where it never does."""
     live, enqueued = message.time_to_live, message.enqueued_time_utc
     if not live or enqueued is None:
         return None
@@ -124,7 +124,7 @@ def _text(value: object) -> str | None:
 
 
 def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
-    """The extension's own objects, which reach a worker as JSON of their public properties."""
+    """Return the extension's own objects, which reach a worker as JSON of their public properties."""
     until = invocation_context.locked_until
     actions = typed_data.as_json({} if until is None else {"SessionLockedUntil": typed_data.moment(until, zone=True)})
     client = {

@@ -1,4 +1,4 @@
-"""As much of protobuf's encoding as the settlement service needs: messages of strings, bytes and nested messages.
+"""Protobuf encoding for the settlement service: messages of strings, bytes and nested messages.
 
 https://protobuf.dev/programming-guides/encoding/
 """
@@ -12,7 +12,7 @@ _MORE = 0x80
 
 
 def fields(data: bytes) -> dict[int, bytes]:
-    """Of a message: those with a length, by number; the last of each, as protobuf wants it. Raises ValueError."""
+    """Return a message's fields with a length, by number; of a repeated field the last, as in protobuf. Raises ValueError."""
     return dict(_read(data))
 
 
@@ -32,7 +32,7 @@ def _read(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _skip(data: bytes, at: int, kind: int) -> int:
-    """Past a field of another kind, which a later version may have added."""
+    """Return the position after a field of another kind, which a later version may have added."""
     if kind == _VARINT:
         return _varint(data, at)[1]
     if kind in {_FIXED64, _FIXED32}:
@@ -52,12 +52,12 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def number(field: int, value: int) -> bytes:
-    """A field that holds a non-negative integer; nothing for 0, which is its default."""
+    """Encode a field with a non-negative integer; nothing for 0, which is its default."""
     return _encoded(field << 3 | _VARINT) + _encoded(value) if value else b""
 
 
 def chunk(field: int, value: bytes) -> bytes:
-    """A field that holds bytes, or a message."""
+    """Encode a field with bytes or a message."""
     return _encoded(field << 3 | _LENGTH) + _encoded(len(value)) + value
 
 

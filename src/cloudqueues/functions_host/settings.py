@@ -1,4 +1,7 @@
-"""What an app says about itself: `host.json`, and the bindings that the worker found in its functions."""
+"""Settings of the host: `host.json`, and the application settings that override it.
+
+https://learn.microsoft.com/azure/azure-functions/functions-host-json
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from cloudqueues.errors import ConfigError
 
@@ -21,140 +24,157 @@ BATCH = 1000
 RENEW_FOR = 300.0
 SESSION_IDLE = 60.0  # the client's tryTimeout
 
+VERSION = "2.0"
+OVERRIDE = "AzureFunctionsJobHost__"
+"""Prefix of an application setting that overrides `host.json`.
+https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values"""
+
+_PAGE = "https://learn.microsoft.com/azure/azure-functions/functions-host-json"
+_BUNDLES = "https://learn.microsoft.com/azure/azure-functions/extension-bundles"
+_BUS = "extensions.serviceBus."
 _SPAN = re.compile(r"(?:(\d+)\.)?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_APP_SETTING = re.compile(r"%([^%]+)%")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostOptions:
-    """`host.json`, as far as it matters here; times in seconds."""
+    """Settings of `host.json` that the host reads; times in seconds."""
 
     prefetch: int = 0
     auto_complete: bool = True
     renew_for: float = RENEW_FOR
-    """How long a lock is renewed at most; locks of batches never are."""
+    """Longest time for which a lock is renewed; locks of batches never are."""
     calls: int = CALLS_PER_CORE
     """Invocations of a function at a time, one message each."""
     sessions: int = SESSIONS
     """Sessions at a time."""
     calls_per_session: int = 1
     batch: int = BATCH
-    """Messages a batch, at most."""
+    """Messages in a batch, at most."""
     session_idle: float = SESSION_IDLE
-    """How long a session is kept that has no message."""
+    """Time for which a session without messages is kept."""
     timeout: float = math.inf
-    """Of a function."""
+    """Longest duration of an invocation."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
-    """A function, and where its messages come from."""
+def host_options(app: Path | zipfile.Path, environ: Mapping[str, str] | None = None) -> HostOptions:
+    """Read `host.json` from an app's folder or zip file, with the overrides in its application settings.
 
-    function: str
-    argument: str
-    queue: str | None
-    topic: str | None
-    subscription: str | None
-    connection: str
-    """The app setting that the binding names."""
-    sessions: bool
-    many: bool
-    data_type: str
-    """STRING, BINARY or UNDEFINED."""
-    auto_complete: bool
-
-
-def host_options(app: Path | zipfile.Path) -> HostOptions:
-    """`app`: its folder, or its zip file. Raises ConfigError for a file that is no JSON, and for settings that are not
-    emulated."""
+    Raises ConfigError for a file that the real host refuses, and for settings that are not emulated.
+    """
     path = app / "host.json"
-    try:
-        whole: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
-    except ValueError as exc:
-        raise ConfigError(f"{path} is no JSON: {exc}") from exc
-    bus: dict[str, Any] = whole.get("extensions", {}).get("serviceBus", {})
-    if bus.get("minMessageBatchSize", 1) > 1:
+    content = _content(path)
+    _check_required(content, app, path)
+    settings = _Settings(content, environ or {}, str(path))
+    if settings.number(f"{_BUS}minMessageBatchSize", 1, least=1) > 1:
         raise ConfigError(f"{path}: minMessageBatchSize is not emulated; leave it out for a local run")
     return HostOptions(
-        prefetch=bus.get("prefetchCount", 0),
-        auto_complete=bus.get("autoCompleteMessages", True),
-        renew_for=span(bus.get("maxAutoLockRenewalDuration"), RENEW_FOR),
-        calls=bus.get("maxConcurrentCalls", CALLS_PER_CORE * (os.cpu_count() or 1)),
-        sessions=bus.get("maxConcurrentSessions", SESSIONS),
-        calls_per_session=bus.get("maxConcurrentCallsPerSession", 1),
-        batch=bus.get("maxMessageBatchSize", BATCH),
-        session_idle=span(bus.get("sessionIdleTimeout"), SESSION_IDLE),
-        timeout=span(whole.get("functionTimeout"), math.inf),
+        prefetch=settings.number(f"{_BUS}prefetchCount", 0, least=0),
+        auto_complete=settings.flag(f"{_BUS}autoCompleteMessages", default=True),
+        renew_for=settings.span(f"{_BUS}maxAutoLockRenewalDuration", RENEW_FOR),
+        calls=settings.number(f"{_BUS}maxConcurrentCalls", CALLS_PER_CORE * (os.cpu_count() or 1), least=1),
+        sessions=settings.number(f"{_BUS}maxConcurrentSessions", SESSIONS, least=1),
+        calls_per_session=settings.number(f"{_BUS}maxConcurrentCallsPerSession", 1, least=1),
+        batch=settings.number(f"{_BUS}maxMessageBatchSize", BATCH, least=1),
+        session_idle=settings.span(f"{_BUS}sessionIdleTimeout", SESSION_IDLE),
+        timeout=settings.span("functionTimeout", math.inf),
     )
 
 
-def span(value: str | None, default: float) -> float:
-    """Seconds of a .NET `TimeSpan`; a negative one is no limit. Raises ConfigError."""
-    if value is None:
-        return default
-    if value.startswith("-"):
-        return math.inf
-    found = _SPAN.fullmatch(value)
-    if found is None:
-        raise ConfigError(f"host.json: {value!r} is no time span such as 00:05:00")
-    days, hours, minutes, seconds = found.groups("0")
-    return ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)
-
-
-def triggers(
-    functions: Iterable[Mapping[str, Any]], options: HostOptions, environ: Mapping[str, str]
-) -> tuple[list[Trigger], list[str]]:
-    """Those of Service Bus, and the names of the other functions. Raises ConfigError for bindings that are not emulated."""
-    found: list[Trigger] = []
-    others: list[str] = []
-    for function in functions:
-        bindings = [json.loads(raw) for raw in function["rawBindings"]]
-        mine = [one for one in bindings if str(one["type"]).lower() == "servicebustrigger"]
-        if not mine:
-            others.append(function["name"])
-            continue
-        _check_rest(function["name"], bindings)
-        found.append(_trigger(function["name"], mine[0], options, environ))
-    return found, others
-
-
-def _check_rest(function: str, bindings: list[Mapping[str, Any]]) -> None:
-    rest = [one["type"] for one in bindings if str(one["type"]).lower() != "servicebustrigger"]
-    if rest:
-        raise ConfigError(f"function {function!r}: the bindings {', '.join(rest)} are not emulated; send with an SDK")
-
-
-def _trigger(function: str, binding: Mapping[str, Any], options: HostOptions, environ: Mapping[str, str]) -> Trigger:
-    if binding.get("properties", {}).get("SupportsDeferredBinding") in {True, "True", "true"}:
+def _content(path: Path | zipfile.Path) -> dict[str, Any]:
+    if not path.exists():
         raise ConfigError(
-            f"function {function!r}: SDK types as arguments are not emulated; annotate with func.ServiceBusMessage"
+            f'{path} is missing: every function app has one, at least {{"version": "{VERSION}"}} ({_PAGE})'
+        )
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except ValueError as exc:
+        raise ConfigError(f"{path} is not JSON: {exc}") from exc
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a JSON object ({_PAGE})")
+    return cast("dict[str, Any]", content)
+
+
+def _check_required(content: Mapping[str, Any], app: Path | zipfile.Path, path: Path | zipfile.Path) -> None:
+    """Raise ConfigError for a file without its version, or without the bundle that holds the Service Bus extension."""
+    if content.get("version") != VERSION:
+        raise ConfigError(
+            f'{path}: write "version": "{VERSION}", as a string; it is {content.get("version")!r} ({_PAGE})'
+        )
+    installed = app / "bin" / "extensions.json"  # written by `func extensions install`, the way without a bundle
+    if not isinstance(content.get("extensionBundle"), dict) and not installed.exists():
+        raise ConfigError(
+            f"{path}: there is no extensionBundle, which brings the Service Bus trigger to a Python app; add"
+            ' "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}'
+            f" ({_BUNDLES})"
         )
 
-    def setting(key: str) -> str | None:
-        value = binding.get(key)
-        return None if value is None else _resolved(value, environ)
 
-    return Trigger(
-        function=function,
-        argument=binding["name"],
-        queue=setting("queueName"),
-        topic=setting("topicName"),
-        subscription=setting("subscriptionName"),
-        connection=binding.get("connection") or "",
-        sessions=bool(binding.get("isSessionsEnabled", False)),
-        many=str(binding.get("cardinality", "one")).lower() == "many",
-        data_type=str(binding.get("dataType", "UNDEFINED")).upper(),
-        auto_complete=bool(binding.get("autoCompleteMessages", options.auto_complete)),
-    )
+class _Settings:
+    """Values of `host.json` and of the application settings that override them, by their paths, whatever their case."""
+
+    def __init__(self, content: Mapping[str, Any], environ: Mapping[str, str], path: str) -> None:
+        self._file = dict(_flat(content, ""))
+        self._path = path
+        self._overrides = {
+            name[len(OVERRIDE) :].replace("__", ".").lower(): (name, value)
+            for name, value in environ.items()
+            if name.lower().startswith(OVERRIDE.lower())
+        }
+
+    def number(self, setting: str, default: int, *, least: int) -> int:
+        value = self._value(setting, default)
+        is_digits = self._is_override(setting) and value.isascii() and value.isdigit()
+        number = int(value) if is_digits else value
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            self._refuse(setting, value, f"a whole number from {least}, without quotation marks in host.json")
+        return number
+
+    def flag(self, setting: str, *, default: bool) -> bool:
+        value = self._value(setting, default)
+        if self._is_override(setting):
+            value = {"true": True, "false": False}.get(str(value).lower(), value)
+        if not isinstance(value, bool):
+            self._refuse(setting, value, "true or false, without quotation marks in host.json")
+        return value
+
+    def span(self, setting: str, default: float) -> float:
+        value = self._value(setting, None)
+        seconds = default if value is None else _seconds(value)
+        if seconds is None:
+            self._refuse(setting, value, "a time span such as 00:05:00")
+        return seconds
+
+    def _value(self, setting: str, default: Any) -> Any:
+        if self._is_override(setting):
+            return self._overrides[setting.lower()][1]
+        value = self._file.get(setting.lower())
+        return default if value is None else value
+
+    def _is_override(self, setting: str) -> bool:
+        return setting.lower() in self._overrides
+
+    def _refuse(self, setting: str, value: object, expected: str) -> NoReturn:
+        where = self._overrides[setting.lower()][0] if self._is_override(setting) else f"{self._path}: {setting}"
+        raise ConfigError(f"{where} is {value!r}; it must be {expected} ({_PAGE})")
 
 
-def _resolved(text: str, environ: Mapping[str, str]) -> str:
-    """With the app settings in `%NAME%`. Raises ConfigError for one that is missing."""
+def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values below each other as paths: the names of .NET's configuration know no case."""
+    for name, value in content.items():
+        path = f"{prefix}{name}".lower()
+        if isinstance(value, dict):
+            yield from _flat(cast("dict[str, Any]", value), f"{path}.")
+        else:
+            yield path, value
 
-    def value(found: re.Match[str]) -> str:
-        name = found.group(1)
-        if name not in environ:
-            raise ConfigError(f"{text!r} names the app setting {name}, which is not there; give it in environ=")
-        return environ[name]
 
-    return _APP_SETTING.sub(value, text)
+def _seconds(value: object) -> float | None:
+    """Return the seconds of a .NET `TimeSpan`, where a negative one is no limit; None for what is not one."""
+    text = value if isinstance(value, str) else ""
+    if text.startswith("-"):
+        return math.inf
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = match.groups("0")
+    return ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + float(seconds)

@@ -1,4 +1,4 @@
-"""The settlement service, by which a worker's `ServiceBusMessageActions` settle messages one by one.
+"""Settlement service, through which a worker's `ServiceBusMessageActions` settle messages one by one.
 
 Methods and statuses are those of the extension's `SettlementService`:
 https://github.com/Azure/azure-sdk-for-net/blob/main/sdk/servicebus/Microsoft.Azure.WebJobs.Extensions.ServiceBus/src/Grpc/SettlementService.cs
@@ -18,25 +18,25 @@ from cloudqueues.functions_host.worker import MESSAGE_LENGTH
 
 SERVICE = "settlement.Settlement"
 OTHER_SERVICE = "Settlement"
-"""As the Python extension's generated code names it: its .proto file has no package."""
+"""Name in the Python extension's generated code: its .proto file has no package."""
 
 THREADS = 16
 EMPTY = b""
 
 
 class NotFound(Exception):
-    """The lock token or session is none that a running function was given."""
+    """Lock token or session that belongs to no running function."""
 
 
 class Unsupported(Exception):
-    """The Python SDK, through which this host settles, cannot do it."""
+    """Request that the Python SDK, through which this host settles, cannot fulfil."""
 
 
 Fields = Mapping[int, bytes]
 
 
 class Methods:
-    """Each takes a request's fields and returns the encoded response."""
+    """Methods of the service: each takes the fields of a request and returns the encoded response."""
 
     def __init__(self, locks: Callable[[], LockRegistry]) -> None:
         self._locks = locks
@@ -100,17 +100,17 @@ def _unmodified(locked_message: LockedMessage, request: Fields) -> LockedMessage
 
 
 def _string_value(request: Fields, field: int) -> str | None:
-    """A `google.protobuf.StringValue`."""
+    """Decode a `google.protobuf.StringValue`; None where the field is missing."""
     return fields(request[field]).get(1, b"").decode() if field in request else None
 
 
 def _timestamp(when: datetime) -> bytes:
-    """A `google.protobuf.Timestamp`."""
+    """Encode a `google.protobuf.Timestamp`."""
     return number(1, int(when.timestamp())) + number(2, when.microsecond * 1000)
 
 
 class SettlementServer:
-    """Over gRPC, in threads of its own; what it does, it does in the host's loop."""
+    """Serves gRPC in its own threads, and runs the methods in the host's loop."""
 
     def __init__(self, background: Background, locks: Callable[[], LockRegistry], address: str) -> None:
         import grpc
@@ -156,7 +156,7 @@ class SettlementServer:
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(exc))
             except Unsupported as exc:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, str(exc))
-            except Exception as exc:  # noqa: BLE001 - the extension, too, hands on whatever it was
+            except Exception as exc:  # noqa: BLE001 - the extension passes every error on, too
                 context.abort(grpc.StatusCode.UNKNOWN, f"{type(exc).__name__}: {exc}")
             raise AssertionError
 

@@ -1,4 +1,4 @@
-"""There is a worker as long as the host runs: one that ended is started again."""
+"""Supervisor of the worker process: starts another when one has ended."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 
 
 class WorkerSupervisor:
+    """Keeps one worker running for as long as the host runs."""
+
     def __init__(self, command: Command, emit_line: EmitLine) -> None:
         self.starts = 0
         self._command = command
@@ -23,9 +25,9 @@ class WorkerSupervisor:
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> Sequence[Mapping[str, Any]]:
-        """The functions of the app. Raises ConfigError for an app that the worker does not take."""
+        """Start the first worker and return the app's functions. Raises ConfigError for an app that the worker refuses."""
         worker = await self._start()
-        self._watch = asyncio.create_task(self._keep(worker))
+        self._watch = asyncio.create_task(self._restart_when_ended(worker))
         return worker.functions
 
     async def _start(self) -> Worker:
@@ -35,11 +37,11 @@ class WorkerSupervisor:
         return worker
 
     async def worker(self) -> Worker:
-        """Once there is one."""
+        """Return the running worker, or wait for the next one."""
         return await asyncio.shield(self._worker)
 
     def send_kill(self, worker: Worker) -> None:
-        """Kill it. Nobody gets it any more; who waits gets the next."""
+        """Kill a worker. `worker()` returns its successor from now on."""
         self._retire(worker)
         worker.send_kill()
 
@@ -47,14 +49,14 @@ class WorkerSupervisor:
         if self._worker.done() and self._worker.result() is worker:
             self._worker = asyncio.get_running_loop().create_future()
 
-    async def _keep(self, worker: Worker) -> None:
+    async def _restart_when_ended(self, worker: Worker) -> None:
         while True:
             await worker.ended.wait()
             self._retire(worker)
             await worker.kill()
-            worker = await self._again()
+            worker = await self._restart()
 
-    async def _again(self) -> Worker:
+    async def _restart(self) -> Worker:
         pause = FIRST_PAUSE
         while True:
             try:

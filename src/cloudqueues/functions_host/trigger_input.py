@@ -1,4 +1,4 @@
-"""A trigger's input: what the host makes of message bodies, by the binding's data type and cardinality."""
+"""Input of a trigger: message bodies, encoded by the binding's data type and cardinality."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from cloudqueues.functions_host import typed_data
-from cloudqueues.functions_host.settings import Trigger
+from cloudqueues.functions_host.triggers import Trigger
 from cloudqueues.functions_host.typed_data import Typed
 
 
 class BindingError(ValueError):
-    """The bodies cannot be made into what the binding asks for: the invocation fails before it reaches the worker."""
+    """Bodies that the binding cannot take: the invocation fails before it reaches the worker."""
 
 
 def encode(bodies: Sequence[bytes], trigger: Trigger) -> Typed:
-    """Raises Unbindable."""
+    """Encode the bodies for a trigger. Raises BindingError."""
     if trigger.data_type == "BINARY":
         return typed_data.datas(bodies) if trigger.many else typed_data.data(bodies[0])
     if not trigger.many:
@@ -31,18 +31,18 @@ def _decode(body: bytes) -> str:
 
 
 def _object(body: bytes) -> object:
-    """Many without a data type are objects to the host, one JSON document each."""
+    """Decode a body of a batch without data type, which the host binds as a JSON document."""
     try:
         return json.loads(body)
     except ValueError as exc:
         raise BindingError(
-            f"a batch without data_type binds each body as JSON, and this one is none: {body[:60]!r}; use data_type BINARY"
+            f"a batch without data_type binds each body as JSON, and this one is not JSON: {body[:60]!r}; use data_type BINARY"
         ) from exc
 
 
 def merge_body_properties(metadata: dict[str, Typed], given_input: Typed) -> dict[str, Typed]:
-    """The metadata once the host has written the properties of a JSON body over them: all but arrays and nulls, whatever
-    their case. Only a body that is bound as text is looked into.
+    """Overwrite metadata with the properties of a JSON body, as the host does: all but arrays and nulls, whatever their
+    case, and only for a body that is bound as text.
 
     https://github.com/Azure/azure-functions-dotnet-worker/issues/991
     """
@@ -66,5 +66,5 @@ def _properties(body: str) -> dict[str, object]:
 
 
 def _property(value: Any) -> Typed:
-    """An object as JSON, anything else as .NET writes it out."""
+    """Encode an object as JSON, and any other value as .NET formats it."""
     return typed_data.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed_data.text(str(value))

@@ -1,6 +1,6 @@
-"""Values as the Functions host sends them to a worker: `TypedData`, in proto3's JSON mapping.
+"""`TypedData`, in which the Functions host sends values to a worker, in proto3's JSON mapping.
 
-How .NET values become typed data is the host's `ToRpc`:
+The conversion from .NET values is the host's `ToRpc`:
 https://github.com/Azure/azure-functions-host/blob/dev/src/WebJobs.Script.Grpc/MessageExtensions/GrpcMessageConversionExtensions.cs
 """
 
@@ -16,7 +16,7 @@ from typing import Any, cast
 Typed = dict[str, Any]
 
 FOREVER = "9999-12-31T23:59:59.9999999"
-"""`DateTimeOffset.MaxValue`: a message without a time to live expires then."""
+"""`DateTimeOffset.MaxValue`, at which a message without a time to live expires."""
 
 
 def text(value: str) -> Typed:
@@ -28,29 +28,29 @@ def data(value: bytes) -> Typed:
 
 
 def as_json(value: object) -> Typed:
-    """As Json.NET writes it: without spaces, and with characters rather than escapes."""
+    """Encode JSON as Json.NET does: without spaces, and with characters rather than escapes."""
     return {"json": json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))}
 
 
 def texts(values: Iterable[str | None]) -> Typed:
-    """Without those that are missing or empty, since the Python worker does not ask for them: what follows moves up.
+    """Encode strings without missing and empty ones, so that later ones move up: the Python worker does not ask for them.
 
     https://github.com/Azure/azure-functions-python-worker/issues/1122
     """
-    return {"collectionString": {"string": [one for one in values if one]}}
+    return {"collectionString": {"string": [item for item in values if item]}}
 
 
 def datas(values: Iterable[bytes]) -> Typed:
-    """Empty ones stay."""
-    return {"collectionBytes": {"bytes": [base64.b64encode(one).decode() for one in values]}}
+    """Encode bodies, including empty ones."""
+    return {"collectionBytes": {"bytes": [base64.b64encode(item).decode() for item in values]}}
 
 
 def longs(values: Iterable[int]) -> Typed:
-    return {"collectionSint64": {"sint64": [str(one) for one in values]}}
+    return {"collectionSint64": {"sint64": [str(item) for item in values]}}
 
 
 def moment(when: datetime | None, *, zone: bool) -> str:
-    """A `DateTimeOffset`, or without its zone the `DateTime` that it is made into; in UTC. None is the end of time."""
+    """Format a `DateTimeOffset`, or without its zone a `DateTime`, in UTC. None stands for the largest value."""
     end = "+00:00" if zone else ""
     if when is None:
         return FOREVER + end
@@ -59,7 +59,7 @@ def moment(when: datetime | None, *, zone: bool) -> str:
 
 
 def plain(value: Any) -> object:
-    """What JSON can say of a value that AMQP can: as Json.NET does, where JSON cannot."""
+    """Convert a value of AMQP to JSON's types, as Json.NET does."""
     if isinstance(value, bytes):
         return decoded(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -74,14 +74,14 @@ def plain(value: Any) -> object:
 def _plain_parts(value: Any) -> object:
     if isinstance(value, Mapping):
         named = cast("Mapping[object, object]", value)
-        return {decoded(key): plain(one) for key, one in named.items()}
+        return {decoded(key): plain(item) for key, item in named.items()}
     if isinstance(value, Sequence):
-        return [plain(one) for one in cast("Sequence[object]", value)]
-    return str(value)  # a UUID, for one
+        return [plain(item) for item in cast("Sequence[object]", value)]
+    return str(value)  # such as a UUID
 
 
 def decoded(value: object) -> str:
-    """A string of AMQP, which the SDK leaves as bytes; bytes that are no text are base64, as in .NET."""
+    """Decode a string of AMQP, which the SDK leaves as bytes; bytes that are not UTF-8 become base64, as in .NET."""
     if not isinstance(value, bytes):
         return str(value)
     try:

@@ -1,4 +1,4 @@
-"""One worker process, from its start to its end."""
+"""Worker process, from its start to its end."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ from cloudqueues_worker.main import main
 del sys.path[0]
 main()
 """
-"""The app does not see where the worker came from: that folder has modules which it does not know."""
+"""Program of the process. The worker's folder is removed from the path, so that the app cannot import its modules."""
 
 HEADER = struct.Struct("!I")
 CHUNK = 65536
 MESSAGE_LENGTH = 128 * 1024 * 1024
-"""Bytes of a message between host and worker, at most; a Service Bus message has 100 MB at most."""
+"""Largest message between host and worker in bytes; a Service Bus message has 100 MB at most."""
 
 ERROR_LINES = 30
-"""Lines that an error quotes of a worker that did not start."""
+"""Lines of a worker's output that the error about its failed start quotes."""
 
 GRACE = 2.0
-"""Seconds that a process has to end by itself once it was asked to."""
+"""Seconds in which a process has to end once it was asked to."""
 
 
 class WorkerEnded(Exception):
-    """The process ended before it answered."""
+    """Process that ended before it answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """How to start a worker."""
+    """App, environment and port that a worker is started with."""
 
     app: Path
     environ: Mapping[str, str]
     settlement_port: int
-    """Of the settlement service, which libraries in the worker find in its arguments; 0 for none."""
+    """Port of the settlement service, which libraries in the worker read from its arguments; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the worker said of an invocation; `error` is empty when it went well."""
+    """Answer of the worker to an invocation; `error` is empty after a success."""
 
     error: str = ""
 
 
 EmitLine = Callable[[str, str], None]
-"""Takes `stdout`, `stderr` or `log`, and a line."""
+"""Function that takes `stdout`, `stderr` or `log`, and a line."""
 
 
 class Worker:
-    """Belongs to one event loop."""
+    """Running process, which belongs to one event loop."""
 
     def __init__(self, process: asyncio.subprocess.Process, channel: tuple[Any, Any], emit_line: EmitLine) -> None:
         self.functions: Sequence[Mapping[str, Any]] = ()
@@ -86,7 +86,7 @@ class Worker:
 
     @classmethod
     async def start(cls, command: Command, emit_line: EmitLine) -> Worker:
-        """Raises ConfigError for an app that the worker does not take, with the worker's own words."""
+        """Start a process. Raises ConfigError, with the worker's words, for an app that the worker refuses."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -96,7 +96,7 @@ class Worker:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # a Ctrl-C is the host's to handle, and a kill takes the handlers' children along
+                start_new_session=True,  # the host alone handles Ctrl-C, and a kill reaches the handlers' children
             )
         worker = cls(process, await asyncio.open_connection(sock=ours), emit_line)
         try:
@@ -119,19 +119,19 @@ class Worker:
     async def _index(self, app: Path) -> None:
         answer = await self._request("workerInitRequest", {"functionAppDirectory": str(app)}, "workerInitResponse")
         _check(answer["result"], app)
-        found = await self._request("functionsMetadataRequest", {}, "functionMetadataResponse")
-        self.functions = found["functionMetadataResults"]
-        for one in self.functions:
-            self._ids[one["name"]] = one["functionId"]
-            load = {"functionId": one["functionId"]}
+        metadata = await self._request("functionsMetadataRequest", {}, "functionMetadataResponse")
+        self.functions = metadata["functionMetadataResults"]
+        for function in self.functions:
+            self._ids[function["name"]] = function["functionId"]
+            load = {"functionId": function["functionId"]}
             _check((await self._request("functionLoadRequest", load, "functionLoadResponse"))["result"], app)
 
     async def invoke(self, function: str, key: str, content: Mapping[str, Any]) -> Answer:
-        """`key`: the invocation's id. Raises WorkerEnded."""
+        """Invoke a function. `key`: id of the invocation. Raises WorkerEnded."""
         if function not in self._ids:
             raise WorkerEnded(f"the worker has no function {function!r} any more: reload the host")
-        asked = {"invocationId": key, "functionId": self._ids[function], **content}
-        answer = await self._request("invocationRequest", asked, key)
+        request = {"invocationId": key, "functionId": self._ids[function], **content}
+        answer = await self._request("invocationRequest", request, key)
         return Answer(error=_error(answer["result"]))
 
     async def _request(self, kind: str, content: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -144,12 +144,12 @@ class Worker:
         return answer
 
     async def _kill_orphans(self) -> None:
-        """What it forked has its end of the channel, too, and would keep it open."""
+        """Kill processes that the worker forked: they have its end of the channel, too, and would keep it open."""
         await self._process_exit(0.1)
         self.send_kill()
 
     async def _process_exit(self, every: float) -> None:
-        """The process has ended, whoever still holds its output: for that end, too, asyncio's own `wait` waits."""
+        """Wait for the end of the process. asyncio's own `wait` would wait for the end of its output, which children hold, too."""
         while self._process.returncode is None:  # noqa: ASYNC110 - there is no other event
             await asyncio.sleep(every)
 
@@ -193,12 +193,12 @@ class Worker:
         self._emit_line(name, text)
 
     def send_kill(self) -> None:
-        """SIGKILL, also to what its handlers have started."""
+        """Send SIGKILL to the process and to its handlers' children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Ask it to end, and kill it if it does not."""
+        """Ask the process to end, and kill it if it does not."""
         if not self.ended.is_set():
             data = json.dumps({"workerTerminate": {}}).encode()
             self._writer.write(HEADER.pack(len(data)) + data)
@@ -207,7 +207,7 @@ class Worker:
         await self.kill()
 
     async def kill(self) -> None:
-        """Until nothing of it is left."""
+        """Kill the process, and wait until its output and the channel are closed."""
         self.send_kill()
         _, late = await asyncio.wait(self._tasks, timeout=GRACE)
         for task in late:  # a process that has left the group holds the worker's output open
@@ -231,7 +231,7 @@ def _check(result: Mapping[str, Any], app: Path) -> None:
     error = _error(result)
     if error:
         trace = result["exception"]["stackTrace"]
-        raise ConfigError(f"the Functions worker does not take {app}: {error}\n{trace}")
+        raise ConfigError(f"the Functions worker refuses {app}: {error}\n{trace}")
 
 
 def _error(result: Mapping[str, Any]) -> str:

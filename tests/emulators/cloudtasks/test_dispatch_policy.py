@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudqueues.cloudtasks.dispatch_policy import UNLIMITED, Retry, TokenBucket, burst_of
+from cloudqueues.cloudtasks.dispatch_policy import UNLIMITED, RetryPolicy, TokenBucket, burst_of
 from cloudqueues.cloudtasks.state import Tombstones
 
 
-def retry(**settings: float) -> Retry:
+def retry(**settings: float) -> RetryPolicy:
     values = {"max_attempts": 100, "max_duration": 0.0, "min_backoff": 0.1, "max_backoff": 3600.0, "max_doublings": 16}
-    return Retry(**{**values, **settings})  # type: ignore[arg-type] # counts are whole
+    return RetryPolicy(**{**values, **settings})  # type: ignore[arg-type] # counts are whole
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudqueues.cloudtasks import CloudTasksEmulator, http_client
+from cloudqueues.cloudtasks import CloudTasksEmulator, attempts, http_client
 from cloudqueues.cloudtasks.errors import Code
 from tests.emulators.cloudtasks.support import HANG, Target, queue_of, refusal, task_of
 
@@ -67,6 +67,49 @@ def test_tasks_are_sent_when_they_are_due_and_in_that_order(emulator: CloudTasks
     target.wait(1)
     emulator.drain()
     assert [seen.path for seen in target.seen] == ["/1000", "/2000", "/3000"]
+
+
+def test_a_task_that_is_deleted_while_it_waits_is_not_sent(emulator: CloudTasksEmulator, target: Target) -> None:
+    client = emulator.client()
+    queue = queue_of(client)
+    now = int(emulator.now)
+    deleted = task_of(client, queue, f"{target.url}/deleted", schedule_time={"seconds": now + 1000})
+    task_of(client, queue, f"{target.url}/kept", schedule_time={"seconds": now + 2000})
+    client.delete_task(name=deleted.name)
+    emulator.drain()
+    assert [seen.path for seen in target.seen] == ["/kept"]
+
+
+def test_a_task_under_way_is_not_tried_again_once_its_queue_is_deleted(
+    emulator: CloudTasksEmulator, target: Target
+) -> None:
+    client = emulator.client()
+    target.script = [HANG, 200]
+    queue = queue_of(client)
+    task_of(client, queue, target.url, dispatch_deadline={"seconds": 15})
+    target.wait(1)
+    client.delete_queue(name=queue.name)
+    emulator.advance(15)
+    emulator.wait_for(lambda dispatches: len(dispatches) == 1)
+    emulator.drain()
+    assert [dispatch.status for dispatch in emulator.dispatches] == [504]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_error"),
+    [
+        (400, Code.INVALID_ARGUMENT, False),
+        (402, Code.FAILED_PRECONDITION, False),
+        (498, Code.FAILED_PRECONDITION, False),
+        (500, Code.INTERNAL, True),
+        (599, Code.INTERNAL, True),
+        (600, Code.UNKNOWN, False),
+        (399, Code.UNKNOWN, False),
+        (0, Code.UNKNOWN, True),
+    ],
+)
+def test_what_a_status_counts_as(status: int, code: Code, is_error: bool) -> None:
+    assert (attempts.status_code(status), attempts.is_server_error(status)) == (code, is_error)
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 205, 299, 304])

@@ -221,6 +221,8 @@ def test_deletions_that_are_refused(client: Any) -> None:
         return refusal(lambda: client.batch_delete_tasks({"parent": queue, "names": names}))
 
     assert said([]) == "INVALID_ARGUMENT: Request contains an invalid argument."
+    allowed = client.batch_delete_tasks({"parent": queue, "names": [f"{queue}/tasks/t"] * 1000})
+    assert len(failures(allowed)) == 1000
     assert said([f"{queue}/tasks/t"] * 1001) == (
         "INVALID_ARGUMENT: A maximum of 1000 tasks can be handled in a batch, but 1001 were requested."
     )

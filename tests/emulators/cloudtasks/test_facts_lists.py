@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cloudqueues.cloudtasks.paging import page
 from tests.emulators.cloudtasks.support import ACCOUNT, CONFIGURED, HERE, fresh, queue_of, refusal, task_of
 
 
@@ -174,6 +175,12 @@ def test_queues_by_name_and_in_pages(client: Any) -> None:
     assert ids(client.list_queues({"parent": place, "page_size": 1})) == ["a", "b", "c"]
     pages = list(client.list_queues({"parent": place, "page_size": 1}).pages)
     assert [(len(page.queues), bool(page.next_page_token)) for page in pages] == [(1, True)] * 3 + [(0, False)]
+
+
+@pytest.mark.parametrize(("size", "length"), [(0, 3), (2, 2), (3, 3), (4, 3)])
+def test_a_page_has_no_more_than_the_most(size: int, length: int) -> None:
+    items, _ = page(lambda _: "abcde", str, request="ListTasksRequest", size=size, most=3, token="")
+    assert len(items) == length
 
 
 def test_there_is_a_next_page_after_any_that_is_not_empty(client: Any) -> None:

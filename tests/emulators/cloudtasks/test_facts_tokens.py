@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cloudqueues.cloudtasks import CloudTasksEmulator, oidc
+from cloudqueues.errors import ConfigError
 from tests.emulators.cloudtasks.support import (
     ACCOUNT,
     LATER,
@@ -112,3 +114,19 @@ def test_a_queues_method_leaves_the_task_as_it_is(client: Any) -> None:
     queue = queue_of(client, http_target={"http_method": "GET"})
     made = task_of(client, queue, http={"body": b"hi"}, view="FULL", **LATER)
     assert (made.http_request.http_method.name, made.http_request.body) == ("POST", b"hi")
+
+
+def test_a_queue_whose_tokens_cannot_be_signed_is_refused(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:
+    """When it is created or updated, and not when its first task is due."""
+
+    def missing() -> str:
+        raise ConfigError("cryptography is not installed")
+
+    monkeypatch.setattr(oidc, "key_id", missing)
+    client = emulator.client()
+    target = {"oidc_token": {"service_account_email": ACCOUNT}}
+    text = "FAILED_PRECONDITION: cryptography is not installed"
+    assert refusal(lambda: queue_of(client, http_target=target)) == text
+    queue = queue_of(client)
+    assert refusal(lambda: client.update_queue(queue={"name": queue.name, "http_target": target})) == text
+    assert not client.get_queue(name=queue.name).http_target

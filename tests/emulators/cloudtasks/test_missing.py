@@ -31,6 +31,13 @@ with CloudTasksEmulator() as emulator:
         client.create_task(parent=name, task={"http_request": http})
     except GoogleAPICallError as exc:
         print(exc.grpc_status_code.name, exc.message)
+    target = {"oidc_token": {"service_account_email": "a@b"}}
+    for call in (lambda: client.update_queue(queue={"name": name, "http_target": target}),
+                 lambda: client.create_queue(parent="projects/p/locations/l", queue={"name": name + "2", "http_target": target})):
+        try:
+            call()
+        except GoogleAPICallError as exc:
+            print(exc.grpc_status_code.name, exc.message)
     try:
         urllib.request.urlopen(emulator.certs_url)
     except urllib.error.HTTPError as exc:
@@ -58,7 +65,7 @@ def test_the_client_is_asked_for(module: str) -> None:
 
 def test_what_signs_is_asked_for_with_the_first_token() -> None:
     text = "cryptography.hazmat.primitives.asymmetric is not installed: pip install cryptography"
-    assert printed(NO_CRYPTOGRAPHY) == [f"FAILED_PRECONDITION {text}", f"400 {text}"]
+    assert printed(NO_CRYPTOGRAPHY) == [*[f"FAILED_PRECONDITION {text}"] * 3, f"400 {text}"]
 
 
 def test_nothing_is_loaded_before_it_is_needed() -> None:

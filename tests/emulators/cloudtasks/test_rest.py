@@ -91,6 +91,16 @@ def test_a_connection_serves_many_requests_until_it_is_closed(shared: CloudTasks
         assert connection.sock is None  # it was told of the close
 
 
+def test_headers_for_the_service_do_not_reach_the_target(emulator: CloudTasksEmulator, target: Target) -> None:
+    queue = queue_of(emulator.client(), **to(target))
+    own = {"Accept": "a/b", "Authorization": "Bearer me", "X-Goog-Api-Key": "key", "X-Goog-User-Project": "p"}
+    url = f"{emulator.http_url}/v2/{queue.name}/tasks:buffer"
+    assert requests.post(url, data=b"1", headers={**own, "X-Mine": "1"}, timeout=5).status_code == 200
+    headers = target.wait(1)[0].headers
+    assert headers["x-mine"] == "1"
+    assert not {name.lower() for name in own} & set(headers)
+
+
 def raw(shared: CloudTasksEmulator, data: bytes) -> bytes:
     """All that is answered to these bytes."""
     parts = urlsplit(shared.http_url)
@@ -151,6 +161,31 @@ def test_a_body_that_is_too_large(shared: CloudTasksEmulator, monkeypatch: Any) 
     head = f"POST /v2/{HERE}/queues HTTP/1.1\r\nContent-Length: 11\r\n\r\n".encode()
     assert b"the body is too large" in raw(shared, head + b"x" * 11)
     assert b"the body is too large" not in raw(shared, head.replace(b"11", b"10") + b"x" * 10)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 99999999999999\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\nffffffffffff\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n3\r\n",
+    ],
+)
+def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(
+    shared: CloudTasksEmulator, monkeypatch: Any, head: bytes
+) -> None:
+    """While the client still sends: it gets its answer without having sent a byte more."""
+    monkeypatch.setattr(http_server, "MAX_BODY", 10)
+    parts = urlsplit(shared.http_url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(f"POST /v2/{HERE}/queues HTTP/1.1\r\n".encode() + head)
+        assert b"the body is too large" in connection.recv(65536)
+
+
+def test_a_body_in_chunks_may_be_as_large_as_one_with_a_length(shared: CloudTasksEmulator, monkeypatch: Any) -> None:
+    monkeypatch.setattr(http_server, "MAX_BODY", 10)
+    head = f"POST /v2/{HERE}/queues HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    assert b"the body is too large" not in raw(shared, head + b"4\r\n1234\r\n6\r\n123456\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize(

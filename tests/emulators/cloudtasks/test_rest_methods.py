@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -134,6 +135,7 @@ def violation(field: str, text: str) -> dict[str, str]:
 
 
 TASKS = f"{HERE}/queues/rest/tasks"
+RFC3339 = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(TOMORROW))
 VIEW = "type.googleapis.com/google.cloud.tasks.v2.Task.View"
 UNBOUND = "Cannot bind query parameter. Field '{0}' could not be found in request message."
 NESTED = "task.http_request"
@@ -218,6 +220,25 @@ MISFITS: dict[str, tuple[str, str, Any, list[dict[str, str]]]] = {
         [violation("response_view", f"Invalid value at 'response_view' ({VIEW}), \"NOPE\"")],
     ),
 }
+
+
+@pytest.mark.parametrize("body", ["%%%", "aGk=!", "a", "aGk==", "a=Gk", "+-aa", "aGk*", "aGk=\u2003", "=", "==", "ü"])
+def test_a_body_that_is_not_base64_is_refused(shared: CloudTasksEmulator, body: str) -> None:
+    """In the words of Google's APIs for their fields of bytes."""
+    task = {"httpRequest": {"url": "https://example.com/", "body": body}}
+    answer = ask(shared, "POST", f"{new_queue(shared)}/tasks", {"task": task})
+    text = "Invalid value at 'task.http_request.body' (TYPE_BYTES), Base64 decoding failed for"
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, f"{text} {json.dumps(body)}")
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [("aGk=", "aGk="), ("aGk", "aGk="), ("-_8=", "+/8="), ("+/8", "+/8="), ("aG\r\nk=", "aGk="), ("YQ==", "YQ==")],
+)
+def test_base64_in_both_alphabets_with_and_without_padding(shared: CloudTasksEmulator, body: str, stored: str) -> None:
+    task = {"httpRequest": {"url": "https://example.com/", "body": body}, "scheduleTime": RFC3339}
+    created = ask(shared, "POST", f"{new_queue(shared)}/tasks", {"task": task, "responseView": "FULL"}).json()
+    assert created["httpRequest"]["body"] == stored
 
 
 @pytest.mark.parametrize("name", MISFITS)

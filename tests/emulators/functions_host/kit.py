@@ -16,6 +16,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.servicebus import ServiceBusEmulator
 
+BUNDLE = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
 APPS = Path(__file__).with_name("apps")
 DEAD_LETTERS = "/$DeadLetterQueue"
 
@@ -25,6 +26,11 @@ def hosts_threads() -> set[threading.Thread]:
     return {
         one for one in threading.enumerate() if one.name.startswith(("cloudqueues-functions", "cloudqueues-settlement"))
     }
+
+
+def host_json(**more: Any) -> str:
+    """Return the least that the host takes, and `more`."""
+    return json.dumps({"version": "2.0", "extensionBundle": BUNDLE, **more})
 
 
 class Stage:
@@ -52,7 +58,7 @@ class Stage:
     def place(self, name: str = "plain", **files: str) -> Path:
         """A copy of an app, which the test may change."""
         shutil.copytree(APPS / name, self.app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        for file, text in files.items():
+        for file, text in {"host__json": host_json(), **files}.items():
             (self.app / file.replace("__", ".")).write_text(text)
         return self.app
 
@@ -61,7 +67,7 @@ class Stage:
         if not self.app.exists():
             self.place(app)
         if bus is not None:
-            (self.app / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"serviceBus": bus}}))
+            (self.app / "host.json").write_text(host_json(extensions={"serviceBus": bus}))
         environ = {"ONLY": ",".join(only), "QUEUE": "orders", "NOTES": str(self.notes), **more.pop("environ", {})}
         more.setdefault("servicebus", self.bus.connection_string)
         self.host = FunctionsHost(self.app, environ=environ, **more)

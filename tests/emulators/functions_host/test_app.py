@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.functions_host import trigger_input
+from cloudqueues.functions_host.app_settings import is_disabled, local_settings
 from cloudqueues.functions_host.protobuf import chunk, fields, number
-from cloudqueues.functions_host.settings import HostOptions, Trigger, host_options, span, triggers
+from cloudqueues.functions_host.settings import HostOptions, host_options
+from cloudqueues.functions_host.triggers import Trigger, triggers
+from tests.emulators.functions_host.kit import BUNDLE, host_json
 
 TRIGGER: dict[str, Any] = {
     "function": "f",
@@ -76,12 +80,12 @@ def test_properties_of_a_text_body_over_metadata(text: str, changed: dict[str, A
 
 
 def write(folder: Path, **bus: Any) -> Path:
-    (folder / "host.json").write_text(json.dumps({"functionTimeout": "00:05:00", "extensions": {"serviceBus": bus}}))
+    (folder / "host.json").write_text(host_json(functionTimeout="00:05:00", extensions={"serviceBus": bus}))
     return folder
 
 
 def test_host_json(tmp_path: Path) -> None:
-    found = host_options(
+    options = host_options(
         write(
             tmp_path,
             prefetchCount=5,
@@ -94,7 +98,7 @@ def test_host_json(tmp_path: Path) -> None:
             sessionIdleTimeout="00:00:09.5",
         )
     )
-    assert found == HostOptions(
+    assert options == HostOptions(
         prefetch=5,
         auto_complete=False,
         renew_for=600,
@@ -108,27 +112,130 @@ def test_host_json(tmp_path: Path) -> None:
 
 
 def test_the_defaults_are_azures(tmp_path: Path) -> None:
-    found = host_options(tmp_path)
-    assert found.calls % 16 == 0
-    assert (found.prefetch, found.renew_for, found.sessions, found.batch) == (0, 300, 8, 1000)
-    assert (found.session_idle, found.timeout, found.auto_complete) == (60, math.inf, True)
+    (tmp_path / "host.json").write_text(host_json(functionTimeout=None))
+    options = host_options(tmp_path)
+    assert options.calls % 16 == 0
+    assert (options.prefetch, options.renew_for, options.sessions, options.batch) == (0, 300, 8, 1000)
+    assert (options.session_idle, options.timeout, options.auto_complete) == (60, math.inf, True)
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [(None, 7), ("00:05:00", 300), ("1.02:03:04.5", 93784.5), ("-00:00:00.0010000", math.inf)]
+    ("text", "seconds"), [("00:05:00", 300), ("1.02:03:04.5", 93784.5), ("-00:00:00.0010000", math.inf)]
 )
-def test_time_spans(text: str | None, seconds: float) -> None:
-    assert span(text, 7) == seconds
+def test_time_spans(tmp_path: Path, text: str, seconds: float) -> None:
+    assert host_options(write(tmp_path, sessionIdleTimeout=text)).session_idle == seconds
 
 
-def test_what_cannot_be_read_or_is_not_emulated(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no time span"):
-        host_options(write(tmp_path, sessionIdleTimeout="soon"))
-    with pytest.raises(ConfigError, match="minMessageBatchSize"):
-        host_options(write(tmp_path, minMessageBatchSize=2))
-    (tmp_path / "host.json").write_text("{")
-    with pytest.raises(ConfigError, match="no JSON"):
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        *[("maxConcurrentCalls", value, "a whole number from 1") for value in ("4", 4.0, True, 0, -1)],
+        ("maxConcurrentSessions", 0, "a whole number from 1"),
+        ("maxConcurrentCallsPerSession", 0, "a whole number from 1"),
+        ("maxMessageBatchSize", 0, "a whole number from 1"),
+        ("minMessageBatchSize", "1", "a whole number from 1"),
+        ("prefetchCount", -1, "a whole number from 0"),
+        ("autoCompleteMessages", "false", "true or false"),
+        ("sessionIdleTimeout", "soon", "a time span such as 00:05:00"),
+        ("maxAutoLockRenewalDuration", 300, "a time span such as 00:05:00"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_with_its_setting(
+    tmp_path: Path, setting: str, value: object, expected: str
+) -> None:
+    text = f"host.json: extensions.serviceBus.{setting} is {value!r}; it must be {expected}"
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        host_options(write(tmp_path, **{setting: value}))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "host.json is missing"),
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ("{}", 'write "version": "2.0", as a string; it is None'),
+        (json.dumps({"version": 2.0, "extensionBundle": BUNDLE}), "as a string; it is 2.0"),
+        (json.dumps({"version": "1.0", "extensionBundle": BUNDLE}), "it is '1.0'"),
+        (json.dumps({"version": "2.0"}), "there is no extensionBundle"),
+        (host_json(extensions={"serviceBus": {"minMessageBatchSize": 2}}), "minMessageBatchSize is not emulated"),
+    ],
+)
+def test_a_file_that_the_real_host_refuses_is_refused(tmp_path: Path, text: str | None, problem: str) -> None:
+    if text is not None:
+        (tmp_path / "host.json").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
         host_options(tmp_path)
+
+
+def test_extensions_may_be_installed_without_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "extensions.json").write_text("{}")
+    (tmp_path / "host.json").write_text(json.dumps({"version": "2.0"}))
+    assert host_options(tmp_path).batch == 1000
+
+
+def test_application_settings_override_host_json(tmp_path: Path) -> None:
+    """By their paths, in any case."""
+    prefix = "AzureFunctionsJobHost__extensions__serviceBus__"
+    environ = {
+        f"{prefix}maxConcurrentCalls": "5",
+        f"{prefix.lower()}AUTOCOMPLETEMESSAGES": "False",
+        f"{prefix}sessionIdleTimeout": "00:00:10",
+        "AzureFunctionsJobHost__functionTimeout": "00:01:00",
+        "AzureFunctionsJobHost__logging__logLevel__default": "Information",
+    }
+    options = host_options(write(tmp_path, maxConcurrentCalls=3, autoCompleteMessages=True), environ)
+    assert (options.calls, options.auto_complete, options.session_idle, options.timeout) == (5, False, 10, 60)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("maxConcurrentCalls", "0"), ("maxConcurrentCalls", "²"), ("autoCompleteMessages", "no")]
+)
+def test_an_override_of_the_wrong_kind_is_refused_with_its_name(tmp_path: Path, setting: str, value: str) -> None:
+    name = f"AzureFunctionsJobHost__extensions__serviceBus__{setting}"
+    with pytest.raises(ConfigError, match=re.escape(f"{name} is {value!r}; it must be")):
+        host_options(write(tmp_path), {name: value})
+
+
+def test_local_settings(tmp_path: Path) -> None:
+    assert local_settings(tmp_path) == {}
+    file = tmp_path / "local.settings.json"
+    file.write_text(json.dumps({"IsEncrypted": False}))
+    assert local_settings(tmp_path) == {}
+    file.write_text(json.dumps({"Values": {"A": "1"}, "Host": {"CORS": "*"}}), encoding="utf-8-sig")
+    assert local_settings(tmp_path) == {"A": "1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
+        ('{"IsEncrypted": true, "Values": {"A": "x"}}', "is encrypted: run `func settings decrypt`"),
+        ('{"Values": ["A"]}', "an object whose values are strings"),
+        ('{"Values": {"A": {"B": "1"}}}', "an object whose values are strings"),
+    ],
+)
+def test_local_settings_that_cannot_be_read(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "local.settings.json").write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(problem)):
+        local_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "disabled"),
+    [
+        ("AzureWebJobs.charge.Disabled", "true", True),
+        ("azurewebjobs.Charge.disabled", "TRUE", True),
+        ("AzureWebJobs.charge.Disabled", "1", True),
+        ("AzureWebJobs.charge.Disabled", "false", False),
+        ("AzureWebJobs.charge.Disabled", "0", False),
+        ("AzureWebJobs.other.Disabled", "true", False),
+    ],
+)
+def test_the_setting_that_disables_a_function(name: str, value: str, disabled: bool) -> None:
+    assert is_disabled("charge", {name: value}) is disabled
 
 
 def function(*bindings: dict[str, Any]) -> dict[str, Any]:
@@ -147,14 +254,14 @@ def test_bindings() -> None:
         "cardinality": "MANY",
     }
     more = {"isSessionsEnabled": True, "dataType": "binary", "autoCompleteMessages": False}
-    found, others = triggers(
+    service_bus, others = triggers(
         [function(BINDING), function({**topic, **more}), function({"type": "timerTrigger", "name": "t"})],
         HostOptions(),
         {"Q": "a", "R": "b"},
     )
-    assert found[0] == replace(trigger("UNDEFINED", many=False), queue="a-b")
-    assert (found[1].topic, found[1].subscription, found[1].queue) == ("t", "a", None)
-    assert (found[1].many, found[1].sessions, found[1].data_type, found[1].auto_complete) == (
+    assert service_bus[0] == replace(trigger("UNDEFINED", many=False), queue="a-b")
+    assert (service_bus[1].topic, service_bus[1].subscription, service_bus[1].queue) == ("t", "a", None)
+    assert (service_bus[1].many, service_bus[1].sessions, service_bus[1].data_type, service_bus[1].auto_complete) == (
         True,
         True,
         "BINARY",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import threading
 import time
 
@@ -69,10 +70,43 @@ def test_a_function_without_a_service_bus_trigger_is_named_and_left_out(stage: S
     assert any("'hourly' has no Service Bus trigger" in line for _, line in host.lines)
 
 
+def test_a_disabled_function_is_named_and_not_run(stage: Stage) -> None:
+    host = stage.run("single", "texts", environ={"AzureWebJobs.single.Disabled": "True"})
+    assert host.functions == ("texts",)
+    assert any("'single' is disabled by its application setting" in line for _, line in host.lines)
+
+
+def test_values_of_local_settings_are_the_environment_of_a_local_run(stage: Stage) -> None:
+    """Below what is given explicitly, and not where the environment is given as a whole."""
+    stage.place()
+    values = {
+        "QUEUE": "wrong",
+        "GREETING": "hello",
+        "AzureFunctionsJobHost__extensions__serviceBus__prefetchCount": "-1",
+    }
+    (stage.app / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+    with pytest.raises(ConfigError, match="serviceBus__prefetchCount is '-1'"):
+        stage.make("single").start()
+    del values["AzureFunctionsJobHost__extensions__serviceBus__prefetchCount"]
+    (stage.app / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+    code = stage.app / "function_app.py"
+    code.write_text(code.read_text() + '\nprint("GREETING", os.environ.get("GREETING"), flush=True)\n')
+    host = stage.run("single")
+    assert ("stdout", "GREETING hello") in host.lines
+    stage.send("orders", "a")
+    host.wait_count(1)
+    (stage.app / "local.settings.json").write_text("unreadable")
+    alone = FunctionsHost(
+        stage.app, servicebus=stage.bus.connection_string, inherit=False, environ={"ONLY": "texts", "QUEUE": "orders"}
+    )
+    with alone:
+        assert ("stdout", "GREETING None") in alone.lines
+
+
 def test_a_connection_string_that_is_none(stage: Stage) -> None:
     stage.place()
     host = FunctionsHost(stage.app, servicebus="nonsense")
-    with pytest.raises(ConfigError, match="no connection string"):
+    with pytest.raises(ConfigError, match="not a connection string"):
         host.start()
 
 

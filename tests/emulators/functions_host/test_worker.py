@@ -16,7 +16,7 @@ from azure.servicebus import ServiceBusMessage
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.functions_host import FunctionsHost
-from tests.emulators.functions_host.kit import Stage, hosts_threads
+from tests.emulators.functions_host.kit import Stage, host_json, hosts_threads
 
 
 def alive(pid: int) -> bool:
@@ -83,7 +83,7 @@ def test_a_worker_that_does_not_even_start_says_why(stage: Stage) -> None:
     (stage.app / "azure_functions_runtime.py").write_text("raise ImportError('not installed, say')\n")
     with pytest.raises(ConfigError, match=r"(?s)needs azure-functions and azure-functions-runtime.*not installed, say"):
         stage.make("single").start()
-    with pytest.raises(ConfigError, match=r"function_app\.py is not there"):
+    with pytest.raises(ConfigError, match=r"function_app\.py is missing"):
         FunctionsHost(stage.app.parent, servicebus=stage.bus.connection_string).start()
 
 
@@ -189,7 +189,7 @@ def test_nothing_is_left_when_the_host_itself_is_killed(stage: Stage) -> None:
 
 
 def test_a_function_that_runs_for_too_long_is_ended_by_the_host(stage: Stage) -> None:
-    stage.place(host__json='{"functionTimeout": "00:05:00"}')
+    stage.place(host__json=host_json(functionTimeout="00:05:00"))
     host = stage.run("single")
     stage.send("orders", "sleep 600")
     stage.until_noted("single")

@@ -110,15 +110,16 @@ def test_functions(stack):
     assert receipts.changed["PEEKLOCK_STORE"] == orders.changed["PEEKLOCK_STORE"], "they share a table"
 
 
-def test_a_function_that_is_switched_off(stack):
-    stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", "true")
+@pytest.mark.parametrize("value", ["true", "True", "1"])
+def test_a_function_that_is_switched_off(stack, value):
+    stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", value)
     assert [one.consuming for one in stack.functions()] == [True, False]
 
 
 def test_what_may_be_missing(stack):
     """An app with another file than the rendered, without a store, telemetry and a namespace; a connection string of its own
     is changed as well."""
-    stack.zipped("orders", {"function_app.py": "import azure.functions\n", "host.json": "{}"})
+    stack.zipped("orders", {"function_app.py": "import azure.functions\n", "host.json": HOST_JSON})
     stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"] = [
         {"name": "MINE", "value": "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"},
     ]
@@ -190,6 +191,13 @@ def test_what_cannot_run_here(stack, change, said):
         stack.functions()
 
 
+HOST_JSON = json.dumps(
+    {
+        "version": "2.0",
+        "extensionBundle": {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"},
+    }
+)
+
 APP = """
 import json, os
 import azure.functions as func
@@ -217,7 +225,7 @@ def test_the_environment_of_a_process(stack, monkeypatch):
     stack.deployed.emulator.add_queue("orders")
     (stack.code / "local.py").write_text("")
     (stack.code / ".python_packages/lib/site-packages").mkdir(parents=True)
-    stack.zipped("orders", {"function_app.py": APP, "host.json": '{"version": "2.0"}'})
+    stack.zipped("orders", {"function_app.py": APP, "host.json": HOST_JSON})
     stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", "true")  # it has no code here
     base = {
         "PATH": os.environ["PATH"],
@@ -242,8 +250,8 @@ def test_where_one_does_not_start_none_runs(stack):
     stack.deployed.open()
     stack.deployed.emulator.add_queue("orders")
     (stack.code / "local.py").write_text("")
-    stack.zipped("orders", {"function_app.py": APP, "host.json": "{}"})
-    stack.zipped("receipts", {"function_app.py": "raise OSError('broken')", "host.json": "{}"})
+    stack.zipped("orders", {"function_app.py": APP, "host.json": HOST_JSON})
+    stack.zipped("receipts", {"function_app.py": "raise OSError('broken')", "host.json": HOST_JSON})
     with pytest.raises(ConfigError, match="broken"):
         stack.deployed.serve(stack.resources, {"PATH": os.environ["PATH"]})
     pid = json.loads(stack.until(seen).removeprefix("seen "))["pid"]

@@ -1,4 +1,4 @@
-"""The worker's process: the real worker library of Azure Functions, and the messages of its host.
+"""Worker process: Azure Functions' own worker library, and the messages of its host.
 
-It is imported by this name alone and imports nothing of peeklock, so that an app finds in it what it finds at Azure.
+It is imported under this name alone and imports nothing else of cloudqueues, so that an app sees what it sees on Azure.
 """

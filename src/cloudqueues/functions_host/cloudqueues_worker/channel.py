@@ -1,4 +1,4 @@
-"""The way to the host and back: each message is four bytes of length and JSON.
+"""Channel to the host: each message is four bytes of length and JSON.
 
 Names and forms (proto3's JSON mapping) are those of `StreamingMessage`:
 https://github.com/Azure/azure-functions-language-worker-protobuf
@@ -20,26 +20,26 @@ HEADER = struct.Struct("!I")
 
 
 class Channel:
-    """The host's end is the end of this process, whatever runs in it."""
+    """Connection to the host. When the host closes it, this process is killed with everything that runs in it."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._socket.set_inheritable(False)  # else a handler's own subprocess would hold it open
+        self._socket.set_inheritable(False)  # otherwise a handler's subprocess would keep it open
         self._sending = threading.Lock()
 
     def send(self, kind: str, content: dict[str, Any]) -> None:
         data = json.dumps({kind: content}).encode()
-        with self._sending, contextlib.suppress(OSError):  # the host is gone: so are we, soon
+        with self._sending, contextlib.suppress(OSError):  # the host has ended, and `listen` ends this process
             self._socket.sendall(HEADER.pack(len(data)) + data)
 
-    def listen(self, emit_line: Callable[[dict[str, Any]], object]) -> None:
-        """In a thread, so that an end is seen even while the loop is blocked."""
+    def listen(self, on_message: Callable[[dict[str, Any]], object]) -> None:
+        """Pass messages on until the host ends. Runs in a thread, so that the end is noticed while the loop is blocked."""
         while (header := self._exactly(HEADER.size)) and (data := self._exactly(*HEADER.unpack(header))):
-            emit_line(json.loads(data))
-        os.killpg(0, signal.SIGKILL)  # with all that handlers have started
+            on_message(json.loads(data))
+        os.killpg(0, signal.SIGKILL)  # with the processes that handlers have started
 
     def _exactly(self, size: int) -> bytes:
-        """Nothing once the host has closed it."""
+        """Return so many bytes; nothing once the host has closed the connection."""
         data = bytearray()
         while len(data) < size:
             with contextlib.suppress(ConnectionError):

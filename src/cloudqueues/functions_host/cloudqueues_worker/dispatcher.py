@@ -1,4 +1,4 @@
-"""The host's messages, answered by the library's own entries."""
+"""Dispatcher of the host's messages to the worker library's entry points."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .channel import Channel
 from .typed_data import PROTOS, Bound, Status, Typed
 
 OWN_LOGGERS = ("azure.functions", "azure_functions_runtime", "asyncio")
-"""Whose records below a warning are the system's own, which a host does not show."""
+"""Loggers whose records below a warning are the system's own, which a host does not show."""
 
 invocation: ContextVar[str] = ContextVar("invocation", default="")
 
 
 class Records(logging.Handler):
-    """Log records go to the host, as those of the real worker do."""
+    """Handler that sends log records to the host, as the real worker does."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__(logging.INFO)
@@ -30,21 +30,23 @@ class Records(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno < logging.WARNING and record.name.startswith(OWN_LOGGERS):
             return
-        told = {"category": record.name, "level": record.levelname, "message": self.format(record)}
-        self._channel.send("rpcLog", {"invocationId": _invocation(), **told})
+        fields = {"category": record.name, "level": record.levelname, "message": self.format(record)}
+        self._channel.send("rpcLog", {"invocationId": _invocation(), **fields})
 
 
 def _invocation() -> str:
-    """The one that this code runs in: a thread knows it by the library, a coroutine by its context."""
+    """Return the id of the running invocation: of a thread from the library, of a coroutine from its context."""
     return _library().invocation_id_cv.get() or invocation.get()
 
 
 def _library() -> Any:
-    """Microsoft's worker, once it is asked for: what it imports takes most of the start."""
+    """Import Microsoft's worker at its first use: its imports take most of the start."""
     return importlib.import_module("azure_functions_runtime")
 
 
 class Dispatcher:
+    """Answers each message in a task of its own."""
+
     def __init__(self, channel: Channel, host: str) -> None:
         self._channel = channel
         self._host = host
@@ -57,7 +59,7 @@ class Dispatcher:
         }
 
     async def serve(self, inbox: asyncio.Queue[dict[str, Any]]) -> None:
-        """Until the host says that it is over."""
+        """Answer messages until the host sends workerTerminate."""
         while "workerTerminate" not in (message := await inbox.get()):
             ((kind, content),) = message.items()
             task = asyncio.create_task(self._answer(kind, content))
@@ -65,10 +67,10 @@ class Dispatcher:
             task.add_done_callback(self._running.discard)
 
     async def _answer(self, kind: str, content: dict[str, Any]) -> None:
-        """What is no function's failure ends the process: the host would wait for an answer that never comes."""
+        """Answer a message. An error outside a function ends the process: the host would wait for its answer without end."""
         try:
             await self._answers[kind](content)
-        except Exception:  # noqa: BLE001 - whatever it is, it is printed
+        except Exception:  # noqa: BLE001 - every error is printed
             traceback.print_exc()
             raise SystemExit(1) from None
 
@@ -86,16 +88,16 @@ class Dispatcher:
     async def _metadata(self, _: dict[str, Any]) -> None:
         library = _library()
         answer = await library.functions_metadata_request(SimpleNamespace())
-        registry = library.handle_event._functions  # noqa: SLF001 - nothing public says who takes message actions
-        found: list[Any] = answer.function_metadata_results or []
+        registry = library.handle_event._functions  # noqa: SLF001 - nothing public tells which functions take message actions
+        functions: list[Any] = answer.function_metadata_results or []
         results: list[dict[str, Any]] = [
             {
-                "name": one.name,
-                "functionId": one.function_id,
-                "rawBindings": one.raw_bindings,
-                "settles": registry.get_function(one.function_id).settlement_client_arg is not None,
+                "name": function.name,
+                "functionId": function.function_id,
+                "rawBindings": function.raw_bindings,
+                "settles": registry.get_function(function.function_id).settlement_client_arg is not None,
             }
-            for one in found
+            for function in functions
         ]
         self._channel.send("functionMetadataResponse", {"functionMetadataResults": results})
 
@@ -113,7 +115,7 @@ class Dispatcher:
         asked = SimpleNamespace(
             invocation_id=content["invocationId"],
             function_id=content["functionId"],
-            input_data=[Bound(one) for one in content["inputData"]],
+            input_data=[Bound(binding) for binding in content["inputData"]],
             trigger_metadata={name: Typed(value) for name, value in content["triggerMetadata"].items()},
             trace_context=SimpleNamespace(
                 trace_parent=content["traceContext"]["traceParent"], trace_state="", attributes={}

@@ -1,4 +1,4 @@
-"""From the start of the process to the end of its host."""
+"""Entry point of the worker process."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def main() -> None:
     parser.add_argument("--app", required=True)
     parser.add_argument("--channel", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    known, _ = parser.parse_known_args()  # the others are the real worker's, which libraries in it read
-    _die_with(known.parent)
-    os.chdir(known.app)
-    sys.path.insert(0, known.app)
-    asyncio.run(_main(known))
+    options, _ = parser.parse_known_args()  # the rest are the real worker's, which libraries in it read
+    _die_with(options.parent)
+    os.chdir(options.app)
+    sys.path.insert(0, options.app)
+    asyncio.run(_main(options))
 
 
 def _die_with(parent: int) -> None:
-    """Where the system can end a process with its parent, it does so at once; else the channel's end does it."""
+    """End this process with its parent where the system can do that; elsewhere the end of the channel does it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -44,10 +44,10 @@ async def _main(options: argparse.Namespace) -> None:
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
-    def emit_line(message: dict[str, Any]) -> None:
+    def on_message(message: dict[str, Any]) -> None:
         loop.call_soon_threadsafe(inbox.put_nowait, message)
 
     logging.getLogger().addHandler(Records(channel))
     logging.getLogger().setLevel(logging.INFO)
-    threading.Thread(target=channel.listen, args=(emit_line,), name="host", daemon=True).start()
+    threading.Thread(target=channel.listen, args=(on_message,), name="host", daemon=True).start()
     await Dispatcher(channel, options.host).serve(inbox)

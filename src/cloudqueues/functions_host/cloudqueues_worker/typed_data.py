@@ -1,4 +1,4 @@
-"""Messages of the host, in the shape in which the worker library looks at them: as if protobuf had made them."""
+"""Messages of the host, decoded to the attributes of protobuf's classes, which the worker library reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Typed:
-    """A `TypedData`: its one value under the name of its kind, as the worker library looks at it."""
+    """`TypedData`: has its one value as the attribute named by its kind."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self._kind: str | None = None
@@ -25,7 +25,7 @@ KINDS = {
     "collectionSint64": "collection_sint64",
     "collectionString": "collection_string",
 }
-"""Names in JSON that are others in the message."""
+"""Kinds whose names in JSON differ from those in the message."""
 
 
 def _value(kind: str, value: Any) -> Any:
@@ -33,9 +33,9 @@ def _value(kind: str, value: Any) -> Any:
         case "bytes":
             return base64.b64decode(value)
         case "collectionBytes":
-            return SimpleNamespace(bytes=[base64.b64decode(one) for one in value["bytes"]])
+            return SimpleNamespace(bytes=[base64.b64decode(item) for item in value["bytes"]])
         case "collectionSint64":
-            return SimpleNamespace(sint64=[int(one) for one in value["sint64"]])
+            return SimpleNamespace(sint64=[int(item) for item in value["sint64"]])
         case "collectionString":
             return SimpleNamespace(string=value["string"])
         case _:
@@ -43,7 +43,7 @@ def _value(kind: str, value: Any) -> Any:
 
 
 class Bound:
-    """A `ParameterBinding`."""
+    """`ParameterBinding`."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.name: str = content["name"]

@@ -67,7 +67,7 @@ class AzureRunner:
 
     def _function(self, app: App) -> Function:
         with opened(app) as package:
-            options = host_options(package)
+            options = host_options(package, app.settings)
             return Function(
                 name=app.name,
                 entry=entry(package),
@@ -76,7 +76,7 @@ class AzureRunner:
                 batch=options.batch,
                 concurrency=options.calls,
                 consuming=not any(
-                    _DISABLED.fullmatch(name) and value == "true" for name, value in app.settings.items()
+                    _DISABLED.fullmatch(name) and value.lower() in {"true", "1"} for name, value in app.settings.items()
                 ),
                 changed=self._changed(app),
             )
