@@ -8,9 +8,9 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from cloudqueues.pulumi import rules
-from cloudqueues.pulumi.kinds import Cloud
 from cloudqueues.pulumi.provider import Provider
-from cloudqueues.pulumi.rules.terms import seconds
+from cloudqueues.pulumi.resources import Cloud
+from cloudqueues.pulumi.rules.checks import seconds
 from cloudqueues.pulumi.wire import UNKNOWN, struct
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:"

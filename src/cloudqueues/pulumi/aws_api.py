@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudqueues.pulumi.invented import REGION
-from cloudqueues.pulumi.kinds import Values
+from cloudqueues.pulumi.fake_outputs import REGION
+from cloudqueues.pulumi.resources import Values
 from cloudqueues.sqs_lambda.queue import client
 
 MISSING = frozenset(
@@ -43,7 +43,7 @@ class Clients:
             one.close()
 
 
-def or_none(call: Callable[..., Any], **arguments: Any) -> Any:
+def none_if_missing(call: Callable[..., Any], **arguments: Any) -> Any:
     """What a client's method answers, or None where what it is about is not there."""
     client: Any = getattr(call, "__self__")  # noqa: B009 (mypy knows none of a callable)
     try:
@@ -68,7 +68,7 @@ def camel(value: Any) -> Any:
     return [camel(one) for one in value] if isinstance(value, list) else value
 
 
-def chosen(values: Values, names: Mapping[str, str]) -> dict[str, Any]:
+def to_api(values: Values, names: Mapping[str, str]) -> dict[str, Any]:
     """Those that are there, under the API's names."""
     return {theirs: pascal(values[ours]) for ours, theirs in names.items() if ours in values}
 
@@ -78,6 +78,6 @@ def found(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]
     return {ours: camel(answer[theirs]) for ours, theirs in names.items() if theirs in answer}
 
 
-def nothing(*_: Any) -> dict[str, Any]:
+def no_outputs(*_: Any) -> dict[str, Any]:
     """For what has nothing to do or to say."""
     return {}

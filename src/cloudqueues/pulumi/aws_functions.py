@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cloudqueues.pulumi.archives import zipped
-from cloudqueues.pulumi.aws_api import Clients, chosen, found, or_none
-from cloudqueues.pulumi.kinds import Kind, Values
+from cloudqueues.pulumi.archives import zip_bytes
+from cloudqueues.pulumi.aws_api import Clients, found, none_if_missing, to_api
+from cloudqueues.pulumi.resources import ResourceHandler, Values
 
 SETTINGS = {
     "architectures": "Architectures",
@@ -39,22 +39,22 @@ MAPPING = {
 """https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 
 
-def kinds(aws: Clients, folder: Path) -> dict[str, Kind]:
+def handlers(aws: Clients, folder: Path) -> dict[str, ResourceHandler]:
     """`folder` is the program's: the paths of its archives are from there."""
     functions, mappings = _Functions(aws, folder), _Mappings(aws)
     return {
-        "aws:lambda/function:Function": Kind(
+        "aws:lambda/function:Function": ResourceHandler(
             create=functions.create,
             read=functions.read,
             update=functions.update,
-            delete=lambda id_, _: or_none(aws["lambda"].delete_function, FunctionName=id_),
+            delete=lambda id_, _: none_if_missing(aws["lambda"].delete_function, FunctionName=id_),
             replaces=frozenset({"name", "packageType"}),
         ),
-        "aws:lambda/eventSourceMapping:EventSourceMapping": Kind(
+        "aws:lambda/eventSourceMapping:EventSourceMapping": ResourceHandler(
             create=mappings.create,
             read=mappings.read,
             update=mappings.update,
-            delete=lambda id_, _: or_none(aws["lambda"].delete_event_source_mapping, UUID=id_),
+            delete=lambda id_, _: none_if_missing(aws["lambda"].delete_event_source_mapping, UUID=id_),
             replaces=frozenset({"eventSourceArn"}),
         ),
     }
@@ -73,7 +73,7 @@ class _Functions:
         return inputs["name"], {"arn": arn, "qualifiedArn": f"{arn}:$LATEST", "version": "$LATEST", "invokeArn": arn}
 
     def read(self, id_: str, _: Values) -> Values | None:
-        there = or_none(self._lambda.get_function, FunctionName=id_)
+        there = none_if_missing(self._lambda.get_function, FunctionName=id_)
         if there is None:
             return None
         live = found(there["Configuration"], SETTINGS)
@@ -87,7 +87,7 @@ class _Functions:
 
     def update(self, id_: str, olds: Values, news: Values) -> Values:
         if olds.get("code") != news.get("code") or olds.get("architectures") != news.get("architectures"):
-            kind = chosen(news, {"architectures": "Architectures"})
+            kind = to_api(news, {"architectures": "Architectures"})
             self._lambda.update_function_code(FunctionName=id_, **self._code(news), **kind)
         changed = {name: value for name, value in _settings(news).items() if name != "Architectures"}
         self._lambda.update_function_configuration(FunctionName=id_, **changed)
@@ -102,12 +102,12 @@ class _Functions:
 
     def _code(self, inputs: Values) -> dict[str, Any]:
         """An archive in a bucket is not fetched, since nobody runs it from here."""
-        return {"ZipFile": zipped(inputs.get("code") or {"text": ""}, self._folder)}
+        return {"ZipFile": zip_bytes(inputs.get("code") or {"text": ""}, self._folder)}
 
 
 def _settings(inputs: Values) -> dict[str, Any]:
     """The variables keep their own names."""
-    given = chosen(inputs, SETTINGS)
+    given = to_api(inputs, SETTINGS)
     if "environment" in inputs:
         given["Environment"] = {"Variables": inputs["environment"].get("variables", {})}
     return given
@@ -122,18 +122,18 @@ class _Mappings:
             EventSourceArn=inputs["eventSourceArn"],
             FunctionName=inputs["functionName"],
             Enabled=False,
-            **chosen(inputs, MAPPING),
+            **to_api(inputs, MAPPING),
         )
         return made["UUID"], _outputs(made, inputs)
 
     def read(self, id_: str, known: Values) -> Values | None:
-        there = or_none(self._lambda.get_event_source_mapping, UUID=id_)
+        there = none_if_missing(self._lambda.get_event_source_mapping, UUID=id_)
         if there is None:
             return None
         return {**found(there, MAPPING), "eventSourceArn": there["EventSourceArn"], **_outputs(there, known)}
 
     def update(self, id_: str, _: Values, news: Values) -> Values:
-        arguments = {**chosen(news, MAPPING), "FunctionName": news["functionName"], "Enabled": False}
+        arguments = {**to_api(news, MAPPING), "FunctionName": news["functionName"], "Enabled": False}
         return _outputs(self._lambda.update_event_source_mapping(UUID=id_, **arguments), news)
 
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudqueues.pulumi.aws_api import Clients, or_none
-from cloudqueues.pulumi.kinds import Kind, Values
+from cloudqueues.pulumi.aws_api import Clients, none_if_missing
+from cloudqueues.pulumi.resources import ResourceHandler, Values
 
 ATTRIBUTES = {
     "contentBasedDeduplication": "ContentBasedDeduplication",
@@ -47,13 +47,13 @@ _DEFAULTS |= {
 }
 
 
-def kinds(aws: Clients) -> dict[str, Kind]:
+def handlers(aws: Clients) -> dict[str, ResourceHandler]:
     return {
-        "aws:sqs/queue:Queue": Kind(
+        "aws:sqs/queue:Queue": ResourceHandler(
             create=lambda inputs: _create(aws["sqs"], inputs),
             read=lambda id_, _: _read(aws["sqs"], id_),
             update=lambda id_, olds, news: _update(aws["sqs"], id_, olds, news),
-            delete=lambda id_, _: or_none(aws["sqs"].delete_queue, QueueUrl=id_),
+            delete=lambda id_, _: none_if_missing(aws["sqs"].delete_queue, QueueUrl=id_),
             replaces=frozenset({"name", "namePrefix", "fifoQueue"}),
         ),
         "aws:sqs/redrivePolicy:RedrivePolicy": _document(aws, "redrivePolicy"),
@@ -94,7 +94,7 @@ def _create(sqs: Any, inputs: Values) -> tuple[str, Values]:
 
 
 def _read(sqs: Any, url: str) -> Values | None:
-    answer = or_none(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+    answer = none_if_missing(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
     if answer is None:
         return None
     there = answer["Attributes"]
@@ -132,7 +132,7 @@ def _look_up(sqs: Any, name: str) -> Mapping[str, Any]:
     return {"id": url, "name": name, "url": url, "arn": there["arn"], "tags": there["tags"]}
 
 
-def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
+def _document(aws: Clients, name: str, *, kept: bool = True) -> ResourceHandler:
     """A resource that is one attribute of a queue."""
 
     def put(url: str, text: str) -> None:
@@ -156,4 +156,4 @@ def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
         if kept and _read(aws["sqs"], url) is not None:
             put(url, "")
 
-    return Kind(create=create, read=read, update=update, delete=delete, replaces=frozenset({"queueUrl"}))
+    return ResourceHandler(create=create, read=read, update=update, delete=delete, replaces=frozenset({"queueUrl"}))

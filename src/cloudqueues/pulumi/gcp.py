@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudqueues.pulumi import invented
-from cloudqueues.pulumi.kinds import Cloud, Kind, Values
+from cloudqueues.pulumi import fake_outputs
+from cloudqueues.pulumi.resources import Cloud, ResourceHandler, Values
 from cloudqueues.pulumi.wire import parsed, shown
 
 SETTINGS = ("httpTarget", "rateLimits", "retryConfig", "stackdriverLoggingConfig")
@@ -54,13 +54,13 @@ def cloud(tasks: Any) -> Cloud:
         package="gcp",
         applied={"gcp:cloudtasks/queue:Queue": _queues(tasks.client())},
         recorded=RECORDED,
-        functions={name: one for name, one in invented.FUNCTIONS.items() if name.startswith("gcp:")},
+        functions={name: one for name, one in fake_outputs.FUNCTIONS.items() if name.startswith("gcp:")},
     )
 
 
-def _queues(client: Any) -> Kind:
+def _queues(client: Any) -> ResourceHandler:
     def create(inputs: Values) -> tuple[str, Values]:
-        parent = f"projects/{inputs.get('project', invented.PROJECT)}/locations/{inputs['location']}"
+        parent = f"projects/{inputs.get('project', fake_outputs.PROJECT)}/locations/{inputs['location']}"
         name = f"{parent}/queues/{inputs['name']}"
         client.create_queue(parent=parent, queue=_message(name, inputs))
         _pause(client, name, {}, inputs)
@@ -89,7 +89,7 @@ def _queues(client: Any) -> Kind:
             return
 
     replaces = frozenset({"name", "location", "project"})
-    return Kind(create=create, read=read, update=update, delete=delete, replaces=replaces)
+    return ResourceHandler(create=create, read=read, update=update, delete=delete, replaces=replaces)
 
 
 def _message(name: str, inputs: Values) -> Any:

@@ -94,8 +94,8 @@ def as_output(wanted: Any, value: Any) -> Any:
     return [as_output(item, one) for one in value] if isinstance(value, list) else MISFIT
 
 
-def _fitting(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: as_output(kinds[name], value) for name, value in values.items() if name in kinds}
+def _fitting(values: Mapping[str, Any], handlers: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: as_output(handlers[name], value) for name, value in values.items() if name in handlers}
     return {name: value for name, value in shown.items() if value is not MISFIT}
 
 

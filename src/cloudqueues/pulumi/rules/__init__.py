@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.pulumi.rules import aws, azure, gcp
-from cloudqueues.pulumi.rules.terms import Rule, broken
+from cloudqueues.pulumi.rules.checks import Rule, violations
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     **{f"aws:{name}": rules for name, rules in aws.RULES.items()},
@@ -20,4 +20,4 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
     """Return what the service would refuse, each as `where: value: rule; source`. `inputs` have the resource's own name."""
-    return [said for rule in RULES.get(token, ()) for said in broken(rule, inputs)]
+    return [said for rule in RULES.get(token, ()) for said in violations(rule, inputs)]

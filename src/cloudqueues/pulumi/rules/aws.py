@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloudqueues.pulumi.rules import aws_alarms
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
+    Violations,
     absent,
     first,
-    like,
+    matches,
     only_if,
     rule,
     where,
@@ -38,12 +38,12 @@ def _standard(inputs: Values) -> bool:
     return not _fifo(inputs)
 
 
-def _throughput(inputs: Values) -> Found:
+def _throughput(inputs: Values) -> Violations:
     if inputs.get("fifoThroughputLimit") == "perMessageGroupId" and inputs.get("deduplicationScope") != "messageGroup":
         yield "fifoThroughputLimit", inputs["fifoThroughputLimit"]
 
 
-def _dead_letters(inputs: Values) -> Found:
+def _dead_letters(inputs: Values) -> Violations:
     """Compare both kinds. A resource of its own names the queue by URL, the queue itself by name."""
     text = inputs.get("redrivePolicy")
     arn = str(_read(text).get("deadLetterTargetArn", ""))
@@ -52,7 +52,7 @@ def _dead_letters(inputs: Values) -> Found:
         yield "redrivePolicy", text
 
 
-def _receives(inputs: Values) -> Found:
+def _receives(inputs: Values) -> Violations:
     text = inputs.get("redrivePolicy")
     if not 1 <= int(_read(text).get("maxReceiveCount", 1)) <= quotas.RECEIVES:
         yield "redrivePolicy", text
@@ -73,12 +73,12 @@ def _from(end: str) -> Callable[[Values], bool]:
     return holds
 
 
-def _large_batch(inputs: Values) -> Found:
+def _large_batch(inputs: Values) -> Violations:
     if inputs.get("batchSize", 0) > quotas.BATCH_AT_ONCE and not inputs.get("maximumBatchingWindowInSeconds"):
         yield "maximumBatchingWindowInSeconds", inputs.get("maximumBatchingWindowInSeconds", 0)
 
 
-def _both_scalings(inputs: Values) -> Found:
+def _both_scalings(inputs: Values) -> Violations:
     if first(inputs, "scalingConfig.maximumConcurrency") and inputs.get("provisionedPollerConfig"):
         yield "provisionedPollerConfig", inputs["provisionedPollerConfig"]
 
@@ -92,12 +92,12 @@ def _shared_capacity(inputs: Values) -> bool:
     return not _own_capacity(inputs)
 
 
-def _named(most: int, letters: str, source: str, *, least: int = 1) -> Rule:
+def _name_rule(most: int, letters: str, source: str, *, least: int = 1) -> Rule:
     """A name, with what the engine has added to it."""
     return Rule(
         words=f"a name has {least} to {most} characters of {letters}, what the engine adds included",
         source=source,
-        check=like("name", rf"[{letters}]{{{least},{most}}}"),
+        check=matches("name", rf"[{letters}]{{{least},{most}}}"),
     )
 
 
@@ -117,13 +117,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         rule(
             f"a standard queue's name has 1 to {quotas.QUEUE_NAME} letters, digits, hyphens and underscores, what the engine adds included",
             QUEUE,
-            only_if(_standard, like("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME}}}")),
+            only_if(_standard, matches("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME}}}")),
             "fifoQueue",
         ),
         rule(
             f"a FIFO queue's name ends with .fifo, and has 1 to {quotas.QUEUE_NAME} characters with it, what the engine adds included",
             QUEUE,
-            only_if(_fifo, like("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME - len('.fifo')}}}\.fifo")),
+            only_if(_fifo, matches("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME - len('.fifo')}}}\.fifo")),
             "fifoQueue",
         ),
         rule(
@@ -178,7 +178,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     "sqs/redrivePolicy:RedrivePolicy": REDRIVES,
     "lambda/function:Function": (
-        _named(quotas.FUNCTION_NAME, "A-Za-z0-9_-", FUNCTION),
+        _name_rule(quotas.FUNCTION_NAME, "A-Za-z0-9_-", FUNCTION),
         rule(
             f"a function runs for 1 to {quotas.FUNCTION_SECONDS:,} s",
             FUNCTION,
@@ -244,10 +244,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             only_if(_from(""), within("provisionedPollerConfig.maximumPollers", quotas.LEAST_POLLERS, quotas.POLLERS)),
         ),
     ),
-    "iam/role:Role": (_named(quotas.ROLE_NAME, r"\w+=,.@-", IAM),),
-    "iam/rolePolicy:RolePolicy": (_named(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),),
+    "iam/role:Role": (_name_rule(quotas.ROLE_NAME, r"\w+=,.@-", IAM),),
+    "iam/rolePolicy:RolePolicy": (_name_rule(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),),
     "dynamodb/table:Table": (
-        _named(
+        _name_rule(
             quotas.TABLE_NAME,
             r"\w.-",
             "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, first, one_of, rule, where
+from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, first, one_of, rule, values_at, where
 from peeklock.quotas import aws as quotas
 
 ALARM = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
@@ -22,8 +22,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html,
 https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
 
 
-def _dimensions(inputs: Values) -> Found:
-    watched = [("", inputs), *((f"{place}.", one) for place, one in at(inputs, "metricQueries.metric"))]
+def _dimensions(inputs: Values) -> Violations:
+    watched = [("", inputs), *((f"{place}.", one) for place, one in values_at(inputs, "metricQueries.metric"))]
     for place, one in watched:
         names = set(one.get("dimensions") or {})
         if names - DIMENSIONS.get(one.get("namespace", ""), frozenset(names)):
@@ -33,7 +33,7 @@ def _dimensions(inputs: Values) -> Found:
 AN_HOUR = 3600
 
 
-def _look_back(inputs: Values) -> Found:
+def _look_back(inputs: Values) -> Violations:
     period = (
         inputs.get("period") or first(inputs, "metricQueries.metric.period") or first(inputs, "metricQueries.period")
     )

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cloudqueues.pulumi.rules import azure_alarms
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
+    Violations,
     absent,
-    at,
-    lasting,
-    like,
+    duration_within,
+    matches,
     one_of,
     only_if,
     rule,
     seconds,
+    values_at,
     within,
 )
 from peeklock.quotas import azure as quotas
@@ -76,34 +76,34 @@ def _flex(inputs: Values) -> bool:
     return bool(inputs.get("functionAppConfig"))
 
 
-def _settings(inputs: Values) -> Found:
-    for place, name in at(inputs, "siteConfig.appSettings.name"):
+def _settings(inputs: Values) -> Violations:
+    for place, name in values_at(inputs, "siteConfig.appSettings.name"):
         if name in REFUSED_SETTINGS:
             yield place, name
 
 
-def _expires_sooner(inputs: Values) -> Found:
+def _expires_sooner(inputs: Values) -> Violations:
     """A queue that is deleted when it is idle for less than five minutes."""
     idle = inputs.get("autoDeleteOnIdle")
     if idle is not None and (seconds(idle) or 0) < quotas.LEAST_IDLE_SECONDS:
         yield "autoDeleteOnIdle", idle
 
 
-def _own_dead_letters(inputs: Values) -> Found:
+def _own_dead_letters(inputs: Values) -> Violations:
     for key in ("forwardTo", "forwardDeadLetteredMessagesTo"):
         if inputs.get(key) and inputs.get(key) == inputs.get("queueName"):
             yield key, inputs[key]
 
 
-def _named(path: str, words: str, pattern: str) -> Rule:
-    return Rule(words=f"{words}, what the engine adds included", source=NAMES, check=like(path, pattern))
+def _name_rule(path: str, words: str, pattern: str) -> Rule:
+    return Rule(words=f"{words}, what the engine adds included", source=NAMES, check=matches(path, pattern))
 
 
 LENT = (
     rule(
         f"a lock is {quotas.LEAST_LOCK_SECONDS} to {quotas.LOCK_SECONDS} s",
         LOCKS,
-        lasting("lockDuration", quotas.LEAST_LOCK_SECONDS, quotas.LOCK_SECONDS),
+        duration_within("lockDuration", quotas.LEAST_LOCK_SECONDS, quotas.LOCK_SECONDS),
     ),
     rule(
         f"a message is delivered 1 to {quotas.DELIVERIES:,} times",
@@ -120,20 +120,20 @@ LENT = (
 WINDOW = rule(
     f"duplicates are detected for {quotas.LEAST_DUPLICATES_SECONDS} to {quotas.DUPLICATES_SECONDS:,} s",
     DUPLICATES,
-    lasting("duplicateDetectionHistoryTimeWindow", quotas.LEAST_DUPLICATES_SECONDS, quotas.DUPLICATES_SECONDS),
+    duration_within("duplicateDetectionHistoryTimeWindow", quotas.LEAST_DUPLICATES_SECONDS, quotas.DUPLICATES_SECONDS),
 )
 ENTITY_NAME = r"[A-Za-z0-9](?:[\w./~-]{0,258}[A-Za-z0-9])?"
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "servicebus:Namespace": (
-        _named(
+        _name_rule(
             "namespaceName",
             "a namespace's name has 6 to 50 letters, digits and hyphens, and begins with a letter",
             r"[A-Za-z][A-Za-z0-9-]{4,48}[A-Za-z0-9]",
         ),
     ),
     "servicebus:Queue": (
-        _named("queueName", "a queue's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
+        _name_rule("queueName", "a queue's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
         *LENT,
         WINDOW,
         rule(
@@ -146,11 +146,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "servicebus:Topic": (
-        _named("topicName", "a topic's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
+        _name_rule("topicName", "a topic's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
         WINDOW,
     ),
     "servicebus:Subscription": (
-        _named(
+        _name_rule(
             "subscriptionName",
             "a subscription's name has 1 to 50 characters",
             r"[A-Za-z0-9](?:[\w.-]{0,48}[A-Za-z0-9])?",
@@ -158,23 +158,23 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *LENT,
     ),
     "storage:StorageAccount": (
-        _named("accountName", "an account's name has 3 to 24 small letters and digits", r"[a-z0-9]{3,24}"),
+        _name_rule("accountName", "an account's name has 3 to 24 small letters and digits", r"[a-z0-9]{3,24}"),
     ),
     "storage:BlobContainer": (
-        _named(
+        _name_rule(
             "containerName",
             "a container's name has 3 to 63 small letters, digits and single hyphens",
             r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]",
         ),
     ),
     "storage:Table": (
-        _named("tableName", "a table's name has 3 to 63 letters and digits", r"[A-Za-z][A-Za-z0-9]{2,62}"),
+        _name_rule("tableName", "a table's name has 3 to 63 letters and digits", r"[A-Za-z][A-Za-z0-9]{2,62}"),
     ),
     "web:AppServicePlan": (
-        _named("name", "a plan's name has 1 to 60 letters, digits and hyphens", r"[A-Za-z0-9-]{1,60}"),
+        _name_rule("name", "a plan's name has 1 to 60 letters, digits and hyphens", r"[A-Za-z0-9-]{1,60}"),
     ),
     "web:WebApp": (
-        _named(
+        _name_rule(
             "name", "an app's name has 2 to 60 letters, digits and hyphens", r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]"
         ),
         rule("Flex Consumption refuses this app setting", DEPRECATED, only_if(_flex, _settings)),
@@ -195,7 +195,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     **azure_alarms.RULES,
     "operationalinsights:Workspace": (
-        _named(
+        _name_rule(
             "workspaceName",
             "a workspace's name has 4 to 63 letters, digits and hyphens",
             r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, rule, seconds, where, within
+from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, rule, seconds, values_at, where, within
 from peeklock.quotas import azure as quotas
 
 METRICS_PAGE = "https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-servicebus-namespaces-metrics"
@@ -36,13 +36,13 @@ METRICS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 """Service Bus's, each with its dimensions and how it is aggregated; nothing is said of those without. See METRICS_PAGE."""
 
 
-def _metrics(inputs: Values) -> Found:
-    for place, one in at(inputs, "criteria.allOf"):
+def _metrics(inputs: Values) -> Violations:
+    for place, one in values_at(inputs, "criteria.allOf"):
         for index, each in enumerate(one):
             yield from _metric(f"{place}[{index}]", each)
 
 
-def _metric(place: str, one: Values) -> Found:
+def _metric(place: str, one: Values) -> Violations:
     if one.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
         return
     name = one.get("metricName", "")
@@ -57,21 +57,21 @@ def _metric(place: str, one: Values) -> Found:
             yield f"{place}.dimensions", each["name"]
 
 
-def _frequency(inputs: Values) -> Found:
+def _frequency(inputs: Values) -> Violations:
     every, window = seconds(inputs.get("evaluationFrequency")), seconds(inputs.get("windowSize"))
     if every is not None and window is not None and every > window:
         yield "evaluationFrequency", inputs["evaluationFrequency"]
 
 
-def _failing(inputs: Values) -> Found:
-    for place, one in at(inputs, "criteria.allOf.failingPeriods"):
+def _failing(inputs: Values) -> Violations:
+    for place, one in values_at(inputs, "criteria.allOf.failingPeriods"):
         if one.get("minFailingPeriodsToAlert", 1) > one.get("numberOfEvaluationPeriods", 1):
             yield f"{place}.minFailingPeriodsToAlert", one["minFailingPeriodsToAlert"]
 
 
-def _covered(inputs: Values) -> Found:
+def _covered(inputs: Values) -> Violations:
     window = seconds(inputs.get("windowSize")) or 0
-    for place, count in at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
+    for place, count in values_at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
         if window * count > quotas.COVERED_SECONDS:
             yield place, count
 

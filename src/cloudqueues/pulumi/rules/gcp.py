@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
-    at,
+    Violations,
+    duration_within,
     first,
-    lasting,
-    like,
+    matches,
     one_of,
     only_if,
     seconds,
+    values_at,
     where,
     within,
 )
@@ -49,15 +49,15 @@ RESOURCE_OF = {
 THRESHOLD, QUERY = "conditions.conditionThreshold", "conditions.conditionPrometheusQueryLanguage"
 
 
-def _missing_data(inputs: Values) -> Found:
-    for place, one in at(inputs, THRESHOLD):
+def _missing_data(inputs: Values) -> Violations:
+    for place, one in values_at(inputs, THRESHOLD):
         if one.get("evaluationMissingData") and (seconds(one.get("duration")) or 0) < quotas.DATA_MISSING_SECONDS:
             yield f"{place}.evaluationMissingData", one["evaluationMissingData"]
 
 
-def _label_of_filter(inputs: Values) -> Found:
+def _label_of_filter(inputs: Values) -> Violations:
     """A filter whose metric, resource and labels do not belong together."""
-    for place, text in at(inputs, f"{THRESHOLD}.filter"):
+    for place, text in values_at(inputs, f"{THRESHOLD}.filter"):
         kind = _word(text, r'resource\.type *= *"([^"]+)"')
         prefixes = [one for one in RESOURCE_OF if _word(text, r'metric\.type *= *"([^"]+)"').startswith(one)]
         labels = set(re.findall(r"resource\.labels?\.(\w+)", text))
@@ -70,16 +70,16 @@ def _word(text: str, pattern: str) -> str:
     return found[1] if found else ""
 
 
-def _label_of_query(inputs: Values) -> Found:
+def _label_of_query(inputs: Values) -> Violations:
     """A selector with a label that its resource has not; labels of the metric itself are not known here."""
-    for place, text in at(inputs, f"{QUERY}.query"):
+    for place, text in values_at(inputs, f"{QUERY}.query"):
         for kind, names in re.findall(r'\{monitored_resource="(\w+)"((?:,\w+(?:=|!=|=~|!~)"[^"]*")*)\}', text):
             told = {one for one in re.findall(r",(\w+)", names) if one.endswith(("_id", "_name"))}
             if told - OF_RESOURCE.get(kind, frozenset(told)):
                 yield place, text
 
 
-def _cpu(inputs: Values) -> Found:
+def _cpu(inputs: Values) -> Violations:
     memory = re.fullmatch(r"(\d+)Mi", str(first(inputs, "serviceConfig.availableMemory")))
     cpus = first(inputs, "serviceConfig.availableCpu")
     if memory and cpus and float(cpus) < next((least for most, least in quotas.CPUS if int(memory[1]) <= most), 99):
@@ -92,17 +92,17 @@ RESERVED = frozenset(
 """https://cloud.google.com/functions/docs/configuring/env-var#reserved_environment_variable_names"""
 
 
-def _reserved(inputs: Values) -> Found:
+def _reserved(inputs: Values) -> Violations:
     for name, value in (first(inputs, "serviceConfig.environmentVariables") or {}).items():
         if name in RESERVED or name.startswith("X_GOOGLE_"):
             yield f"serviceConfig.environmentVariables.{name}", value
 
 
-def _named(words: str, pattern: str, source: str, path: str = "name") -> Rule:
-    return Rule(words=words, source=source, check=like(path, pattern))
+def _name_rule(words: str, pattern: str, source: str, path: str = "name") -> Rule:
+    return Rule(words=words, source=source, check=matches(path, pattern))
 
 
-PUBSUB_NAME = _named(
+PUBSUB_NAME = _name_rule(
     "a name has 3 to 255 characters, begins with a letter and not with goog",
     r"(?!goog)[A-Za-z][\w.~+%-]{2,254}",
     TOPICS,
@@ -126,7 +126,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words="an alignment period is a minute to 25 hours",
             source="https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#aggregation",
-            check=lasting(f"{THRESHOLD}.aggregations.alignmentPeriod", 60, 25 * 3600),
+            check=duration_within(f"{THRESHOLD}.aggregations.alignmentPeriod", 60, 25 * 3600),
         ),
         Rule(
             words="only COMPARISON_GT and COMPARISON_LT are supported",
@@ -152,7 +152,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "cloudtasks/queue:Queue": (
-        _named(
+        _name_rule(
             f"a name has 1 to {quotas.QUEUE_NAME} letters, digits and hyphens",
             rf"[A-Za-z0-9-]{{1,{quotas.QUEUE_NAME}}}",
             f"{QUEUES}#Queue",
@@ -179,7 +179,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words=f"messages are retained for {quotas.LEAST_RETENTION_SECONDS} s to {quotas.RETENTION_DAYS} days",
             source=f"{SUBSCRIPTIONS}#Subscription",
-            check=lasting("messageRetentionDuration", quotas.LEAST_RETENTION_SECONDS, quotas.RETENTION_DAYS * DAY),
+            check=duration_within(
+                "messageRetentionDuration", quotas.LEAST_RETENTION_SECONDS, quotas.RETENTION_DAYS * DAY
+            ),
         ),
         Rule(
             words="a subscription expires after a day or more of idleness, or never (an empty ttl)",
@@ -188,7 +190,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "cloudfunctionsv2/function:Function": (
-        _named("a name has 1 to 63 small letters, digits and hyphens", r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", FUNCTIONS),
+        _name_rule(
+            "a name has 1 to 63 small letters, digits and hyphens", r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", FUNCTIONS
+        ),
         Rule(
             words=f"a function answers within {quotas.FUNCTION_SECONDS:,} s",
             source="https://cloud.google.com/run/quotas",
@@ -211,7 +215,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "serviceaccount/account:Account": (
-        _named(
+        _name_rule(
             "an account's id has 6 to 30 small letters, digits and hyphens, and begins with a letter",
             r"[a-z][a-z0-9-]{4,28}[a-z0-9]",
             "https://cloud.google.com/iam/docs/service-accounts-create",
@@ -219,14 +223,14 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "firestore/database:Database": (
-        _named(
+        _name_rule(
             "a database's id is (default), or has 4 to 63 small letters, digits and hyphens",
             r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]",
             "https://cloud.google.com/firestore/docs/manage-databases#database_id",
         ),
     ),
     "storage/bucket:Bucket": (
-        _named(
+        _name_rule(
             "a bucket's name has 3 to 63 small letters, digits, hyphens and underscores, and does not begin with goog",
             r"(?!goog)[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]",
             "https://cloud.google.com/storage/docs/buckets#naming",

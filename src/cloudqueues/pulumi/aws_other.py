@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudqueues.pulumi.aws_api import Clients, chosen, found, nothing, or_none
-from cloudqueues.pulumi.kinds import Kind, Values
+from cloudqueues.pulumi.aws_api import Clients, found, no_outputs, none_if_missing, to_api
+from cloudqueues.pulumi.resources import ResourceHandler, Values
 
 ALARM = {
     "actionsEnabled": "ActionsEnabled",
@@ -29,7 +29,7 @@ ALARM = {
 """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
 
 
-def kinds(aws: Clients) -> dict[str, Kind]:
+def handlers(aws: Clients) -> dict[str, ResourceHandler]:
     return {
         "aws:iam/role:Role": _roles(aws["iam"]),
         "aws:iam/rolePolicy:RolePolicy": _role_policies(aws["iam"]),
@@ -48,7 +48,7 @@ def _put(
     read: Callable[[str, Values], Values | None],
     delete: Callable[[str, Values], Any],
     replaces: frozenset[str],
-) -> Kind:
+) -> ResourceHandler:
     """A type whose one call both makes and changes it."""
 
     def create(inputs: Values) -> tuple[str, Values]:
@@ -59,17 +59,17 @@ def _put(
         put(news)
         return {}
 
-    return Kind(create=create, read=read, update=update, delete=delete, replaces=replaces)
+    return ResourceHandler(create=create, read=read, update=update, delete=delete, replaces=replaces)
 
 
-def _roles(iam: Any) -> Kind:
+def _roles(iam: Any) -> ResourceHandler:
     def create(inputs: Values) -> tuple[str, Values]:
         tags = [{"Key": key, "Value": value} for key, value in (inputs.get("tags") or {}).items()]
         iam.create_role(RoleName=inputs["name"], AssumeRolePolicyDocument=inputs["assumeRolePolicy"], Tags=tags)
         return inputs["name"], read(inputs["name"], inputs) or {}
 
     def read(id_: str, _: Values) -> Values | None:
-        answer = or_none(iam.get_role, RoleName=id_)
+        answer = none_if_missing(iam.get_role, RoleName=id_)
         if answer is None:
             return None
         there = answer["Role"]
@@ -80,31 +80,31 @@ def _roles(iam: Any) -> Kind:
         iam.update_assume_role_policy(RoleName=id_, PolicyDocument=news["assumeRolePolicy"])
         return {}
 
-    return Kind(
+    return ResourceHandler(
         create=create,
         read=read,
         update=update,
-        delete=lambda id_, _: or_none(iam.delete_role, RoleName=id_),
+        delete=lambda id_, _: none_if_missing(iam.delete_role, RoleName=id_),
         replaces=frozenset({"name", "namePrefix", "path"}),
     )
 
 
-def _role_policies(iam: Any) -> Kind:
+def _role_policies(iam: Any) -> ResourceHandler:
     def read(id_: str, _: Values) -> Values | None:
         role, _colon, name = id_.partition(":")
-        there = or_none(iam.get_role_policy, RoleName=role, PolicyName=name)
+        there = none_if_missing(iam.get_role_policy, RoleName=role, PolicyName=name)
         return None if there is None else {"role": role, "name": name, "policy": json.dumps(there["PolicyDocument"])}
 
     return _put(
         lambda one: iam.put_role_policy(RoleName=one["role"], PolicyName=one["name"], PolicyDocument=one["policy"]),
         id_of=lambda one: f"{one['role']}:{one['name']}",
         read=read,
-        delete=lambda _, one: or_none(iam.delete_role_policy, RoleName=one["role"], PolicyName=one["name"]),
+        delete=lambda _, one: none_if_missing(iam.delete_role_policy, RoleName=one["role"], PolicyName=one["name"]),
         replaces=frozenset({"name", "namePrefix", "role"}),
     )
 
 
-def _tables(dynamodb: Any) -> Kind:
+def _tables(dynamodb: Any) -> ResourceHandler:
     def create(inputs: Values) -> tuple[str, Values]:
         keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
         if "rangeKey" in inputs:
@@ -122,7 +122,7 @@ def _tables(dynamodb: Any) -> Kind:
         return inputs["name"], read(inputs["name"], inputs) or {}
 
     def read(id_: str, known: Values) -> Values | None:
-        answer = or_none(dynamodb.describe_table, TableName=id_)
+        answer = none_if_missing(dynamodb.describe_table, TableName=id_)
         if answer is None:
             return None
         there = answer["Table"]
@@ -140,11 +140,11 @@ def _tables(dynamodb: Any) -> Kind:
             _expire(dynamodb, news)
         return {}
 
-    return Kind(
+    return ResourceHandler(
         create=create,
         read=read,
         update=update,
-        delete=lambda id_, _: or_none(dynamodb.delete_table, TableName=id_),
+        delete=lambda id_, _: none_if_missing(dynamodb.delete_table, TableName=id_),
         replaces=frozenset({"name", "hashKey", "rangeKey"}),
     )
 
@@ -163,19 +163,19 @@ def _dimensions(given: Mapping[str, Any] | None) -> list[dict[str, str]]:
 def _query(one: Values) -> dict[str, Any]:
     """A metric, or an expression over others, of an alarm."""
     names = {"id": "Id", "expression": "Expression", "label": "Label", "returnData": "ReturnData", "period": "Period"}
-    query = chosen(one, names)
+    query = to_api(one, names)
     if metric := one.get("metric"):
         inner = {"Namespace": metric.get("namespace"), "MetricName": metric["metricName"]}
         inner["Dimensions"] = _dimensions(metric.get("dimensions"))
-        query["MetricStat"] = {"Metric": inner, **chosen(metric, {"period": "Period", "stat": "Stat", "unit": "Unit"})}
+        query["MetricStat"] = {"Metric": inner, **to_api(metric, {"period": "Period", "stat": "Stat", "unit": "Unit"})}
     return query
 
 
-def _alarms(cloudwatch: Any) -> Kind:
+def _alarms(cloudwatch: Any) -> ResourceHandler:
     def put(one: Values) -> None:
         queries = {"Metrics": [_query(each) for each in one["metricQueries"]]} if one.get("metricQueries") else {}
         dimensions = {"Dimensions": _dimensions(one["dimensions"])} if one.get("dimensions") else {}
-        cloudwatch.put_metric_alarm(AlarmName=one["name"], **chosen(one, ALARM), **queries, **dimensions)
+        cloudwatch.put_metric_alarm(AlarmName=one["name"], **to_api(one, ALARM), **queries, **dimensions)
 
     def read(id_: str, _: Values) -> Values | None:
         there = cloudwatch.describe_alarms(AlarmNames=[id_])["MetricAlarms"]
@@ -190,21 +190,21 @@ def _alarms(cloudwatch: Any) -> Kind:
     )
 
 
-def _dashboards(cloudwatch: Any) -> Kind:
+def _dashboards(cloudwatch: Any) -> ResourceHandler:
     def read(id_: str, _: Values) -> Values | None:
-        there = or_none(cloudwatch.get_dashboard, DashboardName=id_)
+        there = none_if_missing(cloudwatch.get_dashboard, DashboardName=id_)
         return there and {"dashboardArn": there["DashboardArn"], "dashboardBody": there["DashboardBody"]}
 
     return _put(
         lambda one: cloudwatch.put_dashboard(DashboardName=one["dashboardName"], DashboardBody=one["dashboardBody"]),
         id_of=lambda one: str(one["dashboardName"]),
         read=read,
-        delete=lambda id_, _: or_none(cloudwatch.delete_dashboards, DashboardNames=[id_]),
+        delete=lambda id_, _: none_if_missing(cloudwatch.delete_dashboards, DashboardNames=[id_]),
         replaces=frozenset({"dashboardName"}),
     )
 
 
-def _log_groups(logs: Any) -> Kind:
+def _log_groups(logs: Any) -> ResourceHandler:
     def retain(one: Values) -> None:
         if one.get("retentionInDays"):
             logs.put_retention_policy(logGroupName=one["name"], retentionInDays=one["retentionInDays"])
@@ -228,28 +228,28 @@ def _log_groups(logs: Any) -> Kind:
         retain(news)
         return {}
 
-    return Kind(
+    return ResourceHandler(
         create=create,
         read=read,
         update=update,
-        delete=lambda id_, _: or_none(logs.delete_log_group, logGroupName=id_),
+        delete=lambda id_, _: none_if_missing(logs.delete_log_group, logGroupName=id_),
         replaces=frozenset({"name", "namePrefix"}),
     )
 
 
-def _topics(sns: Any) -> Kind:
+def _topics(sns: Any) -> ResourceHandler:
     def create(inputs: Values) -> tuple[str, Values]:
         arn = sns.create_topic(Name=inputs["name"])["TopicArn"]
         return arn, {"arn": arn, "name": inputs["name"]}
 
     def read(id_: str, _: Values) -> Values | None:
-        there = or_none(sns.get_topic_attributes, TopicArn=id_)
+        there = none_if_missing(sns.get_topic_attributes, TopicArn=id_)
         return there and {"arn": id_, "name": id_.rsplit(":", 1)[1]}
 
-    return Kind(
+    return ResourceHandler(
         create=create,
         read=read,
-        update=nothing,
-        delete=lambda id_, _: or_none(sns.delete_topic, TopicArn=id_),
+        update=no_outputs,
+        delete=lambda id_, _: none_if_missing(sns.delete_topic, TopicArn=id_),
         replaces=frozenset({"name", "namePrefix", "fifoTopic"}),
     )

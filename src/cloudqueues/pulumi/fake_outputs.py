@@ -28,7 +28,7 @@ def state(type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, Output
     Outputs that are not text are left out where no rule below has them. Raises schema.UnknownType.
     """
     package = type_.split(":", maxsplit=1)[0]
-    physical = str(inputs.get(named_by(type_)) or name)
+    physical = str(inputs.get(name_property(type_)) or name)
     said = _CLOUDS[package](type_, physical, inputs) if package in _CLOUDS else {"id": physical}
     texts = {
         key: f"{name}-{key}"
@@ -40,7 +40,7 @@ def state(type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, Output
     return id_, {key: value for key, value in made.items() if key in schema.outputs(type_)}
 
 
-def named_by(type_: str) -> str:
+def name_property(type_: str) -> str:
     """The input that holds the name of a resource in its cloud: `name`, or on Azure what its SDK calls it, as `queueName`."""
     last = type_.rsplit(":", 1)[1]
     otherwise = last[0].lower() + last[1:] + "Name" if type_.startswith("azure-native:") else "name"
@@ -95,7 +95,7 @@ def _azure(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     _, module, kind = type_.split(":")
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{inputs.get('resourceGroupName', name)}"
     if kind == "ResourceGroup":
-        return {"id": group, "location": inputs.get("location", "westeurope")}
+        return {"id": group}
     plural = kind[0].lower() + (kind[1:-1] + "ies" if kind.endswith("y") else kind[1:] + "s")
     parents = "".join(
         f"/{key.removesuffix('Name')}s/{inputs[key]}" for key in _PARENTS if key in inputs and inputs[key] != name

@@ -10,9 +10,9 @@ from typing import Any
 from cloudqueues.pulumi.wire import UNKNOWN
 
 Values = Mapping[str, Any]
-Found = Iterator[tuple[str, Any]]
+Violations = Iterator[tuple[str, Any]]
 """Property and value that break a rule."""
-Check = Callable[[Values], Found]
+Check = Callable[[Values], Violations]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ def rule(words: str, source: str, check: Check, *reads: str) -> Rule:
     return Rule(words=words, source=source, check=check, reads=reads)
 
 
-def broken(rule: Rule, inputs: Values) -> Iterator[str]:
+def violations(rule: Rule, inputs: Values) -> Iterator[str]:
     """Each place that breaks it."""
-    if all(_known(value) for path in rule.reads for _, value in at(inputs, path)):
+    if all(_known(value) for path in rule.reads for _, value in values_at(inputs, path)):
         for place, value in rule.check(inputs):
             yield f"{place}: {value!r}: {rule.words}; see {rule.source}"
 
@@ -46,7 +46,7 @@ def _known(value: Any) -> bool:
     return bool(value != UNKNOWN)
 
 
-def at(inputs: Any, path: str, where: str = "") -> Found:
+def values_at(inputs: Any, path: str, where: str = "") -> Violations:
     """The values at a path such as `criteria.allOf.operator`: one for each item of a list on the way."""
     key, _, rest = path.partition(".")
     if not isinstance(inputs, Mapping) or inputs.get(key) is None:
@@ -56,19 +56,19 @@ def at(inputs: Any, path: str, where: str = "") -> Found:
         yield place, value
     elif isinstance(value, list):
         for index, one in enumerate(value):
-            yield from at(one, rest, f"{place}[{index}].")
+            yield from values_at(one, rest, f"{place}[{index}].")
     else:
-        yield from at(value, rest, f"{place}.")
+        yield from values_at(value, rest, f"{place}.")
 
 
 def first(inputs: Values, path: str) -> Any:
     """The first value at a path, or None."""
-    return next((value for _, value in at(inputs, path)), None)
+    return next((value for _, value in values_at(inputs, path)), None)
 
 
 def where(path: str, fits: Callable[[Any], bool]) -> Check:
     """Breaks where a value is there and does not fit. An unknown one fits."""
-    return lambda inputs: ((place, one) for place, one in at(inputs, path) if one != UNKNOWN and not fits(one))
+    return lambda inputs: ((place, one) for place, one in values_at(inputs, path) if one != UNKNOWN and not fits(one))
 
 
 def within(path: str, least: float, most: float) -> Check:
@@ -76,7 +76,7 @@ def within(path: str, least: float, most: float) -> Check:
     return where(path, lambda value: isinstance(value, int | float) and least <= value <= most)
 
 
-def lasting(path: str, least: float, most: float) -> Check:
+def duration_within(path: str, least: float, most: float) -> Check:
     """A duration of so many seconds, as `PT5M` or `300s`."""
 
     def fits(value: Any) -> bool:
@@ -86,7 +86,7 @@ def lasting(path: str, least: float, most: float) -> Check:
     return where(path, fits)
 
 
-def like(path: str, pattern: str) -> Check:
+def matches(path: str, pattern: str) -> Check:
     """A text that matches a pattern as a whole."""
     return where(path, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
 
