@@ -11,6 +11,7 @@ from typing import Any
 from cloudqueues.errors import ConfigError
 from cloudqueues.pulumi import fake_outputs
 from cloudqueues.pulumi.resources import Cloud, MissingInput, ResourceHandler, Values
+from cloudqueues.pulumi.rules.azure_parents import with_parent
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.config import settings_of
 from cloudqueues.servicebus.entities import Entities
@@ -64,6 +65,7 @@ def cloud(emulator: ServiceBusEmulator) -> Cloud:
             name: function for name, function in fake_outputs.FUNCTIONS.items() if name.startswith("azure-native:")
         },
         with_defaults=with_location,
+        with_parent=with_parent,
     )
 
 

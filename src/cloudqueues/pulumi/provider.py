@@ -45,6 +45,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self._config: dict[str, str] = {}
+        self._checked: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.types: dict[str, str] = {}
         """Types that were asked for: applied, recorded or refused."""
 
@@ -94,7 +95,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             news = self._completed(request)
         except MissingInput as exc:
             return pb.CheckResponse(inputs=request.news, failures=_failures([str(exc)]))
-        problems = (*schema.problems(request.type, news), *rules.problems(request.type, news))
+        self._checked[request.type, str(news.get(fake_outputs.name_property(request.type)))] = news
+        with_parent = self._cloud.with_parent(request.type, news, self._checked)
+        problems = schema.problems(request.type, news) or rules.problems(request.type, with_parent)
         return pb.CheckResponse(inputs=struct(news), failures=_failures(problems))
 
     def _completed(self, request: Any) -> Mapping[str, Any]:

@@ -42,6 +42,10 @@ def _no_defaults(_type: str, inputs: Values, _config: Values) -> Values:
     return inputs
 
 
+def _no_parent(_type: str, inputs: Values, _checked: Mapping[tuple[str, str], Values]) -> Values:
+    return inputs
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
     """One provider: the types it applies, those it only records, and the functions it answers. It refuses all other types."""
@@ -54,6 +58,8 @@ class Cloud:
     """Problems of the provider's configuration, each as `property: reason`."""
     with_defaults: Callable[[str, Values, Values], Values] = _no_defaults
     """Inputs of a type, completed from the provider's configuration. Raises MissingInput."""
+    with_parent: Callable[[str, Values, Mapping[tuple[str, str], Values]], Values] = _no_parent
+    """Inputs of a type, with those of its parent where `rules` compare them: all inputs are given by type and name."""
     close: Callable[[], None] = lambda: None
 
     def refusal(self, type_: str) -> str | None:

@@ -62,6 +62,10 @@ FUNCTION_NAME = 64
 """Characters of a function's name; the API takes an ARN in its place, which is longer.
 Read 2026-11. https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 
+VARIABLES_BYTES = 4 * 1024
+"""Size of a function's environment variables, names and values together.
+Read 2026-12. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
 EVENT_BYTES = 6 * 1024 * 1024
 """Size of an event, and of the answer to it.
 Read 2026-11. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

@@ -18,6 +18,14 @@ MESSAGE_BYTES = 100 * 1024 * 1024
 """Size of a message on Premium, the most of all tiers; a queue of Standard takes 256 KB, and says so by refusing.
 Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
+LEAST_MESSAGE_KILOBYTES, MESSAGE_KILOBYTES = 1024, 102_400
+"""Limit of a message that an entity on Premium can be set to; other tiers have no such setting.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#large-messages-support"""
+
+ENTITY_MEGABYTES, PREMIUM_ENTITY_MEGABYTES = 5120, 81_920
+"""Size of a queue or a topic in whole gigabytes; the second on Premium, or with partitions.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
 PROPERTY_BYTES, PROPERTIES_BYTES = 32 * 1024 - 1, 64 * 1000
 """Size of a property, and of all properties with the system's.
 Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""

@@ -1,6 +1,6 @@
 """Rules of the clouds that no schema states, by resource type, each in words and with its source.
 
-`problems` is asked wherever a program is applied to the stand-ins, beside the SDKs' own types (`schema`).
+They are applied after the SDKs' own types (`schema`) have been checked.
 """
 
 from __future__ import annotations
@@ -19,5 +19,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """Return what the service would refuse, each as `where: value: rule; source`. `inputs` have the resource's own name."""
-    return [said for rule in RULES.get(token, ()) for said in violations(rule, inputs)]
+    """Return what the service would refuse, each as `path: value: rule; source`.
+
+    `inputs` have the resource's physical name, and for some rules its parent (`azure.with_parent`).
+    """
+    return [violation for rule in RULES.get(token, ()) for violation in violations(rule, inputs)]

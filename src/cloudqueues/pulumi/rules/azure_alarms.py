@@ -33,28 +33,28 @@ METRICS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         (frozenset({"Replica"}), frozenset({"Average", "Minimum", "Maximum"})),
     ),
 }
-"""Service Bus's, each with its dimensions and how it is aggregated; nothing is said of those without. See METRICS_PAGE."""
+"""Metrics of Service Bus, each with its dimensions and aggregations; those of an empty set are not checked. See METRICS_PAGE."""
 
 
 def _metrics(inputs: Values) -> Violations:
-    for place, one in values_at(inputs, "criteria.allOf"):
-        for index, each in enumerate(one):
-            yield from _metric(f"{place}[{index}]", each)
+    for place, criteria in values_at(inputs, "criteria.allOf"):
+        for index, criterion in enumerate(criteria):
+            yield from _metric(f"{place}[{index}]", criterion)
 
 
-def _metric(place: str, one: Values) -> Violations:
-    if one.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
+def _metric(place: str, criterion: Values) -> Violations:
+    if criterion.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
         return
-    name = one.get("metricName", "")
+    name = criterion.get("metricName", "")
     if name not in METRICS:
         yield f"{place}.metricName", name
         return
-    dimensions, ways = METRICS[name]
-    if ways and one.get("timeAggregation") not in ways:
-        yield f"{place}.timeAggregation", one.get("timeAggregation")
-    for each in one.get("dimensions") or ():
-        if each["name"] not in dimensions:
-            yield f"{place}.dimensions", each["name"]
+    dimensions, aggregations = METRICS[name]
+    if aggregations and criterion.get("timeAggregation") not in aggregations:
+        yield f"{place}.timeAggregation", criterion.get("timeAggregation")
+    for dimension in criterion.get("dimensions") or ():
+        if dimension["name"] not in dimensions:
+            yield f"{place}.dimensions", dimension["name"]
 
 
 def _frequency(inputs: Values) -> Violations:
@@ -64,9 +64,9 @@ def _frequency(inputs: Values) -> Violations:
 
 
 def _failing(inputs: Values) -> Violations:
-    for place, one in values_at(inputs, "criteria.allOf.failingPeriods"):
-        if one.get("minFailingPeriodsToAlert", 1) > one.get("numberOfEvaluationPeriods", 1):
-            yield f"{place}.minFailingPeriodsToAlert", one["minFailingPeriodsToAlert"]
+    for place, periods in values_at(inputs, "criteria.allOf.failingPeriods"):
+        if periods.get("minFailingPeriodsToAlert", 1) > periods.get("numberOfEvaluationPeriods", 1):
+            yield f"{place}.minFailingPeriodsToAlert", periods["minFailingPeriodsToAlert"]
 
 
 def _covered(inputs: Values) -> Violations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from cloudqueues.pulumi.wire import UNKNOWN
 
 Values = Mapping[str, Any]
 Violations = Iterator[tuple[str, Any]]
-"""Property and value that break a rule."""
+"""Paths and values that violate a rule."""
 Check = Callable[[Values], Violations]
 
 
@@ -21,19 +22,19 @@ class Rule:
 
     words: str
     source: str
-    """The page that says it."""
+    """Page that documents it."""
     check: Check
     reads: tuple[str, ...] = ()
-    """Paths of the values that the check compares: while something there is not known yet, the rule is not applied."""
+    """Paths of the values that the check compares. The rule is not applied while one of them is unknown."""
 
 
 def rule(words: str, source: str, check: Check, *reads: str) -> Rule:
-    """Make a rule from its parts in the order of a sentence."""
+    """Return a rule from its parts in the order of a sentence."""
     return Rule(words=words, source=source, check=check, reads=reads)
 
 
 def violations(rule: Rule, inputs: Values) -> Iterator[str]:
-    """Each place that breaks it."""
+    """Yield each violation of a rule as `path: value: rule; source`."""
     if all(_known(value) for path in rule.reads for _, value in values_at(inputs, path)):
         for place, value in rule.check(inputs):
             yield f"{place}: {value!r}: {rule.words}; see {rule.source}"
@@ -42,12 +43,12 @@ def violations(rule: Rule, inputs: Values) -> Iterator[str]:
 def _known(value: Any) -> bool:
     """Return whether every part of a value is known before a real run."""
     if isinstance(value, Mapping | list):
-        return all(_known(one) for one in (value.values() if isinstance(value, Mapping) else value))
+        return all(_known(part) for part in (value.values() if isinstance(value, Mapping) else value))
     return bool(value != UNKNOWN)
 
 
 def values_at(inputs: Any, path: str, where: str = "") -> Violations:
-    """The values at a path such as `criteria.allOf.operator`: one for each item of a list on the way."""
+    """Yield the values at a path such as `criteria.allOf.operator`, with their places; each item of a list is visited."""
     key, _, rest = path.partition(".")
     if not isinstance(inputs, Mapping) or inputs.get(key) is None:
         return
@@ -55,29 +56,31 @@ def values_at(inputs: Any, path: str, where: str = "") -> Violations:
     if not rest:
         yield place, value
     elif isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from values_at(one, rest, f"{place}[{index}].")
+        for index, item in enumerate(value):
+            yield from values_at(item, rest, f"{place}[{index}].")
     else:
         yield from values_at(value, rest, f"{place}.")
 
 
 def first(inputs: Values, path: str) -> Any:
-    """The first value at a path, or None."""
+    """Return the first value at a path, or None."""
     return next((value for _, value in values_at(inputs, path)), None)
 
 
 def where(path: str, fits: Callable[[Any], bool]) -> Check:
-    """Breaks where a value is there and does not fit. An unknown one fits."""
-    return lambda inputs: ((place, one) for place, one in values_at(inputs, path) if one != UNKNOWN and not fits(one))
+    """Return a check that each value at a path fits. An unknown value fits."""
+    return lambda inputs: (
+        (place, value) for place, value in values_at(inputs, path) if value != UNKNOWN and not fits(value)
+    )
 
 
 def within(path: str, least: float, most: float) -> Check:
-    """A number."""
+    """Return a check of a number."""
     return where(path, lambda value: isinstance(value, int | float) and least <= value <= most)
 
 
 def duration_within(path: str, least: float, most: float) -> Check:
-    """A duration of so many seconds, as `PT5M` or `300s`."""
+    """Return a check of a duration in seconds, written as `PT5M` or `300s`."""
 
     def fits(value: Any) -> bool:
         length = seconds(value)
@@ -86,8 +89,23 @@ def duration_within(path: str, least: float, most: float) -> Check:
     return where(path, fits)
 
 
+def ordered(path: str, lower: str, upper: str, read: Callable[[Any], float | None] = lambda value: value) -> Check:
+    """Return a check that one number is not above another. Both are properties of the objects at `path`, or of the inputs
+    where `path` is empty; `read` converts their values."""
+
+    def check(inputs: Values) -> Violations:
+        for place, value in values_at(inputs, path) if path else (("", inputs),):
+            if not isinstance(value, Mapping):
+                continue
+            least, most = read(value.get(lower)), read(value.get(upper))
+            if least is not None and most is not None and least > most:
+                yield f"{place}.{lower}".removeprefix("."), value[lower]
+
+    return check
+
+
 def matches(path: str, pattern: str) -> Check:
-    """A text that matches a pattern as a whole."""
+    """Return a check that a text matches a pattern as a whole."""
     return where(path, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
 
 
@@ -100,8 +118,17 @@ def absent(path: str) -> Check:
 
 
 def only_if(holds: Callable[[Values], bool], check: Check) -> Check:
-    """A check of resources for which something holds."""
+    """Return a check that applies only to inputs for which `holds` is true."""
     return lambda inputs: check(inputs) if holds(inputs) else iter(())
+
+
+def json_object(text: Any) -> Mapping[str, Any] | None:
+    """Return a JSON document that is an object; None for any other text."""
+    try:
+        document = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 ISO = re.compile(r"P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
@@ -110,11 +137,11 @@ UNITS = (86_400, 3600, 60, 1)
 
 
 def seconds(text: Any) -> float | None:
-    """Seconds of a duration as Azure (`PT5M`) or Google (`300s`) writes it; None for what is none."""
+    """Return the length of a duration in Azure's form (`PT5M`) or Google's (`300s`); None for any other text."""
     if not isinstance(text, str):
         return None
-    if found := PLAIN.fullmatch(text):
-        return float(found[1])
-    if found := ISO.fullmatch(text):
-        return sum(float(one or 0) * unit for one, unit in zip(found.groups(), UNITS, strict=True))
+    if duration := PLAIN.fullmatch(text):
+        return float(duration[1])
+    if duration := ISO.fullmatch(text):
+        return sum(float(part or 0) * unit for part, unit in zip(duration.groups(), UNITS, strict=True))
     return None
