@@ -27,19 +27,19 @@ class Commands:
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], label: str) -> str:
         """Return the command's standard output. Raises EngineError when it fails, takes too long, or is stopped."""
-        process = subprocess.Popen(  # noqa: S603 (the command that was found)
+        with subprocess.Popen(  # noqa: S603 (the command that was found)
             command,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        self._running.add(process)
-        try:
-            output, errors, timed_out = self._output(process)
-        finally:
-            self._running.discard(process)
+        ) as process:
+            self._running.add(process)
+            try:
+                output, errors, timed_out = self._output(process)
+            finally:
+                self._running.discard(process)
         if timed_out:
             raise EngineError(
                 f"pulumi {label}: stopped after {self._longest:g} s, perhaps because the program waits for something that"
@@ -68,7 +68,6 @@ class Commands:
         except BaseException:
             self._end_programs()
             process.kill()
-            process.wait()
             raise
         try:
             return (*process.communicate(timeout=self._grace), True)
