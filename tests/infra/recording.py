@@ -1,7 +1,7 @@
 """Runs a Pulumi program in this process, and says what it registered.
 
 No engine, no provider, no network: what the program would tell the engine is recorded, and answered with invented ids
-and outputs (cloudqueues.pulumi.invented). `preview=True` leaves the outputs unknown, as the first real preview
+and outputs (cloudqueues.pulumi.fake_outputs). `preview=True` leaves the outputs unknown, as the first real preview
 does: code that must know them breaks here too.
 
     recorded = run_program(ROOT / "infra" / "aws", "dev")
@@ -35,8 +35,8 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import Settings
 from pulumi.runtime.stack import run_in_stack
 
-from cloudqueues.pulumi import invented
-from cloudqueues.pulumi.kinds import unknown_beyond
+from cloudqueues.pulumi import fake_outputs
+from cloudqueues.pulumi.resources import unknown_beyond
 from cloudqueues.pulumi.wire import plain, readable, struct
 
 STACK = "pulumi:pulumi:Stack"
@@ -124,7 +124,7 @@ def run_program(
     """
     project = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))["name"]
     chosen = configuration(project, {**_of_stack(folder, stack), **(config or {})})
-    monitor = Monitor(project, stack, preview=preview, answers={**invented.FUNCTIONS, **(answers or {})})
+    monitor = Monitor(project, stack, preview=preview, answers={**fake_outputs.FUNCTIONS, **(answers or {})})
     with _ONE_AT_A_TIME, _no_warnings_of_an_sdk(), _inside(folder):
         _in_a_thread(lambda: _run(lambda: runpy.run_path(str(folder), run_name="__main__"), monitor, chosen))
     return monitor.recorded()
@@ -134,7 +134,7 @@ def run_function(
     program: Callable[[], Any], *, config: Mapping[str, Any] | None = None, preview: bool = False
 ) -> Recorded:
     """As `run_program`, with a function for the program; the project is `test`, the stack `dev`."""
-    monitor = Monitor("test", "dev", preview=preview, answers=invented.FUNCTIONS)
+    monitor = Monitor("test", "dev", preview=preview, answers=fake_outputs.FUNCTIONS)
     with _ONE_AT_A_TIME, _no_warnings_of_an_sdk():
         _in_a_thread(lambda: _run(program, monitor, configuration("test", config or {})))
     return monitor.recorded()
@@ -221,7 +221,7 @@ class Monitor:
     def _state(self, request, given) -> tuple[str, dict[str, Any]]:
         if request.type.startswith("pulumi:"):
             return f"{request.name}-id", plain(given)
-        return invented.state(request.type, request.name, plain(given))
+        return fake_outputs.state(request.type, request.name, plain(given))
 
 
 def _registration(request, urn: str, inputs: Mapping[str, Any]) -> Registration:

@@ -189,8 +189,8 @@ NUMBERS = {
     for module in (aws, azure_quotas, google)
     for value in vars(module).values()
     if isinstance(value, int) and value >= 1800 and (value % 1000 or value > 100_000)
-} - {3600, 4096, 86_400, 604_800}
-"""Those that nobody writes for another reason: round thousands, hours, days, weeks and pages of memory are everybody's."""
+} - {2048, 3600, 4096, 86_400, 604_800}
+"""Numbers with no other use: round thousands, hours, days, weeks and powers of two are left out."""
 
 ELSEWHERE = ("/quotas/", "cloudqueues/cloudtasks", "cloudqueues/servicebus")
 """The quotas themselves, and emulators that state the limits of their services where they enforce them."""

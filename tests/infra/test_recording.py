@@ -13,7 +13,7 @@ import pulumi_azure_native as azure
 import pulumi_gcp as gcp
 import pytest
 
-from cloudqueues.pulumi.invented import SUBSCRIPTION
+from cloudqueues.pulumi.fake_outputs import SUBSCRIPTION
 from cloudqueues.pulumi.wire import UNKNOWN
 from tests.infra.recording import run_function, run_program
 

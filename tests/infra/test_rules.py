@@ -8,10 +8,11 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from cloudqueues.pulumi import rules
-from cloudqueues.pulumi.kinds import Cloud
 from cloudqueues.pulumi.provider import Provider
-from cloudqueues.pulumi.rules.terms import seconds
+from cloudqueues.pulumi.resources import Cloud
+from cloudqueues.pulumi.rules.checks import seconds
 from cloudqueues.pulumi.wire import UNKNOWN, struct
+from tests.infra.rule_cases import CASES
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:"
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
@@ -81,7 +82,7 @@ def alarm(**more):
 TABLE = [
     # type, what passes, what is refused, where, and the rule's words
     (QUEUE, {"name": "orders-1234567"}, {"name": "orders.fifo"}, "name", "a standard queue's name has 1 to 80"),
-    (QUEUE, {"name": "q" * 80}, {"name": "q" * 81}, "name", "what the engine adds included"),
+    (QUEUE, {"name": "q" * 80}, {"name": "q" * 81}, "name", "including what automatic naming adds"),
     (QUEUE, {"name": "q.fifo", "fifoQueue": True}, {"name": "q", "fifoQueue": True}, "name", "ends with .fifo"),
     (
         QUEUE,
@@ -116,16 +117,16 @@ TABLE = [
         redrive("q.fifo", "d.fifo"),
         redrive("q.fifo", "d"),
         "redrivePolicy",
-        "of a FIFO queue go to a FIFO queue",
+        "of a FIFO queue is a FIFO queue",
     ),
-    (REDRIVE, redrive("q", "d"), redrive("q", "d.fifo"), "redrivePolicy", "those of a standard one do not"),
+    (REDRIVE, redrive("q", "d"), redrive("q", "d.fifo"), "redrivePolicy", "that of a standard queue a standard queue"),
     (REDRIVE, redrive("q", "d"), redrive("q", "d", 1001), "redrivePolicy", "maxReceiveCount is 1 to 1,000"),
     (
         QUEUE,
         {**redrive("", "d"), "queueUrl": None, "name": "q"},
         {**redrive("", "d.fifo"), "queueUrl": None, "name": "q"},
         "redrivePolicy",
-        "those of a standard one do not",
+        "that of a standard queue a standard queue",
     ),
     (QUEUE, redrive("q", "d"), redrive("q", "d", 0), "redrivePolicy", "maxReceiveCount is 1 to 1,000"),
     (FUNCTION, {"name": "f" * 64}, {"name": "f" * 65}, "name", "a name has 1 to 64 characters"),
@@ -247,7 +248,7 @@ TABLE = [
         {"accountName": "a" * 24},
         {"accountName": "a" * 25},
         "accountName",
-        "3 to 24 small letters and digits",
+        "3 to 24 lowercase letters and digits",
     ),
     (
         "azure-native:storage:BlobContainer",
@@ -413,7 +414,7 @@ TABLE = [
         "expirationPolicy.ttl",
         "a day",
     ),
-    (CLOUD_FUNCTION, {"name": "f" * 63}, {"name": "f" * 64}, "name", "1 to 63 small letters"),
+    (CLOUD_FUNCTION, {"name": "f" * 63}, {"name": "f" * 64}, "name", "1 to 63 lowercase letters"),
     (
         CLOUD_FUNCTION,
         {"serviceConfig": {"timeoutSeconds": 3600}},
@@ -440,17 +441,17 @@ TABLE = [
         {"serviceConfig": {"environmentVariables": {"THREADS": "1"}}},
         {"serviceConfig": {"environmentVariables": {"PORT": "1"}}},
         "serviceConfig.environmentVariables.PORT",
-        "the name is the platform's",
+        "the platform sets this variable",
     ),
     (
         "gcp:serviceaccount/account:Account",
         {"accountId": "shop-run"},
         {"accountId": "s" * 31},
         "accountId",
-        "6 to 30 small letters",
+        "6 to 30 lowercase letters",
     ),
-    ("gcp:firestore/database:Database", {"name": "(default)"}, {"name": "Sh"}, "name", "4 to 63 small letters"),
-    ("gcp:storage/bucket:Bucket", {"name": "shop-code"}, {"name": "Shop"}, "name", "3 to 63 small letters"),
+    ("gcp:firestore/database:Database", {"name": "(default)"}, {"name": "Sh"}, "name", "4 to 63 lowercase letters"),
+    ("gcp:storage/bucket:Bucket", {"name": "shop-code"}, {"name": "Shop"}, "name", "3 to 63 lowercase letters"),
     (
         "gcp:logging/projectBucketConfig:ProjectBucketConfig",
         {"retentionDays": 3650},
@@ -458,6 +459,7 @@ TABLE = [
         "retentionDays",
         "1 to 3,650 days",
     ),
+    *CASES,
 ]
 
 
@@ -500,7 +502,7 @@ def test_a_stand_in_refuses_what_its_cloud_does():
     asked = provider_pb2.CheckRequest(type=FUNCTION, name="f" * 60, news=inputs, randomSeed=b"seed")
     found = Provider(cloud).Check(asked, None).failures
     assert {one.property for one in found} == {"name", "timeout"}
-    assert any("what the engine adds included; see https://" in one.reason for one in found)
+    assert any("including what automatic naming adds; see https://" in one.reason for one in found)
 
 
 @pytest.mark.parametrize(

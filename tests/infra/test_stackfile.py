@@ -33,5 +33,5 @@ def test_a_secret_is_refused(tmp_path, secret, line):
     """With its line, and what to do."""
     file = tmp_path / "Pulumi.dev.yaml"
     file.write_text(PLAIN + secret)
-    with pytest.raises(ConfigError, match=f"Pulumi.dev.yaml, line {line}: a secret, .* use the stack local"):
+    with pytest.raises(ConfigError, match=f"Pulumi.dev.yaml, line {line}: an encrypted value .* use the stack local"):
         stackfile.readable(file)

@@ -13,11 +13,12 @@ import pytest
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.errors import ConfigError
-from cloudqueues.pulumi import aws, azure, gcp, kinds, schema
-from cloudqueues.pulumi.archives import zipped
+from cloudqueues.pulumi import aws, azure, gcp, resources, schema
+from cloudqueues.pulumi.archives import zip_bytes
+from cloudqueues.pulumi.autonaming import with_name
 from cloudqueues.pulumi.command import find
 from cloudqueues.pulumi.environment import PASSED_ON, hermetic
-from cloudqueues.pulumi.trap import Trap
+from cloudqueues.pulumi.refusing_proxy import RefusingProxy
 from cloudqueues.pulumi.wire import SIGNATURE, UNKNOWN, plain, readable, struct
 from cloudqueues.servicebus import ServiceBusEmulator
 from tests.support import ROOT
@@ -42,7 +43,7 @@ from tests.support import ROOT
 )
 def test_differences(old, new, found):
     """Documents are compared by what they say; what the program ignores is left out."""
-    assert kinds.differences(old, new, {"name"}, {"left"}) == found
+    assert resources.differences(old, new, {"name"}, {"left"}) == found
 
 
 @pytest.mark.parametrize(
@@ -58,20 +59,20 @@ def test_differences(old, new, found):
 )
 def test_names(type_, news, olds, key, name):
     """The program's, or the one that it has already, or a new one with some digits."""
-    got = kinds.named(type_, "orders", b"seed", news, olds).get(key)
+    got = with_name(type_, "orders", b"seed", news, olds).get(key)
     assert got == name or (name == "orders-c6ae" and got.startswith("orders-") and len(got) == len("orders-1234567"))
 
 
 @pytest.mark.parametrize(("kind", "key"), [("StorageAccount", "accountName"), ("Table", "tableName")])
 def test_a_new_name_of_letters_and_digits(kind, key):
     """Azure takes no hyphen in it."""
-    assert kinds.named(f"azure-native:storage:{kind}", "shop", b"seed", {}, {})[key].isalnum()
+    assert with_name(f"azure-native:storage:{kind}", "shop", b"seed", {}, {})[key].isalnum()
 
 
 def test_a_new_name_of_a_fifo_queue():
     """It ends as SQS wants it to, and is the same for the same seed only."""
     first, again, other = (
-        kinds.named("aws:sqs/queue:Queue", "q", seed, {"fifoQueue": True}, {})["name"] for seed in (b"a", b"a", b"b")
+        with_name("aws:sqs/queue:Queue", "q", seed, {"fifoQueue": True}, {})["name"] for seed in (b"a", b"a", b"b")
     )
     assert first == again != other
     assert first.endswith(".fifo")
@@ -80,7 +81,7 @@ def test_a_new_name_of_a_fifo_queue():
 def test_what_a_preview_knows():
     """What the inputs say, at all depths, and nothing else."""
     state = {"config": {"timeout": 3, "uri": "https://x"}, "arn": "a", "tags": {"a": "b"}}
-    assert kinds.unknown_beyond({"config": {"timeout": 3}, "tags": {"a": "b"}}, state) == {
+    assert resources.unknown_beyond({"config": {"timeout": 3}, "tags": {"a": "b"}}, state) == {
         "config": {"timeout": 3, "uri": UNKNOWN},
         "arn": UNKNOWN,
         "tags": {"a": "b"},
@@ -90,7 +91,7 @@ def test_what_a_preview_knows():
 def test_what_a_refresh_knows():
     """What is live wins, written as before where it means the same; what is not looked at stays."""
     known = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
-    assert kinds.refreshed(known, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
+    assert resources.refreshed(known, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
         "policy": '{"a": 1}',
         "timeout": 5,
         "other": "x",
@@ -137,20 +138,20 @@ def test_archives(tmp_path):
     (tmp_path / "code" / "a.py").write_text("a")
     (tmp_path / "code" / "inner" / "b.py").write_text("b")
     (tmp_path / "made.zip").write_bytes(b"made")
-    assert zipped({"path": "made.zip"}, tmp_path) == b"made"
+    assert zip_bytes({"path": "made.zip"}, tmp_path) == b"made"
     mixed = {"assets": {"lib": {"path": "code"}, "one.txt": {"text": "one"}, "c.py": {"path": "code/a.py"}}}
-    archive = zipfile.ZipFile(io.BytesIO(zipped(mixed, tmp_path)))
+    archive = zipfile.ZipFile(io.BytesIO(zip_bytes(mixed, tmp_path)))
     contents = {name: archive.read(name).decode() for name in archive.namelist()}
     assert contents == {"lib/a.py": "a", "lib/inner/b.py": "b", "one.txt": "one", "c.py": "a"}
-    assert zipped(mixed, tmp_path) == zipped(mixed, tmp_path)
+    assert zip_bytes(mixed, tmp_path) == zip_bytes(mixed, tmp_path)
 
 
 def test_an_environment_without_a_way_out(tmp_path):
     """A list of what is passed on, and not of what is removed."""
     given = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
-    made = hermetic(given, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, trap=4)
+    made = hermetic(given, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, proxy_port=4)
     assert {name for name, value in made.items() if value == "/given"} == PASSED_ON
-    relative = hermetic({"PYTHONPATH": f"lib{os.pathsep}/abs"}, home=tmp_path, providers={}, language=3, trap=4)
+    relative = hermetic({"PYTHONPATH": f"lib{os.pathsep}/abs"}, home=tmp_path, providers={}, language=3, proxy_port=4)
     assert relative["PYTHONPATH"] == f"{Path.cwd() / 'lib'}{os.pathsep}/abs", "a program runs in a folder of its own"
     assert "A_TOKEN" not in made
     assert "AWS_PROFILE" not in made
@@ -161,11 +162,11 @@ def test_an_environment_without_a_way_out(tmp_path):
 
 def test_the_trap():
     """It refuses, and remembers."""
-    with Trap() as trap:
+    with RefusingProxy() as trap:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{trap.port}"}))
         with pytest.raises(urllib.error.HTTPError, match="403"):
             opener.open("http://example.com/secret", timeout=5)
-        assert trap.reached_for == ("http://example.com/secret",)
+        assert trap.refused_addresses == ("http://example.com/secret",)
 
 
 def test_where_the_command_is(tmp_path):
@@ -223,5 +224,5 @@ def test_recorded_types_are_the_sdks(module):
 def test_a_queue_that_is_brought_along_is_not_on_this_machine():
     """Of it nothing is known but the id."""
     id_ = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/orders"
-    with pytest.raises(ConfigError, match=r"queues/orders is brought along, .* make it in this stack"):
+    with pytest.raises(ConfigError, match=r"queues/orders exists only in the cloud, .* create it in this stack"):
         azure.cloud(ServiceBusEmulator()).applied["azure-native:servicebus:Queue"].read(id_, {})

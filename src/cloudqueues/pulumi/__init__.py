@@ -1,4 +1,4 @@
-"""The real Pulumi engine on this machine: stand-ins for its language host and for the providers of three clouds.
+"""The real Pulumi engine on this machine, with stand-ins for its language host and for the providers of three clouds.
 
-Never in a function's bundle, and never in reach of a cloud.
+Never part of a function's bundle. No cloud can be reached from it.
 """

@@ -1,12 +1,12 @@
-"""What the tables of AWS share: clients of the local server, and names as its API has them."""
+"""Clients of the local AWS server, and conversion between the property names of Pulumi and of AWS."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudqueues.pulumi.invented import REGION
-from cloudqueues.pulumi.kinds import Values
+from cloudqueues.pulumi.fake_outputs import REGION
+from cloudqueues.pulumi.resources import Values
 from cloudqueues.sqs_lambda.queue import client
 
 MISSING = frozenset(
@@ -21,30 +21,30 @@ MISSING = frozenset(
         "404",
     }
 )
-"""Error codes of what is not there."""
+"""Error codes for a resource that does not exist."""
 
 
 SERVICES = ("sqs", "lambda", "iam", "dynamodb", "cloudwatch", "logs", "sns")
 PATIENCE = 60.0
-"""Seconds: an upload of code to moto takes some."""
+"""Seconds to wait for an answer. Uploads of code to moto are slow."""
 
 
 class Clients:
-    """boto3's, at one address, for many threads. They read neither files nor variables of this machine's user."""
+    """boto3 clients of one address, for many threads. They read no files and no variables of this machine's user."""
 
     def __init__(self, endpoint_url: str) -> None:
-        self._made = {name: client(endpoint_url, REGION, name, patience=PATIENCE) for name in SERVICES}
+        self._clients = {name: client(endpoint_url, REGION, name, patience=PATIENCE) for name in SERVICES}
 
     def __getitem__(self, service: str) -> Any:
-        return self._made[service]
+        return self._clients[service]
 
     def close(self) -> None:
-        for one in self._made.values():
-            one.close()
+        for service_client in self._clients.values():
+            service_client.close()
 
 
-def or_none(call: Callable[..., Any], **arguments: Any) -> Any:
-    """What a client's method answers, or None where what it is about is not there."""
+def none_if_missing(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Return the result of a client's method, or None where the resource does not exist."""
     client: Any = getattr(call, "__self__")  # noqa: B009 (mypy knows none of a callable)
     try:
         return call(**arguments)
@@ -55,29 +55,29 @@ def or_none(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """Keys as AWS's API has them: `maximumConcurrency` is `MaximumConcurrency`, at all depths."""
+    """Return a value with the keys of AWS's API at all depths: `maximumConcurrency` becomes `MaximumConcurrency`."""
     if isinstance(value, dict):
-        return {name[0].upper() + name[1:]: pascal(one) for name, one in value.items()}
-    return [pascal(one) for one in value] if isinstance(value, list) else value
+        return {name[0].upper() + name[1:]: pascal(inner) for name, inner in value.items()}
+    return [pascal(item) for item in value] if isinstance(value, list) else value
 
 
 def camel(value: Any) -> Any:
-    """The opposite of `pascal`."""
+    """Return a value with the keys of Pulumi, the opposite of `pascal`."""
     if isinstance(value, dict):
-        return {name[0].lower() + name[1:]: camel(one) for name, one in value.items()}
-    return [camel(one) for one in value] if isinstance(value, list) else value
+        return {name[0].lower() + name[1:]: camel(inner) for name, inner in value.items()}
+    return [camel(item) for item in value] if isinstance(value, list) else value
 
 
-def chosen(values: Values, names: Mapping[str, str]) -> dict[str, Any]:
-    """Those that are there, under the API's names."""
+def to_api(values: Values, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values that are set, under the API's names."""
     return {theirs: pascal(values[ours]) for ours, theirs in names.items() if ours in values}
 
 
-def found(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The opposite of `chosen`."""
+def from_api(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of an API's answer under Pulumi's names, the opposite of `to_api`."""
     return {ours: camel(answer[theirs]) for ours, theirs in names.items() if theirs in answer}
 
 
-def nothing(*_: Any) -> dict[str, Any]:
-    """For what has nothing to do or to say."""
+def no_outputs(*_: Any) -> dict[str, Any]:
+    """Return no outputs, as an update of a resource that has nothing to change."""
     return {}

@@ -1,7 +1,7 @@
 """Functions of Lambda and their event source mappings, applied to moto.
 
-moto runs enabled mappings itself, at once and through Docker. So one is made disabled here, whatever the program wants of
-it, and what it wants stays in the state: our own event source delivers.
+moto runs enabled mappings itself, at once and through Docker. So a mapping is always created disabled there; whether the
+program wants it enabled stays in the engine's state, and our own event source delivers.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cloudqueues.pulumi.archives import zipped
-from cloudqueues.pulumi.aws_api import Clients, chosen, found, or_none
-from cloudqueues.pulumi.kinds import Kind, Values
+from cloudqueues.pulumi.archives import zip_bytes
+from cloudqueues.pulumi.aws_api import Clients, from_api, none_if_missing, to_api
+from cloudqueues.pulumi.resources import ResourceHandler, Values
 
 SETTINGS = {
     "architectures": "Architectures",
@@ -25,7 +25,7 @@ SETTINGS = {
     "timeout": "Timeout",
     "tracingConfig": "TracingConfig",
 }
-"""Those that moto keeps. https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+"""Settings that moto keeps. https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 
 MAPPING = {
     "batchSize": "BatchSize",
@@ -36,25 +36,25 @@ MAPPING = {
     "provisionedPollerConfig": "ProvisionedPollerConfig",
     "scalingConfig": "ScalingConfig",
 }
-"""https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
+"""Settings of a mapping. https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html"""
 
 
-def kinds(aws: Clients, folder: Path) -> dict[str, Kind]:
-    """`folder` is the program's: the paths of its archives are from there."""
+def handlers(aws: Clients, folder: Path) -> dict[str, ResourceHandler]:
+    """Return the handlers of functions and mappings. `folder` is the program's: paths of its archives are relative to it."""
     functions, mappings = _Functions(aws, folder), _Mappings(aws)
     return {
-        "aws:lambda/function:Function": Kind(
+        "aws:lambda/function:Function": ResourceHandler(
             create=functions.create,
             read=functions.read,
             update=functions.update,
-            delete=lambda id_, _: or_none(aws["lambda"].delete_function, FunctionName=id_),
+            delete=lambda id_, _: none_if_missing(aws["lambda"].delete_function, FunctionName=id_),
             replaces=frozenset({"name", "packageType"}),
         ),
-        "aws:lambda/eventSourceMapping:EventSourceMapping": Kind(
+        "aws:lambda/eventSourceMapping:EventSourceMapping": ResourceHandler(
             create=mappings.create,
             read=mappings.read,
             update=mappings.update,
-            delete=lambda id_, _: or_none(aws["lambda"].delete_event_source_mapping, UUID=id_),
+            delete=lambda id_, _: none_if_missing(aws["lambda"].delete_event_source_mapping, UUID=id_),
             replaces=frozenset({"eventSourceArn"}),
         ),
     }
@@ -65,29 +65,28 @@ class _Functions:
         self._lambda, self._folder = aws["lambda"], folder
 
     def create(self, inputs: Values) -> tuple[str, Values]:
-        made = self._lambda.create_function(
+        created = self._lambda.create_function(
             FunctionName=inputs["name"], Code=self._code(inputs), Tags=inputs.get("tags") or {}, **_settings(inputs)
         )
         self._reserve(inputs)
-        arn = made["FunctionArn"]
+        arn = created["FunctionArn"]
         return inputs["name"], {"arn": arn, "qualifiedArn": f"{arn}:$LATEST", "version": "$LATEST", "invokeArn": arn}
 
     def read(self, id_: str, _: Values) -> Values | None:
-        there = or_none(self._lambda.get_function, FunctionName=id_)
-        if there is None:
+        function = none_if_missing(self._lambda.get_function, FunctionName=id_)
+        if function is None:
             return None
-        live = found(there["Configuration"], SETTINGS)
-        variables = there["Configuration"].get("Environment", {}).get("Variables", {})
+        configuration = function["Configuration"]
         return {
-            **live,
-            "environment": {"variables": variables},
+            **from_api(configuration, SETTINGS),
+            "environment": {"variables": configuration.get("Environment", {}).get("Variables", {})},
             "name": id_,
-            "arn": there["Configuration"]["FunctionArn"],
+            "arn": configuration["FunctionArn"],
         }
 
     def update(self, id_: str, olds: Values, news: Values) -> Values:
         if olds.get("code") != news.get("code") or olds.get("architectures") != news.get("architectures"):
-            kind = chosen(news, {"architectures": "Architectures"})
+            kind = to_api(news, {"architectures": "Architectures"})
             self._lambda.update_function_code(FunctionName=id_, **self._code(news), **kind)
         changed = {name: value for name, value in _settings(news).items() if name != "Architectures"}
         self._lambda.update_function_configuration(FunctionName=id_, **changed)
@@ -101,42 +100,59 @@ class _Functions:
             )
 
     def _code(self, inputs: Values) -> dict[str, Any]:
-        """An archive in a bucket is not fetched, since nobody runs it from here."""
-        return {"ZipFile": zipped(inputs.get("code") or {"text": ""}, self._folder)}
+        """Return the code to upload. An archive in a bucket is not fetched: nothing runs it from here."""
+        return {"ZipFile": zip_bytes(inputs.get("code") or {"text": ""}, self._folder)}
 
 
 def _settings(inputs: Values) -> dict[str, Any]:
-    """The variables keep their own names."""
-    given = chosen(inputs, SETTINGS)
+    """Return the settings under the API's names; environment variables keep their own."""
+    settings = to_api(inputs, SETTINGS)
     if "environment" in inputs:
-        given["Environment"] = {"Variables": inputs["environment"].get("variables", {})}
-    return given
+        settings["Environment"] = {"Variables": inputs["environment"].get("variables", {})}
+    return settings
 
 
 class _Mappings:
     def __init__(self, aws: Clients) -> None:
-        self._lambda = aws["lambda"]
+        self._lambda, self._sqs = aws["lambda"], aws["sqs"]
 
     def create(self, inputs: Values) -> tuple[str, Values]:
-        made = self._lambda.create_event_source_mapping(
+        self._check_timeouts(inputs)
+        created = self._lambda.create_event_source_mapping(
             EventSourceArn=inputs["eventSourceArn"],
             FunctionName=inputs["functionName"],
             Enabled=False,
-            **chosen(inputs, MAPPING),
+            **to_api(inputs, MAPPING),
         )
-        return made["UUID"], _outputs(made, inputs)
+        return created["UUID"], _outputs(created, inputs)
 
-    def read(self, id_: str, known: Values) -> Values | None:
-        there = or_none(self._lambda.get_event_source_mapping, UUID=id_)
-        if there is None:
+    def _check_timeouts(self, inputs: Values) -> None:
+        """Raise ValueError, in Lambda's words, where the function may run for longer than the queue hides a message.
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+        function = none_if_missing(self._lambda.get_function_configuration, FunctionName=inputs["functionName"])
+        queue_name = inputs["eventSourceArn"].rpartition(":")[2]
+        queue = none_if_missing(self._sqs.get_queue_url, QueueName=queue_name)
+        if function is None or queue is None:
+            return
+        answer = self._sqs.get_queue_attributes(QueueUrl=queue["QueueUrl"], AttributeNames=["VisibilityTimeout"])
+        visibility = int(answer["Attributes"]["VisibilityTimeout"])
+        if visibility < function["Timeout"]:
+            raise ValueError(
+                f"InvalidParameterValueException: Queue visibility timeout: {visibility} seconds is less than Function"
+                f" timeout: {function['Timeout']} seconds"
+            )
+
+    def read(self, id_: str, state: Values) -> Values | None:
+        mapping = none_if_missing(self._lambda.get_event_source_mapping, UUID=id_)
+        if mapping is None:
             return None
-        return {**found(there, MAPPING), "eventSourceArn": there["EventSourceArn"], **_outputs(there, known)}
+        return {**from_api(mapping, MAPPING), "eventSourceArn": mapping["EventSourceArn"], **_outputs(mapping, state)}
 
     def update(self, id_: str, _: Values, news: Values) -> Values:
-        arguments = {**chosen(news, MAPPING), "FunctionName": news["functionName"], "Enabled": False}
+        arguments = {**to_api(news, MAPPING), "FunctionName": news["functionName"], "Enabled": False}
         return _outputs(self._lambda.update_event_source_mapping(UUID=id_, **arguments), news)
 
 
-def _outputs(there: Values, wanted: Values) -> Values:
+def _outputs(mapping: Values, wanted: Values) -> Values:
     state = "Enabled" if wanted.get("enabled", True) else "Disabled"
-    return {"uuid": there["UUID"], "functionArn": there["FunctionArn"], "state": state}
+    return {"uuid": mapping["UUID"], "functionArn": mapping["FunctionArn"], "state": state}

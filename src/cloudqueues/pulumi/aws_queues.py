@@ -1,7 +1,7 @@
-"""Queues of SQS and their documents, applied to moto.
+"""Queues of SQS and their policies, applied to moto.
 
-moto (5.2.5) keeps no redrive-allow policy: it takes one and forgets it, so that what is known of one is what was said. And
-it forgets a queue's policy with each other attribute that is set, so that the policy is said again each time.
+moto (5.2.5) accepts a redrive-allow policy without keeping it, so its value is taken from the engine's state. And it
+forgets a queue's policy whenever another attribute is set, so the policy is set again each time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cloudqueues.pulumi.aws_api import Clients, or_none
-from cloudqueues.pulumi.kinds import Kind, Values
+from cloudqueues.pulumi.aws_api import Clients, none_if_missing
+from cloudqueues.pulumi.resources import ResourceHandler, Values
 
 ATTRIBUTES = {
     "contentBasedDeduplication": "ContentBasedDeduplication",
@@ -30,7 +30,7 @@ ATTRIBUTES = {
     "sqsManagedSseEnabled": "SqsManagedSseEnabled",
     "visibilityTimeoutSeconds": "VisibilityTimeout",
 }
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
+"""Attributes of a queue. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 
 _FLAGS = {"contentBasedDeduplication", "fifoQueue", "sqsManagedSseEnabled"}
 _NUMBERS = {name for name in ATTRIBUTES if name.endswith("Seconds") or name == "maxMessageSize"}
@@ -47,23 +47,23 @@ _DEFAULTS |= {
 }
 
 
-def kinds(aws: Clients) -> dict[str, Kind]:
+def handlers(aws: Clients) -> dict[str, ResourceHandler]:
     return {
-        "aws:sqs/queue:Queue": Kind(
+        "aws:sqs/queue:Queue": ResourceHandler(
             create=lambda inputs: _create(aws["sqs"], inputs),
             read=lambda id_, _: _read(aws["sqs"], id_),
             update=lambda id_, olds, news: _update(aws["sqs"], id_, olds, news),
-            delete=lambda id_, _: or_none(aws["sqs"].delete_queue, QueueUrl=id_),
+            delete=lambda id_, _: none_if_missing(aws["sqs"].delete_queue, QueueUrl=id_),
             replaces=frozenset({"name", "namePrefix", "fifoQueue"}),
         ),
-        "aws:sqs/redrivePolicy:RedrivePolicy": _document(aws, "redrivePolicy"),
-        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": _document(aws, "redriveAllowPolicy", kept=False),
-        "aws:sqs/queuePolicy:QueuePolicy": _document(aws, "policy"),
+        "aws:sqs/redrivePolicy:RedrivePolicy": _attribute(aws, "redrivePolicy"),
+        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": _attribute(aws, "redriveAllowPolicy", kept=False),
+        "aws:sqs/queuePolicy:QueuePolicy": _attribute(aws, "policy"),
     }
 
 
 def functions(aws: Clients) -> dict[str, Callable[[Values], Values]]:
-    return {"aws:sqs/getQueue:getQueue": lambda asked: _look_up(aws["sqs"], asked["name"])}
+    return {"aws:sqs/getQueue:getQueue": lambda arguments: _look_up(aws["sqs"], arguments["name"])}
 
 
 def _text(value: Any) -> str:
@@ -80,7 +80,7 @@ _setting = threading.Lock()
 
 
 def _set(sqs: Any, url: str, changed: Mapping[str, str]) -> None:
-    """One at a time, since several resources are attributes of one queue."""
+    """Set attributes, one call at a time: several resources are attributes of the same queue."""
     with _setting:
         kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"]).get("Attributes", {})
         sqs.set_queue_attributes(QueueUrl=url, Attributes={**kept, **changed})
@@ -94,11 +94,11 @@ def _create(sqs: Any, inputs: Values) -> tuple[str, Values]:
 
 
 def _read(sqs: Any, url: str) -> Values | None:
-    answer = or_none(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
+    answer = none_if_missing(sqs.get_queue_attributes, QueueUrl=url, AttributeNames=["All"])
     if answer is None:
         return None
-    there = answer["Attributes"]
-    values = {ours: _value(ours, there[theirs]) for ours, theirs in ATTRIBUTES.items() if theirs in there}
+    attributes = answer["Attributes"]
+    values = {ours: _value(ours, attributes[theirs]) for ours, theirs in ATTRIBUTES.items() if theirs in attributes}
     tags = sqs.list_queue_tags(QueueUrl=url).get("Tags", {})
     return {
         **values,
@@ -106,12 +106,12 @@ def _read(sqs: Any, url: str) -> Values | None:
         "tagsAll": tags,
         "name": url.rsplit("/", 1)[1],
         "url": url,
-        "arn": there["QueueArn"],
+        "arn": attributes["QueueArn"],
     }
 
 
 def _update(sqs: Any, url: str, olds: Values, news: Values) -> Values:
-    """What is no longer said goes back to the service's default."""
+    """Set the attributes and tags that differ. An attribute that is left out gets the service's default."""
     changed: dict[str, str] = {}
     for ours, theirs in ATTRIBUTES.items():
         if olds.get(ours) != news.get(ours) and ours != "fifoQueue":
@@ -128,12 +128,12 @@ def _update(sqs: Any, url: str, olds: Values, news: Values) -> Values:
 
 def _look_up(sqs: Any, name: str) -> Mapping[str, Any]:
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    there = _read(sqs, url) or {}
-    return {"id": url, "name": name, "url": url, "arn": there["arn"], "tags": there["tags"]}
+    queue = _read(sqs, url) or {}
+    return {"id": url, "name": name, "url": url, "arn": queue["arn"], "tags": queue["tags"]}
 
 
-def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
-    """A resource that is one attribute of a queue."""
+def _attribute(aws: Clients, name: str, *, kept: bool = True) -> ResourceHandler:
+    """Return the handler of a resource that is one attribute of a queue. `kept` is false where moto does not keep it."""
 
     def put(url: str, text: str) -> None:
         _set(aws["sqs"], url, {ATTRIBUTES[name]: text})
@@ -142,11 +142,11 @@ def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
         put(inputs["queueUrl"], inputs[name])
         return inputs["queueUrl"], {}
 
-    def read(url: str, known: Values) -> Values | None:
-        there = _read(aws["sqs"], url)
-        if there is None or (kept and name not in there):
+    def read(url: str, state: Values) -> Values | None:
+        queue = _read(aws["sqs"], url)
+        if queue is None or (kept and name not in queue):
             return None
-        return {"queueUrl": url, name: there.get(name, known.get(name))}
+        return {"queueUrl": url, name: queue.get(name, state.get(name))}
 
     def update(url: str, _: Values, news: Values) -> Values:
         put(url, news[name])
@@ -156,4 +156,4 @@ def _document(aws: Clients, name: str, *, kept: bool = True) -> Kind:
         if kept and _read(aws["sqs"], url) is not None:
             put(url, "")
 
-    return Kind(create=create, read=read, update=update, delete=delete, replaces=frozenset({"queueUrl"}))
+    return ResourceHandler(create=create, read=read, update=update, delete=delete, replaces=frozenset({"queueUrl"}))

@@ -1,5 +1,7 @@
-"""The stand-in for Azure: queues, topics and subscriptions are applied to the Service Bus emulator, and the rest is
-recorded. An emulator is one namespace, so names of entities are once in a program."""
+"""Stand-in for Azure: queues, topics and subscriptions are applied to the Service Bus emulator, the rest is recorded.
+
+An emulator is one namespace, so the name of an entity is unique in a program.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.errors import ConfigError
-from cloudqueues.pulumi import invented
-from cloudqueues.pulumi.kinds import Cloud, Kind, Values
+from cloudqueues.pulumi import fake_outputs
+from cloudqueues.pulumi.resources import Cloud, MissingInput, ResourceHandler, Values
+from cloudqueues.pulumi.rules.azure_parents import with_parent
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.config import settings_of
 from cloudqueues.servicebus.entities import Entities
@@ -46,6 +49,7 @@ RECORDED = frozenset(
 
 
 def cloud(emulator: ServiceBusEmulator) -> Cloud:
+    """Return Azure applied to an emulator."""
     entities = emulator.entities
     return Cloud(
         package="azure-native",
@@ -57,8 +61,31 @@ def cloud(emulator: ServiceBusEmulator) -> Cloud:
             ),
         },
         recorded=RECORDED,
-        functions={name: one for name, one in invented.FUNCTIONS.items() if name.startswith("azure-native:")},
+        functions={
+            name: function for name, function in fake_outputs.FUNCTIONS.items() if name.startswith("azure-native:")
+        },
+        with_defaults=with_location,
+        with_parent=with_parent,
     )
+
+
+GROUP = "azure-native:resources:ResourceGroup"
+
+
+def with_location(type_: str, inputs: Values, config: Values) -> Values:
+    """Return the inputs of a resource group with its location, by default `azure-native:location`. Raises MissingInput.
+
+    Other resources have the location of their group by default.
+    https://www.pulumi.com/registry/packages/azure-native/installation-configuration/#configuration-options
+    """
+    if type_ != GROUP or inputs.get("location"):
+        return inputs
+    if not config.get("location"):
+        raise MissingInput(
+            "location: missing required property 'location'. Either set it explicitly or configure it with"
+            " 'pulumi config set azure-native:location <value>'."
+        )
+    return {**inputs, "location": config["location"]}
 
 
 _TOPIC = ("defaultMessageTimeToLive", "requiresDuplicateDetection", "duplicateDetectionHistoryTimeWindow")
@@ -72,7 +99,7 @@ _SUBSCRIPTION = (
     "forwardDeadLetteredMessagesTo",
 )
 _QUEUE = (*_SUBSCRIPTION, *_TOPIC[1:])
-"""What the emulator honours, by ARM's names, which but for their first letter are those of Microsoft's own emulator.
+"""Properties that the emulator supports, by ARM's names: those of Microsoft's own emulator but for their first letter.
 https://learn.microsoft.com/azure/templates/microsoft.servicebus/namespaces/queues"""
 
 _FIXED = frozenset({"requiresSession", "requiresDuplicateDetection", "enablePartitioning"})
@@ -80,29 +107,29 @@ _FIXED = frozenset({"requiresSession", "requiresDuplicateDetection", "enablePart
 _PARENTS = frozenset({"namespaceName", "resourceGroupName", "topicName"})
 
 
-def _entity(entities: Entities, kind: str, key: str, honoured: tuple[str, ...]) -> Kind:
+def _entity(entities: Entities, kind: str, key: str, supported: tuple[str, ...]) -> ResourceHandler:
     def path(inputs: Values) -> str:
         return f"{inputs['topicName']}/Subscriptions/{inputs[key]}" if kind == "Subscription" else str(inputs[key])
 
     def properties(inputs: Values) -> dict[str, Any]:
-        return {name[0].upper() + name[1:]: inputs[name] for name in honoured if name in inputs}
+        return {name[0].upper() + name[1:]: inputs[name] for name in supported if name in inputs}
 
     def create(inputs: Values) -> tuple[str, Values]:
         entities.add(kind, path(inputs), properties(inputs))
         type_ = f"azure-native:servicebus:{kind}"
-        return invented.state(type_, inputs[key], inputs)
+        return fake_outputs.state(type_, inputs[key], inputs)
 
-    def read(id_: str, known: Values) -> Values | None:
-        if key not in known:
-            raise ConfigError(f"{id_} is brought along, and is not on this machine; make it in this stack")
-        there = entities.settings(path(known))
-        return None if there is None else _drifted(known, honoured, there, settings_of(kind, properties(known)))
+    def read(id_: str, state: Values) -> Values | None:
+        if key not in state:
+            raise ConfigError(f"{id_} exists only in the cloud, and not on this machine: create it in this stack")
+        live = entities.settings(path(state))
+        return None if live is None else _drifted(state, supported, live, settings_of(kind, properties(state)))
 
     def update(_: str, olds: Values, news: Values) -> Values:
         entities.change(kind, path(olds), properties(news))
         return {}
 
-    return Kind(
+    return ResourceHandler(
         create=create,
         read=read,
         update=update,
@@ -123,12 +150,12 @@ _FIELDS = {
 }
 
 
-def _drifted(known: Values, honoured: tuple[str, ...], there: Any, wanted: Any) -> Mapping[str, Any]:
-    """Only what differs from what was said, as ARM writes it."""
-    live: dict[str, Any] = {}
-    for name in honoured:
+def _drifted(state: Values, supported: tuple[str, ...], live: Any, wanted: Any) -> Mapping[str, Any]:
+    """Return the live values, as ARM writes them, of the properties that differ from the state."""
+    drifted: dict[str, Any] = {}
+    for name in supported:
         field = _FIELDS.get(name)
-        if field and name in known and getattr(there, field) != getattr(wanted, field):
-            value = getattr(there, field)
-            live[name] = f"PT{value:g}S" if isinstance(known[name], str) and isinstance(value, float) else value
-    return live
+        if field and name in state and getattr(live, field) != getattr(wanted, field):
+            value = getattr(live, field)
+            drifted[name] = f"PT{value:g}S" if isinstance(state[name], str) and isinstance(value, float) else value
+    return drifted

@@ -1,4 +1,4 @@
-"""The `pulumi` command: the one on PATH, or one that is built beside the project."""
+"""Location of the `pulumi` command: on PATH, or built beside the project."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ BUILT = Path("build") / "pulumi" / "pulumi"
 
 
 def find(*, path: str | None = None, root: Path | None = None) -> Path:
-    """`path` is a search path, PATH's where left out; `root` is the folder of the Makefile, the current one where left out.
-    Raises ConfigError with what to do where there is none."""
+    """Return the path of the command.
+
+    `path` is a search path, by default PATH; `root` is the folder of the Makefile, by default the current one. Raises
+    ConfigError with instructions where there is no such command.
+    """
     built = (root or Path.cwd()) / BUILT
     if on_path := shutil.which("pulumi", path=path):
         return Path(on_path)

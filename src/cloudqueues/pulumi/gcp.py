@@ -1,18 +1,18 @@
-"""The stand-in for Google Cloud: queues are applied to the Cloud Tasks emulator, and the rest is recorded."""
+"""Stand-in for Google Cloud: queues are applied to the Cloud Tasks emulator, the rest is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cloudqueues.pulumi import invented
-from cloudqueues.pulumi.kinds import Cloud, Kind, Values
-from cloudqueues.pulumi.wire import parsed, shown
+from cloudqueues.pulumi import fake_outputs
+from cloudqueues.pulumi.resources import Cloud, ResourceHandler, Values
+from cloudqueues.pulumi.wire import as_json, parsed
 
 SETTINGS = ("httpTarget", "rateLimits", "retryConfig", "stackdriverLoggingConfig")
 PAUSED = "PAUSED"
 OUTPUT_ONLY = ("maxBurstSize",)
-NOTHING = ("", "0s", 0, False)
+EMPTY = ("", "0s", 0, False)
 
 RECORDED = frozenset(
     {
@@ -49,31 +49,31 @@ RECORDED = frozenset(
 
 
 def cloud(tasks: Any) -> Cloud:
-    """On a Cloud Tasks emulator, by Google's own client."""
+    """Return Google Cloud applied to a Cloud Tasks emulator, through Google's own client."""
     return Cloud(
         package="gcp",
         applied={"gcp:cloudtasks/queue:Queue": _queues(tasks.client())},
         recorded=RECORDED,
-        functions={name: one for name, one in invented.FUNCTIONS.items() if name.startswith("gcp:")},
+        functions={name: function for name, function in fake_outputs.FUNCTIONS.items() if name.startswith("gcp:")},
     )
 
 
-def _queues(client: Any) -> Kind:
+def _queues(client: Any) -> ResourceHandler:
     def create(inputs: Values) -> tuple[str, Values]:
-        parent = f"projects/{inputs.get('project', invented.PROJECT)}/locations/{inputs['location']}"
+        parent = f"projects/{inputs.get('project', fake_outputs.PROJECT)}/locations/{inputs['location']}"
         name = f"{parent}/queues/{inputs['name']}"
         client.create_queue(parent=parent, queue=_message(name, inputs))
         _pause(client, name, {}, inputs)
         return name, {"state": inputs.get("desiredState", "RUNNING")}
 
-    def read(id_: str, known: Values) -> Values | None:
+    def read(id_: str, state: Values) -> Values | None:
         from google.api_core.exceptions import NotFound
 
         try:
-            there = client.get_queue(name=id_)
+            queue = client.get_queue(name=id_)
         except NotFound:
             return None
-        return _live(there, known)
+        return _live(queue, state)
 
     def update(id_: str, olds: Values, news: Values) -> Values:
         client.update_queue(queue=_message(id_, news))
@@ -89,15 +89,16 @@ def _queues(client: Any) -> Kind:
             return
 
     replaces = frozenset({"name", "location", "project"})
-    return Kind(create=create, read=read, update=update, delete=delete, replaces=replaces)
+    return ResourceHandler(create=create, read=read, update=update, delete=delete, replaces=replaces)
 
 
 def _message(name: str, inputs: Values) -> Any:
-    """The API's own, whose JSON has the same names. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"""
+    """Return the API's own message, whose JSON form has the same property names.
+    https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"""
     from google.cloud import tasks_v2
 
-    given = {key: inputs[key] for key in SETTINGS if inputs.get(key)}
-    return tasks_v2.Queue(parsed({"name": name, **given}, tasks_v2.Queue.pb()()))
+    settings = {key: inputs[key] for key in SETTINGS if inputs.get(key)}
+    return tasks_v2.Queue(parsed({"name": name, **settings}, tasks_v2.Queue.pb()()))
 
 
 def _pause(client: Any, name: str, olds: Values, news: Values) -> None:
@@ -106,19 +107,19 @@ def _pause(client: Any, name: str, olds: Values, news: Values) -> None:
         (client.pause_queue if paused else client.resume_queue)(name=name)
 
 
-def _live(queue: Any, known: Values) -> dict[str, Any]:
-    """Only what was said: the service fills the rest with its defaults."""
+def _live(queue: Any, state: Values) -> dict[str, Any]:
+    """Return the live values of the settings in the state: the service fills the others with its defaults."""
     from google.cloud import tasks_v2
 
-    said = shown(tasks_v2.Queue.pb(queue))
-    live = {key: _as_said(known[key], said.get(key, {})) for key in SETTINGS if key in known}
-    state = PAUSED if queue.state == tasks_v2.Queue.State.PAUSED else "RUNNING"
-    wanted = {"desiredState": state} if "desiredState" in known else {}
-    return {**live, **wanted, "state": state}
+    settings = as_json(tasks_v2.Queue.pb(queue))
+    live = {key: _like_state(state[key], settings.get(key, {})) for key in SETTINGS if key in state}
+    running = PAUSED if queue.state == tasks_v2.Queue.State.PAUSED else "RUNNING"
+    wanted = {"desiredState": running} if "desiredState" in state else {}
+    return {**live, **wanted, "state": running}
 
 
-def _as_said(known: Any, live: Any) -> Any:
-    """The live value in the shape of the known one: the service leaves out what is 0 or empty."""
-    if isinstance(known, Mapping) and isinstance(live, Mapping):
-        return {key: one if key in OUTPUT_ONLY else _as_said(one, live.get(key)) for key, one in known.items()}
-    return known if live is None and known in NOTHING else live
+def _like_state(value: Any, live: Any) -> Any:
+    """Return the live value in the shape of the state's: the service leaves out what is 0 or empty."""
+    if isinstance(value, Mapping) and isinstance(live, Mapping):
+        return {key: inner if key in OUTPUT_ONLY else _like_state(inner, live.get(key)) for key, inner in value.items()}
+    return value if live is None and value in EMPTY else live

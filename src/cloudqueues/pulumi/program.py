@@ -1,4 +1,4 @@
-"""Runs one Pulumi program, as `python -m cloudqueues.pulumi.program <what the engine said, as JSON>`."""
+"""Runs one Pulumi program: `python -m cloudqueues.pulumi.program <arguments of the language host, as JSON>`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import logging
 import os
 import runpy
+import signal
 import sys
+import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,45 +18,56 @@ from typing import Any
 from pulumi.runtime import reset_options, run_in_stack, set_all_config
 
 FILES = "PEEKLOCK_PROGRAM_FILES"
-"""The variable with the path of a file that is to name what the program has loaded, a line each."""
+"""Variable with the path of a file into which the names of the loaded files are written, one a line."""
 
-INSTALLED = tuple({Path(one).resolve() for one in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
+INSTALLED = tuple({Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
 
 
-def main(told: dict[str, Any]) -> None:
-    """Raises what the program raises."""
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what a failed resource breaks further on says nothing new
+def main(arguments: dict[str, Any]) -> None:
+    """Run the program. Raises what it raises."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # consequences of a failed resource add nothing new
+    end_with_parent(arguments["parent_pipe"])
     reset_options(
-        project=told["project"],
-        stack=told["stack"],
-        organization=told["organization"],
-        monitor_address=told["monitor"],
-        engine_address=told["engine"],
-        parallel=told["parallel"],
-        preview=told["preview"],
+        project=arguments["project"],
+        stack=arguments["stack"],
+        organization=arguments["organization"],
+        monitor_address=arguments["monitor"],
+        engine_address=arguments["engine"],
+        parallel=arguments["parallel"],
+        preview=arguments["preview"],
     )
-    set_all_config(told["config"], told["secrets"])
+    set_all_config(arguments["config"], arguments["secrets"])
     with asyncio.Runner() as runner:
-        runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=4 * max(told["parallel"], 1)))
-        runner.run(run_in_stack(lambda: _program(told["folder"])))
+        runner.get_loop().set_default_executor(ThreadPoolExecutor(max_workers=4 * max(arguments["parallel"], 1)))
+        runner.run(run_in_stack(lambda: _program(arguments["folder"])))
+
+
+def end_with_parent(pipe: int) -> None:
+    """End this process and its children when the language host ends, which closes the other end of the pipe."""
+
+    def wait() -> None:
+        os.read(pipe, 1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # the language host gave it a group of its own
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
 
 
 def _program(folder: str) -> None:
     try:
         runpy.run_path(folder, run_name="__main__")
     finally:
-        _tell_files(folder)
+        _list_files(folder)
 
 
-def _tell_files(folder: str) -> None:
-    """Whichever of them changes, the program is another one."""
-    if told := os.environ.get(FILES):
+def _list_files(folder: str) -> None:
+    """Write the names of the files whose change changes the program."""
+    if listing := os.environ.get(FILES):
         files = {
             Path(folder, "__main__.py").resolve(),
             *map(Path, filter(None, map(_file, list(sys.modules.values())))),
         }
-        own = sorted(str(one) for one in files if not any(one.is_relative_to(each) for each in INSTALLED))
-        Path(told).write_text("\n".join(own), encoding="utf-8")
+        own = sorted(str(file) for file in files if not any(file.is_relative_to(prefix) for prefix in INSTALLED))
+        Path(listing).write_text("\n".join(own), encoding="utf-8")
 
 
 def _file(module: Any) -> str | None:

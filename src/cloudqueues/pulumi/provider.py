@@ -1,14 +1,15 @@
-"""A resource provider as the engine knows it, over its own protocol, in front of emulators.
+"""Resource provider over the engine's own protocol, in front of emulators.
 
-Straight on the gRPC service: pulumi.provider.experimental (3.272) cannot give unknown values in a preview, nor be attached
-to. What is a resource and what happens to it is `kinds.Cloud`. proto/pulumi/provider.proto of pulumi/pulumi
+It implements the gRPC service itself: pulumi.provider.experimental (3.272) can neither return unknown values in a preview
+nor be attached to. `resources.Cloud` decides which types exist and how they are handled. proto/pulumi/provider.proto of
+pulumi/pulumi
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from typing import Any
 
@@ -16,16 +17,17 @@ import grpc
 from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from cloudqueues.pulumi import invented, rules, schema
-from cloudqueues.pulumi.kinds import Cloud, differences, named, refreshed, unknown_beyond
+from cloudqueues.pulumi import fake_outputs, rules, schema
+from cloudqueues.pulumi.autonaming import Autonaming, with_name
+from cloudqueues.pulumi.resources import Cloud, MissingInput, differences, refreshed, unknown_beyond
 from cloudqueues.pulumi.wire import UNKNOWN, empty, plain, struct
 
 LARGEST = 400 << 20
-"""Bytes of a message, as the engine has it."""
+"""Largest message in bytes, as in the engine."""
 
 
-def _told(method: Callable[..., Any]) -> Callable[..., Any]:
-    """What goes wrong is the user's to read: its class and text, and no trace."""
+def _with_readable_errors(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Report an exception to the user by its class and text, without a traceback."""
 
     @functools.wraps(method)
     def call(self: Any, request: Any, context: Any) -> Any:
@@ -38,133 +40,158 @@ def _told(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """Secrets are the engine's business: it opens them before a call and closes them after it, since this accepts none."""
+    """Provider of one cloud. It declares that it accepts no secrets, so the engine unwraps them before each call."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._config: dict[str, str] = {}
+        self._checked: dict[tuple[str, str], Mapping[str, Any]] = {}
         self.types: dict[str, str] = {}
-        """Those that were asked for: applied, recorded or refused."""
+        """Types that were asked for: applied, recorded or refused."""
 
-    # -- its own life
+    # -- configuration
 
-    @_told
+    @_with_readable_errors
     def GetPluginInfo(self, request: Any) -> Any:  # noqa: N802, ARG002
-        """The version of the SDK: the engine warns of an older provider."""
+        """Return the version of the SDK: the engine warns of an older provider."""
         return plugin_pb2.PluginInfo(version=importlib.metadata.version(f"pulumi-{self._cloud.package}"))
 
-    @_told
+    @_with_readable_errors
     def Handshake(self, request: Any) -> Any:  # noqa: N802, ARG002
         return pb.ProviderHandshakeResponse()
 
-    @_told
+    @_with_readable_errors
     def Attach(self, request: Any) -> Any:  # noqa: N802, ARG002
         return empty()
 
-    @_told
+    @_with_readable_errors
     def Cancel(self, request: Any) -> Any:  # noqa: N802, ARG002
         return empty()
 
-    @_told
+    @_with_readable_errors
     def CheckConfig(self, request: Any) -> Any:  # noqa: N802
-        return pb.CheckResponse(inputs=request.news)
+        problems = self._cloud.config_problems(plain(request.news))
+        return pb.CheckResponse(inputs=request.news, failures=_failures(problems))
 
-    @_told
+    @_with_readable_errors
     def DiffConfig(self, request: Any) -> Any:  # noqa: N802, ARG002
         return pb.DiffResponse(changes=pb.DiffResponse.DIFF_NONE)
 
-    @_told
-    def Configure(self, request: Any) -> Any:  # noqa: N802, ARG002
-        return pb.ConfigureResponse(supportsPreview=True)
+    @_with_readable_errors
+    def Configure(self, request: Any) -> Any:  # noqa: N802
+        """Keep the configuration. Several providers of a program share this server: the last value of a name is kept."""
+        self._config |= {name.rpartition(":")[2]: value for name, value in request.variables.items()}
+        return pb.ConfigureResponse(supportsPreview=True, supports_autonaming_configuration=True)
 
     # -- resources
 
-    @_told
+    @_with_readable_errors
     def Check(self, request: Any) -> Any:  # noqa: N802
         refusal = self._cloud.refusal(request.type)
         self.types[request.type] = "refused" if refusal else self._cloud.how(request.type)
         if refusal:
             return pb.CheckResponse(inputs=request.news, failures=[pb.CheckFailure(reason=refusal)])
-        news = named(request.type, request.name, request.randomSeed, plain(request.news), plain(request.olds))
-        failures = [
-            pb.CheckFailure(property=one.partition(":")[0], reason=one)
-            for one in (*schema.problems(request.type, news), *rules.problems(request.type, news))
-        ]
-        return pb.CheckResponse(inputs=struct(news), failures=failures)
+        try:
+            news = self._completed(request)
+        except MissingInput as exc:
+            return pb.CheckResponse(inputs=request.news, failures=_failures([str(exc)]))
+        self._checked[request.type, str(news.get(fake_outputs.name_property(request.type)))] = news
+        with_parent = self._cloud.with_parent(request.type, news, self._checked)
+        problems = schema.problems(request.type, news) or rules.problems(request.type, with_parent)
+        return pb.CheckResponse(inputs=struct(news), failures=_failures(problems))
 
-    @_told
+    def _completed(self, request: Any) -> Mapping[str, Any]:
+        """Return the inputs with the provider's defaults and a physical name. Raises MissingInput."""
+        inputs = self._cloud.with_defaults(request.type, plain(request.news), self._config)
+        return with_name(
+            request.type, request.name, request.randomSeed, inputs, plain(request.olds), _autonaming(request)
+        )
+
+    @_with_readable_errors
     def Diff(self, request: Any) -> Any:  # noqa: N802
         replaces = self._cloud.replaces(request.type)
-        found = differences(plain(request.old_inputs), plain(request.news), replaces, request.ignoreChanges)
-        kinds = {name: pb.PropertyDiff(kind=pb.PropertyDiff.Kind.Value(kind)) for name, kind in found.items()}
+        changes = differences(plain(request.old_inputs), plain(request.news), replaces, request.ignoreChanges)
+        kinds = {name: pb.PropertyDiff(kind=pb.PropertyDiff.Kind.Value(kind)) for name, kind in changes.items()}
         return pb.DiffResponse(
-            changes=pb.DiffResponse.DIFF_SOME if found else pb.DiffResponse.DIFF_NONE,
-            diffs=list(found),
-            replaces=[name for name, kind in found.items() if kind.endswith("_REPLACE")],
+            changes=pb.DiffResponse.DIFF_SOME if changes else pb.DiffResponse.DIFF_NONE,
+            diffs=list(changes),
+            replaces=[name for name, kind in changes.items() if kind.endswith("_REPLACE")],
             detailedDiff=kinds,
             hasDetailedDiff=True,
         )
 
-    @_told
+    @_with_readable_errors
     def Create(self, request: Any) -> Any:  # noqa: N802
         inputs = plain(request.properties)
-        id_, state = invented.state(request.type, request.name, inputs)
+        id_, state = fake_outputs.state(request.type, request.name, inputs)
         if request.preview:
             unknown = dict.fromkeys(set(schema.outputs(request.type)) - {"id", "urn"}, UNKNOWN)
             return pb.CreateResponse(properties=struct({**unknown, **unknown_beyond(inputs, state)}))
-        if kind := self._cloud.applied.get(request.type):
-            id_, made = kind.create(inputs)
-            state = {**state, **made, **inputs}
+        if handler := self._cloud.applied.get(request.type):
+            id_, outputs = handler.create(inputs)
+            state = {**state, **outputs, **inputs}
         return pb.CreateResponse(id=id_, properties=struct(state))
 
-    @_told
+    @_with_readable_errors
     def Update(self, request: Any) -> Any:  # noqa: N802
         olds, news = plain(request.olds), plain(request.news)
-        kind = self._cloud.applied.get(request.type)
-        if kind is None:
-            state = invented.state(request.type, request.name, news)[1]
+        handler = self._cloud.applied.get(request.type)
+        if handler is None:
+            state = fake_outputs.state(request.type, request.name, news)[1]
         else:
             kept = {name: value for name, value in olds.items() if name not in plain(request.old_inputs)}
-            changed = {} if request.preview else kind.update(request.id, olds, news)
+            changed = {} if request.preview else handler.update(request.id, olds, news)
             state = {**kept, **changed, **news}
         return pb.UpdateResponse(properties=struct(state))
 
-    @_told
+    @_with_readable_errors
     def Read(self, request: Any) -> Any:  # noqa: N802
-        """For `refresh`, and for what a program only looks up: then nothing is known of it but the id."""
-        known, inputs = plain(request.properties), plain(request.inputs)
+        """Read for `refresh`, or for a lookup by a program, which has nothing but the id."""
+        state, inputs = plain(request.properties), plain(request.inputs)
         if refusal := self._cloud.refusal(request.type):
             raise LookupError(refusal)
-        kind = self._cloud.applied.get(request.type)
-        live = {} if kind is None else kind.read(request.id, known)
+        handler = self._cloud.applied.get(request.type)
+        live = {} if handler is None else handler.read(request.id, state)
         if live is None:
             return pb.ReadResponse(id="")
         if not inputs:
-            found = invented.state(request.type, request.id.rsplit("/", 1)[-1], known)[1]
-            return pb.ReadResponse(id=request.id, properties=struct({**found, **live}), inputs=struct(known))
+            outputs = fake_outputs.state(request.type, request.id.rsplit("/", 1)[-1], state)[1]
+            return pb.ReadResponse(id=request.id, properties=struct({**outputs, **live}), inputs=struct(state))
         return pb.ReadResponse(
-            id=request.id, properties=struct(refreshed(known, live)), inputs=struct(refreshed(inputs, live))
+            id=request.id, properties=struct(refreshed(state, live)), inputs=struct(refreshed(inputs, live))
         )
 
-    @_told
+    @_with_readable_errors
     def Delete(self, request: Any) -> Any:  # noqa: N802
-        kind = self._cloud.applied.get(request.type)
-        if kind is not None:
-            kind.delete(request.id, plain(request.properties))
+        handler = self._cloud.applied.get(request.type)
+        if handler is not None:
+            handler.delete(request.id, plain(request.properties))
         return empty()
 
-    @_told
+    @_with_readable_errors
     def Invoke(self, request: Any) -> Any:  # noqa: N802
-        answer = self._cloud.functions.get(request.tok)
-        if answer is None:
-            known = ", ".join(sorted(self._cloud.functions))
+        function = self._cloud.functions.get(request.tok)
+        if function is None:
+            answered = ", ".join(sorted(self._cloud.functions))
             raise LookupError(
-                f"the stand-in for {self._cloud.package} does not answer {request.tok}; it answers {known}"
+                f"the stand-in for {self._cloud.package} does not answer {request.tok}; it answers {answered}"
             )
-        return pb.InvokeResponse(**{"return": struct(answer(plain(request.args)))})
+        return pb.InvokeResponse(**{"return": struct(function(plain(request.args)))})
+
+
+def _failures(problems: Any) -> list[Any]:
+    return [pb.CheckFailure(property=text.partition(":")[0], reason=text) for text in problems]
+
+
+def _autonaming(request: Any) -> Autonaming | None:
+    if not request.HasField("autonaming"):
+        return None
+    mode = pb.CheckRequest.AutonamingOptions.Mode.Name(request.autonaming.mode)
+    return Autonaming(mode=mode, proposed_name=request.autonaming.proposed_name)
 
 
 def serve(add: Callable[[Any], None]) -> tuple[Any, int]:
-    """A gRPC server on a free port of loopback with the service that `add` gives to it, and the port."""
+    """Start a gRPC server on a free loopback port with the service that `add` registers; return the server and the port."""
     options = [("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)]
     server = grpc.server(futures.ThreadPoolExecutor(16), options=options)
     add(server)

@@ -1,7 +1,7 @@
-"""What a resource type takes and gives, from the classes of the installed SDK: no provider is needed to know it.
+"""Inputs and outputs of a resource type, from the classes of the installed SDK; no provider is needed.
 
-Pulumi's runtime checks the names of a resource's own arguments only: a wrong key within an argument, or a value of a
-wrong type, would go to the provider as it is. Here it is found.
+Pulumi's runtime checks only the names of a resource's own arguments: a wrong key within an argument, or a value of a wrong
+type, goes to the provider unchecked. Here it is found.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ class UnknownType(LookupError):
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a resource's inputs (as `wire.plain` gives them), each as `where: what`. Raises UnknownType."""
+    """Return the problems of a resource's inputs (in the form of `wire.plain`), each as `path: problem`. Raises UnknownType."""
     return list(_object(args_class(token), inputs, ""))
 
 
 @functools.cache
 def resource_class(token: str) -> Any:
-    """The SDK's class of a type such as `aws:sqs/queue:Queue`. Raises UnknownType."""
+    """Return the SDK's class of a type such as `aws:sqs/queue:Queue`. Raises UnknownType."""
     package, module, _ = token.split(":")
     try:
         importlib.import_module("pulumi_" + package.replace("-", "_"))
     except ModuleNotFoundError as exc:
         raise UnknownType(f"{token}: no SDK is installed for {package}") from exc
     # Each SDK registers its modules there when it is imported; there is no public table.
-    for one in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):  # noqa: SLF001
-        info = getattr(one, "mod_info", None)
+    for registered in rpc._RESOURCE_MODULES.get(f"{package}:{module}", []):  # noqa: SLF001
+        info = getattr(registered, "mod_info", None)
         if info and token in info["classes"]:
             return _attribute(info["fqn"], info["classes"][token])
     raise UnknownType(f"{token}: the SDK pulumi_{package.replace('-', '_')} has no such resource")
 
 
 def _attribute(module: str, name: str) -> Any:
-    """Without an SDK's warnings about its own modules, which load only now."""
+    """Return a module's attribute, without the SDK's warnings about its own modules, which are loaded only now."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning, module="pulumi_")
         return getattr(importlib.import_module(module), name)
@@ -56,29 +56,30 @@ def _attribute(module: str, name: str) -> Any:
 
 @functools.cache
 def args_class(token: str) -> Any:
-    """The class of a type's arguments: `QueueArgs`, or `QueueInitArgs` where another type has taken that name."""
+    """Return the class of a type's arguments: `QueueArgs`, or `QueueInitArgs` where another type has that name."""
     resource = resource_class(token)
     module = importlib.import_module(resource.__module__)
     return getattr(module, resource.__name__ + "InitArgs", None) or getattr(module, resource.__name__ + "Args")
 
 
 def inputs(token: str) -> frozenset[str]:
-    """Names of the inputs, as on the wire."""
+    """Return the names of the inputs, as on the wire."""
     return frozenset(_properties(args_class(token))[0])
 
 
 @functools.cache
 def outputs(token: str) -> dict[str, Any]:
-    """Output names, as on the wire, and their types."""
+    """Return the names of the outputs, as on the wire, with their types."""
     return dict(_types.resource_types(resource_class(token)))
 
 
 MISFIT = object()
+"""Result for an input that the output of the same name cannot show."""
 
 
 def as_output(wanted: Any, value: Any) -> Any:
-    """An input as the output of the same name shows it; without what the output has no place for, and MISFIT where that is
-    all of it. Some differ: the identities of an app on Azure are a list going in, and a map coming out."""
+    """Return an input in the form of the output of the same name, without parts that the output lacks; MISFIT where nothing
+    is left. Some forms differ: the identities of an app on Azure are a list as an input, and a map as an output."""
     if value in (UNKNOWN, None) or is_asset(value):
         return value
     (kind, *_) = _alternatives(wanted) or (wanted,)
@@ -89,18 +90,18 @@ def as_output(wanted: Any, value: Any) -> Any:
         return MISFIT if isinstance(value, dict | list) and kind in _SCALARS else value
     item = typing.get_args(kind)[-1]
     if issubclass(origin, Mapping):
-        pairs = {one: {} for one in value} if isinstance(value, list) else value
+        pairs = {key: {} for key in value} if isinstance(value, list) else value
         return _fitting(pairs, dict.fromkeys(pairs, item)) if isinstance(pairs, dict) else MISFIT
-    return [as_output(item, one) for one in value] if isinstance(value, list) else MISFIT
+    return [as_output(item, inner) for inner in value] if isinstance(value, list) else MISFIT
 
 
-def _fitting(values: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: as_output(kinds[name], value) for name, value in values.items() if name in kinds}
+def _fitting(values: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: as_output(types[name], value) for name, value in values.items() if name in types}
     return {name: value for name, value in shown.items() if value is not MISFIT}
 
 
 def as_outputs(token: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource's inputs as its outputs show them."""
+    """Return a resource's inputs in the form of its outputs."""
     return _fitting(inputs, outputs(token))
 
 
@@ -109,49 +110,53 @@ CORRECTED: Mapping[str, Mapping[str, Any]] = {
         "operator": Literal["Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"]
     },
 }
-"""Properties to which an SDK gives the enumeration that another API has under the same name, and the service's own.
+"""Properties with the service's own enumeration, where the SDK has that of another API with the same name.
 https://learn.microsoft.com/rest/api/monitor/scheduled-query-rules/create-or-update#conditionoperator"""
 
 
 @functools.cache
 def _properties(cls: Any) -> tuple[dict[str, Any], frozenset[str]]:
-    """Types by wire name, and the names that must be there."""
+    """Return the types by wire name, and the names of the required properties."""
     corrected = CORRECTED.get(f"{cls.__module__.rpartition('.')[0]}.{cls.__name__}", {})
     wire_names = _types.input_type_py_to_pulumi_names(cls)
     parameters = inspect.signature(cls.__init__).parameters.items()
-    required = {wire_names[name] for name, one in parameters if one.default is one.empty and name in wire_names}
+    required = {
+        wire_names[name]
+        for name, parameter in parameters
+        if parameter.default is parameter.empty and name in wire_names
+    }
     return {**_types.input_type_types(cls), **corrected}, frozenset(required)
 
 
-def _object(cls: Any, given: Mapping[str, Any], path: str) -> Iterator[str]:
-    known, required = _properties(cls)
-    for name, value in given.items():
-        if name in known:
-            yield from _value(known[name], value, path + name)
+def _object(cls: Any, values: Mapping[str, Any], path: str) -> Iterator[str]:
+    properties, required = _properties(cls)
+    for name, value in values.items():
+        if name in properties:
+            yield from _value(properties[name], value, path + name)
         elif not name.startswith("__"):
-            yield f"{path}{name}: unknown; {cls.__name__} has {', '.join(sorted(known))}"
-    for name in sorted(required - set(given)):
+            yield f"{path}{name}: unknown; {cls.__name__} has {', '.join(sorted(properties))}"
+    for name in sorted(required - set(values)):
         yield f"{path}{name}: missing, and {cls.__name__} requires it"
 
 
 def _value(wanted: Any, value: Any, path: str) -> Iterator[str]:
-    """The complaints of the alternative that fits best: none, if one fits."""
+    """Yield the problems with the alternative that fits best: none, if one fits."""
     if value in (UNKNOWN, None):
         return
-    complaints = [list(_one(one, value, path)) for one in _alternatives(wanted)]
-    if complaints and all(complaints):
-        yield from min(complaints, key=len)
+    problems_by_type = [list(_single(alternative, value, path)) for alternative in _alternatives(wanted)]
+    if problems_by_type and all(problems_by_type):
+        yield from min(problems_by_type, key=len)
 
 
 @functools.cache
 def _alternatives(wanted: Any) -> tuple[Any, ...]:
-    """Of `Input[T] | None`: T. A string beside an enumeration is dropped: what the enumeration lacks is a typing error far
-    more often than something newer than the SDK."""
+    """Return the types of a value: T for `Input[T] | None`. A string beside an enumeration is dropped: a value that the
+    enumeration lacks is a typing error far more often than one that is newer than the SDK."""
     if typing.get_origin(wanted) not in {typing.Union, types.UnionType}:
         return (wanted,)
-    inner = [one for part in typing.get_args(wanted) if _is_value(part) for one in _alternatives(part)]
-    if any(_is_enum(one) for one in inner):
-        inner = [one for one in inner if one is not str]
+    inner = [kind for part in typing.get_args(wanted) if _is_value(part) for kind in _alternatives(part)]
+    if any(_is_enum(kind) for kind in inner):
+        inner = [kind for kind in inner if kind is not str]
     return tuple(inner)
 
 
@@ -166,13 +171,13 @@ def _is_enum(wanted: Any) -> bool:
 
 
 def _values(wanted: Any) -> list[Any]:
-    """All that an enumeration or a literal type allows; nothing for other types."""
+    """Return the values of an enumeration or a literal type; none for other types."""
     if typing.get_origin(wanted) is Literal:
         return list(typing.get_args(wanted))
-    return [one.value for one in wanted] if _is_enum(wanted) else []
+    return [member.value for member in wanted] if _is_enum(wanted) else []
 
 
-def _one(wanted: Any, value: Any, path: str) -> Iterator[str]:
+def _single(wanted: Any, value: Any, path: str) -> Iterator[str]:
     if isinstance(wanted, type) and _types.is_input_type(wanted):
         yield from _within(wanted, value, path)
     elif values := _values(wanted):
@@ -198,8 +203,8 @@ def _container(wanted: Any, value: Any, path: str) -> Iterator[str]:
         return
     item = typing.get_args(wanted)[-1]
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, one in pairs:
-        yield from _value(item, one, f"{path}[{key!r}]")
+    for key, inner in pairs:
+        yield from _value(item, inner, f"{path}[{key!r}]")
 
 
 def _anything(_: Any) -> bool:

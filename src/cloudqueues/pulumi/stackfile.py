@@ -16,22 +16,24 @@ _SECRET = re.compile(r"^(?:[^#\n]*[\s{])?secure:\s", re.MULTILINE)
 
 
 def readable(path: Path) -> str:
-    """The file's text, without who keeps its secrets; empty where there is no file. Raises ConfigError for a secret, which
-    only they can open."""
+    """Return the file's text without its secrets provider; empty where there is no file.
+
+    Raises ConfigError for an encrypted value, which only that provider can decrypt.
+    """
     if not path.is_file():
         return ""
     text = path.read_text(encoding="utf-8")
-    if found := _SECRET.search(text):
-        line = text.count("\n", 0, found.end() - 1) + 1
+    if secret := _SECRET.search(text):
+        line = text.count("\n", 0, secret.end() - 1) + 1
         raise ConfigError(
-            f"{path.name}, line {line}: a secret, and nothing on this machine opens it: copy the file to Pulumi.local.yaml"
-            " with a value of no worth in its place, and use the stack local"
+            f"{path.name}, line {line}: an encrypted value cannot be decrypted on this machine: copy the file to"
+            " Pulumi.local.yaml with a dummy value in its place, and use the stack local"
         )
     text = _PROVIDER.sub("", text)
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def salt(text: str) -> str:
-    """The line that `pulumi stack init` has added."""
-    found = _SALT.search(text)
-    return found[0] if found else ""
+    """Return the line that `pulumi stack init` has added."""
+    line = _SALT.search(text)
+    return line[0] if line else ""

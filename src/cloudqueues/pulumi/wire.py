@@ -1,7 +1,7 @@
-"""Values as they pass between Pulumi's engine, its programs and its providers.
+"""Values on the wire between Pulumi's engine, its programs and its providers.
 
-They are protobuf structs: all numbers are floats, and what JSON does not have (secrets, assets, references, values not
-known yet) is an object under a key that nobody else would use.
+They are protobuf structs: all numbers are floats, and a value that JSON lacks (a secret, an asset, a reference, an unknown
+value) is an object under a reserved key.
 https://www.pulumi.com/docs/iac/concepts/how-pulumi-works/ and proto/pulumi/provider.proto of pulumi/pulumi
 """
 
@@ -15,53 +15,53 @@ from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[i
 from pulumi.runtime import rpc
 
 UNKNOWN: str = rpc.UNKNOWN
-"""Stands in a preview for a value that only a real run can give."""
+"""Placeholder in a preview for a value that only a real run produces."""
 
-SIGNATURE: str = rpc._special_sig_key  # noqa: SLF001 (it is the protocol's own key, and pulumi exports it nowhere else)
+SIGNATURE: str = rpc._special_sig_key  # noqa: SLF001 (the protocol's own key, which pulumi exports nowhere else)
 _SECRET: str = rpc._special_secret_sig  # noqa: SLF001
 _ASSET: str = rpc._special_asset_sig  # noqa: SLF001
 _ARCHIVE: str = rpc._special_archive_sig  # noqa: SLF001
 
 
 def plain(struct: Any) -> dict[str, Any]:
-    """As Python's own values: whole numbers as int, secrets opened, assets and unknowns as they are."""
-    opened = _opened(json_format.MessageToDict(struct))
-    return opened if isinstance(opened, dict) else {}
+    """Return Python values: whole numbers as int, secrets unwrapped, assets and unknown values unchanged."""
+    values = _unwrapped(json_format.MessageToDict(struct))
+    return values if isinstance(values, dict) else {}
 
 
 def struct(values: Mapping[str, Any]) -> Any:
-    """The opposite of `plain`."""
-    made = struct_pb2.Struct()
-    json_format.ParseDict(dict(values), made)
-    return made
+    """Return a protobuf struct, the opposite of `plain`."""
+    message = struct_pb2.Struct()
+    json_format.ParseDict(dict(values), message)
+    return message
 
 
 def parsed(values: Mapping[str, Any], message: Any) -> Any:
-    """A protobuf message, filled from its JSON form. Raises ParseError for what it does not have."""
+    """Fill a protobuf message from its JSON form. Raises ParseError for an unknown field."""
     return json_format.ParseDict(dict(values), message)
 
 
-def shown(message: Any) -> dict[str, Any]:
-    """The JSON form of a protobuf message: what is 0 or empty is left out."""
+def as_json(message: Any) -> dict[str, Any]:
+    """Return the JSON form of a protobuf message, without fields that are 0 or empty."""
     return dict(json_format.MessageToDict(message))
 
 
 def empty() -> Any:
-    """The answer that says nothing."""
+    """Return an empty message."""
     return empty_pb2.Empty()
 
 
 def exported(value: Any) -> Any:
-    """A value of a state that was exported with its secrets shown, where each is still wrapped: without the wrapping."""
+    """Return a value of a state that was exported with `--show-secrets`, with each secret unwrapped."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
             return exported(json.loads(value["plaintext"]))
-        return {name: exported(one) for name, one in value.items()}
-    return [exported(one) for one in value] if isinstance(value, list) else value
+        return {name: exported(inner) for name, inner in value.items()}
+    return [exported(item) for item in value] if isinstance(value, list) else value
 
 
 def is_asset(value: Any) -> bool:
-    """Whether it is a file, a text or an archive to upload, on the wire or as `readable` says it."""
+    """Return whether a value is a file, a text or an archive to upload, on the wire or in the form of `readable`."""
     if not isinstance(value, dict):
         return False
     return value.get(SIGNATURE) in {_ASSET, _ARCHIVE} or (
@@ -70,22 +70,22 @@ def is_asset(value: Any) -> bool:
 
 
 def readable(value: Any) -> Any:
-    """For people: an asset as `{"$asset": path or text}`, an archive as `{"$archive": path or its assets}`."""
+    """Return a value for people: an asset as `{"$asset": path or text}`, an archive as `{"$archive": path or its assets}`."""
     if is_asset(value) and SIGNATURE in value:
         kind = "$archive" if value[SIGNATURE] == _ARCHIVE else "$asset"
         within = value.get("assets")
-        said = value.get("path") or value.get("uri") or value.get("text")
-        return {kind: {name: readable(one) for name, one in within.items()} if within else said}
+        content = value.get("path") or value.get("uri") or value.get("text")
+        return {kind: {name: readable(asset) for name, asset in within.items()} if within else content}
     if isinstance(value, dict):
-        return {name: readable(one) for name, one in value.items()}
-    return [readable(one) for one in value] if isinstance(value, list) else value
+        return {name: readable(inner) for name, inner in value.items()}
+    return [readable(item) for item in value] if isinstance(value, list) else value
 
 
-def _opened(value: Any) -> Any:
+def _unwrapped(value: Any) -> Any:
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
-            return _opened(value.get("value"))
-        return {name: _opened(one) for name, one in value.items() if name != "__defaults"}
+            return _unwrapped(value.get("value"))
+        return {name: _unwrapped(inner) for name, inner in value.items() if name != "__defaults"}
     if isinstance(value, list):
-        return [_opened(one) for one in value]
+        return [_unwrapped(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

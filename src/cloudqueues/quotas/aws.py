@@ -109,3 +109,7 @@ Read 2026-12. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReferen
 ALARM_SECONDS, LONG_ALARM_SECONDS = 86_400, 604_800
 """Longest time that an alarm evaluates; the second with periods of an hour or more.
 Read 2026-12. https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
+
+VARIABLES_BYTES = 4 * 1024
+"""Size of a function's environment variables, names and values together.
+Read 2026-12. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""

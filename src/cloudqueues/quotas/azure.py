@@ -41,3 +41,11 @@ Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-crea
 LEAST_LOG_DAYS, LOG_DAYS = 30, 730
 """Interactive retention of a workspace.
 Read 2026-11. https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure"""
+
+LEAST_MESSAGE_KILOBYTES, MESSAGE_KILOBYTES = 1024, 102_400
+"""Limit of a message that an entity on Premium can be set to; other tiers have no such setting.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#large-messages-support"""
+
+ENTITY_MEGABYTES, PREMIUM_ENTITY_MEGABYTES = 5120, 81_920
+"""Size of a queue or a topic in whole gigabytes; the second on Premium, or with partitions.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""

@@ -43,3 +43,23 @@ Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.loc
 ACK_DEADLINE = timedelta(seconds=600)
 """How long a subscription waits for an acknowledgement, at most; a push request, too.
 Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
+
+FRACTIONS = ((128, 0.083), (256, 0.166), (512, 0.333))
+"""MiB, and the least vCPUs of an instance with as much memory, cut after three digits.
+Read 2026-12. https://cloud.google.com/run/docs/configuring/services/memory-limits"""
+
+LEAST_CPU, HALF_CPU, HALF_CPU_MEBIBYTES = 0.08, 0.5, 1024
+"""Smallest fraction of a vCPU; fraction that suffices up to so many MiB, beyond the memory sizes of FRACTIONS.
+Read 2026-12. https://cloud.google.com/run/docs/configuring/services/cpu"""
+
+WHOLE_CPU_MEBIBYTES = 2048
+"""MiB from which an instance of a function has a whole vCPU where its number is not set.
+Read 2026-12. https://cloud.google.com/run/docs/configuring/services/memory-limits"""
+
+LEAST_MEMORY_OF_CPUS = {1: 128, 2: 128, 4: 2048, 6: 4096, 8: 4096}
+"""Whole numbers of vCPUs of an instance, and the least MiB that each needs.
+Read 2026-12. https://cloud.google.com/run/docs/configuring/services/cpu"""
+
+LEAST_ATTEMPTS, ATTEMPTS = 5, 100
+"""Deliveries of a message before a subscription forwards it to its dead-letter topic.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#DeadLetterPolicy"""

@@ -13,7 +13,7 @@ from typing import Any
 from cfnlint.api import lint
 from cfnlint.config import ManualArgs
 
-from cloudqueues.pulumi import invented
+from cloudqueues.pulumi import fake_outputs
 from tests.infra.recording import Recorded, Registration
 
 Values = dict[str, Any]
@@ -24,7 +24,7 @@ def findings(recorded: Recorded) -> list[str]:
     template = json.dumps(of(recorded))
     return sorted(
         f"{one.rule.id} {'/'.join(map(str, one.path[1:3]))}: {one.message}"
-        for one in lint(template, config=ManualArgs(regions=[invented.REGION]))
+        for one in lint(template, config=ManualArgs(regions=[fake_outputs.REGION]))
     )
 
 
@@ -61,7 +61,7 @@ def _merge(resources: Values, known: Mapping[str, Any], one: Registration) -> No
 def _references(made: list[Registration]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in made:
-        id_, state = invented.state(one.type, one.name, one.inputs)
+        id_, state = fake_outputs.state(one.type, one.name, one.inputs)
         by_arn = {"Ref": _logical(one)} if ":Topic" in one.type else {"Fn::GetAtt": [_logical(one), "Arn"]}
         if "arn" in state and one.type in TYPES:
             found[state["arn"]] = by_arn

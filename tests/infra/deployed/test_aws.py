@@ -199,4 +199,4 @@ def nothing_is_left(shop):
     assert shop.held() == dict.fromkeys(
         ("shop-orders", "shop-orders-dead-letters", "shop-receipts", "shop-receipts-dead-letters"), 0
     )
-    assert shop.engine.reached_for == ()
+    assert shop.engine.refused_addresses == ()

@@ -186,7 +186,7 @@ def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, 
     for name in CANARIES:
         monkeypatch.setenv(name, "canary")
     (tmp_path / "app.py").write_text(TELLING)
-    base = for_functions(os.environ, home=tmp_path, trap=9)
+    base = for_functions(os.environ, home=tmp_path, proxy_port=9)
     resources = [orders, mapping(), environment(A="1", PEEKLOCK_STORE="redis://prod.example")]
     deployed.serve(resources, base)
     told = json.loads(lines.get(timeout=PATIENCE).partition("told ")[2])

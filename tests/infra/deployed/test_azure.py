@@ -216,4 +216,4 @@ def nothing_is_left(shop):
     bus = shop.deployed.emulator
     for name in ("orders", "orders-dead-letters", "receipts", "receipts-dead-letters"):
         assert bus.messages(name) == []
-    assert shop.engine.reached_for == ()
+    assert shop.engine.refused_addresses == ()

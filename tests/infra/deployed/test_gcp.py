@@ -239,4 +239,4 @@ def test_nothing_was_reached_for_and_nothing_drifts(world: World) -> None:
     world.heard.until(what="settled", message_id="o-calm", reason="done")
     assert world.engine.refresh("dev").steps == ()
     assert world.engine.up("dev").steps == ()
-    assert world.engine.reached_for == ()
+    assert world.engine.refused_addresses == ()

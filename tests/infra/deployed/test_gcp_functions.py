@@ -87,7 +87,7 @@ def deployed(here: LocalContext) -> Iterator[GcpRunner]:
 
 @pytest.fixture
 def base(tmp_path: Path) -> dict[str, str]:
-    return for_functions({}, home=tmp_path, trap=1)
+    return for_functions({}, home=tmp_path, proxy_port=1)
 
 
 def test_numbers_and_environment_are_the_programs(deployed, state):

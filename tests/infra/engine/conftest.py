@@ -58,7 +58,12 @@ def clouds() -> Iterator[Clouds]:
 def written(tmp_path: Path) -> Callable[..., Path]:
     """A program of the text, in a folder of its own."""
 
-    def write(main: str, *, project: str = "name: shop\nruntime: python\n", config: str = "config: {}\n") -> Path:
+    def write(
+        main: str,
+        *,
+        project: str = "name: shop\nruntime: python\n",
+        config: str = "config: {aws:region: eu-west-1, azure-native:location: westeurope}\n",
+    ) -> Path:
         folder = tmp_path / "program"
         folder.mkdir(exist_ok=True)
         (folder / "Pulumi.yaml").write_text(project, encoding="utf-8")

@@ -99,8 +99,12 @@ def users(tmp_path):
 def test_a_program_that_tries_hard(clouds, written, users):
     """Each way out is refused and remembered; its own provider with keys is the stand-in too."""
     given, plugins, traces = users
-    folder = written(REACHING, project=OFFLINE.format(plugins=plugins), config="config:\n  aws:profile: default\n")
-    engine = clouds.engine("aws", folder, given=given)
+    folder = written(
+        REACHING,
+        project=OFFLINE.format(plugins=plugins),
+        config="config:\n  aws:profile: default\n  aws:region: eu-west-1\n",
+    )
+    engine = clouds.engine("aws", folder, environ=given)
     engine.init("dev")
     engine.up("dev")
     outputs = engine.outputs("dev")
@@ -109,7 +113,7 @@ def test_a_program_that_tries_hard(clouds, written, users):
     assert reached == {}
     assert (seen["environment"], seen["files"], seen["ports"]) == ([], [], [])
     assert outputs["queue"].startswith(clouds.server.endpoint_url)
-    assert {"sts.amazonaws.com:443", "http://example.com/"} <= set(engine.reached_for)
+    assert {"sts.amazonaws.com:443", "http://example.com/"} <= set(engine.refused_addresses)
     engine.destroy("dev")
     assert list(traces.iterdir()) == []
 
@@ -142,10 +146,10 @@ REFUSED = [
 def test_what_there_is_no_stand_in_for(clouds, written, users, main, said):
     """An error that says what, in the preview already; nothing is fetched or run instead."""
     given, _, traces = users
-    engine = clouds.engine("aws", written(main), given=given)
+    engine = clouds.engine("aws", written(main), environ=given)
     engine.init("dev")
     with pytest.raises(EngineError) as refused:
         engine.preview("dev")
     assert [word for word in said if word not in str(refused.value)] == []
-    assert engine.reached_for == ()
+    assert engine.refused_addresses == ()
     assert list(traces.iterdir()) == []

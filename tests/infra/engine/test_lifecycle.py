@@ -14,6 +14,7 @@ from tests.infra.engine.conftest import PROGRAMS
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 TIMEOUT = {"dev": 30, "prod": 60}
+CONFIG = "config:\n  aws:region: eu-west-1\n  azure-native:location: westeurope\n"
 
 
 class Aws:
@@ -116,7 +117,7 @@ def test_from_init_to_destroy(clouds, cloud, stack):
     assert world.left() == before
     assert engine.resources(stack) == []
     assert files(folder) == texts
-    assert engine.reached_for == ()
+    assert engine.refused_addresses == ()
 
 
 def files(folder):
@@ -171,7 +172,7 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
         "gcp": "import pulumi_gcp as a\na.serviceaccount.Account('q', account_id=NAME)",
     }[cloud]
     folder = written(
-        f"import pulumi\nNAME = pulumi.Config().require('name')\n{main}\n", config="config:\n  name: orders\n"
+        f"import pulumi\nNAME = pulumi.Config().require('name')\n{main}\n", config=f"{CONFIG}  name: orders\n"
     )
     engine = clouds.engine(cloud, folder)
     engine.init("dev")
@@ -188,7 +189,7 @@ def test_what_is_protected_stays(clouds, written):
         "import pulumi\nimport pulumi_aws as aws\n"
         "aws.sqs.Queue('q', name=pulumi.Config().require('name'), opts=pulumi.ResourceOptions(protect=True))\n"
     )
-    engine = clouds.engine("aws", written(main, config="config:\n  name: kept-orders\n"))
+    engine = clouds.engine("aws", written(main, config=f"{CONFIG}  name: kept-orders\n"))
     engine.init("dev")
     engine.up("dev")
     for command in (lambda: engine.destroy("dev"), lambda: engine.up("dev", "--config", "name=kept-bills")):

@@ -47,7 +47,7 @@ def test_a_program_that_breaks_rules_is_not_applied(clouds, written, pack):
     for rule in ("aws-dead-letters", "aws-tls-only", "aws-retention"):
         assert f"[{rule}]" in told
     assert "it has no dead-letter queue: give it a redrivePolicy" in told
-    assert engine.reached_for == ()
+    assert engine.refused_addresses == ()
 
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
@@ -58,4 +58,4 @@ def test_the_programs_pass(clouds, copied, pack, cloud):
     for ran in (engine.preview("dev", "--policy-pack", str(pack)), engine.up("dev", "--policy-pack", str(pack))):
         assert "peeklock" in ran.output.partition("Policies:")[2]
         assert "can't run policy" not in ran.output
-    assert engine.reached_for == ()
+    assert engine.refused_addresses == ()

@@ -37,4 +37,4 @@ def test_a_stack_from_init_to_destroy(clouds, copied, cloud, stack):
         engine.command("state", "unprotect", "--all", "--yes", "--stack", stack)
     engine.destroy(stack)
     assert engine.resources(stack) == []
-    assert engine.reached_for == ()
+    assert engine.refused_addresses == ()

@@ -8,7 +8,7 @@ import pytest
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-CONFIG = "config:\n  gcp:project: contoso-dev\n  gcp:region: europe-west1\n  stage: {protect: true}\n"
+CONFIG = "config:\n  gcp:project: contoso-dev\n  gcp:region: europe-west1\n  aws:region: eu-west-1\n  azure-native:location: westeurope\n  stage: {protect: true}\n"
 
 HANDLERS = {"aws": "app.handler.handler", "azure": "app.charge.charge", "gcp": "main.charge_http"}
 

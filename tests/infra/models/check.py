@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloudqueues.pulumi import rules
-from cloudqueues.pulumi.kinds import named
+from cloudqueues.pulumi.autonaming import with_name
 from tests.infra.models import aws, azure, google
 from tests.infra.models.shapes import problems
 from tests.infra.recording import Registration
@@ -16,7 +16,7 @@ def broken(one: Registration) -> list[str]:
     has no model, so that none is left out."""
     if one.read or not one.custom:
         return []
-    inputs = named(one.type, one.name, b"", one.inputs, {})
+    inputs = with_name(one.type, one.name, b"", one.inputs, {})
     requests = CLOUDS[one.type.partition(":")[0]].requests(one.type, inputs)
     return [f"{one.type} {one.name}: {said}" for shape, body in requests for said in problems(shape, body)]
 
@@ -25,5 +25,5 @@ def refused(one: Registration) -> list[str]:
     """Return what its cloud would refuse though no model says so, as the stand-in does."""
     if one.read or not one.custom:
         return []
-    found = rules.problems(one.type, named(one.type, one.name, b"", one.inputs, {}))
+    found = rules.problems(one.type, with_name(one.type, one.name, b"", one.inputs, {}))
     return [f"{one.type} {one.name}: {said}" for said in found]

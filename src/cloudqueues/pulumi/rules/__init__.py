@@ -1,6 +1,6 @@
 """Rules of the clouds that no schema states, by resource type, each in words and with its source.
 
-`problems` is asked wherever a program is applied to the stand-ins, beside the SDKs' own types (`schema`).
+They are applied after the SDKs' own types (`schema`) have been checked.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.pulumi.rules import aws, azure, gcp
-from cloudqueues.pulumi.rules.terms import Rule, broken
+from cloudqueues.pulumi.rules.checks import Rule, violations
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     **{f"aws:{name}": rules for name, rules in aws.RULES.items()},
@@ -19,5 +19,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 
 
 def problems(token: str, inputs: Mapping[str, Any]) -> list[str]:
-    """Return what the service would refuse, each as `where: value: rule; source`. `inputs` have the resource's own name."""
-    return [said for rule in RULES.get(token, ()) for said in broken(rule, inputs)]
+    """Return what the service would refuse, each as `path: value: rule; source`.
+
+    `inputs` have the resource's physical name, and for some rules its parent (`azure.with_parent`).
+    """
+    return [violation for rule in RULES.get(token, ()) for violation in violations(rule, inputs)]

@@ -1,19 +1,18 @@
-"""Rules of AWS."""
+"""Rules of SQS, SNS, IAM and DynamoDB."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules import aws_alarms
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules import aws_alarms, aws_lambda
+from cloudqueues.pulumi.rules.aws_lambda import name_rule
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
+    Violations,
     absent,
-    first,
-    like,
+    json_object,
+    matches,
     only_if,
     rule,
     where,
@@ -24,10 +23,8 @@ from cloudqueues.quotas import aws as quotas
 QUEUE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
 DEAD_LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
-FUNCTION = "https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"
-MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"
-SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"
+TRUST = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html"
 
 
 def _fifo(inputs: Values) -> bool:
@@ -38,92 +35,93 @@ def _standard(inputs: Values) -> bool:
     return not _fifo(inputs)
 
 
-def _throughput(inputs: Values) -> Found:
+def _throughput(inputs: Values) -> Violations:
     if inputs.get("fifoThroughputLimit") == "perMessageGroupId" and inputs.get("deduplicationScope") != "messageGroup":
         yield "fifoThroughputLimit", inputs["fifoThroughputLimit"]
 
 
-def _dead_letters(inputs: Values) -> Found:
-    """Compare both kinds. A resource of its own names the queue by URL, the queue itself by name."""
+def _malformed(inputs: Values) -> Violations:
     text = inputs.get("redrivePolicy")
-    arn = str(_read(text).get("deadLetterTargetArn", ""))
+    policy = json_object(text)
+    if text and (policy is None or not {"deadLetterTargetArn", "maxReceiveCount"} <= set(policy)):
+        yield "redrivePolicy", text
+
+
+def _kinds(inputs: Values) -> Violations:
+    """Compare the kinds of both queues. A RedrivePolicy names its queue by URL, a Queue is named itself."""
+    text = inputs.get("redrivePolicy")
+    arn = str((json_object(text) or {}).get("deadLetterTargetArn", ""))
     queue = str(inputs.get("queueUrl") or inputs.get("name") or "")
     if arn.startswith("arn:") and queue and arn.endswith(".fifo") != queue.endswith(".fifo"):
         yield "redrivePolicy", text
 
 
-def _receives(inputs: Values) -> Found:
+def _receives(inputs: Values) -> Violations:
     text = inputs.get("redrivePolicy")
-    if not 1 <= int(_read(text).get("maxReceiveCount", 1)) <= quotas.RECEIVES:
+    count = str((json_object(text) or {}).get("maxReceiveCount", 1))
+    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= quotas.RECEIVES):
         yield "redrivePolicy", text
 
 
-def _read(text: Any) -> Values:
-    """Read a document; an empty one while it is not known."""
-    return json.loads(text) if isinstance(text, str) and text.startswith("{") else {}
+def _trust(inputs: Values) -> Violations:
+    text = inputs.get("assumeRolePolicy")
+    policy = json_object(text)
+    if text and (policy is None or policy.get("Version", VERSIONS[0]) not in VERSIONS or not _statements(policy)):
+        yield "assumeRolePolicy", text
 
 
-def _from(end: str) -> Callable[[Values], bool]:
-    """Return a test whether a mapping's source is a queue of SQS whose name ends so."""
-
-    def holds(inputs: Values) -> bool:
-        source = str(inputs.get("eventSourceArn", ""))
-        return ":sqs:" in source and source.endswith(end)
-
-    return holds
+VERSIONS = ("2012-10-17", "2008-10-17")
 
 
-def _large_batch(inputs: Values) -> Found:
-    if inputs.get("batchSize", 0) > quotas.BATCH_AT_ONCE and not inputs.get("maximumBatchingWindowInSeconds"):
-        yield "maximumBatchingWindowInSeconds", inputs.get("maximumBatchingWindowInSeconds", 0)
-
-
-def _both_scalings(inputs: Values) -> Found:
-    if first(inputs, "scalingConfig.maximumConcurrency") and inputs.get("provisionedPollerConfig"):
-        yield "provisionedPollerConfig", inputs["provisionedPollerConfig"]
-
-
-def _own_capacity(inputs: Values) -> bool:
-    """Return whether a function runs on Lambda Managed Instances."""
-    return bool(inputs.get("capacityProviderConfig"))
-
-
-def _shared_capacity(inputs: Values) -> bool:
-    return not _own_capacity(inputs)
-
-
-def _named(most: int, letters: str, source: str, *, least: int = 1) -> Rule:
-    """A name, with what the engine has added to it."""
-    return Rule(
-        words=f"a name has {least} to {most} characters of {letters}, what the engine adds included",
-        source=source,
-        check=like("name", rf"[{letters}]{{{least},{most}}}"),
+def _statements(policy: Values) -> bool:
+    """Return whether the statements of a trust policy have all that IAM requires. A single one needs no list."""
+    statements = policy.get("Statement")
+    if isinstance(statements, dict):
+        statements = [statements]
+    return isinstance(statements, list) and all(
+        isinstance(statement, dict)
+        and statement.get("Effect") in {"Allow", "Deny"}
+        and ("Action" in statement or "NotAction" in statement)
+        and ("Principal" in statement or "NotPrincipal" in statement)
+        and "Resource" not in statement
+        for statement in statements
     )
+
+
+def _mailed(inputs: Values) -> bool:
+    return inputs.get("protocol") in {"email", "email-json"}
 
 
 REDRIVES = (
     rule(
-        "dead letters of a FIFO queue go to a FIFO queue, and those of a standard one do not",
+        "a redrive policy is a JSON object with deadLetterTargetArn and maxReceiveCount",
         DEAD_LETTERS,
-        _dead_letters,
+        _malformed,
+        "redrivePolicy",
+    ),
+    rule(
+        "the dead-letter queue of a FIFO queue is a FIFO queue, and that of a standard queue a standard queue",
+        DEAD_LETTERS,
+        _kinds,
+        "redrivePolicy",
         "queueUrl",
         "name",
     ),
-    rule(f"maxReceiveCount is 1 to {quotas.RECEIVES:,}", DEAD_LETTERS, _receives),
+    rule(f"maxReceiveCount is 1 to {quotas.RECEIVES:,}", DEAD_LETTERS, _receives, "redrivePolicy"),
 )
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "sqs/queue:Queue": (
         rule(
-            f"a standard queue's name has 1 to {quotas.QUEUE_NAME} letters, digits, hyphens and underscores, what the engine adds included",
+            f"a standard queue's name has 1 to {quotas.QUEUE_NAME} letters, digits, hyphens and underscores, including what automatic naming adds",
             QUEUE,
-            only_if(_standard, like("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME}}}")),
+            only_if(_standard, matches("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME}}}")),
             "fifoQueue",
         ),
         rule(
-            f"a FIFO queue's name ends with .fifo, and has 1 to {quotas.QUEUE_NAME} characters with it, what the engine adds included",
+            f"a FIFO queue's name ends with .fifo, and has 1 to {quotas.QUEUE_NAME} characters with it, including what automatic naming adds",
             QUEUE,
-            only_if(_fifo, like("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME - len('.fifo')}}}\.fifo")),
+            only_if(_fifo, matches("name", rf"[A-Za-z0-9_-]{{1,{quotas.QUEUE_NAME - len('.fifo')}}}\.fifo")),
             "fifoQueue",
         ),
         rule(
@@ -177,82 +175,33 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *REDRIVES,
     ),
     "sqs/redrivePolicy:RedrivePolicy": REDRIVES,
-    "lambda/function:Function": (
-        _named(quotas.FUNCTION_NAME, "A-Za-z0-9_-", FUNCTION),
+    "iam/role:Role": (
+        name_rule(quotas.ROLE_NAME, r"\w+=,.@-", IAM),
         rule(
-            f"a function runs for 1 to {quotas.FUNCTION_SECONDS:,} s",
-            FUNCTION,
-            only_if(_shared_capacity, within("timeout", 1, quotas.FUNCTION_SECONDS)),
-        ),
-        rule(
-            f"on managed instances it runs for 1 to {quotas.MANAGED_FUNCTION_SECONDS:,} s",
-            FUNCTION,
-            only_if(_own_capacity, within("timeout", 1, quotas.MANAGED_FUNCTION_SECONDS)),
-        ),
-        rule(
-            f"a function has {quotas.LEAST_FUNCTION_MEGABYTES} to {quotas.FUNCTION_MEGABYTES:,} MB",
-            FUNCTION,
-            only_if(_shared_capacity, within("memorySize", quotas.LEAST_FUNCTION_MEGABYTES, quotas.FUNCTION_MEGABYTES)),
+            "MalformedPolicyDocument: a trust policy is a JSON object whose Version is 2012-10-17 or 2008-10-17, and whose"
+            " statements each have Effect, Action and Principal, and no Resource",
+            TRUST,
+            _trust,
+            "assumeRolePolicy",
         ),
     ),
-    "lambda/eventSourceMapping:EventSourceMapping": (
-        rule(
-            "a FIFO queue has no batching window",
-            MAPPING,
-            only_if(_from(".fifo"), within("maximumBatchingWindowInSeconds", 0, 0)),
-        ),
-        rule(
-            f"a FIFO queue gives up to {quotas.BATCH_OF_FIFO} messages an event",
-            MAPPING,
-            only_if(_from(".fifo"), within("batchSize", 1, quotas.BATCH_OF_FIFO)),
-        ),
-        rule(
-            f"more than {quotas.BATCH_AT_ONCE} messages an event need a window of a second",
-            MAPPING,
-            only_if(_from(""), _large_batch),
-            "batchSize",
-            "maximumBatchingWindowInSeconds",
-        ),
-        rule(
-            f"a window is 0 to {quotas.WINDOW_SECONDS} s",
-            MAPPING,
-            within("maximumBatchingWindowInSeconds", 0, quotas.WINDOW_SECONDS),
-        ),
-        rule(
-            f"a maximum concurrency is {quotas.LEAST_CONCURRENCY} to {quotas.CONCURRENCY:,}",
-            SCALING,
-            within("scalingConfig.maximumConcurrency", quotas.LEAST_CONCURRENCY, quotas.CONCURRENCY),
-        ),
-        rule(
-            "provisioned pollers and a maximum concurrency exclude each other",
-            SCALING,
-            _both_scalings,
-            "scalingConfig",
-            "provisionedPollerConfig",
-        ),
-        rule(
-            f"a queue's provisioned pollers are {quotas.LEAST_POLLERS} to {quotas.MINIMUM_POLLERS} at least",
-            SCALING,
-            only_if(
-                _from(""),
-                within("provisionedPollerConfig.minimumPollers", quotas.LEAST_POLLERS, quotas.MINIMUM_POLLERS),
-            ),
-        ),
-        rule(
-            f"a queue's provisioned pollers are {quotas.LEAST_POLLERS} to {quotas.POLLERS:,} at most",
-            SCALING,
-            only_if(_from(""), within("provisionedPollerConfig.maximumPollers", quotas.LEAST_POLLERS, quotas.POLLERS)),
-        ),
-    ),
-    "iam/role:Role": (_named(quotas.ROLE_NAME, r"\w+=,.@-", IAM),),
-    "iam/rolePolicy:RolePolicy": (_named(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),),
+    "iam/rolePolicy:RolePolicy": (name_rule(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),),
     "dynamodb/table:Table": (
-        _named(
+        name_rule(
             quotas.TABLE_NAME,
             r"\w.-",
             "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html",
             least=quotas.LEAST_TABLE_NAME,
         ),
     ),
+    "sns/topicSubscription:TopicSubscription": (
+        rule(
+            "an e-mail subscription's endpoint is an e-mail address",
+            "https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html",
+            only_if(_mailed, matches("endpoint", r"[^@\s]+@[^@\s]+\.[^@\s.]+")),
+            "protocol",
+        ),
+    ),
+    **aws_lambda.RULES,
     **aws_alarms.RULES,
 }

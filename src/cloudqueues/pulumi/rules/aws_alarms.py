@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, first, one_of, rule, where
+from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, first, one_of, ordered, rule, values_at, where
 from cloudqueues.quotas import aws as quotas
 
 ALARM = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
@@ -16,24 +16,24 @@ DIMENSIONS: Mapping[str, frozenset[str]] = {
     "AWS/Lambda": frozenset({"FunctionName", "Resource", "ExecutedVersion", "EventSourceMappingUUID"}),
     "AWS/SNS": frozenset({"Application", "Country", "Platform", "SMSType", "TopicName"}),
 }
-"""Dimensions of a service's metrics: an alarm on another one never sees data.
+"""Dimensions of a service's metrics. An alarm on another dimension never gets data.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html,
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html,
 https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html"""
 
 
-def _dimensions(inputs: Values) -> Found:
-    watched = [("", inputs), *((f"{place}.", one) for place, one in at(inputs, "metricQueries.metric"))]
-    for place, one in watched:
-        names = set(one.get("dimensions") or {})
-        if names - DIMENSIONS.get(one.get("namespace", ""), frozenset(names)):
-            yield f"{place}dimensions", one["dimensions"]
+def _dimensions(inputs: Values) -> Violations:
+    metrics = [("", inputs), *((f"{place}.", metric) for place, metric in values_at(inputs, "metricQueries.metric"))]
+    for place, metric in metrics:
+        names = set(metric.get("dimensions") or {})
+        if names - DIMENSIONS.get(metric.get("namespace", ""), frozenset(names)):
+            yield f"{place}dimensions", metric["dimensions"]
 
 
 AN_HOUR = 3600
 
 
-def _look_back(inputs: Values) -> Found:
+def _look_back(inputs: Values) -> Violations:
     period = (
         inputs.get("period") or first(inputs, "metricQueries.metric.period") or first(inputs, "metricQueries.period")
     )
@@ -57,6 +57,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "period",
             "evaluationPeriods",
             "metricQueries",
+        ),
+        rule(
+            "an alarm needs no more data points than it evaluates periods",
+            ALARM,
+            ordered("", "datapointsToAlarm", "evaluationPeriods"),
+            "datapointsToAlarm",
+            "evaluationPeriods",
         ),
         rule(
             "the service's metrics have no such dimension",

@@ -1,30 +1,26 @@
-"""Rules of Azure."""
+"""Rules of storage, Functions on Flex Consumption and Log Analytics, and those of Service Bus and Azure Monitor."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules import azure_alarms
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules import azure_alarms, azure_servicebus
+from cloudqueues.pulumi.rules.azure_parents import PARENT
+from cloudqueues.pulumi.rules.azure_servicebus import name_rule
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
+    Violations,
     absent,
-    at,
-    lasting,
-    like,
+    first,
     one_of,
     only_if,
     rule,
-    seconds,
+    values_at,
     within,
 )
 from cloudqueues.quotas import azure as quotas
 
-NAMES = "https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules"
-QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
-LOCKS = "https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement"
-DUPLICATES = "https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"
 FLEX = "https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"
 DEPRECATED = (
     "https://learn.microsoft.com/azure/azure-functions/functions-app-settings#flex-consumption-plan-considerations"
@@ -51,6 +47,7 @@ REFUSED_SETTINGS = frozenset(
         "WEBSITE_VNET_ROUTE_ALL",
     }
 )
+"""App settings, whose names ignore case. See DEPRECATED."""
 REFUSED_CONFIG = (
     "alwaysOn",
     "ftpsState",
@@ -69,118 +66,56 @@ REFUSED_CONFIG = (
     "vnetRouteAllEnabled",
     "windowsFxVersion",
 )
-"""See DEPRECATED."""
+"""Properties of an app's `siteConfig`. See DEPRECATED."""
 
 
 def _flex(inputs: Values) -> bool:
     return bool(inputs.get("functionAppConfig"))
 
 
-def _settings(inputs: Values) -> Found:
-    for place, name in at(inputs, "siteConfig.appSettings.name"):
-        if name in REFUSED_SETTINGS:
+def _on_flex(inputs: Values) -> bool:
+    return bool(first(inputs, f"{PARENT}.functionAppConfig"))
+
+
+def _settings(inputs: Values) -> Violations:
+    for place, name in values_at(inputs, "siteConfig.appSettings.name"):
+        if str(name).upper() in REFUSED_SETTINGS:
             yield place, name
 
 
-def _expires_sooner(inputs: Values) -> Found:
-    """A queue that is deleted when it is idle for less than five minutes."""
-    idle = inputs.get("autoDeleteOnIdle")
-    if idle is not None and (seconds(idle) or 0) < quotas.LEAST_IDLE_SECONDS:
-        yield "autoDeleteOnIdle", idle
+def _properties(inputs: Values) -> Violations:
+    properties = inputs.get("properties")
+    for name in properties if isinstance(properties, Mapping) else ():
+        if name.upper() in REFUSED_SETTINGS:
+            yield f"properties.{name}", name
 
-
-def _own_dead_letters(inputs: Values) -> Found:
-    for key in ("forwardTo", "forwardDeadLetteredMessagesTo"):
-        if inputs.get(key) and inputs.get(key) == inputs.get("queueName"):
-            yield key, inputs[key]
-
-
-def _named(path: str, words: str, pattern: str) -> Rule:
-    return Rule(words=f"{words}, what the engine adds included", source=NAMES, check=like(path, pattern))
-
-
-LENT = (
-    rule(
-        f"a lock is {quotas.LEAST_LOCK_SECONDS} to {quotas.LOCK_SECONDS} s",
-        LOCKS,
-        lasting("lockDuration", quotas.LEAST_LOCK_SECONDS, quotas.LOCK_SECONDS),
-    ),
-    rule(
-        f"a message is delivered 1 to {quotas.DELIVERIES:,} times",
-        QUOTAS,
-        within("maxDeliveryCount", 1, quotas.DELIVERIES),
-    ),
-    rule(
-        f"an idle entity is deleted after {quotas.LEAST_IDLE_SECONDS} s or more",
-        QUOTAS,
-        _expires_sooner,
-        "autoDeleteOnIdle",
-    ),
-)
-WINDOW = rule(
-    f"duplicates are detected for {quotas.LEAST_DUPLICATES_SECONDS} to {quotas.DUPLICATES_SECONDS:,} s",
-    DUPLICATES,
-    lasting("duplicateDetectionHistoryTimeWindow", quotas.LEAST_DUPLICATES_SECONDS, quotas.DUPLICATES_SECONDS),
-)
-ENTITY_NAME = r"[A-Za-z0-9](?:[\w./~-]{0,258}[A-Za-z0-9])?"
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "servicebus:Namespace": (
-        _named(
-            "namespaceName",
-            "a namespace's name has 6 to 50 letters, digits and hyphens, and begins with a letter",
-            r"[A-Za-z][A-Za-z0-9-]{4,48}[A-Za-z0-9]",
-        ),
-    ),
-    "servicebus:Queue": (
-        _named("queueName", "a queue's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
-        *LENT,
-        WINDOW,
-        rule(
-            "an entity does not forward to itself",
-            QUOTAS,
-            _own_dead_letters,
-            "queueName",
-            "forwardTo",
-            "forwardDeadLetteredMessagesTo",
-        ),
-    ),
-    "servicebus:Topic": (
-        _named("topicName", "a topic's name has 1 to 260 characters and ends with a letter or digit", ENTITY_NAME),
-        WINDOW,
-    ),
-    "servicebus:Subscription": (
-        _named(
-            "subscriptionName",
-            "a subscription's name has 1 to 50 characters",
-            r"[A-Za-z0-9](?:[\w.-]{0,48}[A-Za-z0-9])?",
-        ),
-        *LENT,
-    ),
+    **azure_servicebus.RULES,
     "storage:StorageAccount": (
-        _named("accountName", "an account's name has 3 to 24 small letters and digits", r"[a-z0-9]{3,24}"),
+        name_rule("accountName", "an account's name has 3 to 24 lowercase letters and digits", r"[a-z0-9]{3,24}"),
     ),
     "storage:BlobContainer": (
-        _named(
+        name_rule(
             "containerName",
-            "a container's name has 3 to 63 small letters, digits and single hyphens",
+            "a container's name has 3 to 63 lowercase letters, digits and single hyphens",
             r"[a-z0-9](?!.*--)[a-z0-9-]{1,61}[a-z0-9]",
         ),
     ),
     "storage:Table": (
-        _named("tableName", "a table's name has 3 to 63 letters and digits", r"[A-Za-z][A-Za-z0-9]{2,62}"),
+        name_rule("tableName", "a table's name has 3 to 63 letters and digits", r"[A-Za-z][A-Za-z0-9]{2,62}"),
     ),
     "web:AppServicePlan": (
-        _named("name", "a plan's name has 1 to 60 letters, digits and hyphens", r"[A-Za-z0-9-]{1,60}"),
+        name_rule("name", "a plan's name has 1 to 60 letters, digits and hyphens", r"[A-Za-z0-9-]{1,60}"),
     ),
     "web:WebApp": (
-        _named(
+        name_rule(
             "name", "an app's name has 2 to 60 letters, digits and hyphens", r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]"
         ),
         rule("Flex Consumption refuses this app setting", DEPRECATED, only_if(_flex, _settings)),
         *(
-            rule("Flex Consumption refuses this property", DEPRECATED, only_if(_flex, absent(f"siteConfig.{one}")))
-            for one in REFUSED_CONFIG
+            rule("Flex Consumption refuses this property", DEPRECATED, only_if(_flex, absent(f"siteConfig.{name}")))
+            for name in REFUSED_CONFIG
         ),
         rule(
             f"an instance of Flex Consumption has one of {quotas.FLEX_MEGABYTES} MB",
@@ -193,9 +128,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             within("functionAppConfig.scaleAndConcurrency.maximumInstanceCount", 1, quotas.FLEX_INSTANCES),
         ),
     ),
+    "web:WebAppApplicationSettings": (
+        rule("Flex Consumption refuses this app setting", DEPRECATED, only_if(_on_flex, _properties)),
+    ),
     **azure_alarms.RULES,
     "operationalinsights:Workspace": (
-        _named(
+        name_rule(
             "workspaceName",
             "a workspace's name has 4 to 63 letters, digits and hyphens",
             r"[A-Za-z0-9][A-Za-z0-9-]{2,61}[A-Za-z0-9]",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules.terms import Found, Rule, Values, at, rule, seconds, where, within
+from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, rule, seconds, values_at, where, within
 from cloudqueues.quotas import azure as quotas
 
 METRICS_PAGE = "https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-servicebus-namespaces-metrics"
@@ -33,45 +33,45 @@ METRICS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         (frozenset({"Replica"}), frozenset({"Average", "Minimum", "Maximum"})),
     ),
 }
-"""Service Bus's, each with its dimensions and how it is aggregated; nothing is said of those without. See METRICS_PAGE."""
+"""Metrics of Service Bus, each with its dimensions and aggregations; those of an empty set are not checked. See METRICS_PAGE."""
 
 
-def _metrics(inputs: Values) -> Found:
-    for place, one in at(inputs, "criteria.allOf"):
-        for index, each in enumerate(one):
-            yield from _metric(f"{place}[{index}]", each)
+def _metrics(inputs: Values) -> Violations:
+    for place, criteria in values_at(inputs, "criteria.allOf"):
+        for index, criterion in enumerate(criteria):
+            yield from _metric(f"{place}[{index}]", criterion)
 
 
-def _metric(place: str, one: Values) -> Found:
-    if one.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
+def _metric(place: str, criterion: Values) -> Violations:
+    if criterion.get("metricNamespace") not in {"Microsoft.ServiceBus/namespaces", None}:
         return
-    name = one.get("metricName", "")
+    name = criterion.get("metricName", "")
     if name not in METRICS:
         yield f"{place}.metricName", name
         return
-    dimensions, ways = METRICS[name]
-    if ways and one.get("timeAggregation") not in ways:
-        yield f"{place}.timeAggregation", one.get("timeAggregation")
-    for each in one.get("dimensions") or ():
-        if each["name"] not in dimensions:
-            yield f"{place}.dimensions", each["name"]
+    dimensions, aggregations = METRICS[name]
+    if aggregations and criterion.get("timeAggregation") not in aggregations:
+        yield f"{place}.timeAggregation", criterion.get("timeAggregation")
+    for dimension in criterion.get("dimensions") or ():
+        if dimension["name"] not in dimensions:
+            yield f"{place}.dimensions", dimension["name"]
 
 
-def _frequency(inputs: Values) -> Found:
+def _frequency(inputs: Values) -> Violations:
     every, window = seconds(inputs.get("evaluationFrequency")), seconds(inputs.get("windowSize"))
     if every is not None and window is not None and every > window:
         yield "evaluationFrequency", inputs["evaluationFrequency"]
 
 
-def _failing(inputs: Values) -> Found:
-    for place, one in at(inputs, "criteria.allOf.failingPeriods"):
-        if one.get("minFailingPeriodsToAlert", 1) > one.get("numberOfEvaluationPeriods", 1):
-            yield f"{place}.minFailingPeriodsToAlert", one["minFailingPeriodsToAlert"]
+def _failing(inputs: Values) -> Violations:
+    for place, periods in values_at(inputs, "criteria.allOf.failingPeriods"):
+        if periods.get("minFailingPeriodsToAlert", 1) > periods.get("numberOfEvaluationPeriods", 1):
+            yield f"{place}.minFailingPeriodsToAlert", periods["minFailingPeriodsToAlert"]
 
 
-def _covered(inputs: Values) -> Found:
+def _covered(inputs: Values) -> Violations:
     window = seconds(inputs.get("windowSize")) or 0
-    for place, count in at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
+    for place, count in values_at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
         if window * count > quotas.COVERED_SECONDS:
             yield place, count
 

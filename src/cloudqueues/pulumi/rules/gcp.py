@@ -1,21 +1,21 @@
-"""Rules of Google Cloud."""
+"""Rules of Cloud Tasks, Pub/Sub, Cloud Monitoring and other services of Google Cloud."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules.terms import (
-    Found,
+from cloudqueues.pulumi.rules import gcp_run
+from cloudqueues.pulumi.rules.checks import (
     Rule,
     Values,
-    at,
-    first,
-    lasting,
-    like,
+    Violations,
+    duration_within,
+    matches,
     one_of,
-    only_if,
+    ordered,
     seconds,
+    values_at,
     where,
     within,
 )
@@ -26,8 +26,6 @@ LABELS = "https://cloud.google.com/monitoring/api/resources"
 QUEUES = "https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues"
 SUBSCRIPTIONS = "https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions"
 TOPICS = "https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names"
-FUNCTIONS = "https://cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions"
-MEMORY = "https://cloud.google.com/run/docs/configuring/services/memory-limits"
 DAY = 86_400
 
 OF_RESOURCE: Mapping[str, frozenset[str]] = {
@@ -36,7 +34,7 @@ OF_RESOURCE: Mapping[str, frozenset[str]] = {
     "pubsub_topic": frozenset({"project_id", "topic_id"}),
     "cloud_run_revision": frozenset({"project_id", "service_name", "revision_name", "location", "configuration_name"}),
 }
-"""Labels of the resources whose metrics are watched here. See LABELS."""
+"""Labels of monitored resources. See LABELS."""
 
 RESOURCE_OF = {
     "cloudtasks.googleapis.com": "cloud_tasks_queue",
@@ -44,69 +42,55 @@ RESOURCE_OF = {
     "pubsub.googleapis.com/topic": "pubsub_topic",
     "run.googleapis.com": "cloud_run_revision",
 }
-"""Resource of a metric, by how the metric's name begins. https://cloud.google.com/monitoring/api/metrics_gcp"""
+"""Monitored resource of a metric, by the prefix of the metric's name. https://cloud.google.com/monitoring/api/metrics_gcp"""
 
 THRESHOLD, QUERY = "conditions.conditionThreshold", "conditions.conditionPrometheusQueryLanguage"
 
 
-def _missing_data(inputs: Values) -> Found:
-    for place, one in at(inputs, THRESHOLD):
-        if one.get("evaluationMissingData") and (seconds(one.get("duration")) or 0) < quotas.DATA_MISSING_SECONDS:
-            yield f"{place}.evaluationMissingData", one["evaluationMissingData"]
+def _missing_data(inputs: Values) -> Violations:
+    for place, condition in values_at(inputs, THRESHOLD):
+        duration = seconds(condition.get("duration")) or 0
+        if condition.get("evaluationMissingData") and duration < quotas.DATA_MISSING_SECONDS:
+            yield f"{place}.evaluationMissingData", condition["evaluationMissingData"]
 
 
-def _label_of_filter(inputs: Values) -> Found:
-    """A filter whose metric, resource and labels do not belong together."""
-    for place, text in at(inputs, f"{THRESHOLD}.filter"):
-        kind = _word(text, r'resource\.type *= *"([^"]+)"')
-        prefixes = [one for one in RESOURCE_OF if _word(text, r'metric\.type *= *"([^"]+)"').startswith(one)]
+def _label_of_filter(inputs: Values) -> Violations:
+    """Yield a filter whose metric, resource and labels do not belong together."""
+    for place, text in values_at(inputs, f"{THRESHOLD}.filter"):
+        resource = _first_group(text, r'resource\.type *= *"([^"]+)"')
+        metric = _first_group(text, r'metric\.type *= *"([^"]+)"')
+        prefixes = [prefix for prefix in RESOURCE_OF if metric.startswith(prefix)]
         labels = set(re.findall(r"resource\.labels?\.(\w+)", text))
-        if any(RESOURCE_OF[one] != kind for one in prefixes) or labels - OF_RESOURCE.get(kind, frozenset(labels)):
+        wrong_resource = any(RESOURCE_OF[prefix] != resource for prefix in prefixes)
+        if wrong_resource or labels - OF_RESOURCE.get(resource, frozenset(labels)):
             yield place, text
 
 
-def _word(text: str, pattern: str) -> str:
-    found = re.search(pattern, text)
-    return found[1] if found else ""
+def _first_group(text: str, pattern: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else ""
 
 
-def _label_of_query(inputs: Values) -> Found:
-    """A selector with a label that its resource has not; labels of the metric itself are not known here."""
-    for place, text in at(inputs, f"{QUERY}.query"):
-        for kind, names in re.findall(r'\{monitored_resource="(\w+)"((?:,\w+(?:=|!=|=~|!~)"[^"]*")*)\}', text):
-            told = {one for one in re.findall(r",(\w+)", names) if one.endswith(("_id", "_name"))}
-            if told - OF_RESOURCE.get(kind, frozenset(told)):
+def _label_of_query(inputs: Values) -> Violations:
+    """Yield a query with a label that its resource lacks. Labels of the metric itself are not checked."""
+    for place, text in values_at(inputs, f"{QUERY}.query"):
+        for resource, selectors in re.findall(r'\{monitored_resource="(\w+)"((?:,\w+(?:=|!=|=~|!~)"[^"]*")*)\}', text):
+            labels = {name for name in re.findall(r",(\w+)", selectors) if name.endswith(("_id", "_name"))}
+            if labels - OF_RESOURCE.get(resource, frozenset(labels)):
                 yield place, text
 
 
-def _cpu(inputs: Values) -> Found:
-    memory = re.fullmatch(r"(\d+)Mi", str(first(inputs, "serviceConfig.availableMemory")))
-    cpus = first(inputs, "serviceConfig.availableCpu")
-    if memory and cpus and float(cpus) < next((least for most, least in quotas.CPUS if int(memory[1]) <= most), 99):
-        yield "serviceConfig.availableCpu", cpus
+def _name_rule(words: str, pattern: str, source: str, path: str = "name") -> Rule:
+    return Rule(words=words, source=source, check=matches(path, pattern))
 
 
-RESERVED = frozenset(
-    {"PORT", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"}
-)
-"""https://cloud.google.com/functions/docs/configuring/env-var#reserved_environment_variable_names"""
-
-
-def _reserved(inputs: Values) -> Found:
-    for name, value in (first(inputs, "serviceConfig.environmentVariables") or {}).items():
-        if name in RESERVED or name.startswith("X_GOOGLE_"):
-            yield f"serviceConfig.environmentVariables.{name}", value
-
-
-def _named(words: str, pattern: str, source: str, path: str = "name") -> Rule:
-    return Rule(words=words, source=source, check=like(path, pattern))
-
-
-PUBSUB_NAME = _named(
+PUBSUB_NAME = _name_rule(
     "a name has 3 to 255 characters, begins with a letter and not with goog",
     r"(?!goog)[A-Za-z][\w.~+%-]{2,254}",
     TOPICS,
 )
+
+BACKOFF_SECONDS = quotas.SUBSCRIPTION_BACKOFF.total_seconds()
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "monitoring/alertPolicy:AlertPolicy": (
@@ -126,7 +110,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words="an alignment period is a minute to 25 hours",
             source="https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#aggregation",
-            check=lasting(f"{THRESHOLD}.aggregations.alignmentPeriod", 60, 25 * 3600),
+            check=duration_within(f"{THRESHOLD}.aggregations.alignmentPeriod", 60, 25 * 3600),
         ),
         Rule(
             words="only COMPARISON_GT and COMPARISON_LT are supported",
@@ -152,7 +136,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     "cloudtasks/queue:Queue": (
-        _named(
+        _name_rule(
             f"a name has 1 to {quotas.QUEUE_NAME} letters, digits and hyphens",
             rf"[A-Za-z0-9-]{{1,{quotas.QUEUE_NAME}}}",
             f"{QUEUES}#Queue",
@@ -179,55 +163,54 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words=f"messages are retained for {quotas.LEAST_RETENTION_SECONDS} s to {quotas.RETENTION_DAYS} days",
             source=f"{SUBSCRIPTIONS}#Subscription",
-            check=lasting("messageRetentionDuration", quotas.LEAST_RETENTION_SECONDS, quotas.RETENTION_DAYS * DAY),
+            check=duration_within(
+                "messageRetentionDuration", quotas.LEAST_RETENTION_SECONDS, quotas.RETENTION_DAYS * DAY
+            ),
         ),
         Rule(
             words="a subscription expires after a day or more of idleness, or never (an empty ttl)",
             source=f"{SUBSCRIPTIONS}#ExpirationPolicy",
             check=where("expirationPolicy.ttl", lambda value: value == "" or (seconds(value) or 0) >= DAY),
         ),
-    ),
-    "cloudfunctionsv2/function:Function": (
-        _named("a name has 1 to 63 small letters, digits and hyphens", r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", FUNCTIONS),
         Rule(
-            words=f"a function answers within {quotas.FUNCTION_SECONDS:,} s",
-            source="https://cloud.google.com/run/quotas",
-            check=only_if(
-                lambda one: "eventTrigger" not in one,
-                within("serviceConfig.timeoutSeconds", 1, quotas.FUNCTION_SECONDS),
-            ),
+            words=f"a message is delivered {quotas.LEAST_ATTEMPTS} to {quotas.ATTEMPTS} times before it is a dead letter",
+            source=f"{SUBSCRIPTIONS}#DeadLetterPolicy",
+            check=within("deadLetterPolicy.maxDeliveryAttempts", quotas.LEAST_ATTEMPTS, quotas.ATTEMPTS),
+        ),
+        *(
+            Rule(
+                words=f"a back-off is 0 to {BACKOFF_SECONDS:g} s",
+                source=f"{SUBSCRIPTIONS}#RetryPolicy",
+                check=duration_within(f"retryPolicy.{name}", 0, BACKOFF_SECONDS),
+            )
+            for name in ("minimumBackoff", "maximumBackoff")
         ),
         Rule(
-            words=f"an instance takes 1 to {quotas.REQUESTS:,} requests at once",
-            source="https://cloud.google.com/run/docs/about-concurrency",
-            check=within("serviceConfig.maxInstanceRequestConcurrency", 1, quotas.REQUESTS),
-        ),
-        Rule(words="so much memory needs more CPUs", source=MEMORY, check=_cpu, reads=("serviceConfig.availableCpu",)),
-        Rule(
-            words="the name is the platform's",
-            source="https://cloud.google.com/functions/docs/configuring/env-var#reserved_environment_variable_names",
-            check=_reserved,
-            reads=("serviceConfig.environmentVariables",),
+            words="the minimum back-off is not above the maximum",
+            source=f"{SUBSCRIPTIONS}#RetryPolicy",
+            check=ordered("retryPolicy", "minimumBackoff", "maximumBackoff", seconds),
+            reads=("retryPolicy",),
         ),
     ),
+    **gcp_run.RULES,
     "serviceaccount/account:Account": (
-        _named(
-            "an account's id has 6 to 30 small letters, digits and hyphens, and begins with a letter",
+        _name_rule(
+            "an account's id has 6 to 30 lowercase letters, digits and hyphens, and begins with a letter",
             r"[a-z][a-z0-9-]{4,28}[a-z0-9]",
             "https://cloud.google.com/iam/docs/service-accounts-create",
             "accountId",
         ),
     ),
     "firestore/database:Database": (
-        _named(
-            "a database's id is (default), or has 4 to 63 small letters, digits and hyphens",
+        _name_rule(
+            "a database's id is (default), or has 4 to 63 lowercase letters, digits and hyphens",
             r"\(default\)|[a-z][a-z0-9-]{2,61}[a-z0-9]",
             "https://cloud.google.com/firestore/docs/manage-databases#database_id",
         ),
     ),
     "storage/bucket:Bucket": (
-        _named(
-            "a bucket's name has 3 to 63 small letters, digits, hyphens and underscores, and does not begin with goog",
+        _name_rule(
+            "a bucket's name has 3 to 63 lowercase letters, digits, hyphens and underscores, and does not begin with goog",
             r"(?!goog)[a-z0-9][a-z0-9_.-]{1,61}[a-z0-9]",
             "https://cloud.google.com/storage/docs/buckets#naming",
         ),

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi import aws
-from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.pulumi.resources import Cloud
 from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_lambda.settings import Options
 from cloudqueues.sqs_server import REGION, SqsServer

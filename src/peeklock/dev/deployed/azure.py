@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.functions_host.settings import host_options
 from cloudqueues.pulumi import azure
-from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.pulumi.resources import Cloud
 from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, entry, opened

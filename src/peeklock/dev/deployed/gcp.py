@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from cloudqueues.cloudtasks import CloudTasksEmulator
 from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi import gcp
-from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.pulumi.resources import Cloud
 from peeklock.bundle.project import load
 from peeklock.dev.cloudtasks import Target, free_port
 from peeklock.dev.deployed import gcp_state

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from cloudqueues.pulumi.environment import GUARDS
-from cloudqueues.pulumi.kinds import Cloud
+from cloudqueues.pulumi.resources import Cloud
 
 Resource = Mapping[str, Any]
 """One of the engine's state: `urn`, `type`, `id`, `inputs`, `outputs`, secrets in plain text."""

@@ -61,8 +61,8 @@ def _running(names: Sequence[str], state: State, root: Path, folder: Path, stack
         engine = Engine(
             folder,
             [one.open() for one in places],
-            programs={VARIABLE: str(_bundle(state.folder))},
-            reached=lambda where: say(f"refused: something here asked for {where}, which is not on this machine"),
+            program_environ={VARIABLE: str(_bundle(state.folder))},
+            on_refused=lambda where: say(f"refused: something here asked for {where}, which is not on this machine"),
             home=state.folder,  # where the next run removes what a killed one leaves
         )
         yield _Running(within.enter_context(engine), places, state, stack, say)

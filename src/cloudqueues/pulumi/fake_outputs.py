@@ -1,7 +1,7 @@
-"""Ids and outputs for a resource that nothing made: plausible, and different for each resource and each output.
+"""Invented ids and outputs of resources that are only recorded: plausible, and different for each resource and output.
 
-So that a policy, an environment or a connection that is put together from them can be read. Account, subscription and
-project are the providers' own examples, and belong to nobody.
+A policy, an environment or a connection string that a program builds from them can be read. Account, subscription and
+project are the providers' own example values, and belong to nobody.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ Outputs = dict[str, Any]
 
 
 def state(type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, Outputs]:
-    """The id and the outputs, inputs included, of a resource with this type and this name in its program.
+    """Return the id and the outputs, inputs included, of a resource with this type and this name in its program.
 
     Outputs that are not text are left out where no rule below has them. Raises schema.UnknownType.
     """
     package = type_.split(":", maxsplit=1)[0]
-    physical = str(inputs.get(named_by(type_)) or name)
-    said = _CLOUDS[package](type_, physical, inputs) if package in _CLOUDS else {"id": physical}
+    physical = str(inputs.get(name_property(type_)) or name)
+    special = _CLOUDS[package](type_, physical, inputs) if package in _CLOUDS else {"id": physical}
     texts = {
         key: f"{name}-{key}"
         for key, kind in schema.outputs(type_).items()
         if kind is str and key not in schema.inputs(type_)
     }
-    made = {**texts, "name": physical, **schema.as_outputs(type_, inputs), **said}
-    id_ = str(made.pop("id", physical))
-    return id_, {key: value for key, value in made.items() if key in schema.outputs(type_)}
+    outputs = {**texts, "name": physical, **schema.as_outputs(type_, inputs), **special}
+    id_ = str(outputs.pop("id", physical))
+    return id_, {key: value for key, value in outputs.items() if key in schema.outputs(type_)}
 
 
-def named_by(type_: str) -> str:
-    """The input that holds the name of a resource in its cloud: `name`, or on Azure what its SDK calls it, as `queueName`."""
+def name_property(type_: str) -> str:
+    """Return the input that holds a resource's physical name: `name`, or on Azure a name such as `queueName`."""
     last = type_.rsplit(":", 1)[1]
     otherwise = last[0].lower() + last[1:] + "Name" if type_.startswith("azure-native:") else "name"
     return _NAMED_BY.get(type_, otherwise)
@@ -95,7 +95,7 @@ def _azure(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     _, module, kind = type_.split(":")
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{inputs.get('resourceGroupName', name)}"
     if kind == "ResourceGroup":
-        return {"id": group, "location": inputs.get("location", "westeurope")}
+        return {"id": group}
     plural = kind[0].lower() + (kind[1:-1] + "ies" if kind.endswith("y") else kind[1:] + "s")
     parents = "".join(
         f"/{key.removesuffix('Name')}s/{inputs[key]}" for key in _PARENTS if key in inputs and inputs[key] != name
@@ -128,8 +128,8 @@ def _gcp(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     place = {"project": project, **({"location": inputs["location"]} if "location" in inputs else {})}
     kind = re.split("[/:]", type_)[2]
     where = f"projects/{project}/" + (f"locations/{inputs['location']}/" if "location" in inputs else "")
-    said = _GCP[type_](where, name, inputs) if type_ in _GCP else {"id": f"{where}{kind}s/{name}"}
-    return {**place, **said}
+    special = _GCP[type_](where, name, inputs) if type_ in _GCP else {"id": f"{where}{kind}s/{name}"}
+    return {**place, **special}
 
 
 def _account(where: str, name: str, _: Mapping[str, Any]) -> Outputs:
@@ -140,7 +140,7 @@ def _account(where: str, name: str, _: Mapping[str, Any]) -> Outputs:
 
 
 def _agent(where: str, service: str) -> Outputs:
-    """Google's own account for a service of a project."""
+    """Return the service agent, which is Google's own account for a service of a project."""
     email = f"service-{ACCOUNT}@gcp-sa-{service.split('.', maxsplit=1)[0]}.iam.gserviceaccount.com"
     return {"email": email, "member": f"serviceAccount:{email}", "id": f"{where}services/{service}"}
 
@@ -152,7 +152,7 @@ def _function(where: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
 
 
 def _numbered(kind: str) -> Callable[[str, str, Mapping[str, Any]], Outputs]:
-    """A resource that the service names itself."""
+    """Return the outputs of a resource that the service names itself."""
     return lambda where, name, _: {"id": f"{where}{kind}/{name}", "name": f"{where}{kind}/{name}"}
 
 
@@ -190,11 +190,11 @@ FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any]], Outputs]] = {
         "subscriptionId": SUBSCRIPTION,
         "tenantId": TENANT,
     },
-    "gcp:organizations/getProject:getProject": lambda asked: {
-        "id": f"projects/{asked.get('projectId') or PROJECT}",
+    "gcp:organizations/getProject:getProject": lambda arguments: {
+        "id": f"projects/{arguments.get('projectId') or PROJECT}",
         "name": "Example",
         "number": ACCOUNT,
-        "projectId": asked.get("projectId") or PROJECT,
+        "projectId": arguments.get("projectId") or PROJECT,
     },
     "gcp:organizations/getClientConfig:getClientConfig": lambda _: {
         "id": PROJECT,
@@ -203,4 +203,4 @@ FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any]], Outputs]] = {
         "zone": f"{LOCATION}-b",
     },
 }
-"""What a program may ask a cloud, and the answers."""
+"""Functions that a program may call, by token."""
