@@ -118,7 +118,7 @@ def test_what_cannot_be_started(tmp_path):
             (("cloudtasks", "--queue", "orders"), "write projects/PROJECT/locations/LOCATION/queues/orders"),
             (("cloudtasks", "--config", "x"), "--config is Service Bus' own"),
             (("servicebus", "--config", "nothing.json"), "nothing.json cannot be read"),
-            (("servicebus", "--queue", "a", "--queue", "A"), "there is a 'A' already"),
+            (("servicebus", "--queue", "a", "--queue", "A"), "an entity named 'A' exists already"),
         ):
             ran = sample.command(tmp_path, "emulator", *words)
             assert ran.returncode == 2

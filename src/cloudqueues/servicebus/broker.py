@@ -67,7 +67,7 @@ class Broker:
                 " with a letter or a digit"
             )
         if path.lower() in self._entities:
-            raise ConfigError(f"there is a {path!r} already")
+            raise ConfigError(f"an entity named {path!r} exists already: give each a name of its own, once")
 
     def _put(self, path: str, settings: Settings) -> Queue:
         """With its two dead-letter queues, which number their messages as it does."""

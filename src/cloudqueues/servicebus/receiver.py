@@ -10,7 +10,7 @@ from cloudqueues.servicebus import message_encoding, settlement
 from cloudqueues.servicebus.amqp import attach, frames
 from cloudqueues.servicebus.amqp.decode import Described, listed, mapped
 from cloudqueues.servicebus.amqp.link import SendingLink
-from cloudqueues.servicebus.errors import AmqpError, Refused
+from cloudqueues.servicebus.errors import NOT_IMPLEMENTED, AmqpError, Refused
 from cloudqueues.servicebus.message import Message
 from cloudqueues.servicebus.queue import Queue
 
@@ -88,6 +88,8 @@ def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:
     code, values = frames.RELEASED, list[Any]()
     if isinstance(state, Described) and isinstance(state.descriptor, int):
         code, values = state.descriptor, listed(state.value)
+    if code == frames.TRANSACTIONAL:
+        raise Refused(NOT_IMPLEMENTED, "Transactions are not implemented by this emulator: settle without one.")
     if code == frames.ACCEPTED:
         settlement.complete(queue, token)
     elif code == frames.RELEASED:

@@ -61,7 +61,7 @@ class Service:
 
     async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
         """The port that was taken for the management API."""
-        self._http = ManagementServer(Api(self.broker).answer, context)
+        self._http = ManagementServer(Api(self.broker).answer, context, 2 * self._idle)
         return await self._http.listen(host, port)
 
     def _connection(self) -> Connection:

@@ -54,7 +54,8 @@ def rule(**values: Any) -> AuthorizationRule:
     ("given", "words"),
     [
         ({"lock_duration": timedelta(minutes=5, seconds=1)}, LOCK),
-        ({"lock_duration": "PT0S"}, "LockDuration is P0D; it has at least PT0.0000001S."),
+        ({"lock_duration": "PT0S"}, "LockDuration is P0D; it has at least PT5S."),
+        ({"lock_duration": "PT4.999S"}, "LockDuration is PT4.999S; it has at least PT5S."),
         ({"default_message_time_to_live": "PT0S"}, "DefaultMessageTimeToLive is P0D;"),
         ({"auto_delete_on_idle": timedelta(minutes=4)}, "AutoDeleteOnIdle is PT4M; it has at least PT5M."),
         ({"duplicate_detection_history_time_window": timedelta(seconds=19)}, "it has at least PT20S."),
@@ -203,3 +204,12 @@ def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, given: dict[
 def test_a_page_that_is_none(admin: ServiceBusAdministrationClient) -> None:
     status, text = refused(admin, lambda admin: list(admin.list_queues(start_index=-1)))
     assert (status, "$skip is '-1'" in text) == (400, True)
+
+
+@pytest.mark.parametrize("destination", ["forward_to", "forward_dead_lettered_messages_to"])
+def test_a_new_queue_cannot_forward_to_itself(admin: ServiceBusAdministrationClient, destination: str) -> None:
+    """The destination has to exist first; an update can name the queue itself, as azure-servicebus' live test does."""
+    status, text = refused(admin, lambda admin: admin.create_queue("new", **{destination: "New"}))
+    assert (status, NO_DESTINATION in text) == (400, True)
+    admin.update_queue(admin.get_queue("q"), **{destination: "q"})
+    assert getattr(admin.get_queue("q"), destination).endswith("/q")

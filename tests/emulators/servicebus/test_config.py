@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_entities_of_one_name_are_refused_at_the_start() -> None:
     twice = {"UserConfig": {"Namespaces": [{"Queues": [{"Name": "q"}, {"Name": "Q"}]}]}}
-    with pytest.raises(ConfigError, match="there is a 'Q' already"):
+    with pytest.raises(ConfigError, match="an entity named 'Q' exists already"):
         ServiceBusEmulator(config=twice).start()
 
 

@@ -82,9 +82,9 @@ def test_a_taken_port_leaves_no_thread(bus: ServiceBusEmulator) -> None:
 
 def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     bus.add_queue("orders")
-    with pytest.raises(ConfigError, match="there is a 'Orders' already"):
+    with pytest.raises(ConfigError, match="an entity named 'Orders' exists already"):
         bus.add_queue("Orders")
-    with pytest.raises(ConfigError, match="there is a 'orders' already"):
+    with pytest.raises(ConfigError, match="an entity named 'orders' exists already"):
         bus.add_topic("orders")
     with pytest.raises(ConfigError, match="there is no topic 'events'"):
         bus.add_subscription("events", "all")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from cloudqueues.servicebus.admin.http import Request
+from cloudqueues.servicebus.admin.paths import TopicPath
 from cloudqueues.servicebus.admin.refusals import Rejected
 from cloudqueues.servicebus.errors import Refused
 from cloudqueues.servicebus.policies import MANAGE, Policies
@@ -39,9 +40,9 @@ def denied(method: str) -> Rejected:
     return Rejected(HTTPStatus.UNAUTHORIZED, _ENTITY.get(method, _ENTITY["GET"]))
 
 
-def denied_below(method: str, name: str | None, path: str) -> Rejected:
-    """Return the refusal of what is below a topic; `name` is None where all of them are asked for."""
-    kind = "Rule" if "/rules" in path.lower() else "Subscription"
+def denied_below(method: str, path: TopicPath) -> Rejected:
+    """Return the refusal of a request for subscriptions or rules."""
+    kind, name = ("Rule", path.rule) if path.is_of_rules else ("Subscription", path.subscription)
     operation = f"Enumerate{kind}s" if name is None else f"{_BELOW.get(method, 'Get')}{kind}"
     text = f"SubCode=40100: Unauthorized : Unauthorized access for '{operation}' operation."
     return Rejected(HTTPStatus.UNAUTHORIZED, text, phrase=text)

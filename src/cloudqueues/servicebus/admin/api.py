@@ -5,7 +5,6 @@ https://learn.microsoft.com/rest/api/servicebus/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
@@ -17,6 +16,7 @@ from cloudqueues.servicebus.admin.descriptions import Descriptions
 from cloudqueues.servicebus.admin.http import Reply, Request
 from cloudqueues.servicebus.admin.namespace import PATH, description
 from cloudqueues.servicebus.admin.paging import page
+from cloudqueues.servicebus.admin.paths import TopicPath, split
 from cloudqueues.servicebus.admin.properties import Properties
 from cloudqueues.servicebus.admin.refusals import Rejected, invalid
 from cloudqueues.servicebus.admin.resources import (
@@ -33,8 +33,6 @@ from cloudqueues.servicebus.topic import Topic
 T = TypeVar("T")
 
 _LISTS = {"$resources/queues": Queue, "$resources/topics": Topic}
-_BELOW = re.compile(r"(.+?)/subscriptions(?:/(.*?)(?:/rules(?:/(.*))?)?)?", re.IGNORECASE)
-"""A topic with the subscription and the rule that are asked for: a queue's or a topic's name may have slashes."""
 ENTRY, FEED = "application/atom+xml;type=entry;charset=utf-8", "application/atom+xml;type=feed;charset=utf-8"
 ERROR = "application/xml; charset=utf-8"
 
@@ -57,7 +55,7 @@ class Api:
             return Reply(status=rejected.status, phrase=rejected.phrase, body=atom.error(rejected), headers=headers)
 
     def _answer(self, request: Request, site: Site) -> Reply:
-        path, below = request.path.lower(), _BELOW.fullmatch(request.path)
+        path, below = request.path.lower(), split(request.path)
         described = Descriptions(site, self._properties)
         namespace = Namespace(broker=self._broker, properties=self._properties, descriptions=described)
         if not may_manage(self._broker.context.policies, request):
@@ -68,7 +66,7 @@ class Api:
         if path == PATH and request.method == "GET":
             return self._itself(site)
         if below is not None:
-            return _below(request, site, namespace, *below.groups())
+            return _below(request, site, namespace, below)
         return _do(EntityResource(namespace, request.path), request, site)
 
     def _itself(self, site: Site) -> Reply:
@@ -76,26 +74,26 @@ class Api:
         return _one(HTTPStatus.OK, atom.entry(site, description(self._created - context.clock_offset, context.tier)))
 
 
-def _denied(request: Request, namespace: Namespace, below: re.Match[str] | None) -> Reply:
+def _denied(request: Request, namespace: Namespace, below: TopicPath | None) -> Reply:
     """A queue or a topic that is not there is an empty feed for everybody. Raises Rejected."""
     if below is not None:
-        raise denied_below(request.method, below[3] if "/rules" in request.path.lower() else below[2], request.path)
+        raise denied_below(request.method, below)
     is_entity = request.method == "GET" and not request.path.startswith("$")
     if is_entity and EntityResource(namespace, request.path).get() is None:
         return _feed_reply(atom.nothing())
     raise denied(request.method)
 
 
-def _below(request: Request, site: Site, namespace: Namespace, topic: str, name: str | None, rule: str | None) -> Reply:
-    """Answer for what is below a topic."""
-    if name is None:
-        subscriptions = EntityResource(namespace, topic).topic().subscriptions
+def _below(request: Request, site: Site, namespace: Namespace, path: TopicPath) -> Reply:
+    """Answer a request for subscriptions or rules."""
+    if path.subscription is None:
+        subscriptions = EntityResource(namespace, path.topic).topic().subscriptions
         queues = [subscription.queue for _, subscription in sorted(subscriptions.items())]
         return _feed(request, site, queues, namespace.descriptions.subscription)
-    resource = SubscriptionResource(namespace, topic, name)
-    if rule is not None:
-        return _do(RuleResource(resource, rule), request, site)
-    if request.path.lower().endswith("/rules"):
+    resource = SubscriptionResource(namespace, path.topic, path.subscription)
+    if path.rule is not None:
+        return _do(RuleResource(resource, path.rule), request, site)
+    if path.is_of_rules:
         subscription = resource.found()
         rules = [one for _, one in sorted(subscription.rules.items())]
         return _feed(request, site, rules, lambda one: descriptions.rule(subscription, one))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from cloudqueues.servicebus.admin.refusals import Rejected, invalid
@@ -118,16 +119,26 @@ def error(rejected: Rejected) -> bytes:
 
 def description(body: bytes) -> ET.Element:
     """Return what is inside the content of an entry. Raises Rejected."""
-    if b"<!DOCTYPE" in body:
-        raise invalid("The body has a document type; it needs none.")
     try:
+        _refuse_document_type(body)
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
-    except ET.ParseError as exc:
+    except (expat.ExpatError, ET.ParseError) as exc:
         raise invalid(f"The body is no XML: {exc}.") from exc
     content = root.find(f"{{{ATOM}}}content")
     if content is None or len(content) != 1:
         raise invalid("The body is no ATOM entry whose content is one description.")
     return content[0]
+
+
+def _refuse_document_type(body: bytes) -> None:
+    """Raise Rejected for a document type, in whatever encoding, before any of its entities is expanded."""
+
+    def refuse(*_: object) -> None:
+        raise invalid("The body has a document type; it needs none.")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(body, True)
 
 
 def local(element: ET.Element) -> str:

@@ -34,6 +34,12 @@ class TlsTransport(asyncio.Protocol):
             self._flush()
             self._transport.close()
 
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
     def _read(self) -> None:
         """Hand on what has come. Raises SSLWantReadError when that is all, SSLError when the client has ended."""
         if not self._is_open:
@@ -52,6 +58,12 @@ class TlsTransport(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         self._session.write(data)
         self._flush()
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.admin.refusals import invalid
+from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.config_values import ConfigValue
 
 FOREVER = "P10675199DT2H48M5.4775807S"
@@ -109,4 +109,4 @@ def one_of(*known: str) -> Read:
 
 def entity(_name: str, text: str) -> str:
     """Return the path of an entity from its address, which is `sb://namespace/path`, or from the path alone."""
-    return (urlsplit(text).path if "://" in text else text).strip("/")
+    return entity_path(text)

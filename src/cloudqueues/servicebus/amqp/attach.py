@@ -68,7 +68,11 @@ class Attach:
 
 def entity_path(address: str) -> str:
     """Return the entity's path in an address, without the host and the outer slashes."""
-    return unquote(urlsplit(address).path if "://" in address else address).strip("/")
+    try:
+        path = urlsplit(address).path if "://" in address else address
+    except ValueError:  # the host has brackets that hold no IPv6 address
+        path = address
+    return unquote(path).strip("/")
 
 
 def read(values: list[Any], encoded: bytes) -> Attach:

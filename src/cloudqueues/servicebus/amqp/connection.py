@@ -96,7 +96,8 @@ class Connection(asyncio.Protocol):
         self._writer = writer
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        if self._opened:  # until then all the time there is counts from the start, however slowly the bytes come
+            self._heard = self._loop.time()
         self._in += data
         self._reading = True
         try:

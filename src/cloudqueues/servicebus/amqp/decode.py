@@ -16,8 +16,9 @@ from typing import Any, TypeGuard
 from cloudqueues.servicebus.amqp.scan import DEEPEST, within
 from cloudqueues.servicebus.errors import DECODE, AmqpError
 
-MOST = 65_536
-"""Elements of an array whose elements take no bytes: nothing else bounds their number."""
+MOST = 16
+"""Elements of an array whose elements take no bytes, whose number their size does not bound. A frame can hold thousands
+of such arrays, so few elements each are allowed: a frame then has not many more values than bytes."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)

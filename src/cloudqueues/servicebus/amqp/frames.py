@@ -105,9 +105,9 @@ def outcome(code: int) -> bytes:
 
 
 def is_outcome(state: object) -> bool:
-    """Whether a delivery state is a terminal one."""
+    """Return whether a delivery state is terminal, a transactional one included."""
     code = state.descriptor if isinstance(state, Described) else None
-    return isinstance(code, int) and ACCEPTED <= code <= MODIFIED
+    return isinstance(code, int) and (ACCEPTED <= code <= MODIFIED or code == TRANSACTIONAL)
 
 
 def rejected(condition: str, text: str) -> bytes:

@@ -23,9 +23,11 @@ LONGEST_REQUEST = 16_384
 """Bytes of a handshake."""
 LONGEST_FRAME = 2**20
 """Bytes of a WebSocket frame's payload. An AMQP frame has 64 KiB at most, and clients put one or few into each."""
+LONGEST_CONTROL = 125
+"""Bytes of a control frame's payload: https://www.rfc-editor.org/rfc/rfc6455#section-5.5"""
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
-_LAST, _MASKED = 0x80, 0x80
+_LAST, _MASKED, _CONTROL = 0x80, 0x80, 0x08
 _MEDIUM, _LONG = 126, 127
 """Lengths that say that the length follows, in two or in eight bytes."""
 _NORMAL, _PROTOCOL_ERROR = (struct.pack(">H", code) for code in (1000, 1002))
@@ -62,7 +64,8 @@ def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
     if len(buffer) < 2:  # noqa: PLR2004 - the code, and the short length
         return None
     start, size = _length(buffer)
-    if not buffer[1] & _MASKED or buffer[0] & 0x70 or size > LONGEST_FRAME:
+    is_control = buffer[0] & _CONTROL
+    if not buffer[1] & _MASKED or buffer[0] & 0x70 or size > (LONGEST_CONTROL if is_control else LONGEST_FRAME):
         raise ValueError(f"a frame of {size} bytes with {buffer[0]:#x}, {buffer[1]:#x}")
     end = start + 4 + size
     if len(buffer) < end:
@@ -109,6 +112,8 @@ class WebSocket(asyncio.Protocol):
         self._connection = connection
         self._in = bytearray()
         self._next: Callable[[], bool] = self._handshake
+        self._full = False
+        self._ping: bytes | None = None  # the last one that came while the client read nothing
 
     # -- of asyncio
 
@@ -118,9 +123,13 @@ class WebSocket(asyncio.Protocol):
             pass
 
     def pause_writing(self) -> None:
+        self._full = True
         self._connection.pause_writing()
 
     def resume_writing(self) -> None:
+        self._full = False
+        if self._ping is not None:
+            self._pong(self._ping)
         self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -174,11 +183,17 @@ class WebSocket(asyncio.Protocol):
         if code in {_BINARY, _CONTINUATION}:
             self._connection.data_received(payload)
         elif code == _PING:
-            self._transport.write(frame(_PONG, payload))
+            self._pong(payload)
         elif code == _CLOSE:
             self.close()
         elif code != _PONG:
             self._end(_PROTOCOL_ERROR)
+
+    def _pong(self, payload: bytes) -> None:
+        """Answer a ping; while the client reads nothing, keep the last ping alone, as RFC 6455 section 5.5.3 allows."""
+        self._ping = payload if self._full else None
+        if not self._full:
+            self._transport.write(frame(_PONG, payload))
 
     # -- what the connection writes to
 
