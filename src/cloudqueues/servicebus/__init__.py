@@ -1,4 +1,5 @@
-"""A Service Bus in a thread: queues, topics and sessions over AMQP 1.0, for the unmodified SDKs.
+"""Azure Service Bus emulator in a background thread: queues, topics and sessions over AMQP 1.0, for the unmodified
+SDKs.
 
 with ServiceBusEmulator() as bus:
     bus.add_queue("orders", lock_duration=5, max_delivery_count=3)

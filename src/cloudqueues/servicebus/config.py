@@ -1,5 +1,5 @@
-"""Entities from the config.json of Microsoft's own emulator, whose format and defaults these are. Longer times and more
-deliveries than it allows are taken as well, up to the service's own limits.
+"""Entities from a config.json of Microsoft's emulator, with its format and defaults. Longer times and more deliveries
+than that emulator allows are accepted, up to the limits of the service.
 
 https://github.com/Azure/azure-service-bus-emulator-installer/blob/main/ServiceBus-Emulator/Schema/Config-schema.json
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
@@ -23,22 +23,22 @@ Read = Callable[[ConfigValue], object]
 
 LONGEST_LOCK = 5 * 60.0
 SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 7 * 24 * 3600.0
-"""Of the detection of duplicates, in seconds. The shortest is the emulator's, the service wants 20."""
+"""Seconds of duplicate detection. The minimum is that of Microsoft's emulator; the service requires 20."""
 MOST_DELIVERIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Settings of an entity that names none."""
+    """Default settings of an entity."""
 
     settings: Settings
     window: float
-    """Seconds that duplicates are detected for, where they are."""
+    """Seconds of duplicate detection, where it is required."""
 
 
 SERVICE = Defaults(Settings(), 10 * 60.0)
 EMULATOR = Defaults(Settings(max_delivery_count=3, default_ttl=3600.0), 20.0)
-"""Microsoft's: a file that relies on them behaves here as there."""
+"""Defaults of Microsoft's emulator, on which its configuration files rely."""
 
 _TTL: dict[str, tuple[str, Read]] = {
     "DefaultMessageTimeToLive": ("default_ttl", lambda section: section.seconds(0.001))
@@ -52,12 +52,13 @@ _RECEIVED: dict[str, tuple[str, Read]] = {
     "ForwardDeadLetteredMessagesTo": ("forward_dead_letters_to", ConfigValue.name_or_none),
     **_TTL,
 }
-"""What the file calls a setting, what we call it, and how it is read."""
+"""Key in the file, field in Settings, and reader of each setting."""
 _DUPLICATES = ("RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow")
 
 
 def read(config: Mapping[str, Any] | Path) -> list[Add]:
-    """What adds the entities to a broker, in the order of the file. Raises ConfigError for all that is wrong with it."""
+    """Return functions that add the entities to a broker, in the order of the file. Raises ConfigError for an invalid
+    file."""
     user = load(config).map("UserConfig").get("UserConfig")
     found = user.map("Namespaces", "Logging") if user else {}
     namespaces = found["Namespaces"].each() if "Namespaces" in found else []
@@ -79,8 +80,8 @@ def _listed(found: Mapping[str, ConfigValue], key: str) -> list[ConfigValue]:
 
 
 def settings_of(kind: str, properties: Mapping[str, Any]) -> Settings:
-    """Those of a Queue, a Topic or a Subscription, from Properties in the form of the file, with the service's defaults.
-    Raises ConfigError."""
+    """Return the settings in the Properties of a Queue, a Topic or a Subscription, with the service's defaults. Raises
+    ConfigError."""
     return _settings(ConfigValue(dict(properties), "Properties"), kind, SERVICE)
 
 

@@ -1,4 +1,4 @@
-"""A JSON file of known keys and types, read piece by piece: what is wrong is said with its path and the nearest right."""
+"""Checked access to a JSON file: errors name the path of a value and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.amqp.decode import is_list, is_map
 
 NO_END = 922_337_203_685
-"""Seconds of .NET's longest TimeSpan, which stands for no end: P10675199DT2H48M5.4775807S."""
+"""Seconds of the longest TimeSpan of .NET, P10675199DT2H48M5.4775807S, which means unlimited."""
 
 _DURATION = re.compile(
     r"P(?:(?P<days>[0-9]+)D)?(?:T(?:(?P<hours>[0-9]+)H)?(?:(?P<minutes>[0-9]+)M)?(?:(?P<seconds>[0-9]+(?:\.[0-9]+)?)S)?)?"
@@ -23,7 +23,7 @@ _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 def load(config: Mapping[str, Any] | Path) -> ConfigValue:
-    """Raises ConfigError for a file that cannot be read."""
+    """Load a configuration. Raises ConfigError for a file that cannot be read."""
     if not isinstance(config, Path):
         return ConfigValue(dict(config), "")
     try:
@@ -33,7 +33,7 @@ def load(config: Mapping[str, Any] | Path) -> ConfigValue:
 
 
 class ConfigValue:
-    """One value, and where it is. All its methods raise ConfigError for a value of another kind."""
+    """Value in the file with its path. All methods raise ConfigError for a value of the wrong type."""
 
     def __init__(self, value: object, path: str) -> None:
         self._value = value
@@ -48,7 +48,7 @@ class ConfigValue:
     # -- what holds others
 
     def map(self, *known: str) -> dict[str, ConfigValue]:
-        """Its values; without those that are null."""
+        """Return the values of an object by key, without null values."""
         if not is_map(self._value):
             self._wrong("object")
         for key in self._value:
@@ -66,7 +66,7 @@ class ConfigValue:
         self.fail(f"unknown key {key!r}; {fix}")
 
     def need(self, found: Mapping[str, ConfigValue], key: str) -> ConfigValue:
-        """One of this object's values."""
+        """Return a value of this object that is required."""
         if key not in found:
             self.fail(f"{key!r} is missing")
         return found[key]
@@ -77,7 +77,7 @@ class ConfigValue:
         return [self._below(f"[{position}]", one) for position, one in enumerate(self._value)]
 
     def scalars(self) -> dict[str, object]:
-        """An object of any keys whose values are texts, numbers and booleans."""
+        """Return an object of arbitrary keys whose values are strings, numbers or booleans."""
         if not is_map(self._value):
             self._wrong("object")
         for key, value in self._value.items():
@@ -88,13 +88,13 @@ class ConfigValue:
     # -- what does not
 
     def name(self) -> str:
-        """A text that is not empty."""
+        """Return a string that is not empty."""
         if not isinstance(self._value, str) or not self._value:
             self._wrong("text")
         return self._value
 
     def name_or_none(self) -> str | None:
-        """The file writes none as an empty text."""
+        """Return a string, or None for the empty string that the file uses instead."""
         return None if self._value == "" else self.name()
 
     def one_of(self, *known: str) -> str:
@@ -116,7 +116,7 @@ class ConfigValue:
         return self._value
 
     def seconds(self, least: float = 0.0, most: float = math.inf) -> float:
-        """An ISO 8601 duration of days, hours, minutes and seconds: PT1M30S."""
+        """Return the seconds of an ISO 8601 duration of days, hours, minutes and seconds, such as PT1M30S."""
         match = _DURATION.fullmatch(self.name())
         given = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
         if not given or self.name().endswith("T"):

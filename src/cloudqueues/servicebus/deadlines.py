@@ -1,4 +1,4 @@
-"""Many deadlines behind one timer of the timeline."""
+"""Many deadlines on one timer of the timeline."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ K = TypeVar("K", int, str, bytes)
 
 
 SPARE = 64
-"""Entries of a heap that hold no longer and are not worth the work of clearing them out."""
+"""Stale heap entries that are tolerated before the heap is rebuilt."""
 
 
 class Deadlines(Generic[K]):
-    """Calls `due(key)` once a key's time has come. A key has one deadline; setting it again moves it."""
+    """Deadlines by key, with `due(key)` called at each. A key has one deadline; setting it again moves it."""
 
     def __init__(self, timeline: Timeline, due: Callable[[K], object]) -> None:
         self._timeline = timeline
@@ -33,7 +33,7 @@ class Deadlines(Generic[K]):
             self._arm()
 
     def discard(self, key: K) -> None:
-        """Also one that has none."""
+        """Remove a key's deadline, if it has one."""
         self._when.pop(key, None)
         self._tidy()
 

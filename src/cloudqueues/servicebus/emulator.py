@@ -1,4 +1,4 @@
-"""What a user has of it: a broker in a thread of its own, with entities, a movable time and faults."""
+"""Public emulator: runs the broker in a background thread, with entities, a movable clock and fault injection."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ from peeklock.timing.delays import Seconds, seconds
 T = TypeVar("T")
 
 ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
-"""Stands for the keys of an emulator that checks none."""
+"""Key of an emulator that does not check tokens."""
 
 
 class ServiceBusEmulator:
-    """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
+    """Service Bus namespace for the unmodified SDKs, between `start` and `stop` or within a `with`.
 
-    Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
-    a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
-    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
-    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
-    signed with, by name, and what each lets its bearer do; None takes any token.
+    Add entities before the start or at any time after it. Messages are lost at the stop. A `port` of 0 chooses a free
+    port, which is kept for the next start.
+
+    `config`: initial entities, in the format of the config.json of Microsoft's emulator; an error in it raises
+    ConfigError with its location. `tls`: require TLS; clients must trust `certificate`. `tier`: limits on message size.
+    `policies`: keys that may sign tokens, by name, with their rights; None accepts any token.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class ServiceBusEmulator:
     # -- life
 
     def start(self) -> Self:
-        """Raises OSError when the port is taken, ConfigError when the entities do not fit together."""
+        """Start the emulator. Raises OSError when the port is taken, ConfigError when the entities are inconsistent."""
         if self._running is not None:
             return self
         background = Background("peeklock-servicebus")
@@ -93,7 +94,7 @@ class ServiceBusEmulator:
         return self
 
     def stop(self) -> None:
-        """Also when it is stopped already."""
+        """Stop the emulator, if it runs."""
         running, self._running = self._running, None
         if running is not None:
             background, service = running
@@ -127,11 +128,11 @@ class ServiceBusEmulator:
 
     @property
     def connection_string(self) -> str:
-        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        """Connection string with the first policy, or with a placeholder key where any token is accepted."""
         return self.connection_string_of(next(iter(self._policies)))
 
     def connection_string_of(self, policy: str) -> str:
-        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+        """Return the connection string with a policy. SDKs use TLS unless it says that the server is an emulator.
 
         Raises ConfigError for a policy that does not exist.
         """
@@ -139,14 +140,16 @@ class ServiceBusEmulator:
 
     @property
     def admin_connection_string(self) -> str:
-        """For the administration clients of the SDKs, as Microsoft's emulator has it: the port is that of HTTP.
+        """Connection string for the SDKs' administration clients, with the port of the management API, as in
+        Microsoft's emulator.
 
-        Most clients use TLS all the same: they must trust `certificate`.
+        Most clients use TLS nevertheless: they must trust `certificate`.
         """
         return self.admin_connection_string_of(next(iter(self._policies)))
 
     def admin_connection_string_of(self, policy: str) -> str:
-        """As `admin_connection_string`, of one of the policies. Raises ConfigError for one that does not exist."""
+        """Return the administration connection string with a policy. Raises ConfigError for a policy that does not
+        exist."""
         return self._address(self._http_port, policy, "UseDevelopmentEmulator=true;")
 
     def _address(self, port: int, policy: str, more: str) -> str:
@@ -159,9 +162,9 @@ class ServiceBusEmulator:
 
     @property
     def certificate(self) -> Path:
-        """Path of the certificate that clients of TLS and of the management API must trust. While the emulator runs, the
-        file is there from the first look at this path on, and with `tls=True` from the start.
+        """Path of the certificate that clients of TLS and of the management API must trust.
 
+        While the emulator runs, the file exists from the first access to this path, and with `tls=True` from the start.
         Raises ConfigError where the package `cryptography` is missing.
         """
         if self._running is not None:
@@ -169,7 +172,7 @@ class ServiceBusEmulator:
         return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:
-        """In the emulator's thread."""
+        """Call a function in the emulator's thread."""
         if self._running is None:
             raise ConfigError("the Service Bus emulator is not running: start() it, or use it in a with")
         background, service = self._running
@@ -185,7 +188,7 @@ class ServiceBusEmulator:
 
     @property
     def entities(self) -> Entities:
-        """To change them while it runs."""
+        """Entities of the running emulator."""
         return Entities(self._in_broker)
 
     def add_queue(
@@ -201,7 +204,8 @@ class ServiceBusEmulator:
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
-        """Times are seconds; None for no limit, and for no detection of duplicates. Raises ConfigError for a taken name."""
+        """Add a queue. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
+        that is taken."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
@@ -217,7 +221,8 @@ class ServiceBusEmulator:
     def add_topic(
         self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
     ) -> None:
-        """As `add_queue`."""
+        """Add a topic. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
+        that is taken."""
         window = _seconds(duplicate_window or 0, "duplicate_window")
         settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
         self._add(lambda broker: broker.add_topic(name, settings))
@@ -237,7 +242,8 @@ class ServiceBusEmulator:
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
-        """As `add_queue`; the topic has to be there. Without `rules` it gets every message."""
+        """Add a subscription to an existing topic. The default rule matches every message. Raises ConfigError for a
+        name that is taken."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
@@ -259,16 +265,16 @@ class ServiceBusEmulator:
     # -- for tests
 
     def messages(self, path: str) -> list[StoredMessage]:
-        """What a queue holds, by sequence number; also `topic/Subscriptions/name` and `.../$DeadLetterQueue`."""
+        """Return the messages of a queue, `topic/Subscriptions/name` or `.../$DeadLetterQueue`, by sequence number."""
         return self._call(lambda service: service.stored(path))
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward. Clients see times that are right by their own clocks: locks, lives and schedules are that
-        much nearer to their ends."""
+        """Move the clock forward. Clients keep real time, so locks, times to live and schedules come that much nearer
+        to their ends."""
         self._call(lambda service: service.advance(seconds))
 
     def connections(self) -> int:
-        """How many are open."""
+        """Return the number of open connections."""
         return self._call(Service.connected)
 
     @property
@@ -277,7 +283,7 @@ class ServiceBusEmulator:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        """From the next chance on."""
+        """Replace the faults, from the next draw on."""
         self._faults = faults
         if self._running is not None:
             self._running[1].context.faults = faults

@@ -1,4 +1,4 @@
-"""The management node of an entity: what a client does there without a delivery.
+"""Management node of an entity: operations that need no delivery.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response
 """
@@ -24,15 +24,15 @@ from cloudqueues.servicebus.topic import Topic
 
 PREFIX = "com.microsoft:"
 _DESTRUCTIVE = 0
-"""A receiver-settle-mode: first, that is, without a lock."""
+"""Receiver settle mode `first`, that is, without a lock."""
 _NO_DATE = 253_402_300_799
-"""Seconds since 1970 from which on a date stands for none: the last of .NET's."""
+"""Seconds since 1970 of the last date of .NET, which means no date."""
 
 T = TypeVar("T")
 
 
 class Body:
-    """A request's map. Raises Refused for what is missing or of the wrong type."""
+    """Map in the body of a request. Raises Refused for a missing value or one of the wrong type."""
 
     def __init__(self, values: object) -> None:
         self._values = mapped(values)
@@ -56,7 +56,7 @@ class Body:
         return found
 
     def tokens(self) -> list[uuid.UUID]:
-        """The JavaScript SDK writes them as text where it had them as text."""
+        """Return the lock tokens. The JavaScript SDK sends some of them as strings."""
         try:
             return [
                 one if isinstance(one, uuid.UUID) else uuid.UUID(str(one)) for one in self.each("lock-tokens", object)
@@ -87,7 +87,7 @@ class Management:
         }
 
     def do(self, request: Request) -> Reply:
-        """Raises Refused."""
+        """Run an operation and return its reply. Raises Refused."""
         operation = str(request.application.get("operation")).removeprefix(PREFIX)
         if operation not in self._handlers:
             raise Refused(NOT_IMPLEMENTED, f"The operation '{operation}' is not implemented.")

@@ -1,4 +1,4 @@
-"""Shared access policies: who may send, listen and manage, by the key that a client's tokens are signed with.
+"""Shared access policies: keys that sign clients' tokens, and the rights that they give.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
@@ -20,7 +20,7 @@ from cloudqueues.servicebus.errors import UNAUTHORIZED, Refused
 
 MANAGE, SEND, LISTEN = "Manage", "Send", "Listen"
 RIGHTS = frozenset((MANAGE, SEND, LISTEN))
-"""Who may manage may do the other two as well."""
+"""All rights. The right to manage includes the other two."""
 SCHEME = "SharedAccessSignature "
 _MOMENT = re.compile(r"[0-9]{1,18}")
 """Seconds since 1970, in ASCII digits."""
@@ -28,7 +28,7 @@ _MOMENT = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Raises ConfigError for rights that do not exist."""
+    """Key with its rights. Raises ConfigError for an unknown right."""
 
     key: str
     rights: Collection[str] = RIGHTS
@@ -39,16 +39,16 @@ class Policy:
 
 
 class Policies:
-    """Those of a namespace, by name."""
+    """Policies of a namespace by name."""
 
     def __init__(self, known: Mapping[str, Policy]) -> None:
         self._known = dict(known)
 
     def rights(self, token: str, audience: str) -> frozenset[str]:
-        """Return what the bearer of a token may do with the entity that `audience` names. Of a token that is none of
-        these, such as Azure AD's, nothing can be known here: it may do everything.
+        """Return the rights that a token gives on the entity of `audience`.
 
-        Raises Refused for one that is not good.
+        A token of another kind, such as Azure AD's, cannot be checked here and gives all rights. Raises Refused for an
+        invalid token.
         """
         if not token.startswith(SCHEME):
             return RIGHTS
@@ -70,6 +70,6 @@ def _signature(key: str, fields: Mapping[str, str]) -> bytes:
 
 
 def _covers(resource: str, audience: str) -> bool:
-    """Whether the one is the other, or what it lies in."""
+    """Return whether a resource is the audience or contains it."""
     whole, part = entity_path(resource).lower(), entity_path(audience).lower()
     return not whole or part == whole or part.startswith(f"{whole}/")

@@ -1,4 +1,4 @@
-"""What each address of the management API does.
+"""Routes of the management API.
 
 https://learn.microsoft.com/rest/api/servicebus/
 """
@@ -38,7 +38,7 @@ ERROR = "application/xml; charset=utf-8"
 
 
 class Api:
-    """Used in the broker's thread."""
+    """Dispatcher of requests to the management API. Use it in the broker's thread."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -46,7 +46,7 @@ class Api:
         self._properties = Properties(broker.context.tier)
 
     def answer(self, request: Request) -> Reply:
-        """Never raises."""
+        """Answer a request. Never raises."""
         site = Site(host=request.headers.get("host", "localhost"), version=request.query.get("api-version", ""))
         try:
             return self._answer(request, site)
@@ -75,7 +75,8 @@ class Api:
 
 
 def _denied(request: Request, namespace: Namespace, below: TopicPath | None) -> Reply:
-    """A queue or a topic that is not there is an empty feed for everybody. Raises Rejected."""
+    """Refuse a request. A queue or topic that does not exist is answered with an empty feed, as for everybody. Raises
+    Rejected."""
     if below is not None:
         raise denied_below(request.method, below)
     is_entity = request.method == "GET" and not request.path.startswith("$")

@@ -1,4 +1,4 @@
-"""ATOM on the wire: the entries and feeds that are answered, and the description inside an entry that a client sends.
+"""ATOM documents: entries and feeds for answers, and the description inside an entry that a client sends.
 
 Written by hand, since the JavaScript client finds elements by their prefixes and an XML library chooses its own.
 https://www.rfc-editor.org/rfc/rfc4287
@@ -24,12 +24,12 @@ COUNTS = "http://schemas.microsoft.com/netservices/2011/06/servicebus"
 SCHEMA = "http://www.w3.org/2001/XMLSchema"
 
 NEVER = "0001-01-01T00:00:00"
-"""The time of an access that has not been."""
+"""Access time of an entity that was never accessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entity: `path` from the namespace on, and its description in XML."""
+    """Entity with its `path` in the namespace and its description in XML."""
 
     path: str
     title: str
@@ -40,12 +40,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where the client found the emulator, for the addresses in an answer, and which version of the API it speaks."""
+    """Address by which the client reached the emulator, and its version of the API."""
 
     host: str
-    """With its port, as the client's Host header has it."""
+    """Host and port, as in the client's Host header."""
     version: str
-    """The client's `api-version`; empty where it named none."""
+    """The client's `api-version`; empty where it sent none."""
 
     def address(self, path: str, **query: object) -> str:
         versioned = {"api-version": self.version, **query} if self.version else query
@@ -58,12 +58,12 @@ def element(name: str, text: object) -> str:
 
 
 def described(name: str, inner: str) -> str:
-    """Return a description with the name spaces that its elements are of."""
+    """Return a description that declares the namespaces of its elements."""
     return f'<{name} xmlns="{SERVICEBUS}" xmlns:i="{INSTANCE}">{inner}</{name}>'
 
 
 def moment(seconds: float) -> str:
-    """Return a time since 1970, in UTC with a tenth of a microsecond, as .NET writes it."""
+    """Return a time since 1970 as .NET writes it: UTC with seven decimals."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
@@ -86,7 +86,7 @@ def _second(seconds: float) -> str:
 
 
 def feed(site: Site, path: str, entries: Sequence[Entry], following: tuple[int, int] | None) -> bytes:
-    """Return one page. `following` is the skip and the top of the next one, where there is one."""
+    """Return one page of a feed. `following` holds the skip and the top of the next page, if there is one."""
     links = f'<link rel="self" href={quoteattr(site.address(path))}/>'
     if following is not None:
         skip, top = following
@@ -99,9 +99,9 @@ def feed(site: Site, path: str, entries: Sequence[Entry], following: tuple[int, 
 
 
 def nothing() -> bytes:
-    """Return the feed that the service answers, with 200, where a queue or topic is asked for that is not there.
+    """Return the feed that the service answers, with status 200, for a queue or topic that does not exist.
 
-    azservicebus' `deserializeBody` knows it by its title; azure-servicebus takes an entry without content for none.
+    azservicebus' `deserializeBody` recognises its title; azure-servicebus treats an entry without content as missing.
     """
     updated = _second(datetime.now(UTC).timestamp())
     return (
@@ -118,7 +118,7 @@ def error(rejected: Rejected) -> bytes:
 
 
 def description(body: bytes) -> ET.Element:
-    """Return what is inside the content of an entry. Raises Rejected."""
+    """Return the description inside the content of an entry. Raises Rejected."""
     try:
         _refuse_document_type(body)
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
@@ -142,10 +142,10 @@ def _refuse_document_type(body: bytes) -> None:
 
 
 def local(element: ET.Element) -> str:
-    """Return an element's name without its name space."""
+    """Return an element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
 def kind(element: ET.Element) -> str:
-    """Return the `xsi:type` of an element without its prefix; empty where it has none."""
+    """Return the `xsi:type` of an element without its prefix, or an empty string."""
     return element.get(f"{{{INSTANCE}}}type", "").rpartition(":")[2]

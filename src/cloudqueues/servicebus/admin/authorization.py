@@ -1,4 +1,4 @@
-"""Authorization rules of an entity. They are kept and shown, and let nobody in or out: the emulator takes any key.
+"""Authorization rules of an entity. They are stored and returned, and have no effect on access.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
@@ -15,12 +15,12 @@ from cloudqueues.servicebus.admin.refusals import invalid
 
 RIGHTS = ("Manage", "Send", "Listen")
 MOST = 12
-"""Rules of an entity."""
+"""Maximum number of rules of an entity."""
 _KEY_BYTES = 32
 
 
 def read(rules: ET.Element) -> str:
-    """Return the rules as they are shown. Raises Rejected."""
+    """Return the rules in the XML that clients get back. Raises Rejected."""
     if len(rules) > MOST:
         raise invalid(f"An entity has at most {MOST} authorization rules, and not {len(rules)}.")
     return "".join(_rule(one) for one in rules)

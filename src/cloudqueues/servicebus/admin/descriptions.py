@@ -1,6 +1,6 @@
-"""Queues, topics and subscriptions as the service describes them, with the counts of this moment.
+"""Descriptions of queues, topics and subscriptions as the service writes them, with their current counts.
 
-The order of the elements is the service's own, which reads and writes them in a sequence.
+The order of the elements is that of the service, which reads and writes them in sequence.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SUBSCRIPTION = (
     "EntityAvailabilityStatus", "ForwardDeadLetteredMessagesTo",
 )  # fmt: skip
 SINCE = {"MaxMessageSizeInKilobytes": "2021-05", "SqlFilterCount": "2024-05", "CorrelationFilterCount": "2024-05"}
-"""The first `api-version` that has an element, where not all have."""
+"""First `api-version` that has the element; elements not listed are in all versions."""
 
 
 class Descriptions:
-    """For one client: its site and the properties of the namespace."""
+    """Writer of descriptions for one client."""
 
     def __init__(self, site: Site, properties: Properties) -> None:
         self._site = site
@@ -56,8 +56,11 @@ class Descriptions:
         return self._entry(one, "Queue", QUEUE, _queue_counts(one))
 
     def subscription(self, one: Queue) -> Entry:
-        """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
-        `TestAdminClient_ListSubscriptionRuntimeProperties`."""
+        """Return the entry of a subscription.
+
+        One that was never accessed shows its creation time, unlike a queue or a topic: azservicebus' live test
+        `TestAdminClient_ListSubscriptionRuntimeProperties`.
+        """
         used = one.timestamps.created if one.timestamps.accessed is None else one.timestamps.accessed
         return self._entry(one, "Subscription", SUBSCRIPTION, {**_queue_counts(one), "AccessedAt": atom.moment(used)})
 
@@ -131,8 +134,10 @@ def _topic_counts(one: Topic) -> dict[str, str]:
 
 
 def _details(counts: Mapping[str, int]) -> str:
-    """Deferred and locked messages are among the active ones, as the service counts them. What is on its way to another
-    entity has none: forwarding is immediate here.
+    """Return the elements of the message counts.
+
+    Active messages include deferred and locked ones, as in the service. No message is ever in transfer, since
+    forwarding is immediate here.
 
     https://learn.microsoft.com/azure/service-bus-messaging/message-counters
     """
@@ -145,7 +150,7 @@ def _held(dead_letters: Queue | None) -> int:
 
 
 def _size(one: Queue) -> int:
-    """Bytes of all that an entity holds, with its dead letters."""
+    """Return the bytes of all messages of an entity, its dead letters included."""
     parts = [part for part in (one, one.dead_letters, one.transfer_dead_letters) if part is not None]
     return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(one.ingress)
 

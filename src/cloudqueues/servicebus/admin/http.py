@@ -1,4 +1,4 @@
-"""Requests and answers of HTTP/1.1, as little of it as administration clients use."""
+"""HTTP/1.1 requests and replies, to the extent that administration clients use them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 LONGEST_LINE = 8 * 1024
 LONGEST_HEAD = 64 * 1024
 LONGEST_BODY = 2**20
-"""Bytes."""
+"""Bytes of the head and of the body."""
 _END = b"\r\n\r\n"
 
 
@@ -25,11 +25,11 @@ _END = b"\r\n\r\n"
 class Request:
     method: str
     path: str
-    """Decoded, without the slashes around it."""
+    """Decoded path without leading and trailing slashes."""
     query: Mapping[str, str]
-    """By names in lower case."""
+    """Query parameters by lower-case name."""
     headers: Mapping[str, str]
-    """By names in lower case."""
+    """Headers by lower-case name."""
     body: bytes
 
 
@@ -37,7 +37,7 @@ class Request:
 class Reply:
     status: HTTPStatus = HTTPStatus.OK
     phrase: str = ""
-    """In the status line; empty for the status' own."""
+    """Reason phrase of the status line; empty for the standard phrase of the status."""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -53,7 +53,7 @@ class Writer(Protocol):
 
 
 class Malformed(Exception):
-    """What came is no request, or none that is taken; the text says why."""
+    """Request that is malformed or exceeds a limit; the text says why."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -67,11 +67,12 @@ class Head:
     headers: Mapping[str, str]
     length: int
     is_last: bool
-    """Whether the connection ends with the answer."""
+    """Whether the connection closes after the reply."""
 
 
 class HttpConnection(asyncio.Protocol):
-    """Answers the requests of one connection, one in each turn of the event loop, while the client reads the answers."""
+    """HTTP connection of one client. It answers one request per turn of the event loop, while the client reads the
+    replies."""
 
     def __init__(self, writer: Writer, answer: Callable[[Request], Reply]) -> None:
         self._writer = writer
@@ -105,7 +106,7 @@ class HttpConnection(asyncio.Protocol):
             asyncio.get_running_loop().call_soon(self._work)
 
     def _work(self) -> None:
-        """Answer one request, and schedule the next one."""
+        """Answer one request and schedule the next."""
         self._is_scheduled = False
         if self._is_full or self._writer.is_closing():
             return
@@ -120,7 +121,7 @@ class HttpConnection(asyncio.Protocol):
             self._writer.resume_reading()
 
     def _next(self) -> bool:
-        """Answer the next request; return False while it has not all come."""
+        """Answer the next request, or return False while it is incomplete."""
         head = self._head = self._head or self._take_head()
         if head is None or len(self._in) < head.length:
             return False

@@ -1,4 +1,4 @@
-"""The properties of queues, topics and subscriptions, by the names of their elements, and the limits of each.
+"""Properties of queues, topics and subscriptions by element name, with their limits.
 
 https://learn.microsoft.com/rest/api/servicebus/create-queue
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
@@ -33,28 +33,28 @@ from cloudqueues.servicebus.tiers import PREMIUM, Tier
 SHORTEST_WINDOW = 20.0
 """Seconds: https://learn.microsoft.com/azure/service-bus-messaging/enable-duplicate-detection"""
 SIZES = (1024, 2048, 3072, 4096, 5120)
-"""Megabytes of an entity in the standard tier."""
+"""Sizes of an entity in the standard tier, in megabytes."""
 PREMIUM_SIZES = tuple(1024 * gigabytes for gigabytes in range(1, 81))
 PARTITIONS = 16
-"""Of a partitioned entity in the standard tier: each has the size, and what is shown is the sum.
+"""Partitions of a partitioned entity in the standard tier. Each has the chosen size; clients see the sum.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning"""
 SHORTEST_IDLE = 5 * 60.0
 """Seconds: https://learn.microsoft.com/rest/api/servicebus/create-queue"""
 LONGEST_METADATA = 1024
-"""Characters, as the administration clients document them."""
+"""Characters, as documented by the administration clients."""
 STANDARD_MESSAGE = 256
-"""Kilobytes of a message in the standard tier; another size can be chosen in the premium tier alone."""
+"""Kilobytes of a message in the standard tier. Only the premium tier allows another size."""
 PREMIUM_MESSAGES = (1024, 102_400)
-"""Kilobytes: the least, which is the default, and the most."""
+"""Kilobytes: the minimum, which is the default, and the maximum."""
 SHORTEST_LOCK = 5.0
-"""Seconds, as the portal and Microsoft's emulator have it. The service has been seen to take a shorter lock, and then
-delivered nothing: https://github.com/Azure/azure-sdk-for-node/issues/1747
+"""Seconds, as in the portal and in Microsoft's emulator. The service has accepted a shorter lock, and then delivered
+nothing: https://github.com/Azure/azure-sdk-for-node/issues/1747
 https://github.com/Azure/azure-service-bus-emulator-installer/issues/53"""
 _SHORTEST = 1e-7
 """Seconds: one tick of .NET."""
 
 FIXED = ("RequiresSession", "RequiresDuplicateDetection", "EnablePartitioning")
-"""Properties that are chosen when an entity is created."""
+"""Properties that cannot be changed after an entity is created."""
 
 
 def _lock(name: str, text: str) -> float:
@@ -120,14 +120,15 @@ _RIGHTS = "AuthorizationRules"
 
 
 class Properties:
-    """Those of the entities of a namespace."""
+    """Properties that entities of a tier can have."""
 
     def __init__(self, tier: Tier) -> None:
         self._is_premium = tier is PREMIUM
         self._known = _PREMIUM if self._is_premium else _STANDARD
 
     def read(self, kind: str, description: ET.Element, before: Settings | None) -> Settings:
-        """Return an entity's settings; `before` are those that it had. What is not in the description has its default.
+        """Return the settings in a description; `before` holds those of an existing entity. Missing properties get
+        their default.
 
         Raises Rejected.
         """
@@ -155,7 +156,7 @@ class Properties:
         return self.shown(name, settings) == flag_text(True)
 
     def _check(self, values: dict[str, Any]) -> None:
-        """Raises Rejected for values that exclude each other, or that the tier does not have.
+        """Raise Rejected for values that exclude each other or that the tier does not support.
 
         https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#express-entities
         """
@@ -178,7 +179,7 @@ class Properties:
         return Settings(**used, duplicate_window=window if values.get("RequiresDuplicateDetection") else 0.0, kept=kept)
 
     def shown(self, name: str, settings: Settings) -> str | None:
-        """Return the inner XML of an element; None for one that is left out."""
+        """Return the inner XML of an element, or None for one that is omitted."""
         if name == _RIGHTS:
             return settings.kept.get(name, "")
         if name == "RequiresDuplicateDetection":

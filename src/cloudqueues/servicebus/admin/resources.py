@@ -1,4 +1,4 @@
-"""What can be read, written and deleted by its address: a queue or a topic, a subscription, a rule.
+"""Resources of the management API: entities, subscriptions and rules.
 
 All methods raise Rejected.
 """
@@ -22,11 +22,11 @@ from cloudqueues.servicebus.topic import Subscription, Topic
 
 class Resource(Protocol):
     def get(self) -> Entry | None:
-        """Return None for what the service answers with an empty feed."""
+        """Return the entry, or None for what the service answers with an empty feed."""
         ...
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
-        """`replace`: change what is there, rather than create it."""
+        """Create the resource, or with `replace` change an existing one, and return its entry."""
         ...
 
     def delete(self) -> None: ...
@@ -34,7 +34,7 @@ class Resource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """What the resources of one request share."""
+    """Broker, properties and descriptions that the resources of one request share."""
 
     broker: Broker
     properties: Properties
@@ -42,7 +42,7 @@ class Namespace:
 
 
 class EntityResource:
-    """A queue or a topic."""
+    """Queue or topic."""
 
     def __init__(self, namespace: Namespace, name: str) -> None:
         self._namespace = namespace

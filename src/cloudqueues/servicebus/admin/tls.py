@@ -1,4 +1,4 @@
-"""TLS over a connection that has begun already, so that one port takes what is encrypted and what is not."""
+"""TLS on an accepted connection, so that one port serves both TLS and plain clients."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import ssl
 
 HELLO = 0x16
-"""The first byte of a client that wants TLS: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
+"""First byte of a TLS handshake: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
 _PIECE = 64 * 1024
 
 
 class TlsTransport(asyncio.Protocol):
-    """Between a transport and the protocol `inner`, which writes through it as if it were a transport."""
+    """TLS layer between a transport and the protocol `inner`, which uses it as its transport."""
 
     inner: asyncio.Protocol
 
@@ -41,7 +41,8 @@ class TlsTransport(asyncio.Protocol):
         self.inner.resume_writing()
 
     def _read(self) -> None:
-        """Hand on what has come. Raises SSLWantReadError when that is all, SSLError when the client has ended."""
+        """Pass decrypted data to `inner`. Raises SSLWantReadError when there is no more, SSLError when the client has
+        ended."""
         if not self._is_open:
             self._session.do_handshake()
             self._is_open = True

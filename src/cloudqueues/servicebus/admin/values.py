@@ -1,4 +1,4 @@
-"""Texts of elements, and the values that they stand for. All readers raise Rejected, with the element's name."""
+"""Readers and writers of element texts. All readers raise Rejected with the element's name."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.config_values import ConfigValue
 
 FOREVER = "P10675199DT2H48M5.4775807S"
-"""The longest TimeSpan of .NET, which stands for no end."""
+"""Longest TimeSpan of .NET, which means unlimited."""
 _TICKS = 10**7
-"""In a second, the finest that the service keeps."""
+"""Ticks per second, the finest resolution of the service."""
 _MOST_DIGITS = 18
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -25,13 +25,13 @@ Read = Callable[[str, str], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """`setting`: the field of Settings that it is; None for what the emulator keeps and does nothing with."""
+    """Property of an entity. `setting` is its field in Settings; None for one that is stored without effect."""
 
     read: Read
     show: Callable[[Any], str] = str
     setting: str | None = None
     default: Any = field(default=None)
-    """Of a property that is no setting; None for one that is left out."""
+    """Default of a property that is not a setting; None omits the element."""
 
 
 def flag(name: str, text: str) -> bool:
@@ -45,7 +45,8 @@ def flag_text(value: bool) -> str:  # noqa: FBT001 - one value, as all of them h
 
 
 def digits(text: str) -> int | None:
-    """Return the number that some digits are; None for anything else, also for more of them than any number here has."""
+    """Return the number in a string of ASCII digits, or None for anything else and for more digits than any number here
+    has."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
@@ -60,7 +61,7 @@ def whole(least: int, most: int) -> Read:
 
 
 def duration(least: float, most: float = math.inf) -> Read:
-    """In seconds; infinity where it has no end."""
+    """Return a reader of durations in seconds. An unlimited duration is infinity."""
 
     def read(name: str, text: str) -> float:
         try:
@@ -77,7 +78,7 @@ def duration(least: float, most: float = math.inf) -> Read:
 
 
 def duration_text(seconds: float) -> str:
-    """Return seconds as .NET writes a TimeSpan: parts that are zero are left out."""
+    """Return seconds as .NET writes a TimeSpan, which omits parts that are zero."""
     if math.isinf(seconds):
         return FOREVER
     minutes, ticks = divmod(round(seconds * _TICKS), 60 * _TICKS)
@@ -108,5 +109,5 @@ def one_of(*known: str) -> Read:
 
 
 def entity(_name: str, text: str) -> str:
-    """Return the path of an entity from its address, which is `sb://namespace/path`, or from the path alone."""
+    """Return the path of an entity from its address `sb://namespace/path`, or from the path alone."""
     return entity_path(text)

@@ -1,7 +1,7 @@
-"""Bytes to Python values, strict: what is not AMQP is an AmqpError, whatever the bytes are.
+"""Strict AMQP decoder: raises AmqpError for any bytes that are not valid AMQP.
 
-Widths are not kept: all integers are int, symbols are str, timestamps are datetime in UTC. Who must hand on a value
-unchanged keeps its bytes, which `scan` finds without looking inside.
+Widths are lost: all integers become int, symbols str, timestamps datetime in UTC. To pass a value on unchanged, keep
+its bytes, which `scan` finds without decoding.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from cloudqueues.servicebus.amqp.scan import DEEPEST, within
 from cloudqueues.servicebus.errors import DECODE, AmqpError
 
 MOST = 16
-"""Elements of an array whose elements take no bytes, whose number their size does not bound. A frame can hold thousands
-of such arrays, so few elements each are allowed: a frame then has not many more values than bytes."""
+"""Maximum elements of an array whose elements take no bytes, whose number the size does not bound. A frame can hold
+thousands of such arrays; with this limit it has not many more values than bytes."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 _SIZE = struct.Struct(">I")
 _SIZES = struct.Struct(">II")
 _WRONG = (struct.error, IndexError, UnicodeDecodeError, TypeError, OverflowError)
-"""What the reading of a value raises when the bytes are short or make no sense."""
+"""Exceptions of decoding truncated or invalid bytes."""
 
 Decoder = Callable[[bytes, int, int], tuple[Any, int]]
 
@@ -37,7 +37,7 @@ class Described:
 
 
 def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    """The value that begins at `at`, and where it ends."""
+    """Return the value that begins at `at`, and the position of its end."""
     try:
         return _value(data, at, DEEPEST)
     except _WRONG as exc:
@@ -45,7 +45,7 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
 
 
 def whole(data: bytes) -> Any:
-    """The one value that `data` is."""
+    """Return the value that takes up all of `data`."""
     found, end = decode(data)
     if end != len(data):
         raise AmqpError(DECODE, f"{len(data) - end} bytes after the value")
@@ -61,12 +61,12 @@ def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
 
 
 def listed(value: object) -> list[Any]:
-    """A list; instead of anything else an empty one."""
+    """Return a list as it is, or an empty list for any other value."""
     return value if is_list(value) else []
 
 
 def mapped(value: object) -> dict[Any, Any]:
-    """A map; instead of anything else an empty one."""
+    """Return a map as it is, or an empty map for any other value."""
     return value if is_map(value) else {}
 
 
@@ -107,7 +107,7 @@ def _fixed(layout: str, make: Callable[[Any], Any] | None = None) -> Decoder:
 
 
 def _moment(milliseconds: int) -> datetime:
-    """Beyond the years of a datetime: the last or the first one. .NET's largest TimeSpan makes such times."""
+    """Return a time, clamped to the range of datetime: the largest TimeSpan of .NET is beyond it."""
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:

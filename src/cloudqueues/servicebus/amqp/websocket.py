@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 PATH = "/$servicebus/websocket"
 SUBPROTOCOLS = ("amqp", "AMQPWSB10")
-"""The standard's, and the one of its draft, which all SDKs of Azure still offer."""
+"""Subprotocol of the standard, and that of its draft, which all Azure SDKs still offer."""
 LONGEST_REQUEST = 16_384
-"""Bytes of a handshake."""
+"""Maximum bytes of a handshake."""
 LONGEST_FRAME = 2**20
-"""Bytes of a WebSocket frame's payload. An AMQP frame has 64 KiB at most, and clients put one or few into each."""
+"""Maximum bytes of a WebSocket frame's payload. An AMQP frame has at most 64 KiB, and clients put one or a few in
+each."""
 LONGEST_CONTROL = 125
 """Bytes of a control frame's payload: https://www.rfc-editor.org/rfc/rfc6455#section-5.5"""
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _LAST, _MASKED, _CONTROL = 0x80, 0x80, 0x08
 _MEDIUM, _LONG = 126, 127
-"""Lengths that say that the length follows, in two or in eight bytes."""
+"""Length codes: the length follows in two or in eight bytes."""
 _NORMAL, _PROTOCOL_ERROR = (struct.pack(">H", code) for code in (1000, 1002))
 
 
@@ -50,16 +51,16 @@ def frame(code: int, payload: bytes) -> bytes:
 
 
 def unmasked(payload: bytes, mask: bytes) -> bytes:
-    """Return a client's payload without its mask, which covers it again and again."""
+    """Return a client's payload without its mask, which is repeated over the payload."""
     size = len(payload)
     cover = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
     return (int.from_bytes(payload, "big") ^ cover).to_bytes(size, "big")
 
 
 def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
-    """Remove the first frame of a client and return its code and payload; None while it is not complete.
+    """Remove the client's first frame and return its code and payload, or None while it is incomplete.
 
-    Raises ValueError for a frame that no client may send.
+    Raises ValueError for a frame that a client must not send.
     """
     if len(buffer) < 2:  # noqa: PLR2004 - the code, and the short length
         return None
@@ -76,7 +77,7 @@ def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
 
 
 def _length(buffer: bytearray) -> tuple[int, int]:
-    """Return where the mask begins, and the payload's length: 0 while its bytes have not all come."""
+    """Return the position of the mask and the length of the payload, or 0 while the length is incomplete."""
     short = buffer[1] & ~_MASKED
     layout = {_MEDIUM: ">H", _LONG: ">Q"}.get(short)
     if layout is None:
@@ -87,7 +88,7 @@ def _length(buffer: bytearray) -> tuple[int, int]:
 
 
 def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the status and the text that a handshake is turned down with; None where it is right."""
+    """Return the status and the text that refuse a handshake, or None for a valid one."""
     method, _, rest = line.partition(" ")
     if method != "GET" or rest.partition(" ")[0].partition("?")[0].rstrip("/") != PATH:
         return "404 Not Found", f"AMQP over WebSockets is at {PATH}"
@@ -99,13 +100,13 @@ def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def subprotocol(headers: Mapping[str, str]) -> str | None:
-    """Return the first one offered that is spoken here."""
+    """Return the first offered subprotocol that is supported."""
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
 class WebSocket(asyncio.Protocol):
-    """Between a client's transport and a connection, which writes through it as if it were a transport."""
+    """WebSocket between a client's transport and a connection, which uses it as its transport."""
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
         self._transport = transport
@@ -190,7 +191,7 @@ class WebSocket(asyncio.Protocol):
             self._end(_PROTOCOL_ERROR)
 
     def _pong(self, payload: bytes) -> None:
-        """Answer a ping; while the client reads nothing, keep the last ping alone, as RFC 6455 section 5.5.3 allows."""
+        """Answer a ping. While the client reads nothing, keep only the last ping, as RFC 6455 section 5.5.3 allows."""
         self._ping = payload if self._full else None
         if not self._full:
             self._transport.write(frame(_PONG, payload))
@@ -215,7 +216,7 @@ class WebSocket(asyncio.Protocol):
 
 
 def _request(head: str) -> tuple[str, dict[str, str]]:
-    """Return the request line, and the headers by their names in small letters."""
+    """Return the request line, and the headers by lower-case name."""
     line, *rest = head.split("\r\n")
     pairs = (field.partition(":") for field in rest)
     return line, {name.strip().lower(): value.strip() for name, _, value in pairs}

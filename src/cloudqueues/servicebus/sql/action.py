@@ -1,4 +1,4 @@
-"""What an action changes of the copy of a message that its rule made.
+"""Actions of rules, which change a rule's copy of a message.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-rule-action
 """
@@ -16,13 +16,13 @@ from cloudqueues.servicebus.sql.terms import property_
 from cloudqueues.servicebus.sql.tokens import Kind
 
 MOST = 32
-"""Statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+"""Maximum statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
 Statement = Callable[[MessageProperties], MessageProperties]
 
 
 def statements(text: str, parameters: Mapping[str, object]) -> list[Statement]:
-    """Raises FilterError."""
+    """Parse the statements of an action. Raises FilterError."""
     cursor = Cursor(text)
     grammar = Grammar(cursor, parameters)
     found = [_statement(grammar)]
@@ -71,7 +71,8 @@ def _assignment(one: Property, value: Evaluator) -> Statement:
 
 
 def _converted(one: Property, old: object, new: object) -> object:
-    """To the type of what it replaces, where C# would do that by itself; a system property is a text."""
+    """Convert a value to the type of the value that it replaces, where C# converts implicitly. System properties are
+    text."""
     if new is None:
         return None
     if one.system:

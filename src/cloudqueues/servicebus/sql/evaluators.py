@@ -1,4 +1,4 @@
-"""What a filter's parts come to for a message: closures, put together once when the text is read.
+"""Evaluators of filters: closures over parsed parts, built once for each filter.
 
 None is unknown, and logic has three values:
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter#property-evaluation-semantics
@@ -27,11 +27,12 @@ class Property:
         return message.system if self.system else message.application
 
     def key(self, message: MessageProperties) -> str | None:
-        """How the message writes it, for case does not matter; None where it has no such property."""
+        """Return the message's spelling of the name, which is case-insensitive, or None where it has no such
+        property."""
         return named(self.of(message), self.name)
 
     def __call__(self, message: MessageProperties) -> object:
-        """Its value. Raises EvaluationError where a filter cannot use it."""
+        """Return the value. Raises EvaluationError for a type that filters cannot use."""
         return usable(self.of(message), self.key(message))
 
 
@@ -57,7 +58,7 @@ def new_id() -> Evaluator:
 
 
 def looked_up(name: Evaluator) -> Evaluator:
-    """The property that an expression names."""
+    """Return an evaluator of the property that an expression names."""
 
     def evaluate(message: MessageProperties) -> object:
         found = name(message)
@@ -81,12 +82,12 @@ def is_null(one: Property) -> Evaluator:
 
 
 def all_of(parts: Sequence[Evaluator]) -> Evaluator:
-    """AND: the first that is false decides."""
+    """Return the evaluator of AND: the first false part decides."""
     return lambda message: _decided(parts, message, False)
 
 
 def any_of(parts: Sequence[Evaluator]) -> Evaluator:
-    """OR: the first that is true decides."""
+    """Return the evaluator of OR: the first true part decides."""
     return lambda message: _decided(parts, message, True)
 
 
@@ -130,7 +131,7 @@ def likeness(value: Evaluator, pattern: Evaluator, escape: Evaluator) -> Evaluat
 
 
 def calculation(first: Evaluator, rest: Sequence[tuple[str, Evaluator]]) -> Evaluator:
-    """From left to right."""
+    """Return an evaluator of operators of equal precedence, from left to right."""
 
     def evaluate(message: MessageProperties) -> object:
         found = first(message)

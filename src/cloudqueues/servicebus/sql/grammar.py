@@ -1,4 +1,4 @@
-"""From the words of a filter to what it does, by recursive descent.
+"""Recursive-descent parser of filters.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter
 """
@@ -20,13 +20,13 @@ class Node:
     at: int
     evaluate: Evaluator
     predicate: bool = False
-    """Whether it says yes or no, rather than having a value."""
+    """Whether it is a condition, rather than a value."""
     named: Property | None = None
-    """Where it is a property and nothing else."""
+    """Property, where the node is nothing else."""
 
 
 class Grammar:
-    """All methods raise FilterError, and read on from where `words` are."""
+    """Parser of expressions. All methods raise FilterError and read on from the cursor."""
 
     def __init__(self, cursor: Cursor, parameters: Mapping[str, object]) -> None:
         self.cursor = cursor
@@ -35,7 +35,7 @@ class Grammar:
     # -- predicates
 
     def predicate(self) -> Node:
-        """What a filter is."""
+        """Parse a whole condition."""
         return self._yes_or_no(self._alternatives())
 
     def _yes_or_no(self, node: Node) -> Node:
@@ -106,7 +106,7 @@ class Grammar:
     # -- expressions
 
     def expression(self) -> Node:
-        """What has a value."""
+        """Parse a value."""
         return self._operand(self._sum())
 
     def _operand(self, node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""What a filter's expressions are made of: constants, parameters and properties. All raise FilterError."""
+"""Terms of expressions: constants, parameters and properties. All functions raise FilterError."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _parameter(cursor: Cursor, token: Token, parameters: Mapping[str, object]) -
 
 
 def property_(cursor: Cursor) -> Property:
-    """With its scope."""
+    """Parse a property with its scope."""
     first = _name(cursor)
     if not cursor.take(Kind.SIGN, "."):
         return Property(first.text, system=False)

@@ -1,4 +1,4 @@
-"""The words of a filter or an action.
+"""Tokens of filters and actions.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter
 """
@@ -20,10 +20,10 @@ KEYWORDS = frozenset({
 
 class Kind(Enum):
     WORD = auto()
-    """A name without quotation marks."""
+    """Name without quotation marks."""
     KEYWORD = auto()
     NAME = auto()
-    """A name in brackets or double quotation marks: never a keyword."""
+    """Name in brackets or double quotation marks, which is never a keyword."""
     TEXT = auto()
     NUMBER = auto()
     PARAMETER = auto()
@@ -38,7 +38,7 @@ NAMES = (Kind.WORD, Kind.NAME)
 class Token:
     kind: Kind
     text: str
-    """Without its quotation marks; a keyword in capitals."""
+    """Text without quotation marks; keywords are upper case."""
     at: int
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ _FIXES = {
 
 
 def tokens(text: str) -> list[Token]:
-    """The last one is the end. Raises FilterError."""
+    """Return the tokens of a text, with END as the last. Raises FilterError."""
     _check(text)
     found: list[Token] = []
     at = 0
