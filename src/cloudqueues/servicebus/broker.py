@@ -55,7 +55,7 @@ class Broker:
         if not isinstance(parent, Topic):
             raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
         path = f"{parent.path}{SUBSCRIPTIONS}{name}"
-        if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
+        if twice := [rule_name for rule_name, count in Counter(rule.name for rule in rules).items() if count > 1]:
             raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
         self._claim(path)
         subscription = Subscription(self._put(path, settings), rules)
@@ -79,14 +79,14 @@ class Broker:
         queue = Queue(
             path, settings, self.context, dead_letters=dead_letters, transfer_dead_letters=transfer, numbers=numbers
         )
-        for one in (queue, dead_letters, transfer):
-            self._entities[one.path.lower()] = one
+        for entity in (queue, dead_letters, transfer):
+            self._entities[entity.path.lower()] = entity
         return queue
 
     def settings(self, path: str) -> Settings | None:
         """Return the settings of an entity, or None where it does not exist."""
-        found = self._entities.get(path.lower())
-        return None if found is None else found.settings
+        entity = self._entities.get(path.lower())
+        return None if entity is None else entity.settings
 
     def has(self, path: str) -> bool:
         """Return whether an entity exists."""
@@ -107,13 +107,13 @@ class Broker:
     def remove(self, path: str) -> None:
         """Remove an entity, if it exists, with its messages and dead letters, and a topic with its subscriptions."""
         whole = path.lower()
-        found = self._entities.pop(whole, None)
+        entity = self._entities.pop(whole, None)
         self.context.detach_links(path, not_found(path))
-        if isinstance(found, Topic):
-            for one in tuple(found.subscriptions.values()):
-                self.remove(one.queue.path)
-        elif found is not None:
-            for dead_letters in (found.dead_letters, found.transfer_dead_letters):
+        if isinstance(entity, Topic):
+            for subscription in tuple(entity.subscriptions.values()):
+                self.remove(subscription.queue.path)
+        elif entity is not None:
+            for dead_letters in (entity.dead_letters, entity.transfer_dead_letters):
                 if dead_letters is not None:
                     self.remove(dead_letters.path)
             self._unsubscribe(whole)
@@ -142,24 +142,24 @@ class Broker:
 
     def queue(self, path: str) -> Queue:
         """Return a queue. Raises Refused where it does not exist."""
-        found = self.find(path)
-        if isinstance(found, Topic):
+        entity = self.find(path)
+        if isinstance(entity, Topic):
             raise Refused(NOT_FOUND, f"'{path}' is a topic: it keeps no messages.")
-        return found
+        return entity
 
     def target(self, path: str) -> Queue | Topic:
         """Return a queue or topic that can be sent to. Raises Refused."""
-        found = self.find(path)
-        if path.lower() in self._subscriptions or (isinstance(found, Queue) and found.dead_letters is None):
+        entity = self.find(path)
+        if path.lower() in self._subscriptions or (isinstance(entity, Queue) and entity.dead_letters is None):
             raise Refused(NOT_FOUND, f"'{path}' cannot be sent to.")
-        return found
+        return entity
 
     def subscription(self, queue: Queue) -> Subscription:
         """Return the subscription that a queue belongs to. Raises Refused for any other queue."""
-        found = self._subscriptions.get(queue.path.lower())
-        if found is None:
+        subscription = self._subscriptions.get(queue.path.lower())
+        if subscription is None:
             raise Refused(NOT_FOUND, f"'{queue.path}' is no subscription: it has no rules.")
-        return found
+        return subscription
 
     # -- from one to another
 

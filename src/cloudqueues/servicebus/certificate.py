@@ -85,7 +85,7 @@ def _signed(key: EllipticCurvePrivateKey, names: dict[str, None]) -> x509.Certif
         subject, subject, key.public_key(), x509.random_serial_number(), now - SKEW, now + LIFE
     )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), critical=False)
     return builder.sign(key, SHA256())
 

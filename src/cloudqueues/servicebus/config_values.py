@@ -47,34 +47,34 @@ class ConfigValue:
 
     # -- what holds others
 
-    def map(self, *known: str) -> dict[str, ConfigValue]:
+    def map(self, *allowed: str) -> dict[str, ConfigValue]:
         """Return the values of an object by key, without null values."""
         if not is_map(self._value):
             self._wrong("object")
         for key in self._value:
-            if key not in known:
-                self._unknown(str(key), known)
+            if key not in allowed:
+                self._unknown(str(key), allowed)
         return {key: self._below(f".{key}", value) for key, value in self._value.items() if value is not None}
 
     def _below(self, step: str, value: object) -> ConfigValue:
         return ConfigValue(value, (self._path + step).removeprefix("."))
 
-    def _unknown(self, key: str, known: tuple[str, ...]) -> NoReturn:
-        lower = {one.lower(): one for one in known}
+    def _unknown(self, key: str, allowed: tuple[str, ...]) -> NoReturn:
+        lower = {name.lower(): name for name in allowed}
         near = difflib.get_close_matches(key.lower(), lower, 1)
-        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(known)}"
+        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(allowed)}"
         self.fail(f"unknown key {key!r}; {fix}")
 
-    def need(self, found: Mapping[str, ConfigValue], key: str) -> ConfigValue:
+    def need(self, values: Mapping[str, ConfigValue], key: str) -> ConfigValue:
         """Return a value of this object that is required."""
-        if key not in found:
+        if key not in values:
             self.fail(f"{key!r} is missing")
-        return found[key]
+        return values[key]
 
     def each(self) -> list[ConfigValue]:
         if not is_list(self._value):
             self._wrong("list")
-        return [self._below(f"[{position}]", one) for position, one in enumerate(self._value)]
+        return [self._below(f"[{position}]", element) for position, element in enumerate(self._value)]
 
     def scalars(self) -> dict[str, object]:
         """Return an object of arbitrary keys whose values are strings, numbers or booleans."""
@@ -97,11 +97,11 @@ class ConfigValue:
         """Return a string, or None for the empty string that the file uses instead."""
         return None if self._value == "" else self.name()
 
-    def one_of(self, *known: str) -> str:
-        found = self.name()
-        if found not in known:
-            self.fail(f"{found!r} is none of {', '.join(known)}")
-        return found
+    def one_of(self, *allowed: str) -> str:
+        value = self.name()
+        if value not in allowed:
+            self.fail(f"{value!r} is none of {', '.join(allowed)}")
+        return value
 
     def flag(self) -> bool:
         if not isinstance(self._value, bool):
@@ -118,10 +118,10 @@ class ConfigValue:
     def seconds(self, least: float = 0.0, most: float = math.inf) -> float:
         """Return the seconds of an ISO 8601 duration of days, hours, minutes and seconds, such as PT1M30S."""
         match = _DURATION.fullmatch(self.name())
-        given = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
-        if not given or self.name().endswith("T"):
+        parts = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
+        if not parts or self.name().endswith("T"):
             self._wrong("duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
-        total = sum(float(text) * _UNITS[unit] for unit, text in given.items())
+        total = sum(float(text) * _UNITS[unit] for unit, text in parts.items())
         if not least <= total <= most:
             self.fail(f"{self.name()} is {total:g} seconds, and not within {least:g} and {most:g}")
         return math.inf if total >= NO_END else total

@@ -48,7 +48,7 @@ class Entities:
 
     def paths(self) -> list[str]:
         """Return the paths of queues and topics by name."""
-        return self._in_broker(lambda broker: [one.path for one in broker.listed()])
+        return self._in_broker(lambda broker: [entity.path for entity in broker.listed()])
 
     def settings(self, path: str) -> Settings | None:
         """Return the settings of an entity, or None where it does not exist."""

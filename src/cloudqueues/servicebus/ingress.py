@@ -52,11 +52,11 @@ class Ingress:
         https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
         if not self.window or id is None:
             return False
-        known = id in self._ids
-        if not known:
+        is_repeated = id in self._ids
+        if not is_repeated:
             self._ids.add(id)
             self._forget.set(id, self._context.now() + self.window)
-        return known
+        return is_repeated
 
     def _activate(self, sequence: int) -> None:
         """Enqueue a scheduled message as if it were sent now, with a new sequence number.
@@ -70,11 +70,11 @@ class Ingress:
 
     def cancel(self, sequences: Sequence[int]) -> None:
         """Cancel all scheduled messages or none: raises Refused when one is not scheduled."""
-        if missing := [one for one in sequences if one not in self.scheduled]:
+        if missing := [sequence for sequence in sequences if sequence not in self.scheduled]:
             raise Refused(NO_MESSAGE, f"no scheduled message has the sequence number {missing[0]}")
-        for one in dict.fromkeys(sequences):
-            self._store.remove(one)
-            self._due.discard(one)
+        for sequence in dict.fromkeys(sequences):
+            self._store.remove(sequence)
+            self._due.discard(sequence)
 
     def since(self, start: int, session: str | None = None) -> Iterator[int]:
         """Return the sequence numbers of scheduled messages from `start` on."""

@@ -73,13 +73,13 @@ class Message:
         self.locked_until = 0.0
         self.expires = math.inf
         self.ready = False
-        """Whether the message waits for a consumer."""
+        """True if the message waits for a consumer."""
         self.hops = 0
         """Number of times that the message was forwarded."""
         self.source: str | None = None
         """Entity where a forwarded dead letter was dead-lettered."""
         self.copied = False
-        """Whether the fault `duplicate` made this message."""
+        """True if the fault `duplicate` made this message."""
 
     @property
     def key(self) -> str:

@@ -66,13 +66,13 @@ class Parts:
 
 
 def _parts(data: bytes) -> Parts:
-    found = Parts()
+    parts = Parts()
     for code, value in _sections(data):
         if code >= DATA:
-            found.body.append(encode.described(code, value))
+            parts.body.append(encode.described(code, value))
         else:
-            found.named[code] = value
-    return found
+            parts.named[code] = value
+    return parts
 
 
 def _content(data: bytes) -> Content:
@@ -106,10 +106,10 @@ def _identified(properties: list[bytes]) -> tuple[bytes, ...]:
 
 
 def _typed(data: bytes, kind: type) -> Any:
-    found = whole(data)
-    if not isinstance(found, kind):
-        raise AmqpError(DECODE, f"a section of {type(found).__name__}, not of {kind.__name__}")
-    return found
+    value = whole(data)
+    if not isinstance(value, kind):
+        raise AmqpError(DECODE, f"a section of {type(value).__name__}, not of {kind.__name__}")
+    return value
 
 
 def _ttl(header: list[Any]) -> float | None:
@@ -188,19 +188,19 @@ def _annotations(message: Message, clock_offset: float) -> list[tuple[bytes, byt
     """Return the broker's annotations, without unset ones, as in the service: the SDK's own tests count the bytes."""
     pack = _ANNOTATED.pack
     sequence, first, enqueued, state, locked = _LABELS
-    found = [
+    annotations = [
         (sequence, pack(0x81, message.sequence)),
         (enqueued, pack(0x83, int((message.enqueued - clock_offset) * 1000))),
     ]
     if message.first_sequence is not None:
-        found.append((first, pack(0x81, message.first_sequence)))
+        annotations.append((first, pack(0x81, message.first_sequence)))
     if message.state != ACTIVE:
-        found.append((state, encode.integer(message.state)))
+        annotations.append((state, encode.integer(message.state)))
     if message.token is not None:
-        found.append((locked, pack(0x83, int((message.locked_until - clock_offset) * 1000))))
+        annotations.append((locked, pack(0x83, int((message.locked_until - clock_offset) * 1000))))
     if message.source is not None:
-        found.append((_SOURCE, encode.string(message.source)))
-    return found
+        annotations.append((_SOURCE, encode.string(message.source)))
+    return annotations
 
 
 def stored(message: Message) -> StoredMessage:

@@ -41,8 +41,8 @@ class Policy:
 class Policies:
     """Policies of a namespace by name."""
 
-    def __init__(self, known: Mapping[str, Policy]) -> None:
-        self._known = dict(known)
+    def __init__(self, policies: Mapping[str, Policy]) -> None:
+        self._known = dict(policies)
 
     def rights(self, token: str, audience: str) -> frozenset[str]:
         """Return the rights that a token gives on the entity of `audience`.

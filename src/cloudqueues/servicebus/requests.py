@@ -100,15 +100,15 @@ class RequestNode:
 
     def _responder(self, reply_to: str | None) -> Responder:
         """Return the responder for the request's reply address, or else the last one on this node."""
-        found: Responder | None = None
+        responder: Responder | None = None
         for link in self._session.links.values():
             if isinstance(link, SendingLink) and isinstance(link.source, Responder) and self._mine(link):
-                found = link.source
+                responder = link.source
                 if reply_to is not None and link.attach_request.reply_address == reply_to:
                     break
-        if found is None:
+        if responder is None:
             raise Refused(NOT_FOUND, f"no link receives from '{self._path}': there is nobody to answer to.")
-        return found
+        return responder
 
     def _mine(self, link: SendingLink) -> bool:
         return link.attach_request.path.lower() == self._path

@@ -44,10 +44,10 @@ def read(name: str, description: Mapping[Any, Any]) -> Rule:
 
 
 def _expression(described: object) -> str:
-    found = mapped(described).get("expression")
-    if not isinstance(found, str):
+    expression = mapped(described).get("expression")
+    if not isinstance(expression, str):
         raise Refused(ARGUMENT, "An sql-filter and an sql-rule-action have an expression.")
-    return found
+    return expression
 
 
 def _correlation(name: str, described: Mapping[Any, Any], action: str | None) -> Rule:

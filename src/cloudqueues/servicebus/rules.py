@@ -43,13 +43,13 @@ class CorrelationFilter:
         return _within(self.system, properties.system) and _within(self.properties, properties.application)
 
 
-def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:
-    return all(name in found and _same(value, found[name]) for name, value in wanted.items())
+def _within(wanted: Mapping[str, object], actual: Mapping[str, object]) -> bool:
+    return all(name in actual and _same(value, actual[name]) for name, value in wanted.items())
 
 
-def _same(one: object, other: object) -> bool:
+def _same(left: object, right: object) -> bool:
     """Return whether two values are equal and of the same type: True does not equal 1."""
-    return one == other and type(one) is type(other)
+    return left == right and type(left) is type(right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Rule:
     ) -> Self:
         """Return a rule for messages with equal fields and application properties. Raises FilterError for the action,
         ConfigError for a value that no message can have."""
-        given = {
+        fields = {
             "CorrelationId": correlation_id,
             "MessageId": message_id,
             "To": to,
@@ -115,7 +115,7 @@ class Rule:
             "ReplyToSessionId": reply_to_session_id,
             "ContentType": content_type,
         }
-        system = {field: value for field, value in given.items() if value is not None}
+        system = {field: value for field, value in fields.items() if value is not None}
         matches = CorrelationFilter(system=system, properties=dict(properties or {}))
         return cls(name=name, matches=matches, action=_action(action))
 

@@ -101,7 +101,9 @@ class Service:
 
     def stored(self, path: str) -> list[StoredMessage]:
         """Return snapshots of a queue's messages. Raises Refused where the queue does not exist."""
-        return [message_encoding.stored(one) for one in settlement.peek(self.broker.queue(path), 0, sys.maxsize)]
+        return [
+            message_encoding.stored(message) for message in settlement.peek(self.broker.queue(path), 0, sys.maxsize)
+        ]
 
     def connected(self) -> int:
         """Return the number of open connections."""

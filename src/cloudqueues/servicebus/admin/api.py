@@ -61,8 +61,8 @@ class Api:
         if not may_manage(self._broker.context.policies, request):
             return _denied(request, namespace, below)
         if path in _LISTS:
-            found = [one for one in self._broker.listed() if isinstance(one, _LISTS[path])]
-            return _feed(request, site, found, described.entity)
+            entities = [entity for entity in self._broker.listed() if isinstance(entity, _LISTS[path])]
+            return _feed(request, site, entities, described.entity)
         if path == PATH and request.method == "GET":
             return self._itself(site)
         if below is not None:
@@ -95,33 +95,33 @@ def _below(request: Request, site: Site, namespace: Namespace, path: TopicPath) 
     if path.rule is not None:
         return _do(RuleResource(resource, path.rule), request, site)
     if path.is_of_rules:
-        subscription = resource.found()
-        rules = [one for _, one in sorted(subscription.rules.items())]
-        return _feed(request, site, rules, lambda one: descriptions.rule(subscription, one))
+        subscription = resource.existing()
+        rules = [rule for _, rule in sorted(subscription.rules.items())]
+        return _feed(request, site, rules, lambda rule: descriptions.rule(subscription, rule))
     return _do(resource, request, site)
 
 
 def _do(resource: Resource, request: Request, site: Site) -> Reply:
     if request.method == "GET":
-        found = resource.get()
-        return _feed_reply(atom.nothing()) if found is None else _one(HTTPStatus.OK, atom.entry(site, found))
+        entry = resource.get()
+        return _feed_reply(atom.nothing()) if entry is None else _one(HTTPStatus.OK, atom.entry(site, entry))
     if request.method == "PUT":
         replace = "if-match" in request.headers
-        made = resource.put(request.body, replace=replace)
-        return _one(HTTPStatus.OK if replace else HTTPStatus.CREATED, atom.entry(site, made))
+        entry = resource.put(request.body, replace=replace)
+        return _one(HTTPStatus.OK if replace else HTTPStatus.CREATED, atom.entry(site, entry))
     if request.method == "DELETE":
         resource.delete()
         return Reply()
     raise _wrong_method(request)
 
 
-def _feed(request: Request, site: Site, found: Sequence[T], described: Callable[[T], Entry]) -> Reply:
+def _feed(request: Request, site: Site, items: Sequence[T], described: Callable[[T], Entry]) -> Reply:
     if request.method == "PUT":
         raise invalid("The name is empty.")
     if request.method != "GET":
         raise _wrong_method(request)
-    chosen, following = page(request.query, found)
-    entries = [described(one) for one in chosen]
+    chosen, following = page(request.query, items)
+    entries = [described(item) for item in chosen]
     return _feed_reply(atom.feed(site, request.path, entries, following))
 
 

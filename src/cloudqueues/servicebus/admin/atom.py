@@ -67,17 +67,17 @@ def moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
-def entry(site: Site, one: Entry) -> bytes:
-    return _entry(site, one, f' xmlns="{ATOM}"').encode()
+def entry(site: Site, item: Entry) -> bytes:
+    return _entry(site, item, f' xmlns="{ATOM}"').encode()
 
 
-def _entry(site: Site, one: Entry, space: str) -> str:
-    address = escape(site.address(one.path))
+def _entry(site: Site, item: Entry, space: str) -> str:
+    address = escape(site.address(item.path))
     return (
-        f'<entry{space}><id>{address}</id><title type="text">{escape(one.title)}</title>'
-        f"<published>{_second(one.created)}</published><updated>{_second(one.updated)}</updated>"
+        f'<entry{space}><id>{address}</id><title type="text">{escape(item.title)}</title>'
+        f"<published>{_second(item.created)}</published><updated>{_second(item.updated)}</updated>"
         f'<author><name>{escape(site.host)}</name></author><link rel="self" href="{address}"/>'
-        f'<content type="application/xml">{one.content}</content></entry>'
+        f'<content type="application/xml">{item.content}</content></entry>'
     )
 
 
@@ -94,7 +94,7 @@ def feed(site: Site, path: str, entries: Sequence[Entry], following: tuple[int, 
     return (
         f'<feed xmlns="{ATOM}"><title type="text">{escape(path)}</title><id>{escape(site.address(path))}</id>'
         f"<updated>{_second(datetime.now(UTC).timestamp())}</updated>{links}"
-        f"{''.join(_entry(site, one, '') for one in entries)}</feed>"
+        f"{''.join(_entry(site, item, '') for item in entries)}</feed>"
     ).encode()
 
 

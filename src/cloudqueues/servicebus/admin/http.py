@@ -67,7 +67,7 @@ class Head:
     headers: Mapping[str, str]
     length: int
     is_last: bool
-    """Whether the connection closes after the reply."""
+    """True if the connection closes after the reply."""
 
 
 class HttpConnection(asyncio.Protocol):

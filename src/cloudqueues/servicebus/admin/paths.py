@@ -13,7 +13,7 @@ class TopicPath:
     subscription: str | None = None
     """None for the list of subscriptions."""
     is_of_rules: bool = False
-    """Whether the path leads to rules, rather than to the subscription itself."""
+    """True for a path to rules, rather than to the subscription itself."""
     rule: str | None = None
     """None for the list of rules."""
 

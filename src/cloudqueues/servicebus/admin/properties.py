@@ -67,7 +67,7 @@ def _lock(name: str, text: str) -> float:
 def _size(*sizes: int, partitions: int = 1) -> Read:
     def read(name: str, text: str) -> int:
         megabytes: int = whole(0, 2**31 - 1)(name, text)
-        if megabytes not in sizes and megabytes not in (partitions * one for one in sizes):
+        if megabytes not in sizes and megabytes not in (partitions * size for size in sizes):
             raise invalid(
                 f"The specified value {text} is invalid. The property '{name}', must be one of the following values:"
                 f" {';'.join(map(str, sizes))}."
@@ -134,13 +134,17 @@ class Properties:
         """
         if atom.local(description) != f"{kind}Description":
             raise invalid(f"The body has a {atom.local(description)}; a {kind}Description is needed.")
-        given = {atom.local(child): child for child in description if len(child) or child.text}
-        values = {name: one.read(name, given[name].text or "") for name, one in self._known.items() if name in given}
+        elements = {atom.local(child): child for child in description if len(child) or child.text}
+        values = {
+            name: known_property.read(name, elements[name].text or "")
+            for name, known_property in self._known.items()
+            if name in elements
+        }
         if before is not None:
             self._keep_fixed(kind, values, before)
         self._check(values)
-        if _RIGHTS in given:
-            values[_RIGHTS] = authorization.read(given[_RIGHTS])
+        if _RIGHTS in elements:
+            values[_RIGHTS] = authorization.read(elements[_RIGHTS])
         return self._settings(values)
 
     def _keep_fixed(self, kind: str, values: dict[str, Any], before: Settings) -> None:
@@ -170,9 +174,17 @@ class Properties:
             values["MaxSizeInMegabytes"] = megabytes * PARTITIONS if megabytes in SIZES else megabytes
 
     def _settings(self, values: Mapping[str, Any]) -> Settings:
-        given = {name: one for name, one in self._known.items() if name in values}
-        used = {one.setting: values[name] for name, one in given.items() if one.setting is not None}
-        kept = {name: escape(one.show(values[name])) for name, one in given.items() if one.setting is None}
+        chosen = {name: known_property for name, known_property in self._known.items() if name in values}
+        used = {
+            known_property.setting: values[name]
+            for name, known_property in chosen.items()
+            if known_property.setting is not None
+        }
+        kept = {
+            name: escape(known_property.show(values[name]))
+            for name, known_property in chosen.items()
+            if known_property.setting is None
+        }
         if _RIGHTS in values:
             kept[_RIGHTS] = values[_RIGHTS]
         window = values.get("DuplicateDetectionHistoryTimeWindow", SERVICE.window)
@@ -186,8 +198,8 @@ class Properties:
             return flag_text(settings.duplicate_window > 0)
         if name == "DuplicateDetectionHistoryTimeWindow" and settings.duplicate_window:
             return duration_text(settings.duplicate_window)
-        one = self._known[name]
-        if one.setting is None and name in settings.kept:
+        known_property = self._known[name]
+        if known_property.setting is None and name in settings.kept:
             return settings.kept[name]
-        found = one.default if one.setting is None else getattr(settings, one.setting)
-        return None if found is None else escape(one.show(found))
+        value = known_property.default if known_property.setting is None else getattr(settings, known_property.setting)
+        return None if value is None else escape(known_property.show(value))

@@ -50,19 +50,19 @@ class EntityResource:
         self._name = name
 
     def get(self) -> Entry | None:
-        found = self._find()
-        return None if found is None else self._namespace.descriptions.entity(found)
+        entity = self._find()
+        return None if entity is None else self._namespace.descriptions.entity(entity)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         names.check_path(self._name)
         if replace:
-            self._change(self.found(), body)
+            self._change(self.existing(), body)
         else:
             self._create(body)
-        return self._namespace.descriptions.entity(self.found())
+        return self._namespace.descriptions.entity(self.existing())
 
-    def _change(self, found: Queue | Topic, body: bytes) -> None:
-        settings = self._namespace.properties.read(_kind(found), atom.description(body), found.settings)
+    def _change(self, entity: Queue | Topic, body: bytes) -> None:
+        settings = self._namespace.properties.read(_kind(entity), atom.description(body), entity.settings)
         check_destinations(self._broker, settings)
         self._broker.change(self._name, settings)
 
@@ -78,19 +78,19 @@ class EntityResource:
             self._broker.add_queue(self._name, settings)
 
     def delete(self) -> None:
-        self._broker.remove(self.found().path)
+        self._broker.remove(self.existing().path)
 
-    def found(self) -> Queue | Topic:
-        found = self._find()
-        if found is None:
+    def existing(self) -> Queue | Topic:
+        entity = self._find()
+        if entity is None:
             raise missing(self._name)
-        return found
+        return entity
 
     def topic(self) -> Topic:
-        found = self._find()
-        if not isinstance(found, Topic):
+        entity = self._find()
+        if not isinstance(entity, Topic):
             raise missing(self._name)
-        return found
+        return entity
 
     def _find(self) -> Queue | Topic | None:
         try:
@@ -127,13 +127,13 @@ class SubscriptionResource:
         self._path = f"{topic}{SUBSCRIPTIONS}{name}"
 
     def get(self) -> Entry:
-        return self._namespace.descriptions.subscription(self.found().queue)
+        return self._namespace.descriptions.subscription(self.existing().queue)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         topic = self._parent()
         names.check_name(self._name)
         description = atom.description(body)
-        before = self.found().queue.settings if replace else None
+        before = self.existing().queue.settings if replace else None
         settings = self._namespace.properties.read("Subscription", description, before)
         check_destinations(self._broker, settings)
         if replace:
@@ -145,16 +145,16 @@ class SubscriptionResource:
         return self.get()
 
     def delete(self) -> None:
-        self._broker.remove(self.found().queue.path)
+        self._broker.remove(self.existing().queue.path)
 
     def _parent(self) -> Topic:
         return EntityResource(self._namespace, self._topic).topic()
 
-    def found(self) -> Subscription:
-        found = self._parent().subscriptions.get(self._name.lower())
-        if found is None:
+    def existing(self) -> Subscription:
+        subscription = self._parent().subscriptions.get(self._name.lower())
+        if subscription is None:
             raise missing(self._path)
-        return found
+        return subscription
 
 
 class RuleResource:
@@ -163,13 +163,13 @@ class RuleResource:
         self._name = name
 
     def get(self) -> Entry:
-        subscription = self._subscription.found()
+        subscription = self._subscription.existing()
         if self._name not in subscription.rules:
             raise missing(f"{subscription.queue.path}/Rules/{self._name}")
         return descriptions.rule(subscription, subscription.rules[self._name])
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
-        subscription = self._subscription.found()
+        subscription = self._subscription.existing()
         names.check_name(self._name)
         rule = rule_xml.read(self._name, atom.description(body))
         if replace:
@@ -183,4 +183,4 @@ class RuleResource:
 
     def delete(self) -> None:
         self.get()
-        self._subscription.found().remove(self._name)
+        self._subscription.existing().remove(self._name)

@@ -53,8 +53,8 @@ def _rule(name: str, matches: ET.Element | None, action: SqlAction | None) -> Ru
         fields = {keyword: texts[field] for field, keyword in KEYWORDS.items() if field in texts}
         return Rule.correlation(name=name, properties=_values(matches, "Properties"), action=action, **fields)
     if kind not in {"SqlFilter", *_EXPRESSIONS}:
-        known = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
-        raise invalid(f"The filter of the rule '{name}' is of the type {kind!r}; known are {known}.")
+        kinds = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
+        raise invalid(f"The filter of the rule '{name}' is of the type {kind!r}; known are {kinds}.")
     expression = _EXPRESSIONS.get(kind) or _texts(matches).get("SqlExpression")
     if expression is None:
         raise invalid(f"The SqlFilter of the rule '{name}' has no SqlExpression.")
@@ -98,8 +98,8 @@ def _pair(pair: ET.Element) -> tuple[str, object]:
 
 
 def _moment(_key: str, text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=_UNZONED) if found.tzinfo is None else found.astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=_UNZONED) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _moment_text(value: datetime) -> str:
@@ -161,9 +161,9 @@ def _action_text(action: SqlAction | None) -> str:
     return f'<Action i:type="SqlRuleAction">{_sql(action)}</Action>'
 
 
-def _sql(one: SqlFilter | SqlAction) -> str:
+def _sql(sql: SqlFilter | SqlAction) -> str:
     level = atom.element("CompatibilityLevel", 20)
-    return f"{atom.element('SqlExpression', one.text)}{level}{_list('Parameters', one.parameters)}"
+    return f"{atom.element('SqlExpression', sql.text)}{level}{_list('Parameters', sql.parameters)}"
 
 
 def _list(name: str, values: Mapping[str, object]) -> str:

@@ -99,10 +99,10 @@ def words(longest: int) -> Read:
     return read
 
 
-def one_of(*known: str) -> Read:
+def one_of(*allowed: str) -> Read:
     def read(name: str, text: str) -> str:
-        if text not in known:
-            raise invalid(f"{name} is {text!r}; it can be {', '.join(known)}.")
+        if text not in allowed:
+            raise invalid(f"{name} is {text!r}; it can be {', '.join(allowed)}.")
         return text
 
     return read

@@ -34,9 +34,9 @@ class Attach:
     name: str
     handle: int
     receiving: bool
-    """Whether the client is the receiver."""
+    """True if the client is the receiver."""
     settled: bool
-    """Whether deliveries are settled when they are sent (receive-and-delete)."""
+    """True if deliveries are settled when they are sent (receive-and-delete)."""
     source: bytes
     target: bytes
     modes: tuple[bytes, bytes]
@@ -44,7 +44,7 @@ class Attach:
     reply_address: str | None
     """Receiver's own address, to which requests ask the reply to be sent."""
     transactional: bool
-    """Whether the link is to the transaction coordinator."""
+    """True if the link is to the transaction coordinator."""
     filters: Mapping[str, Any]
     properties: Mapping[str, Any]
 

@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
         """Bytes of a message that fit in one frame to the client."""
         self.full = False
-        """Whether the transport's write buffer is full."""
+        """True if the transport's write buffer is full."""
         self.sessions: dict[int, Channel] = {}
         self.rights: dict[str, frozenset[str]] = {}
         """Rights that the client's tokens give, by path of an entity; an empty path stands for the namespace."""
@@ -78,7 +78,7 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._next: Callable[[], bool] = self._header
         self.is_broken = False
-        """Whether the connection broke, rather than being closed."""
+        """True if the connection broke, rather than being closed."""
         self._reading = self._opened = self._ended = False
         self._layer = frames.SASL  # what frames are of, once a header has come
         self._loop = asyncio.get_running_loop()

@@ -46,10 +46,10 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
 
 def whole(data: bytes) -> Any:
     """Return the value that takes up all of `data`."""
-    found, end = decode(data)
+    value, end = decode(data)
     if end != len(data):
         raise AmqpError(DECODE, f"{len(data) - end} bytes after the value")
-    return found
+    return value
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
@@ -160,10 +160,10 @@ def _wide(build: Build) -> Decoder:
     return read
 
 
-def _exactly(found: tuple[Any, int], end: int) -> tuple[Any, int]:
-    if found[1] != end:
-        raise AmqpError(DECODE, f"a compound value of {end} bytes has {found[1]} bytes of elements")
-    return found
+def _exactly(decoded: tuple[Any, int], end: int) -> tuple[Any, int]:
+    if decoded[1] != end:
+        raise AmqpError(DECODE, f"a compound value of {end} bytes has {decoded[1]} bytes of elements")
+    return decoded
 
 
 def _list(data: bytes, at: int, count: int, depth: int) -> tuple[Any, int]:
@@ -199,7 +199,7 @@ def _array(data: bytes, at: int, count: int, depth: int) -> tuple[Any, int]:
 
 
 def _table() -> list[Decoder | None]:
-    known: dict[int, Decoder] = {
+    decoders: dict[int, Decoder] = {
         0x00: _described,
         0x40: _constant(None),
         0x41: _constant(True),
@@ -233,7 +233,7 @@ def _table() -> list[Decoder | None]:
         **{code: _narrow(build) for code, build in ((0xC0, _list), (0xC1, _map), (0xE0, _array))},
         **{code: _wide(build) for code, build in ((0xD0, _list), (0xD1, _map), (0xF0, _array))},
     }
-    return [known.get(code) for code in range(256)]
+    return [decoders.get(code) for code in range(256)]
 
 
 _DECODERS = _table()

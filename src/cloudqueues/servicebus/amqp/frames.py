@@ -48,13 +48,13 @@ def parse(data: bytes, at: int, kind: int) -> tuple[int, list[Any], bytes]:
 
     An attach has no payload: its encoded list of fields is returned instead.
     """
-    found, end = decode(data, at)
-    code = found.descriptor if isinstance(found, Described) else None
-    known = _SASL_FIELDS if kind == SASL else _FIELDS
-    count = known.get(code) if isinstance(code, int) else None
-    if not isinstance(code, int) or count is None or not is_list(found.value):
+    performative, end = decode(data, at)
+    code = performative.descriptor if isinstance(performative, Described) else None
+    field_counts = _SASL_FIELDS if kind == SASL else _FIELDS
+    count = field_counts.get(code) if isinstance(code, int) else None
+    if not isinstance(code, int) or count is None or not is_list(performative.value):
         raise AmqpError(FRAMING, f"a frame of type {kind} with {code!r}")
-    values: list[Any] = found.value
+    values: list[Any] = performative.value
     if len(values) > count:
         raise AmqpError(DECODE, f"{len(values)} fields where there are {count}")
     rest = data[skip(data, at + 1) : end] if code == ATTACH else data[end:]

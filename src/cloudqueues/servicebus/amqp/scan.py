@@ -35,12 +35,12 @@ def fields(data: bytes, at: int = 0) -> list[bytes]:
     if code == 0x45:  # noqa: PLR2004 - the empty list
         return []
     end, first = skip(data, at), at + (3 if code in {0xC0, 0xC1} else 9)
-    found: list[bytes] = []
+    elements: list[bytes] = []
     while first < end:
         after = skip(data, first)
-        found.append(data[first:after])
+        elements.append(data[first:after])
         first = after
-    return found
+    return elements
 
 
 _WIDTHS: dict[int, Callable[[bytes, int], int]] = {

@@ -24,7 +24,7 @@ class Link(Protocol):
     def attach_request(self) -> Attach: ...
     @property
     def attached(self) -> bool:
-        """Whether the attach was confirmed."""
+        """True if the attach was confirmed."""
         ...
 
     def flow(self, values: list[Any]) -> None: ...
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def flowing(self) -> bool:
-        """Whether a transfer would be sent at once."""
+        """True if a transfer would be sent at once."""
         return self._window > 0 and not self._waiting and not self.connection.full
 
     def handle(self, code: int, values: list[Any], rest: bytes) -> None:
@@ -133,7 +133,9 @@ class Session:
         if receiver is not True or not (settled is True or frames.is_outcome(state)):
             return
         few = last - first < len(self._deliveries)
-        numbers = range(first, last + 1) if few else sorted(one for one in self._deliveries if first <= one <= last)
+        numbers = (
+            range(first, last + 1) if few else sorted(number for number in self._deliveries if first <= number <= last)
+        )
         for number in numbers:
             if number in self._deliveries:
                 self._settled(number, state, answer=settled is not True)

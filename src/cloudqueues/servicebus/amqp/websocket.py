@@ -172,13 +172,13 @@ class WebSocket(asyncio.Protocol):
 
     def _frame(self) -> bool:
         try:
-            found = take_frame(self._in)
+            received = take_frame(self._in)
         except ValueError:
             self._end(_PROTOCOL_ERROR)
             return False
-        if found is not None:
-            self._do(*found)
-        return found is not None
+        if received is not None:
+            self._do(*received)
+        return received is not None
 
     def _do(self, code: int, payload: bytes) -> None:
         if code in {_BINARY, _CONTINUATION}:

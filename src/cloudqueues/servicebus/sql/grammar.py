@@ -20,7 +20,7 @@ class Node:
     at: int
     evaluate: Evaluator
     predicate: bool = False
-    """Whether it is a condition, rather than a value."""
+    """True if it is a condition, rather than a value."""
     named: Property | None = None
     """Property, where the node is nothing else."""
 
@@ -56,7 +56,7 @@ class Grammar:
             parts.append(part())
         if len(parts) == 1:
             return first
-        return Node(first.at, join([self._yes_or_no(one).evaluate for one in parts]), predicate=True)
+        return Node(first.at, join([self._yes_or_no(node).evaluate for node in parts]), predicate=True)
 
     def _condition(self) -> Node:
         token = self.cursor.take(Kind.KEYWORD, "NOT")
@@ -144,17 +144,17 @@ class Grammar:
         if name := self.cursor.call():
             return self._call(name)
         if token.kind in NAMES:
-            one = property_(self.cursor)
-            return Node(token.at, one, named=one)
+            named_property = property_(self.cursor)
+            return Node(token.at, named_property, named=named_property)
         if self.cursor.take(Kind.KEYWORD, "EXISTS"):
             return self._existence(token.at)
         return Node(token.at, evaluators.constant(constant(self.cursor, self._parameters)))
 
     def _existence(self, at: int) -> Node:
         self.cursor.need(Kind.SIGN, "(")
-        one = property_(self.cursor)
+        tested = property_(self.cursor)
         self.cursor.need(Kind.SIGN, ")")
-        return Node(at, evaluators.exists(one), predicate=True)
+        return Node(at, evaluators.exists(tested), predicate=True)
 
     def _call(self, name: Token) -> Node:
         with self.cursor.deeper():

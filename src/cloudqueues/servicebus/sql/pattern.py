@@ -33,9 +33,9 @@ def _parts(pattern: str, escape: str) -> Iterator[ConfigValue]:
     if len(escape) > 1:
         raise EvaluationError("ESCAPE takes one character")
     characters = iter(pattern)
-    for one in characters:
-        if one != escape:
-            yield _WILD.get(one, one)
+    for character in characters:
+        if character != escape:
+            yield _WILD.get(character, character)
         elif (escaped := next(characters, None)) is not None:
             yield escaped
         else:
@@ -48,10 +48,10 @@ def matches(text: str, parts: Sequence[ConfigValue]) -> bool:
     at = part = 0
     resume: tuple[int, int] | None = None
     while at < len(text) or part < len(parts):
-        one = parts[part] if part < len(parts) else None
-        if one is Wild.MANY:
+        expected = parts[part] if part < len(parts) else None
+        if expected is Wild.MANY:
             resume, part = (at, part + 1), part + 1
-        elif at < len(text) and one in {text[at], Wild.ONE}:
+        elif at < len(text) and expected in {text[at], Wild.ONE}:
             at, part = at + 1, part + 1
         elif resume is None or resume[0] == len(text):
             return False

@@ -67,9 +67,9 @@ def _name(cursor: Cursor) -> Token:
 
 
 def _system(cursor: Cursor, token: Token) -> str:
-    known = {name.lower(): name for name in SYSTEM}
-    if token.text.lower() in known:
-        return known[token.text.lower()]
-    near = difflib.get_close_matches(token.text.lower(), known, 1)
-    hint = f"sys.{known[near[0]]}" if near else ", ".join(f"sys.{name}" for name in SYSTEM)
+    names = {name.lower(): name for name in SYSTEM}
+    if token.text.lower() in names:
+        return names[token.text.lower()]
+    near = difflib.get_close_matches(token.text.lower(), names, 1)
+    hint = f"sys.{names[near[0]]}" if near else ", ".join(f"sys.{name}" for name in SYSTEM)
     return cursor.fail(f"there is no system property {token}: did you mean {hint}?", token.at)

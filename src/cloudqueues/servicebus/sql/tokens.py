@@ -73,17 +73,17 @@ _FIXES = {
 def tokens(text: str) -> list[Token]:
     """Return the tokens of a text, with END as the last. Raises FilterError."""
     _check(text)
-    found: list[Token] = []
+    parsed: list[Token] = []
     at = 0
-    while not found or found[-1].kind is not Kind.END:
+    while not parsed or parsed[-1].kind is not Kind.END:
         match = _TOKEN.match(text, at)
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
             fix = _FIXES.get(text[at], "this character has no place in a filter, but within '...' or [...]")
             raise FilterError(text, at, fix)
-        found.append(_token(match))
+        parsed.append(_token(match))
         at = match.end()
-    return found
+    return parsed
 
 
 def _check(text: str) -> None:

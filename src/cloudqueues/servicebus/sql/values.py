@@ -43,8 +43,8 @@ COMPARISONS = frozenset(_COMPARISONS)
 
 def kind(value: object) -> str:
     """Return the kind of a value. Raises EvaluationError for a type that no operator takes."""
-    for one, name in _KINDS:
-        if isinstance(value, one):
+    for python_type, name in _KINDS:
+        if isinstance(value, python_type):
             return name
     raise EvaluationError(f"a value of {type(value).__name__} cannot be used in a filter")
 
