@@ -64,7 +64,7 @@ class Broker:
     def _claim(self, path: str) -> None:
         if not NAME.fullmatch(path):
             raise ConfigError(
-                f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
+                f"{path!r} is not a valid entity name: use letters, digits, '.', '-', '_' and '/', and begin and end"
                 " with a letter or a digit"
             )
         if path.lower() in self._entities:
@@ -144,7 +144,7 @@ class Broker:
         """Return a queue. Raises Refused where it does not exist."""
         entity = self.find(path)
         if isinstance(entity, Topic):
-            raise Refused(NOT_FOUND, f"'{path}' is a topic: it keeps no messages.")
+            raise Refused(NOT_FOUND, f"'{path}' is a topic: it has no messages.")
         return entity
 
     def target(self, path: str) -> Queue | Topic:
@@ -158,7 +158,7 @@ class Broker:
         """Return the subscription that a queue belongs to. Raises Refused for any other queue."""
         subscription = self._subscriptions.get(queue.path.lower())
         if subscription is None:
-            raise Refused(NOT_FOUND, f"'{queue.path}' is no subscription: it has no rules.")
+            raise Refused(NOT_FOUND, f"'{queue.path}' is not a subscription: it has no rules.")
         return subscription
 
     # -- from one to another

@@ -43,14 +43,14 @@ class ConfigValue:
         raise ConfigError(f"{self._path or 'the configuration'}: {problem}")
 
     def _wrong(self, wanted: str) -> NoReturn:
-        self.fail(f"{self._value!r} is no {wanted}")
+        self.fail(f"{self._value!r} is not {wanted}")
 
     # -- what holds others
 
     def map(self, *allowed: str) -> dict[str, ConfigValue]:
         """Return the values of an object by key, without null values."""
         if not is_map(self._value):
-            self._wrong("object")
+            self._wrong("an object")
         for key in self._value:
             if key not in allowed:
                 self._unknown(str(key), allowed)
@@ -73,16 +73,16 @@ class ConfigValue:
 
     def each(self) -> list[ConfigValue]:
         if not is_list(self._value):
-            self._wrong("list")
+            self._wrong("a list")
         return [self._below(f"[{position}]", element) for position, element in enumerate(self._value)]
 
     def scalars(self) -> dict[str, object]:
         """Return an object of arbitrary keys whose values are strings, numbers or booleans."""
         if not is_map(self._value):
-            self._wrong("object")
+            self._wrong("an object")
         for key, value in self._value.items():
             if not isinstance(value, str | int | float):
-                self._below(f".{key}", value).fail(f"{value!r} is no text, number or boolean")
+                self._below(f".{key}", value).fail(f"{value!r} is not a string, number or boolean")
         return dict(self._value)
 
     # -- what does not
@@ -90,7 +90,7 @@ class ConfigValue:
     def name(self) -> str:
         """Return a string that is not empty."""
         if not isinstance(self._value, str) or not self._value:
-            self._wrong("text")
+            self._wrong("a string that is not empty")
         return self._value
 
     def name_or_none(self) -> str | None:
@@ -100,7 +100,7 @@ class ConfigValue:
     def one_of(self, *allowed: str) -> str:
         value = self.name()
         if value not in allowed:
-            self.fail(f"{value!r} is none of {', '.join(allowed)}")
+            self.fail(f"{value!r} is not one of {', '.join(allowed)}")
         return value
 
     def flag(self) -> bool:
@@ -110,9 +110,9 @@ class ConfigValue:
 
     def number(self, least: int, most: int) -> int:
         if not isinstance(self._value, int) or isinstance(self._value, bool):
-            self._wrong("whole number")
+            self._wrong("a whole number")
         if not least <= self._value <= most:
-            self.fail(f"{self._value} is not within {least} and {most}")
+            self.fail(f"{self._value} is not between {least} and {most}")
         return self._value
 
     def seconds(self, least: float = 0.0, most: float = math.inf) -> float:
@@ -120,8 +120,8 @@ class ConfigValue:
         match = _DURATION.fullmatch(self.name())
         parts = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
         if not parts or self.name().endswith("T"):
-            self._wrong("duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
+            self._wrong("a duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
         total = sum(float(text) * _UNITS[unit] for unit, text in parts.items())
         if not least <= total <= most:
-            self.fail(f"{self.name()} is {total:g} seconds, and not within {least:g} and {most:g}")
+            self.fail(f"{self.name()} is {total:g} seconds, which is not between {least:g} and {most:g}")
         return math.inf if total >= NO_END else total

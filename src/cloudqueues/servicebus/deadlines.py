@@ -22,7 +22,7 @@ class Deadlines(Generic[K]):
         self._timeline = timeline
         self._due: Callable[[K], object] = due
         self._when: dict[K, float] = {}
-        self._heap: list[tuple[float, K]] = []  # also entries that no longer hold: only those that `_when` confirms do
+        self._heap: list[tuple[float, K]] = []  # may hold stale entries: only those in `_when` are valid
         self._timer: Timer | None = None
 
     def set(self, key: K, when: float) -> None:

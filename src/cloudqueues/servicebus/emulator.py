@@ -56,9 +56,11 @@ class ServiceBusEmulator:
         http_port: int = 0,
     ) -> None:
         if tier not in TIERS:
-            raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+            raise ConfigError(f"tier={tier!r} is not one of {', '.join(TIERS)}")
         if policies is not None and not policies:
-            raise ConfigError("policies={} lets nobody in: name one, or leave it out, which lets everybody in")
+            raise ConfigError(
+                "policies={} would refuse all clients: give at least one policy, or None to accept any token"
+            )
         self._tier = TIERS[tier]
         self._policies = ANY_KEY if policies is None else policies
         self._host = host
@@ -174,7 +176,7 @@ class ServiceBusEmulator:
     def _call(self, act: Callable[[Service], T]) -> T:
         """Call a function in the emulator's thread."""
         if self._running is None:
-            raise ConfigError("the Service Bus emulator is not running: start() it, or use it in a with")
+            raise ConfigError("the Service Bus emulator is not running: call start(), or use it in a with statement")
         background, service = self._running
         try:
             return background.call(act, service)

@@ -52,7 +52,7 @@ class Body:
     def each(self, name: str, kind: type[T]) -> list[T]:
         values = self.get(name, object)
         if not is_list(values) or not all(isinstance(value, kind) for value in values):
-            raise Refused(ARGUMENT, f"'{name}' holds something else than {kind.__name__}")
+            raise Refused(ARGUMENT, f"'{name}' must hold values of type {kind.__name__}")
         return values
 
     def tokens(self) -> list[uuid.UUID]:
@@ -154,10 +154,10 @@ class Management:
         settle = self._settlements(body, changes).get(body.get("disposition-status", str))
         if settle is None:
             raise Refused(
-                ARGUMENT, "the disposition-status is none of completed, abandoned, suspended, defered, renewed"
+                ARGUMENT, "the disposition-status is not one of completed, abandoned, suspended, defered, renewed"
             )
         for token in tokens:
-            queue.locks.find(token)  # all of them, or none
+            queue.locks.find(token)  # raises before anything is settled
         for token in tokens:
             settle(queue, token)
         return Reply()

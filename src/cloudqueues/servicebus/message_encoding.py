@@ -52,7 +52,7 @@ def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
         else:
             descriptor, value_at = data[at + 2], at + _DESCRIPTOR
         if not isinstance(descriptor, int) or not HEADER <= descriptor <= FOOTER:
-            raise AmqpError(DECODE, f"{descriptor!r} is no section of a message")
+            raise AmqpError(DECODE, f"{descriptor!r} is not a section of a message")
         yield descriptor, data[value_at:end]
         at = end
 

@@ -35,7 +35,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         if unknown := set(self.rights) - RIGHTS:
-            raise ConfigError(f"a policy has no right {min(unknown)!r}: there are {', '.join(sorted(RIGHTS))}")
+            raise ConfigError(f"unknown right {min(unknown)!r} of a policy: use some of {', '.join(sorted(RIGHTS))}")
 
 
 class Policies:

@@ -25,7 +25,7 @@ class Receiver:
         self._link = link
         self._queue = queue
         self._session: str | None = None
-        self._keys: dict[bytes, tuple[str, int]] = {}  # of what is delivered and not settled, for the faults
+        self._keys: dict[bytes, tuple[str, int]] = {}  # fault keys of unsettled deliveries, by lock token
 
     # -- a consumer of its queue
 

@@ -107,7 +107,7 @@ class RequestNode:
                 if reply_to is not None and link.attach_request.reply_address == reply_to:
                     break
         if responder is None:
-            raise Refused(NOT_FOUND, f"no link receives from '{self._path}': there is nobody to answer to.")
+            raise Refused(NOT_FOUND, f"no link receives from '{self._path}': the reply has no destination.")
         return responder
 
     def _mine(self, link: SendingLink) -> bool:

@@ -67,9 +67,9 @@ class Rule:
         try:
             encode.value([self.name, dict(named.system), dict(named.properties)])
         except (TypeError, ValueError, struct.error) as exc:
-            raise ConfigError(f"the rule {self.name!r} has a value that is none of AMQP: {exc}") from exc
+            raise ConfigError(f"the rule {self.name!r} has a value that AMQP cannot encode: {exc}") from exc
         if not 0 < len(self.name) <= LONGEST_NAME:
-            raise ConfigError(f"the name {self.name!r} of a rule is not valid: it has 1 to {LONGEST_NAME} characters")
+            raise ConfigError(f"the name {self.name!r} of a rule is not valid: use 1 to {LONGEST_NAME} characters")
 
     @classmethod
     def sql(

@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     with pytest.raises(ConfigError, match="'nowhere' could not be found"):
         bus.messages("nowhere")
     for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
-        with pytest.raises(ConfigError, match="is no name of an entity"):
+        with pytest.raises(ConfigError, match="is not a valid entity name"):
             bus.add_queue(name)
     with pytest.raises(ConfigError, match="lock_duration must be more than 0 seconds, not 0"):
         bus.add_queue("new", lock_duration=0)

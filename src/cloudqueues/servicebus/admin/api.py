@@ -126,7 +126,7 @@ def _feed(request: Request, site: Site, items: Sequence[T], described: Callable[
 
 
 def _wrong_method(request: Request) -> Rejected:
-    return Rejected(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is none of GET, PUT and DELETE.")
+    return Rejected(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not one of GET, PUT and DELETE.")
 
 
 def _one(status: HTTPStatus, body: bytes) -> Reply:

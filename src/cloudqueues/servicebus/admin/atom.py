@@ -123,10 +123,10 @@ def description(body: bytes) -> ET.Element:
         _refuse_document_type(body)
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
     except (expat.ExpatError, ET.ParseError) as exc:
-        raise invalid(f"The body is no XML: {exc}.") from exc
+        raise invalid(f"The body is not XML: {exc}.") from exc
     content = root.find(f"{{{ATOM}}}content")
     if content is None or len(content) != 1:
-        raise invalid("The body is no ATOM entry whose content is one description.")
+        raise invalid("The body is not an ATOM entry whose content is one description.")
     return content[0]
 
 

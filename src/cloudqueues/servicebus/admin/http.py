@@ -167,7 +167,7 @@ def _head(text: str) -> Head:
     if len(line) > LONGEST_LINE:
         raise Malformed(HTTPStatus.REQUEST_URI_TOO_LONG, f"a request line has at most {LONGEST_LINE} characters")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004 - method, target and version
-        raise Malformed(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
+        raise Malformed(HTTPStatus.BAD_REQUEST, "this is not an HTTP/1.1 request")
     pairs = (header.partition(":") for header in rest)
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     is_last = words[2] == "HTTP/1.0" or headers.get("connection", "").lower() == "close"
@@ -180,7 +180,7 @@ def _length(headers: Mapping[str, str]) -> int:
     text = headers.get("content-length", "0")
     length = digits(text)
     if length is None:
-        raise Malformed(HTTPStatus.BAD_REQUEST, f"the Content-Length {text!r} is no number")
+        raise Malformed(HTTPStatus.BAD_REQUEST, f"the Content-Length {text!r} is not a number")
     if length > LONGEST_BODY:
         raise Malformed(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {LONGEST_BODY} bytes")
     return length
@@ -190,7 +190,7 @@ def _request(head: Head, body: bytes) -> Request:
     try:
         parts = urlsplit(head.target)
     except ValueError as exc:
-        raise Malformed(HTTPStatus.BAD_REQUEST, f"the target {head.target!r} is no address: {exc}") from exc
+        raise Malformed(HTTPStatus.BAD_REQUEST, f"the target {head.target!r} is not an address: {exc}") from exc
     query = {name.lower(): value for name, value in parse_qsl(parts.query)}
     path = unquote(parts.path).strip("/")
     return Request(method=head.method, path=path, query=query, headers=head.headers, body=body)

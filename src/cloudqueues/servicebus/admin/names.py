@@ -34,4 +34,4 @@ def _check(name: str, pattern: re.Pattern[str], longest: int) -> None:
             " letters, numbers, periods(.), hyphens(-), and underscores(_)."
         )
     if len(name) > longest:
-        raise invalid(f"The name has {len(name)} characters; it may have {longest}.")
+        raise invalid(f"The name has {len(name)} characters; the maximum is {longest}.")

@@ -32,5 +32,5 @@ def _number(query: Mapping[str, str], name: str, otherwise: int) -> int:
         return otherwise
     number = digits(text)
     if number is None:
-        raise invalid(f"{name} is {text!r}, and no number from 0 on.")
+        raise invalid(f"{name} is {text!r}, not a number from 0 on.")
     return number

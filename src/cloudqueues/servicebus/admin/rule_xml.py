@@ -94,7 +94,7 @@ def _pair(pair: ET.Element) -> tuple[str, object]:
     try:
         return key, _READERS[kind](key, text)
     except (ValueError, OverflowError) as exc:
-        raise invalid(f"The value of {key!r} is {text!r}, and no {kind}.") from exc
+        raise invalid(f"The value of {key!r} is {text!r}, not a {kind}.") from exc
 
 
 def _moment(_key: str, text: str) -> datetime:

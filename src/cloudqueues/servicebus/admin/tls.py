@@ -30,7 +30,7 @@ class TlsTransport(asyncio.Protocol):
             self._read()
         except ssl.SSLWantReadError:
             self._flush()
-        except ssl.SSLError:  # a client that does not trust the certificate says so, and leaves
+        except ssl.SSLError:  # such as a client that does not trust the certificate
             self._flush()
             self._transport.close()
 
@@ -70,7 +70,7 @@ class TlsTransport(asyncio.Protocol):
         return self._transport.is_closing()
 
     def close(self) -> None:
-        with contextlib.suppress(ssl.SSLError):  # it waits for the client's own goodbye, and nobody else does
+        with contextlib.suppress(ssl.SSLError):  # unwrap would wait for the client's close_notify, which may never come
             self._session.unwrap()
         self._flush()
         self._transport.close()

@@ -36,7 +36,7 @@ class Property:
 
 def flag(name: str, text: str) -> bool:
     if text not in _FLAGS:
-        raise invalid(f"{name} is {text!r}, and neither true nor false.")
+        raise invalid(f"{name} is {text!r}, not true or false.")
     return _FLAGS[text]
 
 
@@ -54,7 +54,7 @@ def whole(least: int, most: int) -> Read:
     def read(name: str, text: str) -> int:
         number = digits(text)
         if number is None or not least <= number <= most:
-            raise invalid(f"{name} is {text!r}, and no whole number from {least} to {most}.")
+            raise invalid(f"{name} is {text!r}, not a whole number from {least} to {most}.")
         return number
 
     return read
@@ -69,9 +69,9 @@ def duration(least: float, most: float = math.inf) -> Read:
         except ConfigError as exc:
             raise invalid(f"{exc}.") from exc
         if seconds < least:
-            raise invalid(f"{name} is {text}; it has at least {duration_text(least)}.")
+            raise invalid(f"{name} is {text}; the minimum is {duration_text(least)}.")
         if seconds > most:
-            raise invalid(f"{name} is {text}; it has at most {duration_text(most)}.")
+            raise invalid(f"{name} is {text}; the maximum is {duration_text(most)}.")
         return seconds
 
     return read
@@ -93,7 +93,7 @@ def duration_text(seconds: float) -> str:
 def words(longest: int) -> Read:
     def read(name: str, text: str) -> str:
         if len(text) > longest:
-            raise invalid(f"{name} has {len(text)} characters; it may have {longest}.")
+            raise invalid(f"{name} has {len(text)} characters; the maximum is {longest}.")
         return text
 
     return read

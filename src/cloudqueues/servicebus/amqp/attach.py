@@ -63,7 +63,7 @@ class Attach:
         wanted = self.filters[SESSION_FILTER]
         wanted = wanted.value if isinstance(wanted, Described) else wanted
         if wanted is not None and not isinstance(wanted, str):
-            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is no string.")
+            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is not a string.")
         return wanted
 
 
@@ -71,7 +71,7 @@ def entity_path(address: str) -> str:
     """Return the path of the entity in an address, without the host and the outer slashes."""
     try:
         path = urlsplit(address).path if "://" in address else address
-    except ValueError:  # the host has brackets that hold no IPv6 address
+    except ValueError:  # brackets in the host without an IPv6 address
         path = address
     return unquote(path).strip("/")
 

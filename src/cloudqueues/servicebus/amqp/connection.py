@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self.is_broken = False
         """True if the connection broke, rather than being closed."""
         self._reading = self._opened = self._ended = False
-        self._layer = frames.SASL  # what frames are of, once a header has come
+        self._layer = frames.SASL  # type of the frames that follow the header
         self._loop = asyncio.get_running_loop()
         self._writer: Writer
         self._watcher: asyncio.TimerHandle | None = None
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._writer = writer
 
     def data_received(self, data: bytes) -> None:
-        if self._opened:  # until then all the time there is counts from the start, however slowly the bytes come
+        if self._opened:  # before the open, bytes that trickle in do not extend the time limit
             self._heard = self._loop.time()
         self._in += data
         self._reading = True
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         header = bytes(self._in[: len(AMQP_HEADER)])
         del self._in[: len(AMQP_HEADER)]
         if header not in {AMQP_HEADER, SASL_HEADER}:
-            self.send(AMQP_HEADER)  # what we speak: the specification's answer to any other protocol
+            self.send(AMQP_HEADER)  # the specification's answer to any other protocol
             self._end()
             return False
         self.send(header)
@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
             return False
         size, offset, kind, channel = frames.HEADER.unpack_from(self._in)
         if not frames.HEADER.size <= offset * 4 <= size <= FRAME or kind != self._layer:
-            raise AmqpError(FRAMING, f"no frame: {size} bytes, data at {offset * 4}, type {kind}")
+            raise AmqpError(FRAMING, f"invalid frame: {size} bytes, data at {offset * 4}, type {kind}")
         if len(self._in) < size:
             return False
         with memoryview(self._in) as view:
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
         if code == frames.BEGIN and session is None and channel <= CHANNELS:
             self.sessions[channel] = self._begin(self, channel, values)
         elif session is None or code == frames.BEGIN:
-            raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, where it makes no sense")
+            raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, out of place")
         elif code == frames.END:
             session.close()
             del self.sessions[channel]

@@ -41,7 +41,7 @@ def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
     try:
         return _value(data, at, DEEPEST)
     except _WRONG as exc:
-        raise AmqpError(DECODE, f"no AMQP value at byte {at}: {exc}") from exc
+        raise AmqpError(DECODE, f"invalid AMQP value at byte {at}: {exc}") from exc
 
 
 def whole(data: bytes) -> Any:

@@ -128,7 +128,7 @@ def value(thing: object) -> bytes:
     for kind, encode in _NATURAL:
         if isinstance(thing, kind):
             return encode(thing)
-    raise TypeError(f"{type(thing).__name__} is no AMQP type")
+    raise TypeError(f"{type(thing).__name__} is not an AMQP type")
 
 
 def _moment(moment: datetime) -> bytes:

@@ -21,7 +21,7 @@ def skip(data: bytes, at: int) -> int:
                 return _past(data, at)
             at = _past(data, at + 1)
     except (struct.error, IndexError, KeyError) as exc:
-        raise AmqpError(DECODE, f"no AMQP value at byte {at}: {exc!r}") from exc
+        raise AmqpError(DECODE, f"invalid AMQP value at byte {at}: {exc!r}") from exc
     raise AmqpError(DECODE, "descriptors without a value")
 
 

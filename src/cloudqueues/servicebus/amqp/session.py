@@ -52,7 +52,7 @@ class Session:
         self._attach_link = attach_link
         self.channel = channel
         self.links: dict[int, Link] = {}
-        self._gone: set[int] = set()  # handles that we detached: the client may still speak of them
+        self._gone: set[int] = set()  # handles detached by us, which the client may still use
         self._deliveries: dict[int, tuple[Link, bytes]] = {}
         self._next_delivery = 0
         self._next_in: int = begin[1]

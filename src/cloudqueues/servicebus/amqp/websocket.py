@@ -114,7 +114,7 @@ class WebSocket(asyncio.Protocol):
         self._in = bytearray()
         self._next: Callable[[], bool] = self._handshake
         self._full = False
-        self._ping: bytes | None = None  # the last one that came while the client read nothing
+        self._ping: bytes | None = None  # last ping that came while the client read nothing
 
     # -- of asyncio
 

@@ -40,7 +40,7 @@ class Grammar:
 
     def _yes_or_no(self, node: Node) -> Node:
         if not node.predicate:
-            self.cursor.fail("a value is no condition: compare it with something, = TRUE for one", node.at)
+            self.cursor.fail("a value is not a condition: compare it with something, = TRUE for one", node.at)
         return node
 
     def _alternatives(self) -> Node:
@@ -87,7 +87,7 @@ class Grammar:
         negated = self.cursor.take(Kind.KEYWORD, "NOT") is not None
         self.cursor.need(Kind.KEYWORD, "NULL")
         if left.named is None:
-            self.cursor.fail("IS NULL asks for a property, not for what is made of it", left.at)
+            self.cursor.fail("IS NULL takes a property, not an expression", left.at)
         return _predicate(left.at, evaluators.is_null(left.named), negated=negated)
 
     def _options(self) -> list[Evaluator]:
@@ -111,7 +111,7 @@ class Grammar:
 
     def _operand(self, node: Node) -> Node:
         if node.predicate:
-            self.cursor.fail("a condition is no value: join conditions with AND and OR", node.at)
+            self.cursor.fail("a condition is not a value: join conditions with AND and OR", node.at)
         return node
 
     def _sum(self) -> Node:
@@ -169,9 +169,7 @@ class Grammar:
             case "property" | "p":
                 return evaluators.looked_up(self.expression().evaluate)
             case _:
-                return self.cursor.fail(
-                    f"{name} is no function: there are newid(), property(name) and p(name)", name.at
-                )
+                return self.cursor.fail(f"{name} is not a function: use newid(), property(name) or p(name)", name.at)
 
 
 def _predicate(at: int, evaluate: Evaluator, *, negated: bool) -> Node:

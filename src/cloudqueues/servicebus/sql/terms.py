@@ -39,7 +39,7 @@ def _number(cursor: Cursor, token: Token) -> int | float:
 def _parameter(cursor: Cursor, token: Token, parameters: Mapping[str, object]) -> object:
     name = token.text[1:].lower()
     if name not in parameters:
-        cursor.fail(f"the parameter {token.text} is not given: add it to `parameters`", token.at)
+        cursor.fail(f"the parameter {token.text} is missing: add it to `parameters`", token.at)
     try:
         return evaluators.usable(parameters, name)
     except EvaluationError as exc:
@@ -52,7 +52,7 @@ def property_(cursor: Cursor) -> Property:
     if not cursor.take(Kind.SIGN, "."):
         return Property(first.text, system=False)
     if first.text.lower() not in {"sys", "user"}:
-        cursor.fail(f"{first} is no scope: it is sys or user; write a name with a dot in brackets", first.at)
+        cursor.fail(f"{first} is not a scope: use sys or user; write a name with a dot in brackets", first.at)
     name = _name(cursor)
     if first.text.lower() == "user":
         return Property(name.text, system=False)

@@ -79,7 +79,7 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, at)
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
-            fix = _FIXES.get(text[at], "this character has no place in a filter, but within '...' or [...]")
+            fix = _FIXES.get(text[at], "this character is not allowed in a filter, except within '...' or [...]")
             raise FilterError(text, at, fix)
         parsed.append(_token(match))
         at = match.end()
@@ -92,7 +92,7 @@ def _check(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise FilterError(text, exc.start, "half a surrogate pair is no character") from exc
+        raise FilterError(text, exc.start, "half a surrogate pair is not a character") from exc
 
 
 def _token(match: re.Match[str]) -> Token:
