@@ -141,7 +141,7 @@ def test_what_cannot_be_started(tmp_path):
             (("sqs-lambda", "--port", port), f"port {port} of 127.0.0.1: Address already in use"),
             (("cloudtasks", "--config", "x"), "unrecognized arguments: --config x"),
             (("servicebus", "--config", "nothing.json"), "nothing.json cannot be read"),
-            (("servicebus", "--queue", "a", "--queue", "A"), "there is a 'A' already"),
+            (("servicebus", "--queue", "a", "--queue", "A"), "an entity named 'A' exists already"),
         ):
             ran = sample.command(tmp_path, "emulator", *words)
             assert ran.returncode == 2

@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Of each phase, in every process; only the first process writes."""
+    """Record each phase's result in every process; only the first process writes them."""
     if "PYTEST_XDIST_WORKER" in os.environ or (report.when != "call" and report.outcome == "passed"):
         return
     result = {"test": report.nodeid, "outcome": report.outcome, "seconds": round(report.duration, 1)}

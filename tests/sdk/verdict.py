@@ -23,7 +23,7 @@ class Table:
     """Why a test cannot pass, by its name."""
 
     def of(self, files: Collection[str]) -> Table:
-        """What it says of the tests in these files."""
+        """Return the part of the table about tests in these files."""
         return replace(
             self, cannot={test: why for test, why in self.cannot.items() if test.partition("::")[0] in files}
         )

@@ -1,4 +1,5 @@
-"""A Service Bus in a thread: queues, topics and sessions over AMQP 1.0, for the unmodified SDKs.
+"""Azure Service Bus emulator in a background thread: queues, topics and sessions over AMQP 1.0, for the unmodified
+SDKs.
 
 with ServiceBusEmulator() as bus:
     bus.add_queue("orders", lock_duration=5, max_delivery_count=3)
@@ -7,10 +8,10 @@ with ServiceBusEmulator() as bus:
     bus.advance(5)                       # the locks have ended
     bus.messages("orders/$DeadLetterQueue")
 
-One port takes AMQP as such and inside WebSockets; with `tls=True` it takes both in TLS, and nothing else. Another one has the
-management API, for the administration clients of the SDKs (`admin_connection_string`). Messages are bounded as those of
-`tier`. What it does not have: transactions, partitions, JMS, quotas on entities, and deletion of idle ones. It takes any key,
-unless `policies` are named. Nothing is kept after `stop`.
+One port accepts AMQP, plain and inside WebSockets; with `tls=True` it accepts both over TLS only. Another port serves the
+management API, for the SDKs' administration clients (`admin_connection_string`). `tier` sets the limits on messages. Any
+token is accepted, unless `policies` are given. Nothing is kept after `stop`. Not implemented: transactions, partitions,
+JMS, quotas on entities, and the deletion of idle entities.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The entities of one namespace, by their paths."""
+"""Entities of one namespace by path."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_HOPS = 4
 
 
 class Broker:
-    """Names are compared without regard to case, as the service does."""
+    """Broker of one namespace. Names are case-insensitive, as in the service."""
 
     def __init__(self, context: BrokerContext) -> None:
         self.context = context
@@ -39,22 +39,23 @@ class Broker:
     # -- entities
 
     def add_queue(self, name: str, settings: Settings) -> None:
-        """Raises ConfigError for a name that is taken."""
+        """Add a queue. Raises ConfigError for a name that is taken or invalid."""
         self._claim(name)
         self._put(name, settings)
 
     def add_topic(self, name: str, settings: Settings) -> None:
-        """Raises ConfigError for a name that is taken."""
+        """Add a topic. Raises ConfigError for a name that is taken or invalid."""
         self._claim(name)
         self._entities[name.lower()] = Topic(name, settings, self.context)
 
     def add_subscription(self, topic: str, name: str, settings: Settings, rules: Sequence[Rule]) -> None:
-        """Raises ConfigError for a name that is taken, also a rule's, and without the topic."""
+        """Add a subscription to a topic. Raises ConfigError for a name that is taken, two rules with one name, or a
+        missing topic."""
         parent = self._entities.get(topic.lower())
         if not isinstance(parent, Topic):
             raise ConfigError(f"there is no topic {topic!r}: add it before its subscription {name!r}")
         path = f"{parent.path}{SUBSCRIPTIONS}{name}"
-        if twice := [one for one, count in Counter(rule.name for rule in rules).items() if count > 1]:
+        if twice := [rule_name for rule_name, count in Counter(rule.name for rule in rules).items() if count > 1]:
             raise ConfigError(f"two rules of {path!r} have the name {twice[0]!r}: give each its own `name`")
         self._claim(path)
         subscription = Subscription(self._put(path, settings), rules)
@@ -63,14 +64,14 @@ class Broker:
     def _claim(self, path: str) -> None:
         if not NAME.fullmatch(path):
             raise ConfigError(
-                f"{path!r} is no name of an entity: it has letters, digits, '.', '-', '_' and '/', and begins and ends"
+                f"{path!r} is not a valid entity name: use letters, digits, '.', '-', '_' and '/', and begin and end"
                 " with a letter or a digit"
             )
         if path.lower() in self._entities:
-            raise ConfigError(f"there is a {path!r} already")
+            raise ConfigError(f"an entity named {path!r} exists already: give each a name of its own, once")
 
     def _put(self, path: str, settings: Settings) -> Queue:
-        """With its two dead-letter queues, which number their messages as it does."""
+        """Add a queue with its two dead-letter queues, which share its sequence numbers."""
         numbers = itertools.count(1)
         forwarding, plain = _dead_letter_settings(settings)
         dead_letters = Queue(path + DEAD_LETTER_QUEUE, forwarding, self.context, numbers=numbers)
@@ -78,22 +79,22 @@ class Broker:
         queue = Queue(
             path, settings, self.context, dead_letters=dead_letters, transfer_dead_letters=transfer, numbers=numbers
         )
-        for one in (queue, dead_letters, transfer):
-            self._entities[one.path.lower()] = one
+        for entity in (queue, dead_letters, transfer):
+            self._entities[entity.path.lower()] = entity
         return queue
 
     def settings(self, path: str) -> Settings | None:
-        """None where there is no such entity."""
-        found = self._entities.get(path.lower())
-        return None if found is None else found.settings
+        """Return the settings of an entity, or None where it does not exist."""
+        entity = self._entities.get(path.lower())
+        return None if entity is None else entity.settings
 
     def has(self, path: str) -> bool:
-        """Whether there is such an entity."""
+        """Return whether an entity exists."""
         return path.lower() in self._entities
 
     def change(self, path: str, settings: Settings) -> None:
-        """What is in it stays, and follows the new settings from its next delivery on. Links are cut when it is no longer
-        active. Raises Refused where there is none."""
+        """Change the settings of an entity. Its messages stay, and follow the new settings from their next delivery on.
+        Links are detached when it is no longer active. Raises Refused where it does not exist."""
         entity = self.find(path)
         entity.settings = settings
         entity.ingress.window = settings.duplicate_window
@@ -104,15 +105,15 @@ class Broker:
             entity.dead_letters.settings, entity.transfer_dead_letters.settings = _dead_letter_settings(settings)
 
     def remove(self, path: str) -> None:
-        """With its messages and dead letters, a topic with its subscriptions; what is gone already is no error."""
+        """Remove an entity, if it exists, with its messages and dead letters, and a topic with its subscriptions."""
         whole = path.lower()
-        found = self._entities.pop(whole, None)
+        entity = self._entities.pop(whole, None)
         self.context.detach_links(path, not_found(path))
-        if isinstance(found, Topic):
-            for one in tuple(found.subscriptions.values()):
-                self.remove(one.queue.path)
-        elif found is not None:
-            for dead_letters in (found.dead_letters, found.transfer_dead_letters):
+        if isinstance(entity, Topic):
+            for subscription in tuple(entity.subscriptions.values()):
+                self.remove(subscription.queue.path)
+        elif entity is not None:
+            for dead_letters in (entity.dead_letters, entity.transfer_dead_letters):
                 if dead_letters is not None:
                     self.remove(dead_letters.path)
             self._unsubscribe(whole)
@@ -125,7 +126,7 @@ class Broker:
                 del parent.subscriptions[name]
 
     def listed(self) -> list[Queue | Topic]:
-        """Queues and topics by their names; without subscriptions and dead-letter queues."""
+        """Return queues and topics by name, without subscriptions and dead-letter queues."""
         return [
             entity
             for path, entity in sorted(self._entities.items())
@@ -133,37 +134,38 @@ class Broker:
         ]
 
     def find(self, path: str) -> Queue | Topic:
-        """Raises Refused where there is none."""
+        """Return an entity. Raises Refused where it does not exist."""
         entity = self._entities.get(path.lower())
         if entity is None:
             raise not_found(path)
         return entity
 
     def queue(self, path: str) -> Queue:
-        """Raises Refused where there is none."""
-        found = self.find(path)
-        if isinstance(found, Topic):
-            raise Refused(NOT_FOUND, f"'{path}' is a topic: it keeps no messages.")
-        return found
+        """Return a queue. Raises Refused where it does not exist."""
+        entity = self.find(path)
+        if isinstance(entity, Topic):
+            raise Refused(NOT_FOUND, f"'{path}' is a topic: it has no messages.")
+        return entity
 
     def target(self, path: str) -> Queue | Topic:
-        """What can be sent to. Raises Refused."""
-        found = self.find(path)
-        if path.lower() in self._subscriptions or (isinstance(found, Queue) and found.dead_letters is None):
+        """Return a queue or topic that can be sent to. Raises Refused."""
+        entity = self.find(path)
+        if path.lower() in self._subscriptions or (isinstance(entity, Queue) and entity.dead_letters is None):
             raise Refused(NOT_FOUND, f"'{path}' cannot be sent to.")
-        return found
+        return entity
 
     def subscription(self, queue: Queue) -> Subscription:
-        """Raises Refused for a queue that is none."""
-        found = self._subscriptions.get(queue.path.lower())
-        if found is None:
-            raise Refused(NOT_FOUND, f"'{queue.path}' is no subscription: it has no rules.")
-        return found
+        """Return the subscription that a queue belongs to. Raises Refused for any other queue."""
+        subscription = self._subscriptions.get(queue.path.lower())
+        if subscription is None:
+            raise Refused(NOT_FOUND, f"'{queue.path}' is not a subscription: it has no rules.")
+        return subscription
 
     # -- from one to another
 
     def _forward(self, queue: ForwardingQueue, message: Message) -> None:
-        """Letters are marked with where they come from. What cannot go on is in the transfer dead-letter queue."""
+        """Forward a message, or move it to the transfer dead-letter queue where that fails. Dead letters keep the path
+        of their source."""
         if queue.is_dead_letter_queue:
             message.source = message.source or queue.path.removesuffix(DEAD_LETTER_QUEUE)
         try:
@@ -188,7 +190,7 @@ class Broker:
 
 
 def _dead_letter_settings(settings: Settings) -> tuple[Settings, Settings]:
-    """Of an entity's dead-letter queue, and of the one for what it cannot forward."""
+    """Return the settings of an entity's dead-letter queue and of its transfer dead-letter queue."""
     plain = replace(
         settings, max_delivery_count=math.inf, requires_session=False, default_ttl=math.inf, duplicate_window=0.0,
         forward_to=None, status=ACTIVE,

@@ -1,4 +1,4 @@
-"""A certificate of the emulator's own, which signs itself: who trusts its file trusts the emulator, and nothing else."""
+"""Self-signed certificate of the emulator, for clients to trust."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 LIFE = timedelta(days=365)
 SKEW = timedelta(days=1)
-"""Before now, for clients whose clocks are late."""
+"""Seconds of validity before now, for clients whose clocks are behind."""
 NAMES = ("localhost", "127.0.0.1", "::1")
-"""Names that every certificate has, beside the host's."""
+"""Names that every certificate has in addition to the host's."""
 
 
 class Certificate:
-    """Valid for `host` and this machine. `path` is the same for the whole life of the object; the file is there between
-    `publish` and `withdraw`. It is made when it is needed for the first time, from any thread.
+    """Certificate for `host` and this machine.
 
-    All but `withdraw` raise ConfigError where the package `cryptography` is missing.
+    `path` never changes; the file exists between `publish` and `withdraw`. The certificate is created on first use,
+    from any thread. All methods but `withdraw` raise ConfigError where the package `cryptography` is missing.
     """
 
     def __init__(self, host: str) -> None:
@@ -45,15 +45,16 @@ class Certificate:
             return self._pem
 
     def publish(self) -> None:
-        """Write the file for clients, also where it is there already; it holds no key."""
+        """Write the certificate, without its key, to the file for clients."""
         self.path.write_bytes(self._parts()[0])
 
     def withdraw(self) -> None:
-        """Remove the file, also where it is gone already."""
+        """Remove the file, if it exists."""
         self.path.unlink(missing_ok=True)
 
     def context(self) -> ssl.SSLContext:
-        """Return what a server needs. The key is in a file that only this user can read, for as long as ssl reads it."""
+        """Return a server's SSL context. The key is written to a file that only this user can read, and only while ssl
+        reads it."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with tempfile.NamedTemporaryFile(suffix=".pem") as file:
             file.write(b"".join(self._parts()))
@@ -84,7 +85,7 @@ def _signed(key: EllipticCurvePrivateKey, names: dict[str, None]) -> x509.Certif
         subject, subject, key.public_key(), x509.random_serial_number(), now - SKEW, now + LIFE
     )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([_name(one) for one in names]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage([x509.OID_SERVER_AUTH]), critical=False)
     return builder.sign(key, SHA256())
 

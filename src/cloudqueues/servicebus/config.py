@@ -1,5 +1,5 @@
-"""Entities from the config.json of Microsoft's own emulator, whose format and defaults these are. Longer times and more
-deliveries than it allows are taken as well, up to the service's own limits.
+"""Entities from a config.json of Microsoft's emulator, with its format and defaults. Longer times and more deliveries
+than that emulator allows are accepted, up to the limits of the service.
 
 https://github.com/Azure/azure-service-bus-emulator-installer/blob/main/ServiceBus-Emulator/Schema/Config-schema.json
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
@@ -23,22 +23,22 @@ Read = Callable[[ConfigValue], object]
 
 LONGEST_LOCK = 5 * 60.0
 SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 7 * 24 * 3600.0
-"""Of the detection of duplicates, in seconds. The shortest is the emulator's, the service wants 20."""
+"""Seconds of duplicate detection. The minimum is that of Microsoft's emulator; the service requires 20."""
 MOST_DELIVERIES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Settings of an entity that names none."""
+    """Default settings of an entity."""
 
     settings: Settings
     window: float
-    """Seconds that duplicates are detected for, where they are."""
+    """Seconds of duplicate detection, where it is required."""
 
 
 SERVICE = Defaults(Settings(), 10 * 60.0)
 EMULATOR = Defaults(Settings(max_delivery_count=3, default_ttl=3600.0), 20.0)
-"""Microsoft's: a file that relies on them behaves here as there."""
+"""Defaults of Microsoft's emulator, on which its configuration files rely."""
 
 _TTL: dict[str, tuple[str, Read]] = {
     "DefaultMessageTimeToLive": ("default_ttl", lambda section: section.seconds(0.001))
@@ -52,87 +52,88 @@ _RECEIVED: dict[str, tuple[str, Read]] = {
     "ForwardDeadLetteredMessagesTo": ("forward_dead_letters_to", ConfigValue.name_or_none),
     **_TTL,
 }
-"""What the file calls a setting, what we call it, and how it is read."""
+"""Key in the file, field in Settings, and reader of each setting."""
 _DUPLICATES = ("RequiresDuplicateDetection", "DuplicateDetectionHistoryTimeWindow")
 
 
 def read(config: Mapping[str, Any] | Path) -> list[Add]:
-    """What adds the entities to a broker, in the order of the file. Raises ConfigError for all that is wrong with it."""
+    """Return functions that add the entities to a broker, in the order of the file. Raises ConfigError for an invalid
+    file."""
     user = load(config).map("UserConfig").get("UserConfig")
-    found = user.map("Namespaces", "Logging") if user else {}
-    namespaces = found["Namespaces"].each() if "Namespaces" in found else []
+    sections = user.map("Namespaces", "Logging") if user else {}
+    namespaces = sections["Namespaces"].each() if "Namespaces" in sections else []
     if len(namespaces) > 1:
         namespaces[1].fail("one emulator is one namespace: start another one for it")
     return [add for namespace in namespaces for add in _namespace(namespace)]
 
 
 def _namespace(section: ConfigValue) -> Iterator[Add]:
-    found = section.map("Name", "Queues", "Topics")
-    for one in _listed(found, "Queues"):
-        yield _queue(one)
-    for one in _listed(found, "Topics"):
-        yield from _topic(one)
+    sections = section.map("Name", "Queues", "Topics")
+    for entity in _listed(sections, "Queues"):
+        yield _queue(entity)
+    for entity in _listed(sections, "Topics"):
+        yield from _topic(entity)
 
 
-def _listed(found: Mapping[str, ConfigValue], key: str) -> list[ConfigValue]:
-    return found[key].each() if key in found else []
+def _listed(sections: Mapping[str, ConfigValue], key: str) -> list[ConfigValue]:
+    return sections[key].each() if key in sections else []
 
 
 def settings_of(kind: str, properties: Mapping[str, Any]) -> Settings:
-    """Those of a Queue, a Topic or a Subscription, from Properties in the form of the file, with the service's defaults.
-    Raises ConfigError."""
+    """Return the settings in the Properties of a Queue, a Topic or a Subscription, with the service's defaults. Raises
+    ConfigError."""
     return _settings(ConfigValue(dict(properties), "Properties"), kind, SERVICE)
 
 
 def _queue(section: ConfigValue) -> Add:
-    found = section.map("Name", "Properties")
-    name = section.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), "Queue")
+    sections = section.map("Name", "Properties")
+    name = section.need(sections, "Name").name()
+    settings = _settings(sections.get("Properties"), "Queue")
     return lambda broker: broker.add_queue(name, settings)
 
 
 def _topic(section: ConfigValue) -> Iterator[Add]:
-    found = section.map("Name", "Properties", "Subscriptions")
-    name = section.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), "Topic")
+    sections = section.map("Name", "Properties", "Subscriptions")
+    name = section.need(sections, "Name").name()
+    settings = _settings(sections.get("Properties"), "Topic")
     yield lambda broker: broker.add_topic(name, settings)
-    for one in _listed(found, "Subscriptions"):
-        yield _subscription(name, one)
+    for subscription in _listed(sections, "Subscriptions"):
+        yield _subscription(name, subscription)
 
 
 def _subscription(topic: str, section: ConfigValue) -> Add:
-    found = section.map("Name", "Properties", "Rules")
-    name = section.need(found, "Name").name()
-    settings = _settings(found.get("Properties"), "Subscription")
-    rules = [_rule(one) for one in _listed(found, "Rules")] or [EVERYTHING]
+    sections = section.map("Name", "Properties", "Rules")
+    name = section.need(sections, "Name").name()
+    settings = _settings(sections.get("Properties"), "Subscription")
+    rules = [_rule(rule) for rule in _listed(sections, "Rules")] or [EVERYTHING]
     return lambda broker: broker.add_subscription(topic, name, settings, rules)
 
 
 def _settings(section: ConfigValue | None, kind: str, defaults: Defaults = EMULATOR) -> Settings:
     if section is None:
         return defaults.settings
-    known = _TTL if kind == "Topic" else _RECEIVED
-    found = section.map(*known, *(() if kind == "Subscription" else _DUPLICATES))
-    values: dict[str, Any] = {field: read(found[key]) for key, (field, read) in known.items() if key in found}
-    wanted, window = (found.get(key) for key in _DUPLICATES)
+    readers = _TTL if kind == "Topic" else _RECEIVED
+    sections = section.map(*readers, *(() if kind == "Subscription" else _DUPLICATES))
+    values: dict[str, Any] = {field: read(sections[key]) for key, (field, read) in readers.items() if key in sections}
+    wanted, window = (sections.get(key) for key in _DUPLICATES)
     seconds = defaults.window if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
     wants = wanted is not None and wanted.flag()
     return replace(defaults.settings, **values, duplicate_window=seconds if wants else 0.0)
 
 
 def _rule(section: ConfigValue) -> Rule:
-    found = section.map("Name", "Properties")
-    name = found["Name"].name() if "Name" in found else DEFAULT
-    properties = section.need(found, "Properties")
+    sections = section.map("Name", "Properties")
+    name = sections["Name"].name() if "Name" in sections else DEFAULT
+    properties = section.need(sections, "Properties")
     return _filter(name, properties)
 
 
 def _filter(name: str, section: ConfigValue) -> Rule:
-    found = section.map("FilterType", "SqlFilter", "CorrelationFilter", "Action")
-    action = _expression(found["Action"]) if "Action" in found else None
-    likely = "Sql" if "SqlFilter" in found else "Correlation"
-    chosen = found["FilterType"].one_of("Sql", "Correlation") if "FilterType" in found else likely
-    filter_part = section.need(found, f"{chosen}Filter")
+    sections = section.map("FilterType", "SqlFilter", "CorrelationFilter", "Action")
+    action = _expression(sections["Action"]) if "Action" in sections else None
+    likely = "Sql" if "SqlFilter" in sections else "Correlation"
+    chosen = sections["FilterType"].one_of("Sql", "Correlation") if "FilterType" in sections else likely
+    filter_part = section.need(sections, f"{chosen}Filter")
     try:
         if chosen == "Sql":
             return Rule.sql(_expression(filter_part), name=name, action=action)
@@ -146,7 +147,7 @@ def _expression(section: ConfigValue) -> str:
 
 
 def _correlated(section: ConfigValue, name: str, action: str | None) -> Rule:
-    found = section.map(*KEYWORDS, "Properties")
-    fields = {ours: found[theirs].name() for theirs, ours in KEYWORDS.items() if theirs in found}
-    properties = found["Properties"].scalars() if "Properties" in found else {}
+    sections = section.map(*KEYWORDS, "Properties")
+    fields = {ours: sections[theirs].name() for theirs, ours in KEYWORDS.items() if theirs in sections}
+    properties = sections["Properties"].scalars() if "Properties" in sections else {}
     return Rule.correlation(name=name, action=action, properties=properties, **fields)

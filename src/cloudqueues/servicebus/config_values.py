@@ -1,4 +1,4 @@
-"""A JSON file of known keys and types, read piece by piece: what is wrong is said with its path and the nearest right."""
+"""Checked access to a JSON file: errors name the path of a value and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.amqp.decode import is_list, is_map
 
 NO_END = 922_337_203_685
-"""Seconds of .NET's longest TimeSpan, which stands for no end: P10675199DT2H48M5.4775807S."""
+"""Seconds of the longest TimeSpan of .NET, P10675199DT2H48M5.4775807S, which means unlimited."""
 
 _DURATION = re.compile(
     r"P(?:(?P<days>[0-9]+)D)?(?:T(?:(?P<hours>[0-9]+)H)?(?:(?P<minutes>[0-9]+)M)?(?:(?P<seconds>[0-9]+(?:\.[0-9]+)?)S)?)?"
@@ -23,7 +23,7 @@ _UNITS = {"days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 
 
 def load(config: Mapping[str, Any] | Path) -> ConfigValue:
-    """Raises ConfigError for a file that cannot be read."""
+    """Load a configuration. Raises ConfigError for a file that cannot be read."""
     if not isinstance(config, Path):
         return ConfigValue(dict(config), "")
     try:
@@ -33,7 +33,7 @@ def load(config: Mapping[str, Any] | Path) -> ConfigValue:
 
 
 class ConfigValue:
-    """One value, and where it is. All its methods raise ConfigError for a value of another kind."""
+    """Value in the file with its path. All methods raise ConfigError for a value of the wrong type."""
 
     def __init__(self, value: object, path: str) -> None:
         self._value = value
@@ -43,65 +43,65 @@ class ConfigValue:
         raise ConfigError(f"{self._path or 'the configuration'}: {problem}")
 
     def _wrong(self, wanted: str) -> NoReturn:
-        self.fail(f"{self._value!r} is no {wanted}")
+        self.fail(f"{self._value!r} is not {wanted}")
 
     # -- what holds others
 
-    def map(self, *known: str) -> dict[str, ConfigValue]:
-        """Its values; without those that are null."""
+    def map(self, *allowed: str) -> dict[str, ConfigValue]:
+        """Return the values of an object by key, without null values."""
         if not is_map(self._value):
-            self._wrong("object")
+            self._wrong("an object")
         for key in self._value:
-            if key not in known:
-                self._unknown(str(key), known)
+            if key not in allowed:
+                self._unknown(str(key), allowed)
         return {key: self._below(f".{key}", value) for key, value in self._value.items() if value is not None}
 
     def _below(self, step: str, value: object) -> ConfigValue:
         return ConfigValue(value, (self._path + step).removeprefix("."))
 
-    def _unknown(self, key: str, known: tuple[str, ...]) -> NoReturn:
-        lower = {one.lower(): one for one in known}
+    def _unknown(self, key: str, allowed: tuple[str, ...]) -> NoReturn:
+        lower = {name.lower(): name for name in allowed}
         near = difflib.get_close_matches(key.lower(), lower, 1)
-        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(known)}"
+        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(allowed)}"
         self.fail(f"unknown key {key!r}; {fix}")
 
-    def need(self, found: Mapping[str, ConfigValue], key: str) -> ConfigValue:
-        """One of this object's values."""
-        if key not in found:
+    def need(self, values: Mapping[str, ConfigValue], key: str) -> ConfigValue:
+        """Return a value of this object that is required."""
+        if key not in values:
             self.fail(f"{key!r} is missing")
-        return found[key]
+        return values[key]
 
     def each(self) -> list[ConfigValue]:
         if not is_list(self._value):
-            self._wrong("list")
-        return [self._below(f"[{position}]", one) for position, one in enumerate(self._value)]
+            self._wrong("a list")
+        return [self._below(f"[{position}]", element) for position, element in enumerate(self._value)]
 
     def scalars(self) -> dict[str, object]:
-        """An object of any keys whose values are texts, numbers and booleans."""
+        """Return an object of arbitrary keys whose values are strings, numbers or booleans."""
         if not is_map(self._value):
-            self._wrong("object")
+            self._wrong("an object")
         for key, value in self._value.items():
             if not isinstance(value, str | int | float):
-                self._below(f".{key}", value).fail(f"{value!r} is no text, number or boolean")
+                self._below(f".{key}", value).fail(f"{value!r} is not a string, number or boolean")
         return dict(self._value)
 
     # -- what does not
 
     def name(self) -> str:
-        """A text that is not empty."""
+        """Return a string that is not empty."""
         if not isinstance(self._value, str) or not self._value:
-            self._wrong("text")
+            self._wrong("a string that is not empty")
         return self._value
 
     def name_or_none(self) -> str | None:
-        """The file writes none as an empty text."""
+        """Return a string, or None for the empty string that the file uses instead."""
         return None if self._value == "" else self.name()
 
-    def one_of(self, *known: str) -> str:
-        found = self.name()
-        if found not in known:
-            self.fail(f"{found!r} is none of {', '.join(known)}")
-        return found
+    def one_of(self, *allowed: str) -> str:
+        value = self.name()
+        if value not in allowed:
+            self.fail(f"{value!r} is not one of {', '.join(allowed)}")
+        return value
 
     def flag(self) -> bool:
         if not isinstance(self._value, bool):
@@ -110,18 +110,18 @@ class ConfigValue:
 
     def number(self, least: int, most: int) -> int:
         if not isinstance(self._value, int) or isinstance(self._value, bool):
-            self._wrong("whole number")
+            self._wrong("a whole number")
         if not least <= self._value <= most:
-            self.fail(f"{self._value} is not within {least} and {most}")
+            self.fail(f"{self._value} is not between {least} and {most}")
         return self._value
 
     def seconds(self, least: float = 0.0, most: float = math.inf) -> float:
-        """An ISO 8601 duration of days, hours, minutes and seconds: PT1M30S."""
+        """Return the seconds of an ISO 8601 duration of days, hours, minutes and seconds, such as PT1M30S."""
         match = _DURATION.fullmatch(self.name())
-        given = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
-        if not given or self.name().endswith("T"):
-            self._wrong("duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
-        total = sum(float(text) * _UNITS[unit] for unit, text in given.items())
+        parts = {} if match is None else {unit: text for unit, text in match.groupdict().items() if text is not None}
+        if not parts or self.name().endswith("T"):
+            self._wrong("a duration: write P1D, PT1H, PT1M or PT30S, or these joined, P1DT1H1M30S")
+        total = sum(float(text) * _UNITS[unit] for unit, text in parts.items())
         if not least <= total <= most:
-            self.fail(f"{self.name()} is {total:g} seconds, and not within {least:g} and {most:g}")
+            self.fail(f"{self.name()} is {total:g} seconds, which is not between {least:g} and {most:g}")
         return math.inf if total >= NO_END else total

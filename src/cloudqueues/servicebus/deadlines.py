@@ -1,4 +1,4 @@
-"""Many deadlines behind one timer of the timeline."""
+"""Many deadlines on one timer of the timeline."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ K = TypeVar("K", int, str, bytes)
 
 
 SPARE = 64
-"""Entries of a heap that hold no longer and are not worth the work of clearing them out."""
+"""Stale heap entries that are tolerated before the heap is rebuilt."""
 
 
 class Deadlines(Generic[K]):
-    """Calls `due(key)` once a key's time has come. A key has one deadline; setting it again moves it."""
+    """Deadlines by key, with `due(key)` called at each. A key has one deadline; setting it again moves it."""
 
     def __init__(self, timeline: Timeline, due: Callable[[K], object]) -> None:
         self._timeline = timeline
         self._due: Callable[[K], object] = due
         self._when: dict[K, float] = {}
-        self._heap: list[tuple[float, K]] = []  # also entries that no longer hold: only those that `_when` confirms do
+        self._heap: list[tuple[float, K]] = []  # may hold stale entries: only those in `_when` are valid
         self._timer: Timer | None = None
 
     def set(self, key: K, when: float) -> None:
@@ -33,7 +33,7 @@ class Deadlines(Generic[K]):
             self._arm()
 
     def discard(self, key: K) -> None:
-        """Also one that has none."""
+        """Remove a key's deadline, if it has one."""
         self._when.pop(key, None)
         self._tidy()
 

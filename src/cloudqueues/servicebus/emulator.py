@@ -1,4 +1,4 @@
-"""What a user has of it: a broker in a thread of its own, with entities, a movable time and faults."""
+"""Public emulator: runs the broker in a background thread, with entities, a movable clock and fault injection."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ from cloudqueues.servicebus.tiers import TIERS
 T = TypeVar("T")
 
 ANY_KEY: Mapping[str, Policy] = {"RootManageSharedAccessKey": Policy("SAS_KEY_VALUE")}
-"""Stands for the keys of an emulator that checks none."""
+"""Key of an emulator that does not check tokens."""
 
 
 class ServiceBusEmulator(BackgroundEmulator):
-    """A Service Bus namespace for the unmodified SDKs, from `start` to `stop` or within a `with`.
+    """Service Bus namespace for the unmodified SDKs, between `start` and `stop` or within a `with`.
 
-    Entities are added before the start or at any time after it. What was sent is gone after the stop. A `port` of 0 takes
-    a free one, and keeps it when the emulator is started again. `config`: the entities to begin with, as the config.json
-    of Microsoft's emulator has them; what is wrong in it is a ConfigError here, which says where. `tls`: clients need TLS,
-    and have to trust `certificate`. `tier`: how much a message may have. `policies`: the only keys that tokens may be
-    signed with, by name, and what each lets its bearer do; None takes any token.
+    Add entities before the start or at any time after it. Messages are lost at the stop. A `port` of 0 chooses a free
+    port, which is kept for the next start.
+
+    `config`: initial entities, in the format of the config.json of Microsoft's emulator; an error in it raises
+    ConfigError with its location. `tls`: require TLS; clients must trust `certificate`. `tier`: limits on message size.
+    `policies`: keys that may sign tokens, by name, with their rights; None accepts any token.
     """
 
     name = "Service Bus emulator"
@@ -57,9 +58,11 @@ class ServiceBusEmulator(BackgroundEmulator):
         http_port: int = 0,
     ) -> None:
         if tier not in TIERS:
-            raise ConfigError(f"tier={tier!r} is none of {', '.join(TIERS)}")
+            raise ConfigError(f"tier={tier!r} is not one of {', '.join(TIERS)}")
         if policies is not None and not policies:
-            raise ConfigError("policies={} lets nobody in: name one, or leave it out, which lets everybody in")
+            raise ConfigError(
+                "policies={} would refuse all clients: give at least one policy, or None to accept any token"
+            )
         self._tier = TIERS[tier]
         self._policies = ANY_KEY if policies is None else policies
         self._host = host
@@ -75,7 +78,7 @@ class ServiceBusEmulator(BackgroundEmulator):
     # -- life
 
     def start(self) -> Self:
-        """Raises OSError when the port is taken, ConfigError when the entities do not fit together."""
+        """Start the emulator. Raises OSError when the port is taken, ConfigError when the entities are inconsistent."""
         return super().start()
 
     def _open(self, background: Background) -> None:
@@ -113,11 +116,11 @@ class ServiceBusEmulator(BackgroundEmulator):
 
     @property
     def connection_string(self) -> str:
-        """For the SDKs: of the first policy, or with a key that is none, where the emulator takes any."""
+        """Connection string with the first policy, or with a placeholder key where any token is accepted."""
         return self.connection_string_of(next(iter(self._policies)))
 
     def connection_string_of(self, policy: str) -> str:
-        """As `connection_string`, of one of the policies. The SDKs use TLS unless told that it is an emulator.
+        """Return the connection string with a policy. SDKs use TLS unless it says that the server is an emulator.
 
         Raises ConfigError for a policy that does not exist.
         """
@@ -125,14 +128,16 @@ class ServiceBusEmulator(BackgroundEmulator):
 
     @property
     def admin_connection_string(self) -> str:
-        """For the administration clients of the SDKs, as Microsoft's emulator has it: the port is that of HTTP.
+        """Connection string for the SDKs' administration clients, with the port of the management API, as in
+        Microsoft's emulator.
 
-        Most clients use TLS all the same: they must trust `certificate`.
+        Most clients use TLS nevertheless: they must trust `certificate`.
         """
         return self.admin_connection_string_of(next(iter(self._policies)))
 
     def admin_connection_string_of(self, policy: str) -> str:
-        """As `admin_connection_string`, of one of the policies. Raises ConfigError for one that does not exist."""
+        """Return the administration connection string with a policy. Raises ConfigError for a policy that does not
+        exist."""
         return self._address(self._http_port, policy, "UseDevelopmentEmulator=true;")
 
     def _address(self, port: int, policy: str, more: str) -> str:
@@ -145,9 +150,9 @@ class ServiceBusEmulator(BackgroundEmulator):
 
     @property
     def certificate(self) -> Path:
-        """Path of the certificate that clients of TLS and of the management API must trust. While the emulator runs, the
-        file is there from the first look at this path on, and with `tls=True` from the start.
+        """Path of the certificate that clients of TLS and of the management API must trust.
 
+        While the emulator runs, the file exists from the first access to this path, and with `tls=True` from the start.
         Raises ConfigError where the package `cryptography` is missing.
         """
         if self._running is not None:
@@ -155,9 +160,9 @@ class ServiceBusEmulator(BackgroundEmulator):
         return self._certificate.path
 
     def _call(self, act: Callable[[Service], T]) -> T:
-        """In the emulator's thread."""
+        """Call a function in the emulator's thread."""
         if self._running is None:
-            raise ConfigError("the Service Bus emulator is not running: start() it, or use it in a with")
+            raise ConfigError("the Service Bus emulator is not running: call start(), or use it in a with statement")
         background, service = self._running
         try:
             return background.call(act, service)
@@ -171,7 +176,7 @@ class ServiceBusEmulator(BackgroundEmulator):
 
     @property
     def entities(self) -> Entities:
-        """To change them while it runs."""
+        """Entities of the running emulator."""
         return Entities(self._in_broker)
 
     def add_queue(
@@ -187,7 +192,8 @@ class ServiceBusEmulator(BackgroundEmulator):
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
-        """Times are seconds; None for no limit, and for no detection of duplicates. Raises ConfigError for a taken name."""
+        """Add a queue. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
+        that is taken."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
@@ -203,7 +209,8 @@ class ServiceBusEmulator(BackgroundEmulator):
     def add_topic(
         self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
     ) -> None:
-        """As `add_queue`."""
+        """Add a topic. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
+        that is taken."""
         window = _seconds(duplicate_window or 0, "duplicate_window")
         settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
         self._add(lambda broker: broker.add_topic(name, settings))
@@ -223,7 +230,8 @@ class ServiceBusEmulator(BackgroundEmulator):
         forward_to: str | None = None,
         forward_dead_lettered_to: str | None = None,
     ) -> None:
-        """As `add_queue`; the topic has to be there. Without `rules` it gets every message."""
+        """Add a subscription to an existing topic. The default rule matches every message. Raises ConfigError for a
+        name that is taken."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
@@ -245,16 +253,16 @@ class ServiceBusEmulator(BackgroundEmulator):
     # -- for tests
 
     def messages(self, path: str) -> list[StoredMessage]:
-        """What a queue holds, by sequence number; also `topic/Subscriptions/name` and `.../$DeadLetterQueue`."""
+        """Return the messages of a queue, `topic/Subscriptions/name` or `.../$DeadLetterQueue`, by sequence number."""
         return self._call(lambda service: service.stored(path))
 
     def advance(self, seconds: float) -> None:
-        """Move the time forward. Clients see times that are right by their own clocks: locks, lives and schedules are that
-        much nearer to their ends."""
+        """Move the clock forward. Clients keep real time, so locks, times to live and schedules come that much nearer
+        to their ends."""
         self._call(lambda service: service.advance(seconds))
 
     def connections(self) -> int:
-        """How many are open."""
+        """Return the number of open connections."""
         return self._call(Service.connected)
 
     @property
@@ -263,7 +271,7 @@ class ServiceBusEmulator(BackgroundEmulator):
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        """From the next chance on."""
+        """Replace the faults, from the next draw on."""
         self._faults = faults
         if self._running is not None:
             self._running[1].context.faults = faults

@@ -1,4 +1,4 @@
-"""Entities of a running emulator, added, read, changed and removed as a management API would."""
+"""Entities of a running emulator, managed as by a management API."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ T = TypeVar("T")
 
 class InBroker(Protocol):
     def __call__(self, act: Callable[[Broker], T], /) -> T:
-        """Do it in the emulator's thread."""
+        """Call a function in the emulator's thread."""
         ...
 
 
 class Entities:
-    """What is done here is gone with the stop, as messages are: the next start has what was added for it.
+    """Entities of a running emulator.
 
-    `kind` is Queue, Topic or Subscription, `properties` are those of Microsoft's config.json, and a subscription's path is
-    `topic/Subscriptions/name`. All raise ConfigError where the emulator does not run.
+    Changes are lost at the stop, as messages are. `kind` is Queue, Topic or Subscription, `properties` are those of
+    Microsoft's config.json, and a subscription's path is `topic/Subscriptions/name`. All methods raise ConfigError
+    while the emulator does not run.
     """
 
     def __init__(self, in_broker: InBroker) -> None:
         self._in_broker = in_broker
 
     def add(self, kind: str, path: str, properties: Mapping[str, Any]) -> None:
-        """A subscription gets every message. Raises ConfigError for a taken name, and for what is no property."""
+        """Add an entity. A subscription gets a rule that matches every message. Raises ConfigError for a name that is
+        taken or an unknown property."""
         settings = settings_of(kind, properties)
 
         def put(broker: Broker) -> None:
@@ -45,19 +47,19 @@ class Entities:
         self._in_broker(put)
 
     def paths(self) -> list[str]:
-        """Paths of the queues and topics, by their names."""
-        return self._in_broker(lambda broker: [one.path for one in broker.listed()])
+        """Return the paths of queues and topics by name."""
+        return self._in_broker(lambda broker: [entity.path for entity in broker.listed()])
 
     def settings(self, path: str) -> Settings | None:
-        """None where there is no such entity."""
+        """Return the settings of an entity, or None where it does not exist."""
         return self._in_broker(lambda broker: broker.settings(path))
 
     def change(self, kind: str, path: str, properties: Mapping[str, Any]) -> None:
-        """All of the settings; what is not among the properties has its default again. What is in it stays, and follows
-        them from its next delivery on. Raises ConfigError where there is none."""
+        """Replace all settings; missing properties get their default. Messages stay, and follow the settings from their
+        next delivery on. Raises ConfigError where the entity does not exist."""
         settings = settings_of(kind, properties)
         self._in_broker(lambda broker: broker.change(path, settings))
 
     def remove(self, path: str) -> None:
-        """With its messages and dead letters; what is gone already is no error. Links to it are cut."""
+        """Remove an entity, if it exists, with its messages and dead letters, and detach its links."""
         self._in_broker(lambda broker: broker.remove(path))

@@ -1,4 +1,4 @@
-"""What goes wrong on the wire, by how much it ends.
+"""AMQP errors, by what they end.
 
 AmqpError            the connection is closed
 └── LinkError        the link is detached
@@ -31,7 +31,7 @@ ARGUMENT = "com.microsoft:argument-error"
 
 
 class AmqpError(Exception):
-    """An AMQP error condition and a text for people."""
+    """AMQP error condition with a readable text."""
 
     def __init__(self, condition: str, text: str) -> None:
         super().__init__(f"{condition}: {text}")
@@ -40,11 +40,11 @@ class AmqpError(Exception):
 
 
 class LinkError(AmqpError):
-    """The link cannot go on; others can."""
+    """Error that ends a link, but not its connection."""
 
 
 class Refused(LinkError):
-    """Nothing but the request has failed."""
+    """Error that ends one request, message or settlement, but not its link."""
 
 
 def not_found(path: str) -> Refused:
@@ -52,5 +52,5 @@ def not_found(path: str) -> Refused:
 
 
 def disabled(path: str) -> Refused:
-    """https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
+    """Return the error for a disabled entity: https://learn.microsoft.com/azure/service-bus-messaging/entity-suspend"""
     return Refused(DISABLED, f"Messaging entity '{path}' is currently disabled.")

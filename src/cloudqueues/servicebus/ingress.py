@@ -1,4 +1,4 @@
-"""The way into an entity: repeated ids are swallowed, and what is scheduled waits."""
+"""Ingress of an entity: duplicate detection and scheduled messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ingress:
         self.scheduled = self._store.messages
         self._context = context
         self.window = window
-        """Seconds for which a message's id is remembered; 0: not at all."""
+        """Seconds for which a message id is remembered; 0 disables duplicate detection."""
         self._numbers = numbers
         self._arrive = arrive
         self._due = Deadlines[int](context.timeline, self._activate)
@@ -27,7 +27,8 @@ class Ingress:
         self._forget = Deadlines[str](context.timeline, self._ids.discard)
 
     def accept(self, content: Content, origin: Message | None = None) -> int:
-        """Its sequence number; also of a repeated message, which is then dropped without a word, as the service does."""
+        """Accept a message and return its sequence number. A duplicate gets a number too, and is then dropped, as in
+        the service."""
         message = Message(content, next(self._numbers), self._context.now())
         if origin is not None:
             message.first_sequence = origin.first_sequence or origin.sequence
@@ -47,17 +48,18 @@ class Ingress:
             self._due.set(message.sequence, when)
 
     def _repeated(self, id: str | None) -> bool:  # noqa: A002 - the field's word
-        """https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
+        """Return whether an id was seen before:
+        https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection"""
         if not self.window or id is None:
             return False
-        known = id in self._ids
-        if not known:
+        is_repeated = id in self._ids
+        if not is_repeated:
             self._ids.add(id)
             self._forget.set(id, self._context.now() + self.window)
-        return known
+        return is_repeated
 
     def _activate(self, sequence: int) -> None:
-        """It is appended as if it had been sent now, with a new number.
+        """Enqueue a scheduled message as if it were sent now, with a new sequence number.
 
         https://learn.microsoft.com/azure/service-bus-messaging/message-sequencing
         """
@@ -67,13 +69,13 @@ class Ingress:
         self._arrive(message)
 
     def cancel(self, sequences: Sequence[int]) -> None:
-        """All of them, or none: raises Refused when one is not scheduled."""
-        if missing := [one for one in sequences if one not in self.scheduled]:
+        """Cancel all scheduled messages or none: raises Refused when one is not scheduled."""
+        if missing := [sequence for sequence in sequences if sequence not in self.scheduled]:
             raise Refused(NO_MESSAGE, f"no scheduled message has the sequence number {missing[0]}")
-        for one in dict.fromkeys(sequences):
-            self._store.remove(one)
-            self._due.discard(one)
+        for sequence in dict.fromkeys(sequences):
+            self._store.remove(sequence)
+            self._due.discard(sequence)
 
     def since(self, start: int, session: str | None = None) -> Iterator[int]:
-        """Return the numbers of what is scheduled from `start` on."""
+        """Return the sequence numbers of scheduled messages from `start` on."""
         return self._store.since(start, session)

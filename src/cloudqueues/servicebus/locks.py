@@ -1,4 +1,4 @@
-"""Which messages of an entity are locked, and until when."""
+"""Message locks of an entity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudqueues.timeline import Timeline
 
 
 class Locks:
-    """`ended` is called with a message whose lock ran out; its lock is then still to be forgotten."""
+    """Locks by token. `ended` is called with a message whose lock has expired; it must forget the lock."""
 
     def __init__(self, timeline: Timeline, ended: Callable[[Message], None]) -> None:
         self._messages: dict[uuid.UUID, Message] = {}
@@ -20,12 +20,12 @@ class Locks:
         self._ended = ended
 
     def take(self, message: Message, until: float) -> None:
-        """A lock that ends by itself."""
+        """Lock a message until `until`."""
         self.bind(message, until)
         self.extend(message, until)
 
     def bind(self, message: Message, until: float) -> None:
-        """A lock that ends with its session's."""
+        """Lock a message with the lock of its session, which ends it."""
         message.token, message.locked_until = uuid.uuid4(), until
         self._messages[message.token] = message
 
@@ -35,7 +35,7 @@ class Locks:
             self._ends.set(message.token.bytes, until)
 
     def find(self, token: uuid.UUID) -> Message:
-        """Raises Refused when there is no such lock (any more)."""
+        """Return the message of a lock. Raises Refused when the lock does not exist or has ended."""
         message = self._messages.get(token)
         if message is None:
             raise Refused(
@@ -46,14 +46,14 @@ class Locks:
         return message
 
     def forget(self, message: Message) -> None:
-        """Also of a message that has none."""
+        """Remove a message's lock, if it has one."""
         if message.token is not None:
             del self._messages[message.token]
             self._ends.discard(message.token.bytes)
             message.token = None
 
     def end(self, token: uuid.UUID) -> None:
-        """Now, if there still is one."""
+        """End a lock now, if it exists."""
         self._end(token.bytes)
 
     def _end(self, token: bytes) -> None:

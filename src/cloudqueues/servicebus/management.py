@@ -1,4 +1,4 @@
-"""The management node of an entity: what a client does there without a delivery.
+"""Management node of an entity: operations that need no delivery.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response
 """
@@ -24,42 +24,43 @@ from cloudqueues.servicebus.topic import Topic
 
 PREFIX = "com.microsoft:"
 _DESTRUCTIVE = 0
-"""A receiver-settle-mode: first, that is, without a lock."""
+"""Receiver settle mode `first`, that is, without a lock."""
 _NO_DATE = 253_402_300_799
-"""Seconds since 1970 from which on a date stands for none: the last of .NET's."""
+"""Seconds since 1970 of the last date of .NET, which means no date."""
 
 T = TypeVar("T")
 
 
 class Body:
-    """A request's map. Raises Refused for what is missing or of the wrong type."""
+    """Map in the body of a request. Raises Refused for a missing value or one of the wrong type."""
 
     def __init__(self, values: object) -> None:
         self._values = mapped(values)
 
     def get(self, name: str, kind: type[T]) -> T:
-        found = self.maybe(name, kind)
-        if found is None:
+        value = self.maybe(name, kind)
+        if value is None:
             raise Refused(ARGUMENT, f"the request has no '{name}'")
-        return found
+        return value
 
     def maybe(self, name: str, kind: type[T]) -> T | None:
-        found = self._values.get(name)
-        if found is not None and not isinstance(found, kind):
-            raise Refused(ARGUMENT, f"'{name}' is of {type(found).__name__}, not of {kind.__name__}")
-        return found
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise Refused(ARGUMENT, f"'{name}' is of {type(value).__name__}, not of {kind.__name__}")
+        return value
 
     def each(self, name: str, kind: type[T]) -> list[T]:
-        found = self.get(name, object)
-        if not is_list(found) or not all(isinstance(one, kind) for one in found):
-            raise Refused(ARGUMENT, f"'{name}' holds something else than {kind.__name__}")
-        return found
+        values = self.get(name, object)
+        if not is_list(values) or not all(isinstance(value, kind) for value in values):
+            raise Refused(ARGUMENT, f"'{name}' must hold values of type {kind.__name__}")
+        return values
 
     def tokens(self) -> list[uuid.UUID]:
-        """The JavaScript SDK writes them as text where it had them as text."""
+        """Return the lock tokens. The JavaScript SDK sends some of them as strings."""
         try:
             return [
-                one if isinstance(one, uuid.UUID) else uuid.UUID(str(one)) for one in self.each("lock-tokens", object)
+                token if isinstance(token, uuid.UUID) else uuid.UUID(str(token))
+                for token in self.each("lock-tokens", object)
             ]
         except ValueError as exc:
             raise Refused(ARGUMENT, "a lock token is a UUID") from exc
@@ -87,7 +88,7 @@ class Management:
         }
 
     def do(self, request: Request) -> Reply:
-        """Raises Refused."""
+        """Run an operation and return its reply. Raises Refused."""
         operation = str(request.application.get("operation")).removeprefix(PREFIX)
         if operation not in self._handlers:
             raise Refused(NOT_IMPLEMENTED, f"The operation '{operation}' is not implemented.")
@@ -100,14 +101,18 @@ class Management:
         return self._entity
 
     def _moments(self, seconds: Sequence[float]) -> bytes:
-        return encode.array([encode.timestamp(one - self._context.clock_offset) for one in seconds])
+        return encode.array([encode.timestamp(moment - self._context.clock_offset) for moment in seconds])
 
     # -- messages
 
     def _peek(self, body: Body) -> Reply:
         start, count = body.get("from-sequence-number", int), body.get("message-count", int)
-        found = settlement.peek(self._queue, start, max(count, 0), body.maybe("session-id", str))
-        return _reply(messages=encode.list_([self._message(one) for one in found])) if found else Reply(NO_CONTENT)
+        messages = settlement.peek(self._queue, start, max(count, 0), body.maybe("session-id", str))
+        return (
+            _reply(messages=encode.list_([self._message(message) for message in messages]))
+            if messages
+            else Reply(NO_CONTENT)
+        )
 
     def _message(self, message: Message) -> bytes:
         pairs = [("message", encode.binary(message_encoding.render(message, self._context.clock_offset)))]
@@ -116,10 +121,12 @@ class Management:
         return _map(*pairs)
 
     def _schedule(self, body: Body) -> Reply:
-        payloads = [Body(one).get("message", bytes) for one in body.each("messages", object)]
+        payloads = [Body(sequence).get("message", bytes) for sequence in body.each("messages", object)]
         contents = [content for payload in payloads for content in message_encoding.read(payload, 0)]
         self._context.tier.check(0, contents)
-        return _reply(**{"sequence-numbers": encode.array([encode.long(one) for one in self._entity.send(contents)])})
+        return _reply(
+            **{"sequence-numbers": encode.array([encode.long(sequence) for sequence in self._entity.send(contents)])}
+        )
 
     def _cancel(self, body: Body) -> Reply:
         self._entity.ingress.cancel(body.each("sequence-numbers", int))
@@ -131,8 +138,8 @@ class Management:
         if session is not None:
             self._sessions.require_lock(session)
         sequences = body.each("sequence-numbers", int)
-        found = settlement.take_deferred(self._queue, sequences, destructive=destructive)
-        return _reply(messages=encode.list_([self._message(one) for one in found]))
+        messages = settlement.take_deferred(self._queue, sequences, destructive=destructive)
+        return _reply(messages=encode.list_([self._message(message) for message in messages]))
 
     # -- locks
 
@@ -147,10 +154,10 @@ class Management:
         settle = self._settlements(body, changes).get(body.get("disposition-status", str))
         if settle is None:
             raise Refused(
-                ARGUMENT, "the disposition-status is none of completed, abandoned, suspended, defered, renewed"
+                ARGUMENT, "the disposition-status is not one of completed, abandoned, suspended, defered, renewed"
             )
         for token in tokens:
-            queue.locks.find(token)  # all of them, or none
+            queue.locks.find(token)  # raises before anything is settled
         for token in tokens:
             settle(queue, token)
         return Reply()
@@ -194,9 +201,9 @@ class Management:
             None if since is None or since.timestamp() >= _NO_DATE else since.timestamp() + self._context.clock_offset
         )
         skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
-        found = self._sessions.list_ids(after, skip, count)
-        names = encode.list_([encode.string(one) for one in found])
-        return _reply(skip=encode.integer(skip + len(found)), **{"sessions-ids": names}) if found else Reply(NO_CONTENT)
+        ids = self._sessions.list_ids(after, skip, count)
+        names = encode.list_([encode.string(session) for session in ids])
+        return _reply(skip=encode.integer(skip + len(ids)), **{"sessions-ids": names}) if ids else Reply(NO_CONTENT)
 
     # -- rules
 
@@ -213,7 +220,7 @@ class Management:
         skip, count = max(body.maybe("skip", int) or 0, 0), max(body.get("top", int), 0)
         rules = self._broker.subscription(self._queue).rules
         chosen = [rules[name] for name in sorted(rules)[skip : skip + count]]
-        return _reply(rules=encode.list_([_map(("rule-description", rule_encoding.write(one))) for one in chosen]))
+        return _reply(rules=encode.list_([_map(("rule-description", rule_encoding.write(rule))) for rule in chosen]))
 
 
 def _map(*pairs: tuple[str, bytes]) -> bytes:

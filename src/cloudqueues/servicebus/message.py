@@ -1,4 +1,4 @@
-"""A message as the broker keeps it: what the sender wrote, and what happened to it since."""
+"""Messages in the broker: the sender's content and the broker's state."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ STATES = ("active", "deferred", "scheduled")
     MESSAGE_ID, USER_ID, TO, SUBJECT, REPLY_TO, CORRELATION_ID, CONTENT_TYPE, CONTENT_ENCODING,
     EXPIRY_TIME, CREATION_TIME, GROUP_ID, GROUP_SEQUENCE, REPLY_TO_GROUP_ID,
 ) = range(13)  # fmt: skip
-"""The positions in AMQP's properties section."""
+"""Positions in the AMQP properties section."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Everything in its encoded form, so that what comes out is what went in, to the type."""
+    """Content of a message, encoded, so that receivers get exactly what was sent, types included."""
 
     durable: bytes = encode.TRUE
     priority: bytes = encode.NULL
     ttl: float | None = None
-    """Seconds."""
+    """Time to live in seconds."""
     delivery_annotations: tuple[tuple[bytes, bytes], ...] = ()
     annotations: tuple[tuple[bytes, bytes], ...] = ()
-    """The sender's own: those that the broker writes are dropped."""
+    """Sender's annotations, without those that only the broker writes."""
     properties: tuple[bytes, ...]
-    """The fields of the properties section, beginning with an id; the last ones may be left out."""
+    """Fields of the properties section, from the message id on; the last ones may be missing."""
     application: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     body: bytes = b""
-    """The body's sections and the footer."""
+    """Sections of the body, and the footer."""
     id: str | None = None
-    """The sender's."""
+    """Sender's message id."""
     session: str | None = None
     partition: str | None = None
     due: float | None = None
-    """When a scheduled message is to appear, by the sender's clock: seconds since 1970."""
+    """Enqueue time of a scheduled message by the sender's clock, in seconds since 1970."""
 
     def with_application(self, changes: Mapping[str, object]) -> Content:
-        """With application properties set, or removed where the value is None."""
+        """Return the content with application properties set, or removed where the value is None."""
         if not changes:
             return self
         encoded = {name: encode.value(value) for name, value in changes.items()}
@@ -52,7 +52,7 @@ class Content:
 
 
 class Message:
-    """One message in one entity. Only the entity changes it."""
+    """Message in one entity, which alone changes it."""
 
     __slots__ = (
         "content", "copied", "delivery_count", "enqueued", "expires", "first_sequence", "hops", "locked_until",
@@ -63,43 +63,43 @@ class Message:
         self.content = content
         self.sequence = sequence
         self.first_sequence: int | None = None
-        """What it had where it was sent, once it was forwarded or copied for a subscription."""
+        """Sequence number at the first entity, if the message was forwarded or copied to a subscription."""
         self.enqueued = enqueued
         self.state = ACTIVE
         self.delivery_count = 0
-        """Deliveries that came to nothing."""
+        """Failed deliveries."""
         self.token: uuid.UUID | None = None
-        """The lock's, while there is one."""
+        """Token of the message's lock."""
         self.locked_until = 0.0
         self.expires = math.inf
         self.ready = False
-        """Whether the next free consumer gets it."""
+        """True if the message waits for a consumer."""
         self.hops = 0
-        """How often it was forwarded."""
+        """Number of times that the message was forwarded."""
         self.source: str | None = None
-        """Of a forwarded letter: the entity that it was dead-lettered in."""
+        """Entity where a forwarded dead letter was dead-lettered."""
         self.copied = False
-        """Whether a fault made it."""
+        """True if the fault `duplicate` made this message."""
 
     @property
     def key(self) -> str:
-        """What faults are drawn by: the sender's id, else the number."""
+        """Identity for fault draws: the sender's id, or the sequence number."""
         return self.content.id or str(self.sequence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage:
-    """What an entity holds, for a test to look at."""
+    """Snapshot of a message, for tests."""
 
     sequence_number: int
     message_id: str
-    """The sender's, or the one that it was given."""
+    """Message id of the sender, or a generated one."""
     session_id: str | None
     body: bytes
     state: str
     """`active`, `deferred` or `scheduled`."""
     locked: bool
     delivery_count: int
-    """Deliveries that came to nothing."""
+    """Failed deliveries."""
     properties: Mapping[str, object]
-    """The application's, and a letter's reason."""
+    """Application properties, with the reason of a dead letter."""

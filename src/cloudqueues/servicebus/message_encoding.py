@@ -1,4 +1,4 @@
-"""Messages as bytes: read from a sender, and rendered for a receiver."""
+"""Encoding of messages: decoded from senders and encoded for receivers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cloudqueues.servicebus.message import ACTIVE, GROUP_ID, MESSAGE_ID, STATES,
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION, DATA, SEQUENCE, VALUE, FOOTER = range(0x70, 0x79)
 BATCH = 0x80013700
-"""The message format of several messages in one: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide"""
+"""Message format of a batch: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide"""
 
 _BROKERS = frozenset(
     f"x-opt-{name}"
@@ -26,14 +26,14 @@ _BROKERS = frozenset(
         "deadletter-source",
     )
 )  # fmt: skip
-"""Annotations that the broker writes, and nobody else."""
+"""Annotations that only the broker writes."""
 _SCHEDULED, _PARTITION = "x-opt-scheduled-enqueue-time", "x-opt-partition-key"
 _DESCRIPTOR = 3
-"""Bytes of a section before its value, as all clients write them; others are found by decoding."""
+"""Bytes of a section before its value, in the form that all clients write. Other forms are decoded."""
 
 
 def read(data: bytes, message_format: int) -> list[Content]:
-    """The messages of one delivery. Raises Refused where they are none, and then nothing of it counts."""
+    """Return the messages of one delivery. Raises Refused for all of it when any is invalid."""
     try:
         if message_format != BATCH:
             return [_content(data)]
@@ -43,7 +43,7 @@ def read(data: bytes, message_format: int) -> list[Content]:
 
 
 def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each section's code and its encoded value."""
+    """Yield each section's code and encoded value."""
     at = 0
     while at < len(data):
         end = skip(data, at)
@@ -52,27 +52,27 @@ def _sections(data: bytes) -> Iterator[tuple[int, bytes]]:
         else:
             descriptor, value_at = data[at + 2], at + _DESCRIPTOR
         if not isinstance(descriptor, int) or not HEADER <= descriptor <= FOOTER:
-            raise AmqpError(DECODE, f"{descriptor!r} is no section of a message")
+            raise AmqpError(DECODE, f"{descriptor!r} is not a section of a message")
         yield descriptor, data[value_at:end]
         at = end
 
 
 @dataclass(slots=True)
 class Parts:
-    """The sections of a message, encoded; of bodies, all of them."""
+    """Sections of a message, encoded. A message may have several body sections."""
 
     named: dict[int, bytes] = field(default_factory=dict[int, bytes])
     body: list[bytes] = field(default_factory=list[bytes])
 
 
 def _parts(data: bytes) -> Parts:
-    found = Parts()
+    parts = Parts()
     for code, value in _sections(data):
         if code >= DATA:
-            found.body.append(encode.described(code, value))
+            parts.body.append(encode.described(code, value))
         else:
-            found.named[code] = value
-    return found
+            parts.named[code] = value
+    return parts
 
 
 def _content(data: bytes) -> Content:
@@ -98,17 +98,18 @@ def _content(data: bytes) -> Content:
 
 
 def _identified(properties: list[bytes]) -> tuple[bytes, ...]:
-    """With an id, as every message has that comes from the service: the JavaScript SDK counts on it."""
+    """Return the properties with a message id, which every message of the service has: the JavaScript SDK relies on
+    it."""
     if not properties or properties[MESSAGE_ID] == encode.NULL:
         return (encode.string(uuid.uuid4().hex), *properties[1:])
     return tuple(properties)
 
 
 def _typed(data: bytes, kind: type) -> Any:
-    found = whole(data)
-    if not isinstance(found, kind):
-        raise AmqpError(DECODE, f"a section of {type(found).__name__}, not of {kind.__name__}")
-    return found
+    value = whole(data)
+    if not isinstance(value, kind):
+        raise AmqpError(DECODE, f"a section of {type(value).__name__}, not of {kind.__name__}")
+    return value
 
 
 def _ttl(header: list[Any]) -> float | None:
@@ -129,14 +130,14 @@ def _seconds(moment: object) -> float | None:
 
 
 def _senders(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """The annotations but for the broker's."""
+    """Return the annotations without those that only the broker writes."""
     parts = fields(data)
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return tuple((name, value) for name, value in pairs if whole(name) not in _BROKERS)
 
 
 def _delivery(data: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
-    """The sender's own, as `_senders`."""
+    """Return the sender's delivery annotations."""
     return _senders(data) if data is not None and _typed(data, dict) else ()
 
 
@@ -158,7 +159,8 @@ _TOKEN = encode.symbol("x-opt-lock-token")
 
 
 def render(message: Message, clock_offset: float) -> bytes:
-    """As a receiver gets it. `ahead`: seconds by which the broker's time is ahead of its clients' clocks."""
+    """Return a message as receivers get it. `clock_offset`: seconds by which the broker's clock is ahead of the
+    clients'."""
     content = message.content
     ttl = encode.NULL if content.ttl is None else encode.uint(min(round(content.ttl * 1000), 2**32 - 1))
     header = encode.list_((content.durable, content.priority, ttl, encode.NULL, encode.uint(message.delivery_count)))
@@ -178,31 +180,31 @@ def render(message: Message, clock_offset: float) -> bytes:
 
 
 def _lock(message: Message) -> list[tuple[bytes, bytes]]:
-    """The lock's token: a deferred message comes without the delivery tag that others have it in."""
+    """Return the lock token as a delivery annotation: a deferred message has no delivery tag to carry it."""
     return [] if message.token is None else [(_TOKEN, encode.uuid_(message.token))]
 
 
 def _annotations(message: Message, clock_offset: float) -> list[tuple[bytes, bytes]]:
-    """Those that have something to say, as with the service: the SDK's own tests count the bytes."""
+    """Return the broker's annotations, without unset ones, as in the service: the SDK's own tests count the bytes."""
     pack = _ANNOTATED.pack
     sequence, first, enqueued, state, locked = _LABELS
-    found = [
+    annotations = [
         (sequence, pack(0x81, message.sequence)),
         (enqueued, pack(0x83, int((message.enqueued - clock_offset) * 1000))),
     ]
     if message.first_sequence is not None:
-        found.append((first, pack(0x81, message.first_sequence)))
+        annotations.append((first, pack(0x81, message.first_sequence)))
     if message.state != ACTIVE:
-        found.append((state, encode.integer(message.state)))
+        annotations.append((state, encode.integer(message.state)))
     if message.token is not None:
-        found.append((locked, pack(0x83, int((message.locked_until - clock_offset) * 1000))))
+        annotations.append((locked, pack(0x83, int((message.locked_until - clock_offset) * 1000))))
     if message.source is not None:
-        found.append((_SOURCE, encode.string(message.source)))
-    return found
+        annotations.append((_SOURCE, encode.string(message.source)))
+    return annotations
 
 
 def stored(message: Message) -> StoredMessage:
-    """For a test to look at."""
+    """Return a snapshot of a message."""
     content = message.content
     return StoredMessage(
         sequence_number=message.sequence,
@@ -217,24 +219,24 @@ def stored(message: Message) -> StoredMessage:
 
 
 def _data(encoded: bytes) -> bytes:
-    """A data section's bytes; any other body as it is encoded."""
+    """Return the bytes of a data section, or the encoded value of any other body."""
     value = whole(encoded)
     return value if isinstance(value, bytes) else encoded
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A message to a management node."""
+    """Request to a management node."""
 
     id: bytes
-    """Encoded: it goes back as the correlation id, of whatever type it is."""
+    """Encoded message id, which is returned as the correlation id whatever its type."""
     reply_to: str | None
     application: Mapping[str, Any]
     body: Any
 
 
 def request(data: bytes, message_format: int) -> Request:
-    """Raises Refused where it is none."""
+    """Return the request in a message. Raises Refused for an invalid one."""
     contents = read(data, message_format)
     if len(contents) != 1:
         raise Refused(DECODE, "a request is one message")

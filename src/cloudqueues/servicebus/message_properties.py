@@ -1,4 +1,4 @@
-"""What the rules of a subscription see of a message, and how what they change of it is written back."""
+"""Message properties that the rules of a subscription read and change."""
 
 from __future__ import annotations
 
@@ -31,25 +31,26 @@ FIELDS = {
     "ReplyToSessionId": REPLY_TO_GROUP_ID,
     "ContentType": CONTENT_TYPE,
 }
-"""What an action can change: names of SQL's `sys.` scope, and where they are in AMQP's properties. The order is that of
-a correlation filter on the wire."""
+"""Fields that an action can change: names in SQL's `sys.` scope, and positions in the AMQP properties. The order is
+that of an encoded correlation filter."""
 SYSTEM = (
     *FIELDS, "PartitionKey", "SequenceNumber", "EnqueuedSequenceNumber", "EnqueuedTimeUtc", "ScheduledEnqueueTimeUtc",
     "DeliveryCount",
 )  # fmt: skip
-"""All names of the `sys.` scope. The service knows a few more, which tell nothing of a message that has just arrived."""
+"""All names of the `sys.` scope. The service has a few more, which are unset when a message arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageProperties:
-    """Decoded, without the fields that are not set."""
+    """Decoded properties of a message, without unset ones."""
 
     system: Mapping[str, object]
     application: Mapping[str, object]
 
 
 def properties_of(message: Message, clock_offset: float) -> MessageProperties:
-    """`ahead`: seconds by which the broker's time is ahead of its clients' clocks."""
+    """Return the properties of a message. `clock_offset`: seconds by which the broker's clock is ahead of the
+    clients'."""
     content = message.content
     system: dict[str, object] = {name: _field(content, position) for name, position in FIELDS.items()}
     system |= {
@@ -67,12 +68,12 @@ def properties_of(message: Message, clock_offset: float) -> MessageProperties:
 
 
 def _field(content: Content, position: int) -> str | None:
-    """AMQP's ids are of several types; to the service they are text."""
+    """Return a field as text: AMQP has ids of several types, the service has text only."""
     return _text(whole(content.properties[position]) if position < len(content.properties) else None)
 
 
 def with_properties(content: Content, before: MessageProperties, after: MessageProperties) -> Content:
-    """The content that `after` is seen of. What is as it was keeps its bytes."""
+    """Return the content with the properties `after`. Unchanged properties keep their bytes."""
     application = {
         name: content.application[name] if _same(name, value, before.application) else encode.value(value)
         for name, value in after.application.items()

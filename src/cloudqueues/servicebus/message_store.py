@@ -1,4 +1,4 @@
-"""Messages by sequence number, in that order and by session, so that a page of them is found without a look at the rest."""
+"""Messages by sequence number, ordered over all and by session, so that a page is found without scanning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloudqueues.servicebus.message import Message
 
 
 class MessageStore:
-    """`messages` is for reading; `add` and `remove` change it."""
+    """Store of messages. Read `messages`; change it by `add` and `remove`."""
 
     __slots__ = ("_all", "_of_session", "messages")
 
@@ -24,7 +24,7 @@ class MessageStore:
             order.add(message.sequence)
 
     def remove(self, sequence: int) -> Message:
-        """Return what had the number. Raises KeyError where nothing had it."""
+        """Remove and return the message with a sequence number. Raises KeyError where there is none."""
         message = self.messages.pop(sequence)
         for order in self._orders(message):
             order.remove(sequence)
@@ -38,6 +38,6 @@ class MessageStore:
         return [self._all] if session is None else [self._all, self._of_session.setdefault(session, Ordered[int]())]
 
     def since(self, start: int, session: str | None = None) -> Iterator[int]:
-        """Return the numbers that are at least `start`, of one session or (None) of all messages."""
+        """Return the sequence numbers from `start` on, of one session or (None) of all messages."""
         order = self._all if session is None else self._of_session.get(session, Ordered[int]())
         return order.since(start)

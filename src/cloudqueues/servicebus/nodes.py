@@ -1,4 +1,4 @@
-"""What a link can attach to: entities, their management nodes, and the node for tokens."""
+"""AMQP nodes that links attach to: entities, their management nodes, and the node for tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudqueues.servicebus.tokens import MANAGEMENT, NODE, Tokens, entity_of, n
 from cloudqueues.servicebus.topic import Topic
 
 WAIT = 65.0
-"""Seconds that a client waits for a session where it names no time: `create_receive_client` in azure-servicebus."""
+"""Seconds that a client waits for a session unless it says otherwise: `create_receive_client` in azure-servicebus."""
 
 
 class Nodes:
@@ -26,7 +26,7 @@ class Nodes:
         self._broker = broker
 
     def attach(self, session: Session, attach_request: Attach) -> None:
-        """Raises LinkError where the answer is no."""
+        """Create the link of an attach. Raises LinkError to refuse it."""
         path = attach_request.path
         if attach_request.transactional:
             text = "Transactions are not implemented by this emulator: send and settle without one."
@@ -49,7 +49,7 @@ class Nodes:
             self._receive(session, attach_request, Sender(session.connection, sendable(self._broker.target(path))))
 
     def _requests(self, session: Session, attach_request: Attach, node: RequestNode) -> None:
-        """A client has a link for its requests, and another one for the answers."""
+        """Create a link of a request node: one for requests, or one for replies."""
         if attach_request.receiving:
             link = SendingLink(session, attach_request)
             link.source = Responder(link)
@@ -79,14 +79,14 @@ class Nodes:
 
 
 def sendable(entity: Queue | Topic) -> Queue | Topic:
-    """Raises Refused while it takes no messages."""
+    """Return the entity. Raises Refused while it is disabled for sending."""
     if not entity.settings.is_sendable:
         raise disabled(entity.path)
     return entity
 
 
 def receivable(entity: Queue | Topic, attach_request: Attach) -> Queue:
-    """Raises Refused where nothing can be received so."""
+    """Return the queue to receive from. Raises Refused where this client cannot receive."""
     if isinstance(entity, Topic):
         raise Refused(NOT_ALLOWED, f"'{entity.path}' is a topic: messages are received from its subscriptions.")
     if entity.settings.forward_to is not None and entity.dead_letters is not None:

@@ -1,4 +1,4 @@
-"""Shared access policies: who may send, listen and manage, by the key that a client's tokens are signed with.
+"""Shared access policies: keys that sign clients' tokens, and the rights that they give.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -19,55 +20,56 @@ from cloudqueues.servicebus.errors import UNAUTHORIZED, Refused
 
 MANAGE, SEND, LISTEN = "Manage", "Send", "Listen"
 RIGHTS = frozenset((MANAGE, SEND, LISTEN))
-"""Who may manage may do the other two as well."""
+"""All rights. The right to manage includes the other two."""
 SCHEME = "SharedAccessSignature "
+_MOMENT = re.compile(r"[0-9]{1,18}")
+"""Seconds since 1970, in ASCII digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Raises ConfigError for rights that do not exist."""
+    """Key with its rights. Raises ConfigError for an unknown right."""
 
     key: str
     rights: Collection[str] = RIGHTS
 
     def __post_init__(self) -> None:
         if unknown := set(self.rights) - RIGHTS:
-            raise ConfigError(f"a policy has no right {min(unknown)!r}: there are {', '.join(sorted(RIGHTS))}")
+            raise ConfigError(f"unknown right {min(unknown)!r} of a policy: use some of {', '.join(sorted(RIGHTS))}")
 
 
 class Policies:
-    """Those of a namespace, by name."""
+    """Policies of a namespace by name."""
 
-    def __init__(self, known: Mapping[str, Policy]) -> None:
-        self._known = dict(known)
+    def __init__(self, policies: Mapping[str, Policy]) -> None:
+        self._known = dict(policies)
 
     def rights(self, token: str, audience: str) -> frozenset[str]:
-        """Return what the bearer of a token may do with the entity that `audience` names. Of a token that is none of
-        these, such as Azure AD's, nothing can be known here: it may do everything.
+        """Return the rights that a token gives on the entity of `audience`.
 
-        Raises Refused for one that is not good.
+        A token of another kind, such as Azure AD's, cannot be checked here and gives all rights. Raises Refused for an
+        invalid token.
         """
         if not token.startswith(SCHEME):
             return RIGHTS
         fields = dict(part.partition("=")[::2] for part in token.removeprefix(SCHEME).split("&"))
         policy = self._known.get(unquote_plus(fields.get("skn", "")))
-        if policy is None or not hmac.compare_digest(
-            _signature(policy.key, fields), unquote_plus(fields.get("sig", ""))
-        ):
+        signature = unquote_plus(fields.get("sig", "")).encode()
+        if policy is None or not hmac.compare_digest(_signature(policy.key, fields), signature):
             raise Refused(UNAUTHORIZED, "InvalidSignature: The token has an invalid signature.")
-        if not fields.get("se", "").isdigit() or int(fields["se"]) < time.time():
+        if not _MOMENT.fullmatch(fields.get("se", "")) or int(fields["se"]) < time.time():
             raise Refused(UNAUTHORIZED, "ExpiredToken: The token is expired.")
         if not _covers(unquote_plus(fields.get("sr", "")), audience):
             raise Refused(UNAUTHORIZED, "InvalidAudience: The token is for another entity.")
         return RIGHTS if MANAGE in policy.rights else frozenset(policy.rights)
 
 
-def _signature(key: str, fields: Mapping[str, str]) -> str:
+def _signature(key: str, fields: Mapping[str, str]) -> bytes:
     signed = f"{fields.get('sr', '')}\n{fields.get('se', '')}"
-    return base64.b64encode(hmac.digest(key.encode(), signed.encode(), hashlib.sha256)).decode()
+    return base64.b64encode(hmac.digest(key.encode(), signed.encode(), hashlib.sha256))
 
 
 def _covers(resource: str, audience: str) -> bool:
-    """Whether the one is the other, or what it lies in."""
+    """Return whether a resource is the audience or contains it."""
     whole, part = entity_path(resource).lower(), entity_path(audience).lower()
     return not whole or part == whole or part.startswith(f"{whole}/")

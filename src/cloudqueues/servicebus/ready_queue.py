@@ -18,7 +18,7 @@ class Consumer(Protocol):
 
     @property
     def destructive(self) -> bool:
-        """Whether a message is deleted when it is delivered (receive-and-delete)."""
+        """True if a message is deleted when it is delivered (receive-and-delete)."""
         ...
 
     def can_receive(self) -> bool:

@@ -1,4 +1,4 @@
-"""A client that receives from a queue: deliveries go out, verdicts come back."""
+"""Receiver on a queue: sends deliveries and applies their outcomes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cloudqueues.servicebus import message_encoding, settlement
 from cloudqueues.servicebus.amqp import attach, frames
 from cloudqueues.servicebus.amqp.decode import Described, listed, mapped
 from cloudqueues.servicebus.amqp.link import SendingLink
-from cloudqueues.servicebus.errors import AmqpError, Refused
+from cloudqueues.servicebus.errors import NOT_IMPLEMENTED, AmqpError, Refused
 from cloudqueues.servicebus.message import Message
 from cloudqueues.servicebus.queue import Queue
 
 _PLAIN = (str, int, float, bool, bytes, uuid.UUID)
 _INFO = 2
-"""The position of the map in an AMQP error."""
+"""Position of the map in an AMQP error."""
 
 
 class Receiver:
@@ -25,7 +25,7 @@ class Receiver:
         self._link = link
         self._queue = queue
         self._session: str | None = None
-        self._keys: dict[bytes, tuple[str, int]] = {}  # of what is delivered and not settled, for the faults
+        self._keys: dict[bytes, tuple[str, int]] = {}  # fault keys of unsettled deliveries, by lock token
 
     # -- a consumer of its queue
 
@@ -45,7 +45,7 @@ class Receiver:
             self._link.session.detach(self._link, error)
 
     def accept(self, wanted: str | None, wait: float) -> None:
-        """A session, within so many seconds. Raises Refused when the wanted one is taken."""
+        """Lock a session within `wait` seconds. Raises Refused when the wanted session is locked already."""
         sessions = self._queue.sessions
         assert sessions is not None
         sessions.accept(self, wanted, wait, self._accepted)
@@ -72,8 +72,8 @@ class Receiver:
         self._link.session.connection.respond(("settle", *what), lambda: respond(outcome))
 
     def close(self) -> None:
-        """A session is free once it is closed. A client that is cut off holds it until its lock ends, unless it deletes
-        what it gets."""
+        """Release the session of a closed link. The session of a broken connection stays locked until its lock ends,
+        unless the link is receive-and-delete."""
         self._queue.remove_consumer(self)
         if self._queue.sessions is not None:
             held = self._session if self.destructive or not self._link.session.connection.is_broken else None
@@ -81,13 +81,17 @@ class Receiver:
 
 
 def settle(queue: Queue, token: uuid.UUID, state: object) -> bytes:
-    """Apply a delivery state: the one to answer with. Raises Refused when the lock is lost.
+    """Apply a delivery state and return the outcome for the client. Raises Refused when the lock is lost or the state
+    is transactional.
 
-    What each means: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#receiver
+    Meaning of the states:
+    https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#receiver
     """
     code, values = frames.RELEASED, list[Any]()
     if isinstance(state, Described) and isinstance(state.descriptor, int):
         code, values = state.descriptor, listed(state.value)
+    if code == frames.TRANSACTIONAL:
+        raise Refused(NOT_IMPLEMENTED, "Transactions are not implemented by this emulator: settle without one.")
     if code == frames.ACCEPTED:
         settlement.complete(queue, token)
     elif code == frames.RELEASED:
@@ -105,11 +109,11 @@ def _modified(queue: Queue, token: uuid.UUID, undeliverable: object, changes: ob
 
 
 def _info(error: object) -> dict[str, object]:
-    """The reason, and what else the receiver wants to be seen on the letter."""
+    """Return the application properties for a dead letter: its reason, and what else the receiver sent."""
     inside = listed(error.value) if isinstance(error, Described) else []
     return _plain(inside[_INFO] if len(inside) > _INFO else None)
 
 
 def _plain(changes: object) -> dict[str, object]:
-    """Those that can be application properties; one without a value says nothing."""
+    """Return the changes that can be application properties. Values of other types are ignored."""
     return {str(name): value for name, value in mapped(changes).items() if isinstance(value, _PLAIN)}

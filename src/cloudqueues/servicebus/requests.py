@@ -1,4 +1,4 @@
-"""Requests and their answers: a client sends a message to a node, and gets one back on another link."""
+"""Requests and replies: a client sends a message to a node, and receives the reply on another link."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Reply:
 
 
 class Responder:
-    """The link that a client's answers go out by."""
+    """Source of the link that a client receives replies on."""
 
     def __init__(self, link: SendingLink) -> None:
         self._link = link
@@ -56,15 +56,17 @@ class Responder:
             self._link.send(self._waiting.popleft(), uuid.uuid4().bytes, settled=True)
 
     def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
-        """Its deliveries are settled when they are sent."""
+        """Ignore the state: replies are sent settled."""
 
     def close(self) -> None:
         self._waiting.clear()
 
 
 class RequestNode:
-    """Takes the requests of one link, and finds the link for the answers. What clients present tokens with is answered
-    in other words, and no fault hits it."""
+    """Node that answers the requests of one link.
+
+    The node for tokens (`gives_tokens`) has other names for the status fields, and no faults.
+    """
 
     def __init__(
         self, session: Session, path: str, do: Callable[[Request], Reply], *, gives_tokens: bool = False
@@ -75,7 +77,7 @@ class RequestNode:
         self._do = do
 
     def take(self, data: bytes, message_format: int, response: DeliveryResponse) -> None:
-        """Raises Refused for what is no request, or where there is nobody to answer to."""
+        """Answer a request. Raises Refused for an invalid request, and where no link receives the reply."""
         request = message_encoding.request(data, message_format)
         responder = self._responder(request.reply_to)
         response.accept()
@@ -97,22 +99,22 @@ class RequestNode:
             return Reply(STATUSES.get(refused.condition, BAD_REQUEST), encode.NULL), refused
 
     def _responder(self, reply_to: str | None) -> Responder:
-        """By the address that the request names, else the last link from the same node."""
-        found: Responder | None = None
+        """Return the responder for the request's reply address, or else the last one on this node."""
+        responder: Responder | None = None
         for link in self._session.links.values():
             if isinstance(link, SendingLink) and isinstance(link.source, Responder) and self._mine(link):
-                found = link.source
+                responder = link.source
                 if reply_to is not None and link.attach_request.reply_address == reply_to:
                     break
-        if found is None:
-            raise Refused(NOT_FOUND, f"no link receives from '{self._path}': there is nobody to answer to.")
-        return found
+        if responder is None:
+            raise Refused(NOT_FOUND, f"no link receives from '{self._path}': the reply has no destination.")
+        return responder
 
     def _mine(self, link: SendingLink) -> bool:
         return link.attach_request.path.lower() == self._path
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
 
 def _message(request: Request, reply: Reply, error: Refused | None, *, tokens: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""Rules as clients write and read them on a management node.
+"""AMQP encoding of rules for management nodes.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response#rule-operations
 """
@@ -18,19 +18,19 @@ from cloudqueues.servicebus.sql import SqlAction, SqlFilter
 
 _DESCRIPTION, _NO_ACTION, _SQL_ACTION = 0x137_0000_0004, 0x137_0000_0005, 0x137_0000_0006
 _SQL, _TRUE, _FALSE, _CORRELATION = 0x13_7000_0006, 0x13_7000_0007, 0x13_7000_0008, 0x13_7000_0009
-"""The descriptors, as `Constants.descriptorCodes` in the JavaScript core-amqp has them."""
+"""Descriptors, as in `Constants.descriptorCodes` of the JavaScript core-amqp."""
 
 _CONSTANTS = {"1=1": _TRUE, "1=0": _FALSE}
-"""The service has the true and the false filter for these, and the SDKs show those as these."""
+"""Expressions that the service turns into a true or a false filter, which the SDKs show as such."""
 _LEVEL = 20
-"""The compatibility level of SQL: there is one."""
+"""Compatibility level of SQL, the only one there is."""
 _FIELDS = frozenset({
     "correlation-id", "message-id", "to", "reply-to", "label", "session-id", "reply-to-session-id", "content-type",
 })  # fmt: skip
 
 
 def read(name: str, description: Mapping[Any, Any]) -> Rule:
-    """Raises Refused for a description that is none."""
+    """Return the rule in a description. Raises Refused for an invalid one."""
     action = description.get("sql-rule-action")
     changes = None if action is None else _expression(action)
     try:
@@ -44,10 +44,10 @@ def read(name: str, description: Mapping[Any, Any]) -> Rule:
 
 
 def _expression(described: object) -> str:
-    found = mapped(described).get("expression")
-    if not isinstance(found, str):
+    expression = mapped(described).get("expression")
+    if not isinstance(expression, str):
         raise Refused(ARGUMENT, "An sql-filter and an sql-rule-action have an expression.")
-    return found
+    return expression
 
 
 def _correlation(name: str, described: Mapping[Any, Any], action: str | None) -> Rule:

@@ -1,4 +1,4 @@
-"""The rules of a subscription: which messages it gets, and what becomes of them on the way.
+"""Rules of a subscription: filters that select messages, and actions that change them.
 
 https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
 """
@@ -16,7 +16,7 @@ from cloudqueues.servicebus.message_properties import MessageProperties
 from cloudqueues.servicebus.sql import SqlAction, SqlFilter, parse, parse_action
 
 DEFAULT = "$Default"
-"""The name of the rule that a subscription begins with."""
+"""Name of a subscription's first rule."""
 KEYWORDS = {
     "CorrelationId": "correlation_id",
     "MessageId": "message_id",
@@ -27,14 +27,14 @@ KEYWORDS = {
     "ReplyToSessionId": "reply_to_session_id",
     "ContentType": "content_type",
 }
-"""By the service's name of a field of a correlation filter, what `Rule.correlation` calls it."""
+"""Parameter of `Rule.correlation` by the service's name of the field."""
 LONGEST_NAME = 50
 """Characters: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CorrelationFilter:
-    """All that it names has to be equal, case and type included."""
+    """Filter on fields and properties, all of which must be equal, in case and type too."""
 
     system: Mapping[str, str]
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -43,33 +43,33 @@ class CorrelationFilter:
         return _within(self.system, properties.system) and _within(self.properties, properties.application)
 
 
-def _within(wanted: Mapping[str, object], found: Mapping[str, object]) -> bool:
-    return all(name in found and _same(value, found[name]) for name, value in wanted.items())
+def _within(wanted: Mapping[str, object], actual: Mapping[str, object]) -> bool:
+    return all(name in actual and _same(value, actual[name]) for name, value in wanted.items())
 
 
-def _same(one: object, other: object) -> bool:
-    """True is no 1 here."""
-    return one == other and type(one) is type(other)
+def _same(left: object, right: object) -> bool:
+    """Return whether two values are equal and of the same type: True does not equal 1."""
+    return left == right and type(left) is type(right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Made by `sql` and `correlation`."""
+    """Rule of a subscription. Use `sql` or `correlation` to create one."""
 
     name: str
     matches: SqlFilter | CorrelationFilter
     action: SqlAction | None = None
-    """What becomes of the copy that is made for this rule."""
+    """Changes to the copy of the message that this rule makes."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for a name or a value that no client could be told."""
+        """Raise ConfigError for a name or a value that cannot be encoded for clients."""
         named = self.matches if isinstance(self.matches, CorrelationFilter) else CorrelationFilter(system={})
         try:
             encode.value([self.name, dict(named.system), dict(named.properties)])
         except (TypeError, ValueError, struct.error) as exc:
-            raise ConfigError(f"the rule {self.name!r} has a value that is none of AMQP: {exc}") from exc
+            raise ConfigError(f"the rule {self.name!r} has a value that AMQP cannot encode: {exc}") from exc
         if not 0 < len(self.name) <= LONGEST_NAME:
-            raise ConfigError(f"the name {self.name!r} of a rule is not valid: it has 1 to {LONGEST_NAME} characters")
+            raise ConfigError(f"the name {self.name!r} of a rule is not valid: use 1 to {LONGEST_NAME} characters")
 
     @classmethod
     def sql(
@@ -80,8 +80,11 @@ class Rule:
         action: str | SqlAction | None = None,
         parameters: Mapping[str, object] | None = None,
     ) -> Self:
-        """`Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen = TRUE")`. Raises FilterError, which says
-        where and what to write instead, and ConfigError for its name."""
+        """Return a rule with an SQL filter: `Rule.sql("size > 10 AND sys.Label = 'created'", action="SET seen =
+        TRUE")`.
+
+        Raises FilterError with the position and the fix, and ConfigError for an invalid name.
+        """
         return cls(name=name, matches=parse(expression, parameters), action=_action(action))
 
     @classmethod
@@ -100,9 +103,9 @@ class Rule:
         properties: Mapping[str, object] | None = None,
         action: str | SqlAction | None = None,
     ) -> Self:
-        """For messages whose fields and application properties equal those given. Raises FilterError for the
-        action, ConfigError for what no message could have."""
-        given = {
+        """Return a rule for messages with equal fields and application properties. Raises FilterError for the action,
+        ConfigError for a value that no message can have."""
+        fields = {
             "CorrelationId": correlation_id,
             "MessageId": message_id,
             "To": to,
@@ -112,7 +115,7 @@ class Rule:
             "ReplyToSessionId": reply_to_session_id,
             "ContentType": content_type,
         }
-        system = {field: value for field, value in given.items() if value is not None}
+        system = {field: value for field, value in fields.items() if value is not None}
         matches = CorrelationFilter(system=system, properties=dict(properties or {}))
         return cls(name=name, matches=matches, action=_action(action))
 
@@ -122,4 +125,4 @@ def _action(action: str | SqlAction | None) -> SqlAction | None:
 
 
 EVERYTHING = Rule.sql("1=1")
-"""The rule of a subscription that was given none."""
+"""Rule of a subscription that was created without one."""

@@ -1,4 +1,4 @@
-"""A client that sends to a queue or a topic."""
+"""Sender to a queue or a topic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Sender:
         self._entity = entity
 
     def take(self, data: bytes, message_format: int, response: DeliveryResponse) -> None:
-        """Raises Refused, and keeps nothing."""
+        """Accept the messages of one delivery. Raises Refused, and then keeps none."""
         contents = message_encoding.read(data, message_format)
         size = len(data) if message_format == message_encoding.BATCH else 0
         self._connection.context.tier.check(size, contents)
@@ -32,9 +32,9 @@ class Sender:
         self._connection.respond(what, response.accept)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Keep nothing."""
 
 
 def named(contents: list[Content]) -> tuple[object, ...]:
-    """What a delivery is drawn by: its messages' ids, or without ids its bodies."""
+    """Return the identity of a delivery for fault draws: the messages' ids, or checksums of their bodies."""
     return tuple(content.id or zlib.crc32(content.body) for content in contents)

@@ -1,4 +1,4 @@
-"""The broker and its port, in a running loop."""
+"""Broker with its AMQP and management ports, in an event loop."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HANDSHAKE = 10.0
 
 
 class Service:
-    """Used in its loop's thread, but for `world.faults`, which may be replaced from anywhere."""
+    """Broker with its ports. Use it in its loop's thread, except `context.faults`, which any thread may replace."""
 
     def __init__(self, faults: Faults, idle: float, tier: Tier, policies: Policies | None) -> None:
         loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class Service:
         self._http: ManagementServer | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """The port that was taken; with `tls` it takes nothing else."""
+        """Listen for AMQP, with `tls` over TLS only, and return the port."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: ProtocolDetector(self._connection), host, port, backlog=BACKLOG, ssl=tls,
@@ -60,8 +60,8 @@ class Service:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
-        """The port that was taken for the management API."""
-        self._http = ManagementServer(Api(self.broker).answer, context)
+        """Listen for the management API, and return the port."""
+        self._http = ManagementServer(Api(self.broker).answer, context, 2 * self._idle)
         return await self._http.listen(host, port)
 
     def _connection(self) -> Connection:
@@ -84,7 +84,7 @@ class Service:
             session.detach_links(paths, error)
 
     async def close(self) -> None:
-        """The port is free and all connections are gone when it returns."""
+        """Close the ports and all connections, and wait for their end."""
         if self._server is not None:
             self._server.close()
         if self._http is not None:
@@ -95,14 +95,16 @@ class Service:
         self.context.timeline.close()
 
     def advance(self, seconds: float) -> None:
-        """What is due on the way happens, in order and each at its own time."""
+        """Move the clock. Everything that becomes due happens in order, each at its own time."""
         self.context.clock_offset += seconds
         self.context.timeline.advance(seconds)
 
     def stored(self, path: str) -> list[StoredMessage]:
-        """Raises Refused where there is no such queue."""
-        return [message_encoding.stored(one) for one in settlement.peek(self.broker.queue(path), 0, sys.maxsize)]
+        """Return snapshots of a queue's messages. Raises Refused where the queue does not exist."""
+        return [
+            message_encoding.stored(message) for message in settlement.peek(self.broker.queue(path), 0, sys.maxsize)
+        ]
 
     def connected(self) -> int:
-        """Connections that are open."""
+        """Return the number of open connections."""
         return len(self._connections)

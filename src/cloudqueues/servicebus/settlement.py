@@ -1,6 +1,6 @@
-"""What a receiver may do with the messages that it holds, and find without holding them.
+"""Settlement of locked messages, and receiving by sequence number.
 
-All raise Refused when a lock is lost, and then change nothing.
+All functions raise Refused when a lock is lost, and then change nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def complete(queue: Queue, token: uuid.UUID) -> None:
 
 
 def release(queue: Queue, token: uuid.UUID) -> None:
-    """As if it had not been delivered."""
+    """Return a message to the queue without counting the delivery."""
     queue.unlock(queue.locks.find(token), counted=False)
 
 
@@ -37,7 +37,7 @@ def defer(queue: Queue, token: uuid.UUID, changes: Mapping[str, object]) -> None
 
 
 def dead_letter(queue: Queue, token: uuid.UUID, changes: Mapping[str, object]) -> None:
-    """`changes` holds the reason and its description, too."""
+    """Dead-letter a message. `changes` includes the reason and its description."""
     message = queue.locks.find(token)
     if queue.dead_letters is None:
         raise Refused(NOT_ALLOWED, f"'{queue.path}' is a dead-letter queue: its messages cannot be dead-lettered.")
@@ -45,7 +45,7 @@ def dead_letter(queue: Queue, token: uuid.UUID, changes: Mapping[str, object]) -
 
 
 def renew(queue: Queue, tokens: Sequence[uuid.UUID]) -> list[float]:
-    """When the locks end now; all are renewed, or none."""
+    """Renew all locks or none, and return their new ends."""
     messages = [queue.locks.find(token) for token in tokens]
     until = queue.lock_end()
     for message in messages:
@@ -54,12 +54,12 @@ def renew(queue: Queue, tokens: Sequence[uuid.UUID]) -> list[float]:
 
 
 def peek(queue: Queue, start: int, count: int, session: str | None = None) -> list[Message]:
-    """From the first whose sequence number is at least `start`, whatever its state."""
+    """Return up to `count` messages from sequence number `start` on, in any state."""
     return list(itertools.islice(queue.since(start, session), count))
 
 
 def take_deferred(queue: Queue, sequences: Sequence[int], *, destructive: bool) -> list[Message]:
-    """Raises Refused, and takes none, when one is not there, not deferred, or locked."""
+    """Take deferred messages. Raises Refused, and takes none, when one is missing, not deferred or locked."""
     messages = [_deferred(queue, sequence) for sequence in sequences]
     for message in messages:
         if destructive:

@@ -1,4 +1,4 @@
-"""What a message may have, by the tier of the namespace.
+"""Message limits of the namespace's tier.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
 """
@@ -18,18 +18,18 @@ LONGEST_ID = 128
 LARGEST_PROPERTY = 32 * KIB
 """Bytes of one application property."""
 LARGEST_HEADER = 64 * KIB
-"""Bytes of all properties, the system's included."""
+"""Bytes of all properties, system properties included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
     message: int
-    """Bytes of a message on the wire. A session's state has as many: it comes in a message."""
+    """Bytes of an encoded message. A session's state has the same limit, since a message carries it."""
     batch: int
-    """Bytes of a batch. Large messages are for single ones: https://github.com/Azure/azure-sdk-for-net/issues/44914"""
+    """Bytes of a batch. Only single messages can be large: https://github.com/Azure/azure-sdk-for-net/issues/44914"""
 
     def check(self, size: int, contents: Iterable[Content]) -> None:
-        """Raise Refused where one of the `contents` of a batch of `size` bytes has too much of anything."""
+        """Raise Refused where a batch of `size` bytes, or any of its messages, exceeds a limit."""
         if size > self.batch:
             raise Refused(TOO_LARGE, f"The batch has {size} bytes, and {self.batch} are allowed.")
         for content in contents:
@@ -42,7 +42,7 @@ TIERS = {"standard": STANDARD, "premium": PREMIUM}
 
 
 def check(content: Content) -> None:
-    """Raise Refused where a message has too much of anything but bytes."""
+    """Raise Refused where a message exceeds any limit but that of its size."""
     _check_ids(content)
     _check_properties(content)
     header = _size(content)
@@ -55,8 +55,8 @@ def check(content: Content) -> None:
 
 
 def _check_ids(content: Content) -> None:
-    """The condition is the service's for an argument that is wrong; the words are ours, since its own are nowhere
-    written down."""
+    """Raise Refused for an id that is too long, with the service's condition for an invalid argument. The text is ours,
+    since the service's own is not documented."""
     ids = {"MessageId": content.id, "SessionId": content.session, "PartitionKey": content.partition}
     for name, value in ids.items():
         if value is not None and len(value) > LONGEST_ID:
@@ -64,7 +64,8 @@ def _check_ids(content: Content) -> None:
 
 
 def _check_properties(content: Content) -> None:
-    """The service says no more than its first sentence: https://github.com/Azure/azure-sdk-for-net/issues/15325"""
+    """Raise Refused for a property that is too large. The service says only the first sentence:
+    https://github.com/Azure/azure-sdk-for-net/issues/15325"""
     for name, value in content.application.items():
         if len(value) > LARGEST_PROPERTY and _length(value) > LARGEST_PROPERTY:
             text = f"The property '{name}' has {_length(value)} bytes, and {LARGEST_PROPERTY} are allowed."
@@ -74,7 +75,7 @@ def _check_properties(content: Content) -> None:
 
 
 def _length(encoded: bytes) -> int:
-    """Return the bytes of a text or of bytes without their constructor."""
+    """Return the bytes of a string or binary value without its constructor."""
     value = whole(encoded)
     text = value.encode() if isinstance(value, str) else value
     return len(text) if isinstance(text, bytes) else len(encoded)

@@ -1,4 +1,4 @@
-"""When an entity was created, changed and used."""
+"""Times of an entity's creation, last change and last access."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cloudqueues.servicebus.context import BrokerContext
 
 
 class Timestamps:
-    """Seconds since 1970, by the clocks of the clients."""
+    """Timestamps of an entity, in seconds since 1970 by the clients' clocks."""
 
     def __init__(self, context: BrokerContext) -> None:
         self._context = context
@@ -14,15 +14,15 @@ class Timestamps:
         self._accessed: float | None = None
 
     def another(self) -> Timestamps:
-        """Return those of something that is created now."""
+        """Return the timestamps of something that is created now."""
         return Timestamps(self._context)
 
     def update(self) -> None:
-        """Note that the settings were changed now."""
+        """Record a change of the settings."""
         self._updated = self._context.now()
 
     def access(self) -> None:
-        """Note that a message was sent or received now."""
+        """Record that a message was sent or received."""
         self._accessed = self._context.now()
 
     @property
@@ -35,5 +35,5 @@ class Timestamps:
 
     @property
     def accessed(self) -> float | None:
-        """None while no message was sent or received."""
+        """Time of the last message sent or received, or None."""
         return None if self._accessed is None else self._accessed - self._context.clock_offset

@@ -1,4 +1,4 @@
-"""The node that clients give their tokens to, one for each entity that they want to use.
+"""Node that clients send their tokens to, one token for each entity that they use.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide#claims-based-authorization
 """
@@ -18,12 +18,12 @@ MANAGEMENT = "/$management"
 
 
 def entity_of(path: str) -> str:
-    """Return the path without that of a management node in it."""
+    """Return the path of the entity that a management node belongs to, or the path as it is."""
     return path[: -len(MANAGEMENT)] if path.lower().endswith(MANAGEMENT) else path
 
 
 def need(connection: Connection, path: str, right: str | None) -> None:
-    """Raise Refused where no token of this connection gives the right to an entity; None: any right will do."""
+    """Raise Refused where no token of the connection gives a right to an entity; None stands for any right."""
     if connection.context.policies is None:
         return
     rights = connection.rights.get(path.lower(), connection.rights.get("", frozenset()))
@@ -36,15 +36,15 @@ def need(connection: Connection, path: str, right: str | None) -> None:
 
 
 class Tokens:
-    """Of one connection. Where there are no policies any token is good: nobody is kept out, and no secret is needed."""
+    """Handler of the tokens of one connection. Without policies any token is accepted."""
 
     def __init__(self, broker: Broker, connection: Connection) -> None:
         self._broker = broker
         self._connection = connection
 
     def do(self, request: Request) -> Reply:
-        """Raise Refused for a token that is not good, and for an entity that does not exist, which the service looks for
-        once the token is good."""
+        """Check a token and store its rights. Raises Refused for an invalid token, and then, as in the service, for an
+        entity that does not exist."""
         audience = str(request.application.get("name") or "")
         entity = entity_of(entity_path(audience))
         if (policies := self._connection.context.policies) is not None:

@@ -1,4 +1,4 @@
-"""A topic: each message goes, as a copy, to every subscription that has a rule for it.
+"""Topics: each message is copied to every subscription with a rule that matches it.
 
 https://learn.microsoft.com/azure/service-bus-messaging/topic-filters
 """
@@ -28,7 +28,7 @@ NO_SESSION = {
 
 
 FILTER_FAILED = "FilterEvaluationException"
-"""Ours: the service's own word for it is not documented."""
+"""Our own reason, since the service's is not documented."""
 
 
 class Subscription:
@@ -44,13 +44,13 @@ class Subscription:
         self.timestamps[rule.name] = self.queue.timestamps.another()
 
     def replace(self, rule: Rule) -> None:
-        """Put it in the place of the rule with its name. Raises Refused where there is none."""
+        """Replace the rule of the same name. Raises Refused where there is none."""
         self._need(rule.name)
         self.rules[rule.name] = rule
         self.timestamps[rule.name].update()
 
     def remove(self, name: str) -> None:
-        """Raises Refused where there is none."""
+        """Remove a rule. Raises Refused where there is none."""
         self._need(name)
         del self.rules[name], self.timestamps[name]
 
@@ -59,7 +59,7 @@ class Subscription:
             raise not_found(f"{self.queue.path}/Rules/{name}")
 
     def offer(self, message: Message, properties: MessageProperties) -> None:
-        """A copy for each rule with an action that matches, and one for all the other rules that do."""
+        """Enqueue a copy for each matching rule with an action, and one for all other matching rules."""
         copies: dict[str | None, Content] = {}
         failure: EvaluationError | None = None
         for rule in self.rules.values():
@@ -97,7 +97,7 @@ class Subscription:
 
 
 def applied(rule: Rule, content: Content, properties: MessageProperties) -> Content:
-    """What a rule makes of a message that it matches. Raises EvaluationError."""
+    """Return the content that a matching rule makes of a message. Raises EvaluationError."""
     if rule.action is None:
         return content
     return with_properties(content, properties, rule.action(properties)).with_application({"RuleName": rule.name})
@@ -113,12 +113,12 @@ class Topic:
         self.ingress = Ingress(context, settings.duplicate_window, itertools.count(1), self._arrive)
 
     def check(self, _content: Content) -> None:
-        """Raises Refused while the topic takes no messages."""
+        """Raise Refused while the topic is disabled for sending."""
         if not self.settings.is_sendable:
             raise disabled(self.path)
 
     def send(self, contents: Sequence[Content]) -> list[int]:
-        """All of them, or none. Their sequence numbers."""
+        """Accept all messages or none, and return their sequence numbers."""
         for content in contents:
             self.check(content)
         self.timestamps.access()

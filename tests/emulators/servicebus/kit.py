@@ -1,4 +1,4 @@
-"""What the tests of the emulator share."""
+"""Helpers of the emulator's tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ DEAD_LETTER_QUEUE = "/$DeadLetterQueue"
 
 
 closing: list[threading.Thread] = []
-"""What is being closed: the SDK then waits for a thread of its own that sleeps by the second, and no test has to."""
+"""Threads that close receivers. The SDK waits for a thread of its own that sleeps by the second, which no test has to
+wait for."""
 
 
 def behind(act: Callable[[], object]) -> None:
@@ -78,7 +79,7 @@ def texts(messages: Sequence[Any]) -> list[str]:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """What comes about in another thread, for which nothing can be waited."""
+    """Wait for a condition that another thread brings about without a signal. Fails after ten seconds."""
     deadline = time.monotonic() + 10
     while not holds():
         assert time.monotonic() < deadline, "it never came about"

@@ -24,7 +24,7 @@ def test_a_queue_lives_from_its_creation_to_its_end(
     send(client, "orders/eu", "a")
     with leaving(client.get_queue_receiver("ORDERS/eu")) as receiver:
         receiver.abandon_message(one(receiver))
-    assert [letter.body for letter in bus.messages("orders/eu/$DeadLetterQueue")] == [b"a"]
+    assert [dead_letter.body for dead_letter in bus.messages("orders/eu/$DeadLetterQueue")] == [b"a"]
 
     queue = admin.get_queue("orders/eu")
     queue.max_delivery_count = 2000
@@ -318,8 +318,8 @@ def test_what_is_forwarded_to_a_disabled_queue_is_kept(
     admin.create_queue("end", status="Disabled")
     admin.create_queue("start", forward_to="end")
     send(client, "start", "a")
-    (letter,) = bus.messages("start/$Transfer/$DeadLetterQueue")
-    assert letter.properties["DeadLetterReason"] == "com.microsoft:entity-disabled"
+    (dead_letter,) = bus.messages("start/$Transfer/$DeadLetterQueue")
+    assert dead_letter.properties["DeadLetterReason"] == "com.microsoft:entity-disabled"
 
 
 def test_the_premium_tier() -> None:

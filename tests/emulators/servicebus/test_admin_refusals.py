@@ -1,4 +1,4 @@
-"""What the management API turns down: the status, the sub-code and the words are the service's.
+"""Refusals of the management API, with the service's statuses, sub-codes and texts.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-resource-manager-exceptions
 """
@@ -54,16 +54,17 @@ def rule(**values: Any) -> AuthorizationRule:
     ("given", "words"),
     [
         ({"lock_duration": timedelta(minutes=5, seconds=1)}, LOCK),
-        ({"lock_duration": "PT0S"}, "LockDuration is P0D; it has at least PT0.0000001S."),
+        ({"lock_duration": "PT0S"}, "LockDuration is P0D; the minimum is PT5S."),
+        ({"lock_duration": "PT4.999S"}, "LockDuration is PT4.999S; the minimum is PT5S."),
         ({"default_message_time_to_live": "PT0S"}, "DefaultMessageTimeToLive is P0D;"),
-        ({"auto_delete_on_idle": timedelta(minutes=4)}, "AutoDeleteOnIdle is PT4M; it has at least PT5M."),
-        ({"duplicate_detection_history_time_window": timedelta(seconds=19)}, "it has at least PT20S."),
-        ({"duplicate_detection_history_time_window": timedelta(days=8)}, "it has at most P7D."),
+        ({"auto_delete_on_idle": timedelta(minutes=4)}, "AutoDeleteOnIdle is PT4M; the minimum is PT5M."),
+        ({"duplicate_detection_history_time_window": timedelta(seconds=19)}, "the minimum is PT20S."),
+        ({"duplicate_detection_history_time_window": timedelta(days=8)}, "the maximum is P7D."),
         ({"max_delivery_count": 0}, "MaxDeliveryCount is '0'"),
-        ({"max_delivery_count": 2001}, "MaxDeliveryCount is '2001', and no whole number from 1 to 2000."),
+        ({"max_delivery_count": 2001}, "MaxDeliveryCount is '2001', not a whole number from 1 to 2000."),
         ({"max_size_in_megabytes": 1025}, "must be one of the following values: 1024;2048;3072;4096;5120."),
         ({"max_message_size_in_kilobytes": 1024}, "'Premium' tier only"),
-        ({"user_metadata": "x" * 1025}, "UserMetadata has 1025 characters; it may have 1024."),
+        ({"user_metadata": "x" * 1025}, "UserMetadata has 1025 characters; the maximum is 1024."),
         ({"status": "Asleep"}, "Status is 'Asleep'; it can be Active, Disabled, SendDisabled, ReceiveDisabled."),
         ({"enable_express": True, "requires_duplicate_detection": True}, EXCLUSIVE),
         ({"forward_to": "nowhere"}, NO_DESTINATION),
@@ -118,13 +119,13 @@ def test_a_subscription_s_sessions_are_chosen_once(admin: ServiceBusAdministrati
     [
         (lambda admin: admin.create_queue("a b"), CHARACTERS),
         (lambda admin: admin.create_topic("-a"), CHARACTERS),
-        (lambda admin: admin.create_queue("a" * 261), "The name has 261 characters; it may have 260."),
+        (lambda admin: admin.create_queue("a" * 261), "The name has 261 characters; the maximum is 260."),
         (lambda admin: admin.create_queue(""), CHARACTERS),
         (lambda admin: admin.create_subscription("t", "a/b"), CHARACTERS),
-        (lambda admin: admin.create_subscription("t", "a" * 51), "it may have 50"),
+        (lambda admin: admin.create_subscription("t", "a" * 51), "the maximum is 50"),
         (lambda admin: admin.create_subscription("t", ""), "The name is empty."),
         (lambda admin: admin.create_rule("t", "s", "a b"), CHARACTERS),
-        (lambda admin: admin.create_rule("t", "s", "a" * 51), "it may have 50"),
+        (lambda admin: admin.create_rule("t", "s", "a" * 51), "the maximum is 50"),
         (lambda admin: admin.create_rule("t", "s", ""), "The name is empty."),
     ],
 )
@@ -187,7 +188,7 @@ def test_a_queue_or_topic_that_is_not_there_is_an_empty_feed(admin: ServiceBusAd
         ({"filter": SqlRuleFilter("a = @none")}, "@none"),
         ({"filter": SqlRuleFilter("")}, "has no SqlExpression"),
         ({"action": SqlRuleAction("FLY")}, "SET or REMOVE is missing"),
-        ({"filter": CorrelationRuleFilter(properties={"n": 2**64})}, "has a value that is none of AMQP"),
+        ({"filter": CorrelationRuleFilter(properties={"n": 2**64})}, "has a value that AMQP cannot encode"),
     ],
 )
 def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, given: dict[str, Any], words: str) -> None:
@@ -203,3 +204,12 @@ def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, given: dict[
 def test_a_page_that_is_none(admin: ServiceBusAdministrationClient) -> None:
     status, text = refused(admin, lambda admin: list(admin.list_queues(start_index=-1)))
     assert (status, "$skip is '-1'" in text) == (400, True)
+
+
+@pytest.mark.parametrize("destination", ["forward_to", "forward_dead_lettered_messages_to"])
+def test_a_new_queue_cannot_forward_to_itself(admin: ServiceBusAdministrationClient, destination: str) -> None:
+    """The destination has to exist first; an update can name the queue itself, as azure-servicebus' live test does."""
+    status, text = refused(admin, lambda admin: admin.create_queue("new", **{destination: "New"}))
+    assert (status, NO_DESTINATION in text) == (400, True)
+    admin.update_queue(admin.get_queue("q"), **{destination: "q"})
+    assert getattr(admin.get_queue("q"), destination).endswith("/q")

@@ -32,7 +32,7 @@ def admin(bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient) -> Ser
 
 
 def sent(bus: ServiceBusEmulator, client: ServiceBusClient, *messages: ServiceBusMessage) -> list[bytes]:
-    """What of it is in the subscription."""
+    """Send messages to the topic and return the bodies that reached the subscription."""
     with client.get_topic_sender("t") as sender:
         sender.send_messages(list(messages))
     return [message.body for message in bus.messages(SOME)]
@@ -165,7 +165,7 @@ def test_a_value_of_a_type_that_only_other_clients_write() -> None:
 
 
 def test_a_subscription_may_begin_with_a_rule_of_its_own() -> None:
-    """As Go and JavaScript create it: the Python client has no argument for it."""
+    """Create a subscription with a first rule as Go and JavaScript do, for which the Python client has no argument."""
     rule = '<DefaultRuleDescription><Filter i:type="FalseFilter"/><Name>none</Name></DefaultRuleDescription>'
     assert rule_xml.default(described(rule, "SubscriptionDescription")) == Rule.sql("1=0", name="none")
     action = '<DefaultRuleDescription><Action i:type="SqlRuleAction"><SqlExpression>SET a = 1</SqlExpression></Action>'

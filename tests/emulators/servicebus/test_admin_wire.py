@@ -50,7 +50,7 @@ def names(feed: ET.Element | None) -> list[str | None]:
 def test_one_connection_without_tls_for_many_requests(
     bus: ServiceBusEmulator, plain: http.client.HTTPConnection
 ) -> None:
-    """As clients that are told of an emulator do it."""
+    """One connection serves many requests, as emulator-aware clients send them."""
     assert ask(plain, "PUT", f"/a%2Fb{VERSION}", entry("Queue"))[0] == 201
     assert ask(plain, "PUT", f"/a/c{VERSION}", entry("Queue", "<LockDuration>PT5S</LockDuration>"))[0] == 201
     first = plain.sock
@@ -108,17 +108,17 @@ def test_a_list_says_where_the_next_page_is(bus: ServiceBusEmulator, plain: http
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "words"),
     [
-        ("PUT", "/q", "", 400, "The body is no XML"),
-        ("PUT", "/q", "<entry/>", 400, "is no ATOM entry whose content is one description"),
+        ("PUT", "/q", "", 400, "The body is not XML"),
+        ("PUT", "/q", "<entry/>", 400, "is not an ATOM entry whose content is one description"),
         ("PUT", "/q", entry("Rule"), 400, "The body has a RuleDescription; a QueueDescription is needed."),
         ("PUT", "/q", f"<!DOCTYPE a [<!ENTITY b 'c'>]>{entry('Queue')}", 400, "has a document type"),
-        ("PUT", "/q", entry("Queue", "<RequiresSession>maybe</RequiresSession>"), 400, "neither true nor false"),
+        ("PUT", "/q", entry("Queue", "<RequiresSession>maybe</RequiresSession>"), 400, "not true or false"),
         ("PUT", "/", entry("Queue"), 400, "contains character(s)"),
-        ("POST", "/q", entry("Queue"), 405, "POST is none of GET, PUT and DELETE."),
-        ("DELETE", "/$Resources/queues", "", 405, "DELETE is none of"),
+        ("POST", "/q", entry("Queue"), 405, "POST is not one of GET, PUT and DELETE."),
+        ("DELETE", "/$Resources/queues", "", 405, "DELETE is not one of"),
         ("GET", "/$Resources/queues?$top=few", "", 400, "$top is 'few'"),
-        ("GET", f"/$Resources/queues?$top={'9' * 5000}", "", 400, "and no number from 0 on"),
-        ("PUT", "/q", entry("Queue", f"<MaxDeliveryCount>{'9' * 5000}</MaxDeliveryCount>"), 400, "no whole number"),
+        ("GET", f"/$Resources/queues?$top={'9' * 5000}", "", 400, "not a number from 0 on"),
+        ("PUT", "/q", entry("Queue", f"<MaxDeliveryCount>{'9' * 5000}</MaxDeliveryCount>"), 400, "not a whole number"),
         ("GET", "/t/subscriptions/s", "", 404, "Entity 't' was not found."),
     ],
 )

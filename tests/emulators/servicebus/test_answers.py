@@ -1,4 +1,5 @@
-"""What clients in other languages read in the service's answers, frame by frame where this one does not show it."""
+"""Fields of the service's replies that clients in other languages read, frame by frame where Python's client ignores
+them."""
 
 from __future__ import annotations
 
@@ -74,7 +75,7 @@ def test_a_session_is_answered_in_the_form_it_was_asked_in(
 def test_a_session_that_is_no_text(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True)
     receiver = client.get_queue_receiver("orders", session_id=1)  # type: ignore[arg-type] # that is what it is about
-    with pytest.raises(ServiceBusError, match="session filter 1 is no string"), receiver:
+    with pytest.raises(ServiceBusError, match="session filter 1 is not a string"), receiver:
         pass
 
 
@@ -146,9 +147,9 @@ def test_a_letter_is_delivered_as_often_as_it_takes(bus: ServiceBusEmulator, cli
         receiver.dead_letter_message(one(receiver), reason="why")
     with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
         for _ in range(3):
-            letter = one(receiver)
-            assert letter.delivery_count == 1
-            receiver.abandon_message(letter)
+            dead_letter = one(receiver)
+            assert dead_letter.delivery_count == 1
+            receiver.abandon_message(dead_letter)
         assert one(receiver).delivery_count == 1
         bus.advance(30)
         assert one(receiver).delivery_count == 1

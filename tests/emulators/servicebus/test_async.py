@@ -50,11 +50,11 @@ def test_settlement_locks_and_letters(bus: ServiceBusEmulator) -> None:
         async with connect(bus) as client, client.get_queue_sender("orders") as sender:
             await sender.send_messages([ServiceBusMessage(text) for text in "abcde"])
             async with client.get_queue_receiver("orders") as receiver:
-                done, back, letter, deferred = await receiver.receive_messages(4, max_wait_time=10)
+                done, back, dead_letter, deferred = await receiver.receive_messages(4, max_wait_time=10)
                 await receiver.renew_message_lock(done)
                 await receiver.complete_message(done)
                 await receiver.abandon_message(back)
-                await receiver.dead_letter_message(letter, reason="why", error_description="because")
+                await receiver.dead_letter_message(dead_letter, reason="why", error_description="because")
                 await receiver.defer_message(deferred)
                 (again,) = await receiver.receive_deferred_messages(deferred.sequence_number or 0)
                 await receiver.complete_message(again)

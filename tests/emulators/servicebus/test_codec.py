@@ -155,7 +155,7 @@ def test_compounds_at_their_borders(size: int) -> None:
 
 
 def test_no_amqp_type_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="object is no AMQP type"):
+    with pytest.raises(TypeError, match="object is not an AMQP type"):
         encode.value(object())
 
 
@@ -201,7 +201,7 @@ def test_nesting_ends() -> None:
 
 
 def outcome(read: Callable[[bytes], Any], data: bytes) -> str:
-    """What came of reading: only two things may."""
+    """Return the condition of the AmqpError, or `a value`; no other outcome is allowed."""
     try:
         read(data)
     except AmqpError as error:

@@ -91,8 +91,8 @@ def test_what_a_file_leaves_out_is_as_microsofts_emulator_has_it() -> None:
             assert [each.locked for each in bus.messages("q")] == [False, False]
             for _ in range(2):
                 receiver.abandon_message(one(receiver))
-        (letter,) = bus.messages("q" + DEAD_LETTER_QUEUE)
-        assert letter.delivery_count == 3
+        (dead_letter,) = bus.messages("q" + DEAD_LETTER_QUEUE)
+        assert dead_letter.delivery_count == 3
         bus.advance(3600)
         assert bus.messages("q") == []
         with pytest.raises(ServiceBusAuthenticationError):
@@ -109,29 +109,32 @@ def send_to(client: ServiceBusClient, name: str) -> None:
     ("config", "error"),
     [
         ({"userConfig": {}}, "the configuration: unknown key 'userConfig'; did you mean 'UserConfig'?"),
-        ({"UserConfig": []}, "UserConfig: [] is no object"),
+        ({"UserConfig": []}, "UserConfig: [] is not an object"),
         ({"UserConfig": {"Namespace": []}}, "UserConfig: unknown key 'Namespace'; did you mean 'Namespaces'?"),
-        ({"UserConfig": {"Namespaces": {}}}, "UserConfig.Namespaces: {} is no list"),
+        ({"UserConfig": {"Namespaces": {}}}, "UserConfig.Namespaces: {} is not a list"),
         ({"UserConfig": {"Namespaces": [{}, {}]}}, "UserConfig.Namespaces[1]: one emulator is one namespace"),
         (
             queue(LockDurations="PT1M"),
             "Queues[0].Properties: unknown key 'LockDurations'; did you mean 'LockDuration'?",
         ),
         (queue(zzz=1), "unknown key 'zzz'; known are LockDuration, MaxDeliveryCount"),
-        (queue(LockDuration="1 minute"), "Queues[0].Properties.LockDuration: '1 minute' is no duration: write P1D"),
-        (queue(LockDuration=60), "Properties.LockDuration: 60 is no text"),
-        (queue(LockDuration="PT6M"), "Properties.LockDuration: PT6M is 360 seconds, and not within 0.001 and 300"),
+        (queue(LockDuration="1 minute"), "Queues[0].Properties.LockDuration: '1 minute' is not a duration: write P1D"),
+        (queue(LockDuration=60), "Properties.LockDuration: 60 is not a string"),
+        (
+            queue(LockDuration="PT6M"),
+            "Properties.LockDuration: PT6M is 360 seconds, which is not between 0.001 and 300",
+        ),
         (queue(LockDuration="PT0S"), "PT0S is 0 seconds"),
-        (queue(MaxDeliveryCount=0), "Properties.MaxDeliveryCount: 0 is not within 1 and 2000"),
-        (queue(MaxDeliveryCount=True), "Properties.MaxDeliveryCount: True is no whole number"),
-        (queue(MaxDeliveryCount="3"), "Properties.MaxDeliveryCount: '3' is no whole number"),
-        (queue(RequiresSession="yes"), "Properties.RequiresSession: 'yes' is no true or false"),
-        (queue(ForwardTo=5), "Properties.ForwardTo: 5 is no text"),
-        (queue(DuplicateDetectionHistoryTimeWindow="PT1S"), "is 1 seconds, and not within 5 and 604800"),
+        (queue(MaxDeliveryCount=0), "Properties.MaxDeliveryCount: 0 is not between 1 and 2000"),
+        (queue(MaxDeliveryCount=True), "Properties.MaxDeliveryCount: True is not a whole number"),
+        (queue(MaxDeliveryCount="3"), "Properties.MaxDeliveryCount: '3' is not a whole number"),
+        (queue(RequiresSession="yes"), "Properties.RequiresSession: 'yes' is not true or false"),
+        (queue(ForwardTo=5), "Properties.ForwardTo: 5 is not a string"),
+        (queue(DuplicateDetectionHistoryTimeWindow="PT1S"), "is 1 seconds, which is not between 5 and 604800"),
         ({"UserConfig": {"Namespaces": [{"Queues": [{}]}]}}, "Namespaces[0].Queues[0]: 'Name' is missing"),
-        ({"UserConfig": {"Namespaces": [{"Queues": [{"Name": ""}]}]}}, "Queues[0].Name: '' is no text"),
+        ({"UserConfig": {"Namespaces": [{"Queues": [{"Name": ""}]}]}}, "Queues[0].Name: '' is not a string"),
         (rule(), "Rules[0].Properties: 'CorrelationFilter' is missing"),
-        (rule(FilterType="SQL"), "Rules[0].Properties.FilterType: 'SQL' is none of Sql, Correlation"),
+        (rule(FilterType="SQL"), "Rules[0].Properties.FilterType: 'SQL' is not one of Sql, Correlation"),
         (rule(FilterType="Sql"), "Rules[0].Properties: 'SqlFilter' is missing"),
         (rule(SqlFilter={"SqlExpression": "size >"}), "Rules[0].Properties: 'size >', character 7: a property"),
         (rule(SqlFilter={"Expression": "1=1"}), "SqlFilter: unknown key 'Expression'; did you mean 'SqlExpression'?"),
@@ -143,10 +146,10 @@ def send_to(client: ServiceBusClient, name: str) -> None:
         (rule(CorrelationFilter={"Subject": "x"}), "CorrelationFilter: unknown key 'Subject'; known are CorrelationId"),
         (
             rule(CorrelationFilter={"Properties": {"a": [1]}}),
-            "CorrelationFilter.Properties.a: [1] is no text, number or boolean",
+            "CorrelationFilter.Properties.a: [1] is not a string, number or boolean",
         ),
         (rule(CorrelationFilter={"Properties": {"a": 2**64}}), "Rules[0].Properties: the rule 'r' has a value"),
-        (rule(CorrelationFilter={"Properties": 1}), "CorrelationFilter.Properties: 1 is no object"),
+        (rule(CorrelationFilter={"Properties": 1}), "CorrelationFilter.Properties: 1 is not an object"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place_and_its_fix(config: dict[str, Any], error: str) -> None:
@@ -167,7 +170,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_entities_of_one_name_are_refused_at_the_start() -> None:
     twice = {"UserConfig": {"Namespaces": [{"Queues": [{"Name": "q"}, {"Name": "Q"}]}]}}
-    with pytest.raises(ConfigError, match="there is a 'Q' already"):
+    with pytest.raises(ConfigError, match="an entity named 'Q' exists already"):
         ServiceBusEmulator(config=twice).start()
 
 

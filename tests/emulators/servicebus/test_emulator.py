@@ -82,16 +82,16 @@ def test_a_taken_port_leaves_no_thread(bus: ServiceBusEmulator) -> None:
 
 def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     bus.add_queue("orders")
-    with pytest.raises(ConfigError, match="there is a 'Orders' already"):
+    with pytest.raises(ConfigError, match="an entity named 'Orders' exists already"):
         bus.add_queue("Orders")
-    with pytest.raises(ConfigError, match="there is a 'orders' already"):
+    with pytest.raises(ConfigError, match="an entity named 'orders' exists already"):
         bus.add_topic("orders")
     with pytest.raises(ConfigError, match="there is no topic 'events'"):
         bus.add_subscription("events", "all")
     with pytest.raises(ConfigError, match="'nowhere' could not be found"):
         bus.messages("nowhere")
     for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
-        with pytest.raises(ConfigError, match="is no name of an entity"):
+        with pytest.raises(ConfigError, match="is not a valid entity name"):
             bus.add_queue(name)
     with pytest.raises(ConfigError, match="lock_duration must be more than 0 seconds, not 0"):
         bus.add_queue("new", lock_duration=0)

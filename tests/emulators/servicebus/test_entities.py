@@ -56,18 +56,18 @@ def test_who_is_connected_hears_of_the_end(bus: ServiceBusEmulator, client: Serv
 
 
 def test_a_change_is_of_all_settings(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
-    """Also of where letters go; and what is in the queue stays."""
-    bus.entities.add("Queue", "letters", {})
+    """Also of where dead letters go; and what is in the queue stays."""
+    bus.entities.add("Queue", "dead-letters", {})
     bus.entities.add("Queue", "orders", {"MaxDeliveryCount": 7})
     send(client, "orders", "one")
-    bus.entities.change("Queue", "orders", {"LockDuration": "PT5S", "ForwardDeadLetteredMessagesTo": "letters"})
+    bus.entities.change("Queue", "orders", {"LockDuration": "PT5S", "ForwardDeadLetteredMessagesTo": "dead-letters"})
     found = bus.entities.settings("orders")
     assert found is not None
     assert (found.lock_duration, found.max_delivery_count) == (5, 10)
     with client.get_queue_receiver("orders") as receiver:
         (message,) = receiver.receive_messages()
         receiver.dead_letter_message(message)
-    assert bodies(bus, "letters") == [b"one"]
+    assert bodies(bus, "dead-letters") == [b"one"]
     with pytest.raises(ConfigError, match="could not be found"):
         bus.entities.change("Queue", "bills", {})
 

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, as the real client sees it, and the same way again."""
+"""Fault injection, as the real client sees it, and its repetition from the same seed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_session_keeps_its_order(bus: ServiceBusEmulator, client: ServiceBusCl
 
 
 def test_answers_are_held_back(bus: ServiceBusEmulator) -> None:
-    """By as much as the seed says: 0.2 to 0.4 seconds for this one."""
+    """A delay follows the seed: 0.2 to 0.4 seconds here."""
     bus.add_queue("q")
     bus.faults = Faults(delay=1, delay_s=0.4, seed=3)
     with Peer(bus.port).open().begin().sender("q") as peer:
@@ -205,7 +205,7 @@ def answered(peer: Peer, said: list[bytes]) -> list[int]:
 
 
 def happened(knob: str, seed: int) -> list[object]:
-    """What a client sees of twenty messages with one fault: whatever it is that this fault changes."""
+    """Return what a client observes of twenty messages with one fault."""
     with ServiceBusEmulator() as bus:
         bus.add_queue("q", lock_duration=30)
         faults = Faults(seed=seed, **{knob: 0.4}, delay_s=10)
@@ -240,7 +240,7 @@ def test_each_fault_happens_the_same_way_again_for_the_same_seed(knob: str) -> N
 
 
 def sent(bus: ServiceBusEmulator, ids: Sequence[str]) -> None:
-    """By a client that tries again whatever happens to it."""
+    """Send with a client that retries."""
     left = list(ids)
     while left:
         with contextlib.suppress(EOFError, ConnectionError), Peer(bus.port).open().begin().sender("q") as peer:

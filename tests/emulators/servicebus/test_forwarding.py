@@ -12,8 +12,8 @@ TRANSFER = "/$Transfer/$DeadLetterQueue"
 
 def test_messages_and_letters_are_forwarded(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("first", forward_to="second")
-    bus.add_queue("second", forward_dead_lettered_to="letters")
-    bus.add_queue("letters")
+    bus.add_queue("second", forward_dead_lettered_to="dead-letters")
+    bus.add_queue("dead-letters")
     send(client, "first", "skipped", "a")
     assert bus.messages("first") == []
     with leaving(client.get_queue_receiver("second")) as receiver:
@@ -22,10 +22,10 @@ def test_messages_and_letters_are_forwarded(bus: ServiceBusEmulator, client: Ser
         assert (str(message), message.sequence_number, message.enqueued_sequence_number) == ("a", 2, 2)
         receiver.dead_letter_message(message, reason="why")
     assert bus.messages("second" + DEAD_LETTER_QUEUE) == []
-    with leaving(client.get_queue_receiver("letters")) as receiver:
-        letter = one(receiver)
-    assert (str(letter), letter.dead_letter_source, letter.delivery_count) == ("a", "second", 0)
-    assert letter.dead_letter_reason == "why"
+    with leaving(client.get_queue_receiver("dead-letters")) as receiver:
+        dead_letter = one(receiver)
+    assert (str(dead_letter), dead_letter.dead_letter_source, dead_letter.delivery_count) == ("a", "second", 0)
+    assert dead_letter.dead_letter_reason == "why"
 
 
 def test_a_message_that_cannot_go_on_is_in_the_transfer_dead_letter_queue(

@@ -148,8 +148,8 @@ def test_rejected_without_a_reason_is_a_letter_without_one(bus: ServiceBusEmulat
         number, _ = peer.delivery()
         peer.say(disposition_frame(number, number, frames.outcome(frames.REJECTED)))
         assert peer.expect(frames.DISPOSITION)[4] == whole(frames.outcome(frames.REJECTED))
-    (letter,) = bus.messages("q/$deadletterqueue")
-    assert (letter.body, letter.properties) == (b"0", {})
+    (dead_letter,) = bus.messages("q/$deadletterqueue")
+    assert (dead_letter.body, dead_letter.properties) == (b"0", {})
 
 
 def test_one_message_at_a_time_goes_to_those_who_wait_in_turns(bus: ServiceBusEmulator) -> None:

@@ -78,11 +78,13 @@ def test_the_last_delivery_makes_a_letter(bus: ServiceBusEmulator, client: Servi
     assert bus.messages("orders") == []
     with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
         for _ in range(5):
-            letter = one(receiver)
-            assert letter.dead_letter_reason == "MaxDeliveryCountExceeded"
-            assert letter.dead_letter_error_description == "Message could not be consumed after 3 delivery attempts."
-            assert letter.delivery_count == 3
-            receiver.abandon_message(letter)
+            dead_letter = one(receiver)
+            assert dead_letter.dead_letter_reason == "MaxDeliveryCountExceeded"
+            assert (
+                dead_letter.dead_letter_error_description == "Message could not be consumed after 3 delivery attempts."
+            )
+            assert dead_letter.delivery_count == 3
+            receiver.abandon_message(dead_letter)
         with pytest.raises(ServiceBusError, match="dead-letter queue"):
             receiver.dead_letter_message(one(receiver))
 
@@ -96,8 +98,8 @@ def test_a_message_expires(bus: ServiceBusEmulator, client: ServiceBusClient) ->
     assert [len(bus.messages(name)) for name in ("kept", "dropped")] == [2, 2]
     bus.advance(10)
     assert [message.body for message in bus.messages("kept")] == [b"b"]
-    (letter,) = bus.messages("kept" + DEAD_LETTER_QUEUE)
-    assert letter.properties["DeadLetterReason"] == "TTLExpiredException"
+    (dead_letter,) = bus.messages("kept" + DEAD_LETTER_QUEUE)
+    assert dead_letter.properties["DeadLetterReason"] == "TTLExpiredException"
     assert bus.messages("dropped") == bus.messages("dropped" + DEAD_LETTER_QUEUE) == []
     send(client, "dropped", "c")
     with leaving(client.get_queue_receiver("dropped")) as receiver:

@@ -50,6 +50,7 @@ def bus(bus: ServiceBusEmulator) -> ServiceBusEmulator:
 
 SOME = "events/Subscriptions/all"
 SETTLE = {"lock-tokens": TOKENS, "disposition-status": "completed"}
+DEFERRED = {"receiver-settle-mode": 1, "session-id": "s", "sequence-numbers": [1]}
 SQL = {"sql-filter": {"expression": "1=1"}}
 
 
@@ -70,6 +71,7 @@ SQL = {"sql-filter": {"expression": "1=1"}}
         ("q", "update-disposition", {**SETTLE, "disposition-status": "eaten"}, 400, ARGUMENT),
         ("q", "update-disposition", {**SETTLE, "session-id": "s"}, 400, ARGUMENT),
         ("grouped", "update-disposition", {**SETTLE, "session-id": "s"}, 410, SESSION_LOST),
+        ("grouped", "receive-by-sequence-number", DEFERRED, 410, SESSION_LOST),
         ("grouped", "renew-session-lock", {"session-id": "s"}, 410, SESSION_LOST),
         ("grouped", "get-message-sessions", {"top": 5}, 204, None),
         ("q", "get-session-state", {"session-id": "s"}, 400, ARGUMENT),
@@ -112,6 +114,15 @@ def test_settled_by_its_token_from_another_connection(bus: ServiceBusEmulator) -
             settled = {"lock-tokens": [token], "disposition-status": status}
             assert ask(bus, "q", "update-disposition", settled)[0] == 200
     assert bus.messages("q") == []
+
+
+def test_a_disposition_with_a_lost_lock_settles_nothing(bus: ServiceBusEmulator) -> None:
+    with Peer(bus.port).open().begin().receiver("q") as peer:
+        peer.credit(1)
+        token = uuid.UUID(bytes_le=peer.expect(frames.TRANSFER)[2])
+        both = {"lock-tokens": [token, *TOKENS], "disposition-status": "completed"}
+        assert ask(bus, "q", "update-disposition", both)[:2] == (410, LOCK_LOST)
+        assert [message.locked for message in bus.messages("q")] == [True]
 
 
 def test_tokens_are_taken_as_they_come(bus: ServiceBusEmulator) -> None:

@@ -176,11 +176,11 @@ def test_settlement(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
         states = {str(message): message.state.name for message in receiver.peek_messages(10, sequence_number=1)}
         assert states == {"a": "ACTIVE", "c": "DEFERRED"}
     with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
-        letter = one(receiver)
-        assert str(letter) == "b"
-        assert (letter.dead_letter_reason, letter.dead_letter_error_description) == ("why", "a longer why")
-        assert letter.dead_letter_source is None
-        receiver.complete_message(letter)
+        dead_letter = one(receiver)
+        assert str(dead_letter) == "b"
+        assert (dead_letter.dead_letter_reason, dead_letter.dead_letter_error_description) == ("why", "a longer why")
+        assert dead_letter.dead_letter_source is None
+        receiver.complete_message(dead_letter)
     assert bus.messages("orders" + DEAD_LETTER_QUEUE) == []
 
 
@@ -208,8 +208,8 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
         client.get_queue_receiver("orders", receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
     ) as receiver:
         assert texts(receiver.receive_deferred_messages(numbers[3])) == ["d"]
-    (letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
-    assert (letter.body, letter.properties["DeadLetterReason"]) == (b"b", "why")
+    (dead_letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
+    assert (dead_letter.body, dead_letter.properties["DeadLetterReason"]) == (b"b", "why")
 
 
 def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -218,9 +218,9 @@ def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: 
     with leaving(client.get_queue_receiver("orders")) as receiver, client.get_queue_sender("orders") as sender:
         receiver.dead_letter_message(one(receiver), reason="why")
         with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as dead_letters:
-            letter = one(dead_letters)
-            sender.send_messages(ServiceBusMessage(b"".join(letter.body), message_id=letter.message_id))
-            dead_letters.complete_message(letter)
+            dead_letter = one(dead_letters)
+            sender.send_messages(ServiceBusMessage(b"".join(dead_letter.body), message_id=dead_letter.message_id))
+            dead_letters.complete_message(dead_letter)
         message = one(receiver)
         assert (str(message), message.message_id, message.delivery_count) == ("a", "m-1", 0)
         receiver.complete_message(message)
@@ -247,12 +247,12 @@ def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, clien
     found = messages[2]
     assert [found.message_id, found.correlation_id, found.subject, found.partition_key, found.to] == [odd] * 5
     assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
-    (letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
-    assert letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}
+    (dead_letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
+    assert dead_letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}
 
 
 def test_a_link_knows_the_largest_message(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
-    """By a name of the SDK's own: 0 before it is open."""
+    """The limit has a name of the SDK's own, and is 0 before the link is open."""
     bus.add_queue("orders")
     link = Link("orders", lambda: client)
     assert link.largest == 0

@@ -41,7 +41,7 @@ def client(bus: ServiceBusEmulator, policy: str, *, key: str | None = None) -> S
 
 
 def send(client: ServiceBusClient, queue: str, body: str) -> None:
-    """As the kit's, but the sender is closed before its client is."""
+    """Send a message, and close the sender before its client is closed."""
     with client.get_queue_sender(queue) as sender:
         sender.send_messages(ServiceBusMessage(body))
 
@@ -62,6 +62,12 @@ def test_who_may_do_what(guarded: ServiceBusEmulator) -> None:
             receiver.complete_message(one(receiver))
     assert guarded.messages("orders") == []
     assert guarded.connection_string == guarded.connection_string_of("all")
+
+
+def test_a_token_names_an_entity_in_any_case(guarded: ServiceBusEmulator) -> None:
+    with client(guarded, "sends") as sends:
+        send(sends, "Orders", "a")
+    assert [message.body for message in guarded.messages("orders")] == [b"a"]
 
 
 def test_a_key_that_is_wrong(guarded: ServiceBusEmulator) -> None:
@@ -138,10 +144,10 @@ def test_a_token_that_is_not_good(text: str, audience: str, why: str) -> None:
 
 
 def test_no_policy_at_all() -> None:
-    with pytest.raises(ConfigError, match="lets nobody in"):
+    with pytest.raises(ConfigError, match="would refuse all clients"):
         ServiceBusEmulator(policies={})
 
 
 def test_a_right_that_does_not_exist() -> None:
-    with pytest.raises(ConfigError, match="no right 'Sned': there are Listen, Manage, Send"):
+    with pytest.raises(ConfigError, match="unknown right 'Sned' of a policy: use some of Listen, Manage, Send"):
         Policy("key", ["Sned"])

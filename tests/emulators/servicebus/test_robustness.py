@@ -50,7 +50,7 @@ CONVERSATION = b"".join((
 
 
 def works(bus: ServiceBusEmulator) -> bool:
-    """Whether a message still goes in and comes out."""
+    """Return whether a message still goes in and comes out."""
     with Peer(bus.port).open().begin().sender("works") as peer:
         peer.say(transfer_frame(0, body(b"still here")))
         peer.expect(frames.DISPOSITION)

@@ -21,7 +21,8 @@ MODULES = Path(os.environ.get("PEEKLOCK_NODE_MODULES", ROOT / "build" / "js" / "
 
 
 def node(script: str, *arguments: str, trusted: Path | None = None, options: Sequence[str] = ()) -> Any:
-    """What a script prints as JSON. `trusted`: a certificate that Node does not know; `options`: for Node itself."""
+    """Return what a Node script prints as JSON. `trusted`: a certificate that Node does not know; `options`: options of
+    Node itself."""
     if not (MODULES / "@azure" / "service-bus").is_dir():
         pytest.fail(f"no @azure/service-bus in {MODULES}: run `make js` first (it needs node and npm)")
     environment = {**os.environ, "PEEKLOCK_NODE_MODULES": str(MODULES)}
@@ -58,11 +59,11 @@ def azure(bus: ServiceBusEmulator, scenario: str) -> Any:
 def test_settlement(bus: ServiceBusEmulator) -> None:
     found = azure(bus, "settlement")
     assert found["renewed"]
-    again, letter = found["again"], found["letter"]
+    again, dead_letter = found["again"], found["deadLetter"]
     assert (again["body"], again["count"], again["properties"]) == ({"body": "back"}, 1, {"tried": "once"})
     assert [(one["body"], one["state"]) for one in found["left"]] == [({"body": "later"}, "deferred")]
-    assert (letter["id"], letter["reason"], letter["description"]) == ("letter", "why", "because")
-    assert letter["properties"]["more"] == 1
+    assert (dead_letter["id"], dead_letter["reason"], dead_letter["description"]) == ("dead letter", "why", "because")
+    assert dead_letter["properties"]["more"] == 1
     assert bus.messages("orders") == bus.messages("orders/$DeadLetterQueue") == []
 
 

@@ -46,8 +46,8 @@ def test_a_session_is_received_in_order_by_one_receiver(bus: ServiceBusEmulator,
         again = one(receiver)
         assert (str(again), again.delivery_count) == ("a3", 1)
     with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as dead_letters:
-        letter = one(dead_letters)
-        assert (str(letter), letter.session_id) == ("a2", "a")
+        dead_letter = one(dead_letters)
+        assert (str(dead_letter), dead_letter.session_id) == ("a2", "a")
 
 
 def test_a_closed_session_is_free_and_its_messages_come_back_in_order(

@@ -174,7 +174,7 @@ OPPOSITE = {"TRUE": "FALSE", "FALSE": "TRUE", "UNKNOWN": "UNKNOWN"}
 
 
 def value_of(sql: str) -> str:
-    """Of a condition: unknown is what is neither true nor false."""
+    """Evaluate a condition: unknown is neither true nor false."""
     if parse(sql)(SEEN):
         return "TRUE"
     return "FALSE" if parse(f"NOT ({sql})")(SEEN) else "UNKNOWN"
@@ -226,29 +226,29 @@ def test_what_cannot_be_applied_to_a_message(sql: str, problem: str) -> None:
         ("size >", 6, "is missing before the end"),
         ("size = 1 size = 2", 9, "AND or OR is missing before 'size'"),
         ("size == 1", 6, "is missing before '='"),
-        ("size", 0, "a value is no condition"),
-        ("yes AND 1=1", 0, "a value is no condition"),
-        ("1=1 OR yes", 7, "a value is no condition"),
-        ("NOT yes", 4, "a value is no condition"),
-        ("(1=1) = TRUE", 1, "a condition is no value"),
-        ("1 = (1=1)", 5, "a condition is no value"),
-        ("1 + (1=1) = 1", 5, "a condition is no value"),
-        ("-(1=1) = 1", 2, "a condition is no value"),
+        ("size", 0, "a value is not a condition"),
+        ("yes AND 1=1", 0, "a value is not a condition"),
+        ("1=1 OR yes", 7, "a value is not a condition"),
+        ("NOT yes", 4, "a value is not a condition"),
+        ("(1=1) = TRUE", 1, "a condition is not a value"),
+        ("1 = (1=1)", 5, "a condition is not a value"),
+        ("1 + (1=1) = 1", 5, "a condition is not a value"),
+        ("-(1=1) = 1", 2, "a condition is not a value"),
         ("(size = 1", 9, ") is missing before the end"),
         ("size IN 1", 8, "( is missing before '1'"),
         ("size IN ()", 9, "is missing before ')'"),
         ("size NOT 1", 9, "IN or LIKE is missing before '1'"),
         ("size IS 1", 8, "NULL is missing before '1'"),
-        ("size + 1 IS NULL", 0, "IS NULL asks for a property"),
+        ("size + 1 IS NULL", 0, "IS NULL takes a property"),
         ("EXISTS(1)", 7, "the name of a property is missing before '1'"),
         ("EXISTS size", 7, "( is missing"),
         ("sys.Lable = 'a'", 4, "did you mean sys.Label?"),
         ("sys.Zebra = 'a'", 4, "sys.CorrelationId, sys.MessageId"),
-        ("app.size = 1", 0, "'app' is no scope"),
+        ("app.size = 1", 0, "'app' is not a scope"),
         ("sys. = 1", 5, "the name of a property is missing before '='"),
-        ("size = @other", 7, "the parameter @other is not given"),
+        ("size = @other", 7, "the parameter @other is missing"),
         ("size = @bad", 7, "a value of list cannot be used"),
-        ("lower(a) = 'a'", 0, "'lower' is no function"),
+        ("lower(a) = 'a'", 0, "'lower' is not a function"),
         ("size = 9223372036854775808", 7, "write 9223372036854775808.0"),
         ("size = 'a", 7, "the text has no end"),
         ("[size = 1", 0, "the name has no end"),
@@ -258,8 +258,8 @@ def test_what_cannot_be_applied_to_a_message(sql: str, problem: str) -> None:
         ("!size = 1", 0, "write NOT"),
         ("_size = 1", 0, "a name begins with a letter"),
         ("size = @", 7, "a parameter has a name"),
-        ("size = #", 7, "no place in a filter"),
-        ("size = '\ud800'", 8, "no character"),
+        ("size = #", 7, "not allowed in a filter"),
+        ("size = '\ud800'", 8, "is not a character"),
         ("size = 1" + " " * LONGEST, LONGEST, "at most 1024 characters"),
         ("(" * 100 + "1=1" + ")" * 100, DEEPEST + 1, "levels deep"),
         ("NOT " * 100 + "1=1", 4 * (DEEPEST + 1), "levels deep"),
@@ -331,11 +331,11 @@ def test_each_new_id_is_another_one() -> None:
         ("SET size", 8, "= is missing before the end"),
         ("SET size = ", 11, "is missing before the end"),
         ("SET size = 1;;", 13, "SET or REMOVE is missing before ';'"),
-        ("SET size = (1 = 1)", 12, "a condition is no value"),
+        ("SET size = (1 = 1)", 12, "a condition is not a value"),
         ("SET sys.SequenceNumber = 1", 4, "sys.SequenceNumber is the service's own"),
         ("REMOVE sys.SequenceNumber", 7, "sys.SequenceNumber is the service's own"),
         ("SET a = 1;" * 33, 320, "at most 32 statements"),
-        ("SET a = @p", 8, "not given"),
+        ("SET a = @p", 8, "is missing"),
     ],
 )
 def test_what_is_no_action(sql: str, at: int, problem: str) -> None:
@@ -439,7 +439,7 @@ def test_any_words_are_a_filter_or_an_error_that_says_where(text: str) -> None:
 
 
 def outcome(read: Callable[[], object], text: str) -> bool:
-    """Whether what came of it is one of the three things that may."""
+    """Return whether the outcome is one of the three that are allowed."""
     try:
         read()
     except FilterError as error:

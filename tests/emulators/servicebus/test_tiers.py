@@ -1,4 +1,4 @@
-"""What a message may have: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas."""
+"""Limits on messages: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas."""
 
 from __future__ import annotations
 
@@ -115,5 +115,5 @@ def test_a_session_remembers_no_more_than_a_message(bus: ServiceBusEmulator, cli
 
 
 def test_an_unknown_tier() -> None:
-    with pytest.raises(ConfigError, match="tier='basic' is none of standard, premium"):
+    with pytest.raises(ConfigError, match="tier='basic' is not one of standard, premium"):
         ServiceBusEmulator(tier="basic")  # type: ignore[arg-type] # that is what it is about

@@ -1,4 +1,4 @@
-"""What the broker keeps: no more than there is, and in its place."""
+"""Memory of the broker: nothing stays behind, and everything stays in order."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ def test_a_token_opens_one_delivery_only(bus: ServiceBusEmulator) -> None:
 
 
 def test_settlements_are_done_in_the_order_that_they_come_in(bus: ServiceBusEmulator) -> None:
-    bus.add_queue("q", forward_dead_lettered_to="letters")
-    bus.add_queue("letters")
+    bus.add_queue("q", forward_dead_lettered_to="dead-letters")
+    bus.add_queue("dead-letters")
     with Peer(bus.port).open().begin().sender("q") as peer:
         for number in range(4):
             peer.say(transfer_frame(number, body(b"%d" % number)))
@@ -135,7 +135,7 @@ def test_settlements_are_done_in_the_order_that_they_come_in(bus: ServiceBusEmul
             peer.say(disposition_frame(number, number, frames.outcome(frames.REJECTED)))
         answered = [peer.expect(frames.DISPOSITION)[1] for _ in range(4)]
     assert answered == [numbers[2], numbers[0], numbers[3], numbers[1]]
-    assert [message.body for message in bus.messages("letters")] == [b"2", b"0", b"3", b"1"]
+    assert [message.body for message in bus.messages("dead-letters")] == [b"2", b"0", b"3", b"1"]
 
 
 def test_a_session_of_a_client_that_is_cut_off_is_free_when_its_lock_ends(bus: ServiceBusEmulator) -> None:

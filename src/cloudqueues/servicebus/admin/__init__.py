@@ -1,4 +1,4 @@
-"""The management API: ATOM entries over HTTP, which the administration clients of the SDKs speak.
+"""Management API: ATOM entries over HTTP, for the administration clients of the SDKs.
 
 https://learn.microsoft.com/rest/api/servicebus/
 """

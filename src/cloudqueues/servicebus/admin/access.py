@@ -1,6 +1,6 @@
-"""Who may use the management API: the bearer of a token that gives the right to manage.
+"""Access to the management API, which needs a token with the right to manage.
 
-The words are the service's, as azservicebus' live tests have them (`TestAdminClient_LackPermissions_...`).
+The error texts are the service's, as azservicebus' live tests have them (`TestAdminClient_LackPermissions_...`).
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas#rights-required-for-service-bus-operations
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from cloudqueues.servicebus.admin.http import Request
+from cloudqueues.servicebus.admin.paths import TopicPath
 from cloudqueues.servicebus.admin.refusals import Rejected
 from cloudqueues.servicebus.errors import Refused
 from cloudqueues.servicebus.policies import MANAGE, Policies
@@ -22,7 +23,7 @@ _BELOW = {"GET": "Get", "PUT": "CreateOrUpdate", "DELETE": "Delete"}
 
 
 def may_manage(policies: Policies | None, request: Request) -> bool:
-    """Return whether the request's token gives the right to manage. Raises Rejected for a token that is not good."""
+    """Return whether the request's token gives the right to manage. Raises Rejected for an invalid token."""
     if policies is None:
         return True
     token = request.headers.get("authorization")
@@ -35,13 +36,13 @@ def may_manage(policies: Policies | None, request: Request) -> bool:
 
 
 def denied(method: str) -> Rejected:
-    """Return the refusal of a queue, a topic, a list of them, or the namespace."""
+    """Return the refusal for a queue, a topic, a list of them, or the namespace."""
     return Rejected(HTTPStatus.UNAUTHORIZED, _ENTITY.get(method, _ENTITY["GET"]))
 
 
-def denied_below(method: str, name: str | None, path: str) -> Rejected:
-    """Return the refusal of what is below a topic; `name` is None where all of them are asked for."""
-    kind = "Rule" if "/rules" in path.lower() else "Subscription"
+def denied_below(method: str, path: TopicPath) -> Rejected:
+    """Return the refusal for subscriptions or rules."""
+    kind, name = ("Rule", path.rule) if path.is_of_rules else ("Subscription", path.subscription)
     operation = f"Enumerate{kind}s" if name is None else f"{_BELOW.get(method, 'Get')}{kind}"
     text = f"SubCode=40100: Unauthorized : Unauthorized access for '{operation}' operation."
     return Rejected(HTTPStatus.UNAUTHORIZED, text, phrase=text)

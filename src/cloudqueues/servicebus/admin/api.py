@@ -1,11 +1,10 @@
-"""What each address of the management API does.
+"""Routes of the management API.
 
 https://learn.microsoft.com/rest/api/servicebus/
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
@@ -17,6 +16,7 @@ from cloudqueues.servicebus.admin.descriptions import Descriptions
 from cloudqueues.servicebus.admin.http import Reply, Request
 from cloudqueues.servicebus.admin.namespace import PATH, description
 from cloudqueues.servicebus.admin.paging import page
+from cloudqueues.servicebus.admin.paths import TopicPath, split
 from cloudqueues.servicebus.admin.properties import Properties
 from cloudqueues.servicebus.admin.refusals import Rejected, invalid
 from cloudqueues.servicebus.admin.resources import (
@@ -33,14 +33,12 @@ from cloudqueues.servicebus.topic import Topic
 T = TypeVar("T")
 
 _LISTS = {"$resources/queues": Queue, "$resources/topics": Topic}
-_BELOW = re.compile(r"(.+?)/subscriptions(?:/(.*?)(?:/rules(?:/(.*))?)?)?", re.IGNORECASE)
-"""A topic with the subscription and the rule that are asked for: a queue's or a topic's name may have slashes."""
 ENTRY, FEED = "application/atom+xml;type=entry;charset=utf-8", "application/atom+xml;type=feed;charset=utf-8"
 ERROR = "application/xml; charset=utf-8"
 
 
 class Api:
-    """Used in the broker's thread."""
+    """Dispatcher of requests to the management API. Use it in the broker's thread."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -48,7 +46,7 @@ class Api:
         self._properties = Properties(broker.context.tier)
 
     def answer(self, request: Request) -> Reply:
-        """Never raises."""
+        """Answer a request. Never raises."""
         site = Site(host=request.headers.get("host", "localhost"), version=request.query.get("api-version", ""))
         try:
             return self._answer(request, site)
@@ -57,18 +55,18 @@ class Api:
             return Reply(status=rejected.status, phrase=rejected.phrase, body=atom.error(rejected), headers=headers)
 
     def _answer(self, request: Request, site: Site) -> Reply:
-        path, below = request.path.lower(), _BELOW.fullmatch(request.path)
+        path, below = request.path.lower(), split(request.path)
         described = Descriptions(site, self._properties)
         namespace = Namespace(broker=self._broker, properties=self._properties, descriptions=described)
         if not may_manage(self._broker.context.policies, request):
             return _denied(request, namespace, below)
         if path in _LISTS:
-            found = [one for one in self._broker.listed() if isinstance(one, _LISTS[path])]
-            return _feed(request, site, found, described.entity)
+            entities = [entity for entity in self._broker.listed() if isinstance(entity, _LISTS[path])]
+            return _feed(request, site, entities, described.entity)
         if path == PATH and request.method == "GET":
             return self._itself(site)
         if below is not None:
-            return _below(request, site, namespace, *below.groups())
+            return _below(request, site, namespace, below)
         return _do(EntityResource(namespace, request.path), request, site)
 
     def _itself(self, site: Site) -> Reply:
@@ -76,58 +74,59 @@ class Api:
         return _one(HTTPStatus.OK, atom.entry(site, description(self._created - context.clock_offset, context.tier)))
 
 
-def _denied(request: Request, namespace: Namespace, below: re.Match[str] | None) -> Reply:
-    """A queue or a topic that is not there is an empty feed for everybody. Raises Rejected."""
+def _denied(request: Request, namespace: Namespace, below: TopicPath | None) -> Reply:
+    """Refuse a request. A queue or topic that does not exist is answered with an empty feed, as for everybody. Raises
+    Rejected."""
     if below is not None:
-        raise denied_below(request.method, below[3] if "/rules" in request.path.lower() else below[2], request.path)
+        raise denied_below(request.method, below)
     is_entity = request.method == "GET" and not request.path.startswith("$")
     if is_entity and EntityResource(namespace, request.path).get() is None:
         return _feed_reply(atom.nothing())
     raise denied(request.method)
 
 
-def _below(request: Request, site: Site, namespace: Namespace, topic: str, name: str | None, rule: str | None) -> Reply:
-    """Answer for what is below a topic."""
-    if name is None:
-        subscriptions = EntityResource(namespace, topic).topic().subscriptions
+def _below(request: Request, site: Site, namespace: Namespace, path: TopicPath) -> Reply:
+    """Answer a request for subscriptions or rules."""
+    if path.subscription is None:
+        subscriptions = EntityResource(namespace, path.topic).topic().subscriptions
         queues = [subscription.queue for _, subscription in sorted(subscriptions.items())]
         return _feed(request, site, queues, namespace.descriptions.subscription)
-    resource = SubscriptionResource(namespace, topic, name)
-    if rule is not None:
-        return _do(RuleResource(resource, rule), request, site)
-    if request.path.lower().endswith("/rules"):
-        subscription = resource.found()
-        rules = [one for _, one in sorted(subscription.rules.items())]
-        return _feed(request, site, rules, lambda one: descriptions.rule(subscription, one))
+    resource = SubscriptionResource(namespace, path.topic, path.subscription)
+    if path.rule is not None:
+        return _do(RuleResource(resource, path.rule), request, site)
+    if path.is_of_rules:
+        subscription = resource.existing()
+        rules = [rule for _, rule in sorted(subscription.rules.items())]
+        return _feed(request, site, rules, lambda rule: descriptions.rule(subscription, rule))
     return _do(resource, request, site)
 
 
 def _do(resource: Resource, request: Request, site: Site) -> Reply:
     if request.method == "GET":
-        found = resource.get()
-        return _feed_reply(atom.nothing()) if found is None else _one(HTTPStatus.OK, atom.entry(site, found))
+        entry = resource.get()
+        return _feed_reply(atom.nothing()) if entry is None else _one(HTTPStatus.OK, atom.entry(site, entry))
     if request.method == "PUT":
         replace = "if-match" in request.headers
-        made = resource.put(request.body, replace=replace)
-        return _one(HTTPStatus.OK if replace else HTTPStatus.CREATED, atom.entry(site, made))
+        entry = resource.put(request.body, replace=replace)
+        return _one(HTTPStatus.OK if replace else HTTPStatus.CREATED, atom.entry(site, entry))
     if request.method == "DELETE":
         resource.delete()
         return Reply()
     raise _wrong_method(request)
 
 
-def _feed(request: Request, site: Site, found: Sequence[T], described: Callable[[T], Entry]) -> Reply:
+def _feed(request: Request, site: Site, items: Sequence[T], described: Callable[[T], Entry]) -> Reply:
     if request.method == "PUT":
         raise invalid("The name is empty.")
     if request.method != "GET":
         raise _wrong_method(request)
-    chosen, following = page(request.query, found)
-    entries = [described(one) for one in chosen]
+    chosen, following = page(request.query, items)
+    entries = [described(item) for item in chosen]
     return _feed_reply(atom.feed(site, request.path, entries, following))
 
 
 def _wrong_method(request: Request) -> Rejected:
-    return Rejected(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is none of GET, PUT and DELETE.")
+    return Rejected(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not one of GET, PUT and DELETE.")
 
 
 def _one(status: HTTPStatus, body: bytes) -> Reply:

@@ -1,4 +1,4 @@
-"""ATOM on the wire: the entries and feeds that are answered, and the description inside an entry that a client sends.
+"""ATOM documents: entries and feeds for answers, and the description inside an entry that a client sends.
 
 Written by hand, since the JavaScript client finds elements by their prefixes and an XML library chooses its own.
 https://www.rfc-editor.org/rfc/rfc4287
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from cloudqueues.servicebus.admin.refusals import Rejected, invalid
@@ -23,12 +24,12 @@ COUNTS = "http://schemas.microsoft.com/netservices/2011/06/servicebus"
 SCHEMA = "http://www.w3.org/2001/XMLSchema"
 
 NEVER = "0001-01-01T00:00:00"
-"""The time of an access that has not been."""
+"""Access time of an entity that was never accessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One entity: `path` from the namespace on, and its description in XML."""
+    """Entity with its `path` in the namespace and its description in XML."""
 
     path: str
     title: str
@@ -39,12 +40,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where the client found the emulator, for the addresses in an answer, and which version of the API it speaks."""
+    """Address by which the client reached the emulator, and its version of the API."""
 
     host: str
-    """With its port, as the client's Host header has it."""
+    """Host and port, as in the client's Host header."""
     version: str
-    """The client's `api-version`; empty where it named none."""
+    """The client's `api-version`; empty where it sent none."""
 
     def address(self, path: str, **query: object) -> str:
         versioned = {"api-version": self.version, **query} if self.version else query
@@ -57,26 +58,26 @@ def element(name: str, text: object) -> str:
 
 
 def described(name: str, inner: str) -> str:
-    """Return a description with the name spaces that its elements are of."""
+    """Return a description that declares the namespaces of its elements."""
     return f'<{name} xmlns="{SERVICEBUS}" xmlns:i="{INSTANCE}">{inner}</{name}>'
 
 
 def moment(seconds: float) -> str:
-    """Return a time since 1970, in UTC with a tenth of a microsecond, as .NET writes it."""
+    """Return a time since 1970 as .NET writes it: UTC with seven decimals."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
-def entry(site: Site, one: Entry) -> bytes:
-    return _entry(site, one, f' xmlns="{ATOM}"').encode()
+def entry(site: Site, item: Entry) -> bytes:
+    return _entry(site, item, f' xmlns="{ATOM}"').encode()
 
 
-def _entry(site: Site, one: Entry, space: str) -> str:
-    address = escape(site.address(one.path))
+def _entry(site: Site, item: Entry, space: str) -> str:
+    address = escape(site.address(item.path))
     return (
-        f'<entry{space}><id>{address}</id><title type="text">{escape(one.title)}</title>'
-        f"<published>{_second(one.created)}</published><updated>{_second(one.updated)}</updated>"
+        f'<entry{space}><id>{address}</id><title type="text">{escape(item.title)}</title>'
+        f"<published>{_second(item.created)}</published><updated>{_second(item.updated)}</updated>"
         f'<author><name>{escape(site.host)}</name></author><link rel="self" href="{address}"/>'
-        f'<content type="application/xml">{one.content}</content></entry>'
+        f'<content type="application/xml">{item.content}</content></entry>'
     )
 
 
@@ -85,7 +86,7 @@ def _second(seconds: float) -> str:
 
 
 def feed(site: Site, path: str, entries: Sequence[Entry], following: tuple[int, int] | None) -> bytes:
-    """Return one page. `following` is the skip and the top of the next one, where there is one."""
+    """Return one page of a feed. `following` holds the skip and the top of the next page, if there is one."""
     links = f'<link rel="self" href={quoteattr(site.address(path))}/>'
     if following is not None:
         skip, top = following
@@ -93,14 +94,14 @@ def feed(site: Site, path: str, entries: Sequence[Entry], following: tuple[int, 
     return (
         f'<feed xmlns="{ATOM}"><title type="text">{escape(path)}</title><id>{escape(site.address(path))}</id>'
         f"<updated>{_second(datetime.now(UTC).timestamp())}</updated>{links}"
-        f"{''.join(_entry(site, one, '') for one in entries)}</feed>"
+        f"{''.join(_entry(site, item, '') for item in entries)}</feed>"
     ).encode()
 
 
 def nothing() -> bytes:
-    """Return the feed that the service answers, with 200, where a queue or topic is asked for that is not there.
+    """Return the feed that the service answers, with status 200, for a queue or topic that does not exist.
 
-    azservicebus' `deserializeBody` knows it by its title; azure-servicebus takes an entry without content for none.
+    azservicebus' `deserializeBody` recognises its title; azure-servicebus treats an entry without content as missing.
     """
     updated = _second(datetime.now(UTC).timestamp())
     return (
@@ -117,24 +118,34 @@ def error(rejected: Rejected) -> bytes:
 
 
 def description(body: bytes) -> ET.Element:
-    """Return what is inside the content of an entry. Raises Rejected."""
-    if b"<!DOCTYPE" in body:
-        raise invalid("The body has a document type; it needs none.")
+    """Return the description inside the content of an entry. Raises Rejected."""
     try:
+        _refuse_document_type(body)
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities to expand
-    except ET.ParseError as exc:
-        raise invalid(f"The body is no XML: {exc}.") from exc
+    except (expat.ExpatError, ET.ParseError) as exc:
+        raise invalid(f"The body is not XML: {exc}.") from exc
     content = root.find(f"{{{ATOM}}}content")
     if content is None or len(content) != 1:
-        raise invalid("The body is no ATOM entry whose content is one description.")
+        raise invalid("The body is not an ATOM entry whose content is one description.")
     return content[0]
 
 
+def _refuse_document_type(body: bytes) -> None:
+    """Raise Rejected for a document type, in whatever encoding, before any of its entities is expanded."""
+
+    def refuse(*_: object) -> None:
+        raise invalid("The body has a document type; it needs none.")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(body, True)
+
+
 def local(element: ET.Element) -> str:
-    """Return an element's name without its name space."""
+    """Return an element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
 def kind(element: ET.Element) -> str:
-    """Return the `xsi:type` of an element without its prefix; empty where it has none."""
+    """Return the `xsi:type` of an element without its prefix, or an empty string."""
     return element.get(f"{{{INSTANCE}}}type", "").rpartition(":")[2]

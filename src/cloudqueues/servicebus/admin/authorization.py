@@ -1,4 +1,4 @@
-"""Authorization rules of an entity. They are kept and shown, and let nobody in or out: the emulator takes any key.
+"""Authorization rules of an entity. They are stored and returned, and have no effect on access.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-sas
 """
@@ -15,15 +15,15 @@ from cloudqueues.servicebus.admin.refusals import invalid
 
 RIGHTS = ("Manage", "Send", "Listen")
 MOST = 12
-"""Rules of an entity."""
+"""Maximum number of rules of an entity."""
 _KEY_BYTES = 32
 
 
 def read(rules: ET.Element) -> str:
-    """Return the rules as they are shown. Raises Rejected."""
+    """Return the rules in the XML that clients get back. Raises Rejected."""
     if len(rules) > MOST:
         raise invalid(f"An entity has at most {MOST} authorization rules, and not {len(rules)}.")
-    return "".join(_rule(one) for one in rules)
+    return "".join(_rule(rule) for rule in rules)
 
 
 def _rule(rule: ET.Element) -> str:
@@ -34,7 +34,7 @@ def _rule(rule: ET.Element) -> str:
     parts = [
         atom.element("ClaimType", "SharedAccessKey"),
         atom.element("ClaimValue", "None"),
-        f"<Rights>{''.join(atom.element('AccessRights', one) for one in _rights(name, rule))}</Rights>",
+        f"<Rights>{''.join(atom.element('AccessRights', right) for right in _rights(name, rule))}</Rights>",
         atom.element("KeyName", name),
         *(atom.element(key, texts.get(key) or _new_key()) for key in ("PrimaryKey", "SecondaryKey")),
     ]
@@ -43,8 +43,8 @@ def _rule(rule: ET.Element) -> str:
 
 
 def _rights(name: str, rule: ET.Element) -> list[str]:
-    rights = [one.text or "" for child in rule if atom.local(child) == "Rights" for one in child]
-    if unknown := [one for one in rights if one not in RIGHTS]:
+    rights = [right.text or "" for child in rule if atom.local(child) == "Rights" for right in child]
+    if unknown := [right for right in rights if right not in RIGHTS]:
         raise invalid(f"The authorization rule {name!r} has the right {unknown[0]!r}; known are {', '.join(RIGHTS)}.")
     if "Manage" in rights and len(set(rights)) != len(RIGHTS):
         raise invalid(f"The authorization rule {name!r} has the right to manage: that includes Send and Listen.")

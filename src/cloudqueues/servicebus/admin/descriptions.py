@@ -1,6 +1,6 @@
-"""Queues, topics and subscriptions as the service describes them, with the counts of this moment.
+"""Descriptions of queues, topics and subscriptions as the service writes them, with their current counts.
 
-The order of the elements is the service's own, which reads and writes them in a sequence.
+The order of the elements is that of the service, which reads and writes them in sequence.
 """
 
 from __future__ import annotations
@@ -40,41 +40,46 @@ SUBSCRIPTION = (
     "EntityAvailabilityStatus", "ForwardDeadLetteredMessagesTo",
 )  # fmt: skip
 SINCE = {"MaxMessageSizeInKilobytes": "2021-05", "SqlFilterCount": "2024-05", "CorrelationFilterCount": "2024-05"}
-"""The first `api-version` that has an element, where not all have."""
+"""First `api-version` that has the element; elements not listed are in all versions."""
 
 
 class Descriptions:
-    """For one client: its site and the properties of the namespace."""
+    """Writer of descriptions for one client."""
 
     def __init__(self, site: Site, properties: Properties) -> None:
         self._site = site
         self._properties = properties
 
-    def entity(self, one: Queue | Topic) -> Entry:
-        if isinstance(one, Topic):
-            return self._entry(one, "Topic", TOPIC, _topic_counts(one))
-        return self._entry(one, "Queue", QUEUE, _queue_counts(one))
+    def entity(self, entity: Queue | Topic) -> Entry:
+        if isinstance(entity, Topic):
+            return self._entry(entity, "Topic", TOPIC, _topic_counts(entity))
+        return self._entry(entity, "Queue", QUEUE, _queue_counts(entity))
 
-    def subscription(self, one: Queue) -> Entry:
-        """One that was never used counts as used when it was created, unlike a queue or a topic: azservicebus' live test
-        `TestAdminClient_ListSubscriptionRuntimeProperties`."""
-        used = one.timestamps.created if one.timestamps.accessed is None else one.timestamps.accessed
-        return self._entry(one, "Subscription", SUBSCRIPTION, {**_queue_counts(one), "AccessedAt": atom.moment(used)})
+    def subscription(self, queue: Queue) -> Entry:
+        """Return the entry of a subscription.
 
-    def _entry(self, one: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
-        computed = {**_common(one), **counts}
-        known = [name for name in names if SINCE.get(name, "") <= self._site.version]
-        inner = "".join(self._element(one, name, computed) for name in known)
+        One that was never accessed shows its creation time, unlike a queue or a topic: azservicebus' live test
+        `TestAdminClient_ListSubscriptionRuntimeProperties`.
+        """
+        used = queue.timestamps.created if queue.timestamps.accessed is None else queue.timestamps.accessed
+        return self._entry(
+            queue, "Subscription", SUBSCRIPTION, {**_queue_counts(queue), "AccessedAt": atom.moment(used)}
+        )
+
+    def _entry(self, entity: Queue | Topic, kind: str, names: tuple[str, ...], counts: Mapping[str, str]) -> Entry:
+        computed = {**_common(entity), **counts}
+        included = [name for name in names if SINCE.get(name, "") <= self._site.version]
+        inner = "".join(self._element(entity, name, computed) for name in included)
         return Entry(
-            path=one.path,
-            title=one.path.rpartition(SUBSCRIPTIONS)[2],
-            created=one.timestamps.created,
-            updated=one.timestamps.updated,
+            path=entity.path,
+            title=entity.path.rpartition(SUBSCRIPTIONS)[2],
+            created=entity.timestamps.created,
+            updated=entity.timestamps.updated,
             content=atom.described(f"{kind}Description", inner),
         )
 
-    def _element(self, one: Queue | Topic, name: str, computed: Mapping[str, str]) -> str:
-        inner = computed[name] if name in computed else self._properties.shown(name, one.settings)
+    def _element(self, entity: Queue | Topic, name: str, computed: Mapping[str, str]) -> str:
+        inner = computed[name] if name in computed else self._properties.shown(name, entity.settings)
         if inner is None:
             return ""
         if name == "CountDetails":
@@ -82,57 +87,59 @@ class Descriptions:
         return f"<{name}>{f'sb://{self._site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
 
 
-def rule(subscription: Subscription, one: Rule) -> Entry:
-    timestamps = subscription.timestamps[one.name]
+def rule(subscription: Subscription, rule: Rule) -> Entry:
+    timestamps = subscription.timestamps[rule.name]
     return Entry(
-        path=f"{subscription.queue.path}/Rules/{one.name}",
-        title=one.name,
+        path=f"{subscription.queue.path}/Rules/{rule.name}",
+        title=rule.name,
         created=timestamps.created,
         updated=timestamps.updated,
-        content=rule_xml.write(one, timestamps.created),
+        content=rule_xml.write(rule, timestamps.created),
     )
 
 
-def _common(one: Queue | Topic) -> dict[str, str]:
+def _common(entity: Queue | Topic) -> dict[str, str]:
     return {
         "IsAnonymousAccessible": "false",
         "EntityAvailabilityStatus": "Available",
-        "CreatedAt": atom.moment(one.timestamps.created),
-        "UpdatedAt": atom.moment(one.timestamps.updated),
-        "AccessedAt": atom.NEVER if one.timestamps.accessed is None else atom.moment(one.timestamps.accessed),
+        "CreatedAt": atom.moment(entity.timestamps.created),
+        "UpdatedAt": atom.moment(entity.timestamps.updated),
+        "AccessedAt": atom.NEVER if entity.timestamps.accessed is None else atom.moment(entity.timestamps.accessed),
     }
 
 
-def _queue_counts(one: Queue) -> dict[str, str]:
+def _queue_counts(queue: Queue) -> dict[str, str]:
     counts = {
-        "Active": len(one.messages),
-        "DeadLetter": _held(one.dead_letters),
-        "Scheduled": len(one.ingress.scheduled),
-        "TransferDeadLetter": _held(one.transfer_dead_letters),
+        "Active": len(queue.messages),
+        "DeadLetter": _held(queue.dead_letters),
+        "Scheduled": len(queue.ingress.scheduled),
+        "TransferDeadLetter": _held(queue.transfer_dead_letters),
     }
     return {
         "MessageCount": str(sum(counts.values())),
-        "SizeInBytes": str(_size(one)),
+        "SizeInBytes": str(_size(queue)),
         "CountDetails": _details(counts),
     }
 
 
-def _topic_counts(one: Topic) -> dict[str, str]:
-    filters = [rule.matches for subscription in one.subscriptions.values() for rule in subscription.rules.values()]
+def _topic_counts(topic: Topic) -> dict[str, str]:
+    filters = [rule.matches for subscription in topic.subscriptions.values() for rule in subscription.rules.values()]
     correlated = sum(isinstance(matches, CorrelationFilter) for matches in filters)
-    held = sum(_size(subscription.queue) for subscription in one.subscriptions.values())
+    held = sum(_size(subscription.queue) for subscription in topic.subscriptions.values())
     return {
-        "SizeInBytes": str(held + _bytes(one.ingress)),
-        "CountDetails": _details({"Scheduled": len(one.ingress.scheduled)}),
-        "SubscriptionCount": str(len(one.subscriptions)),
+        "SizeInBytes": str(held + _bytes(topic.ingress)),
+        "CountDetails": _details({"Scheduled": len(topic.ingress.scheduled)}),
+        "SubscriptionCount": str(len(topic.subscriptions)),
         "SqlFilterCount": str(len(filters) - correlated),
         "CorrelationFilterCount": str(correlated),
     }
 
 
 def _details(counts: Mapping[str, int]) -> str:
-    """Deferred and locked messages are among the active ones, as the service counts them. What is on its way to another
-    entity has none: forwarding is immediate here.
+    """Return the elements of the message counts.
+
+    Active messages include deferred and locked ones, as in the service. No message is ever in transfer, since
+    forwarding is immediate here.
 
     https://learn.microsoft.com/azure/service-bus-messaging/message-counters
     """
@@ -144,10 +151,10 @@ def _held(dead_letters: Queue | None) -> int:
     return 0 if dead_letters is None else len(dead_letters.messages)
 
 
-def _size(one: Queue) -> int:
-    """Bytes of all that an entity holds, with its dead letters."""
-    parts = [part for part in (one, one.dead_letters, one.transfer_dead_letters) if part is not None]
-    return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(one.ingress)
+def _size(queue: Queue) -> int:
+    """Return the bytes of all messages of an entity, its dead letters included."""
+    parts = [part for part in (queue, queue.dead_letters, queue.transfer_dead_letters) if part is not None]
+    return sum(_length(message.content) for part in parts for message in part.messages.values()) + _bytes(queue.ingress)
 
 
 def _bytes(ingress: Ingress) -> int:

@@ -1,4 +1,4 @@
-"""Names of entities and rules.
+"""Checks of the names of entities and rules.
 
 https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftservicebus
 """
@@ -12,17 +12,17 @@ from cloudqueues.servicebus.broker import NAME
 from cloudqueues.servicebus.rules import DEFAULT, LONGEST_NAME
 
 LONGEST_PATH = 260
-"""Characters of a queue's or a topic's name; a subscription's and a rule's have LONGEST_NAME."""
+"""Maximum characters of a queue's or a topic's name. Names of subscriptions and rules have at most LONGEST_NAME."""
 _NAME = re.compile(r"[a-zA-Z0-9]([\w.-]*[a-zA-Z0-9])?", re.ASCII)
 
 
 def check_path(name: str) -> None:
-    """Raises Rejected for what is no name of a queue or a topic."""
+    """Raise Rejected for an invalid name of a queue or a topic."""
     _check(name, NAME, LONGEST_PATH)
 
 
 def check_name(name: str) -> None:
-    """Raises Rejected for what is no name of a subscription or a rule."""
+    """Raise Rejected for an invalid name of a subscription or a rule."""
     if name != DEFAULT:
         _check(name, _NAME, LONGEST_NAME)
 
@@ -34,4 +34,4 @@ def _check(name: str, pattern: re.Pattern[str], longest: int) -> None:
             " letters, numbers, periods(.), hyphens(-), and underscores(_)."
         )
     if len(name) > longest:
-        raise invalid(f"The name has {len(name)} characters; it may have {longest}.")
+        raise invalid(f"The name has {len(name)} characters; the maximum is {longest}.")

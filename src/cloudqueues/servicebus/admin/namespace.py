@@ -1,4 +1,4 @@
-"""The namespace itself."""
+"""Description of the namespace."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from cloudqueues.servicebus.admin.atom import Entry
 from cloudqueues.servicebus.tiers import PREMIUM, Tier
 
 NAME = "sbemulatorns"
-"""The name that Microsoft's emulator has for its one namespace."""
+"""Name of the one namespace in Microsoft's emulator."""
 PATH = "$namespaceinfo"
 
 
 def description(created: float, tier: Tier) -> Entry:
-    """`created`: seconds since 1970."""
+    """Return the entry of the namespace, which was created `created` seconds after 1970."""
     is_premium = tier is PREMIUM
     parts = {
         "CreatedTime": atom.moment(created),

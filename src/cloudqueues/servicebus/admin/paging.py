@@ -1,4 +1,4 @@
-"""Pages of a list: `$skip` and `$top`.
+"""Pagination of lists by `$skip` and `$top`.
 
 https://learn.microsoft.com/rest/api/servicebus/entities-discovery
 """
@@ -12,13 +12,14 @@ from cloudqueues.servicebus.admin.refusals import invalid
 from cloudqueues.servicebus.admin.values import digits
 
 LARGEST = 100
-"""Entries of a page, also where no number is named."""
+"""Maximum and default number of entries of a page."""
 
 T = TypeVar("T")
 
 
 def page(query: Mapping[str, str], items: Sequence[T]) -> tuple[Sequence[T], tuple[int, int] | None]:
-    """Return the chosen items, and the skip and the top of the next page where there is one. Raises Rejected."""
+    """Return the items of the requested page, and the skip and the top of the next page, if there is one. Raises
+    Rejected."""
     skip = _number(query, "$skip", 0)
     top = min(_number(query, "$top", LARGEST), LARGEST)
     end = skip + top
@@ -31,5 +32,5 @@ def _number(query: Mapping[str, str], name: str, otherwise: int) -> int:
         return otherwise
     number = digits(text)
     if number is None:
-        raise invalid(f"{name} is {text!r}, and no number from 0 on.")
+        raise invalid(f"{name} is {text!r}, not a number from 0 on.")
     return number

@@ -1,4 +1,4 @@
-"""The properties of queues, topics and subscriptions, by the names of their elements, and the limits of each.
+"""Properties of queues, topics and subscriptions by element name, with their limits.
 
 https://learn.microsoft.com/rest/api/servicebus/create-queue
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas
@@ -33,29 +33,32 @@ from cloudqueues.servicebus.tiers import PREMIUM, Tier
 SHORTEST_WINDOW = 20.0
 """Seconds: https://learn.microsoft.com/azure/service-bus-messaging/enable-duplicate-detection"""
 SIZES = (1024, 2048, 3072, 4096, 5120)
-"""Megabytes of an entity in the standard tier."""
+"""Sizes of an entity in the standard tier, in megabytes."""
 PREMIUM_SIZES = tuple(1024 * gigabytes for gigabytes in range(1, 81))
 PARTITIONS = 16
-"""Of a partitioned entity in the standard tier: each has the size, and what is shown is the sum.
+"""Partitions of a partitioned entity in the standard tier. Each has the chosen size; clients see the sum.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-partitioning"""
 SHORTEST_IDLE = 5 * 60.0
 """Seconds: https://learn.microsoft.com/rest/api/servicebus/create-queue"""
 LONGEST_METADATA = 1024
-"""Characters, as the administration clients document them."""
+"""Characters, as documented by the administration clients."""
 STANDARD_MESSAGE = 256
-"""Kilobytes of a message in the standard tier; another size can be chosen in the premium tier alone."""
+"""Kilobytes of a message in the standard tier. Only the premium tier allows another size."""
 PREMIUM_MESSAGES = (1024, 102_400)
-"""Kilobytes: the least, which is the default, and the most."""
+"""Kilobytes: the minimum, which is the default, and the maximum."""
+SHORTEST_LOCK = 5.0
+"""Seconds, as in the portal and in Microsoft's emulator. The service has accepted a shorter lock, and then delivered
+nothing: https://github.com/Azure/azure-sdk-for-node/issues/1747
+https://github.com/Azure/azure-service-bus-emulator-installer/issues/53"""
 _SHORTEST = 1e-7
-"""Seconds: one of .NET's ticks. The service takes a lock of a second, though its documentation begins with five.
-https://github.com/Azure/azure-sdk-for-node/issues/1747"""
+"""Seconds: one tick of .NET."""
 
 FIXED = ("RequiresSession", "RequiresDuplicateDetection", "EnablePartitioning")
-"""Properties that are chosen when an entity is created."""
+"""Properties that cannot be changed after an entity is created."""
 
 
 def _lock(name: str, text: str) -> float:
-    seconds: float = duration(_SHORTEST)(name, text)
+    seconds: float = duration(SHORTEST_LOCK)(name, text)
     if seconds > LONGEST_LOCK:
         raise invalid(f"The supplied lock time exceeds the allowed maximum of '{LONGEST_LOCK / 60:g}' minutes.")
     return seconds
@@ -64,7 +67,7 @@ def _lock(name: str, text: str) -> float:
 def _size(*sizes: int, partitions: int = 1) -> Read:
     def read(name: str, text: str) -> int:
         megabytes: int = whole(0, 2**31 - 1)(name, text)
-        if megabytes not in sizes and megabytes not in (partitions * one for one in sizes):
+        if megabytes not in sizes and megabytes not in (partitions * size for size in sizes):
             raise invalid(
                 f"The specified value {text} is invalid. The property '{name}', must be one of the following values:"
                 f" {';'.join(map(str, sizes))}."
@@ -117,26 +120,31 @@ _RIGHTS = "AuthorizationRules"
 
 
 class Properties:
-    """Those of the entities of a namespace."""
+    """Properties that entities of a tier can have."""
 
     def __init__(self, tier: Tier) -> None:
         self._is_premium = tier is PREMIUM
         self._known = _PREMIUM if self._is_premium else _STANDARD
 
     def read(self, kind: str, description: ET.Element, before: Settings | None) -> Settings:
-        """Return an entity's settings; `before` are those that it had. What is not in the description has its default.
+        """Return the settings in a description; `before` holds those of an existing entity. Missing properties get
+        their default.
 
         Raises Rejected.
         """
         if atom.local(description) != f"{kind}Description":
             raise invalid(f"The body has a {atom.local(description)}; a {kind}Description is needed.")
-        given = {atom.local(child): child for child in description if len(child) or child.text}
-        values = {name: one.read(name, given[name].text or "") for name, one in self._known.items() if name in given}
+        elements = {atom.local(child): child for child in description if len(child) or child.text}
+        values = {
+            name: known_property.read(name, elements[name].text or "")
+            for name, known_property in self._known.items()
+            if name in elements
+        }
         if before is not None:
             self._keep_fixed(kind, values, before)
         self._check(values)
-        if _RIGHTS in given:
-            values[_RIGHTS] = authorization.read(given[_RIGHTS])
+        if _RIGHTS in elements:
+            values[_RIGHTS] = authorization.read(elements[_RIGHTS])
         return self._settings(values)
 
     def _keep_fixed(self, kind: str, values: dict[str, Any], before: Settings) -> None:
@@ -152,7 +160,7 @@ class Properties:
         return self.shown(name, settings) == flag_text(True)
 
     def _check(self, values: dict[str, Any]) -> None:
-        """Raises Rejected for values that exclude each other, or that the tier does not have.
+        """Raise Rejected for values that exclude each other or that the tier does not support.
 
         https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#express-entities
         """
@@ -166,24 +174,32 @@ class Properties:
             values["MaxSizeInMegabytes"] = megabytes * PARTITIONS if megabytes in SIZES else megabytes
 
     def _settings(self, values: Mapping[str, Any]) -> Settings:
-        given = {name: one for name, one in self._known.items() if name in values}
-        used = {one.setting: values[name] for name, one in given.items() if one.setting is not None}
-        kept = {name: escape(one.show(values[name])) for name, one in given.items() if one.setting is None}
+        chosen = {name: known_property for name, known_property in self._known.items() if name in values}
+        used = {
+            known_property.setting: values[name]
+            for name, known_property in chosen.items()
+            if known_property.setting is not None
+        }
+        kept = {
+            name: escape(known_property.show(values[name]))
+            for name, known_property in chosen.items()
+            if known_property.setting is None
+        }
         if _RIGHTS in values:
             kept[_RIGHTS] = values[_RIGHTS]
         window = values.get("DuplicateDetectionHistoryTimeWindow", SERVICE.window)
         return Settings(**used, duplicate_window=window if values.get("RequiresDuplicateDetection") else 0.0, kept=kept)
 
     def shown(self, name: str, settings: Settings) -> str | None:
-        """Return the inner XML of an element; None for one that is left out."""
+        """Return the inner XML of an element, or None for one that is omitted."""
         if name == _RIGHTS:
             return settings.kept.get(name, "")
         if name == "RequiresDuplicateDetection":
             return flag_text(settings.duplicate_window > 0)
         if name == "DuplicateDetectionHistoryTimeWindow" and settings.duplicate_window:
             return duration_text(settings.duplicate_window)
-        one = self._known[name]
-        if one.setting is None and name in settings.kept:
+        known_property = self._known[name]
+        if known_property.setting is None and name in settings.kept:
             return settings.kept[name]
-        found = one.default if one.setting is None else getattr(settings, one.setting)
-        return None if found is None else escape(one.show(found))
+        value = known_property.default if known_property.setting is None else getattr(settings, known_property.setting)
+        return None if value is None else escape(known_property.show(value))

@@ -1,4 +1,4 @@
-"""Refusals, with the status and the sub-code of the service.
+"""Refusals of requests, with the service's statuses and sub-codes.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-resource-manager-exceptions
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 from http import HTTPStatus
 
 MORE = "To know more visit https://aka.ms/sbResourceMgrExceptions."
-"""The end of the service's own texts that have a sub-code."""
+"""Last sentence of the service's texts that have a sub-code."""
 
 
 class Rejected(Exception):
-    """A request is turned down, and nothing has changed. `phrase`: what stands in the status line, where that is not the
-    status' own."""
+    """Request that is refused and has changed nothing. `phrase` replaces the standard phrase of the status line."""
 
     def __init__(self, status: HTTPStatus, text: str, phrase: str = "") -> None:
         super().__init__(text)
@@ -23,23 +22,23 @@ class Rejected(Exception):
 
 
 def invalid(text: str) -> Rejected:
-    """Return the refusal of a name, a value or a body that cannot be."""
+    """Return the refusal of an invalid name, value or body."""
     return _coded(HTTPStatus.BAD_REQUEST, 40000, text)
 
 
 def no_destination() -> Rejected:
-    """Return the refusal of an entity that forwards to none."""
+    """Return the refusal of an entity whose forwarding destination does not exist."""
     return _coded(HTTPStatus.BAD_REQUEST, 40400, "The auto forwarding destination entity does not exist.")
 
 
 def taken() -> Rejected:
-    """Return the refusal of a second queue or topic with one name."""
+    """Return the refusal of a second queue or topic with the same name."""
     text = "Conflict. You're requesting an operation that isn't allowed in the resource's current state."
     return _coded(HTTPStatus.CONFLICT, 40900, text)
 
 
 def exists(path: str) -> Rejected:
-    """Return the refusal of a second subscription or rule with one name."""
+    """Return the refusal of a second subscription or rule with the same name."""
     return Rejected(HTTPStatus.CONFLICT, f"The messaging entity '{path}' already exists.")
 
 

@@ -1,4 +1,4 @@
-"""What can be read, written and deleted by its address: a queue or a topic, a subscription, a rule.
+"""Resources of the management API: entities, subscriptions and rules.
 
 All methods raise Rejected.
 """
@@ -22,11 +22,11 @@ from cloudqueues.servicebus.topic import Subscription, Topic
 
 class Resource(Protocol):
     def get(self) -> Entry | None:
-        """Return None for what the service answers with an empty feed."""
+        """Return the entry, or None for what the service answers with an empty feed."""
         ...
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
-        """`replace`: change what is there, rather than create it."""
+        """Create the resource, or with `replace` change an existing one, and return its entry."""
         ...
 
     def delete(self) -> None: ...
@@ -34,7 +34,7 @@ class Resource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Namespace:
-    """What the resources of one request share."""
+    """Broker, properties and descriptions that the resources of one request share."""
 
     broker: Broker
     properties: Properties
@@ -42,7 +42,7 @@ class Namespace:
 
 
 class EntityResource:
-    """A queue or a topic."""
+    """Queue or topic."""
 
     def __init__(self, namespace: Namespace, name: str) -> None:
         self._namespace = namespace
@@ -50,20 +50,20 @@ class EntityResource:
         self._name = name
 
     def get(self) -> Entry | None:
-        found = self._find()
-        return None if found is None else self._namespace.descriptions.entity(found)
+        entity = self._find()
+        return None if entity is None else self._namespace.descriptions.entity(entity)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         names.check_path(self._name)
         if replace:
-            self._change(self.found(), body)
+            self._change(self.existing(), body)
         else:
             self._create(body)
-        return self._namespace.descriptions.entity(self.found())
+        return self._namespace.descriptions.entity(self.existing())
 
-    def _change(self, found: Queue | Topic, body: bytes) -> None:
-        settings = self._namespace.properties.read(_kind(found), atom.description(body), found.settings)
-        check_destinations(self._broker, settings, self._name)
+    def _change(self, entity: Queue | Topic, body: bytes) -> None:
+        settings = self._namespace.properties.read(_kind(entity), atom.description(body), entity.settings)
+        check_destinations(self._broker, settings)
         self._broker.change(self._name, settings)
 
     def _create(self, body: bytes) -> None:
@@ -74,23 +74,23 @@ class EntityResource:
             self._broker.add_topic(self._name, self._namespace.properties.read("Topic", description, None))
         else:
             settings = self._namespace.properties.read("Queue", description, None)
-            check_destinations(self._broker, settings, self._name)
+            check_destinations(self._broker, settings)
             self._broker.add_queue(self._name, settings)
 
     def delete(self) -> None:
-        self._broker.remove(self.found().path)
+        self._broker.remove(self.existing().path)
 
-    def found(self) -> Queue | Topic:
-        found = self._find()
-        if found is None:
+    def existing(self) -> Queue | Topic:
+        entity = self._find()
+        if entity is None:
             raise missing(self._name)
-        return found
+        return entity
 
     def topic(self) -> Topic:
-        found = self._find()
-        if not isinstance(found, Topic):
+        entity = self._find()
+        if not isinstance(entity, Topic):
             raise missing(self._name)
-        return found
+        return entity
 
     def _find(self) -> Queue | Topic | None:
         try:
@@ -103,11 +103,15 @@ def _kind(entity: Queue | Topic) -> str:
     return "Topic" if isinstance(entity, Topic) else "Queue"
 
 
-def check_destinations(broker: Broker, settings: Settings, name: str) -> None:
-    """Raises Rejected when an entity would forward to what is not there. It may forward to itself: the service takes
-    that, and the messages end where their hops do."""
+def check_destinations(broker: Broker, settings: Settings) -> None:
+    """Raise Rejected when an entity would forward to one that does not exist.
+
+    A new entity cannot forward to itself, since the destination has to exist before the source. An update can, as the
+    live test `test_mgmt_queue_update_success` of azure-servicebus does: the messages end after the last hop.
+    https://learn.microsoft.com/azure/service-bus-messaging/service-bus-auto-forwarding
+    """
     for path in (settings.forward_to, settings.forward_dead_letters_to):
-        if path is not None and path.lower() != name.lower():
+        if path is not None:
             try:
                 broker.target(path)
             except Refused as exc:
@@ -123,15 +127,15 @@ class SubscriptionResource:
         self._path = f"{topic}{SUBSCRIPTIONS}{name}"
 
     def get(self) -> Entry:
-        return self._namespace.descriptions.subscription(self.found().queue)
+        return self._namespace.descriptions.subscription(self.existing().queue)
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
         topic = self._parent()
         names.check_name(self._name)
         description = atom.description(body)
-        before = self.found().queue.settings if replace else None
+        before = self.existing().queue.settings if replace else None
         settings = self._namespace.properties.read("Subscription", description, before)
-        check_destinations(self._broker, settings, self._topic)
+        check_destinations(self._broker, settings)
         if replace:
             self._broker.change(self._path, settings)
         elif self._name.lower() in topic.subscriptions:
@@ -141,16 +145,16 @@ class SubscriptionResource:
         return self.get()
 
     def delete(self) -> None:
-        self._broker.remove(self.found().queue.path)
+        self._broker.remove(self.existing().queue.path)
 
     def _parent(self) -> Topic:
         return EntityResource(self._namespace, self._topic).topic()
 
-    def found(self) -> Subscription:
-        found = self._parent().subscriptions.get(self._name.lower())
-        if found is None:
+    def existing(self) -> Subscription:
+        subscription = self._parent().subscriptions.get(self._name.lower())
+        if subscription is None:
             raise missing(self._path)
-        return found
+        return subscription
 
 
 class RuleResource:
@@ -159,13 +163,13 @@ class RuleResource:
         self._name = name
 
     def get(self) -> Entry:
-        subscription = self._subscription.found()
+        subscription = self._subscription.existing()
         if self._name not in subscription.rules:
             raise missing(f"{subscription.queue.path}/Rules/{self._name}")
         return descriptions.rule(subscription, subscription.rules[self._name])
 
     def put(self, body: bytes, *, replace: bool) -> Entry:
-        subscription = self._subscription.found()
+        subscription = self._subscription.existing()
         names.check_name(self._name)
         rule = rule_xml.read(self._name, atom.description(body))
         if replace:
@@ -179,4 +183,4 @@ class RuleResource:
 
     def delete(self) -> None:
         self.get()
-        self._subscription.found().remove(self._name)
+        self._subscription.existing().remove(self._name)

@@ -1,4 +1,4 @@
-"""Rules as the management API writes them: a filter, an action, and their typed values.
+"""Rules in the XML of the management API: filters, actions and their typed values.
 
 https://learn.microsoft.com/rest/api/servicebus/create-rule
 """
@@ -24,11 +24,11 @@ _EXPRESSIONS = {kind: expression for expression, kind in _CONSTANTS.items()}
 _INTS = ("int", "long", "short", "byte", "unsignedInt", "unsignedShort", "unsignedByte", "unsignedLong")
 _LARGEST_INT = 2**31 - 1
 _UNZONED = timezone(timedelta(0), "unzoned")
-"""Of a time that was written without a zone: it is taken for UTC, and shown without one again."""
+"""Zone of a time that was written without one. It counts as UTC, and is written without a zone again."""
 
 
 def read(name: str, description: ET.Element) -> Rule:
-    """Return the rule that a RuleDescription or a DefaultRuleDescription is. Raises Rejected."""
+    """Return the rule in a RuleDescription or a DefaultRuleDescription. Raises Rejected."""
     parts = {atom.local(child): child for child in description}
     try:
         return _rule(name, parts.get("Filter"), _action(parts.get("Action")))
@@ -37,7 +37,7 @@ def read(name: str, description: ET.Element) -> Rule:
 
 
 def default(subscription: ET.Element) -> Rule:
-    """Return the rule that a subscription begins with: the one in its description, or the one for all messages."""
+    """Return the first rule of a new subscription: the one in its description, or a rule that matches all messages."""
     for child in subscription:
         if atom.local(child) == "DefaultRuleDescription":
             return read(_texts(child).get("Name", DEFAULT), child)
@@ -53,8 +53,8 @@ def _rule(name: str, matches: ET.Element | None, action: SqlAction | None) -> Ru
         fields = {keyword: texts[field] for field, keyword in KEYWORDS.items() if field in texts}
         return Rule.correlation(name=name, properties=_values(matches, "Properties"), action=action, **fields)
     if kind not in {"SqlFilter", *_EXPRESSIONS}:
-        known = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
-        raise invalid(f"The filter of the rule '{name}' is of the type {kind!r}; known are {known}.")
+        kinds = ", ".join(["SqlFilter", "CorrelationFilter", *_EXPRESSIONS])
+        raise invalid(f"The filter of the rule '{name}' is of the type {kind!r}; known are {kinds}.")
     expression = _EXPRESSIONS.get(kind) or _texts(matches).get("SqlExpression")
     if expression is None:
         raise invalid(f"The SqlFilter of the rule '{name}' has no SqlExpression.")
@@ -62,7 +62,7 @@ def _rule(name: str, matches: ET.Element | None, action: SqlAction | None) -> Ru
 
 
 def _action(action: ET.Element | None) -> SqlAction | None:
-    """Raises FilterError."""
+    """Return the action of a rule, or None. Raises FilterError and Rejected."""
     kind = "EmptyRuleAction" if action is None else atom.kind(action)
     if action is None or kind == "EmptyRuleAction":
         return None
@@ -79,7 +79,7 @@ def _texts(element: ET.Element) -> dict[str, str]:
 
 
 def _values(element: ET.Element, name: str) -> dict[str, object]:
-    """Return the keys and the values of a list such as Properties or Parameters."""
+    """Return the entries of a list such as Properties or Parameters."""
     pairs = [pair for child in element if atom.local(child) == name for pair in child]
     return dict(_pair(pair) for pair in pairs)
 
@@ -94,12 +94,12 @@ def _pair(pair: ET.Element) -> tuple[str, object]:
     try:
         return key, _READERS[kind](key, text)
     except (ValueError, OverflowError) as exc:
-        raise invalid(f"The value of {key!r} is {text!r}, and no {kind}.") from exc
+        raise invalid(f"The value of {key!r} is {text!r}, not a {kind}.") from exc
 
 
 def _moment(_key: str, text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return found.replace(tzinfo=_UNZONED) if found.tzinfo is None else found.astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=_UNZONED) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _moment_text(value: datetime) -> str:
@@ -119,7 +119,7 @@ _READERS: Mapping[str, Callable[[str, str], object]] = {
 
 
 def _typed(value: object) -> tuple[str, str]:
-    """Return the type and the text of a value. A Rule holds no value of another type."""
+    """Return the XML type and the text of a value. A Rule holds values of these types only."""
     match value:
         case bool():
             return "boolean", flag_text(value)
@@ -141,7 +141,7 @@ def _typed(value: object) -> tuple[str, str]:
 
 
 def write(rule: Rule, created: float) -> str:
-    """Return a rule's description in XML. `created`: seconds since 1970."""
+    """Return a rule's description in XML. `created` is in seconds since 1970."""
     named = atom.element("CreatedAt", atom.moment(created)) + atom.element("Name", rule.name)
     parts = (_filter_text(rule.matches), _action_text(rule.action), named)
     return atom.described("RuleDescription", "".join(parts))
@@ -161,9 +161,9 @@ def _action_text(action: SqlAction | None) -> str:
     return f'<Action i:type="SqlRuleAction">{_sql(action)}</Action>'
 
 
-def _sql(one: SqlFilter | SqlAction) -> str:
+def _sql(sql: SqlFilter | SqlAction) -> str:
     level = atom.element("CompatibilityLevel", 20)
-    return f"{atom.element('SqlExpression', one.text)}{level}{_list('Parameters', one.parameters)}"
+    return f"{atom.element('SqlExpression', sql.text)}{level}{_list('Parameters', sql.parameters)}"
 
 
 def _list(name: str, values: Mapping[str, object]) -> str:

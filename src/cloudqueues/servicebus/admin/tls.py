@@ -1,4 +1,4 @@
-"""TLS over a connection that has begun already, so that one port takes what is encrypted and what is not."""
+"""TLS on an accepted connection, so that one port serves both TLS and plain clients."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import ssl
 
 HELLO = 0x16
-"""The first byte of a client that wants TLS: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
+"""First byte of a TLS handshake: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
 _PIECE = 64 * 1024
 
 
 class TlsTransport(asyncio.Protocol):
-    """Between a transport and the protocol `inner`, which writes through it as if it were a transport."""
+    """TLS layer between a transport and the protocol `inner`, which uses it as its transport."""
 
     inner: asyncio.Protocol
 
@@ -30,12 +30,19 @@ class TlsTransport(asyncio.Protocol):
             self._read()
         except ssl.SSLWantReadError:
             self._flush()
-        except ssl.SSLError:  # a client that does not trust the certificate says so, and leaves
+        except ssl.SSLError:  # such as a client that does not trust the certificate
             self._flush()
             self._transport.close()
 
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
     def _read(self) -> None:
-        """Hand on what has come. Raises SSLWantReadError when that is all, SSLError when the client has ended."""
+        """Pass decrypted data to `inner`. Raises SSLWantReadError when there is no more, SSLError when the client has
+        ended."""
         if not self._is_open:
             self._session.do_handshake()
             self._is_open = True
@@ -53,11 +60,17 @@ class TlsTransport(asyncio.Protocol):
         self._session.write(data)
         self._flush()
 
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        with contextlib.suppress(ssl.SSLError):  # it waits for the client's own goodbye, and nobody else does
+        with contextlib.suppress(ssl.SSLError):  # unwrap would wait for the client's close_notify, which may never come
             self._session.unwrap()
         self._flush()
         self._transport.close()

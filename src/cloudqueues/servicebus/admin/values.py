@@ -1,4 +1,4 @@
-"""Texts of elements, and the values that they stand for. All readers raise Rejected, with the element's name."""
+"""Readers and writers of element texts. All readers raise Rejected with the element's name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus.admin.refusals import invalid
+from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.config_values import ConfigValue
 
 FOREVER = "P10675199DT2H48M5.4775807S"
-"""The longest TimeSpan of .NET, which stands for no end."""
+"""Longest TimeSpan of .NET, which means unlimited."""
 _TICKS = 10**7
-"""In a second, the finest that the service keeps."""
+"""Ticks per second, the finest resolution of the service."""
 _MOST_DIGITS = 18
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -25,18 +25,18 @@ Read = Callable[[str, str], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Property:
-    """`setting`: the field of Settings that it is; None for what the emulator keeps and does nothing with."""
+    """Property of an entity. `setting` is its field in Settings; None for one that is stored without effect."""
 
     read: Read
     show: Callable[[Any], str] = str
     setting: str | None = None
     default: Any = field(default=None)
-    """Of a property that is no setting; None for one that is left out."""
+    """Default of a property that is not a setting; None omits the element."""
 
 
 def flag(name: str, text: str) -> bool:
     if text not in _FLAGS:
-        raise invalid(f"{name} is {text!r}, and neither true nor false.")
+        raise invalid(f"{name} is {text!r}, not true or false.")
     return _FLAGS[text]
 
 
@@ -45,7 +45,8 @@ def flag_text(value: bool) -> str:  # noqa: FBT001 - one value, as all of them h
 
 
 def digits(text: str) -> int | None:
-    """Return the number that some digits are; None for anything else, also for more of them than any number here has."""
+    """Return the number in a string of ASCII digits, or None for anything else and for more digits than any number here
+    has."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
@@ -53,14 +54,14 @@ def whole(least: int, most: int) -> Read:
     def read(name: str, text: str) -> int:
         number = digits(text)
         if number is None or not least <= number <= most:
-            raise invalid(f"{name} is {text!r}, and no whole number from {least} to {most}.")
+            raise invalid(f"{name} is {text!r}, not a whole number from {least} to {most}.")
         return number
 
     return read
 
 
 def duration(least: float, most: float = math.inf) -> Read:
-    """In seconds; infinity where it has no end."""
+    """Return a reader of durations in seconds. An unlimited duration is infinity."""
 
     def read(name: str, text: str) -> float:
         try:
@@ -68,16 +69,16 @@ def duration(least: float, most: float = math.inf) -> Read:
         except ConfigError as exc:
             raise invalid(f"{exc}.") from exc
         if seconds < least:
-            raise invalid(f"{name} is {text}; it has at least {duration_text(least)}.")
+            raise invalid(f"{name} is {text}; the minimum is {duration_text(least)}.")
         if seconds > most:
-            raise invalid(f"{name} is {text}; it has at most {duration_text(most)}.")
+            raise invalid(f"{name} is {text}; the maximum is {duration_text(most)}.")
         return seconds
 
     return read
 
 
 def duration_text(seconds: float) -> str:
-    """Return seconds as .NET writes a TimeSpan: parts that are zero are left out."""
+    """Return seconds as .NET writes a TimeSpan, which omits parts that are zero."""
     if math.isinf(seconds):
         return FOREVER
     minutes, ticks = divmod(round(seconds * _TICKS), 60 * _TICKS)
@@ -92,21 +93,21 @@ def duration_text(seconds: float) -> str:
 def words(longest: int) -> Read:
     def read(name: str, text: str) -> str:
         if len(text) > longest:
-            raise invalid(f"{name} has {len(text)} characters; it may have {longest}.")
+            raise invalid(f"{name} has {len(text)} characters; the maximum is {longest}.")
         return text
 
     return read
 
 
-def one_of(*known: str) -> Read:
+def one_of(*allowed: str) -> Read:
     def read(name: str, text: str) -> str:
-        if text not in known:
-            raise invalid(f"{name} is {text!r}; it can be {', '.join(known)}.")
+        if text not in allowed:
+            raise invalid(f"{name} is {text!r}; it can be {', '.join(allowed)}.")
         return text
 
     return read
 
 
 def entity(_name: str, text: str) -> str:
-    """Return the path of an entity from its address, which is `sb://namespace/path`, or from the path alone."""
-    return (urlsplit(text).path if "://" in text else text).strip("/")
+    """Return the path of an entity from its address `sb://namespace/path`, or from the path alone."""
+    return entity_path(text)

@@ -1,1 +1,1 @@
-"""AMQP 1.0: values, frames, connections, sessions and links. What they carry, and what becomes of it, is elsewhere."""
+"""AMQP 1.0 protocol: values, frames, connections, sessions and links, without any knowledge of queues."""

@@ -1,4 +1,4 @@
-"""The attach of a link: what a client asks for, and the answer.
+"""Attach of a link: the client's request and the reply.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide
 """
@@ -19,13 +19,14 @@ SESSION_FILTER = "com.microsoft:session-filter"
 SESSION_UNTIL = "com.microsoft:locked-until-utc"
 TIMEOUT = "com.microsoft:timeout"
 COORDINATOR = (0x30, "amqp:coordinator:list")
-"""The descriptor of a target: https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transactions-v1.0-os.html"""
+"""Descriptor of a transaction coordinator's target:
+https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transactions-v1.0-os.html"""
 _SETTLED = 1
 _FILTER = 7
-"""The filter's position in a source."""
+"""Position of the filter in a source."""
 _TICKS_AT_1970 = 621_355_968_000_000_000
 _TICKS_A_SECOND = 10_000_000
-""".NET's time: units of 100 nanoseconds since the year 1."""
+"""Ticks of .NET: units of 100 nanoseconds since the year 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +34,23 @@ class Attach:
     name: str
     handle: int
     receiving: bool
-    """Whether the client is the receiver."""
+    """True if the client is the receiver."""
     settled: bool
-    """Whether all deliveries count as settled once they are sent."""
+    """True if deliveries are settled when they are sent (receive-and-delete)."""
     source: bytes
     target: bytes
     modes: tuple[bytes, bytes]
     address: str | None
     reply_address: str | None
-    """A receiver's own address, which a request names as the one to reply to."""
+    """Receiver's own address, to which requests ask the reply to be sent."""
     transactional: bool
-    """Whether the client attaches to the coordinator of transactions."""
+    """True if the link is to the transaction coordinator."""
     filters: Mapping[str, Any]
     properties: Mapping[str, Any]
 
     @property
     def path(self) -> str:
-        """The entity's, without the host and the outer slashes."""
+        """Path of the entity, without the host and the outer slashes."""
         return entity_path(self.address or "")
 
     @property
@@ -58,21 +59,25 @@ class Attach:
 
     @property
     def session(self) -> str | None:
-        """The wanted session; None: any. Raises LinkError for what is no session's id."""
+        """Requested session id, or None for any session. Raises LinkError for an id that is not a string."""
         wanted = self.filters[SESSION_FILTER]
         wanted = wanted.value if isinstance(wanted, Described) else wanted
         if wanted is not None and not isinstance(wanted, str):
-            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is no string.")
+            raise LinkError(INVALID_FIELD, f"The session filter {wanted!r} is not a string.")
         return wanted
 
 
 def entity_path(address: str) -> str:
-    """Return the entity's path in an address, without the host and the outer slashes."""
-    return unquote(urlsplit(address).path if "://" in address else address).strip("/")
+    """Return the path of the entity in an address, without the host and the outer slashes."""
+    try:
+        path = urlsplit(address).path if "://" in address else address
+    except ValueError:  # brackets in the host without an IPv6 address
+        path = address
+    return unquote(path).strip("/")
 
 
 def read(values: list[Any], encoded: bytes) -> Attach:
-    """Raises AmqpError for a field of the wrong type."""
+    """Return the attach in a frame. Raises AmqpError for a field of the wrong type."""
     name, handle, receiving, sender_mode = values[:4]
     if not isinstance(name, str) or not isinstance(handle, int) or not isinstance(receiving, bool):
         raise AmqpError(INVALID_FIELD, "an attach needs a name, a handle and a role")
@@ -115,7 +120,8 @@ def reply(
     session: str | None = None,
     properties: Mapping[str, bytes] | None = None,
 ) -> bytes:
-    """Yes. `largest`: bytes that a message may have. `session`: the one that was locked for it."""
+    """Return the frame that confirms an attach. `largest` is the maximum message size in bytes, `session` the id of the
+    session that was locked."""
     source = attach_request.source if session is None else _with_session(attach_request, session)
     pairs = ((encode.symbol(name), value) for name, value in (properties or {}).items())
     return frames.frame(
@@ -140,7 +146,7 @@ def _who(attach_request: Attach) -> tuple[bytes, ...]:
 
 
 def refusal(channel: int, attach_request: Attach, error: AmqpError) -> bytes:
-    """No: an attach without source and target, and a detach that says why."""
+    """Return the frames that refuse an attach: an attach without source and target, then a detach with the error."""
     count = encode.uint(0) if attach_request.receiving else encode.NULL
     attach = frames.frame(channel, frames.ATTACH, *_who(attach_request), *[encode.NULL] * 4, count)
     return attach + detach(channel, attach_request.handle, error)
@@ -152,8 +158,10 @@ def detach(channel: int, handle: int, error: AmqpError | None = None) -> bytes:
 
 
 def _with_session(attach_request: Attach, session: str) -> bytes:
-    """The client reads there which session it got, in the form that it asked in: Go takes a described value only, as
-    the specification has it, the others the bare text."""
+    """Return the source with the id of the locked session, in the form of the client's filter.
+
+    The Go client accepts a described value only, as the specification has it; the others expect a bare string.
+    """
     wanted, answer = attach_request.filters[SESSION_FILTER], encode.string(session)
     if isinstance(wanted, Described):
         answer = b"\x00" + _descriptor(wanted.descriptor) + answer
@@ -167,5 +175,5 @@ def _descriptor(code: object) -> bytes:
 
 
 def ticks(seconds: float) -> bytes:
-    """Seconds since 1970, as .NET counts them."""
+    """Return seconds since 1970 as ticks of .NET."""
     return encode.long(_TICKS_AT_1970 + round(seconds * _TICKS_A_SECOND))

@@ -1,4 +1,5 @@
-"""A client's TCP connection: headers, SASL, frames, heartbeats, sessions. Whatever bytes come, only it can end."""
+"""AMQP connection of a client: headers, SASL, frames, heartbeats and sessions. Invalid input ends this connection
+only."""
 
 from __future__ import annotations
 
@@ -16,12 +17,13 @@ _LOG = logging.getLogger(__name__)
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER = b"AMQP\x03\x01\x00\x00"
 FRAME = 65_536
-"""Bytes of the largest frame that is taken; the real service's."""
+"""Maximum bytes of a frame, as in the real service."""
 CHANNELS = 255
 IDLE = 120.0
-"""Seconds of silence that a client is told of. It is cut off after twice that time, as the specification advises."""
+"""Idle timeout in seconds that is announced to clients. A connection is closed after twice that time without data, as
+the specification advises."""
 FASTEST = 0.01
-"""Seconds between two heartbeats, however many a client asks for."""
+"""Minimum seconds between two heartbeats, however short the client's idle timeout is."""
 _MECHANISMS = ("MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL")
 
 
@@ -39,7 +41,7 @@ class Channel(Protocol):
 
     def handle(self, code: int, values: list[Any], rest: bytes) -> None: ...
     def resume(self) -> None:
-        """Send what had to wait for the client to read."""
+        """Send what waited for the client to read."""
         ...
 
     def detach_links(self, paths: Collection[str], error: LinkError) -> None: ...
@@ -62,23 +64,23 @@ class Connection(asyncio.Protocol):
         self._begin = begin
         self.context = context
         self.largest = context.tier.message
-        """Bytes of the largest message, over all its frames."""
+        """Maximum bytes of a message, over all its frames."""
         self.payload_size = frames.SMALLEST_MAXIMUM - frames.TRANSFER_SIZE
-        """Bytes of a message that a frame to the client has room for."""
+        """Bytes of a message that fit in one frame to the client."""
         self.full = False
-        """Whether the client reads more slowly than it asks for messages."""
+        """True if the transport's write buffer is full."""
         self.sessions: dict[int, Channel] = {}
         self.rights: dict[str, frozenset[str]] = {}
-        """What the client's tokens let it do, by the path of an entity; of the whole namespace by an empty one."""
+        """Rights that the client's tokens give, by path of an entity; an empty path stands for the namespace."""
         self._closed = closed
         self._idle = idle
         self._in = bytearray()
         self._out: list[bytes] = []
         self._next: Callable[[], bool] = self._header
         self.is_broken = False
-        """Whether the line broke, rather than that the connection was closed."""
+        """True if the connection broke, rather than being closed."""
         self._reading = self._opened = self._ended = False
-        self._layer = frames.SASL  # what frames are of, once a header has come
+        self._layer = frames.SASL  # type of the frames that follow the header
         self._loop = asyncio.get_running_loop()
         self._writer: Writer
         self._watcher: asyncio.TimerHandle | None = None
@@ -96,7 +98,8 @@ class Connection(asyncio.Protocol):
         self._writer = writer
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        if self._opened:  # before the open, bytes that trickle in do not extend the time limit
+            self._heard = self._loop.time()
         self._in += data
         self._reading = True
         try:
@@ -136,7 +139,7 @@ class Connection(asyncio.Protocol):
         header = bytes(self._in[: len(AMQP_HEADER)])
         del self._in[: len(AMQP_HEADER)]
         if header not in {AMQP_HEADER, SASL_HEADER}:
-            self.send(AMQP_HEADER)  # what we speak: the specification's answer to any other protocol
+            self.send(AMQP_HEADER)  # the specification's answer to any other protocol
             self._end()
             return False
         self.send(header)
@@ -151,7 +154,7 @@ class Connection(asyncio.Protocol):
             return False
         size, offset, kind, channel = frames.HEADER.unpack_from(self._in)
         if not frames.HEADER.size <= offset * 4 <= size <= FRAME or kind != self._layer:
-            raise AmqpError(FRAMING, f"no frame: {size} bytes, data at {offset * 4}, type {kind}")
+            raise AmqpError(FRAMING, f"invalid frame: {size} bytes, data at {offset * 4}, type {kind}")
         if len(self._in) < size:
             return False
         with memoryview(self._in) as view:
@@ -206,7 +209,7 @@ class Connection(asyncio.Protocol):
         if code == frames.BEGIN and session is None and channel <= CHANNELS:
             self.sessions[channel] = self._begin(self, channel, values)
         elif session is None or code == frames.BEGIN:
-            raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, where it makes no sense")
+            raise AmqpError(FRAMING, f"a frame of {code:#x} on channel {channel}, out of place")
         elif code == frames.END:
             session.close()
             del self.sessions[channel]
@@ -217,13 +220,14 @@ class Connection(asyncio.Protocol):
     # -- what goes out
 
     def send(self, frame: bytes) -> None:
-        """With all else that is sent in this turn of the loop."""
+        """Queue a frame, to be written with all others of this turn of the loop."""
         if not self._out and not self._reading:
             self._loop.call_soon(self._flush)
         self._out.append(frame)
 
     def respond(self, what: tuple[object, ...], answer: Callable[[], None]) -> None:
-        """An answer that a fault may hold back, or break the connection instead of. `what`: what it answers."""
+        """Call `answer`, unless a fault delays the response or drops the connection instead. `what` identifies the
+        request for the draw."""
         faults = self.context.faults
         if self.context.hits("drop", *what):
             self._flush()  # what was answered before this is not dropped
@@ -245,7 +249,7 @@ class Connection(asyncio.Protocol):
     # -- time, and the end
 
     def _watch(self) -> None:
-        """Cut off a client that has been silent for too long; also one that never said a word."""
+        """Close a connection that was idle for too long, or that never opened."""
         silent = self._loop.time() - self._heard
         if silent >= 2 * self._idle:
             allowed = f"{2 * self._idle:.0f} seconds"
@@ -259,7 +263,7 @@ class Connection(asyncio.Protocol):
         self._beater = self._loop.call_later(every, self._beat, every)
 
     def fail(self, error: AmqpError) -> None:
-        """Say why, and close."""
+        """Close the connection with an error."""
         if self._ended:
             return
         if not self._opened and self._layer == frames.AMQP:
@@ -274,6 +278,6 @@ class Connection(asyncio.Protocol):
         self._writer.close()
 
     def abort(self) -> None:
-        """The line is cut, without a word."""
+        """Cut the connection without a close frame."""
         self.is_broken = self._ended = True
         self._writer.abort()  # asyncio then calls `connection_lost` in the loop's next turn

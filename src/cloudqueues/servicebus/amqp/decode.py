@@ -1,7 +1,7 @@
-"""Bytes to Python values, strict: what is not AMQP is an AmqpError, whatever the bytes are.
+"""Strict AMQP decoder: raises AmqpError for any bytes that are not valid AMQP.
 
-Widths are not kept: all integers are int, symbols are str, timestamps are datetime in UTC. Who must hand on a value
-unchanged keeps its bytes, which `scan` finds without looking inside.
+Widths are lost: all integers become int, symbols str, timestamps datetime in UTC. To pass a value on unchanged, keep
+its bytes, which `scan` finds without decoding.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from typing import Any, TypeGuard
 from cloudqueues.servicebus.amqp.scan import DEEPEST, within
 from cloudqueues.servicebus.errors import DECODE, AmqpError
 
-MOST = 65_536
-"""Elements of an array whose elements take no bytes: nothing else bounds their number."""
+MOST = 16
+"""Maximum elements of an array whose elements take no bytes, whose number the size does not bound. A frame can hold
+thousands of such arrays; with this limit it has not many more values than bytes."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 _SIZE = struct.Struct(">I")
 _SIZES = struct.Struct(">II")
 _WRONG = (struct.error, IndexError, UnicodeDecodeError, TypeError, OverflowError)
-"""What the reading of a value raises when the bytes are short or make no sense."""
+"""Exceptions of decoding truncated or invalid bytes."""
 
 Decoder = Callable[[bytes, int, int], tuple[Any, int]]
 
@@ -36,19 +37,19 @@ class Described:
 
 
 def decode(data: bytes, at: int = 0) -> tuple[Any, int]:
-    """The value that begins at `at`, and where it ends."""
+    """Return the value that begins at `at`, and the position of its end."""
     try:
         return _value(data, at, DEEPEST)
     except _WRONG as exc:
-        raise AmqpError(DECODE, f"no AMQP value at byte {at}: {exc}") from exc
+        raise AmqpError(DECODE, f"invalid AMQP value at byte {at}: {exc}") from exc
 
 
 def whole(data: bytes) -> Any:
-    """The one value that `data` is."""
-    found, end = decode(data)
+    """Return the value that takes up all of `data`."""
+    value, end = decode(data)
     if end != len(data):
         raise AmqpError(DECODE, f"{len(data) - end} bytes after the value")
-    return found
+    return value
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
@@ -60,12 +61,12 @@ def is_map(value: object) -> TypeGuard[dict[Any, Any]]:
 
 
 def listed(value: object) -> list[Any]:
-    """A list; instead of anything else an empty one."""
+    """Return a list as it is, or an empty list for any other value."""
     return value if is_list(value) else []
 
 
 def mapped(value: object) -> dict[Any, Any]:
-    """A map; instead of anything else an empty one."""
+    """Return a map as it is, or an empty map for any other value."""
     return value if is_map(value) else {}
 
 
@@ -106,7 +107,7 @@ def _fixed(layout: str, make: Callable[[Any], Any] | None = None) -> Decoder:
 
 
 def _moment(milliseconds: int) -> datetime:
-    """Beyond the years of a datetime: the last or the first one. .NET's largest TimeSpan makes such times."""
+    """Return a time, clamped to the range of datetime: the largest TimeSpan of .NET is beyond it."""
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -159,10 +160,10 @@ def _wide(build: Build) -> Decoder:
     return read
 
 
-def _exactly(found: tuple[Any, int], end: int) -> tuple[Any, int]:
-    if found[1] != end:
-        raise AmqpError(DECODE, f"a compound value of {end} bytes has {found[1]} bytes of elements")
-    return found
+def _exactly(decoded: tuple[Any, int], end: int) -> tuple[Any, int]:
+    if decoded[1] != end:
+        raise AmqpError(DECODE, f"a compound value of {end} bytes has {decoded[1]} bytes of elements")
+    return decoded
 
 
 def _list(data: bytes, at: int, count: int, depth: int) -> tuple[Any, int]:
@@ -198,7 +199,7 @@ def _array(data: bytes, at: int, count: int, depth: int) -> tuple[Any, int]:
 
 
 def _table() -> list[Decoder | None]:
-    known: dict[int, Decoder] = {
+    decoders: dict[int, Decoder] = {
         0x00: _described,
         0x40: _constant(None),
         0x41: _constant(True),
@@ -232,7 +233,7 @@ def _table() -> list[Decoder | None]:
         **{code: _narrow(build) for code, build in ((0xC0, _list), (0xC1, _map), (0xE0, _array))},
         **{code: _wide(build) for code, build in ((0xD0, _list), (0xD1, _map), (0xF0, _array))},
     }
-    return [known.get(code) for code in range(256)]
+    return [decoders.get(code) for code in range(256)]
 
 
 _DECODERS = _table()

@@ -1,6 +1,6 @@
-"""AMQP 1.0 values to bytes: one function a type, each returning the value with its constructor.
+"""AMQP 1.0 encoder: one function for each type, which returns the value with its constructor.
 
-Encoded parts are put together by their makers, so what never changes is encoded once. The layout of each type:
+Compound values are built from encoded parts, so that constant parts are encoded once. Layout of each type:
 https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-types-v1.0-os.html
 """
 
@@ -18,7 +18,7 @@ FALSE = b"\x42"
 EMPTY_LIST = b"\x45"
 
 _MOST = 2**63 - 1
-"""The largest long."""
+"""Largest long."""
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _UINT = struct.Struct(">BI")
 _ULONG = struct.Struct(">BQ")
@@ -47,7 +47,7 @@ def ulong(value: int) -> bytes:
 
 
 def integer(value: int) -> bytes:
-    """AMQP's int, of 32 bits."""
+    """Return a 32-bit int."""
     return struct.pack(">Bi", 0x71, value)
 
 
@@ -64,7 +64,8 @@ def double(value: float) -> bytes:
 
 
 def timestamp(seconds: float) -> bytes:
-    """Seconds since 1970, to the millisecond that has begun: a lock is never shown to last longer than it does."""
+    """Return seconds since 1970 as a timestamp, rounded down to the millisecond so that a lock never seems longer than
+    it is."""
     return _LONG.pack(0x83, int(seconds * 1000))
 
 
@@ -85,7 +86,8 @@ def binary(data: bytes) -> bytes:
 
 
 def _variable(narrow: int, data: bytes) -> bytes:
-    """The constructor with a length of 32 bits is the narrow one's plus 0x10, for all of these."""
+    """Return a value of variable width. For each type, the constructor with a 32-bit length is the narrow one plus
+    0x10."""
     size = len(data)
     return bytes((narrow, size)) + data if size < 256 else _UINT.pack(narrow + 0x10, size) + data  # noqa: PLR2004
 
@@ -106,7 +108,7 @@ def _compound(narrow: int, count: int, body: bytes) -> bytes:
 
 
 def array(items: Sequence[bytes]) -> bytes:
-    """Items of one type and width: they share the constructor of the first."""
+    """Return an array of items of one type and width, which share the first item's constructor."""
     body = (items[0][:1] if items else NULL) + b"".join(item[1:] for item in items)
     return _WIDE.pack(0xF0, len(body) + 4, len(items)) + body
 
@@ -116,16 +118,17 @@ def symbols(names: Iterable[str]) -> bytes:
 
 
 def described(code: int, value: bytes) -> bytes:
-    """The descriptor is always a small ulong: azure-servicebus takes its three bytes for granted (`decode_frame`)."""
+    """Return a described value. The descriptor is always a smallulong: azure-servicebus assumes its three bytes
+    (`decode_frame`)."""
     return bytes((0x00, 0x53, code)) + value
 
 
 def value(thing: object) -> bytes:
-    """Python's value as the AMQP type that comes nearest. Raises TypeError where there is none."""
+    """Return a Python value as the nearest AMQP type. Raises TypeError where there is none."""
     for kind, encode in _NATURAL:
         if isinstance(thing, kind):
             return encode(thing)
-    raise TypeError(f"{type(thing).__name__} is no AMQP type")
+    raise TypeError(f"{type(thing).__name__} is not an AMQP type")
 
 
 def _moment(moment: datetime) -> bytes:
@@ -133,7 +136,7 @@ def _moment(moment: datetime) -> bytes:
 
 
 def _span(span: timedelta) -> bytes:
-    """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide"""
+    """Return a timespan: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-protocol-guide"""
     return b"\x00" + symbol("com.microsoft:timespan") + long(10 * (span // timedelta(microseconds=1)))
 
 

@@ -1,7 +1,7 @@
-"""AMQP 1.0 frames: what they are called, how they are read and how they are built.
+"""AMQP 1.0 frames: codes, parser and builders.
 
-All fields are written, the unset ones as null: azure-servicebus before 7.15 reads them by position. The frames that a
-message needs are packed at once; the rest is encoded field by field. Layout:
+All fields are written, unset ones as null, since azure-servicebus before 7.15 reads them by position. The frames of a
+message are packed at once, the others field by field. Layout:
 https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-transport-v1.0-os.html
 """
 
@@ -25,36 +25,36 @@ HEADER = struct.Struct(">IBBH")
 """Size, data offset in words of four bytes, type, channel."""
 AMQP, SASL = 0, 1
 SMALLEST_MAXIMUM = 512
-"""Bytes that every peer must take in a frame."""
+"""Bytes of a frame that every peer must accept."""
 
 _FIELDS = {OPEN: 10, BEGIN: 8, ATTACH: 14, FLOW: 11, TRANSFER: 11, DISPOSITION: 6, DETACH: 3, END: 1, CLOSE: 1}
 _SASL_FIELDS = {MECHANISMS: 1, SASL_INIT: 3, _CHALLENGE: 1, _RESPONSE: 1, SASL_OUTCOME: 2}
 _COUNTS = _FIELDS | _SASL_FIELDS
 
 TAG = 16
-"""Bytes of the longest tag of a delivery."""
+"""Bytes of the longest delivery tag."""
 _TRANSFERS = {size: struct.Struct(f">IBBH4sBBBIBIBB{size}sBBB5s") for size in (0, TAG)}
 TRANSFER_SIZE = _TRANSFERS[TAG].size
 _NOT_COUNTED = HEADER.size + 5
-"""Bytes before the elements of a frame's list8: the size that it states counts neither the constructors nor itself."""
+"""Bytes before the elements of a frame's list8, whose size counts neither the constructors nor itself."""
 _DISPOSITION = struct.Struct(">IBBH4sBBBBIBIB")
 _LONGEST_STATE = 255 - 32
-"""Bytes that surely fit in a list8 beside the other fields."""
+"""Bytes of a state that fit in a list8 beside the other fields."""
 _TRUE, _FALSE, _UINT, _BINARY, _ZERO = 0x41, 0x42, 0x70, 0xA0, 0x43
 
 
 def parse(data: bytes, at: int, kind: int) -> tuple[int, list[Any], bytes]:
-    """The performative that begins at `at`: its code, its fields up to the last of the specification, and the rest.
+    """Return the code, all the fields and the payload of the performative that begins at `at`.
 
-    The rest is the payload; for an attach, which has none, it is the encoded list of fields.
+    An attach has no payload: its encoded list of fields is returned instead.
     """
-    found, end = decode(data, at)
-    code = found.descriptor if isinstance(found, Described) else None
-    known = _SASL_FIELDS if kind == SASL else _FIELDS
-    count = known.get(code) if isinstance(code, int) else None
-    if not isinstance(code, int) or count is None or not is_list(found.value):
+    performative, end = decode(data, at)
+    code = performative.descriptor if isinstance(performative, Described) else None
+    field_counts = _SASL_FIELDS if kind == SASL else _FIELDS
+    count = field_counts.get(code) if isinstance(code, int) else None
+    if not isinstance(code, int) or count is None or not is_list(performative.value):
         raise AmqpError(FRAMING, f"a frame of type {kind} with {code!r}")
-    values: list[Any] = found.value
+    values: list[Any] = performative.value
     if len(values) > count:
         raise AmqpError(DECODE, f"{len(values)} fields where there are {count}")
     rest = data[skip(data, at + 1) : end] if code == ATTACH else data[end:]
@@ -62,7 +62,7 @@ def parse(data: bytes, at: int, kind: int) -> tuple[int, list[Any], bytes]:
 
 
 def frame(channel: int, code: int, *fields: bytes, kind: int = AMQP) -> bytes:
-    """A whole frame of encoded fields; what is left out behind them is null."""
+    """Return a frame of encoded fields; omitted fields at the end are null."""
     body = encode.described(code, encode.list_((*fields, *[NULL] * (_COUNTS[code] - len(fields)))))
     return HEADER.pack(HEADER.size + len(body), 2, kind, channel) + body
 
@@ -71,7 +71,7 @@ HEARTBEAT = HEADER.pack(HEADER.size, 2, AMQP, 0)
 
 
 def transfer(channel: int, handle: int, number: int, tag: bytes, *, settled: bool, more: bool, payload: bytes) -> bytes:
-    """One frame of a delivery; the tag has 16 bytes, or none for one that nobody will settle."""
+    """Return one frame of a delivery. The tag has 16 bytes, or none where the delivery is sent settled."""
     layout = _TRANSFERS[len(tag)]
     head = layout.pack(
         layout.size + len(payload), 2, AMQP, channel,
@@ -83,7 +83,7 @@ def transfer(channel: int, handle: int, number: int, tag: bytes, *, settled: boo
 
 
 def disposition(channel: int, *, receiver: bool, number: int, state: bytes) -> bytes:
-    """A delivery's outcome, settled. `receiver` says which end of the link speaks."""
+    """Return the settled outcome of a delivery. `receiver` is the role of the sender of this frame."""
     if len(state) > _LONGEST_STATE:
         fields = (encode.boolean(receiver), encode.uint(number), encode.uint(number), encode.TRUE, state)
         return frame(channel, DISPOSITION, *fields)
@@ -100,14 +100,14 @@ def error(condition: str, text: str) -> bytes:
 
 
 def outcome(code: int) -> bytes:
-    """A delivery state without fields."""
+    """Return a delivery state without fields."""
     return encode.described(code, EMPTY_LIST)
 
 
 def is_outcome(state: object) -> bool:
-    """Whether a delivery state is a terminal one."""
+    """Return whether a delivery state is terminal, a transactional one included."""
     code = state.descriptor if isinstance(state, Described) else None
-    return isinstance(code, int) and ACCEPTED <= code <= MODIFIED
+    return isinstance(code, int) and (ACCEPTED <= code <= MODIFIED or code == TRANSACTIONAL)
 
 
 def rejected(condition: str, text: str) -> bytes:

@@ -68,7 +68,7 @@ class SendingLink:
         """Take the receiver's credit, which counts from the deliveries that it had received."""
         count, credit = values[5] or 0, values[6] or 0
         if not isinstance(count, int) or not isinstance(credit, int):
-            raise AmqpError(INVALID_FIELD, "a flow with a credit that is no number")
+            raise AmqpError(INVALID_FIELD, "a flow with a credit that is not a number")
         self.credit = max(0, (count + credit - self._count + _SERIALS // 2) % _SERIALS - _SERIALS // 2)
         self._draining = values[8] is True
         self.send_available()

@@ -1,4 +1,4 @@
-"""The first bytes of a client, which say whether it speaks AMQP as such or inside a WebSocket."""
+"""Detection of the protocol by a client's first bytes: AMQP, or a WebSocket handshake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HTTP = b"GET "
 
 
 class ProtocolDetector(asyncio.Protocol):
-    """Makes a connection once the client is there, that is, after the TLS handshake where there is one."""
+    """Protocol that opens a connection once the client is connected, which with TLS is after the handshake."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect

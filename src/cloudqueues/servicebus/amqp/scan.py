@@ -1,4 +1,4 @@
-"""Where an AMQP value ends, without a look inside: for what is handed on as it came."""
+"""Boundaries of AMQP values, found without decoding, for values that are passed on unchanged."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from cloudqueues.servicebus.errors import DECODE, AmqpError
 
 DEEPEST = 32
-"""Levels of nesting; the SDKs need five."""
+"""Maximum levels of nesting; the SDKs need five."""
 
 _SIZE = struct.Struct(">I")
 
 
 def skip(data: bytes, at: int) -> int:
-    """Where the value that begins at `at` ends."""
+    """Return the end of the value that begins at `at`."""
     try:
         for _ in range(DEEPEST):
             if data[at]:
                 return _past(data, at)
             at = _past(data, at + 1)
     except (struct.error, IndexError, KeyError) as exc:
-        raise AmqpError(DECODE, f"no AMQP value at byte {at}: {exc!r}") from exc
+        raise AmqpError(DECODE, f"invalid AMQP value at byte {at}: {exc!r}") from exc
     raise AmqpError(DECODE, "descriptors without a value")
 
 
@@ -30,17 +30,17 @@ def _past(data: bytes, at: int) -> int:
 
 
 def fields(data: bytes, at: int = 0) -> list[bytes]:
-    """The encoded elements of the list or map that begins at `at`."""
+    """Return the encoded elements of the list or map that begins at `at`."""
     code = data[at]
     if code == 0x45:  # noqa: PLR2004 - the empty list
         return []
     end, first = skip(data, at), at + (3 if code in {0xC0, 0xC1} else 9)
-    found: list[bytes] = []
+    elements: list[bytes] = []
     while first < end:
         after = skip(data, first)
-        found.append(data[first:after])
+        elements.append(data[first:after])
         first = after
-    return found
+    return elements
 
 
 _WIDTHS: dict[int, Callable[[bytes, int], int]] = {
@@ -53,11 +53,11 @@ _WIDTHS: dict[int, Callable[[bytes, int], int]] = {
     **dict.fromkeys((0xA, 0xC, 0xE), lambda data, at: 1 + data[at]),
     **dict.fromkeys((0xB, 0xD, 0xF), lambda data, at: 4 + int(_SIZE.unpack_from(data, at)[0])),
 }
-"""Bytes after the constructor, by its upper half."""
+"""Functions that return the bytes after the constructor, by its upper four bits."""
 
 
 def within(data: bytes, end: int) -> int:
-    """`end`, where it is not behind the data."""
+    """Return `end`. Raises AmqpError where it is beyond the data."""
     if end > len(data):
         raise AmqpError(DECODE, f"a value ends {end - len(data)} bytes after the data")
     return end

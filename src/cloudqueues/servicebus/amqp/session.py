@@ -1,4 +1,4 @@
-"""An AMQP session: its links, its windows, and which delivery is whose."""
+"""AMQP session: its links, windows and unsettled deliveries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudqueues.servicebus.amqp.connection import Connection
 from cloudqueues.servicebus.errors import HANDLE_IN_USE, INVALID_FIELD, UNATTACHED, AmqpError, LinkError
 
 WINDOW = 2**31 - 1
-"""Transfers that a client may send: credit and the size of messages bound what it sends, so this need not."""
+"""Transfers that a client may send. Credit and message size bound what it sends, so the window need not."""
 HANDLES = 2**32 - 1
 _SERIALS = 2**32
 
@@ -24,17 +24,17 @@ class Link(Protocol):
     def attach_request(self) -> Attach: ...
     @property
     def attached(self) -> bool:
-        """Whether the attach was confirmed."""
+        """True if the attach was confirmed."""
         ...
 
     def flow(self, values: list[Any]) -> None: ...
     def transfer(self, values: list[Any], payload: bytes) -> None: ...
     def settle(self, tag: bytes, state: Any, respond: Callable[[bytes], None]) -> None:
-        """Apply the state of a delivery, and respond with its outcome."""
+        """Apply the state of a delivery, and respond with the outcome."""
         ...
 
     def send_available(self) -> None:
-        """Send what there is, within the credit and the window."""
+        """Send available messages, within the credit and the window."""
         ...
 
     def close(self) -> None: ...
@@ -52,7 +52,7 @@ class Session:
         self._attach_link = attach_link
         self.channel = channel
         self.links: dict[int, Link] = {}
-        self._gone: set[int] = set()  # handles that we detached: the client may still speak of them
+        self._gone: set[int] = set()  # handles detached by us, which the client may still use
         self._deliveries: dict[int, tuple[Link, bytes]] = {}
         self._next_delivery = 0
         self._next_in: int = begin[1]
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def flowing(self) -> bool:
-        """Whether a transfer would go out now."""
+        """True if a transfer would be sent at once."""
         return self._window > 0 and not self._waiting and not self.connection.full
 
     def handle(self, code: int, values: list[Any], rest: bytes) -> None:
@@ -98,7 +98,8 @@ class Session:
             self.emit(attach.refusal(self.channel, attach_request, error))
 
     def _link(self, number: int) -> Link | None:
-        """None for one that we detached and the client does not know that yet."""
+        """Return the link of a handle, or None for a link that was detached here while the client may not know it
+        yet."""
         if number not in self.links and number not in self._gone:
             raise AmqpError(UNATTACHED, f"no link has the handle {number}")
         return self.links.get(number)
@@ -132,7 +133,9 @@ class Session:
         if receiver is not True or not (settled is True or frames.is_outcome(state)):
             return
         few = last - first < len(self._deliveries)
-        numbers = range(first, last + 1) if few else sorted(one for one in self._deliveries if first <= one <= last)
+        numbers = (
+            range(first, last + 1) if few else sorted(number for number in self._deliveries if first <= number <= last)
+        )
         for number in numbers:
             if number in self._deliveries:
                 self._settled(number, state, answer=settled is not True)
@@ -157,18 +160,18 @@ class Session:
     # -- what goes out
 
     def emit(self, frame: bytes) -> None:
-        """In its order behind transfers that wait."""
+        """Send a frame, after any transfers that wait for the window."""
         if self._waiting:
             self._waiting.append((frame, False))
         else:
             self.connection.send(frame)
 
     def settle(self, *, receiver: bool, number: int, state: bytes) -> None:
-        """The outcome of a delivery."""
+        """Send the outcome of a delivery."""
         self.emit(frames.disposition(self.channel, receiver=receiver, number=number, state=state))
 
     def deliver(self, link: Link, payload: bytes, tag: bytes, *, settled: bool) -> None:
-        """The whole delivery goes out; where the client's window has no room for all of it, the rest waits."""
+        """Send a delivery. What exceeds the client's window waits."""
         number, room, size = self._next_delivery, self.connection.payload_size, len(payload)
         self._next_delivery = (number + 1) % _SERIALS
         if not settled:
@@ -199,14 +202,14 @@ class Session:
         return frames.frame(self.channel, frames.FLOW, *windows, *link)
 
     def resume(self) -> None:
-        """There may be room again."""
+        """Send what waited for the connection or the window."""
         for link in list(self.links.values()):
             link.send_available()
 
     # -- the end
 
     def detach(self, link: Link, error: AmqpError) -> None:
-        """Detach it from our side, or refuse it, if its attach was not answered yet."""
+        """Detach a link with an error, or refuse its attach if that is not confirmed yet."""
         number = link.attach_request.handle
         self._gone.add(number)
         if not link.attached:
@@ -216,7 +219,7 @@ class Session:
         self._close(link)
 
     def detach_links(self, paths: Collection[str], error: LinkError) -> None:
-        """Detach the links to any of the paths, which are in lower case."""
+        """Detach the links to any of the paths, which are lower case."""
         for link in list(self.links.values()):
             if link.attach_request.path.lower() in paths:
                 self.detach(link, error)

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 PATH = "/$servicebus/websocket"
 SUBPROTOCOLS = ("amqp", "AMQPWSB10")
-"""The standard's, and the one of its draft, which all SDKs of Azure still offer."""
+"""Subprotocol of the standard, and that of its draft, which all Azure SDKs still offer."""
 LONGEST_REQUEST = 16_384
-"""Bytes of a handshake."""
+"""Maximum bytes of a handshake."""
 LONGEST_FRAME = 2**20
-"""Bytes of a WebSocket frame's payload. An AMQP frame has 64 KiB at most, and clients put one or few into each."""
+"""Maximum bytes of a WebSocket frame's payload. An AMQP frame has at most 64 KiB, and clients put one or a few in
+each."""
+LONGEST_CONTROL = 125
+"""Bytes of a control frame's payload: https://www.rfc-editor.org/rfc/rfc6455#section-5.5"""
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
-_LAST, _MASKED = 0x80, 0x80
+_LAST, _MASKED, _CONTROL = 0x80, 0x80, 0x08
 _MEDIUM, _LONG = 126, 127
-"""Lengths that say that the length follows, in two or in eight bytes."""
+"""Length codes: the length follows in two or in eight bytes."""
 _NORMAL, _PROTOCOL_ERROR = (struct.pack(">H", code) for code in (1000, 1002))
 
 
@@ -48,21 +51,22 @@ def frame(code: int, payload: bytes) -> bytes:
 
 
 def unmasked(payload: bytes, mask: bytes) -> bytes:
-    """Return a client's payload without its mask, which covers it again and again."""
+    """Return a client's payload without its mask, which is repeated over the payload."""
     size = len(payload)
     cover = int.from_bytes((mask * (size // 4 + 1))[:size], "big")
     return (int.from_bytes(payload, "big") ^ cover).to_bytes(size, "big")
 
 
 def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
-    """Remove the first frame of a client and return its code and payload; None while it is not complete.
+    """Remove the client's first frame and return its code and payload, or None while it is incomplete.
 
-    Raises ValueError for a frame that no client may send.
+    Raises ValueError for a frame that a client must not send.
     """
     if len(buffer) < 2:  # noqa: PLR2004 - the code, and the short length
         return None
     start, size = _length(buffer)
-    if not buffer[1] & _MASKED or buffer[0] & 0x70 or size > LONGEST_FRAME:
+    is_control = buffer[0] & _CONTROL
+    if not buffer[1] & _MASKED or buffer[0] & 0x70 or size > (LONGEST_CONTROL if is_control else LONGEST_FRAME):
         raise ValueError(f"a frame of {size} bytes with {buffer[0]:#x}, {buffer[1]:#x}")
     end = start + 4 + size
     if len(buffer) < end:
@@ -73,7 +77,7 @@ def take_frame(buffer: bytearray) -> tuple[int, bytes] | None:
 
 
 def _length(buffer: bytearray) -> tuple[int, int]:
-    """Return where the mask begins, and the payload's length: 0 while its bytes have not all come."""
+    """Return the position of the mask and the length of the payload, or 0 while the length is incomplete."""
     short = buffer[1] & ~_MASKED
     layout = {_MEDIUM: ">H", _LONG: ">Q"}.get(short)
     if layout is None:
@@ -84,7 +88,7 @@ def _length(buffer: bytearray) -> tuple[int, int]:
 
 
 def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the status and the text that a handshake is turned down with; None where it is right."""
+    """Return the status and the text that refuse a handshake, or None for a valid one."""
     method, _, rest = line.partition(" ")
     if method != "GET" or rest.partition(" ")[0].partition("?")[0].rstrip("/") != PATH:
         return "404 Not Found", f"AMQP over WebSockets is at {PATH}"
@@ -96,19 +100,21 @@ def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def subprotocol(headers: Mapping[str, str]) -> str | None:
-    """Return the first one offered that is spoken here."""
+    """Return the first offered subprotocol that is supported."""
     offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
     return next((name for name in offered if name in SUBPROTOCOLS), None)
 
 
 class WebSocket(asyncio.Protocol):
-    """Between a client's transport and a connection, which writes through it as if it were a transport."""
+    """WebSocket between a client's transport and a connection, which uses it as its transport."""
 
     def __init__(self, transport: asyncio.Transport, connection: Connection) -> None:
         self._transport = transport
         self._connection = connection
         self._in = bytearray()
         self._next: Callable[[], bool] = self._handshake
+        self._full = False
+        self._ping: bytes | None = None  # last ping that came while the client read nothing
 
     # -- of asyncio
 
@@ -118,9 +124,13 @@ class WebSocket(asyncio.Protocol):
             pass
 
     def pause_writing(self) -> None:
+        self._full = True
         self._connection.pause_writing()
 
     def resume_writing(self) -> None:
+        self._full = False
+        if self._ping is not None:
+            self._pong(self._ping)
         self._connection.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,23 +172,29 @@ class WebSocket(asyncio.Protocol):
 
     def _frame(self) -> bool:
         try:
-            found = take_frame(self._in)
+            received = take_frame(self._in)
         except ValueError:
             self._end(_PROTOCOL_ERROR)
             return False
-        if found is not None:
-            self._do(*found)
-        return found is not None
+        if received is not None:
+            self._do(*received)
+        return received is not None
 
     def _do(self, code: int, payload: bytes) -> None:
         if code in {_BINARY, _CONTINUATION}:
             self._connection.data_received(payload)
         elif code == _PING:
-            self._transport.write(frame(_PONG, payload))
+            self._pong(payload)
         elif code == _CLOSE:
             self.close()
         elif code != _PONG:
             self._end(_PROTOCOL_ERROR)
+
+    def _pong(self, payload: bytes) -> None:
+        """Answer a ping. While the client reads nothing, keep only the last ping, as RFC 6455 section 5.5.3 allows."""
+        self._ping = payload if self._full else None
+        if not self._full:
+            self._transport.write(frame(_PONG, payload))
 
     # -- what the connection writes to
 
@@ -200,7 +216,7 @@ class WebSocket(asyncio.Protocol):
 
 
 def _request(head: str) -> tuple[str, dict[str, str]]:
-    """Return the request line, and the headers by their names in small letters."""
+    """Return the request line, and the headers by lower-case name."""
     line, *rest = head.split("\r\n")
     pairs = (field.partition(":") for field in rest)
     return line, {name.strip().lower(): value.strip() for name, _, value in pairs}

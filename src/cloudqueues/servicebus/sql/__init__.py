@@ -1,7 +1,7 @@
-"""The SQL of rules: filters that choose messages, and actions that change the chosen ones.
+"""SQL of rules: filters that select messages, and actions that change them.
 
 matches = parse("size > 10 AND sys.Label LIKE 'order-%'")
-matches(View({"Label": "order-7"}, {"size": 11}))        # True
+matches(MessageProperties({"Label": "order-7"}, {"size": 11}))        # True
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SqlFilter:
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __call__(self, message: MessageProperties) -> bool:
-        """Whether it is true: neither false nor unknown. Raises EvaluationError."""
+        """Return whether the filter is true, that is, neither false nor unknown. Raises EvaluationError."""
         return self._run(message) is True
 
 
@@ -38,14 +38,14 @@ class SqlAction:
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def __call__(self, message: MessageProperties) -> MessageProperties:
-        """One statement after the other. Raises EvaluationError, and then changes nothing."""
+        """Apply the statements in order. Raises EvaluationError, and then changes nothing."""
         for statement in self._statements:
             message = statement(message)
         return message
 
 
 def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter:
-    """`parameters`: the values of what `sql` calls `@name`, with or without the `@`. Raises FilterError."""
+    """Parse a filter. `parameters`: values of `@name` in `sql`, by name with or without the `@`. Raises FilterError."""
     cursor = Cursor(sql)
     evaluate = Grammar(cursor, parameters or {}).predicate().evaluate
     if not cursor.take(Kind.END):
@@ -54,5 +54,5 @@ def parse(sql: str, parameters: Mapping[str, object] | None = None) -> SqlFilter
 
 
 def parse_action(sql: str, parameters: Mapping[str, object] | None = None) -> SqlAction:
-    """`parameters`: as those of `parse`. Raises FilterError."""
+    """Parse an action, with `parameters` as in `parse`. Raises FilterError."""
     return SqlAction(sql, tuple(statements(sql, parameters or {})), dict(parameters or {}))

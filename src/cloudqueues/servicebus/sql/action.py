@@ -1,4 +1,4 @@
-"""What an action changes of the copy of a message that its rule made.
+"""Actions of rules, which change a rule's copy of a message.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-rule-action
 """
@@ -16,21 +16,21 @@ from cloudqueues.servicebus.sql.terms import property_
 from cloudqueues.servicebus.sql.tokens import Kind
 
 MOST = 32
-"""Statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+"""Maximum statements of an action: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
 Statement = Callable[[MessageProperties], MessageProperties]
 
 
 def statements(text: str, parameters: Mapping[str, object]) -> list[Statement]:
-    """Raises FilterError."""
+    """Parse the statements of an action. Raises FilterError."""
     cursor = Cursor(text)
     grammar = Grammar(cursor, parameters)
-    found = [_statement(grammar)]
+    parsed = [_statement(grammar)]
     while not cursor.take(Kind.END):
-        if len(found) == MOST:
+        if len(parsed) == MOST:
             cursor.fail(f"an action has at most {MOST} statements")
-        found.append(_statement(grammar))
-    return found
+        parsed.append(_statement(grammar))
+    return parsed
 
 
 def _statement(grammar: Grammar) -> Statement:
@@ -46,51 +46,52 @@ def _statement(grammar: Grammar) -> Statement:
 
 
 def _setting(grammar: Grammar) -> Statement:
-    one = _changeable(grammar.cursor)
+    target = _changeable(grammar.cursor)
     grammar.cursor.need(Kind.SIGN, "=")
-    return _assignment(one, grammar.expression().evaluate)
+    return _assignment(target, grammar.expression().evaluate)
 
 
 def _changeable(cursor: Cursor) -> Property:
     at = cursor.token.at
-    one = property_(cursor)
-    if one.system and one.name not in FIELDS:
+    target = property_(cursor)
+    if target.system and target.name not in FIELDS:
         names = ", ".join(f"sys.{name}" for name in FIELDS)
-        cursor.fail(f"sys.{one.name} is the service's own; an action can change {names}", at)
-    return one
+        cursor.fail(f"sys.{target.name} is the service's own; an action can change {names}", at)
+    return target
 
 
-def _assignment(one: Property, value: Evaluator) -> Statement:
+def _assignment(target: Property, value: Evaluator) -> Statement:
     def evaluate(message: MessageProperties) -> MessageProperties:
-        found = value(message)
-        old = one.of(message)
-        key = one.key(message) or one.name
-        return _with(message, one, {**old, key: _converted(one, old.get(key), found)})
+        assigned = value(message)
+        old = target.of(message)
+        key = target.key(message) or target.name
+        return _with(message, target, {**old, key: _converted(target, old.get(key), assigned)})
 
     return evaluate
 
 
-def _converted(one: Property, old: object, new: object) -> object:
-    """To the type of what it replaces, where C# would do that by itself; a system property is a text."""
+def _converted(target: Property, old: object, new: object) -> object:
+    """Convert a value to the type of the value that it replaces, where C# converts implicitly. System properties are
+    text."""
     if new is None:
         return None
-    if one.system:
+    if target.system:
         return values.text(new)
     if isinstance(old, float) and isinstance(new, int) and not isinstance(new, bool):
         return float(new)
     return new
 
 
-def _removal(one: Property) -> Statement:
+def _removal(target: Property) -> Statement:
     def evaluate(message: MessageProperties) -> MessageProperties:
-        key = evaluators.named(one.of(message), one.name)
-        return _with(message, one, {name: value for name, value in one.of(message).items() if name != key})
+        key = evaluators.named(target.of(message), target.name)
+        return _with(message, target, {name: value for name, value in target.of(message).items() if name != key})
 
     return evaluate
 
 
-def _with(message: MessageProperties, one: Property, properties: dict[str, object]) -> MessageProperties:
-    if not one.system:
+def _with(message: MessageProperties, target: Property, properties: dict[str, object]) -> MessageProperties:
+    if not target.system:
         return MessageProperties(message.system, properties)
     return MessageProperties(
         {name: value for name, value in properties.items() if value is not None}, message.application

@@ -1,4 +1,4 @@
-"""A text that is read token by token."""
+"""Cursor over the tokens of a text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cloudqueues.servicebus.sql.errors import FilterError
 from cloudqueues.servicebus.sql.tokens import Kind, Token, tokens
 
 DEEPEST = 32
-"""Levels of parentheses, NOT and signs: Python's own stack has to hold them."""
+"""Maximum levels of parentheses, NOT and signs, since Python's stack has to hold them."""
 
 
 class Cursor:
-    """All methods raise FilterError."""
+    """Cursor over tokens. All methods raise FilterError."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -24,11 +24,11 @@ class Cursor:
 
     @property
     def token(self) -> Token:
-        """The next one."""
+        """Next token."""
         return self._tokens[self._next]
 
     def take(self, kind: Kind, *texts: str) -> Token | None:
-        """The next token, if it is one of these."""
+        """Consume and return the next token, if it is one of these."""
         token = self.token
         if token.kind is not kind or (texts and token.text not in texts):
             return None
@@ -50,7 +50,8 @@ class Cursor:
         self._depth -= 1
 
     def call(self) -> Token | None:
-        """The name of a function, whose opening parenthesis is read, too; None, and nothing is read, where there is none."""
+        """Consume the name of a function and its opening parenthesis, and return the name; None where there is no
+        call."""
         token = self.token
         if token.kind is not Kind.WORD:
             return None

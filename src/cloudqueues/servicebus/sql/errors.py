@@ -1,4 +1,4 @@
-"""What is wrong with a filter or an action: with its text, or with the message that it meets."""
+"""Errors of filters and actions: in their text, or with a message that they are applied to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cloudqueues.errors import ConfigError
 
 
 class FilterError(ConfigError):
-    """The text is no filter or no action; the error says where and what to write instead. `at` counts from 0."""
+    """Invalid filter or action. The error names the position and the fix; `at` counts from 0."""
 
     def __init__(self, text: str, at: int, problem: str) -> None:
         super().__init__(f"{text!r}, character {at + 1}: {problem}")
@@ -14,4 +14,4 @@ class FilterError(ConfigError):
 
 
 class EvaluationError(Exception):
-    """It cannot be applied to this message: its properties are of other types, or it divides by zero."""
+    """Filter or action that cannot be applied to a message: a type does not fit, or a number is divided by zero."""

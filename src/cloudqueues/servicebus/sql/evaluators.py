@@ -1,4 +1,4 @@
-"""What a filter's parts come to for a message: closures, put together once when the text is read.
+"""Evaluators of filters: closures over parsed parts, built once for each filter.
 
 None is unknown, and logic has three values:
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter#property-evaluation-semantics
@@ -27,25 +27,26 @@ class Property:
         return message.system if self.system else message.application
 
     def key(self, message: MessageProperties) -> str | None:
-        """How the message writes it, for case does not matter; None where it has no such property."""
+        """Return the message's spelling of the name, which is case-insensitive, or None where it has no such
+        property."""
         return named(self.of(message), self.name)
 
     def __call__(self, message: MessageProperties) -> object:
-        """Its value. Raises EvaluationError where a filter cannot use it."""
+        """Return the value. Raises EvaluationError for a type that filters cannot use."""
         return usable(self.of(message), self.key(message))
 
 
 def named(properties: Mapping[str, object], name: str) -> str | None:
     if name in properties:
         return name
-    return next((one for one in properties if one.lower() == name.lower()), None)
+    return next((key for key in properties if key.lower() == name.lower()), None)
 
 
 def usable(properties: Mapping[str, object], key: str | None) -> object:
-    found = None if key is None else properties[key]
-    if found is not None:
-        values.kind(found)
-    return found
+    value = None if key is None else properties[key]
+    if value is not None:
+        values.kind(value)
+    return value
 
 
 def constant(value: object) -> Evaluator:
@@ -57,47 +58,47 @@ def new_id() -> Evaluator:
 
 
 def looked_up(name: Evaluator) -> Evaluator:
-    """The property that an expression names."""
+    """Return an evaluator of the property that an expression names."""
 
     def evaluate(message: MessageProperties) -> object:
-        found = name(message)
-        if found is not None and not isinstance(found, str):
+        key = name(message)
+        if key is not None and not isinstance(key, str):
             raise EvaluationError("property() takes the name of a property, which is a text")
-        return None if found is None else usable(message.application, named(message.application, found))
+        return None if key is None else usable(message.application, named(message.application, key))
 
     return evaluate
 
 
-def exists(one: Property) -> Evaluator:
-    return lambda message: one.key(message) is not None
+def exists(tested: Property) -> Evaluator:
+    return lambda message: tested.key(message) is not None
 
 
-def is_null(one: Property) -> Evaluator:
+def is_null(tested: Property) -> Evaluator:
     def evaluate(message: MessageProperties) -> bool:
-        key = one.key(message)
-        return key is None or one.of(message)[key] is None
+        key = tested.key(message)
+        return key is None or tested.of(message)[key] is None
 
     return evaluate
 
 
 def all_of(parts: Sequence[Evaluator]) -> Evaluator:
-    """AND: the first that is false decides."""
+    """Return the evaluator of AND: the first false part decides."""
     return lambda message: _decided(parts, message, False)
 
 
 def any_of(parts: Sequence[Evaluator]) -> Evaluator:
-    """OR: the first that is true decides."""
+    """Return the evaluator of OR: the first true part decides."""
     return lambda message: _decided(parts, message, True)
 
 
 def _decided(parts: Sequence[Evaluator], message: MessageProperties, decisive: bool) -> bool | None:  # noqa: FBT001 - it is the value
-    found: bool | None = not decisive
+    decision: bool | None = not decisive
     for part in parts:
         value = part(message)
         if value is decisive:
             return decisive
-        found = None if value is None else found
-    return found
+        decision = None if value is None else decision
+    return decision
 
 
 def negation(part: Evaluator) -> Evaluator:
@@ -130,13 +131,13 @@ def likeness(value: Evaluator, pattern: Evaluator, escape: Evaluator) -> Evaluat
 
 
 def calculation(first: Evaluator, rest: Sequence[tuple[str, Evaluator]]) -> Evaluator:
-    """From left to right."""
+    """Return an evaluator of operators of equal precedence, from left to right."""
 
     def evaluate(message: MessageProperties) -> object:
-        found = first(message)
+        result = first(message)
         for sign, operand in rest:
-            found = values.calculate(sign, found, operand(message))
-        return found
+            result = values.calculate(sign, result, operand(message))
+        return result
 
     return evaluate
 

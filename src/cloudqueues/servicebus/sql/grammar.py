@@ -1,4 +1,4 @@
-"""From the words of a filter to what it does, by recursive descent.
+"""Recursive-descent parser of filters.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter
 """
@@ -20,13 +20,13 @@ class Node:
     at: int
     evaluate: Evaluator
     predicate: bool = False
-    """Whether it says yes or no, rather than having a value."""
+    """True if it is a condition, rather than a value."""
     named: Property | None = None
-    """Where it is a property and nothing else."""
+    """Property, where the node is nothing else."""
 
 
 class Grammar:
-    """All methods raise FilterError, and read on from where `words` are."""
+    """Parser of expressions. All methods raise FilterError and read on from the cursor."""
 
     def __init__(self, cursor: Cursor, parameters: Mapping[str, object]) -> None:
         self.cursor = cursor
@@ -35,12 +35,12 @@ class Grammar:
     # -- predicates
 
     def predicate(self) -> Node:
-        """What a filter is."""
+        """Parse a whole condition."""
         return self._yes_or_no(self._alternatives())
 
     def _yes_or_no(self, node: Node) -> Node:
         if not node.predicate:
-            self.cursor.fail("a value is no condition: compare it with something, = TRUE for one", node.at)
+            self.cursor.fail("a value is not a condition: compare it with something, = TRUE for one", node.at)
         return node
 
     def _alternatives(self) -> Node:
@@ -56,7 +56,7 @@ class Grammar:
             parts.append(part())
         if len(parts) == 1:
             return first
-        return Node(first.at, join([self._yes_or_no(one).evaluate for one in parts]), predicate=True)
+        return Node(first.at, join([self._yes_or_no(node).evaluate for node in parts]), predicate=True)
 
     def _condition(self) -> Node:
         token = self.cursor.take(Kind.KEYWORD, "NOT")
@@ -87,7 +87,7 @@ class Grammar:
         negated = self.cursor.take(Kind.KEYWORD, "NOT") is not None
         self.cursor.need(Kind.KEYWORD, "NULL")
         if left.named is None:
-            self.cursor.fail("IS NULL asks for a property, not for what is made of it", left.at)
+            self.cursor.fail("IS NULL takes a property, not an expression", left.at)
         return _predicate(left.at, evaluators.is_null(left.named), negated=negated)
 
     def _options(self) -> list[Evaluator]:
@@ -106,12 +106,12 @@ class Grammar:
     # -- expressions
 
     def expression(self) -> Node:
-        """What has a value."""
+        """Parse a value."""
         return self._operand(self._sum())
 
     def _operand(self, node: Node) -> Node:
         if node.predicate:
-            self.cursor.fail("a condition is no value: join conditions with AND and OR", node.at)
+            self.cursor.fail("a condition is not a value: join conditions with AND and OR", node.at)
         return node
 
     def _sum(self) -> Node:
@@ -144,17 +144,17 @@ class Grammar:
         if name := self.cursor.call():
             return self._call(name)
         if token.kind in NAMES:
-            one = property_(self.cursor)
-            return Node(token.at, one, named=one)
+            named_property = property_(self.cursor)
+            return Node(token.at, named_property, named=named_property)
         if self.cursor.take(Kind.KEYWORD, "EXISTS"):
             return self._existence(token.at)
         return Node(token.at, evaluators.constant(constant(self.cursor, self._parameters)))
 
     def _existence(self, at: int) -> Node:
         self.cursor.need(Kind.SIGN, "(")
-        one = property_(self.cursor)
+        tested = property_(self.cursor)
         self.cursor.need(Kind.SIGN, ")")
-        return Node(at, evaluators.exists(one), predicate=True)
+        return Node(at, evaluators.exists(tested), predicate=True)
 
     def _call(self, name: Token) -> Node:
         with self.cursor.deeper():
@@ -169,9 +169,7 @@ class Grammar:
             case "property" | "p":
                 return evaluators.looked_up(self.expression().evaluate)
             case _:
-                return self.cursor.fail(
-                    f"{name} is no function: there are newid(), property(name) and p(name)", name.at
-                )
+                return self.cursor.fail(f"{name} is not a function: use newid(), property(name) or p(name)", name.at)
 
 
 def _predicate(at: int, evaluate: Evaluator, *, negated: bool) -> Node:

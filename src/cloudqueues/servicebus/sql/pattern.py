@@ -1,4 +1,5 @@
-"""LIKE: `%` stands for any characters, `_` for one. In time that grows with the text times the pattern, whatever they are."""
+"""LIKE: `%` matches any characters, `_` matches one. Time grows at most with the length of the text times that of the
+pattern."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _WILD: dict[str, ConfigValue] = {"%": Wild.MANY, "_": Wild.ONE}
 
 
 def like(value: object, pattern: object, escape: object) -> bool | None:
-    """None when any of them is unknown. Raises EvaluationError for what is no text, and for an escape that is none."""
+    """Return whether a value matches, or None when any argument is unknown. Raises EvaluationError for an argument that
+    is not text and for an invalid escape."""
     if value is None or pattern is None or escape is None:
         return None
     if not (isinstance(value, str) and isinstance(pattern, str) and isinstance(escape, str)):
@@ -27,13 +29,13 @@ def like(value: object, pattern: object, escape: object) -> bool | None:
 
 
 def _parts(pattern: str, escape: str) -> Iterator[ConfigValue]:
-    """An empty `escape` escapes nothing."""
+    """Yield the parts of a pattern. An empty `escape` escapes nothing."""
     if len(escape) > 1:
         raise EvaluationError("ESCAPE takes one character")
     characters = iter(pattern)
-    for one in characters:
-        if one != escape:
-            yield _WILD.get(one, one)
+    for character in characters:
+        if character != escape:
+            yield _WILD.get(character, character)
         elif (escaped := next(characters, None)) is not None:
             yield escaped
         else:
@@ -41,14 +43,15 @@ def _parts(pattern: str, escape: str) -> Iterator[ConfigValue]:
 
 
 def matches(text: str, parts: Sequence[ConfigValue]) -> bool:
-    """Each `MANY` takes as little as it can; where that fails, the last one takes one character more."""
+    """Return whether a text matches. Each `MANY` takes as little as it can; where that fails, the last one takes one
+    more character."""
     at = part = 0
     resume: tuple[int, int] | None = None
     while at < len(text) or part < len(parts):
-        one = parts[part] if part < len(parts) else None
-        if one is Wild.MANY:
+        expected = parts[part] if part < len(parts) else None
+        if expected is Wild.MANY:
             resume, part = (at, part + 1), part + 1
-        elif at < len(text) and one in {text[at], Wild.ONE}:
+        elif at < len(text) and expected in {text[at], Wild.ONE}:
             at, part = at + 1, part + 1
         elif resume is None or resume[0] == len(text):
             return False

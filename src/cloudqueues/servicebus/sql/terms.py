@@ -1,4 +1,4 @@
-"""What a filter's expressions are made of: constants, parameters and properties. All raise FilterError."""
+"""Terms of expressions: constants, parameters and properties. All functions raise FilterError."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _number(cursor: Cursor, token: Token) -> int | float:
 def _parameter(cursor: Cursor, token: Token, parameters: Mapping[str, object]) -> object:
     name = token.text[1:].lower()
     if name not in parameters:
-        cursor.fail(f"the parameter {token.text} is not given: add it to `parameters`", token.at)
+        cursor.fail(f"the parameter {token.text} is missing: add it to `parameters`", token.at)
     try:
         return evaluators.usable(parameters, name)
     except EvaluationError as exc:
@@ -47,12 +47,12 @@ def _parameter(cursor: Cursor, token: Token, parameters: Mapping[str, object]) -
 
 
 def property_(cursor: Cursor) -> Property:
-    """With its scope."""
+    """Parse a property with its scope."""
     first = _name(cursor)
     if not cursor.take(Kind.SIGN, "."):
         return Property(first.text, system=False)
     if first.text.lower() not in {"sys", "user"}:
-        cursor.fail(f"{first} is no scope: it is sys or user; write a name with a dot in brackets", first.at)
+        cursor.fail(f"{first} is not a scope: use sys or user; write a name with a dot in brackets", first.at)
     name = _name(cursor)
     if first.text.lower() == "user":
         return Property(name.text, system=False)
@@ -67,9 +67,9 @@ def _name(cursor: Cursor) -> Token:
 
 
 def _system(cursor: Cursor, token: Token) -> str:
-    known = {name.lower(): name for name in SYSTEM}
-    if token.text.lower() in known:
-        return known[token.text.lower()]
-    near = difflib.get_close_matches(token.text.lower(), known, 1)
-    hint = f"sys.{known[near[0]]}" if near else ", ".join(f"sys.{name}" for name in SYSTEM)
+    names = {name.lower(): name for name in SYSTEM}
+    if token.text.lower() in names:
+        return names[token.text.lower()]
+    near = difflib.get_close_matches(token.text.lower(), names, 1)
+    hint = f"sys.{names[near[0]]}" if near else ", ".join(f"sys.{name}" for name in SYSTEM)
     return cursor.fail(f"there is no system property {token}: did you mean {hint}?", token.at)

@@ -1,4 +1,4 @@
-"""The words of a filter or an action.
+"""Tokens of filters and actions.
 
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter
 """
@@ -20,10 +20,10 @@ KEYWORDS = frozenset({
 
 class Kind(Enum):
     WORD = auto()
-    """A name without quotation marks."""
+    """Name without quotation marks."""
     KEYWORD = auto()
     NAME = auto()
-    """A name in brackets or double quotation marks: never a keyword."""
+    """Name in brackets or double quotation marks, which is never a keyword."""
     TEXT = auto()
     NUMBER = auto()
     PARAMETER = auto()
@@ -38,7 +38,7 @@ NAMES = (Kind.WORD, Kind.NAME)
 class Token:
     kind: Kind
     text: str
-    """Without its quotation marks; a keyword in capitals."""
+    """Text without quotation marks; keywords are upper case."""
     at: int
 
     def __str__(self) -> str:
@@ -71,19 +71,19 @@ _FIXES = {
 
 
 def tokens(text: str) -> list[Token]:
-    """The last one is the end. Raises FilterError."""
+    """Return the tokens of a text, with END as the last. Raises FilterError."""
     _check(text)
-    found: list[Token] = []
+    parsed: list[Token] = []
     at = 0
-    while not found or found[-1].kind is not Kind.END:
+    while not parsed or parsed[-1].kind is not Kind.END:
         match = _TOKEN.match(text, at)
         if match is None:
             at += len(text[at:]) - len(text[at:].lstrip())
-            fix = _FIXES.get(text[at], "this character has no place in a filter, but within '...' or [...]")
+            fix = _FIXES.get(text[at], "this character is not allowed in a filter, except within '...' or [...]")
             raise FilterError(text, at, fix)
-        found.append(_token(match))
+        parsed.append(_token(match))
         at = match.end()
-    return found
+    return parsed
 
 
 def _check(text: str) -> None:
@@ -92,7 +92,7 @@ def _check(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise FilterError(text, exc.start, "half a surrogate pair is no character") from exc
+        raise FilterError(text, exc.start, "half a surrogate pair is not a character") from exc
 
 
 def _token(match: re.Match[str]) -> Token:

@@ -1,7 +1,7 @@
-"""What operators make of values, as C# does: the service promises its promotions and conversions, and nothing more.
+"""Operators on values, as in C#: the service promises its promotions and conversions, and nothing more.
 
-None stands for the unknown: what is made of it is unknown, too. C#'s types are long, double, string, bool, Guid and
-DateTime here; what C# cannot bind is an EvaluationError.
+None is unknown, and so is any result of it. C#'s types are long, double, string, bool, Guid and DateTime here; operands
+that C# cannot bind raise EvaluationError.
 https://learn.microsoft.com/azure/service-bus-messaging/service-bus-messaging-sql-filter#operator-binding-semantics
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from cloudqueues.servicebus.sql.errors import EvaluationError
 
 LONGEST = 65_536
-"""Characters that a text may grow to: no message's header is larger."""
+"""Maximum characters of a computed text: no message's header is larger."""
 
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
@@ -27,7 +27,7 @@ _KINDS: tuple[tuple[type, str], ...] = (
     (uuid.UUID, "a UUID"),
     (datetime, "a time"),
 )
-"""A bool is an int to Python, so it comes first."""
+"""Kinds by type. bool comes first, since it is a subclass of int."""
 _ORDERED = {"a number", "a time"}
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -42,9 +42,9 @@ COMPARISONS = frozenset(_COMPARISONS)
 
 
 def kind(value: object) -> str:
-    """Raises EvaluationError for a value that no operator takes."""
-    for one, name in _KINDS:
-        if isinstance(value, one):
+    """Return the kind of a value. Raises EvaluationError for a type that no operator takes."""
+    for python_type, name in _KINDS:
+        if isinstance(value, python_type):
             return name
     raise EvaluationError(f"a value of {type(value).__name__} cannot be used in a filter")
 
@@ -66,7 +66,7 @@ def _double(value: object) -> float:
 
 
 def calculate(sign: str, left: object, right: object) -> object:
-    """Text and anything else is joined by +, as C# does."""
+    """Return the result of an operator. As in C#, + joins a text and anything else."""
     if left is None or right is None:
         return None
     ours, theirs = kind(left), kind(right)
@@ -89,7 +89,7 @@ def _joined(left: object, right: object) -> str:
 
 
 def text(value: object) -> str:
-    """As C# writes it."""
+    """Return a value as C# writes it."""
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     if isinstance(value, bool | int | str | uuid.UUID):
@@ -111,7 +111,7 @@ _LONGS: dict[str, Callable[[int, int], int]] = {"+": operator.add, "-": operator
 
 
 def wrapped(value: int) -> int:
-    """In 64 bits: C# drops what does not fit, unless it is told to check."""
+    """Wrap a number to 64 bits, as C# does unless it is told to check."""
     return (value + 2**63) % 2**64 - 2**63
 
 

@@ -28,26 +28,26 @@ const plain = (message) => ({
 const scenarios = {
   async settlement() {
     const sender = client.createSender("orders");
-    await sender.sendMessages(["done", "back", "letter", "later"].map((body) => ({ body: { body }, messageId: body })));
+    await sender.sendMessages(["done", "back", "dead letter", "later"].map((body) => ({ body: { body }, messageId: body })));
     const receiver = client.createReceiver("orders");
-    const [done, back, letter, later] = await receiver.receiveMessages(4, few);
+    const [done, back, deadLetter, later] = await receiver.receiveMessages(4, few);
     const renewed = await receiver.renewMessageLock(done);
     await receiver.completeMessage(done);
     await receiver.abandonMessage(back, { tried: "once" });
-    await receiver.deadLetterMessage(letter, { deadLetterReason: "why", deadLetterErrorDescription: "because", more: 1 });
+    await receiver.deadLetterMessage(deadLetter, { deadLetterReason: "why", deadLetterErrorDescription: "because", more: 1 });
     await receiver.deferMessage(later);
     const [again] = await receiver.receiveMessages(1, few);
     await receiver.completeMessage(again);
     const [deferred] = await receiver.receiveDeferredMessages(later.sequenceNumber);
     const left = await receiver.peekMessages(10);
     await receiver.completeMessage(deferred);
-    const letters = client.createReceiver("orders", { subQueueType: "deadLetter", receiveMode: "receiveAndDelete" });
-    const [found] = await letters.receiveMessages(1, few);
+    const deadLetters = client.createReceiver("orders", { subQueueType: "deadLetter", receiveMode: "receiveAndDelete" });
+    const [found] = await deadLetters.receiveMessages(1, few);
     return {
       renewed: renewed > done.enqueuedTimeUtc,
       again: plain(again),
       left: left.map(plain),
-      letter: plain(found),
+      deadLetter: plain(found),
     };
   },
 
