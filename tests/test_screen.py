@@ -61,8 +61,8 @@ def test_a_screen(capsys, shown_by, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")  # or rich moves the cursor
     monkeypatch.setenv("COLUMNS", "200")
     with closing(shown_by()) as screen:
-        screen.told("started", {**SETTLED, "message_id": EVIL})
-        screen.told("settled", {**SETTLED, "message_id": EVIL, "detail": EVIL})
+        screen.event("started", {**SETTLED, "message_id": EVIL})
+        screen.event("settled", {**SETTLED, "message_id": EVIL, "detail": EVIL})
         screen.line("sqs", f"printed {EVIL}")
         screen.say(f"said {EVIL}")
     out = capsys.readouterr().out
@@ -85,9 +85,9 @@ ODD: list[Mapping[str, Any]] = [
 def test_a_screen_of_what_no_function_tells(capsys, shown_by, fields):
     """Any process of this machine may write to where it comes from. (trials 2.6)"""
     with closing(shown_by()) as screen:
-        screen.told("started", fields)
-        screen.told("settled", fields)
-        screen.told("settled", {**SETTLED, "message_id": "m-2"})
+        screen.event("started", fields)
+        screen.event("settled", fields)
+        screen.event("settled", {**SETTLED, "message_id": "m-2"})
     assert "m-2" in capsys.readouterr().out
 
 
@@ -97,8 +97,8 @@ class Heard(Lines, Screen):
     def __init__(self) -> None:
         self.all: queue.SimpleQueue[tuple[str, Mapping[str, Any]]] = queue.SimpleQueue()
 
-    def told(self, what: str, fields: Mapping[str, Any]) -> None:
-        self.all.put((what, fields))
+    def event(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self.all.put((kind, fields))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ class Heard(Lines, Screen):
 def test_a_datagram_that_makes_no_sense(data):
     """Ends nothing, and shows nothing: what comes after it is heard. (trials 2.6)"""
     heard = Heard()
-    with closing(EventListener(heard.told)) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
+    with closing(EventListener(heard.event)) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
         host, _, port = listener.address.partition(":")
         for one in (data, json.dumps({"settled": {"message_id": "m-1"}}).encode()):
             to.sendto(one, (host, int(port)))
@@ -174,5 +174,5 @@ def test_an_id_is_whole_in_the_live_table(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "dumb")  # or rich moves the cursor
     monkeypatch.setenv("COLUMNS", "120")
     with closing(Live()) as screen:
-        screen.told("settled", {**SETTLED, "message_id": "#" * 90})
+        screen.event("settled", {**SETTLED, "message_id": "#" * 90})
     assert capsys.readouterr().out.count("#") == 90

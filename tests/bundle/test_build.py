@@ -19,6 +19,7 @@ from peeklock.bundle.build import MANIFEST, Bundle, build
 from peeklock.bundle.project import load
 from peeklock.bundle.targets import MB, TARGETS, Target
 from peeklock.cli import main
+from peeklock.cli.bundle import _write
 from peeklock.errors import ConfigError
 from tests.bundle import kit
 
@@ -190,13 +191,50 @@ def test_code_that_could_not_start(tmp_path, wheels, capsys):
     folder = kit.project(tmp_path / "p", "gcp", "", lock(wheels, "everywhere"))
     (folder / "app" / "work.py").write_text("import everywhere\nimport pydantic\n")
     code, out, err = run(folder, wheels, capsys, "gcp")
-    assert (code, "not written" in out) == (1, True)
+    assert (code, "nothing written" in out) == (1, True)
     assert "peeklock bundle: app/work.py:2: imports pydantic, which is in no package of lock.txt" in err
     (folder / "app" / "work.py").write_text("import everywhere\nimport (\n")
     code, out, err = run(folder, wheels, capsys, "gcp")
     assert (code, out) == (2, "")
     assert "app/work.py:2: " in err
     assert not (folder / "build").exists()
+
+
+@pytest.mark.parametrize("name", ["queue.py", "json/__init__.py"])
+def test_a_module_that_hides_pythons_own(tmp_path, wheels, capsys, name):
+    """It is refused: peeklock and the runtime would import it instead. Without an __init__.py it hides nothing."""
+    folder = kit.project(tmp_path / "p", "gcp", "", lock(wheels, "everywhere"))
+    (folder / "entry" / name).parent.mkdir(exist_ok=True)
+    (folder / "entry" / name).write_text("")
+    code, _, err = run(folder, wheels, capsys, "gcp")
+    assert code == 1
+    assert f"entry/{name}: it would hide Python's own module {name.split('.')[0].split('/')[0]}, " in err
+
+
+def test_a_bundle_without_what_the_platform_looks_for(bundled, tmp_path):
+    """Google calls main.py; of a function app both files or none, since peeklock.infra.azure renders both."""
+    kit.project(tmp_path / "q", "gcp", "", "")
+    (tmp_path / "q" / "entry" / "main.py").rename(tmp_path / "q" / "entry" / "app_main.py")
+    made = build(load(tmp_path / "q", "gcp"), TARGETS["gcp"], "pip", lambda _: None)
+    assert made.problems == (
+        (
+            "there is no main.py at the bundle's root, where the platform looks for it: name its folder as root in"
+            " [tool.peeklock.bundle.gcp]"
+        ),
+    )
+    kit.project(tmp_path / "r", "azure", "", "")
+    target = replace(TARGETS["azure"], python=kit.THIS_PYTHON)
+    assert build(load(tmp_path / "r", "azure"), target, "pip", lambda _: None).problems == ()
+    (tmp_path / "r" / "entry" / "function_app.py").write_text("")
+    (problem,) = build(load(tmp_path / "r", "azure"), target, "pip", lambda _: None).problems
+    assert problem.startswith("there is no host.json at the bundle's root")
+
+
+def test_a_bundle_of_exactly_the_limit(bundled):
+    """It is taken; a byte less is not enough."""
+    size = bundled(where="1").unzipped
+    assert bundled(where="2", most=size).problems == ()
+    assert bundled(where="3", most=size - 1).problems != ()
 
 
 def test_the_budget(bundled):
@@ -296,7 +334,7 @@ def test_a_machine_sees_one_object(tmp_path, wheels, capsys):
     assert sum(part["files"] for part in told["parts"]) == told["files"]
     assert not (folder / "build").exists()
     code, out, _ = run(folder, wheels, capsys, "gcp")
-    assert (code, "not written" in out) == (1, True)
+    assert (code, "nothing written" in out) == (1, True)
 
 
 def test_what_cannot_be_built_is_2(tmp_path, wheels, capsys):
@@ -307,3 +345,24 @@ def test_what_cannot_be_built_is_2(tmp_path, wheels, capsys):
     (folder / "taken").write_text("")
     code, _, err = run(folder, wheels, capsys, "gcp", "--out", "taken/x.zip")
     assert (code, "--out taken/x.zip: " in err) == (2, True)
+    (folder / "folder").mkdir()
+    for place in ("folder", "/dev/null"):
+        code, _, err = run(folder, wheels, capsys, "gcp", "--out", place)
+        assert (code, f"--out {place}: it is no regular file; name another one" in err) == (2, True)
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_disk_that_is_full(tmp_path, monkeypatch):
+    """Nothing is left behind, and the bundle before stays whole."""
+    out = tmp_path / "aws.zip"
+    out.write_bytes(b"before")
+
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        _write(out, b"after")
+    assert out.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [out]

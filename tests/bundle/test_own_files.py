@@ -15,7 +15,7 @@ from peeklock.bundle.secrets import reason_to_refuse
 from peeklock.cli import main
 from peeklock.errors import ConfigError
 from tests.bundle import kit
-from tests.support import environment
+from tests.support import ROOT, environment
 
 PEM = "-----BEGIN {}PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" + "\n-----END PRIVATE KEY-----\n"
 
@@ -23,7 +23,7 @@ PEM = "-----BEGIN {}PRIVATE KEY-----\n" + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" + "
 def written(folder: Path, files: Mapping[str, str]) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="latin-1")
     return folder
 
 
@@ -150,6 +150,33 @@ def test_git_that_fails(tmp_path):
         ("settings.py", f"KEY = {PEM.format('OPENSSH ')!r}"),
         ("config.json", json.dumps({"k": PEM.format("EC ")})),
         ("google.json", '{"type": "service_account", "private_key_id": "abc"}'),
+        ("sa.txt", '{"private_key": "x", "type": "service_account"}'),
+        ("terraform.tfstate.backup", ""),
+        ("prod.tfvars.json", "{}"),
+        ("local.settings.prod.json", "{}"),
+        ("credentials", ""),
+        ("credentials.ini", ""),
+        ("aws_credentials.csv", ""),
+        ("shop.publishsettings", ""),
+        ("env.production", ""),
+        ("prod.env.bak", ""),
+        ("kubeconfig", ""),
+        ("client.kubeconfig", ""),
+        ("htpasswd", ""),
+        ("apns.p8", ""),
+        ("id_rsa.bak", ""),
+        ("secrets.yaml", ""),
+        ("secret.toml", ""),
+        ("npmrc", ""),
+        ("npm.conf", "//registry.example.com/:_authToken=" + "a1b2" * 5),
+        ("keys.py", f'AWS_SECRET_ACCESS_KEY = "{"a1B/" * 10}"'),
+        ("keys.json", json.dumps({"aws_secret_access_key": "a1B/" * 10})),
+        ("ids.txt", "the id is AKIA" + "Q2" * 8),
+        ("session.txt", "ASIA" + "Q2" * 8),
+        ("storage.txt", "AccountName=a;AccountKey=" + "ab" * 43 + "=="),
+        ("bus.txt", "Endpoint=sb://a/;SharedAccessKey=" + "a" * 43 + "="),
+        ("utf16.txt", PEM.format("").encode("utf-16").decode("latin-1")),
+        ("pgp.txt", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQVYBGX0aaaaaaaa\n"),
     ],
 )
 def test_what_looks_like_a_secret_is_refused(tmp_path, name, text):
@@ -172,6 +199,21 @@ def test_what_looks_like_a_secret_is_refused(tmp_path, name, text):
         ("schema.json", '{"properties": {"private_key": {"type": "string"}}}'),
         ("public.txt", "-----BEGIN PUBLIC KEY-----\nMIIEvQIBADANBgkq\n"),
         ("keyboard.json", "{}"),
+        ("env.py", "import os"),
+        ("credentials.py", "class Credentials: ..."),
+        ("secrets.py", "import secrets"),
+        ("environment.yaml", ""),
+        ("tokens.py", "KEY = os.environ['AWS_SECRET_ACCESS_KEY']"),
+        ("sample.md", "AKIAIOSFODNN7EXAMPLE and aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        (
+            "dev.txt",
+            "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true",
+        ),
+        (
+            "azurite.txt",
+            "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+        ),
+        ("npm.conf", "//registry.example.com/:_authToken=${NPM_TOKEN}"),
     ],
 )
 def test_what_only_speaks_of_keys_is_none(name, text):
@@ -220,3 +262,53 @@ def test_the_command_lists_them(tmp_path, capsys):
     finally:
         os.chdir(before)
     assert not (folder / "build").exists()
+
+
+def test_the_samples_of_this_repository_are_no_secrets():
+    """The examples, and the code of the library, raise no alarm."""
+    files = [
+        path
+        for folder in ("handlers", "events", "src", "infra")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file()
+    ]
+    refused = {
+        path.name: reason_to_refuse(path.name, path.read_bytes()) for path in files if "__pycache__" not in path.parts
+    }
+    assert {name: reason for name, reason in refused.items() if reason} == {}
+
+
+def test_a_link_to_what_is_no_file(tmp_path):
+    """It is refused at once, rather than read for ever."""
+    folder = written(tmp_path, {"app/main.py": ""})
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "app" / "data.txt").symlink_to("../pipe")
+    with pytest.raises(ConfigError, match=r"data\.txt is a link to .*pipe, which is no regular file; remove the link"):
+        taken(folder)
+
+
+def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
+    """It may be gone when it is read."""
+    folder = written(tmp_path, {"app/main.py": ""})
+
+    def gone(_: Path) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    with pytest.raises(ConfigError, match=r"app/main\.py: No such file or directory$"):
+        taken(folder)
+
+
+def test_a_name_that_is_not_utf_8(tmp_path):
+    """A zip file cannot have it."""
+    folder = written(tmp_path, {"app/main.py": ""})
+    Path(os.fsdecode(os.fsencode(folder / "app") + b"/caf\xe9.txt")).touch()
+    with pytest.raises(
+        ConfigError, match=r"caf.*\.txt.*its name is not UTF-8, as a bundle needs it; rename or exclude"
+    ):
+        taken(folder)
+
+
+@pytest.mark.parametrize("name", ["a.db", "a.db-wal", "a.sqlite3-shm", "a.sqlite-journal"])
+def test_a_database_and_its_journals_stay_out(tmp_path, name):
+    assert taken(written(tmp_path, {"app/main.py": "", f"app/{name}": ""})) == {"app/main.py"}

@@ -201,6 +201,27 @@ def test_third_party_packages(tmp_path, code, kept):
     assert {(entry.part, entry.version) for entry in found.values()} == {("Planted-It", "2.0")}
 
 
+IMPORTING = {
+    "planted/testing.py": b"import json\nfrom .tests import natype\nfrom planted.core.test.tools import (\n    a,\n    b,\n)\n",
+    "planted/tests/__init__.py": b"",
+    "planted/tests/natype.py": b"from . import more\nimport other.tests.base as base\n",
+    "planted/tests/more.py": b"",
+    "planted/tests/test_alone.py": b"from . import unused\n",
+    "planted/tests/unused.py": b"",
+    "planted/tests/data.bin": b"",
+    "planted/core/test/__init__.py": b"",
+    "planted/core/test/tools.py": b"",
+    "other/tests/base.py": b"",
+}
+
+
+def test_modules_of_tests_that_are_imported_at_run_time(tmp_path):
+    """numpy.testing imports numpy._core.tests: these modules stay, with what they import, and the rest goes."""
+    kept = third_party.read(installed(tmp_path, IMPORTING))
+    left_out = {"planted/tests/test_alone.py", "planted/tests/unused.py", "planted/tests/data.bin"}
+    assert set(kept) == set(IMPORTING) - left_out
+
+
 SERVICES = kit.entries(data__sqs__a=b"", data__s3__a=b"", data__index=b"", data2__s3__a=b"", other=b"")
 
 
@@ -270,7 +291,7 @@ def test_fingerprints_are_those_of_the_bundled_library(tmp_path):
     [
         ("app.queus", "No module named 'app.queus'; a module of declarations imports peeklock and the standard"),
         ("app", "no Queue is declared there"),
-        ("app.broken", "SystemExit|ended without a word"),
+        ("app.broken", "SystemExit|ended without a message"),
     ],
 )
 def test_declarations_that_cannot_be_read(tmp_path, module, fix):

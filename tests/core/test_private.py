@@ -68,12 +68,12 @@ def test_what_is_there_keeps_its_mode(tmp_path):
 def test_the_state_of_dev(tmp_path):
     """The folder, and in it the addresses. (trials 2.4)"""
     with opened(tmp_path, Heard()) as state:
-        state.tell({"sqs": {"A": "b"}})
-        state.tell({"sqs": {"A": "c"}})
+        state.write_addresses({"sqs": {"A": "b"}})
+        state.write_addresses({"sqs": {"A": "c"}})
         assert mode(state.folder) == "0o700"
         assert mode(state.folder / "dev.json") == "0o600"
         assert '"c"' in (state.folder / "dev.json").read_text()
-        assert sorted(path.name for path in state.folder.iterdir()) == [".gitignore", "dev.json"]
+        assert sorted(path.name for path in state.folder.iterdir()) == [".gitignore", "dev.json", "lock"]
 
 
 def test_a_folder_that_is_there(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from peeklock import Queue
 from peeklock.dev.cross_platform import notices, variables_across
-from peeklock.dev.runner import Discovery, Entry
+from peeklock.dev.discovery import Discovery, Entry
 from tests.support import environment
 
 
@@ -51,13 +51,13 @@ def test_a_queue_of_another_platform():
         "cloudtasks": {"SQS_CLIENT": "here", "PEEKLOCK_ORDERS_URL": "sqs://orders"},
     }
     assert list(notices([SQS, TASKS], code)) == [
-        "cloudtasks: what is sent to 'orders' goes to sqs, which alone consumes it here",
-        "sqs: what is sent to 'mails' goes to cloudtasks, which alone consumes it here",
-        "nobody here consumes 'audit': what is sent there stays in its queue",
+        "cloudtasks: messages sent to 'orders' go to sqs, the only platform here that consumes it",
+        "sqs: messages sent to 'mails' go to cloudtasks, the only platform here that consumes it",
+        "no function here consumes 'audit': messages stay in the queue",
     ]
 
 
-@pytest.mark.parametrize("stands", [[SQS, TASKS], [SQS]])
+@pytest.mark.parametrize("runners", [[SQS, TASKS], [SQS]])
 def test_a_queue_that_stays(runners):
     """Where its own platform consumes it, or no other runs that does."""
     code = found(("orders",), sqs=("orders",), cloudtasks=("orders",))

@@ -17,9 +17,9 @@ import pytest
 import requests
 
 from peeklock.cli.screen import screen
+from peeklock.dev.discovery import discover
 from peeklock.dev.project import load
-from peeklock.dev.runner import find
-from peeklock.dev.watched_code import Code
+from peeklock.dev.watched_code import WatchedCode
 from peeklock.errors import ConfigError
 from tests.dev import sample
 
@@ -284,9 +284,9 @@ def test_across_clouds_and_crashes(tmp_path):
     sample.write(tmp_path, **ACROSS)
     with sample.dev(tmp_path, "--no-reload") as running:
         said = [row["say"] for row in running.said if "say" in row]
-        assert "sqs: what is sent to 'mails' goes to cloudtasks, which alone consumes it here" in said
-        assert "cloudtasks: what is sent to 'orders' goes to sqs, which alone consumes it here" in said
-        assert "nobody here consumes 'audit': what is sent there stays in its queue" in said
+        assert "sqs: messages sent to 'mails' go to cloudtasks, the only platform here that consumes it" in said
+        assert "cloudtasks: messages sent to 'orders' go to sqs, the only platform here that consumes it" in said
+        assert "no function here consumes 'audit': messages stay in the queue" in said
         send(tmp_path, "sqs", "m-1")
         running.until("line", platform="cloudtasks", text="mail m-1")
         send(tmp_path, "sqs", "crash")
@@ -307,10 +307,10 @@ def test_which_files_are_the_functions(tmp_path):
     Python file. (trials 3.3)"""
     sample.write(tmp_path)
     project = load(tmp_path)
-    code = Code.of(project, find(project))
+    code = WatchedCode.of(project, discover(project))
     theirs = ("app/orders.py", "app/lazy.py", "azure/function_app.py", "azure/host.json", "azure/local.settings.json")
     others = ("data.json", "app/data.json", "pyproject.toml", "scripts/run.py", "azure/data.json")
     assert [name for name in (*theirs, *others) if code.has(tmp_path / name)] == list(theirs)
-    unknown = Code.unknown(project)
+    unknown = WatchedCode.unknown(project)
     assert unknown.has(tmp_path / "scripts/run.py")
     assert not unknown.has(tmp_path / "data.json")

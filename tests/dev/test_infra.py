@@ -222,7 +222,7 @@ def test_a_type_that_is_refused(project):
     [
         (("--infra", "none"), "no folder with Pulumi.yaml and __main__.py"),
         (("--infra", "empty"), "it imports none of peeklock.infra.aws"),
-        (("--infra", "broken"), "broken/__main__.py: "),
+        (("--infra", "broken"), "broken/__main__.py, line 1: SyntaxError: '(' was never closed\n"),
         (("--infra", "infra/aws", "sqs"), "--infra runs what the program makes: leave sqs out"),
         (("--stack", "dev"), "name its folder with --infra"),
         (("--infra", "infra/aws", "--stack", "dve"), "there is no Pulumi.dve.yaml in infra/aws; did you mean 'dev'?"),
@@ -262,16 +262,16 @@ def test_the_clouds_of_a_program(tmp_path, text, found):
     (tmp_path / "helper.py").write_text(text)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/other.py").write_text("import pulumi_aws, pulumi_gcp, pulumi_azure_native")
-    assert clouds.named(tmp_path) == found
+    assert clouds.clouds_of(tmp_path) == found
 
 
 def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
     """It says what to install."""
-    monkeypatch.setitem(clouds.CLOUDS, "aws", "peeklock_none.aws:Deployed")
+    monkeypatch.setitem(clouds.RUNNERS, "aws", "peeklock_none.aws:Deployed")
     with pytest.raises(
         ConfigError, match=r"aws on this machine needs peeklock_none: pip install 'peeklock\[dev,infra-aws\]'"
     ):
-        clouds.made("aws", None, tmp_path)
+        clouds.create_runner("aws", None, tmp_path)
 
 
 def test_what_is_said_of_functions():
@@ -354,9 +354,11 @@ Outputs:
 
 def test_what_a_failed_up_comes_to():
     """Each error and where it is; nothing of the engine's own way there. All of it, where it names none. (trials 5.21)"""
-    assert report.failure(FAILED, Path("/shop/infra/aws")).splitlines() == [
+    assert report.failure(FAILED, Path("/shop/infra/aws"), Path("/shop")).splitlines() == [
         "aws:sqs/queue:Queue (shop-mails): creating SQS Queue: InvalidAttributeValue:",
         "of DelaySeconds",
-        "aws/__main__.py, line 10: AttributeError: 'Queue' object has no attribute 'nope'",
+        "infra/aws/__main__.py, line 10: AttributeError: 'Queue' object has no attribute 'nope'",
     ]
-    assert report.failure("error: no stack named 'dev'\n", Path("/shop")) == "error: no stack named 'dev'\n"
+    assert (
+        report.failure("error: no stack named 'dev'\n", Path("/shop"), Path("/shop")) == "error: no stack named 'dev'\n"
+    )

@@ -46,7 +46,7 @@ class World:
         main = str(APP / "main.py")
         function = Target(main, "handle_http", port, environ, cwd=folder, on_line=self.lines.append)
         stack.callback(function.stop)
-        function.wait()
+        function.start()
 
     @property
     def url(self) -> str:

@@ -76,7 +76,7 @@ class Gcp:
         source = str(APP / "soak_gcp.py")
         target = Target(source, "handle_http", port, {**os.environ, **environ, **own}, cwd=APP, on_line=lambda _: None)
         self._stack.callback(target.stop)
-        target.wait()
+        target.start()
 
     def send(self, planned: Sequence[Planned]) -> None:
         for one in planned:

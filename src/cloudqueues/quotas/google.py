@@ -63,3 +63,80 @@ Read 2026-12. https://cloud.google.com/run/docs/configuring/services/cpu"""
 LEAST_ATTEMPTS, ATTEMPTS = 5, 100
 """Deliveries of a message before a subscription forwards it to its dead-letter topic.
 Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#DeadLetterPolicy"""
+
+SERVICE_NAME = 49
+"""Characters of a service's name.
+Read 2026-11. https://cloud.google.com/run/docs/deploying#service"""
+
+LEAST_ACCOUNT_NAME, ACCOUNT_NAME = 6, 30
+"""Characters of a service account's id.
+Read 2026-12. https://cloud.google.com/iam/docs/service-accounts-create"""
+
+LABEL = 63
+"""Characters of a label's value.
+Read 2026-11. https://cloud.google.com/resource-manager/docs/labels-overview#requirements"""
+
+LOG_DAYS = 3650
+"""Longest retention of a log bucket.
+Read 2026-11. https://cloud.google.com/logging/quotas#logs_retention_periods"""
+
+DATA_MISSING_SECONDS = 60
+"""Shortest duration of a condition that says what missing data means.
+Read 2026-12. https://cloud.google.com/monitoring/api/ref_v3/rest/v3/projects.alertPolicies#metricthreshold"""
+
+TASK_BYTES = 1_048_569
+"""Bytes of a task as it is stored, name, address, headers and token included.
+1 MB by its page; to the byte, as the service was probed (tests/emulators/cloudtasks).
+Read 2026-12. https://cloud.google.com/tasks/docs/quotas"""
+
+TASK_URL = 2083
+"""Characters of a task's URL, after encoding.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks#HttpRequest"""
+
+TASK_DELAY = timedelta(days=30)
+"""How far ahead a task may be scheduled.
+Read 2026-12. https://cloud.google.com/tasks/docs/quotas"""
+
+TASK_LIFE = timedelta(days=31)
+"""A task is deleted then, whatever became of it.
+Read 2026-12. https://cloud.google.com/tasks/docs/quotas"""
+
+DISPATCH_DEADLINE = timedelta(minutes=10)
+"""How long the answer of a task that does not say it is waited for.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks#Task"""
+
+DISPATCH_DEADLINES = (timedelta(seconds=15), timedelta(minutes=30))
+"""How long an answer may be waited for, at least and at most.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks#Task"""
+
+QUEUE_RATE, QUEUE_AT_ONCE = 500, 5000
+"""Dispatches of a queue in a second, and under way.
+Read 2026-12. https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#RateLimits"""
+
+PUBLISH_BYTES = 10_000_000
+"""Bytes of a request to publish, and so of a message.
+Read 2026-12. https://cloud.google.com/pubsub/quotas#resource_limits"""
+
+ATTRIBUTES = 100
+"""Attributes of a message.
+Read 2026-12. https://cloud.google.com/pubsub/quotas#resource_limits"""
+
+ATTRIBUTE_NAME, ATTRIBUTE_VALUE = 256, 1024
+"""Bytes of an attribute's name, which must not begin with `goog`, and of its value.
+Read 2026-12. https://cloud.google.com/pubsub/quotas#resource_limits"""
+
+ORDERING_KEY = 1024
+"""Bytes of an ordering key.
+Read 2026-12. https://cloud.google.com/pubsub/quotas#resource_limits"""
+
+ACK_DEADLINE = timedelta(seconds=600)
+"""How long a subscription waits for an acknowledgement, at most; a push request, too.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Subscription"""
+
+SUBSCRIPTION_BACKOFF = timedelta(seconds=600)
+"""The longest delay of a subscription's retry policy.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#RetryPolicy"""
+
+SUBSCRIPTION_BACKOFF = timedelta(seconds=600)
+"""The longest delay of a subscription's retry policy.
+Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#RetryPolicy"""

@@ -1,4 +1,4 @@
-"""The zip file: the same bytes for the same contents, whatever the day, the folder and the machine."""
+"""Writing the zip file: the same bytes for the same contents, on any day, in any folder, on any machine."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ import zipfile
 from peeklock.bundle.contents import Entries
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
-"""The first moment that a zip file can name."""
+"""Earliest time that a zip file can have."""
 
 
 def zipped(entries: Entries) -> bytes:
-    """Sorted, with one time and with modes that follow from the contents: a laptop's own depend on its system."""
+    """Return the zip file of entries: sorted, with one time, and with modes that follow from the contents, since a laptop's own
+    depend on its system."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as made:
+    with zipfile.ZipFile(out, "w") as archive:
         for path, entry in sorted(entries.items()):
-            one = zipfile.ZipInfo(path, LONG_AGO)
-            one.create_system = 3  # Unix; else this machine's own is written, and Lambda ignores the modes
-            one.external_attr = (0o100755 if entry.data.startswith((b"\x7fELF", b"#!")) else 0o100644) << 16
-            one.compress_type = zipfile.ZIP_STORED if path.endswith(".whl") else zipfile.ZIP_DEFLATED
-            made.writestr(one, entry.data)
+            info = zipfile.ZipInfo(path, LONG_AGO)
+            info.create_system = 3  # Unix; else this machine's own is written, and Lambda ignores the modes
+            info.external_attr = (0o100755 if entry.data.startswith((b"\x7fELF", b"#!")) else 0o100644) << 16
+            info.compress_type = zipfile.ZIP_STORED if path.endswith(".whl") else zipfile.ZIP_DEFLATED
+            archive.writestr(info, entry.data)
     return out.getvalue()
 
 
 def sizes(data: bytes) -> dict[str, tuple[int, int]]:
-    """Bytes of each file: unzipped, a wheel as far as it is unpacked later, and zipped."""
-    with zipfile.ZipFile(io.BytesIO(data)) as made:
-        return {one.filename: (_unzipped(made, one), one.compress_size) for one in made.infolist()}
+    """Return the bytes of each file, unzipped (of a wheel, of what is unpacked later) and zipped."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {info.filename: (_unzipped(archive, info), info.compress_size) for info in archive.infolist()}
 
 
-def _unzipped(made: zipfile.ZipFile, one: zipfile.ZipInfo) -> int:
-    if not one.filename.endswith(".whl"):
-        return one.file_size
-    with zipfile.ZipFile(io.BytesIO(made.read(one))) as wheel:
+def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    if not info.filename.endswith(".whl"):
+        return info.file_size
+    with zipfile.ZipFile(io.BytesIO(archive.read(info))) as wheel:
         return sum(inner.file_size for inner in wheel.infolist())

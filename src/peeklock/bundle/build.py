@@ -1,4 +1,4 @@
-"""Build a bundle, and judge it."""
+"""Building a bundle, and finding the problems that keep it from being deployed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from peeklock.bundle.project import BundleConfig
 from peeklock.bundle.targets import MB, Target
 
 MANIFEST = "peeklock_bundle.json"
-"""In the bundle's root: what it is. A program compares `queues` and `entries` with what it deploys for."""
+"""File at the bundle's root that describes it. A program compares `queues` and `entries` with its own."""
 
 LIMITS = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
 
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A zip file, its parts from the largest on, and why it must not be deployed, if it must not."""
+    """A zip file, its parts from the largest on, and the problems that keep it from being deployed."""
 
     data: bytes
     target: Target
@@ -58,13 +58,13 @@ class Bundle:
 
 
 def build(config: BundleConfig, target: Target, installer: str, tell: Callable[[str], None]) -> Bundle:
-    """Raises ConfigError for what cannot be built; what can, and cannot be deployed, has `problems`."""
+    """Build a bundle; one that cannot be deployed has `problems`. Raises ConfigError for one that cannot be built."""
     versions = packages.pinned(config.lock, target)
     own = contents.merged(contents.library(), own_files(config))
     modules = code.modules(own, target)
     declared = queues.fingerprints(own, config.queues)
-    told = _manifest(target, declared, versions, entry_points.entries(modules))
-    entries = contents.merged(own, _third_party(config, target, installer, tell), told)
+    manifest = _manifest(target, declared, versions, entry_points.entries(modules))
+    entries = contents.merged(own, _third_party(config, target, installer, tell), manifest)
     tell(f"packing {len(entries)} files")
     data = archive.zipped(entries)
     parts = _parts(entries, data)
@@ -75,6 +75,7 @@ def build(config: BundleConfig, target: Target, installer: str, tell: Callable[[
         queues=declared,
         parts=parts,
         problems=(
+            *_missing_files(entries, target),
             *imports.problems(modules, entries, target, config.lock.name),
             *elf.problems(entries, target),
             *_too_large(total, target),
@@ -85,12 +86,12 @@ def build(config: BundleConfig, target: Target, installer: str, tell: Callable[[
 
 
 def own_files(config: BundleConfig) -> Entries:
-    """The project's own files in its bundle. Raises ConfigError for what cannot be in one."""
+    """Return the project's own files in its bundle. Raises ConfigError for files that cannot be in one."""
     return contents.own(config.folder, config.sources, config.root, include=config.include, exclude=config.exclude)
 
 
 def _third_party(config: BundleConfig, target: Target, installer: str, tell: Callable[[str], None]) -> Entries:
-    """Where the platform looks for it."""
+    """Return the lock's packages, where the platform looks for them."""
     with tempfile.TemporaryDirectory() as folder:
         packages.fetch(installer, config.lock, target, Path(folder), tell)
         there = (
@@ -109,7 +110,7 @@ def _manifest(
 ) -> Entries:
     from importlib.metadata import version
 
-    told = {
+    manifest = {
         "platform": target.platform,
         "python": target.python,
         "arch": target.arch,
@@ -118,29 +119,42 @@ def _manifest(
         "entries": entries,
         "packages": versions,
     }
-    text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     return {MANIFEST: Entry(part=MANIFEST, data=text.encode())}
 
 
 def _parts(entries: Entries, data: bytes) -> tuple[Part, ...]:
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    sizes: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for path, size in archive.sizes(data).items():
-        found.setdefault((entries[path].part, entries[path].version), []).append(size)
+        sizes.setdefault((entries[path].part, entries[path].version), []).append(size)
     parts = (
         Part(
             name=name,
             version=version,
             files=len(each),
-            unzipped=sum(one for one, _ in each),
-            zipped=sum(one for _, one in each),
+            unzipped=sum(unzipped for unzipped, _ in each),
+            zipped=sum(zipped for _, zipped in each),
         )
-        for (name, version), each in found.items()
+        for (name, version), each in sizes.items()
     )
     return tuple(sorted(parts, key=lambda part: (-part.unzipped, part.name)))
 
 
 def megabytes(size: float) -> str:
     return f"{size / MB:.1f} MB"
+
+
+def _missing_files(entries: Entries, target: Target) -> list[str]:
+    """Return a sentence for each file that the platform needs at the bundle's root. `peeklock.infra.azure` renders both files of
+    a function app, so only one of the two is a problem there."""
+    missing = [file for file in target.at_root if file not in entries]
+    if not missing or (target.renders and len(missing) == len(target.at_root)):
+        return []
+    return [
+        f"there is no {file} at the bundle's root, where the platform looks for it: name its folder as root in"
+        f" [tool.peeklock.bundle.{target.platform}]"
+        for file in missing
+    ]
 
 
 def _too_large(total: int, target: Target) -> list[str]:
@@ -154,12 +168,12 @@ def _over(total: int, budget: float | None, target: Target) -> list[str]:
     if budget is None or total <= budget * MB:
         return []
     over, table = megabytes(total - budget * MB), f"[tool.peeklock.bundle.{target.platform}]"
-    told = f"{megabytes(total)} unzipped is {over} over the budget of {budget:g} MB"
-    return [f"{told}: make the largest parts smaller, or raise budget in {table}"]
+    problem = f"{megabytes(total)} unzipped is {over} over the budget of {budget:g} MB"
+    return [f"{problem}: make the largest parts smaller, or raise budget in {table}"]
 
 
 def _notes(size: int, target: Target) -> tuple[str, ...]:
     if target.direct is None or size <= target.direct:
         return ()
-    told = f"{megabytes(size)} zipped is over the {megabytes(target.direct)} that Lambda takes directly"
-    return (f"{told}: peeklock.infra.aws uploads it to a bucket ({LIMITS})",)
+    note = f"{megabytes(size)} zipped is over the {megabytes(target.direct)} that Lambda takes directly"
+    return (f"{note}: peeklock.infra.aws uploads it to a bucket ({LIMITS})",)

@@ -1,4 +1,4 @@
-"""What is in a bundle: files by their path in it. What is left out of it is decided here."""
+"""The contents of a bundle, as files by their path in it, and the rules for what is left out."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from peeklock.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file."""
+    """A file of a bundle."""
 
     part: str
-    """Whose it is: a distribution, `peeklock`, or the project's first folder."""
+    """Origin: a distribution, `peeklock`, or the project's first folder."""
     data: bytes
     version: str = ""
     source: str = ""
-    """Of the project's own: its path from the project's folder."""
+    """Path from the project's folder, of the project's own files."""
 
 
 Entries = Mapping[str, Entry]
 
 NEVER = frozenset({"infra", "cli", "dev", "bundle", "testing", "replay"})
-"""Of peeklock itself: what runs on a laptop or in a pipeline."""
+"""Packages of peeklock itself that run on a laptop or in a pipeline."""
 
 _LEFT_OUT = re.compile(
     r"requirements.*\.(txt|in)|test_.*\.py|conftest\.py|local\.settings\.json|tests?|__pycache__|.*\.py[co]|\..*"
@@ -43,7 +43,7 @@ _DATABASE = b"SQLite format 3\0"
 
 
 def library() -> Entries:
-    """peeklock, as far as a function needs it."""
+    """Return the files of peeklock that a function needs."""
     folder = Path(peeklock.__file__).parent
     files = (path for path in sorted(folder.rglob("*.py")) if path.relative_to(folder).parts[0] not in NEVER)
     return {
@@ -54,54 +54,57 @@ def library() -> Entries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which files below the sources are taken. Paths are from the project's folder."""
+    """Rules for the files below the sources. Paths are from the project's folder."""
 
     folder: Path
     include: tuple[str, ...] = ()
-    """A file that is named itself is taken whatever it is; below a folder, .gitignore does not count."""
+    """Files that are taken whatever they are, and folders in which .gitignore does not count."""
     exclude: tuple[str, ...] = ()
-    """Patterns as of a shell, where `*` stands for slashes, too; a folder's name is enough."""
+    """Shell patterns, where `*` matches slashes, too; a folder's name is enough."""
     ignored: Ignored = field(default_factory=Ignored)
 
     def place(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
 
     def takes(self, path: Path, start: Path) -> bool:
-        """Whether a file below a source, which is `start`, is taken."""
+        """Return whether a file below a source, `start`, is taken."""
         place = self.place(path)
         if place in self.include:
             return True
         if _named(path.relative_to(start)) or any(_matches(place, pattern) for pattern in self.exclude):
             return False
-        return place not in self.ignored or any(_matches(place, one) for one in self.include)
+        return place not in self.ignored or any(_matches(place, pattern) for pattern in self.include)
 
 
 def own(
     folder: Path, sources: Iterable[str], root: str | None, *, include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> Entries:
-    """The project's code. Raises ConfigError for what is not there, for a link that is not followed, and for files that look
-    like keys."""
+    """Return the project's own files. Raises ConfigError for a missing source, for a link that is not followed, and for files
+    that look like secrets."""
     sources = tuple(sources)
     files = tuple(source for source in sources if (folder / source).is_file())
     selection = Selection(folder=folder, include=(*include, *files), exclude=tuple(exclude), ignored=ignored(folder))
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for source in sources:
         for path in (*_parents(selection, source), *_files(selection, source)):
             place = selection.place(path).removeprefix("src/")
-            found[place] = _entry(selection, path, PurePosixPath(place).parts[0])
+            entries[place] = _entry(selection, path, PurePosixPath(place).parts[0])
     if root is not None:
         start = folder / root
         at_root = {
             path.relative_to(start).as_posix(): _entry(selection, path, f"{root}/") for path in _files(selection, root)
         }
-        found = merged(found, at_root)
-    _check_includes(include, found)
-    _check_keys(selection, found)
-    return {path: entry for path, entry in found.items() if _is_kept(selection, entry)}
+        entries = merged(entries, at_root)
+    _check_includes(include, entries)
+    _check_secrets(selection, entries)
+    return {path: entry for path, entry in entries.items() if _is_kept(selection, entry)}
 
 
 def _entry(selection: Selection, path: Path, part: str) -> Entry:
-    return Entry(part=part, data=path.read_bytes(), source=selection.place(path))
+    try:
+        return Entry(part=part, data=path.read_bytes(), source=selection.place(path))
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror or exc}") from None
 
 
 def _is_kept(selection: Selection, entry: Entry) -> bool:
@@ -109,12 +112,12 @@ def _is_kept(selection: Selection, entry: Entry) -> bool:
 
 
 def _check_includes(include: Sequence[str], entries: Entries) -> None:
-    for one in include:
-        if not any(_matches(entry.source, one) for entry in entries.values()):
-            raise ConfigError(f"include: no file below sources and root is {one!r} or in it; correct or remove it")
+    for name in include:
+        if not any(_matches(entry.source, name) for entry in entries.values()):
+            raise ConfigError(f"include: no file below sources and root is {name!r} or in it; correct or remove it")
 
 
-def _check_keys(selection: Selection, entries: Entries) -> None:
+def _check_secrets(selection: Selection, entries: Entries) -> None:
     for entry in entries.values():
         if entry.source in selection.include:
             continue
@@ -128,8 +131,16 @@ def _check_keys(selection: Selection, entries: Entries) -> None:
             )
 
 
+def _check_name(path: Path) -> None:
+    """Raise ConfigError for a name that a zip file cannot have."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{str(path)!r}: its name is not UTF-8, as a bundle needs it; rename or exclude it") from None
+
+
 def _parents(selection: Selection, source: str) -> list[Path]:
-    """`__init__.py` of the packages around a source, without which it is no part of them."""
+    """Return `__init__.py` of the packages around a source, without which it is no part of them."""
     above = [selection.folder / parent / "__init__.py" for parent in PurePosixPath(source).parents if parent.name]
     return [_inside(path, selection) for path in above if path.is_file()]
 
@@ -144,6 +155,7 @@ def _files(selection: Selection, source: str) -> list[Path]:
         raise ConfigError(f"there is no {source!r} in {folder}; correct [tool.peeklock.bundle] in pyproject.toml")
     below = [path for path in sorted(_inside(start, selection).rglob("*")) if selection.takes(path, start)]
     for path in below:
+        _check_name(path)
         if path.is_symlink() and path.is_dir():
             raise ConfigError(
                 f"{path} is a link to a folder, which a bundle does not follow; put the folder itself there"
@@ -157,8 +169,8 @@ def _files(selection: Selection, source: str) -> list[Path]:
 
 
 def _inside(path: Path, selection: Selection) -> Path:
-    """The path itself. Raises ConfigError where it leads out of the project's folder, or to what is left out of bundles:
-    by a link a bundle would publish what nobody named, such as a key."""
+    """Return the path itself. Raises ConfigError where it leads out of the project's folder, or to something that is left out
+    of bundles: a link would publish a file that the project does not name, such as a key."""
     folder = selection.folder
     real = Path(os.path.realpath(folder))
     target = Path(os.path.realpath(path))  # which takes a loop for the file itself
@@ -166,6 +178,8 @@ def _inside(path: Path, selection: Selection) -> Path:
         raise ConfigError(f"{path} is a link that leads to {target}, outside of {folder}; put the file itself there")
     if not target.exists():
         raise ConfigError(f"{path} is a link to {target}, which is not there; remove it, or mend it")
+    if not target.is_file() and not target.is_dir():
+        raise ConfigError(f"{path} is a link to {target}, which is no regular file; remove the link")
     place = target.relative_to(real).as_posix()
     if target.name != path.name and _named(Path(target.name)):
         raise ConfigError(f"{path} is a link to {target.name}, which a bundle leaves out; remove it")
@@ -177,21 +191,21 @@ def _inside(path: Path, selection: Selection) -> Path:
 
 
 def _named(path: Path) -> bool:
-    """Whether a name in a path is one of those that are always left out."""
+    """Return whether a name in a path is one of those that are always left out."""
     return any(_LEFT_OUT.fullmatch(part) for part in path.parts)
 
 
 def _matches(place: str, pattern: str) -> bool:
-    """Whether a pattern names a path, or a folder that it is in."""
-    return any(fnmatch.fnmatchcase(one, pattern) for one in (place, *map(str, PurePosixPath(place).parents)))
+    """Return whether a pattern names a path, or a folder that it is in."""
+    return any(fnmatch.fnmatchcase(path, pattern) for path in (place, *map(str, PurePosixPath(place).parents)))
 
 
 def merged(*several: Entries) -> dict[str, Entry]:
-    """All of them. Raises ConfigError for two different files in one place."""
-    found: dict[str, Entry] = {}
+    """Return the entries together. Raises ConfigError for two different files in one place."""
+    together: dict[str, Entry] = {}
     for entries in several:
         for path, entry in entries.items():
-            there = found.setdefault(path, entry)
+            there = together.setdefault(path, entry)
             if there.data != entry.data:
                 raise ConfigError(f"{path} comes from {there.part} and from {entry.part}; rename one, or leave one out")
-    return found
+    return together

@@ -1,4 +1,4 @@
-"""Whether shared objects are for the target. Only the header and the list of needed libraries are read.
+"""Checking that shared objects are for the target. Only the header and the list of needed libraries are read.
 https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html"""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEEDED, _STRINGS = 1, 5  # tags of the dynamic section
 
 
 def problems(entries: Entries, target: Target) -> list[str]:
-    """A sentence for each shared object that the target cannot load, those in wheels too."""
+    """Return a sentence for each shared object that the target cannot load, also for those in wheels."""
     return [f"{path}: {wrong}" for path, data in _files(entries) if (wrong := problem(path, data, target))]
 
 
@@ -43,7 +43,7 @@ def _files(entries: Entries) -> Iterator[tuple[str, bytes]]:
 
 
 def problem(path: str, data: bytes, target: Target) -> str | None:
-    """What is wrong with a file, if anything is. Files that are no shared objects are right."""
+    """Return why the target cannot load a file; None where it can, and for files that are no shared objects."""
     wanted = f"the bundle is for Linux on {target.machine}"
     if not data.startswith(b"\x7fELF"):
         system = next((name for magic, name in _FOREIGN.items() if data.startswith(magic)), "another system")
@@ -60,7 +60,7 @@ def problem(path: str, data: bytes, target: Target) -> str | None:
 
 
 def machine_of(data: bytes) -> str:
-    """The processor of an ELF file."""
+    """Return the processor of an ELF file."""
     if len(data) < 20:  # noqa: PLR2004 - where e_machine ends
         return "nothing (a broken file)"
     (number,) = struct.unpack_from("<H" if data[5] == 1 else ">H", data, 18)
@@ -68,7 +68,7 @@ def machine_of(data: bytes) -> str:
 
 
 def needed(data: bytes) -> list[str]:
-    """The libraries that a 64-bit little-endian ELF file asks for; none of a file that is cut off."""
+    """Return the libraries that a 64-bit little-endian ELF file needs; none for a file that is cut off."""
     try:
         return list(_needed(data))
     except (struct.error, ValueError):
@@ -93,5 +93,5 @@ def _pairs(data: bytes, at: int, length: int) -> list[tuple[int, int]]:
 
 
 def _offset(address: int, loaded: list[tuple[int, int, int]]) -> int | None:
-    """Where in the file an address of memory is."""
+    """Return the position in the file of an address of memory."""
     return next((offset + address - at for at, length, offset in loaded if at <= address < at + length), None)

@@ -1,7 +1,7 @@
-"""What the names in a project's modules are bound to: which of them a cloud can call, and for which queue.
+"""Finding what the names in a project's modules are bound to: which of them a cloud can call, and for which queue.
 
-The code is read, not run: a laptop need not have the packages of a bundle, nor the environment of a function. What cannot be
-read, such as a name that a function makes up, is recorded as not known, and nobody is refused for it.
+The code is read, not run: a laptop need not have the packages of a bundle, nor the environment of a function. A name that cannot
+be read, such as one that a function makes up, is recorded as unknown, and is never refused.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ _FOLLOWED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """What a name is, as far as it can be read."""
+    """Value of a name, as far as it can be read."""
 
     kind: str
     """The platform whose `bind` made it, `consumer` for what the decorator marked, or `queue`; else a name of peeklock's, or
     a module."""
     name: str = ""
-    """The queue's, where it is known; else the module's."""
+    """Name of the queue, where it is known; else of the module."""
 
 
 def entries(modules: Mapping[str, Module]) -> dict[str, dict[str, str | None] | None]:
-    """For each public name at the top of a module, by its whole name: kind and queue, or None where they are not known. The
-    name `*` stands for others that a module has and that cannot be read."""
+    """Return kind and queue of each public name at the top of a module, by its full name; None where they are unknown. The name
+    `*` stands for further names of a module that cannot be read."""
     reader = _Reader(modules)
-    found: dict[str, dict[str, str | None] | None] = {}
+    described: dict[str, dict[str, str | None] | None] = {}
     for module in modules.values():
         names = _names(module.tree)
-        for name in sorted(one for one in names if not one.startswith("_")):
-            found[f"{module.name}.{name}"] = _told(reader.name(module, name, _FOLLOWED))
+        for name in sorted(name for name in names if not name.startswith("_")):
+            described[f"{module.name}.{name}"] = _described(reader.name(module, name, _FOLLOWED))
         if names & {"*", "__getattr__"} or _makes_names(module.tree):
-            found[f"{module.name}.*"] = None
-    return found
+            described[f"{module.name}.*"] = None
+    return described
 
 
-def _told(bound: Bound | None) -> dict[str, str | None] | None:
+def _described(bound: Bound | None) -> dict[str, str | None] | None:
     if bound is None or bound.kind not in {CONSUMER, "sqs", "servicebus", "cloudtasks", "pubsub"}:
         return None
     return {"kind": bound.kind, "queue": bound.name or None}
@@ -63,19 +63,20 @@ class _Reader:
         self._modules = modules
 
     def name(self, module: Module, name: str, left: int) -> Bound | None:
-        """What a module's name is at its end: its last statement counts. `left`: names that may still be followed."""
+        """Return the value of a module's name at the module's end: the last statement counts. `left`: names that may still be
+        followed."""
         if not left:
             return None
-        found: Bound | None = None
+        bound: Bound | None = None
         for node in module.tree.body:
             if name in {*_names_of(node), *_imported_whole(node)}:
-                found = self._statement(module, node, name, left - 1)
-        return found
+                bound = self._statement(module, node, name, left - 1)
+        return bound
 
     def _statement(self, module: Module, node: ast.stmt, name: str, left: int) -> Bound | None:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                marks = (self._marked(module, one, left) for one in node.decorator_list)
+                marks = (self._marked(module, decorator, left) for decorator in node.decorator_list)
                 return next(filter(None, marks), None)
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
                 return self._value(module, value, left)
@@ -84,26 +85,26 @@ class _Reader:
         return None
 
     def _import(self, module: Module, node: ast.Import | ast.ImportFrom, name: str, left: int) -> Bound | None:
-        for one in node.names:
-            if (one.asname or one.name.partition(".")[0]) != name:
+        for alias in node.names:
+            if (alias.asname or alias.name.partition(".")[0]) != name:
                 continue
             if isinstance(node, ast.Import):
-                return Bound(kind="module", name=one.name if one.asname else name)
-            return self._member(_from(module, node), one.name, left)
+                return Bound(kind="module", name=alias.name if alias.asname else name)
+            return self._member(_from(module, node), alias.name, left)
         return None
 
     def _member(self, module: str, name: str, left: int) -> Bound | None:
-        """A name of a module: one of the project's, or of peeklock."""
+        """Return the value of a name of a module, of the project's or of peeklock."""
         module = _BIND.sub(r"peeklock.\1", module)
         if module.partition(".")[0] == "peeklock":
-            return Bound(kind="peeklock", name=name if module == "peeklock" else f"{module}.{name}")
+            return Bound(kind="peeklock", name=f"{module}.{name}".removeprefix("peeklock."))
         inner = f"{module}.{name}".lstrip(".")
         if (other := self._modules.get(module)) and name in _names(other.tree):
             return self.name(other, name, left)
         return Bound(kind="module", name=inner) if self._is_module(inner) else None
 
     def _is_module(self, name: str) -> bool:
-        return any(f"{one}.".startswith(f"{name}.") for one in self._modules)
+        return any(f"{module}.".startswith(f"{name}.") for module in self._modules)
 
     def _value(self, module: Module, node: ast.expr, left: int) -> Bound | None:
         match node:
@@ -120,7 +121,7 @@ class _Reader:
         return None
 
     def _call(self, module: Module, node: ast.Call, left: int) -> Bound | None:
-        """`Queue(...)`, `consumer(...)(f)` or a platform's `bind(f)`."""
+        """Return the value of `Queue(...)`, `consumer(...)(f)` or a platform's `bind(f)`."""
         if isinstance(node.func, ast.Call):
             return self._marked(module, node.func, left)
         made_by = self._value(module, node.func, left)
@@ -136,7 +137,7 @@ class _Reader:
         return Bound(kind=platform, name=bound.name if bound and bound.kind == CONSUMER else "")
 
     def _marked(self, module: Module, node: ast.expr, left: int) -> Bound | None:
-        """What `@consumer(QUEUE)` marks."""
+        """Return the consumer that `@consumer(QUEUE)` makes."""
         if not isinstance(node, ast.Call):
             return None
         mark = self._value(module, node.func, left)
@@ -148,8 +149,8 @@ class _Reader:
 
 
 def _argument(node: ast.Call, name: str) -> ast.expr | None:
-    """The first argument of a call, by its place or by its name."""
-    return next(iter(node.args), None) or next((one.value for one in node.keywords if one.arg == name), None)
+    """Return the first argument of a call, by its position or its name."""
+    return next(iter(node.args), None) or next((each.value for each in node.keywords if each.arg == name), None)
 
 
 def _text(node: ast.expr | None) -> str:
@@ -164,7 +165,7 @@ def _from(module: Module, node: ast.ImportFrom) -> str:
 
 
 def _names(tree: ast.Module) -> set[str]:
-    """The names at the top of a module, also those that a condition or a loop binds."""
+    """Return the names at the top of a module, also those that a condition or a loop binds."""
     return {name for node in tree.body for name in _names_of(node)}
 
 
@@ -173,8 +174,8 @@ def _makes_names(tree: ast.Module) -> bool:
 
 
 def _imported_whole(node: ast.stmt) -> set[str]:
-    """What `import app.work` binds: a module, which is no entry point itself."""
-    return {one.name.partition(".")[0] for one in node.names} if isinstance(node, ast.Import) else set()
+    """Return the names that `import app.work` binds: modules, which are no entry points themselves."""
+    return {alias.name.partition(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
 
 
 def _names_of(node: ast.AST) -> Iterator[str]:
@@ -182,9 +183,9 @@ def _names_of(node: ast.AST) -> Iterator[str]:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name
         case ast.ImportFrom():
-            yield from (one.asname or one.name for one in node.names)
+            yield from (alias.asname or alias.name for alias in node.names)
         case ast.Import():
-            yield from (one.asname for one in node.names if one.asname)
+            yield from (alias.asname for alias in node.names if alias.asname)
         case ast.Name(ctx=ast.Store()):
             yield node.id
         case ast.expr() if not isinstance(node, ast.Tuple | ast.List | ast.Starred | ast.NamedExpr):

@@ -1,4 +1,4 @@
-"""What git leaves out of a project. git is asked itself, since no copy of its rules is complete."""
+"""The files that git ignores. git itself is called, since no copy of its rules is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """Paths from the project's folder that git ignores and that nobody added all the same."""
+    """Paths from the project's folder that git ignores and that are not in its index."""
 
     paths: frozenset[str] = frozenset()
     """A folder ends in a slash, and stands for all that is in it."""
@@ -34,8 +34,8 @@ def ignored(folder: Path) -> Ignored:
     if git is None:
         _check_no_rules(folder)
         return Ignored()
-    found = {path for repository in _repositories(folder) for path in _ignored_in(git, repository, folder)}
-    return Ignored(paths=frozenset(found))
+    paths = {path for repository in _repositories(folder) for path in _ignored_in(git, repository, folder)}
+    return Ignored(paths=frozenset(paths))
 
 
 def _check_no_rules(folder: Path) -> None:
@@ -48,15 +48,15 @@ def _check_no_rules(folder: Path) -> None:
 
 
 def _repositories(folder: Path) -> list[Path]:
-    """The project's folder, and the submodules below it, whose rules are their own."""
-    return [folder, *(one.parent for one in sorted(folder.rglob(".git")) if one.parent != folder)]
+    """Return the project's folder, and the submodules below it, whose rules are their own."""
+    return [folder, *(path.parent for path in sorted(folder.rglob(".git")) if path.parent != folder)]
 
 
 def _ignored_in(git: str, place: Path, folder: Path) -> list[str]:
     inside = place.relative_to(folder)
     with tempfile.TemporaryDirectory() as scratch:
         options: list[str] = []
-        if not any((one / ".git").exists() for one in (place, *place.parents)):
+        if not any((parent / ".git").exists() for parent in (place, *place.parents)):
             _run([git, "init", "--quiet", scratch], folder)
             options = [f"--git-dir={scratch}/.git", f"--work-tree={place}"]
         listing = _run([git, *options, "ls-files", "--others", "--ignored", "--exclude-standard", "-z"], place)

@@ -1,4 +1,4 @@
-"""Whether what a project's modules import is there where the bundle runs: in it, or in the platform's Python."""
+"""Finding imports of a project's modules that fail where the bundle runs: in neither the bundle nor the platform's Python."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REMOVED = {
         *("ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"),
     },
 }
-"""Modules of the standard library by the Python that has them no more.
+"""Modules of the standard library, by the Python that removed them.
 https://docs.python.org/3/whatsnew/3.12.html#removed, https://docs.python.org/3/whatsnew/3.13.html#whatsnew313-pep594"""
 
 ADDED = {(3, 14): {"annotationlib", "compression"}}
@@ -50,7 +50,7 @@ _INSTALLED = re.compile(r"[^/]+\.data/(purelib|platlib)/")
 
 _MAY_FAIL = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _ELSEWHERE = {"TYPE_CHECKING", "version_info", "platform", "__name__"}
-"""Names in a condition that says where its imports run: not for certain at the target."""
+"""Names in conditions on where code runs, whose imports may not run at the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +61,36 @@ class Import:
     module: str
     names: tuple[str, ...] = ()
     problem: str = ""
-    """What is wrong with it, wherever it leads."""
+    """Reason why it fails wherever it leads; else empty."""
 
 
 def problems(modules: Mapping[str, Module], entries: Entries, target: Target, lock: str) -> list[str]:
-    """A sentence for each import that would fail, with its file and line."""
-    there = Importable(entries, target)
-    return [
-        f"{module.source}:{one.line}: {wrong}"
+    """Return a sentence for each import that would fail, with its file and line, and for each module that hides one of
+    Python's own."""
+    importable = Importable(entries, target)
+    failing = [
+        f"{module.source}:{each.line}: {problem}"
         for module in modules.values()
-        for one in _needed(module, module.tree, there)
-        if (wrong := one.problem or there.problem(one, lock))
+        for each in _needed(module, module.tree, importable)
+        if (problem := each.problem or importable.problem(each, lock))
+    ]
+    return [*_hiding(modules, target), *failing]
+
+
+def _hiding(modules: Mapping[str, Module], target: Target) -> list[str]:
+    """Return a sentence for each module at the bundle's root with the name of a module of Python: the bundle is searched
+    first, so peeklock and the runtime would import it instead."""
+    standard = _standard_library(target)
+    return [
+        f"{module.source}: it would hide Python's own module {name}, which peeklock, the runtime or a package may import;"
+        " give it another name"
+        for name, module in modules.items()
+        if name in standard
     ]
 
 
 class Importable:
-    """What can be imported from a bundle on its platform."""
+    """The modules that can be imported from a bundle on its platform."""
 
     def __init__(self, entries: Entries, target: Target) -> None:
         self._target = target
@@ -91,14 +105,14 @@ class Importable:
                 self._modules.add(module_name(inner))
                 self._folders |= {".".join(parent.parts) for parent in PurePosixPath(inner).parents}
 
-    def problem(self, one: Import, lock: str) -> str | None:
-        """What would fail at the import, and how to mend it; None where nothing would."""
-        top = one.module.partition(".")[0]
+    def problem(self, imported: Import, lock: str) -> str | None:
+        """Return why an import would fail, and how to mend it; None where it would not."""
+        top = imported.module.partition(".")[0]
         if top in self._standard:
             return None
         if top in sys.stdlib_module_names or any(top in names for names in REMOVED.values()):
             return f"Python {self._target.python} on {self._target.platform} has no module {top}; do without it"
-        missing = self._missing(one)
+        missing = self._missing(imported)
         if missing is None or top in self._target.provided:
             return None
         if self._is_own(top):
@@ -110,19 +124,21 @@ class Importable:
             f" {self._target.python}: add its package to the lock, or its folder to sources"
         )
 
-    def _missing(self, one: Import) -> str | None:
-        """The first part of it that is nowhere."""
-        parts = one.module.split(".")
+    def _missing(self, imported: Import) -> str | None:
+        """Return the first part of an import that is nowhere."""
+        parts = imported.module.split(".")
         for length in range(1, len(parts) + 1):
             name = ".".join(parts[:length])
             if name in self._modules and name not in self._own:
                 return None  # a package of somebody else may make modules of its own as it pleases
             if name not in self._modules and name not in self._folders:
                 return name
-        return next((f"{one.module}.{name}" for name in one.names if not self._has(one.module, name)), None)
+        return next(
+            (f"{imported.module}.{name}" for name in imported.names if not self._has(imported.module, name)), None
+        )
 
     def _has(self, module: str, name: str) -> bool:
-        """Whether a module of the project has a name. A word in its text is enough: it may come about in many ways."""
+        """Return whether a module of the project has a name. A word in its text is enough: it may be bound in many ways."""
         inner = f"{module}.{name}"
         if inner in self._modules or inner in self._folders or name == "*":
             return True
@@ -141,7 +157,7 @@ def _standard_library(target: Target) -> set[str]:
 
 
 def _laid_down(path: str, data: bytes, target: Target) -> Iterator[str]:
-    """The importable files that a file of the bundle is, or brings, by their paths from where Python looks for them."""
+    """Yield the importable files that a file of the bundle is, or contains, by their paths from where Python looks for them."""
     if path.endswith(".whl"):
         with zipfile.ZipFile(io.BytesIO(data)) as wheel:
             names = wheel.namelist()
@@ -150,36 +166,39 @@ def _laid_down(path: str, data: bytes, target: Target) -> Iterator[str]:
     yield from (inner for name in names if _MODULE.fullmatch(inner := _INSTALLED.sub("", name, count=1)))
 
 
-def _needed(module: Module, node: ast.AST, there: Importable) -> Iterator[Import]:
-    """The imports that run for certain, or that somebody counts on when a function runs."""
+def _needed(module: Module, node: ast.AST, importable: Importable) -> Iterator[Import]:
+    """Yield the imports that run for certain, or that a function needs when it runs."""
     match node:
         case ast.Import():
-            yield from (Import(line=node.lineno, module=one.name) for one in node.names)
+            yield from (Import(line=node.lineno, module=alias.name) for alias in node.names)
         case ast.ImportFrom():
             yield _absolute(module, node)
-        case ast.Try() if handlers := [one for one in node.handlers if _catches_a_failed_import(one)]:
-            yield from _tried(module, node, handlers, there)
-        case ast.With() if any("suppress" in (names := _names_in(one)) and names & _MAY_FAIL for one in node.items):
+        case ast.Try() if handlers := [handler for handler in node.handlers if _catches_a_failed_import(handler)]:
+            yield from _tried(module, node, handlers, importable)
+        case ast.With() if any("suppress" in (names := _names_in(item)) and names & _MAY_FAIL for item in node.items):
             return
         case ast.If() if _names_in(node.test) & _ELSEWHERE:
             if "TYPE_CHECKING" in _names_in(node.test):
                 runs = node.body if isinstance(node.test, ast.UnaryOp) else node.orelse  # `not TYPE_CHECKING`
-                yield from _of_all(module, runs, there)
+                yield from _of_all(module, runs, importable)
         case _:
-            yield from _of_all(module, list(ast.iter_child_nodes(node)), there)
+            yield from _of_all(module, list(ast.iter_child_nodes(node)), importable)
 
 
-def _of_all(module: Module, nodes: Sequence[ast.AST], there: Importable) -> Iterator[Import]:
+def _of_all(module: Module, nodes: Sequence[ast.AST], importable: Importable) -> Iterator[Import]:
     for node in nodes:
-        yield from _needed(module, node, there)
+        yield from _needed(module, node, importable)
 
 
-def _tried(module: Module, node: ast.Try, handlers: Sequence[ast.ExceptHandler], there: Importable) -> Iterator[Import]:
-    """Nothing of what may fail. What is imported instead is needed where it does fail, unless that may fail, too."""
-    fails = any(one.problem or there.problem(one, "") for one in _of_all(module, node.body, there))
-    others = [one for one in node.handlers if one not in handlers]
+def _tried(
+    module: Module, node: ast.Try, handlers: Sequence[ast.ExceptHandler], importable: Importable
+) -> Iterator[Import]:
+    """Yield the imports of a `try` whose failing imports are caught. Those in the handlers are needed only where one in the body
+    fails."""
+    fails = any(each.problem or importable.problem(each, "") for each in _of_all(module, node.body, importable))
+    unrelated = [handler for handler in node.handlers if handler not in handlers]
     instead = handlers if fails else []
-    yield from _of_all(module, [*others, *instead, *node.orelse, *node.finalbody], there)
+    yield from _of_all(module, [*unrelated, *instead, *node.orelse, *node.finalbody], importable)
 
 
 def _catches_a_failed_import(handler: ast.ExceptHandler) -> bool:
@@ -188,15 +207,15 @@ def _catches_a_failed_import(handler: ast.ExceptHandler) -> bool:
 
 def _names_in(node: ast.AST) -> set[str]:
     return {
-        one.id if isinstance(one, ast.Name) else one.attr
-        for one in ast.walk(node)
-        if isinstance(one, ast.Name | ast.Attribute)
+        inner.id if isinstance(inner, ast.Name) else inner.attr
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Name | ast.Attribute)
     }
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> Import:
-    """A `from ... import`, with the dots at its beginning resolved."""
-    names = tuple(one.name for one in node.names)
+    """Return a `from ... import`, with the dots at its beginning resolved."""
+    names = tuple(alias.name for alias in node.names)
     if not node.level:
         return Import(line=node.lineno, module=node.module or "", names=names)
     parts = module.package.split(".") if module.package else []

@@ -1,4 +1,4 @@
-"""Have the locked packages for the target, by uv where it is there, else by pip."""
+"""Installing the locked packages for the target, by uv where it is installed, else by pip."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _MARKED = re.compile(r"^[^#\n]*;.*$", re.MULTILINE)
 
 
 def pinned(lock: Path, target: Target) -> dict[str, str]:
-    """Versions by name. Raises ConfigError without a lock, or for one that has peeklock itself."""
+    """Return the versions in a lock, by name. Raises ConfigError without a lock, or for one that has peeklock itself."""
     try:
         text = lock.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"there is no lock {lock}; make it with\n\n{_remedy(lock, target)}") from None
-    found: dict[str, str] = dict(_PINNED.findall(text))
-    if "peeklock" in found:
+    versions: dict[str, str] = dict(_PINNED.findall(text))
+    if "peeklock" in versions:
         raise ConfigError(
             f"{lock} has peeklock, and the bundle takes the one that runs this command; leave it out of there"
         )
-    return found
+    return versions
 
 
 def _remedy(lock: Path, target: Target) -> str:
-    """The command that makes a lock which a bundle can be made of: only wheels of the target, and without peeklock."""
+    """Return the command that makes a lock for a bundle: only wheels of the target, and without peeklock."""
     return f"""  {shlex.join(lock_command(lock, target))}
 
 where requirements.in has what the code imports, and peeklock with the extras that it needs"""
@@ -48,12 +48,12 @@ def lock_command(lock: Path, target: Target) -> list[str]:
 
 
 def tool(target: Target) -> str:
-    """Which installer there is for a target. Raises ConfigError where there is none."""
+    """Return the installer for a target. Raises ConfigError where none is installed."""
     return chosen(shutil.which("uv"), target, pip=importlib.util.find_spec("pip") is not None)
 
 
 def chosen(uv: str | None, target: Target, *, pip: bool) -> str:
-    """uv, but for wheels, since it cannot download them: then pip, and pip by way of uv where that is all there is."""
+    """Return uv; for wheels, which uv cannot download, pip, or pip run by uv where pip is not installed."""
     if uv and not target.wheels:
         return uv
     if pip:
@@ -66,7 +66,7 @@ def chosen(uv: str | None, target: Target, *, pip: bool) -> str:
 
 
 def command(installer: str, lock: Path, target: Target, into: Path) -> list[str]:
-    """The installer's command line. Never for this machine, never built from source, never without a hash."""
+    """Return the installer's command line: never for this machine, never built from source, never without a hash."""
     if installer not in {"pip", "uvx"}:
         where = ["--python", sys.executable, "--python-platform", target.uv_platform, "--only-binary", ":all:"]
         return [installer, "pip", "install", "--target", str(into), *where, *_common(lock, target)]

@@ -1,4 +1,4 @@
-"""What a project wants in its bundles: the table `[tool.peeklock.bundle]` of its pyproject.toml."""
+"""The table `[tool.peeklock.bundle]` of a project's pyproject.toml."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEYS = ("sources", "root", "include", "exclude", "lock", "budget", "only")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleConfig:
-    """One platform's bundle. Paths are from the project's folder."""
+    """Settings of one platform's bundle. Paths are from the project's folder."""
 
     folder: Path
     lock: Path
@@ -43,19 +43,19 @@ class BundleConfig:
     budget: float | None = None
     """Megabytes, unzipped."""
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a third-party folder, the only folders in it that are taken."""
+    """Folders that are taken of a third-party folder, by that folder."""
 
 
 def load(folder: Path, platform: str) -> BundleConfig:
-    """Raises ConfigError, with an example, where there is no table or it cannot be."""
+    """Return the settings of a platform's bundle. Raises ConfigError, with an example, where the table is missing or wrong."""
     file = folder / "pyproject.toml"
     try:
-        told = tomllib.loads(file.read_text("utf-8"))
+        document = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no pyproject.toml in {folder}: run it in the project's folder") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file}: {exc}") from None
-    table = told.get("tool", {}).get("peeklock", {}).get("bundle", {})
+    table = document.get("tool", {}).get("peeklock", {}).get("bundle", {})
     if platform not in table:
         raise ConfigError(f"pyproject.toml does not say what is in a bundle for {platform}; for instance:\n\n{EXAMPLE}")
     _check_keys(table, (*TARGETS, "queues"), "[tool.peeklock.bundle]")
@@ -86,11 +86,11 @@ def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, A
     return config
 
 
-def _check_keys(table: Iterable[str], known: Iterable[str], where: str) -> None:
+def _check_keys(table: Iterable[str], allowed: Iterable[str], where: str) -> None:
     for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, list(known), 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        if key not in allowed:
+            near = difflib.get_close_matches(key, list(allowed), 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(allowed)}"
             raise ConfigError(f"pyproject.toml, {where}: {key!r} is unknown; {hint}")
 
 
@@ -102,7 +102,7 @@ def _text(table: dict[str, Any], key: str, where: str) -> str:
 
 
 def _texts(value: object, key: str, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise ConfigError(f"pyproject.toml, {where}: {key} = {value!r} is no list of names")
     return tuple(value)
 

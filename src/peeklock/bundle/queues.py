@@ -1,4 +1,4 @@
-"""The declarations in a bundle, as the bundle itself has them."""
+"""The queues that a bundle declares, with their fingerprints."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ print(json.dumps(found))
 
 
 def fingerprints(entries: Entries, modules: Sequence[str]) -> dict[str, str]:
-    """Of each queue that the modules declare, by name. They are imported in a process of their own and from the bundle's
-    files, without the packages that are installed here, so nothing else of the project is asked. Raises ConfigError for a module that cannot be, or without a queue."""
+    """Return the fingerprint of each queue that the modules declare, by name. They are imported in a process of their own from
+    the bundle's files alone, without the packages that are installed here. Raises ConfigError for a module that cannot be
+    imported, and where there is no queue."""
     with tempfile.TemporaryDirectory() as folder:
         for path, entry in entries.items():
             place = Path(folder, path)
@@ -47,15 +48,15 @@ def fingerprints(entries: Entries, modules: Sequence[str]) -> dict[str, str]:
             f"queues = {list(modules)} cannot be imported from the bundle: {why}; a module of declarations imports"
             " peeklock and the standard library only, and lies in sources"
         )
-    found: dict[str, str] = json.loads(ran.stdout.splitlines()[-1])
-    if not found:
+    declared: dict[str, str] = json.loads(ran.stdout.splitlines()[-1])
+    if not declared:
         raise ConfigError(f"queues = {list(modules)}: no Queue is declared there; name the modules that declare them")
-    return dict(sorted(found.items()))
+    return dict(sorted(declared.items()))
 
 
 def _reason(traceback: str, folder: str) -> str:
-    """The last line of a traceback, with the line of the bundle that it came from."""
+    """Return the last line of a traceback, with the line of the bundle that it came from."""
     lines = traceback.strip().splitlines()
     places = re.findall(rf'File "{re.escape(folder)}/(.+)", line (\d+)', traceback)
     where = "".join(f"{path}:{line}: " for path, line in places[-1:])
-    return where + (lines[-1] if lines else "it ended without a word")
+    return where + (lines[-1] if lines else "it ended without a message")

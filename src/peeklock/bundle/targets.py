@@ -1,4 +1,4 @@
-"""What a bundle is built for: the one place that names each platform's Python, processor, C library and limits."""
+"""The platforms that bundles are built for, each with its Python, processor, C library and limits."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from peeklock.errors import ConfigError
 from peeklock.quotas.aws import UNZIPPED_BYTES, UPLOAD_BYTES
 
 MB = 1024 * 1024
-"""As Lambda counts."""
+"""Bytes of a megabyte, as Lambda counts."""
 
 GLIBC = 28
-"""2.28, of the wheels that are taken: older than the C library of each platform (Amazon Linux 2023 has 2.34), and what
+"""Minor version, 2.28, of the newest C library that wheels may need: older than the C library of each platform (Amazon Linux 2023 has 2.34), and what
 most projects build for. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html, https://peps.python.org/pep-0600/"""
 
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
-"""Names of processors, as AWS has them and as wheels have them."""
+"""Processors by AWS's names, with the names in wheels."""
 
 _OLDEST = {"aarch64": 17, "x86_64": 5}
 _NAMED = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-# The names that PEP 600 replaced: wheels have either.
+# Names that PEP 600 replaced: wheels have either.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,23 +28,27 @@ class Target:
 
     platform: str
     python: str
-    """Such as `3.13`."""
+    """Version, such as `3.13`."""
     machine: str = "x86_64"
-    """As wheels name it."""
+    """Processor, as wheels name it."""
     packages: str = ""
-    """The folder in the bundle where the platform looks for third-party packages; empty for its root."""
+    """Folder in the bundle where the platform looks for third-party packages; empty for its root."""
     wheels: bool = False
-    """Whether the platform installs the packages itself, from wheels in that folder."""
+    """True where the platform installs the packages itself, from wheels in that folder."""
     provided: frozenset[str] = frozenset()
     """Third-party modules that the platform has, without a lock."""
     most: int | None = None
     """Bytes, unzipped, that the platform takes."""
     direct: int | None = None
     """Bytes, zipped, that it takes without a bucket."""
+    at_root: tuple[str, ...] = ()
+    """Files that the platform needs at the bundle's root."""
+    renders: bool = False
+    """True where `peeklock.infra` adds these files itself."""
 
     @property
     def arch(self) -> str:
-        """The processor as AWS names it."""
+        """Processor as AWS names it."""
         return next(arch for arch, machine in MACHINES.items() if machine == self.machine)
 
     @property
@@ -53,7 +57,7 @@ class Target:
 
     @property
     def pip_platforms(self) -> tuple[str, ...]:
-        """Every tag that fits, newest first: pip takes a wheel only for a tag that it was told."""
+        """Tags that fit, newest first: pip takes a wheel only for a tag on its command line."""
         tags = []
         for minor in range(GLIBC, _OLDEST[self.machine] - 1, -1):
             tags.append(f"manylinux_2_{minor}_{self.machine}")
@@ -77,6 +81,8 @@ TARGETS = {
         python="3.12",
         # https://learn.microsoft.com/azure/azure-functions/functions-reference-python#folder-structure
         packages=".python_packages/lib/site-packages",
+        at_root=("function_app.py", "host.json"),
+        renders=True,
     ),
     "gcp": Target(
         platform="gcp",
@@ -85,12 +91,15 @@ TARGETS = {
         # https://cloud.google.com/functions/docs/writing/specifying-dependencies-python#vendored_dependencies
         packages="vendor",
         wheels=True,
+        # https://cloud.google.com/functions/docs/writing#directory-structure-python
+        at_root=("main.py",),
     ),
 }
 
 
 def target(platform: str, arch: str | None) -> Target:
-    """For a processor; the platform's own for None. Raises ConfigError for one that the platform has not."""
+    """Return the target for a processor; None is the platform's default. Raises ConfigError for a processor that the platform
+    does not have."""
     from dataclasses import replace
 
     chosen = TARGETS[platform]

@@ -1,10 +1,11 @@
-"""`peeklock bundle`: what a function runs, as one zip file."""
+"""`peeklock bundle`: pack a function's code and packages into one zip file."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
     from peeklock.bundle.build import Bundle
     from peeklock.bundle.project import BundleConfig
 
-HELP = "pack what a function runs into a zip file, for the cloud's processor"
+HELP = "pack a function's code and packages into a zip file, for the cloud's processor"
 
 EPILOG = """\
-What is in it is said in pyproject.toml:
+The contents are named in pyproject.toml:
 
   [tool.peeklock.bundle]
-  queues = ["app.queues"]             # modules that declare queues: their fingerprints are told in the bundle
+  queues = ["app.queues"]             # modules that declare queues: their fingerprints are written into the bundle
 
   [tool.peeklock.bundle.aws]          # azure and gcp likewise
   sources = ["app"]                   # folders and files of your own code
   root = "azure"                      # a folder whose files lie at the bundle's root: function_app.py, main.py
-  include = ["app/_version.py"]       # taken though git ignores it, or though it looks like a secret
+  include = ["app/_version.py"]       # taken even where git ignores it or it looks like a secret
   exclude = ["*.ipynb"]               # patterns of what is left out; what git ignores is never in
   lock = "requirements-aws.txt"       # third-party packages, pinned and with hashes, without peeklock
   budget = 25                         # megabytes, unzipped
@@ -45,7 +46,8 @@ examples:
 
 exit codes:
   0  it is written
-  1  it is not: over the budget, over the cloud's limit, a shared object for another machine, or an import that is nowhere
+  1  it is not: over the budget, over the cloud's limit, a shared object for another machine, or an import that fails,
+     a file that the cloud needs at the root, or a module with the name of one of Python's own
   2  it could not be built: no table in pyproject.toml, no lock, a package without a wheel, a hash that differs, code that the
      cloud's Python does not compile, a file that looks like a secret
 """
@@ -65,24 +67,24 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Build, tell, write if it can be deployed, and return the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Build the bundle, write it if it can be deployed, report it, and return the exit code."""
     from peeklock.bundle.build import build
     from peeklock.bundle.packages import tool
     from peeklock.bundle.project import load
     from peeklock.bundle.targets import target
 
-    config, chosen = load(Path.cwd(), given.platform), target(given.platform, given.arch)
-    if given.list:
-        return _list(config, as_json=given.json)
-    made = build(config, chosen, tool(chosen), lambda text: print(f"== {text}", file=sys.stderr, flush=True))
-    out = Path(given.out or f"build/bundle/{given.platform}.zip")
-    if not made.problems:
-        _write(out, made.data)
-    _json(made, out) if given.json else _text(made, out, config.budget)
-    for problem in made.problems:
+    config, chosen = load(Path.cwd(), options.platform), target(options.platform, options.arch)
+    if options.list:
+        return _list(config, as_json=options.json)
+    bundle = build(config, chosen, tool(chosen), lambda text: print(f"== {text}", file=sys.stderr, flush=True))
+    out = Path(options.out or f"build/bundle/{options.platform}.zip")
+    if not bundle.problems:
+        _write(out, bundle.data)
+    _json(bundle, out) if options.json else _text(bundle, out, config.budget)
+    for problem in bundle.problems:
         print(f"peeklock bundle: {problem}", file=sys.stderr)
-    return int(bool(made.problems))
+    return int(bool(bundle.problems))
 
 
 def _list(config: BundleConfig, *, as_json: bool) -> int:
@@ -99,57 +101,62 @@ def _list(config: BundleConfig, *, as_json: bool) -> int:
 
 
 def _write(out: Path, data: bytes) -> None:
-    """At once or not at all: a program may be reading the one before."""
+    """Write a file at once or not at all: a program may be reading the one before."""
+    if out.exists() and not out.is_file():
+        raise ConfigError(f"--out {out}: it is no regular file; name another one")
     scratch = out.with_name(f"{out.name}.new")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         scratch.write_bytes(data)
         scratch.replace(out)
     except OSError as exc:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise ConfigError(f"--out {out}: {exc.strerror}") from None
 
 
-def _text(made: Bundle, out: Path, budget: float | None) -> None:
+def _text(bundle: Bundle, out: Path, budget: float | None) -> None:
     from peeklock.bundle.build import megabytes
 
     table = Table(part=32, version=16, files=6, unzipped=9, zipped=0)
-    for part in made.parts[:LARGEST]:
+    for part in bundle.parts[:LARGEST]:
         table.row(part.name, part.version, part.files, megabytes(part.unzipped), megabytes(part.zipped))
-    rest = made.parts[LARGEST:]
+    rest = bundle.parts[LARGEST:]
     if rest:
         unzipped, zipped = (sum(getattr(part, field) for part in rest) for field in ("unzipped", "zipped"))
         files = sum(part.files for part in rest)
         table.row(f"{len(rest)} others", "", files, megabytes(unzipped), megabytes(zipped))
     allowed = "" if budget is None else f" of {budget:g} MB allowed"
-    state = "not written" if made.problems else "written"
+    state = f"{out} written" if not bundle.problems else "nothing written"
     table.line(
-        f"\n{out} {state}: {made.files} files, {megabytes(made.unzipped)} unzipped{allowed},"
-        f" {megabytes(len(made.data))} zipped"
+        f"\n{state}: {bundle.files} files, {megabytes(bundle.unzipped)} unzipped{allowed},"
+        f" {megabytes(len(bundle.data))} zipped"
     )
-    declared = ", ".join(f"{name} {fingerprint}" for name, fingerprint in made.queues.items())
-    table.line(f"for {made.target.platform}, Python {made.target.python}, {made.target.arch}; queues {declared}")
-    table.line(f"sha256 {made.digest}")
-    for note in made.notes:
+    declared = ", ".join(f"{name} {fingerprint}" for name, fingerprint in bundle.queues.items())
+    table.line(f"for {bundle.target.platform}, Python {bundle.target.python}, {bundle.target.arch}; queues {declared}")
+    if not bundle.problems:
+        table.line(f"sha256 {bundle.digest}")
+    for note in bundle.notes:
         table.line(note)
 
 
-def _json(made: Bundle, out: Path) -> None:
-    told = {
-        "out": str(out),
-        "written": not made.problems,
-        "platform": made.target.platform,
-        "python": made.target.python,
-        "arch": made.target.arch,
-        "queues": dict(made.queues),
-        "files": made.files,
-        "unzipped": made.unzipped,
-        "zipped": len(made.data),
-        "sha256": made.digest,
-        "problems": list(made.problems),
-        "notes": list(made.notes),
+def _json(bundle: Bundle, out: Path) -> None:
+    report = {
+        "out": None if bundle.problems else str(out),
+        "written": not bundle.problems,
+        "platform": bundle.target.platform,
+        "python": bundle.target.python,
+        "arch": bundle.target.arch,
+        "queues": dict(bundle.queues),
+        "files": bundle.files,
+        "unzipped": bundle.unzipped,
+        "zipped": len(bundle.data),
+        "sha256": None if bundle.problems else bundle.digest,
+        "problems": list(bundle.problems),
+        "notes": list(bundle.notes),
         "parts": [
             {field: getattr(part, field) for field in ("name", "version", "files", "unzipped", "zipped")}
-            for part in made.parts
+            for part in bundle.parts
         ],
     }
-    print(json.dumps(told, ensure_ascii=False))
+    print(json.dumps(report, ensure_ascii=False))

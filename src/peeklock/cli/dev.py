@@ -60,37 +60,39 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     from peeklock.cli.screen import screen
 
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # moto looks into it, and fails where it is not there
         os.environ.pop(name, None)
-    serve = _of_project(given) if given.infra is None else _of_program(given)
-    shown = screen(as_json=given.json)
+    serve = _of_project(options) if options.infra is None else _of_program(options)
+    shown = screen(as_json=options.json)
     try:
-        serve(shown, reload=not given.no_reload)
+        serve(shown, reload=not options.no_reload)
     finally:
         shown.close()
     return 0
 
 
-def _of_project(given: argparse.Namespace) -> Callable[..., None]:
+def _of_project(options: argparse.Namespace) -> Callable[..., None]:
     from peeklock.dev.project import load
     from peeklock.dev.run import run as serve
 
-    if given.stack is not None:
+    if options.stack is not None:
         raise ConfigError("--stack is of a Pulumi program: name its folder with --infra")
-    return partial(serve, load(Path.cwd()).only(given.platforms))
+    return partial(serve, load(Path.cwd()).only(options.platforms))
 
 
-def _of_program(given: argparse.Namespace) -> Callable[..., None]:
-    if given.platforms:
-        raise ConfigError(f"--infra runs what the program makes: leave {' '.join(given.platforms)} out")
+def _of_program(options: argparse.Namespace) -> Callable[..., None]:
+    if options.platforms:
+        raise ConfigError(f"--infra runs what the program makes: leave {' '.join(options.platforms)} out")
     try:
         from peeklock.dev.deployed.run import run as serve
     except ImportError as exc:
         from peeklock.dev.deployed import clouds
 
-        raise ConfigError(f"--infra needs {exc.name}: {clouds.install(clouds.named(given.infra))}") from exc
-    return partial(serve, Path.cwd(), given.infra, given.stack or "dev")
+        raise ConfigError(
+            f"--infra needs {exc.name}: {clouds.install_command(clouds.clouds_of(options.infra))}"
+        ) from exc
+    return partial(serve, Path.cwd(), options.infra, options.stack or "dev")

@@ -1,4 +1,4 @@
-"""What `peeklock dev` shows: a live table on a terminal, a line for each settlement elsewhere, or JSON."""
+"""Screens of `peeklock dev`: a live table on a terminal, a line for each settlement elsewhere, or JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from peeklock.cli.escaping import escaped
@@ -24,7 +24,7 @@ STYLES = {"complete": "green", "abandon": "yellow", "dead_letter": "red"}
 
 
 class Lines:
-    """For a pipe or a file."""
+    """Prints lines, for a pipe or a file."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,14 +32,18 @@ class Lines:
             platform=10, queue=20, message=38, attempt=7, outcome=11, reason=11, delay=9, time=10, detail=0
         )
 
-    def told(self, what: str, fields: Mapping[str, Any]) -> None:
-        if what == "settled":
+    def event(self, kind: str, fields: Mapping[str, Any]) -> None:
+        if kind == "settled":
             with self._lock:
                 self._table.row(*_cells(fields), colour=str(fields.get("disposition")))
                 sys.stdout.flush()
 
     def line(self, platform: str, text: str) -> None:
         self.say(f"{platform} | {text}")
+
+    def addresses(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
+        for line in _exports(platforms):
+            self.say(line)
 
     def say(self, text: str) -> None:
         with self._lock:
@@ -51,13 +55,16 @@ class Lines:
 
 
 class Json:
-    """For a machine: one object a line."""
+    """Prints one JSON object a line, for a machine."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def told(self, what: str, fields: Mapping[str, Any]) -> None:
-        self._print({what: dict(fields)})
+    def event(self, kind: str, fields: Mapping[str, Any]) -> None:
+        self._print({kind: dict(fields)})
+
+    def addresses(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
+        self._print({"addresses": {platform: dict(variables) for platform, variables in platforms.items()}})
 
     def line(self, platform: str, text: str) -> None:
         self._print({"line": {"platform": platform, "text": text}})
@@ -65,9 +72,9 @@ class Json:
     def say(self, text: str) -> None:
         self._print({"say": text})
 
-    def _print(self, what: object) -> None:
+    def _print(self, line: object) -> None:
         with self._lock:
-            sys.stdout.write(json.dumps(what, ensure_ascii=True) + "\n")
+            sys.stdout.write(json.dumps(line, ensure_ascii=True) + "\n")
             sys.stdout.flush()
 
     def close(self) -> None:
@@ -75,7 +82,7 @@ class Json:
 
 
 class Live:
-    """For a person at a terminal: a row a message, which changes as its deliveries do; what else is said scrolls by above."""
+    """Shows a row for each message, which changes with its deliveries, for a person at a terminal; all other lines scroll by above."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -88,13 +95,15 @@ class Live:
         self._display = Display(console=self._console, get_renderable=self._render, refresh_per_second=8)
         self._display.start()
 
-    def told(self, what: str, fields: Mapping[str, Any]) -> None:
+    def event(self, kind: str, fields: Mapping[str, Any]) -> None:
         key = (str(fields.get("platform")), str(fields.get("queue")), str(fields.get("message_id")))
         with self._lock:
             row = self._rows.setdefault(key, {})
-            if what == "settled":
+            if kind == "settled":
                 self._counts[str(fields.get("reason"))] += 1
-                row.update({"delay_s": None, "detail": "", **fields, "since": time.monotonic()})
+                row.update(
+                    {"delay_s": None, "detail": "", "dead_letter_queue": "", **fields, "since": time.monotonic()}
+                )
             else:
                 row.update({**fields, "disposition": "", "reason": "running", "since": time.monotonic()})
             self._rows.move_to_end(key)
@@ -122,6 +131,10 @@ class Live:
 
         self._console.print(Text(f"{platform} | {escaped(text)}", "dim"), soft_wrap=True)
 
+    def addresses(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
+        for line in _exports(platforms):
+            self.say(line)
+
     def say(self, text: str) -> None:
         from rich.text import Text
 
@@ -129,6 +142,15 @@ class Live:
 
     def close(self) -> None:
         self._display.stop()
+
+
+def _exports(platforms: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield a block of `export` lines for each platform."""
+    apart = ", in a shell of its own: the platforms' variables have the same names" if len(platforms) > 1 else ""
+    for platform, variables in platforms.items():
+        yield f"\n{platform}: paste this where a client runs{apart}"
+        for name, value in variables.items():
+            yield f"  export {name}='{value}'"
 
 
 def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
@@ -141,17 +163,23 @@ def _cells(fields: Mapping[str, Any]) -> tuple[object, ...]:
         fields.get("reason", ""),
         _amount(fields.get("delay_s"), "g", "s"),
         _amount(fields.get("duration_ms"), ".1f", "ms"),
-        fields.get("detail", ""),
+        _detail(fields),
     )
 
 
+def _detail(fields: Mapping[str, Any]) -> str:
+    """Return the detail of a settlement, and the queue that has its dead letter."""
+    queue = fields.get("dead_letter_queue")
+    return "; ".join(filter(None, [str(fields.get("detail", "")), f"dead letter in {queue}" if queue else ""]))
+
+
 def _amount(value: object, form: str, unit: str) -> str:
-    """A number with its unit; empty for what is no number, as other processes may write to where it comes from."""
+    """Return a number with its unit; empty for anything else, since other processes may write to the socket that it comes from."""
     return f"{value:{form}} {unit}" if isinstance(value, int | float) and abs(value) < MOST_SHOWN else ""
 
 
 def screen(*, as_json: bool) -> Screen:
-    """The one that suits standard output. Raises ConfigError where rich is missing."""
+    """Return the screen that suits standard output. Raises ConfigError where rich is missing."""
     if as_json:
         return Json()
     if not sys.stdout.isatty():

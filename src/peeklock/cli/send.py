@@ -189,14 +189,13 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
 def _running(platform: str | None, variable: str, root: Path) -> dict[str, str] | None:
     """The variables of the `peeklock dev` in this folder; None when none runs. Of several platforms any will do where the
     queue's address, in `variable`, is the same for all."""
-    from peeklock.dev.runner import FOLDER
-    from peeklock.dev.state import TOLD, running
+    from peeklock.dev.state import FOLDER, addresses
 
-    if running(root / FOLDER) is None:
+    platforms = addresses(root / FOLDER)
+    if platforms is None:
         if platform is not None:
             raise ConfigError("--platform is for a running `peeklock dev`, and in this folder none runs")
         return None
-    platforms: dict[str, dict[str, str]] = json.loads((root / FOLDER / TOLD).read_text())["platforms"]
     if platform is None and len({one.get(variable) for one in platforms.values()}) > 1:
         raise ConfigError(f"`peeklock dev` runs several platforms: add --platform {' or --platform '.join(platforms)}")
     chosen = platform or next(iter(platforms))

@@ -8,10 +8,10 @@ import sys
 from peeklock.errors import ConfigError
 
 OLDEST = (3, 13)
-"""The oldest Python that azure-functions-runtime says in its Requires-Python, so that pip refuses older ones."""
+"""Oldest Python in the Requires-Python of azure-functions-runtime; pip refuses older ones."""
 
 PINNED = "azure-functions-runtime==1.3.0 azurefunctions-extensions-base==1.2.0"
-"""What the tests of this repository run with, on Python 3.11."""
+"""Versions that the tests of this repository use on Python 3.11."""
 
 
 def check_installed() -> None:
@@ -23,9 +23,9 @@ def check_installed() -> None:
     needs = "servicebus on this machine needs azure-functions-runtime, Azure's own worker"
     if sys.version_info >= OLDEST:
         raise ConfigError(f"{needs}: pip install 'peeklock[dev,servicebus]'")
-    here, oldest = (f"{version[0]}.{version[1]}" for version in (sys.version_info, OLDEST))
+    current, oldest = (f"{version[0]}.{version[1]}" for version in (sys.version_info, OLDEST))
     raise ConfigError(
-        f"{needs}, which pip installs on Python {oldest} and newer: use such a Python, or, as it runs on {here}, too:"
+        f"{needs}, which pip installs on Python {oldest} and newer: use such a Python, or, as it runs on {current}, too:"
         f" pip install --ignore-requires-python --no-deps {PINNED}"
     )
 
@@ -33,5 +33,5 @@ def check_installed() -> None:
 def _is_there(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ImportError:  # of the package that it would be in
+    except ImportError:  # the package that would contain it is missing
         return False

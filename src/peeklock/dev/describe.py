@@ -1,6 +1,7 @@
-"""What a project's entry points are bound to. It runs in a process of its own, so that changed code is read anew:
+"""Import a project's entry points and print what they are bound to, in a process of its own, so that changed code is read anew:
 
     python -m peeklock.dev.describe ROOT '{"sqs": ["app.aws:handler"], "servicebus": "azure", "cloudtasks": []}'
+    python -m peeklock.dev.describe ROOT '{"deployed": {"function": "shop-orders", "platform": "sqs", "target": "app.aws:handler"}}'
 
 It prints one line of JSON, with `error` for code that does not load; what the project's modules print goes to standard error.
 """
@@ -13,38 +14,49 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import sysconfig
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import peeklock
 from peeklock.binding.bind import Binding, binding_of
+from peeklock.consuming.declaration import declaration
 from peeklock.errors import ConfigError
+from peeklock.keywords import nearest
 from peeklock.queue import Queue
 from peeklock.replay.problems import explained
 
+INSTALLED = {
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    Path(peeklock.__file__).parent,
+}
+"""Folders of installed modules, which do not change while `peeklock dev` runs."""
 
-def describe(root: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """Entries, triggers, and every queue that the project declares. Raises ConfigError for an entry that is none."""
-    found: dict[str, Any] = {
-        "sqs": [_entry(target, "sqs") for target in told.get("sqs", ())],
-        "cloudtasks": [_entry(target, "cloudtasks") for target in told.get("cloudtasks", ())],
-        "servicebus": list(_triggers(Path(told["servicebus"]))) if told.get("servicebus") else [],
+OWN_QUEUE = re.compile(r"PEEKLOCK_\w+_FINGERPRINT")
+"""Variable that `peeklock.infra` gives a function for the queue that it consumes, and for no other."""
+
+
+def describe(root: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return entries, triggers, and every queue that the project declares. Raises ConfigError for an entry that is not
+    bound."""
+    answer: dict[str, Any] = {
+        "sqs": [_entry(target, "sqs") for target in request.get("sqs", ())],
+        "cloudtasks": [_entry(target, "cloudtasks") for target in request.get("cloudtasks", ())],
+        "servicebus": list(_triggers(Path(request["servicebus"]))) if request.get("servicebus") else [],
     }
+    if "deployed" in request:
+        _check_deployed(**request["deployed"])
     modules = list(_own(root))
-    files = [str(Path(str(one.__file__)).resolve()) for one in modules]
-    return {**found, "queues": [_queue(one) for one in _declared(modules)], "files": files}
+    files = [str(Path(str(module.__file__)).resolve()) for module in modules]
+    return {**answer, "queues": [_queue(queue) for queue in _declared(modules)], "files": files}
 
 
 def _entry(target: str, platform: str) -> dict[str, Any]:
     module_name, _, name = target.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as exc:
-        if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
-            raise
-        raise ConfigError(f"{target}: there is no module {exc.name}") from None
-    binding = binding_of(getattr(module, name, None))
+    module = _imported(module_name, target)
+    binding = binding_of(_member(module, name, target))
     if binding is None or binding.platform != platform:
         raise ConfigError(f"{target} is not made by {platform}.bind(...)")
     return {
@@ -55,14 +67,60 @@ def _entry(target: str, platform: str) -> dict[str, Any]:
     }
 
 
+def _imported(name: str, target: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
+            raise
+        raise ConfigError(f"{target}: there is no module {exc.name}") from None
+
+
+def _member(module: ModuleType, name: str, target: str) -> Any:
+    if not hasattr(module, name):
+        names = sorted(each for each in vars(module) if not each.startswith("_"))
+        raise ConfigError(f"{target}: {module.__name__} has no {name!r}; {nearest(name, names)}")
+    return getattr(module, name)
+
+
+def _check_deployed(function: str, platform: str, target: str) -> None:
+    """Raise ConfigError where a function of a Pulumi program has a handler that cannot work: missing, not bound to the
+    platform, or of another queue than the program says. Objects that peeklock does not know, such as a tracer's wrapper, pass."""
+    module_name, _, name = target.partition(":")
+    handler = _member(_imported(module_name, f"function {function}"), name, f"function {function}")
+    binding, is_consumer = binding_of(handler), _is_consumer(handler)
+    wants_consumer = platform == "servicebus"  # its trigger is rendered around the consumer
+    if binding is None and not is_consumer:
+        return
+    if (binding is None) != wants_consumer or (binding is not None and binding.platform != platform):
+        needed = "the consumer itself" if wants_consumer else f"what {platform}.bind(...) returned"
+        raise ConfigError(f"function {function}: {target} is not {needed}; correct handler= in the program")
+    queue = declaration(handler).queue if binding is None else binding.queue
+    own = sorted(filter(OWN_QUEUE.fullmatch, os.environ))
+    if own and queue.variable("FINGERPRINT") not in own:
+        names = " and ".join(variable.removeprefix("PEEKLOCK_").removesuffix("_FINGERPRINT") for variable in own)
+        raise ConfigError(
+            f"function {function}: {target} consumes queue {queue.name!r}, and the program made the function for queue"
+            f" {names}; correct handler= in the program"
+        )
+
+
+def _is_consumer(handler: Any) -> bool:
+    try:
+        declaration(handler)
+    except ConfigError:
+        return False
+    return True
+
+
 def _triggers(folder: Path) -> Iterator[dict[str, Any]]:
-    """The Service Bus triggers of a function app, and what peeklock bound to them."""
+    """Yield the Service Bus triggers of a function app that peeklock has bound."""
     sys.path.insert(0, str(folder))
     module = importlib.import_module("function_app")
-    apps = [one for one in vars(module).values() if callable(getattr(one, "get_functions", None))]
+    apps = [value for value in vars(module).values() if callable(getattr(value, "get_functions", None))]
     if not apps:
         raise ConfigError(f"{folder}/function_app.py has no func.FunctionApp")
-    for function in (one for app in apps for one in app.get_functions()):
+    for function in (function for app in apps for function in app.get_functions()):
         trigger = function.get_trigger().get_dict_repr()
         binding = binding_of(function.get_user_function())
         if binding is None or trigger.get("type") != "serviceBusTrigger":
@@ -70,7 +128,7 @@ def _triggers(folder: Path) -> Iterator[dict[str, Any]]:
         yield _trigger(trigger, binding, function.get_function_name())
 
 
-def _trigger(trigger: dict[str, Any], binding: Binding, name: str) -> dict[str, Any]:
+def _trigger(trigger: Mapping[str, Any], binding: Binding, name: str) -> dict[str, Any]:
     return {
         "function": name,
         "queue": binding.queue.name,
@@ -82,23 +140,29 @@ def _trigger(trigger: dict[str, Any], binding: Binding, name: str) -> dict[str, 
 
 
 def _setting(value: str | None) -> str | None:
-    """With app settings, `%NAME%`, put in: https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
-    return value and re.sub("%([^%]+)%", lambda found: os.environ.get(found[1], found[0]), value)
+    """Fill in app settings, `%NAME%`: https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
+    return value and re.sub("%([^%]+)%", lambda name: os.environ.get(name[1], name[0]), value)
 
 
 def _own(root: Path) -> Iterator[ModuleType]:
-    """The project's own modules."""
+    """Yield the modules that are not installed: those below the project's folder, and those that PYTHONPATH adds."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file and Path(file).is_relative_to(root) and "site-packages" not in Path(file).parts:
+        if file and not _is_installed(Path(file), root):
             yield module
 
 
+def _is_installed(file: Path, root: Path) -> bool:
+    if {"site-packages", "dist-packages"} & set(file.parts):
+        return True
+    return not file.is_relative_to(root) and any(file.is_relative_to(folder) for folder in INSTALLED)
+
+
 def _declared(modules: Sequence[ModuleType]) -> list[Queue]:
-    """The queues in the project's own modules, also those that it only sends to."""
+    """Return the queues in the project's own modules, also those that it only sends to."""
     queues: dict[str, Queue] = {}
     for module in modules:
-        queues.update({one.name: one for one in vars(module).values() if isinstance(one, Queue)})
+        queues.update({value.name: value for value in vars(module).values() if isinstance(value, Queue)})
     return sorted(queues.values(), key=lambda queue: queue.name)
 
 
@@ -112,14 +176,14 @@ def _queue(queue: Queue) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    root, told = Path(argv[0]), json.loads(argv[1])
+    root, request = Path(argv[0]), json.loads(argv[1])
     sys.path.insert(0, str(root))
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            found = describe(root, told)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever the project's code does when it is imported
-        found = {"error": explained(exc, root), "config": isinstance(exc, ConfigError)}
-    sys.stdout.write(json.dumps(found) + "\n")
+            answer = describe(root, request)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - the project's code may raise anything when it is imported
+        answer = {"error": explained(exc, root), "config": isinstance(exc, ConfigError)}
+    sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 
 

@@ -1,7 +1,7 @@
 """functions-framework, in a process that ends with the one that started it: `python -P framework.py --target ...`.
 
-Its arguments are those of the command `functions-framework`. It is run by its path and imports nothing of peeklock, since
-the function may have a peeklock of its own, in a bundle, which has no `dev`.
+It takes the arguments of the command `functions-framework`. It is run by its path and imports nothing of peeklock, since the
+function may have a peeklock of its own, in a bundle, which has no `dev`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """The parent holds the other end of standard input, and so do the server's own workers of theirs: when it closes,
-    the parent is gone, killed perhaps."""
+    """End this process when standard input closes: the parent holds the other end, and has ended, perhaps killed."""
     while os.read(0, 1024):
         continue
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What of a project `peeklock dev` runs: the table `[tool.peeklock.dev]` of its pyproject.toml."""
+"""The table `[tool.peeklock.dev]` of a project's pyproject.toml."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ EXAMPLE = """\
   servicebus = "azure"                  # the folder with function_app.py and host.json
   cloudtasks = ["app.gcp:charge_http"]  # functions of functions-framework, as module:function"""
 
+TABLE = "pyproject.toml, [tool.peeklock.dev]"
+
 _ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -37,56 +39,61 @@ class Project:
         return tuple(name for name in PLATFORMS if getattr(self, name))
 
     def only(self, chosen: Sequence[str]) -> Project:
-        """With these platforms alone; all for none. Raises ConfigError for one that the project has nothing for."""
+        """Return the project with these platforms alone; with all where none is chosen. Raises ConfigError for a platform
+        that the project has nothing for."""
         wrong = [name for name in chosen if name not in self.platforms]
         if wrong:
             raise ConfigError(f"this project has nothing for {wrong[0]}; it would be in pyproject.toml:\n\n{EXAMPLE}")
         dropped: dict[str, Any] = {"sqs": (), "servicebus": None, "cloudtasks": ()}
-        return replace(self, **{name: no for name, no in dropped.items() if chosen and name not in chosen})
+        return replace(self, **{name: empty for name, empty in dropped.items() if chosen and name not in chosen})
 
 
 def load(root: Path) -> Project:
-    """Raises ConfigError, with an example, where there is no table or it cannot be."""
+    """Return the project in a folder. Raises ConfigError, with an example, where the table is missing, wrong, or names
+    nothing to run."""
     file = root / "pyproject.toml"
     try:
-        told = tomllib.loads(file.read_text("utf-8"))
+        document = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"no pyproject.toml in {root}: run it in the project's folder, where that file says what to run:\n\n{EXAMPLE}"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file}: {exc}") from None
-    table = told.get("tool", {}).get("peeklock", {}).get("dev")
+    table = document.get("tool", {}).get("peeklock", {}).get("dev")
     if not isinstance(table, dict) or not table:
         raise ConfigError(f"pyproject.toml does not say what to run:\n\n{EXAMPLE}")
     for key in table:
         if key not in PLATFORMS:
             near = difflib.get_close_matches(key, PLATFORMS, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(PLATFORMS)}"
-            raise ConfigError(f"pyproject.toml, [tool.peeklock.dev]: {key!r} is no platform{hint}")
-    return Project(
+            raise ConfigError(f"{TABLE}: {key!r} is no platform{hint}")
+    project = Project(
         root=root,
         sqs=_entries(table, "sqs"),
         servicebus=_folder(table, root),
         cloudtasks=_entries(table, "cloudtasks"),
     )
+    if not project.platforms:
+        raise ConfigError(f"{TABLE} names nothing to run; for instance:\n\n{EXAMPLE}")
+    return project
 
 
 def _entries(table: dict[str, Any], platform: str) -> tuple[str, ...]:
-    given = table.get(platform, [])
-    entries = [given] if isinstance(given, str) else given
-    if not isinstance(entries, list) or not all(isinstance(one, str) and _ENTRY.fullmatch(one) for one in entries):
-        raise ConfigError(f"pyproject.toml, [tool.peeklock.dev]: {platform} = {given!r} is no list of module:function")
+    value = table.get(platform, [])
+    entries = [value] if isinstance(value, str) else value
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, str) and _ENTRY.fullmatch(entry) for entry in entries
+    ):
+        raise ConfigError(f"{TABLE}: {platform} = {value!r} is no list of module:function")
     return tuple(entries)
 
 
 def _folder(table: dict[str, Any], root: Path) -> Path | None:
-    given = table.get("servicebus")
-    if given is None:
+    value = table.get("servicebus")
+    if value is None:
         return None
-    folder = root / given if isinstance(given, str) else root
-    if not isinstance(given, str) or not (folder / "function_app.py").is_file():
-        raise ConfigError(
-            f"pyproject.toml, [tool.peeklock.dev]: servicebus = {given!r} is no folder with a function_app.py"
-        )
+    folder = root / value if isinstance(value, str) else root
+    if not isinstance(value, str) or not (folder / "function_app.py").is_file():
+        raise ConfigError(f"{TABLE}: servicebus = {value!r} is no folder with a function_app.py")
     return folder

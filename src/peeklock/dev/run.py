@@ -1,4 +1,4 @@
-"""Everything together: emulators, queues, functions, and what is shown; until it is told to stop."""
+"""`peeklock dev`: emulators, queues, functions and a screen, until a signal stops them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from typing import TypeVar
 
 from cloudqueues.errors import CloudqueuesError
 from peeklock.dev import cross_platform
+from peeklock.dev.discovery import Discovery, discover
 from peeklock.dev.project import Project
-from peeklock.dev.runner import Discovery, RunContext, Runner, Screen, find
+from peeklock.dev.runner import RunContext, Runner, Screen
 from peeklock.dev.shutdown import CHANGED, until_stopped
-from peeklock.dev.state import State, announce, opened
-from peeklock.dev.watched_code import Code
-from peeklock.dev.watching import watching
+from peeklock.dev.state import State, opened
+from peeklock.dev.watched_code import WatchedCode
+from peeklock.dev.watching import Changes, watching
 from peeklock.errors import ConfigError, PeeklockError
 
 T = TypeVar("T")
 Failure = PeeklockError | CloudqueuesError
 
-STANDS = {
+RUNNERS = {
     "sqs": "peeklock.dev.sqs:Sqs",
     "servicebus": "peeklock.dev.servicebus:ServiceBus",
     "cloudtasks": "peeklock.dev.cloudtasks:CloudTasks",
 }
-"""By name, so that an emulator's SDK is loaded only where its platform is used."""
+"""Classes by platform, as texts, so that an emulator's SDK is loaded only where its platform is used."""
 
 
 def run(project: Project, screen: Screen, *, reload: bool) -> None:
-    """Serve until a SIGINT or a SIGTERM; a platform that cannot start is said, and the others run without it. Raises
+    """Serve until a SIGINT or a SIGTERM. A platform that cannot start is reported, and the others run without it. Raises
     PeeklockError where none can be started, and for code that does not load; whatever was started is stopped on any way
     out."""
     started = time.monotonic()
@@ -44,26 +45,25 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
         context = RunContext(project=project, state=state.folder, follow=state.follow, on_line=state.on_line)
         runners = stack.enter_context(_runners(project, context, screen))
         project = project.only([runner.platform for runner in runners])
-        runners, found = _open(project, runners, screen)
-        running = _Running(project, state, runners, screen)
-        announce(screen, running.serve(found))
+        runners, discovery = _open(project, runners, screen)
+        serving = _Serving(project, state, runners, changes, screen)
+        screen.addresses(serving.serve(discovery))
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
         while wakeup.wait() == CHANGED:
-            running.renew(changes.take())
+            serving.renew(changes.take())
         screen.say("stopping")
 
 
 @contextmanager
 def _runners(project: Project, context: RunContext, screen: Screen) -> Iterator[Sequence[Runner]]:
-    """Of the platforms whose packages are here."""
+    """Yield a runner for each platform whose packages are installed."""
     with ExitStack() as stack:
-        runners = {name: _tried(partial(_stand, name, context)) for name in project.platforms}
-        ready = _begun(runners, screen)
-        yield [stack.enter_context(closing(runner)) for runner in ready.values()]
+        runners = {name: _attempt(partial(_runner, name, context)) for name in project.platforms}
+        yield [stack.enter_context(closing(runner)) for runner in _started(runners, screen).values()]
 
 
-def _stand(name: str, context: RunContext) -> Runner:
-    module, _, attribute = STANDS[name].partition(":")
+def _runner(name: str, context: RunContext) -> Runner:
+    module, _, attribute = RUNNERS[name].partition(":")
     try:
         runner: Runner = getattr(importlib.import_module(module), attribute)(context)
     except ImportError as exc:
@@ -72,12 +72,12 @@ def _stand(name: str, context: RunContext) -> Runner:
 
 
 def _open(project: Project, runners: Sequence[Runner], screen: Screen) -> tuple[Sequence[Runner], Discovery]:
-    """The emulators, while another process looks into the code. One after the other: they import SDKs, some of which do
-    not stand it that others are imported meanwhile."""
+    """Start the emulators while another process imports the code. One emulator after the other: they import SDKs, some of
+    which fail when others are imported at the same time."""
     with ThreadPoolExecutor(1) as pool:
-        finding = pool.submit(find, project)
-        ready = _begun({runner.platform: _tried(partial(_opened, runner)) for runner in runners}, screen)
-        return list(ready.values()), finding.result()
+        discovering = pool.submit(discover, project)
+        started = _started({runner.platform: _attempt(partial(_opened, runner)) for runner in runners}, screen)
+        return list(started.values()), discovering.result()
 
 
 def _opened(runner: Runner) -> Runner:
@@ -85,47 +85,52 @@ def _opened(runner: Runner) -> Runner:
     return runner
 
 
-def _tried(start: Callable[[], T]) -> T | Failure:
+def _attempt(start: Callable[[], T]) -> T | Failure:
     try:
         return start()
     except (PeeklockError, CloudqueuesError) as exc:
         return exc
 
 
-def _begun(platforms: Mapping[str, T | Failure], screen: Screen) -> dict[str, T]:
-    """What was started; the rest is said. Raises PeeklockError where that is all of it."""
-    failed = {name: one for name, one in platforms.items() if isinstance(one, Failure)}
-    if len(failed) == len(platforms):
+def _started(platforms: Mapping[str, T | Failure], screen: Screen) -> dict[str, T]:
+    """Return what was started, and report the rest. Raises PeeklockError where nothing was started."""
+    failed = {name: result for name, result in platforms.items() if isinstance(result, Failure)}
+    if platforms and len(failed) == len(platforms):
         raise next(iter(failed.values()))
     for name, exc in failed.items():
         screen.say(f"without {name}: {exc}")
-    return {name: one for name, one in platforms.items() if not isinstance(one, Failure)}
+    return {name: result for name, result in platforms.items() if not isinstance(result, Failure)}
 
 
-class _Running:
-    """The platforms that run. What was said of them is said again only where it changed."""
+class _Serving:
+    """The platforms that run. Notices are shown again only where they changed."""
 
-    def __init__(self, project: Project, state: State, runners: Sequence[Runner], screen: Screen) -> None:
+    def __init__(
+        self, project: Project, state: State, runners: Sequence[Runner], changes: Changes, screen: Screen
+    ) -> None:
         self._project, self._state, self._runners, self._screen = project, state, runners, screen
-        self._code: Code = Code.unknown(project)
+        self._changes = changes
+        self._code: WatchedCode = WatchedCode.unknown(project)
         self._notices: list[str] = []
 
-    def serve(self, found: Discovery) -> dict[str, dict[str, str]]:
-        """Start all platforms at once, since each waits for processes that start; what keeps one from it is said. Returns what a
-        client of each platform needs, which `peeklock send` is told. Raises PeeklockError where none starts."""
-        self._code = Code.of(self._project, found)
+    def serve(self, discovery: Discovery) -> dict[str, dict[str, str]]:
+        """Start all platforms at once, since each waits for processes that start, and report those that fail. Returns the
+        variables of each platform's clients, which are written for `peeklock send`. Raises PeeklockError where none starts."""
+        self._code = WatchedCode.of(self._project, discovery)
+        self._changes.watch(discovery.files)
         for runner in self._runners:
-            runner.make(found)
-        carried = cross_platform.variables_across(self._runners, found)
+            runner.make(discovery)
+        across = cross_platform.variables_across(self._runners, discovery)
         with ThreadPoolExecutor(len(self._runners)) as pool:
-            serving = {
-                runner.platform: pool.submit(_tried, partial(runner.serve, found, carried[runner.platform]))
+            starting = {
+                runner.platform: pool.submit(_attempt, partial(runner.serve, discovery, across[runner.platform]))
                 for runner in self._runners
             }
-            _begun({platform: one.result() for platform, one in serving.items()}, self._screen)
-        self._say(list(cross_platform.notices(self._runners, found)))
-        variables = {runner.platform: {**runner.variables(), **carried[runner.platform]} for runner in self._runners}
-        self._state.tell(variables)
+            _started({platform: start.result() for platform, start in starting.items()}, self._screen)
+        self._say(list(cross_platform.notices(self._runners, discovery)))
+        variables = {runner.platform: {**runner.variables(), **across[runner.platform]} for runner in self._runners}
+        self._state.write_addresses(variables)
+        self._state.dead_letters.update({runner.platform: runner.variables() for runner in self._runners})
         return variables
 
     def _say(self, lines: list[str]) -> None:
@@ -135,14 +140,14 @@ class _Running:
                 self._screen.say(line)
 
     def renew(self, files: set[Path]) -> None:
-        """Serve the changed code; while it does not load, the processes that run serve on."""
+        """Serve the changed code. While it does not load, the running processes go on."""
         if not any(self._code.has(file) for file in files):
             return
         started = time.monotonic()
         try:
-            self.serve(find(self._project))
+            self.serve(discover(self._project))
         except (PeeklockError, CloudqueuesError) as exc:
-            self._code = Code.unknown(self._project)
+            self._code = WatchedCode.unknown(self._project, self._code)
             self._screen.say(f"not reloaded: {exc}")
             return
         self._screen.say(f"reloaded in {time.monotonic() - started:.1f} s")

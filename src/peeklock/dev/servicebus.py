@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from cloudqueues.functions_host import FunctionsHost, Invocation
 from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
-from peeklock.dev.runner import Discovery, RunContext, Trigger
+from peeklock.dev.discovery import Discovery, Trigger
+from peeklock.dev.functions import RunningFunctions
+from peeklock.dev.runner import RunContext
+from peeklock.platforms.servicebus.client import CONNECTION
 from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
+
+PLATFORM = "servicebus"
 
 MIN_LOCK = 60.0
 # Seconds: the service's default.
@@ -18,51 +24,48 @@ MIN_LOCK = 60.0
 SPARE_SECONDS = 30
 
 HOST = "127.0.0.1"
-"""Of the addresses; the connection string says where the emulator really is."""
+"""Host in the queues' addresses; the connection string says where the emulator really is."""
 
 
 class ServiceBus:
     """One host for the project's function app."""
 
-    platform = "servicebus"
+    platform = PLATFORM
 
     def __init__(self, context: RunContext) -> None:
         """Raises ConfigError where Azure's worker is not installed."""
         check_installed()
         self._context = context
         self._emulator = ServiceBusEmulator()
-        self._host: FunctionsHost | None = None
-        self._made: set[str] = set()
+        self._functions = RunningFunctions()
+        self._created: set[str] = set()
         self._addresses: dict[str, str] = {}
 
     def open(self) -> None:
         self._emulator.start()
 
-    def make(self, found: Discovery) -> None:
-        for queue in found.queues.values():
-            self._make(queue, [one for one in found.servicebus if one.queue == queue.name])
+    def make(self, discovery: Discovery) -> None:
+        for queue in discovery.queues.values():
+            self._make(queue, [trigger for trigger in discovery.servicebus if trigger.queue == queue.name])
 
-    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
-        del found
-        self._stop_host()
+    def serve(self, discovery: Discovery, variables_across: Mapping[str, str]) -> None:
+        del discovery
         folder = self._context.project.servicebus
-        assert folder is not None, "a project without a function app has no such stand"
+        assert folder is not None, "a project without a function app has no such runner"
         environ = {**self._context.variables(self.platform), **self._addresses, **variables_across}
-        host = FunctionsHost(folder, servicebus=self._emulator.connection_string, environ=environ)
-        host.on_line(self._line)
-        host.on_invocation(self._ended)
-        self._host = host.start()
+        host = functions_host(folder, self._emulator, environ, self._context.on_line)
+        self._functions.replace([host])
 
     def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:
-        """The queue, where its dead letters go, and the topics that its triggers listen to."""
+        """Create the queue, its dead-letter queue, and the topics of its triggers."""
         lock = min(max(queue.timeout.total_seconds() + SPARE_SECONDS, MIN_LOCK), LOCK_SECONDS)
-        names = {one.queue_name or queue.name for one in triggers if one.topic_name is None} or {queue.name}
+        names = {trigger.queue_name or queue.name for trigger in triggers if trigger.topic_name is None} or {queue.name}
         for name in names:
-            self._queue(name, lock, sessions=queue.fifo or any(one.sessions for one in triggers))
+            self._queue(name, lock, sessions=queue.fifo or any(trigger.sessions for trigger in triggers))
         self._queue(f"{queue.name}-dead", lock, sessions=False)
-        for one in triggers:
-            if one.topic_name is not None and one.subscription_name is not None:
-                self._subscription(one.topic_name, one.subscription_name, lock, sessions=one.sessions)
+        for trigger in triggers:
+            if trigger.topic_name is not None and trigger.subscription_name is not None:
+                self._subscription(trigger.topic_name, trigger.subscription_name, lock, sessions=trigger.sessions)
         self._addresses |= {
             queue.variable("URL"): f"sb://{HOST}/{min(names)}",
             queue.variable("DEAD_LETTER"): f"sb://{HOST}/{queue.name}-dead",
@@ -70,42 +73,50 @@ class ServiceBus:
         }
 
     def _queue(self, name: str, lock: float, *, sessions: bool) -> None:
-        if name not in self._made:
+        if name not in self._created:
             self._emulator.add_queue(name, lock_duration=lock, max_delivery_count=DELIVERIES, requires_session=sessions)
-            self._made.add(name)
+            self._created.add(name)
 
     def _subscription(self, topic: str, name: str, lock: float, *, sessions: bool) -> None:
-        if topic not in self._made:
+        if topic not in self._created:
             self._emulator.add_topic(topic)
-            self._made.add(topic)
-        if f"{topic}/{name}" not in self._made:
+            self._created.add(topic)
+        if f"{topic}/{name}" not in self._created:
             self._emulator.add_subscription(
                 topic, name, lock_duration=lock, max_delivery_count=DELIVERIES, requires_session=sessions
             )
-            self._made.add(f"{topic}/{name}")
-
-    def _ended(self, invocation: Invocation) -> None:
-        """Say what no handler can say of itself: that its process ended."""
-        if invocation.outcome == "killed":
-            text = f"{invocation.function}: {invocation.error or 'its process ended'}; its messages come back"
-            self._context.on_line(self.platform, text)
-
-    def _line(self, _stream: str, line: str) -> None:
-        self._context.on_line(self.platform, line)
+            self._created.add(f"{topic}/{name}")
 
     def variables(self) -> Mapping[str, str]:
         return {
-            "PEEKLOCK_SERVICEBUS": self._emulator.connection_string,
+            CONNECTION: self._emulator.connection_string,
             "PEEKLOCK_SERVICEBUS_ADMIN": self._emulator.admin_connection_string,
             "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(self._emulator.certificate),
             **self._addresses,
         }
 
-    def _stop_host(self) -> None:
-        host, self._host = self._host, None
-        if host is not None:
-            host.stop()
-
     def close(self) -> None:
-        self._stop_host()
+        self._functions.stop()
         self._emulator.stop()
+
+
+def functions_host(
+    folder: Path,
+    emulator: ServiceBusEmulator,
+    environ: Mapping[str, str],
+    on_line: Callable[[str, str], None],
+    *,
+    inherit: bool = True,
+) -> FunctionsHost:
+    """Return a host that is not started yet. `on_line` is called with the platform and each line that the app prints, and
+    with a text where a function's process ends."""
+    host = FunctionsHost(folder, servicebus=emulator.connection_string, environ=environ, inherit=inherit)
+
+    def report_killed(invocation: Invocation) -> None:
+        if invocation.outcome == "killed":
+            reason = invocation.error or "its process ended"
+            on_line(PLATFORM, f"{invocation.function}: {reason}; its messages come back")
+
+    host.on_line(lambda _, line: on_line(PLATFORM, line))
+    host.on_invocation(report_killed)
+    return host

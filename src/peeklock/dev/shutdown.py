@@ -1,10 +1,10 @@
-"""Waiting for a signal, or for something else to do."""
+"""Waiting for a stop signal, or for something else to do."""
 
 from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from types import FrameType
 
@@ -12,8 +12,8 @@ CHANGED = b"c"
 
 
 class Wakeup:
-    """What wakes the main thread: a byte for each signal, its number, and CHANGED. A pipe and not a queue, since a signal
-    that arrives just before a thread begins to wait for a lock does not wake it."""
+    """Wakes the main thread: it receives a byte for each signal (the signal's number) and for each change (CHANGED). A socket
+    and not a queue, since a signal that arrives just before a thread begins to wait for a lock does not wake it."""
 
     def __init__(self) -> None:
         self._in, self._out = socket.socketpair()
@@ -22,7 +22,8 @@ class Wakeup:
     def fileno(self) -> int:
         return self._in.fileno()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
+        """Wake the main thread for a change. May be called from any thread."""
         with suppress(BlockingIOError):  # full: it wakes anyway
             self._in.send(CHANGED)
 
@@ -30,12 +31,12 @@ class Wakeup:
         return self._out.recv(1)
 
     def stopping(self) -> bool:
-        """Whether a signal came that nobody waited for yet."""
+        """Return whether a signal came that nothing has waited for yet."""
         try:
-            come = self._out.recv(1024, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            pending = self._out.recv(1024, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
-        return bool(come.strip(CHANGED))
+        return bool(pending.strip(CHANGED))
 
     def close(self) -> None:
         self._in.close()
@@ -43,19 +44,20 @@ class Wakeup:
 
 
 @contextmanager
-def until_stopped() -> Iterator[Wakeup]:
-    """Each SIGINT and SIGTERM stops in order, and does not break into that: a wrapper may hand on what the terminal sent
-    already, and whatever runs has few seconds to end before it is killed."""
+def until_stopped(on_signal: Callable[[], None] = lambda: None) -> Iterator[Wakeup]:
+    """Turn SIGINT and SIGTERM into bytes of a `Wakeup`, so that neither interrupts an orderly stop: a wrapper may pass on a
+    signal that the terminal sent already, and whatever runs has few seconds to end before it is killed. `on_signal` is called
+    in the main thread, also while that waits."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        on_signal()
+
     with closing(Wakeup()) as wakeup:
-        before = {number: signal.signal(number, _heard) for number in (signal.SIGINT, signal.SIGTERM)}
-        wakened = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
         try:
             yield wakeup
         finally:
-            signal.set_wakeup_fd(wakened)
+            signal.set_wakeup_fd(previous)
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _heard(_number: int, _frame: FrameType | None) -> None:
-    """The bell rings in C, whatever the main thread does."""

@@ -4,80 +4,98 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Unpack
 
 from cloudqueues.sqs_lambda import Invocation, SqsLambda
+from cloudqueues.sqs_lambda.settings import Options
 from cloudqueues.sqs_server import REGION, SqsServer
-from peeklock.dev.runner import Discovery, Entry, RunContext
+from peeklock.dev.discovery import Discovery, Entry
+from peeklock.dev.functions import RunningFunctions
+from peeklock.dev.runner import RunContext
 from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_SECONDS as MAX_FUNCTION_SECONDS
 
+PLATFORM = "sqs"
+
 SPARE_SECONDS = 5
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
 
 
 class Sqs:
     """One function for each bound handler."""
 
-    platform = "sqs"
+    platform = PLATFORM
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
         self._server = SqsServer()
         self._urls: dict[str, str] = {}
-        self._functions: list[SqsLambda] = []
+        self._functions = RunningFunctions()
 
     def open(self) -> None:
         self._server.start()
 
-    def make(self, found: Discovery) -> None:
-        for queue in found.queues.values():
+    def make(self, discovery: Discovery) -> None:
+        for queue in discovery.queues.values():
             self._make(queue)
 
-    def serve(self, found: Discovery, variables_across: Mapping[str, str]) -> None:
-        self._stop_functions()
-        for entry in found.sqs:
-            self._functions.append(self._function(entry, found.queues[entry.queue], variables_across).start())
+    def serve(self, discovery: Discovery, variables_across: Mapping[str, str]) -> None:
+        self._functions.replace(
+            [self._function(entry, discovery.queues[entry.queue], variables_across) for entry in discovery.sqs]
+        )
 
     def _make(self, queue: Queue) -> None:
-        """The queue and its dead-letter queue; their attributes as they are declared now."""
+        """Create the queue and its dead-letter queue, or set their attributes as they are declared now."""
         suffix = ".fifo" if queue.fifo else ""
         visibility = round(_function_seconds(queue) + SPARE_SECONDS)
         self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
         self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
 
     def _function(self, entry: Entry, queue: Queue, variables_across: Mapping[str, str]) -> SqsLambda:
-        return SqsLambda(
+        return lambda_function(
+            f"{entry.module}:{entry.name}",
+            self._context.on_line,
             queue_url=self._urls[queue.variable("URL")],
             endpoint_url=self._server.endpoint_url,
-            region=REGION,
             handler=f"{entry.module}.{entry.name}",
             cwd=self._context.project.root,
             timeout=_function_seconds(queue),
-            provisioned=1,  # somebody waits for the first message
             environ={**self._context.variables(self.platform), **self._urls, **variables_across},
-            on_line=partial(self._context.on_line, self.platform),
-            on_invocation=partial(ended, self._context.on_line, f"{entry.module}:{entry.name}"),
         )
 
     def variables(self) -> Mapping[str, str]:
-        credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
-        return {"AWS_ENDPOINT_URL_SQS": self._server.endpoint_url, **credentials, **self._urls}
-
-    def _stop_functions(self) -> None:
-        while self._functions:
-            self._functions.pop().stop()
+        return {"AWS_ENDPOINT_URL_SQS": self._server.endpoint_url, **CREDENTIALS, **self._urls}
 
     def close(self) -> None:
-        self._stop_functions()
+        self._functions.stop()
         self._server.stop()
 
 
-def ended(on_line: Callable[[str, str], None], function: str, invocation: Invocation) -> None:
-    """Say of an invocation what its handler cannot, such as that its process ended. `on_line` is a `World`'s."""
+def lambda_function(
+    name: str, on_line: Callable[[str, str], None], *, queue_url: str, handler: str, **options: Unpack[Options]
+) -> SqsLambda:
+    """Return a function that is not started yet. `on_line` is called with the platform and each line that it prints, and
+    with a text where an invocation ends without its handler's answer."""
+    options["provisioned"] = 1  # a developer waits for the first message
+    return SqsLambda(
+        queue_url=queue_url,
+        region=REGION,
+        handler=handler,
+        on_line=partial(on_line, PLATFORM),
+        on_invocation=partial(_report_failure, on_line, name),
+        **options,
+    )
+
+
+def _report_failure(on_line: Callable[[str, str], None], function: str, invocation: Invocation) -> None:
+    """Report what the handler cannot, such as that its process ended."""
     if invocation.error is not None:
         count = len(invocation.failed_ids)
-        on_line(Sqs.platform, f"{function}: {invocation.error}; its messages ({count}) come back when their locks end")
+        on_line(PLATFORM, f"{function}: {invocation.error}; its messages ({count}) come back when their locks end")
 
 
 def _function_seconds(queue: Queue) -> float:
-    """Room for two messages that take their whole time-out; a killed function's messages come back soon after."""
+    """Return a function's time-out: room for two messages that take their whole time-out. The messages of a function that is
+    killed come back soon after."""
     return min(2 * queue.timeout.total_seconds() + SPARE_SECONDS, MAX_FUNCTION_SECONDS)

@@ -1,88 +1,124 @@
-"""The folder `.peeklock` of a running `peeklock dev`, and who hears of what its functions do."""
+"""The folder `.peeklock` of a running `peeklock dev`, and what its functions report."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from peeklock import private_files as private
 from peeklock.dev.events import EventListener
-from peeklock.dev.runner import FOLDER, Screen
+from peeklock.dev.runner import Screen
 from peeklock.errors import ConfigError
+from peeklock.queue import Queue
 
-TOLD = "dev.json"
-"""In the folder: the process, and each platform's variables."""
+FOLDER = ".peeklock"
+"""Folder in the project: stores, dead letters, and what `peeklock send` needs to know."""
+
+ADDRESSES = "dev.json"
+"""File in the folder: the process, and each platform's variables."""
+
+LOCK = "lock"
+"""File in the folder that a running `peeklock dev` holds a lock on, with its process id. The system releases the lock when
+the process ends, in whatever way."""
+
+NOISE = (
+    "INFO azure.",
+    "INFO botocore.",
+    '{"_aws":',
+    "LAMBDA_WARNING: ",
+    "Auth level ",
+)
+"""Beginnings of lines that hosts and SDKs print about themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Of one run."""
+    """Folder and listeners of one run."""
 
     folder: Path
     follow: str
-    """The address for PEEKLOCK_FOLLOW."""
+    """Address for PEEKLOCK_FOLLOW."""
     on_line: Callable[[str, str], None]
-    """Hears each line that a function prints: its platform, and the line. Called in any thread."""
+    """Called with the platform and each line that a function prints, in any thread."""
+    dead_letters: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Variables with the addresses of dead-letter queues, by platform."""
 
-    def tell(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
-        """`peeklock send` reads it: each platform's variables."""
-        private.write_text(self.folder / TOLD, json.dumps({"pid": os.getpid(), "platforms": platforms}, indent=2))
+    def write_addresses(self, platforms: Mapping[str, Mapping[str, str]]) -> None:
+        """Write each platform's variables for `peeklock send`."""
+        private.write_text(self.folder / ADDRESSES, json.dumps({"pid": os.getpid(), "platforms": platforms}, indent=2))
 
 
 @contextmanager
 def opened(root: Path, screen: Screen) -> Iterator[State]:
-    """Of a project. Raises ConfigError where another run has it."""
-    folder = _fresh(root / FOLDER)
-    listener = EventListener(screen.told)
-    try:
-        yield State(folder=folder, follow=listener.address, on_line=partial(_line, screen))
-    finally:
-        listener.close()
-        (folder / TOLD).unlink(missing_ok=True)
+    """Empty and lock a project's folder: the queues start empty, so no store may remember messages of an earlier run. Raises
+    ConfigError where another run has it."""
+    folder = root / FOLDER
+    private.make_folder(folder)
+    with _locked(folder):
+        for path in folder.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (folder / ".gitignore").write_text("*\n")
+        dead_letters: dict[str, Mapping[str, str]] = {}
+        listener = EventListener(partial(_event, screen, dead_letters))
+        try:
+            yield State(
+                folder=folder,
+                follow=listener.address,
+                on_line=partial(_line, screen),
+                dead_letters=dead_letters,
+            )
+        finally:
+            listener.close()
+            (folder / ADDRESSES).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    private.make_file(str(folder / LOCK))
+    with (folder / LOCK).open("r+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            process = file.read() or "another"
+            raise ConfigError(f"`peeklock dev` runs here already, as process {process}: stop it first") from None
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def addresses(folder: Path) -> dict[str, dict[str, str]] | None:
+    """Return each platform's variables of the `peeklock dev` that serves from a folder; None when none does."""
+    with suppress(OSError), (folder / LOCK).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            platforms: dict[str, dict[str, str]] = json.loads((folder / ADDRESSES).read_text())["platforms"]
+            return platforms
+    return None
+
+
+def _event(screen: Screen, dead_letters: Mapping[str, Mapping[str, str]], kind: str, fields: Mapping[str, Any]) -> None:
+    """Show an event; of a dead letter also the queue where it lies."""
+    if fields.get("disposition") == "dead_letter":
+        with suppress(ConfigError, KeyError):  # any process on this machine may write other names
+            variable = Queue(str(fields.get("queue"))).variable("DEAD_LETTER")
+            fields = {**fields, "dead_letter_queue": dead_letters[str(fields.get("platform"))][variable]}
+    screen.event(kind, fields)
 
 
 def _line(screen: Screen, platform: str, text: str) -> None:
-    """Show a text line by line, without what the screen shows already, and without the SDKs' own gossip. A record of a settlement has the
-    traceback of what was raised below its first line."""
-    for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with spaces that do not break
-        if (
-            line
-            and "peeklock.settled" not in line
-            and not line.startswith(("INFO azure.", "INFO botocore.", '{"_aws":'))
-        ):
+    """Show a text line by line, without what the screen shows already, and without the noise of hosts and SDKs. A record of a
+    settlement has the traceback of what was raised below its first line."""
+    for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with no-break spaces
+        if line and "peeklock.settled" not in line and not line.startswith(NOISE):
             screen.line(platform, line)
-
-
-def _fresh(folder: Path) -> Path:
-    """Emptied: the queues start empty, so nothing of an earlier run may be remembered of their messages."""
-    other = running(folder)
-    if other is not None:
-        raise ConfigError(f"`peeklock dev` runs here already, as process {other}: stop it first")
-    shutil.rmtree(folder, ignore_errors=True)
-    private.make_folder(folder)
-    (folder / ".gitignore").write_text("*\n")
-    return folder
-
-
-def running(folder: Path) -> int | None:
-    """The process that serves from a folder; None when none does."""
-    try:
-        pid = int(json.loads((folder / TOLD).read_text())["pid"])
-        os.kill(pid, 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return pid
-
-
-def announce(screen: Screen, platforms: Mapping[str, Mapping[str, str]]) -> None:
-    """Where each platform is, for people to paste."""
-    for platform, variables in platforms.items():
-        screen.say(f"\n{platform}: paste this where a client runs")
-        for name, value in variables.items():
-            screen.say(f"  export {name}='{value}'")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudqueues.errors import CloudqueuesError
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock.dev.deployed.azure import NOWHERE, AzureRunner
 from peeklock.dev.deployed.local_context import LocalContext
@@ -252,7 +253,7 @@ def test_where_one_does_not_start_none_runs(stack):
     (stack.code / "local.py").write_text("")
     stack.zipped("orders", {"function_app.py": APP, "host.json": HOST_JSON})
     stack.zipped("receipts", {"function_app.py": "raise OSError('broken')", "host.json": HOST_JSON})
-    with pytest.raises(ConfigError, match="broken"):
+    with pytest.raises(CloudqueuesError, match="broken"):
         stack.deployed.serve(stack.resources, {"PATH": os.environ["PATH"]})
     pid = json.loads(stack.until(seen).removeprefix("seen "))["pid"]
     with pytest.raises(ProcessLookupError):

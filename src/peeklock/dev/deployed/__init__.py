@@ -1,1 +1,1 @@
-"""What a Pulumi program made on this machine, and its functions in the runtimes of their platforms."""
+"""Applying a Pulumi program on this machine, and running its functions in the runtimes of their platforms."""

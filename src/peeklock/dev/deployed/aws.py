@@ -1,123 +1,108 @@
-"""AWS: moto, which the program is applied to, and functions of Lambda fed from its queues by our own event source."""
+"""AWS: moto, which the program is applied to, and functions of Lambda fed from its queues by an event source of our own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi import aws
 from cloudqueues.pulumi.resources import Cloud
 from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.sqs_lambda.settings import Options
-from cloudqueues.sqs_server import REGION, SqsServer
-from peeklock.dev.deployed.local_context import Function, LocalContext, Resource, file, made
-from peeklock.dev.sqs import ended
-from peeklock.errors import ConfigError, PeeklockError
+from cloudqueues.sqs_server import SqsServer
+from peeklock.dev.deployed.local_context import Function, LocalContext, Resource, local_file, resources_of
+from peeklock.dev.functions import RunningFunctions
+from peeklock.dev.sqs import CREDENTIALS, PLATFORM, lambda_function
+from peeklock.errors import ConfigError
 from peeklock.quotas.aws import CONCURRENT_FUNCTIONS
 
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
 QUEUE = "aws:sqs/queue:Queue"
 
 BATCH, TIMEOUT, MEMORY = 10, 3, 128
-"""AWS's own, where a program says nothing; the timeout in seconds, the memory in MB.
+"""AWS's own defaults; the timeout in seconds, the memory in MB.
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html,
 https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
 
 STORE, STORES = "PEEKLOCK_STORE", frozenset({"dynamodb", "sqlite", "memory"})
-"""The variable, and the schemes of what is on this machine. Any other leads away from it: Redis knows of no proxy."""
+"""The variable, and the schemes of stores on this machine. Any other leads away from it: Redis clients use no proxy."""
 
 
 class AwsRunner:
     """A function for each event source mapping; without a maximum concurrency, as many at once as this machine bears."""
 
-    platform = "sqs"
+    platform = PLATFORM
 
-    def __init__(self, here: LocalContext, folder: Path) -> None:
-        self._local, self._folder = here, folder
+    def __init__(self, local: LocalContext, folder: Path) -> None:
+        self._local, self._folder = local, folder
         self._server = SqsServer()
-        self._running: list[SqsLambda] = []
+        self._running = RunningFunctions()
 
     def open(self) -> Cloud:
         return aws.cloud(self._server.start().endpoint_url, self._folder)
 
     def functions(self, resources: Sequence[Resource]) -> list[Function]:
-        return [self._function(one, mapping) for one, mapping in _mapped(resources)]
+        return [self._function(function, mapping) for function, mapping in _mapped(resources)]
 
     def _function(self, function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Function:
-        environment, told = function.get("environment", {}).get("variables", {}), options(function, mapping)
+        environment, settings = function.get("environment", {}).get("variables", {}), options(function, mapping)
+        module, _, name = function["handler"].replace("/", ".").rpartition(".")
         return Function(
             name=function["name"],
             entry=function["handler"],
             environment=environment,
             timeout=function.get("timeout", TIMEOUT),
-            batch=told["batch_size"],
-            concurrency=told["maximum_concurrency"] or CONCURRENT_FUNCTIONS,
+            batch=settings["batch_size"],
+            concurrency=settings["maximum_concurrency"] or CONCURRENT_FUNCTIONS,
             consuming=mapping.get("enabled", True),
             changed=self._changed(environment),
+            target=f"{module}:{name}",
         )
 
     def _changed(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """An endpoint of one service goes before that of all.
+        """Return the variables that lead to this machine. An endpoint of one service takes precedence over that of all.
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html"""
         own = [name for name in environment if name.startswith("AWS_ENDPOINT_URL_")]
         changed = dict.fromkeys(["AWS_ENDPOINT_URL", *own], self._server.endpoint_url)
         store = environment.get(STORE)
         if store is not None and urlsplit(store).scheme not in STORES:
-            changed[STORE] = f"sqlite://{file(self._local.state.resolve(), store)}.db"
+            changed[STORE] = f"sqlite://{local_file(self._local.state.resolve(), store)}.db"
         return changed
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
-        self._stop()
-        queues = {one["outputs"]["arn"]: one["outputs"]["url"] for one in made(resources, QUEUE)}
-        try:
-            for function, mapping in _mapped(resources):
-                if mapping.get("enabled", True):
-                    self._start(function, mapping, queues, base)
-        except (PeeklockError, CloudqueuesError):
-            self._stop()
-            raise
+        queues = {queue["outputs"]["arn"]: queue["outputs"]["url"] for queue in resources_of(resources, QUEUE)}
+        functions = [
+            self._lambda(function, mapping, queues, base)
+            for function, mapping in _mapped(resources)
+            if mapping.get("enabled", True)
+        ]
+        self._running.replace(functions)
 
-    def _start(
+    def _lambda(
         self, inputs: Mapping[str, Any], mapping: Mapping[str, Any], queues: Mapping[str, str], base: Mapping[str, str]
-    ) -> None:
-        wanted = self._function(inputs, mapping)
-        told: Options = {
+    ) -> SqsLambda:
+        function = self._function(inputs, mapping)
+        settings: Options = {
             **options(inputs, mapping),
             "endpoint_url": self._server.endpoint_url,
             "cwd": self._local.code,
-            "provisioned": 1,  # somebody waits for the first message
-            "environ": self._local.environment(base, wanted),
+            "environ": self._local.environment(base, function),
         }
-        one = SqsLambda(
-            queue_url=_queue(mapping["eventSourceArn"], queues),
-            region=REGION,
-            handler=wanted.entry,
-            on_line=partial(self._local.on_line, self.platform),
-            on_invocation=partial(ended, self._local.on_line, wanted.name),
-            **told,
-        )
-        self._running.append(one)
-        one.start()
+        url = _queue(mapping["eventSourceArn"], queues)
+        return lambda_function(function.name, self._local.on_line, queue_url=url, handler=function.entry, **settings)
 
     def variables(self) -> Mapping[str, str]:
-        credentials = {"AWS_ACCESS_KEY_ID": "dev", "AWS_SECRET_ACCESS_KEY": "dev", "AWS_DEFAULT_REGION": REGION}
-        return {"AWS_ENDPOINT_URL": self._server.endpoint_url, **credentials}
-
-    def _stop(self) -> None:
-        while self._running:
-            self._running.pop().stop()
+        return {"AWS_ENDPOINT_URL": self._server.endpoint_url, **CREDENTIALS}
 
     def close(self) -> None:
-        self._stop()
+        self._running.stop()
         self._server.stop()
 
 
 def options(function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Options:
-    """What the emulator is told of both."""
+    """Return the emulator's options for a function and its mapping."""
     return {
         "timeout": function.get("timeout", TIMEOUT),
         "memory": function.get("memorySize", MEMORY),
@@ -130,10 +115,10 @@ def options(function: Mapping[str, Any], mapping: Mapping[str, Any]) -> Options:
 
 
 def _mapped(resources: Sequence[Resource]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Functions with their mappings, by the functions' names. Raises ConfigError for what does not run here."""
-    functions = {one["inputs"]["name"]: one["inputs"] for one in made(resources, FUNCTION)}
-    mappings = [one["inputs"] for one in made(resources, MAPPING)]
-    for mapping in sorted(mappings, key=lambda one: (str(one["functionName"]), str(one.get("eventSourceArn")))):
+    """Yield functions with their mappings, by the functions' names. Raises ConfigError for what does not run here."""
+    functions = {function["inputs"]["name"]: function["inputs"] for function in resources_of(resources, FUNCTION)}
+    mappings = [mapping["inputs"] for mapping in resources_of(resources, MAPPING)]
+    for mapping in sorted(mappings, key=lambda each: (str(each["functionName"]), str(each.get("eventSourceArn")))):
         name = mapping["functionName"].rpartition(":function:")[2].partition(":")[0]
         if not str(mapping.get("eventSourceArn")).startswith("arn:aws:sqs:"):
             raise ConfigError(

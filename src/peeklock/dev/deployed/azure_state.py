@@ -1,7 +1,7 @@
-"""What the engine's state says of function apps on Azure, and what is in their packages.
+"""Function apps in the engine's state on Azure, and the contents of their packages.
 
 An app's package is the zip file that `peeklock.infra.azure` wrote beside the bundle: a Blob of the program, which a
-Deployment names by its address. Anything else that is deployed in another way is refused, and not guessed at.
+Deployment names by its address. An app that is deployed in another way is refused.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.deployed.local_context import Resource, made
+from peeklock.dev.deployed.local_context import Resource, resources_of
 from peeklock.errors import ConfigError
 
 RENDERED = ("function_app.py", "host.json")
 """Files of a package that follow from the program, and are not in the code's folder."""
 
 _CONSUMER = re.compile(r"^from (\S+) import (\S+) as consumer$", re.MULTILINE)
-"""In function_app.py, as `peeklock.infra.azure.package` renders it."""
+"""Import of the consumer in function_app.py, as `peeklock.infra.azure.package` renders it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +33,11 @@ class App:
 
 
 def apps(resources: Sequence[Resource], folder: Path) -> list[App]:
-    """By name. `folder`: the program's, from which it named its packages. Raises ConfigError."""
+    """Return the apps, sorted by name. `folder`: the program's folder, which the paths of its packages begin at. Raises ConfigError."""
     deployed = dict(_deployed(resources))
     blobs = dict(_blobs(resources, folder))
-    found = [one for one in _inputs(resources, "web:WebApp") if "functionapp" in one.get("kind", "")]
-    return [_app(one, deployed, blobs) for one in sorted(found, key=lambda one: str(one["name"]))]
+    functions = [app for app in _inputs(resources, "web:WebApp") if "functionapp" in app.get("kind", "")]
+    return [_app(app, deployed, blobs) for app in sorted(functions, key=lambda app: str(app["name"]))]
 
 
 def _app(inputs: Mapping[str, Any], deployed: Mapping[str, str], blobs: Mapping[str, Path]) -> App:
@@ -55,36 +55,36 @@ def _app(inputs: Mapping[str, Any], deployed: Mapping[str, str], blobs: Mapping[
             f"function app {name!r} is deployed from {deployed[name]}, which is no file that this program uploads; make it"
             " with App.consumer, or upload the package as a storage.Blob from a FileAsset"
         )
-    told = inputs.get("siteConfig", {}).get("appSettings", [])
-    return App(name=name, settings={one["name"]: one["value"] for one in told}, package=blobs[deployed[name]])
+    settings = {setting["name"]: setting["value"] for setting in inputs.get("siteConfig", {}).get("appSettings", [])}
+    return App(name=name, settings=settings, package=blobs[deployed[name]])
 
 
 def _inputs(resources: Sequence[Resource], type_: str) -> Iterator[Mapping[str, Any]]:
-    return (one["inputs"] for one in made(resources, f"azure-native:{type_}"))
+    return (resource["inputs"] for resource in resources_of(resources, f"azure-native:{type_}"))
 
 
 def _deployed(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
-    """Apps and the addresses of their packages, by One Deploy.
+    """Yield apps and the addresses of their packages, by One Deploy.
     https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#deployment-package"""
-    for one in _inputs(resources, "resources:Deployment"):
-        for inner in one["properties"].get("template", {}).get("resources", []):
+    for deployment in _inputs(resources, "resources:Deployment"):
+        for inner in deployment["properties"].get("template", {}).get("resources", []):
             app, _, extension = inner["name"].partition("/")
             if extension == "onedeploy":
                 yield app, inner["properties"]["packageUri"]
 
 
 def _blobs(resources: Sequence[Resource], folder: Path) -> Iterator[tuple[str, Path]]:
-    """Addresses, and the files that were uploaded to them."""
-    for one in _inputs(resources, "storage:Blob"):
-        path = one.get("source", {}).get("path")
+    """Yield addresses, and the files that were uploaded to them."""
+    for blob in _inputs(resources, "storage:Blob"):
+        path = blob.get("source", {}).get("path")
         if path:
-            where = f"https://{one['accountName']}.blob.core.windows.net/{one['containerName']}/{one['blobName']}"
+            where = f"https://{blob['accountName']}.blob.core.windows.net/{blob['containerName']}/{blob['blobName']}"
             yield where, folder / path
 
 
 @contextmanager
 def opened(app: App) -> Iterator[zipfile.Path]:
-    """The package, to read. Raises ConfigError where it is gone, or without a function_app.py and a host.json."""
+    """Open the package for reading. Raises ConfigError where it is gone, or without a function_app.py and a host.json."""
     try:
         package = zipfile.ZipFile(app.package)
     except (OSError, zipfile.BadZipFile) as exc:
@@ -98,7 +98,7 @@ def opened(app: App) -> Iterator[zipfile.Path]:
         yield zipfile.Path(package)
 
 
-def entry(package: zipfile.Path) -> str:
-    """The consumer as the program names it; of an app that is not rendered, the file that Azure starts."""
-    found = _CONSUMER.search((package / RENDERED[0]).read_text("utf-8"))
-    return ".".join(found.groups()) if found else RENDERED[0]
+def consumer(package: zipfile.Path) -> tuple[str, str] | None:
+    """Return module and name of the consumer, as the program names it; None for a function_app.py that is not rendered."""
+    match = _CONSUMER.search((package / RENDERED[0]).read_text("utf-8"))
+    return (match[1], match[2]) if match else None

@@ -12,19 +12,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cloudqueues.cloudtasks import CloudTasksEmulator
-from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi import gcp
 from cloudqueues.pulumi.resources import Cloud
 from peeklock.bundle.project import load
-from peeklock.dev.cloudtasks import Target, free_port
+from peeklock.dev.cloudtasks import PLATFORM, Target, free_port
 from peeklock.dev.deployed import gcp_state
 from peeklock.dev.deployed.gcp_state import Service
 from peeklock.dev.deployed.local_context import Function, LocalContext, Resource
-from peeklock.errors import ConfigError, PeeklockError
+from peeklock.dev.functions import RunningFunctions
+from peeklock.errors import ConfigError
 from peeklock.redaction import shown
 
 MAIN = "main.py"
-"""At the bundle's root. https://cloud.google.com/functions/docs/writing#directory-structure-python"""
+"""File at the bundle's root. https://cloud.google.com/functions/docs/writing#directory-structure-python"""
 
 LOOPBACK, HTTP = frozenset({"127.0.0.1", "localhost", "::1"}), 80
 
@@ -37,29 +37,29 @@ class GcpRunner:
     takes one request at a time, it is killed at the function's time-out; else the dispatch deadline, a little later, is
     what ends the wait for an answer."""
 
-    platform = "cloudtasks"
+    platform = PLATFORM
 
-    def __init__(self, here: LocalContext, _folder: Path) -> None:
-        self._local = here
+    def __init__(self, local: LocalContext, _folder: Path) -> None:
+        self._local = local
         self._tasks = CloudTasksEmulator()
         self._ports: dict[str, int] = {}
-        """By a function's name, for as long as this runs."""
+        """Ports of the functions that run, by name."""
         self._routes: Mapping[str, int] = {}
-        self._targets: list[Target] = []
+        self._running = RunningFunctions()
 
     def open(self) -> Cloud:
         self._tasks.start().route = self._route
         return gcp.cloud(self._tasks)
 
     def functions(self, resources: Sequence[Resource]) -> list[Function]:
-        made = gcp_state.queues(resources)
+        queues = gcp_state.queues(resources)
         return [
-            self._function(one, made, consuming=not gcp_state.paused(resources, one))
-            for one in gcp_state.services(resources)
+            self._function(service, queues, consuming=not gcp_state.paused(resources, service))
+            for service in gcp_state.services(resources)
         ]
 
-    def _function(self, service: Service, made: frozenset[str], *, consuming: bool) -> Function:
-        """A task is a request, and one message."""
+    def _function(self, service: Service, queues: frozenset[str], *, consuming: bool) -> Function:
+        """Return a function. A task is a request, and one message."""
         return Function(
             name=service.name,
             entry=f"main.{service.entry}",
@@ -69,12 +69,14 @@ class GcpRunner:
             concurrency=service.instances * service.parallel,
             consuming=consuming,
             changed={
-                **gcp_state.moved(service.environment, self._local.state, made),
-                **_served(service),
+                **gcp_state.replaced(service.environment, self._local.state, queues),
+                **_server_settings(service),
                 "CLOUD_TASKS_EMULATOR_HOST": self._tasks.address,
                 "PEEKLOCK_CERTS_URL": self._tasks.certs_url,
             },
             reached=dict.fromkeys(service.urls, f"http://127.0.0.1:{self._port(service.name)}"),
+            target=f"main:{service.entry}",
+            search_path=(_main(self._local.code).parent,),
         )
 
     def _port(self, name: str) -> int:
@@ -83,33 +85,36 @@ class GcpRunner:
         return self._ports[name]
 
     def serve(self, resources: Sequence[Resource], base: Mapping[str, str]) -> None:
-        self._stop()
-        services, functions = gcp_state.services(resources), self.functions(resources)
-        self._routes = {url: self._port(one.name) for one in services for url in one.urls}
+        services, before = gcp_state.services(resources), self._ports
+        self._ports = {}  # others than those of the functions that still run
         try:
-            for service, function in zip(services, functions, strict=True):
-                self._targets.append(self._target(service.entry, function, base))
-            for target in self._targets:
-                target.wait()
-        except (PeeklockError, CloudqueuesError):
-            self._stop()
+            functions = self.functions(resources)
+            pairs = zip(services, functions, strict=True)
+            targets = [self._target(service.entry, function, base) for service, function in pairs]
+            self._running.replace(targets, switch=partial(self._switch, services))
+        except BaseException:
+            self._ports = before
             raise
 
-    def _target(self, entry: str, one: Function, base: Mapping[str, str]) -> Target:
+    def _switch(self, services: Sequence[Service]) -> None:
+        self._routes = {url: self._port(service.name) for service in services for url in service.urls}
+
+    def _target(self, entry: str, function: Function, base: Mapping[str, str]) -> Target:
         return Target(
-            _main(self._local.code),
+            str(_main(self._local.code)),
             entry,
-            self._port(one.name),
-            self._local.environment(base, one),
+            self._port(function.name),
+            self._local.environment(base, function),
             cwd=self._local.code,
             on_line=partial(self._local.on_line, self.platform),
         )
 
     def _route(self, url: str) -> tuple[str, int] | None:
-        """To the function whose address it is, or to what is on this machine anyway. Called in the emulator's thread."""
+        """Return host and port for a task's address: those of the function that has it, or of something else on this machine;
+        None refuses the task. Called in the emulator's thread."""
         parts = urlsplit(url)
-        for known, port in self._routes.items():
-            at = urlsplit(known)
+        for address, port in self._routes.items():
+            at = urlsplit(address)
             if parts.hostname == at.hostname and f"{parts.path}/".startswith(f"{at.path.rstrip('/')}/"):
                 return "127.0.0.1", port
         if parts.hostname in LOOPBACK:
@@ -120,17 +125,13 @@ class GcpRunner:
     def variables(self) -> Mapping[str, str]:
         return {"CLOUD_TASKS_EMULATOR_HOST": self._tasks.address}
 
-    def _stop(self) -> None:
-        while self._targets:
-            self._targets.pop().stop()
-
     def close(self) -> None:
-        self._stop()
+        self._running.stop()
         self._tasks.stop()
 
 
-def _served(service: Service) -> dict[str, str]:
-    """What the framework goes by. An instance is a worker; its requests at once are threads, as they are in the cloud.
+def _server_settings(service: Service) -> dict[str, str]:
+    """Return the framework's variables. An instance is a worker; its requests at once are threads, as they are in the cloud.
     https://github.com/GoogleCloudPlatform/functions-framework-python/blob/main/src/functions_framework/_http/gunicorn.py"""
     threads = {} if "THREADS" in service.environment else {"THREADS": str(service.parallel)}
     return {
@@ -140,8 +141,9 @@ def _served(service: Service) -> dict[str, str]:
     }
 
 
-def _main(code: Path) -> str:
-    """The file with the functions: at a bundle's root; in a project, in the folder that will be it. Raises ConfigError."""
+def _main(code: Path) -> Path:
+    """Return the file with the functions: at a bundle's root; in a project, in the folder that becomes it. Raises
+    ConfigError."""
     is_project = (code / "pyproject.toml").is_file()
     root = load(code, "gcp").root if is_project else None
     file = code / (root or ".") / MAIN
@@ -149,4 +151,4 @@ def _main(code: Path) -> str:
         raise ConfigError(
             f"no {MAIN} in {file.parent}: its folder is `root` of [tool.peeklock.bundle.gcp] in pyproject.toml"
         )
-    return str(file)
+    return file

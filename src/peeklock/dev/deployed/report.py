@@ -1,4 +1,4 @@
-"""What is said of a program that runs on this machine, as lines."""
+"""Lines about a program that runs on this machine."""
 
 from __future__ import annotations
 
@@ -20,32 +20,37 @@ MEANING = {
     "refused": "unknown here: the program is not applied",
 }
 
+TRACEBACK = "Traceback (most recent call last):"
 
-def types(known: Mapping[str, str]) -> Iterator[str]:
-    """A table: what became of each type that the program asks for."""
-    for how, meaning in MEANING.items():
-        if those := [type_ for type_, became in known.items() if became == how]:
-            yield f"\n{how} ({meaning})"
-            yield from (f"  {one}" for one in those)
+
+def types(outcomes: Mapping[str, str], *, failed: bool) -> Iterator[str]:
+    """Yield a table of the resource types that the program uses, by what became of them. Of an `up` that failed only the
+    refused types are shown: the others may not have been reached."""
+    for outcome, meaning in MEANING.items():
+        names = [type_ for type_, became in outcomes.items() if became == outcome]
+        if names and (outcome == "refused" or not failed):
+            yield f"\n{outcome} ({meaning})"
+            yield from (f"  {name}" for name in names)
 
 
 def steps(done: Sequence[Step]) -> Iterator[str]:
-    """What `pulumi up` did: each change, but what is new is only counted."""
-    counts = Counter(one.op for one in done)
+    """Yield the changes of a `pulumi up`; created resources are only counted."""
+    counts = Counter(step.op for step in done)
     yield "\npulumi up: " + (", ".join(f"{count} {op}" for op, count in sorted(counts.items())) or "nothing to change")
-    for one in done:
-        if one.op != "create":
-            yield f"  {one.op} {one.name} ({one.type})" + (f": {', '.join(one.changed)}" if one.changed else "")
+    for step in done:
+        if step.op != "create":
+            yield f"  {step.op} {step.name} ({step.type})" + (f": {', '.join(step.changed)}" if step.changed else "")
 
 
-def failure(output: str, folder: Path) -> str:
-    """Return what went wrong, from all that `pulumi up` printed: place and problem of the program's own code, and each error of
-    a resource; everything where it names none."""
-    return "\n".join(_error(resource, text, folder) for resource, text in _errors(output)) or output
+def failure(output: str, folder: Path, root: Path) -> str:
+    """Return the problems in the output of a failed `pulumi up`: each error of a resource, and place and problem of an
+    exception in code of the program or the project, relative to the project; all of the output where it names no error."""
+    folders = (folder, root)
+    return "\n".join(_error(resource, text, folders, root) for resource, text in _errors(output)) or output
 
 
 def _errors(output: str) -> Iterator[tuple[str, str]]:
-    """Resources and their errors, from the section "Diagnostics", in which each has a heading of its own."""
+    """Yield resources and their errors, from the section "Diagnostics", in which each has a heading of its own."""
     _, _, after = output.partition("\nDiagnostics:\n")
     section = re.split(r"\n(?=\S)", after)[0]
     for block in re.split(r"^(?=  \S)", section, flags=re.MULTILINE):
@@ -55,35 +60,55 @@ def _errors(output: str) -> Iterator[tuple[str, str]]:
                 yield resource.strip(), textwrap.dedent(f"    {message.removeprefix('error: ')}").strip()
 
 
-def _error(resource: str, text: str, folder: Path) -> str:
-    if "Traceback (most recent call last):" not in text:
+def _error(resource: str, text: str, folders: Sequence[Path], root: Path) -> str:
+    before, _, trace = text.rpartition(TRACEBACK)
+    if not (before or trace) or TRACEBACK not in text:
         return f"{resource}: {text}"
-    own = [place for place in _PLACE.finditer(text) if Path(place["file"]).is_relative_to(folder)]
-    where = f"{Path(own[-1]['file']).relative_to(folder.parent)}, line {own[-1]['line']}: " if own else ""
+    places = list(_PLACE.finditer(trace))
+    own = [place for place in places if _is_own(Path(place["file"]), folders)]
+    where = f"{_relative(Path(own[-1]['file']), folders, root)}, line {own[-1]['line']}: " if own else ""
+    return where + _problem(trace[places[-1].end() :].partition("\n")[2] if places else trace)
+
+
+def _problem(text: str) -> str:
+    """Return the exception below the last place of a traceback, up to the next blank line or text that is not part of it: what
+    the program printed may follow, and may be a secret."""
     lines = text.splitlines()
-    problem = max(n for n, line in enumerate(lines) if line and not line.startswith(" "))
-    return where + "\n".join(lines[problem:])
+    start = next((n for n, line in enumerate(lines) if line and not line.startswith((" ", "^"))), 0)
+    end = next((n for n, line in enumerate(lines[start:], start) if not line.strip()), len(lines))
+    return "\n".join(lines[start:end]) or text.strip()
+
+
+def _is_own(file: Path, folders: Sequence[Path]) -> bool:
+    return "site-packages" not in file.parts and any(file.is_relative_to(folder) for folder in folders)
+
+
+def _relative(file: Path, folders: Sequence[Path], root: Path) -> Path:
+    base = root if file.is_relative_to(root) else folders[0].parent
+    return file.relative_to(base)
 
 
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 
 
-def function(one: Function) -> Iterator[str]:
-    """As the program made it, and what is said to it instead on this machine."""
-    yield f"\nfunction {one.name}: {one.entry}" + ("" if one.consuming else " (consuming off: it gets no messages)")
-    yield f"  timeout {one.timeout:g} s, batch {one.batch}, at once {one.concurrency}"
-    if kept := sorted(set(one.environment) - set(one.changed) - GUARDS):
+def function(deployed: Function) -> Iterator[str]:
+    """Yield a function as the program made it, and the values that replace the program's on this machine."""
+    yield f"\nfunction {deployed.name}: {deployed.entry}" + (
+        "" if deployed.consuming else " (consuming off: it gets no messages)"
+    )
+    yield f"  timeout {deployed.timeout:g} s, batch {deployed.batch}, at once {deployed.concurrency}"
+    if kept := sorted(set(deployed.environment) - set(deployed.changed) - GUARDS):
         yield f"  as the program says: {', '.join(kept)}"
-    for address, here in sorted(one.reached.items()):
-        yield f"  {address} is {here} here"
-    for name, value in sorted(one.changed.items()):
-        before = one.environment.get(name)
+    for address, local in sorted(deployed.reached.items()):
+        yield f"  {address} is {local} here"
+    for name, value in sorted(deployed.changed.items()):
+        before = deployed.environment.get(name)
         yield f"  {name}={value}  " + ("(only here)" if before is None else f"(here, instead of {shown(before)})")
-    for name in sorted(GUARDS & set(one.environment)):
+    for name in sorted(GUARDS & set(deployed.environment)):
         yield f"  {name}: the program's is not taken here: it would lead away from this machine"
 
 
 def environment(outputs: Mapping[str, Any]) -> dict[str, str]:
-    """The output `environment` of a program: where its queues are."""
-    given = outputs.get("environment")
-    return {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
+    """Return the program's output `environment`, which has the addresses of its queues."""
+    variables = outputs.get("environment")
+    return {str(name): str(value) for name, value in variables.items()} if isinstance(variables, Mapping) else {}

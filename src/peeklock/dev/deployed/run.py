@@ -1,8 +1,7 @@
-"""A Pulumi program on this machine: applied to emulators, and its functions running as it made them."""
+"""`peeklock dev --infra`: a Pulumi program applied to emulators, and its functions running as it made them."""
 
 from __future__ import annotations
 
-import ast
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,151 +12,204 @@ from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi.engine import Engine, EngineError
 from peeklock import private_files as private
 from peeklock.dev.deployed import clouds, report
-from peeklock.dev.deployed.local_context import CloudRunner, LocalContext, Resource
+from peeklock.dev.deployed.handlers import URL, Imported, addresses, idle_queues, import_handlers
+from peeklock.dev.deployed.local_context import CloudRunner, Function, LocalContext, Resource
 from peeklock.dev.runner import Screen
 from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
-from peeklock.dev.state import State, announce, opened
+from peeklock.dev.state import State, opened
 from peeklock.dev.watched_code import SETTINGS
 from peeklock.dev.watching import Changes, watching
 from peeklock.errors import ConfigError, PeeklockError
 from peeklock.infra.bundles import VARIABLE
 from peeklock.keywords import nearest
 
-Say = Callable[[str], None]
-
 OUTPUT = "pulumi.log"
-"""Name of the file, in the folder of the run, with what a `pulumi up` that failed printed."""
+"""Name of the file, in the folder of the run, with the output of a `pulumi up` that failed."""
 
 
 def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -> None:
     """Serve until a SIGINT or a SIGTERM. Raises PeeklockError for a program that cannot be applied, and for functions that
     cannot be started; whatever was started is stopped on any way out."""
     started = time.monotonic()
-    names, has_file = clouds.named(folder), _has_file(folder, stack)
+    names, has_file = clouds.clouds_of(folder), _has_file(folder, stack)
     with ExitStack() as within:
         wakeup = within.enter_context(until_stopped())
         state = within.enter_context(opened(root, screen))
-        also = () if folder.resolve().is_relative_to(root) else (folder,)
+        also = () if folder.resolve().is_relative_to(root) else (folder.resolve(),)
         changes = within.enter_context(watching(root, wakeup, reload=reload, kinds=(".yaml",), also=also))
-        one = within.enter_context(_running(names, state, root, folder, stack, screen.say))
+        local = LocalContext(code=root, state=state.folder, on_line=state.on_line)
+        engine, runners = within.enter_context(_started(names, local, folder, screen))
+        stack_run = _Stack(engine, runners, local, state, changes, stack, screen.say)
         if not has_file:
             screen.say(f"no stack has a file in {folder}: the program has its defaults for everything")
         try:
-            announce(screen, one.begin())
+            platforms = stack_run.begin()
         except EngineError:
-            if wakeup.stopping():  # a terminal's Ctrl-C is the command's, too
+            if wakeup.stopping():  # a terminal's Ctrl-C also ends the command
                 return
             raise
-        screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
-        _follow(one, wakeup, changes)
+        screen.addresses(platforms)
+        screen.say(f"\nready after {time.monotonic() - started:.1f} s. {_next_step(platforms)}\n")
+        _follow(stack_run, wakeup, changes)
         screen.say("stopping")
 
 
 @contextmanager
-def _running(names: Sequence[str], state: State, root: Path, folder: Path, stack: str, say: Say) -> Iterator[_Running]:
-    here = LocalContext(code=root, state=state.folder, on_line=state.on_line)
+def _started(
+    names: Sequence[str], local: LocalContext, folder: Path, screen: Screen
+) -> Iterator[tuple[Engine, Sequence[CloudRunner]]]:
     with ExitStack() as within:
-        places = [within.enter_context(closing(clouds.made(name, here, folder.resolve()))) for name in names]
+        runners = [within.enter_context(closing(clouds.create_runner(name, local, folder.resolve()))) for name in names]
         engine = Engine(
             folder,
-            [one.open() for one in places],
-            program_environ={VARIABLE: str(_bundle(state.folder))},
-            on_refused=lambda where: say(f"refused: something here asked for {where}, which is not on this machine"),
-            home=state.folder,  # where the next run removes what a killed one leaves
+            [runner.open() for runner in runners],
+            program_environ={VARIABLE: str(_bundle(local.state))},
+            on_refused=lambda where: screen.say(
+                f"refused: something here asked for {where}, which is not on this machine"
+            ),
+            home=local.state,  # the next run empties it, if this one is killed
         )
-        yield _Running(within.enter_context(engine), places, state, stack, say)
+        yield within.enter_context(engine), runners
+
+
+def _next_step(platforms: Mapping[str, Mapping[str, str]]) -> str:
+    """Say how to send a message: `peeklock send` knows the queues whose addresses the program exports or gives its functions."""
+    queues = {
+        name.removeprefix("PEEKLOCK_").removesuffix(URL).lower().replace("_", "-")
+        for variables in platforms.values()
+        for name in variables
+        if name.startswith("PEEKLOCK_") and name.endswith(URL)
+    }
+    if not queues:
+        return "The program names no queue of peeklock's: send with the cloud's SDK, and the variables above"
+    return f"Try: peeklock send {min(queues)} FILE"
 
 
 def _bundle(folder: Path) -> Path:
-    """What the program deploys here: the functions run the code where it lies, so that a change needs no bundle."""
+    """Write the bundle that the program deploys here. It has no code: the functions run the code where it lies, so that a
+    change needs no new bundle."""
     path = folder / "bundle.zip"
     with zipfile.ZipFile(path, "w") as empty:
         empty.writestr("README.txt", "peeklock dev --infra runs the code of the project.\n")
     return path
 
 
-def _follow(one: _Running, wakeup: Wakeup, changes: Changes) -> None:
+def _follow(stack_run: _Stack, wakeup: Wakeup, changes: Changes) -> None:
     while wakeup.wait() == CHANGED:
         try:
-            one.renew(changes.take())
+            stack_run.renew(changes.take())
         except (PeeklockError, CloudqueuesError) as exc:
-            one.say(f"not reloaded: {exc}")
+            if wakeup.stopping():
+                return
+            stack_run.say(f"not reloaded: {exc}")
 
 
-class _Running:
-    """One stack. What was said of it is said again only where it changed."""
+class _Stack:
+    """One stack. Reports are shown again only where they changed."""
 
-    def __init__(self, engine: Engine, places: Sequence[CloudRunner], state: State, stack: str, say: Say) -> None:
-        self._engine, self._places, self._state, self._stack = engine, places, state, stack
+    def __init__(
+        self,
+        engine: Engine,
+        runners: Sequence[CloudRunner],
+        local: LocalContext,
+        state: State,
+        changes: Changes,
+        stack: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self._engine, self._runners, self._local = engine, runners, local
+        self._state, self._changes, self._stack = state, changes, stack
         self._resources: Sequence[Resource] = ()
         self._queues: Mapping[str, str] = {}
-        self._said: dict[str, list[str]] = {}
+        self._files: frozenset[Path] = frozenset()
+        """Files that any run of the program has loaded: a run that failed may have loaded few of them."""
+        self._applied = False
+        """True once the program was applied as it is now."""
+        self._shown: dict[str, list[str]] = {}
         self.say = say
 
     def begin(self) -> dict[str, dict[str, str]]:
-        """Returns what a client of each platform needs. Raises PeeklockError."""
+        """Apply the program, start its functions, and return the variables of each platform's clients. Raises PeeklockError."""
         self._engine.init(self._stack)
         self._up()
         return self._serve()
 
     def renew(self, files: set[Path]) -> None:
-        """What follows from changed files: the program applied anew, or only the functions restarted. Raises PeeklockError:
-        where the program fails, what runs serves on."""
+        """Apply the program anew where it changed or was not applied, and restart the functions. Raises PeeklockError; the
+        functions that run then go on."""
         started = time.monotonic()
         ours = {file for file in files if self._matters(file)}
         if not ours:
             return
         for file in sorted(ours):
-            _check(file)
-        of_program = {file for file in ours if file.suffix == ".yaml"} | (ours & self._engine.files)
-        if of_program:
+            if file.suffix == ".py" and file.is_file():
+                clouds.parsed(file, self._local.code)
+        applies = not self._applied or any(file.suffix == ".yaml" for file in ours) or bool(ours & self._files)
+        if applies:
             self._up()
         self._serve()
-        what = "the program" if of_program else "the functions"
+        what = "the program" if applies else "the functions"
         self.say(f"reloaded {what} in {time.monotonic() - started:.1f} s")
 
     def _matters(self, file: Path) -> bool:
-        """Return whether program or functions may be others when this file changes. Of what is no Python, that is what the program
-        loads, what lies beside it, and the settings of a function app."""
-        beside = file.is_relative_to(self._engine.folder) or file in self._engine.files
+        """Return whether program or functions may change when this file changes: Python files, the files that the program
+        loads, those beside it, and the settings of a function app."""
+        beside = file.is_relative_to(self._engine.folder) or file in self._files
         return file.suffix == ".py" or beside or file.name in SETTINGS
 
     def _up(self) -> None:
+        self._applied = False
         try:
             steps = self._engine.up(self._stack).steps
         except EngineError as exc:
+            self._say_new(report.types(self._engine.types, failed=True))
             raise EngineError(self._failure(str(exc))) from None
         finally:
-            self._say_new(report.types(self._engine.types))
+            self._files |= self._engine.files
+            self._changes.watch(self._files)
+        self._say_new(report.types(self._engine.types, failed=False))
         for line in report.steps(steps):
             self.say(line)
         self._resources = self._engine.resources(self._stack)
         self._queues = report.environment(self._engine.outputs(self._stack))
+        self._applied = True
 
     def _failure(self, output: str) -> str:
-        """Return what went wrong, and where the rest is that the command printed."""
+        """Return what went wrong, and the file with all of the command's output."""
         private.write_text(self._state.folder / OUTPUT, output)
-        return f"{report.failure(output, self._engine.folder)}\nAll that it printed is in {self._state.folder / OUTPUT}"
+        problem = report.failure(output, self._engine.folder, self._local.code.resolve())
+        return f"{problem}\nAll of its output is in {self._state.folder / OUTPUT}"
 
     def _serve(self) -> dict[str, dict[str, str]]:
-        """(Re)start the functions; returns what a client of each platform needs, which `peeklock send` is told."""
+        """Start or restart the functions, and return the variables of each platform's clients, which are written for `peeklock
+        send`. Raises PeeklockError, before any function is stopped, for handlers that cannot work."""
         base = self._engine.for_functions
         base |= {"PEEKLOCK_FOLLOW": self._state.follow, "PYTHONUNBUFFERED": "1"}
-        for place in self._places:
-            place.serve(self._resources, base)
-            for one in place.functions(self._resources):
-                self._say_new(report.function(one))
-        platforms = {place.platform: {**place.variables(), **self._queues} for place in self._places}
-        self._state.tell(platforms)
+        imported = Imported()
+        for runner in self._runners:
+            imported |= import_handlers(runner.platform, runner.functions(self._resources), self._local, base)
+        self._changes.watch(imported.files)
+        functions: list[Function] = []
+        platforms = {}
+        for runner in self._runners:
+            runner.serve(self._resources, base)
+            deployed = runner.functions(self._resources)
+            for function in deployed:
+                self._say_new(report.function(function))
+            platforms[runner.platform] = {**runner.variables(), **addresses(deployed, URL), **self._queues}
+            self._state.dead_letters[runner.platform] = addresses(deployed, "_DEAD_LETTER")
+            functions += deployed
+        self._say_new(idle_queues(functions, self._queues, imported))
+        self._state.write_addresses(platforms)
         return platforms
 
     def _say_new(self, lines: Iterable[str]) -> None:
-        """All of them, unless they are what was said last under the same first line."""
-        whole = list(lines)
-        head = whole[0] if whole else ""
-        if self._said.get(head) != whole:
-            self._said[head] = whole
-            for line in whole:
+        """Show lines, unless they are the same as the last ones with the same first line."""
+        block = list(lines)
+        head = block[0] if block else ""
+        if self._shown.get(head) != block:
+            self._shown[head] = block
+            for line in block:
                 self.say(line)
 
 
@@ -168,12 +220,3 @@ def _has_file(folder: Path, stack: str) -> bool:
     if names and stack not in names:
         raise ConfigError(f"--stack {stack}: there is no Pulumi.{stack}.yaml in {folder}; {nearest(stack, names)}")
     return bool(names)
-
-
-def _check(file: Path) -> None:
-    """Raises PeeklockError for Python that is none, as a file half written is: what runs then serves on."""
-    if file.suffix == ".py" and file.is_file():
-        try:
-            ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError) as exc:
-            raise PeeklockError(f"{file}: {exc}") from None

@@ -1,0 +1,98 @@
+"""The entry points and queues of a project, read by importing its code in another process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peeklock.dev.project import Project
+from peeklock.errors import ConfigError, PeeklockError
+from peeklock.queue import Queue
+
+DESCRIBE_SECONDS = 60
+
+
+class CodeError(PeeklockError):
+    """The project's code does not load; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A bound function of a module."""
+
+    module: str
+    name: str
+    file: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A Service Bus trigger of the function app."""
+
+    function: str
+    queue: str
+    queue_name: str | None
+    topic_name: str | None
+    subscription_name: str | None
+    sessions: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """Entry points, triggers, queues and files of a project's code."""
+
+    sqs: tuple[Entry, ...]
+    cloudtasks: tuple[Entry, ...]
+    servicebus: tuple[Trigger, ...]
+    queues: Mapping[str, Queue]
+    files: frozenset[Path]
+    """Files that are loaded when the entry points are imported, without installed packages."""
+
+    def consumed(self, platform: str) -> set[str]:
+        """Return the names of the queues that a platform consumes."""
+        entries: Sequence[Entry | Trigger] = getattr(self, platform)
+        return {entry.queue for entry in entries}
+
+
+def discover(project: Project) -> Discovery:
+    """Import the entry points in a process of their own. Raises CodeError for code that does not load, ConfigError for
+    entries that are not bound."""
+    request = {
+        "sqs": project.sqs,
+        "cloudtasks": project.cloudtasks,
+        "servicebus": None if project.servicebus is None else str(project.servicebus),
+    }
+    answer = describe(project.root, request)
+    return Discovery(
+        sqs=tuple(Entry(**entry) for entry in answer["sqs"]),
+        cloudtasks=tuple(Entry(**entry) for entry in answer["cloudtasks"]),
+        servicebus=tuple(Trigger(**trigger) for trigger in answer["servicebus"]),
+        queues={queue["name"]: Queue(**queue) for queue in answer["queues"]},
+        files=frozenset(map(Path, answer["files"])),
+    )
+
+
+def describe(root: Path, request: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the answer of `peeklock.dev.describe`, run with an environment (None: this process's). Raises CodeError for code
+    that does not load, ConfigError for entries that are not what they should be."""
+    command = [sys.executable, "-m", "peeklock.dev.describe", str(root), json.dumps(request)]
+    try:
+        process = subprocess.run(  # noqa: S603 - our own module
+            command, cwd=root, env=environment, capture_output=True, text=True, timeout=DESCRIBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CodeError(f"importing the handlers took longer than {DESCRIBE_SECONDS} s") from None
+    if process.returncode or not process.stdout:
+        raise CodeError(
+            f"importing the handlers ended the process, with exit status {process.returncode}\n{process.stderr.strip()}"
+        )
+    answer: dict[str, Any] = json.loads(process.stdout)
+    if "error" in answer:
+        raise (ConfigError if answer["config"] else CodeError)(answer["error"])
+    return answer
