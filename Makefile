@@ -26,7 +26,7 @@ PULUMI_VERSION := 3.274.1
 
 SDK := build/sdk
 
-.PHONY: help replay test pythons slow sdk-tests fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
+.PHONY: help replay test pythons slow sdk-tests sdk-tests-go fuzz servers redis soak lint coverage bench js peer pulumi infra-test lock clean
 
 help: ## Say what each target does
 	@echo "make replay    set up, then run the sample events through the example handlers"
@@ -37,6 +37,7 @@ help: ## Say what each target does
 	@echo "make servers   the stores on dynalite, azurite, redis-server and Google's Firestore emulator; Pub/Sub on Google's own"
 	@echo "make infra-test  the infrastructure on the real Pulumi engine; needs Go or pulumi"
 	@echo "make sdk-tests  the own tests of azure-servicebus, against our emulator; SDK_FILES=patterns"
+	@echo "make sdk-tests-go  those of Go's azservicebus"
 	@echo "make soak      10,000 messages on each cloud while everything goes wrong; MESSAGES=n, SOAK_SEED=n"
 	@echo "make lint      ruff, mypy, pyright, import-linter"
 	@echo "make coverage  the tests with branch coverage, and its floors"
@@ -111,6 +112,16 @@ $(SDK)/.made: requirements/sdk-tests.txt requirements/dev.txt | $(VENV)/.dev
 	  --no-binary azure-servicebus --dest $(SDK) -r $(SDK)/source.txt
 	@tar -xzf $(SDK)/azure_servicebus-*.tar.gz -C $(SDK)/source --strip-components 1
 	@touch $@
+
+# Its module has them; go.sum says which.
+GO_SDK := build/sdk-go
+sdk-tests-go: $(VENV)/.dev ## The own tests of Go's azservicebus, against our emulator; needs Go, and root for port 443
+	@command -v go >/dev/null || { echo "Go is needed: https://go.dev/dl/"; exit 1; }
+	@echo "== the own tests of Go's azservicebus (about 5 minutes)"
+	@rm -rf $(GO_SDK)/source && mkdir -p $(GO_SDK) && root=$$PWD/build/go; export GOCACHE=$$root/cache GOMODCACHE=$$root/mod GOFLAGS=-modcacherw; \
+	  folder=$$(cd tools/azservicebus && go mod download && go list -m -f '{{.Dir}}' github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus) \
+	  && cp -r "$$folder" $(GO_SDK)/source && chmod -R u+w $(GO_SDK)/source \
+	  && $(BIN)/python -m tests.sdk.golang $(GO_SDK)/source $(GO_SDK)/results.jsonl
 
 # Debian's server, where it is not installed and we may install it.
 redis:
