@@ -29,7 +29,7 @@ that it does not hold."""
 
 QUICK = 0.000005
 """Seconds in which a handler cannot have set and reset a timer of its own. After a handler as quick as that the timer is not
-checked, which would take an eighth of the time of an event (benchmarks/)."""
+checked: that would take 6 % of the CPU time of an event of one message, 18 % of ten (SQS without a store, an empty handler)."""
 
 FRAGILE_NAMES = frozenset({"acquire", "release", "__enter__", "__exit__", "_acquireLock", "_releaseLock", "__del__"})
 """Functions that acquire or release something which must not stay acquired, and those in which an exception is lost."""
@@ -47,7 +47,8 @@ HANGS_WHEN_TRACED = sys.version_info[:2] == (3, 11)
 coverage or a debugger): it checks for that exception before each call, in an endless loop."""
 
 set_handler: Callable[[int, Any], Any] = getattr(sys.modules.get("_signal"), "signal", signal.signal)
-# The function that `signal.signal` wraps. The wrapper looks up handlers in an enum, which takes longer than a small event.
+# The function that `signal.signal` wraps. The wrapper, which looks up handlers in an enum, takes 41 % more CPU time for an
+# event of one message, 19 % for ten (SQS without a store, an empty handler).
 
 get_handler: Callable[[int], Any] = getattr(sys.modules.get("_signal"), "getsignal", signal.getsignal)
 

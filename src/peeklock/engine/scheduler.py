@@ -17,7 +17,7 @@ from peeklock.idempotency.decision import Verdict
 from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.observability.observer import log_event
-from peeklock.outcome import DONE, Disposition, Outcome, Reason
+from peeklock.outcome import Disposition, Outcome, Reason
 
 Steps = list[tuple[Delivery, Any]]
 
@@ -37,9 +37,6 @@ microseconds, but fetching a body may take seconds, and fetching all of them mor
 
 QUICK_READING_SECONDS = 0.05
 """The same, if a next hook that takes its full time-out would leave no time to run the messages that were read."""
-
-NO_STEPS: Steps = []
-"""Shared, and never added to: a list for each message would be the only thing that most of them make."""
 
 
 class Schedule:
@@ -145,18 +142,16 @@ class Schedule:
 
         Without a store, a delivery has no lifecycle until it fails: its success ends it here.
         """
+        # One lifecycle each would take 10 % of an event of one message, 19 % of ten (CPU time, SQS, an empty handler).
         if result is None and delivery.lifecycle is None:
-            steps = self._finish(delivery, DONE if delivery.message.attempt == 1 else done(delivery))
+            self._follow(self._finish(delivery, done(delivery)))
         else:
-            steps = self._step(delivery, result)
-        if steps:
-            self._follow(steps)
+            self._follow([(delivery, result)])
 
     def _follow(self, steps: Steps) -> None:
         while steps:
             delivery, result = steps.pop()
-            more = self._step(delivery, result)
-            steps = [*steps, *more] if more else steps
+            steps += self._step(delivery, result)
 
     def _step(self, delivery: Delivery, result: Any) -> Steps:
         """Make one step of a lifecycle. Return the steps of others that it allows."""
@@ -179,7 +174,7 @@ class Schedule:
             self.sends.append((delivery, effect))
         else:
             self.suspects.append(delivery)
-        return NO_STEPS
+        return []
 
     def _at_gate(self, delivery: Delivery) -> Steps:
         group = delivery.group
@@ -191,7 +186,7 @@ class Schedule:
             return [(delivery, Halted(NOT_COMPLETED))]
         else:
             self.ready.append(delivery)
-        return NO_STEPS
+        return []
 
     def _finish(self, delivery: Delivery, outcome: Outcome) -> Steps:
         delivery.outcome = outcome
@@ -199,8 +194,6 @@ class Schedule:
         delivery.payload = None
         self.unfinished -= 1
         neighbour, group = delivery.next_of_key, delivery.group
-        if neighbour is None and group is None:
-            return NO_STEPS
         steps: Steps = []
         if neighbour is not None:
             _pass_record(delivery, neighbour)
@@ -291,7 +284,7 @@ def next_job(schedule: Schedule, bound: BoundConsumer, *, io_waits: bool) -> Seq
 
 def _pass_record(before: Delivery, delivery: Delivery) -> None:
     """Tell the next delivery of a key the record that the previous one left."""
-    delivery.known = before.known if before.record_key == delivery.record_key else None
+    delivery.expected_record = before.expected_record if before.record_key == delivery.record_key else None
 
 
 def _fault(delivery: Delivery, exc: Exception) -> Outcome:
