@@ -101,8 +101,8 @@ class Lineage:
         """Read the value of a lineage attribute; None if it is not a valid one, since any producer may write the attribute."""
         try:
             parts = json.loads(text)
-            known = {name: parts[name] for name in ("source", *_NUMBERS) if name in parts}
-            lineage = cls(id=parts["id"], extra=extra_of(parts), **known)
+            fields = {name: parts[name] for name in ("source", *_NUMBERS) if name in parts}
+            lineage = cls(id=parts["id"], extra=extra_of(parts), **fields)
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         counts = (lineage.generation, lineage.copy_number, lineage.attempts)
@@ -120,6 +120,9 @@ class Message:
 
     Treat it as immutable, and use `dataclasses.replace` to derive another one.
     """
+
+    # A frozen one takes 14 % more CPU time for an event of one message, 34 % for ten; converting `sent_ms` on arrival instead
+    # of on first use 9 % (SQS without a store, a handler that does nothing).
 
     id: str
     """Logical id, the same for every delivery, delayed copy and redriven dead letter."""

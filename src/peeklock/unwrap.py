@@ -180,5 +180,5 @@ def named(text: str) -> Unwrap:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in BY_NAME:
-            raise ConfigError(f"there is no envelope {name!r}: {nearest(name, BY_NAME)}")
+            raise ConfigError(f"no envelope is called {name!r}: {nearest(name, BY_NAME)}")
     return composed([BY_NAME[name] for name in names])

@@ -8,7 +8,7 @@ import pytest
 
 from peeklock.engine.bound_consumer import Delays
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.scheduler import NO_STEPS, Schedule
+from peeklock.engine.scheduler import Schedule
 from peeklock.outcome import Disposition, Outcome, Reason
 from tests.core.batches import Case, explore
 from tests.core.model import Broken
@@ -69,7 +69,7 @@ class NoGate(Schedule):
 
     def _at_gate(self, delivery):
         self.ready.append(delivery)
-        return NO_STEPS
+        return []
 
 
 class GoesOn(Schedule):

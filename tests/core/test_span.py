@@ -209,7 +209,9 @@ def test_on_pubsub_a_subscription_waits_ten_minutes_at_most():
 
 
 def test_another_platform_is_refused_with_those_that_there_are():
-    with pytest.raises(ConfigError, match=r"span\('sns'\): the platform has to be cloudtasks, pubsub, servicebus or sqs"):
+    with pytest.raises(
+        ConfigError, match=r"span\('sns'\): the platform has to be cloudtasks, pubsub, servicebus or sqs"
+    ):
         Queue("orders").span("sns")
     assert sorted(PLATFORMS) == ["cloudtasks", "pubsub", "servicebus", "sqs"]
 

@@ -278,7 +278,10 @@ def test_only_objects_have_members(text):
 def test_an_envelope_that_forgets_its_answer():
     """Never completes a message: nothing to handle has to be said."""
     (settled,) = bound(failing_upload, lambda message: None, queue=Outbox()).run([told(S3_EVENT)])
-    assert (settled.outcome.reason, settled.outcome.detail) == ("invalid", "unwrap= returned a NoneType and no Message")
+    assert (settled.outcome.reason, settled.outcome.detail) == (
+        "invalid",
+        "unwrap= returned a NoneType instead of a Message",
+    )
 
 
 def test_nothing_to_handle_is_for_everyone():

@@ -1,4 +1,4 @@
-"""Waiting no longer than there is time for calls that may hang."""
+"""Calls with a time limit, for code that may hang."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peeklock.concurrency.thread_pool import Pool
 T = TypeVar("T")
 
 MOST_CALLS = 64
-"""Calls of a process that may hang at once. Beyond it none is made, since each costs a thread until it returns."""
+"""Maximum number of concurrent calls of a process. Further ones are refused, because each may occupy a thread for long."""
 
 _pool = Pool(MOST_CALLS, "peeklock-bounded")
 
@@ -19,8 +19,8 @@ _pool = Pool(MOST_CALLS, "peeklock-bounded")
 def bounded(call: Callable[[], T], seconds: float, pool: Pool = _pool) -> T:
     """Return what the call returns, or raise what it raises.
 
-    Raises TimeoutError when it takes longer than `seconds`, when no time is left to begin, and at once when as many calls
-    as may hang do. The call may then still be going on, and may have had its effect; what it answers later is ignored.
+    Raises TimeoutError if it takes longer than `seconds`, if no time is left to begin, or if all threads are occupied by calls
+    that hang. The call may then still be running, and may take effect; its result is ignored.
     """
     if seconds <= 0:
         raise TimeoutError("no time is left for the call")
@@ -30,6 +30,6 @@ def bounded(call: Callable[[], T], seconds: float, pool: Pool = _pool) -> T:
         return future.result(seconds)
     except TimeoutError:
         if future.done():
-            return future.result()  # in the last moment; or the call's own
+            return future.result()  # it ended at the last moment, or the TimeoutError is its own
         pool.give_up(future)
         raise TimeoutError(f"no answer within {seconds:.3g} s") from None

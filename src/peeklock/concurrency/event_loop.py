@@ -1,6 +1,6 @@
-"""One event loop a process, for `async def` handlers under a host that calls functions synchronously.
+"""One event loop per process, for `async def` handlers on a host that calls functions synchronously.
 
-Never a loop an event: connections that a handler keeps would be bound to one that is closed.
+A loop per event would not do: connections that a handler keeps would belong to a loop that is closed.
 """
 
 from __future__ import annotations
@@ -16,36 +16,39 @@ T = TypeVar("T")
 
 
 _loops: dict[int, asyncio.AbstractEventLoop] = {}
-"""By process: the thread of a parent's loop does not survive a fork."""
+"""Event loop by process id, because the thread of a parent's loop does not survive a fork."""
 
 
 def _loop() -> asyncio.AbstractEventLoop:
-    """The first thread's loop is everyone's. Without a lock, which a fork could leave held for ever."""
+    """Return the loop of this process, started by the first thread that needs it. No lock, which a fork could leave held."""
     pid = os.getpid()
     loop = _loops.get(pid)
     if loop is None:
-        made = asyncio.new_event_loop()
-        loop = _loops.setdefault(pid, made)
-        if loop is made:
+        new_loop = asyncio.new_event_loop()
+        loop = _loops.setdefault(pid, new_loop)
+        if loop is new_loop:
             threading.Thread(target=_serve, args=(loop,), name="peeklock-loop", daemon=True).start()
         else:
-            made.close()
+            new_loop.close()
     return loop
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> NoReturn:
-    """Run the loop for good. asyncio stops a loop for a SystemExit or KeyboardInterrupt of any task, after that task has been
-    given it: whoever awaits the task learns of it, and all others have to go on."""
+    """Run the loop forever.
+
+    asyncio stops a loop when a task raises SystemExit or KeyboardInterrupt, after setting it on that task. The other tasks
+    have to continue.
+    """
     while True:
         with suppress(SystemExit, KeyboardInterrupt):
             loop.run_forever()
 
 
 def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -> T:
-    """Run it on the process's loop and wait, from any thread but the loop's own.
+    """Run a coroutine on the loop of the process and wait for it, from any thread but the loop's own.
 
-    Raises TimeoutError when it has not ended after so many seconds: something on the loop blocks it. Whatever comes next
-    gets another loop, until this one goes on: what handlers keep, such as connections, belongs to it.
+    Raises TimeoutError if it has not ended after `seconds`, because something blocks the loop. Later calls then use another
+    loop until this one continues, to which connections that handlers keep belong.
     """
     used = _loop()
     future = asyncio.run_coroutine_threadsafe(coroutine, used)
@@ -54,6 +57,6 @@ def run(coroutine: Coroutine[object, object, T], seconds: float | None = None) -
     except TimeoutError:
         pid = os.getpid()
         if not future.done() and _loops.get(pid) is used:
-            _loops.pop(pid, None)  # unless another event has just done so
-            used.call_soon_threadsafe(_loops.__setitem__, pid, used)  # once it can
+            _loops.pop(pid, None)  # unless another event has already removed it
+            used.call_soon_threadsafe(_loops.__setitem__, pid, used)  # when it continues
         raise

@@ -1,4 +1,4 @@
-"""What a process makes once and its threads share: clients, pools."""
+"""Values that are created once per process and shared by its threads, such as clients and pools."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ T = TypeVar("T")
 
 
 class per_process(Generic[P, T]):  # noqa: N801 - used as a decorator
-    """One value for each set of arguments, also when threads ask at the same moment. Making one may take long, or hang:
-    only those wait for it who ask for the same. A forked child makes its own: connections and threads do not survive a
-    fork, and a shared socket mixes up the answers of two processes."""
+    """Decorator that calls a function once per process for each set of arguments, and caches its value.
+
+    Concurrent calls with the same arguments wait for the first one, which may take long or hang; others do not wait. A
+    forked child creates values of its own, because connections and threads do not survive a fork, and a shared socket
+    would mix up the answers of two processes.
+    """
 
     def __init__(self, make: Callable[P, T]) -> None:
         self._make = make
@@ -28,13 +31,13 @@ class per_process(Generic[P, T]):  # noqa: N801 - used as a decorator
         key = (args, *sorted(kwargs.items()))
         values, makers = self._values, self._makers
         if key not in values:
-            # A handler that is the first to need it must not pay for it with its own time.
+            # The time-out of the first handler that needs the value must not include its creation.
             with untimed(), makers.setdefault(key, threading.Lock()):
                 if key not in values:
                     values[key] = self._make(*args, **kwargs)
         return values[key]
 
     def forget(self) -> None:
-        """Make everything anew from here on."""
+        """Drop all cached values."""
         self._values: dict[Hashable, T] = {}
-        self._makers: dict[Hashable, threading.Lock] = {}  # in a child, a thread of the parent may have held an old one
+        self._makers: dict[Hashable, threading.Lock] = {}  # a thread of the parent may hold an old lock

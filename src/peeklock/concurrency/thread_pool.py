@@ -1,6 +1,6 @@
-"""Pools of daemon threads: bounded, safe over a fork, and never waited for when the interpreter exits.
+"""Pools of daemon threads, which are bounded, survive a fork, and do not delay the interpreter's exit.
 
-`concurrent.futures.ThreadPoolExecutor` joins its threads at exit, so one call that never returns would hold the process.
+`concurrent.futures.ThreadPoolExecutor` joins its threads at exit, so a call that never returns would block it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 Job = tuple["Future[Any]", Callable[[], Any]]
-"""What is to be called, and who waits for it."""
+"""A future, and the call that provides its result."""
 
 
 class Retire(BaseException):
-    """Raised by a call to say that its thread must not be used again. Its argument is the call's result."""
+    """Raised by a call if its thread must not be used again. The argument is the result of the call."""
 
 
 class _Workers:
-    """The threads of a pool in one process. They know it and not the pool, which may be forgotten before they are."""
+    """Threads of a pool in one process. They refer to this object and not to the pool, which can be deleted before them."""
 
     def __init__(self, most: int, name: str) -> None:
         self.most = most
         self.name = name
         self.lock = threading.Lock()
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
-        """None: the pool is gone, and each thread ends that comes to it."""
+        """Pending calls; None ends the threads after the pool was deleted."""
         self.threads = 0
         self.spare = 0
-        """Threads that wait for a job, less the jobs that wait for a thread."""
+        """Threads waiting for a job, minus jobs waiting for a thread."""
         self.stuck: set[Future[Any]] = set()
-        """Calls that nobody waits for any more, and that have not returned."""
+        """Calls that were given up and have not returned."""
 
     def start_thread(self) -> None:
         try:
@@ -44,7 +44,7 @@ class _Workers:
         except RuntimeError as exc:  # the system's limit of threads
             if self.threads == len(self.stuck):
                 raise TimeoutError("no thread can be started") from exc
-            return  # one of the others will come to it
+            return  # another thread will take the job
         self.threads += 1
         self.spare += 1
 
@@ -63,23 +63,25 @@ class _Workers:
             self._leave()
 
     def _leave(self) -> None:
-        """A thread ends; another takes its place where calls wait for one."""
+        """Remove the current thread, and start another if calls are waiting."""
         self.threads -= 1
         self.spare -= 1
         if self.spare < 0:
-            with suppress(TimeoutError):  # the calls that wait have their own deadlines
+            with suppress(TimeoutError):  # waiting calls have their own deadlines
                 self.start_thread()
 
 
 class Pool:
-    """Threads that are started as they are needed, `most` at a time. A call that finds none free waits for one. They end when
-    the pool is forgotten and its calls have been made."""
+    """Pool of up to `most` threads, which are started on demand. Calls wait while all are busy.
+
+    The threads end when the pool has been deleted and its calls have been made.
+    """
 
     def __init__(self, most: int, name: str) -> None:
         self.most = most
         self._name = name
         self._by_process: dict[int, _Workers] = {}
-        # By process: threads do not survive a fork, and a lock may have been held at that moment.
+        # By process id, because threads do not survive a fork, and a lock may have been held at that moment.
 
     def __del__(self) -> None:
         for workers in self._by_process.values():
@@ -90,7 +92,7 @@ class Pool:
         return self._by_process.get(pid) or self._by_process.setdefault(pid, _Workers(self.most, self._name))
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """Call it in a thread. Raises TimeoutError when every thread is stuck in a call that was given up."""
+        """Make a call in a thread. Raises TimeoutError if all threads are stuck in calls that were given up."""
         workers = self._of_this_process()
         future: Future[T] = Future()
         with workers.lock:
@@ -103,7 +105,7 @@ class Pool:
         return future
 
     def give_up(self, future: Future[Any]) -> None:
-        """Stop waiting for a call. One that has not begun never will; one that has keeps its thread until it returns."""
+        """Stop waiting for a call. It is cancelled if it has not begun, otherwise it occupies its thread until it returns."""
         if future.cancel() or future.done():
             return
         workers = self._of_this_process()
@@ -112,19 +114,19 @@ class Pool:
         future.add_done_callback(workers.stuck.discard)
 
     def map(self, call: Callable[..., T], *arguments: Iterable[Any]) -> Iterator[T]:
-        """Call it for each set of arguments, all at once; the results in order."""
+        """Make a call for each set of arguments, concurrently. Return the results in order."""
         futures = [self.submit(lambda each=each: call(*each)) for each in zip(*arguments, strict=False)]  # type: ignore[misc] # a default binds early
         return (future.result() for future in futures)
 
 
 def _perform(future: Future[Any], call: Callable[[], Any]) -> bool:
-    """Whether the thread that did it must end."""
+    """Make a call and set its future. Return whether the thread has to end."""
     try:
         result = call()
     except Retire as done:
         future.set_result(done.args[0])
         return True
-    except BaseException as exc:  # noqa: BLE001 - it is the caller's, whatever it is
+    except BaseException as exc:  # noqa: BLE001 - passed to the caller
         future.set_exception(exc)
     else:
         future.set_result(result)

@@ -1,1 +1,1 @@
-"""One event, from its messages to their outcomes."""
+"""Processing of one event, from its messages to their outcomes."""

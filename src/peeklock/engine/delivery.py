@@ -61,10 +61,7 @@ class TimedOut(PeeklockError):
 
 
 class Delivery:
-    """State of a message within its event. Observers and platforms see it as `Settled`.
-
-    Defaults are class attributes, and there are no slots, because most deliveries change only a few of them.
-    """
+    """State of a message within its event. Observers and platforms see it as `Settled`."""
 
     message: Message
     arrived: Message
@@ -93,7 +90,7 @@ class Delivery:
     """The last record that this lifecycle wrote."""
     unwritten = ""
     """Reason why the last record could not be written."""
-    known: Record | None = None
+    expected_record: Record | None = None
     """Expected record of the key, by which a claim is attempted before the store has been asked."""
     lifecycle: Lifecycle | None = None
     group: Group | None = None

@@ -60,7 +60,7 @@ def _decided(
         answer = yield read
         if answer.error is not None:
             return _unanswered(delivery, bound, answer.error)
-        delivery.known = answer.record
+        delivery.expected_record = answer.record
     return (yield from _claim(delivery, bound, deadline))
 
 
@@ -85,7 +85,7 @@ def _may_expire_under_own_id(delivery: Delivery, bound: BoundConsumer) -> bool:
 def _claim(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Generator[Effect, Any, Decision | Outcome]:
     """Claim the key. The first attempt assumes that there is no record, which saves a read; further ones use the record that
     the store returned."""
-    current, alone = delivery.known, False
+    current, alone = delivery.expected_record, False
     for _ in range(MAX_CONTENTION):
         current = _checked(delivery, bound, deadline, current)
         decision = _arrive(delivery, bound, deadline, current)

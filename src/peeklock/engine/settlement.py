@@ -39,7 +39,7 @@ def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
     assert claim is not None, "with a store, only a claimed message runs"
     outcome = done(delivery)
     # Kept even if it cannot be written: another message of this event with the same key must not run.
-    finished = delivery.known = finish(delivery, bound, deadline, claim, deadline.seconds_for_result())
+    finished = delivery.expected_record = finish(delivery, bound, deadline, claim, deadline.seconds_for_result())
     if not (yield from _write(delivery, bound, finished)):
         fields = {"queue": bound.queue.name, "message_id": delivery.message.id, "attempt": outcome.attempt}
         log_event("peeklock.unrecorded %s", {**fields, "detail": delivery.unwritten})
@@ -319,6 +319,6 @@ def _write(delivery: Delivery, bound: BoundConsumer, mine: Record) -> Generator[
         if not answer.won:
             delivery.unwritten = "another process wrote the record" if answer.error is None else str(answer.error)
             return False
-        delivery.known = mine
+        delivery.expected_record = mine
     delivery.claim = mine
     return True

@@ -1,4 +1,4 @@
-"""What a delivery may do when it arrives, given the record of its key. Pure functions.
+"""Decisions about arriving deliveries, given the record of their key. Pure functions.
 
 The engine writes the record of a decision with one compare-and-swap before it acts on the decision, so that a process
 may die between any two steps: the record that it leaves tells the next delivery how to continue.

@@ -1,6 +1,6 @@
 """Claims on a key: how they are made, and the records that follow from how a handler ends. Pure functions.
 
-`arrival` decides whether a delivery may claim its key, and says what the two modules guarantee together.
+`arrival` decides whether a delivery may claim its key. Its docstring lists the guarantees of both modules.
 """
 
 from __future__ import annotations
