@@ -83,9 +83,9 @@ def test_a_delay_that_is_none(delay):
         ([("a", "b")], "attributes= takes a dict of texts, not list"),
         ([], "attributes= takes a dict of texts, not list"),
         ("a=b", "attributes= takes a dict of texts, not str"),
-        ({"a": 1}, "names and values are texts"),
-        ({1: "a"}, "names and values are texts"),
-        ({"a": "\ud800"}, "names and values are texts"),
+        ({"a": 1}, "names and values must be texts"),
+        ({1: "a"}, "names and values must be texts"),
+        ({"a": "\ud800"}, "names and values must be texts"),
         ({"peeklock-reason": "x"}, "names that begin with 'peeklock' are peeklock's own"),
     ],
 )

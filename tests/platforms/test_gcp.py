@@ -470,7 +470,7 @@ def test_how_long_an_answer_is_waited_for(tasks):
     cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))])
     assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
     for wrong in ("14", "1801", "60s", "-15", ""):
-        with pytest.raises(ConfigError, match="deadline= is not the seconds that Cloud Tasks waits, 15 to 1800"):
+        with pytest.raises(ConfigError, match="deadline= must be the seconds that Cloud Tasks waits, 15 to 1800"):
             cloudtasks.from_url(f"{ADDRESS}&deadline={wrong}")
 
 
@@ -544,7 +544,7 @@ def test_a_message_is_published(topic):
         assert "too large" in str(refused)
     assert sender.send([OutgoingMessage(body=b"z", lineage=Lineage(id="d"), group="g")]) == [None]
     (refused,) = sender.send([OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=1))])
-    assert "Pub/Sub delays no message" in str(refused)
+    assert "Pub/Sub has no delay per message" in str(refused)
 
 
 def test_how_long_an_ordering_key_may_be(topic):
@@ -555,7 +555,7 @@ def test_how_long_an_ordering_key_may_be(topic):
         [OutgoingMessage(body=b"x", lineage=Lineage(id=one), group=one) for one in (longest, over)]
     )
     assert (sent, [one.ordering_key for one in topic]) == (None, [longest])
-    assert str(refused).endswith("group= is an ordering key, which Pub/Sub takes up to 1024 bytes of")
+    assert str(refused).endswith("group= is an ordering key, which has 1024 bytes at most on Pub/Sub")
 
 
 def test_rehearsals_ask_for_no_token():

@@ -174,7 +174,9 @@ def test_keys_of_an_emulator_are_on_this_machine(url):
     told = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
     with environment(PEEKLOCK_CERTS_URL=url, **told):
         entry = cloudtasks.bind(handle, **world())
-        with pytest.raises(ConfigError, match=r"is for an emulator on this machine; leave it out elsewhere") as refused:
+        with pytest.raises(
+            ConfigError, match=r"must name an emulator on this machine; leave it unset elsewhere"
+        ) as refused:
             answer(entry, request("Bearer x"))
     assert url not in str(refused.value)
 

@@ -454,7 +454,7 @@ def test_an_address_without_a_region(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
     client.forget()
-    with pytest.raises(ConfigError, match="names no region of AWS: set AWS_REGION"):
+    with pytest.raises(ConfigError, match="names no AWS region: set AWS_REGION"):
         client_of("http://127.0.0.1:9/2/q")
 
 

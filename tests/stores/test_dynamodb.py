@@ -137,7 +137,7 @@ def test_a_url_and_the_environment_are_all_it_needs():
         ("dynamodb://a/b", "names no DynamoDB table"),
         ("dynamodb://keys/more", "names no DynamoDB table"),
         ("dynamodb://keys?region=eu-west-1", "region is unknown: known are writes"),
-        ("dynamodb://keys?writes=batch", "writes=transact only"),
+        ("dynamodb://keys?writes=batch", "the only parameter is .writes=transact"),
     ],
 )
 def test_a_url_that_is_none(url, says):
@@ -378,7 +378,7 @@ def test_others_that_fail_again_and_again(store, wire):
     assert not any(won(answers))
     assert wire.asked == ["TransactWriteItems"] * 3
     assert ["TransactionConflict" in str(one.error) for one in answers] == [True, True, True, False, False]
-    assert str(answers[4].error).endswith("others of the transaction failed, 3 times")
+    assert str(answers[4].error).endswith("other changes of the transaction failed, 3 times")
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])

@@ -78,7 +78,7 @@ def test_a_tag_that_changes_each_time(store, rows):
     rows.before_write = lambda: rows.touch("k")
     (answer,) = store.swap([change("k", 1, record(2))])
     assert (answer.won, answer.record) == (False, None)
-    assert str(answer.error) == f"others wrote the record {TRIES} times meanwhile"
+    assert str(answer.error) == f"other processes wrote the record {TRIES} times meanwhile"
     assert [what for what, _ in rows.calls[1:]] == ["write", "read"] * TRIES
 
 

@@ -61,7 +61,7 @@ def test_an_address():
 )
 def test_what_is_no_address(url):
     """The error says how one looks."""
-    with pytest.raises(ConfigError, match="tables://contosoorders/leases; an account has lower-case"):
+    with pytest.raises(ConfigError, match="tables://contosoorders/leases; an account has 3 to 24 lower-case"):
         tables.from_url(url)
 
 
