@@ -23,8 +23,8 @@ EXPIRES_AT = "expires_at"
 SYSTEM = ("subject", "correlation_id", "reply_to", "reply_to_session_id", "to", "partition_key")
 """System properties that a producer sets. The time to live is counted down; the session is the message's group."""
 
-SHORTEST_LIFE = timedelta(minutes=1)
-LONGEST_LIFE = timedelta(days=49)
+MIN_TIME_TO_LIVE = timedelta(minutes=1)
+MAX_TIME_TO_LIVE = timedelta(days=49)
 """Longest time to live that is sent, in 32 bits of milliseconds. A message that lives longer gets none."""
 
 
@@ -65,7 +65,7 @@ def _left(outgoing: OutgoingMessage, now: datetime) -> timedelta | None:
     if text is None:
         return None
     left = datetime.fromisoformat(text) - now - outgoing.delay
-    return max(left, SHORTEST_LIFE) if left < LONGEST_LIFE else None
+    return max(left, MIN_TIME_TO_LIVE) if left < MAX_TIME_TO_LIVE else None
 
 
 def _typed(value: str | bytes, kind: str) -> Any:

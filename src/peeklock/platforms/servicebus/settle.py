@@ -74,9 +74,9 @@ class HostSettlement:
         if self._actions is None:
             return
         self._settling = Settling(self._clock, self._limit, calls=len(settled))
-        for end in settled:
-            if end.outcome.finished and id(end.message.raw) not in self._native_sender.settled:
-                self._act(self._actions.complete, end)
+        for settlement in settled:
+            if settlement.outcome.finished and id(settlement.message.raw) not in self._native_sender.settled:
+                self._act(self._actions.complete, settlement)
 
     def wait(self, settled: Sequence[Settled]) -> float:
         """Return the seconds to hold the messages that must come back, within their lock."""
@@ -85,20 +85,24 @@ class HostSettlement:
 
     def give_back(self, settled: Sequence[Settled]) -> None:
         """Abandon the messages that must come back. Without actions the host settles all alike: raises Redeliver."""
-        back = [end for end in settled if not end.outcome.finished]
+        back = [settlement for settlement in settled if not settlement.outcome.finished]
         if self._actions is not None:
-            for end in back:
-                self._act(self._actions.abandon, end)
+            for settlement in back:
+                self._act(self._actions.abandon, settlement)
         elif back:
             first = back[0].message.id
             raise Redeliver(f"{len(back)} of {len(settled)} messages must come back, the first is {first!r}")
 
-    def _act(self, action: Any, end: Settled) -> None:
+    def _act(self, action: Any, settlement: Settled) -> None:
         """Settle one message. A failure, or no answer in time, is logged only: the message comes back when its lock ends."""
         try:
-            self._settling.call(functools.partial(action, end.message.raw))
+            self._settling.call(functools.partial(action, settlement.message.raw))
         except Exception as exc:  # noqa: BLE001 - any exception of the worker; the others must be settled
-            details = {"queue": end.message.queue, "message_id": end.message.id, "error": type(exc).__name__}
+            details = {
+                "queue": settlement.message.queue,
+                "message_id": settlement.message.id,
+                "error": type(exc).__name__,
+            }
             log_event("peeklock.settle_failed %s", details, error=exc)
 
 
@@ -106,11 +110,11 @@ def wanted_hold(settled: Sequence[Settled]) -> float:
     """Return the seconds after which messages should come back: the longest delay, or without one, longer at each delivery."""
     return max(
         (
-            2.0 ** min(end.message.delivery - 1, MAX_DOUBLINGS)
-            if end.outcome.delay is None
-            else end.outcome.delay.total_seconds()
-            for end in settled
-            if not end.outcome.finished
+            2.0 ** min(settlement.message.delivery - 1, MAX_DOUBLINGS)
+            if settlement.outcome.delay is None
+            else settlement.outcome.delay.total_seconds()
+            for settlement in settled
+            if not settlement.outcome.finished
         ),
         default=0.0,
     )

@@ -104,11 +104,13 @@ def settle(settled: Sequence[Settled], client: Any, clock: Clock, limit: float |
 
     `limit`: when Lambda ends the event, on the clock's monotonic time; None where that is not known.
     """
-    failures = [end for end in settled if end.outcome is not DONE and not end.outcome.finished]
-    delayed = [end for end in failures if end.outcome.delay is not None]
+    failures = [
+        settlement for settlement in settled if settlement.outcome is not DONE and not settlement.outcome.finished
+    ]
+    delayed = [settlement for settlement in failures if settlement.outcome.delay is not None]
     if delayed:
         _delay(delayed, client, Settling(clock, limit, calls=math.ceil(len(delayed) / MAX_ENTRIES)))
-    return {"batchItemFailures": [{"itemIdentifier": end.message.native_id} for end in failures]}
+    return {"batchItemFailures": [{"itemIdentifier": settlement.message.native_id} for settlement in failures]}
 
 
 def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
@@ -122,8 +124,8 @@ def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises or answers, the messages come back all the same
             _log_failure(chunk[0], len(chunk), type(exc).__name__, exc)
             continue
-        for end, code in failures:
-            _log_failure(end, 1, code, None)
+        for settlement, code in failures:
+            _log_failure(settlement, 1, code, None)
 
 
 def _change_visibility(chunk: Sequence[Settled], client: Any) -> Mapping[str, Any]:
@@ -137,15 +139,20 @@ def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:
     return [
         {
             "Id": str(n),
-            "ReceiptHandle": str(end.message.raw.get("receiptHandle")),
-            "VisibilityTimeout": min(math.ceil((end.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
+            "ReceiptHandle": str(settlement.message.raw.get("receiptHandle")),
+            "VisibilityTimeout": min(math.ceil((settlement.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
         }
-        for n, end in enumerate(chunk)
+        for n, settlement in enumerate(chunk)
     ]
 
 
-def _log_failure(end: Settled, messages: int, error: str, exc: Exception | None) -> None:
-    details = {"queue": end.message.queue, "message_id": end.message.id, "messages": messages, "error": error}
+def _log_failure(settlement: Settled, messages: int, error: str, exc: Exception | None) -> None:
+    details = {
+        "queue": settlement.message.queue,
+        "message_id": settlement.message.id,
+        "messages": messages,
+        "error": error,
+    }
     log_event("peeklock.visibility_failed %s", details, error=exc)
 
 
