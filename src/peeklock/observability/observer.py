@@ -89,7 +89,8 @@ class Observer(Protocol):
 
 class LogObserver:
     """Logs one record per settlement on the logger `peeklock`: INFO for complete and rescheduled messages, WARNING for abandoned
-    ones, ERROR for dead letters; with the traceback of the handler's exception, unless it was a `Retry` or `DeadLetter`."""
+    ones, ERROR for dead letters; with a traceback where the outcome is retry, fatal or exhausted, unless the handler raised
+    `DeadLetter`."""
 
     def running(self, _: Message, /) -> None:
         return None
@@ -123,7 +124,7 @@ def level_of(outcome: Outcome) -> int:
 
 
 def error_of(outcome: Outcome) -> BaseException | None:
-    """Return the exception whose traceback is logged; None where the handler chose the outcome on purpose."""
+    """Return the exception whose traceback is logged: that of a retry, fatal or exhausted outcome, except for a `DeadLetter`."""
     if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or is_a(outcome.error, DeadLetter):
         return None
     return outcome.error

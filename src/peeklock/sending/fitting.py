@@ -58,9 +58,7 @@ def fit(outgoing: OutgoingMessage, sender: Sender) -> OutgoingMessage | None:
     accepts = getattr(sender, "accepts", None)
     if accepts is None or accepts(outgoing):
         return outgoing
-    if (
-        FORM in outgoing.attributes or outgoing.bare
-    ):  # it was fitted already: a caller who wants another form fits the original
+    if FORM in outgoing.attributes or outgoing.bare:  # fitted already, by a caller who can fit the original again
         return outgoing if outgoing.dead_letter else None
     return next(filter(accepts, _forms(outgoing)), _as_it_came(outgoing) if outgoing.dead_letter else None)
 
