@@ -43,7 +43,7 @@ ABANDONED_SECONDS = 60.0
 """Seconds after which another fetch starts beside one that hangs, whose late result is ignored."""
 
 MOST_FETCHES = 4
-"""Concurrent fetches: one that hangs keeps its thread."""
+"""Largest number of concurrent fetches, each of which keeps its thread while it hangs."""
 
 MOST_BYTES = 262_144
 """Largest size of a response in bytes; Google's has about 3,000."""

@@ -25,8 +25,8 @@ CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 # https://cloud.google.com/docs/authentication/verify-tokens
 
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
-
 ALGORITHM = "RS256"
+# Both from the page of CERTS_URL.
 
 SKEW_SECONDS = 5
 """Largest difference between Google's clock and this machine's."""
