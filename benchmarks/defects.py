@@ -52,7 +52,7 @@ SETTINGS = {
 
 
 class Context:
-    """As much of Lambda's as Powertools asks for."""
+    """Lambda's context, with the attributes that Powertools reads."""
 
     function_name, memory_limit_in_mb, aws_request_id = "bench", 128, "r"
     invoked_function_arn = "arn:aws:lambda:eu-west-1:1:function:bench"
@@ -83,7 +83,7 @@ def statuses(layer: DynamoDBPersistenceLayer) -> list[str]:
 
 
 def once(layer: Any, function: Callable[..., Any], milliseconds: int = 60_000, **settings: Any) -> Callable[..., Any]:
-    """As Powertools documents it: an idempotent function, of a dict."""
+    """Return an idempotent function of a dict, as Powertools documents it."""
     config = IdempotencyConfig(**settings)
     config.register_lambda_context(Context(milliseconds))  # type: ignore[arg-type] # what it reads of it is there
     made: Callable[..., Any] = idempotent_function(
@@ -100,7 +100,7 @@ def returning(value: object) -> Callable[..., object]:
 
 
 def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
-    """What it returned, and the name of what it raised."""
+    """Return a function's result, or the name of its exception."""
     try:
         return function(), ""
     except Exception as exc:  # noqa: BLE001 - to be told
@@ -307,7 +307,7 @@ SCENARIOS: dict[str, tuple[Callable[[], str], list[Test]]] = {
         [ours.test_d10_a_duplicate_that_meets_a_live_claim, ours.test_d10_nor_is_it_after_a_failure],
     ),
 }
-"""What goes wrong in Powertools, in words (nothing: it does not); and the tests that say it does not here."""
+"""Defects of Powertools in words (empty: none), each with the tests that show peeklock has none."""
 
 
 def measure() -> list[dict[str, object]]:
@@ -326,7 +326,7 @@ def measure() -> list[dict[str, object]]:
 
 
 def here(tests: list[Test]) -> str:
-    """What is wrong in peeklock, on the stores that need no server."""
+    """Return the defects of peeklock, on the stores that need no server."""
     for test in tests:
         for name in ("memory", "sqlite"):
             with tempfile.TemporaryDirectory() as folder, STORES[name](Path(folder)) as store:

@@ -1,4 +1,4 @@
-"""What an import costs a cold start: time in a fresh interpreter, less that of a bare one, and modules loaded."""
+"""Cost of an import at a cold start: time in a fresh interpreter, less that of a bare one, and modules loaded."""
 
 from __future__ import annotations
 

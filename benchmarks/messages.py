@@ -1,4 +1,4 @@
-"""What a message costs: a batch with a pydantic model and a handler that does nothing, without a store on both sides."""
+"""Cost of a message: a batch with a pydantic model and a handler that does nothing, without a store on both sides."""
 
 from __future__ import annotations
 

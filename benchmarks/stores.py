@@ -1,4 +1,4 @@
-"""What a key costs in DynamoDB: a batch with a pydantic model and a handler that does nothing, each message run once.
+"""Cost of a key in DynamoDB: a batch with a pydantic model and a handler that does nothing, each message run once.
 
 Both sides have boto3's real client, which is answered by a hook before it would send: after 5 ms, or at once where the
 client's own CPU is measured. Theirs is what its documentation shows: the batch processor, and `idempotent_function`.
@@ -91,7 +91,7 @@ def answer(request: Any, status: int, told: Any) -> AWSResponse:
 
 
 class Context:
-    """What Powertools asks of Lambda's."""
+    """Lambda's context, with the attributes that Powertools reads."""
 
     function_name = "orders"
 

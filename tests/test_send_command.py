@@ -40,7 +40,7 @@ def refusal(out: Path, body: str, options: list[str], capsys: pytest.CaptureFixt
         (["--delay", "inf"], "--delay takes seconds"),
         (["-a", "tenant=acme", "-a", "peeklock=x"], "attribute 'peeklock': names that begin with 'peeklock' are"),
         (["-a", "peeklock-reason=y"], "attribute 'peeklock-reason': names that begin"),
-        (["-a", "tenant=\udcff"], "names and values are texts"),
+        (["-a", "tenant=\udcff"], "names and values must be texts"),
         (["--id", ""], "--id='': give a text that is not empty, such as order-7"),
         (["--group", ""], "--group='': give a text that is not empty, such as customer-7"),
     ],

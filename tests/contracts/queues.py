@@ -36,7 +36,7 @@ from tests.support import environment
 Attributes = Mapping[str, Any]
 
 NUMBERS = itertools.count()
-"""Of queues: each has a name of its own, as a queue and its dead-letter queue must."""
+"""Numbers of queues, so that each has its own name, as a queue and its dead-letter queue must."""
 
 
 class Refused(Exception):
@@ -54,7 +54,7 @@ class Strict(Protocol):
 
     def sender(self) -> Sender: ...
     def events(self) -> list[Any]:
-        """What a function is handed: one event for each message."""
+        """Return the events that a function receives, one for each message."""
         ...
 
     def receive(self, event: Any) -> Message: ...
@@ -211,7 +211,7 @@ class StrictServiceBus:
 
     @property
     def _max_message_size_on_link(self) -> int:
-        """As the SDK's sender has it, of the link's max-message-size."""
+        """Private attribute of the SDK's sender, from the link's max-message-size."""
         return self.largest
 
     def create_message_batch(self) -> ServiceBusMessageBatch:
@@ -231,7 +231,7 @@ class StrictServiceBus:
         return [self._event(n, message) for n, message in enumerate(self.messages)]
 
     def _event(self, n: int, message: ServiceBusMessage) -> dict[str, Any]:
-        """As the host's invocation request, in which JSON holds the properties."""
+        """Return the host's invocation request, which holds the properties as JSON."""
         properties = {"json": json.dumps(dict(message.application_properties or {}))}
         texts = {
             "MessageId": message.message_id,

@@ -136,7 +136,7 @@ _SIGNS = bytes(33 + byte % 90 for byte in _NOISE)
 
 
 def noise(size: int) -> bytes:
-    """What no compression shortens."""
+    """Return bytes that do not compress."""
     return _NOISE[:size]
 
 
@@ -240,7 +240,7 @@ def test_headers_that_no_server_takes_in_one_line():
 
 @pytest.mark.parametrize("name", ["sqs, 256 KiB", "servicebus"])
 def test_a_sender_learns_what_its_queue_takes(name):
-    """By one refusal, once (trials 1.1)."""
+    """A single refusal is enough (trials 1.1)."""
     queue = PLACES[name][0]()
     dead = PLACES[name][1]()
     body = fill(queue, {}, text)
@@ -267,7 +267,7 @@ def test_a_batch_that_is_too_long_goes_out_in_smaller_ones():
         send(QUEUE, b"x" * 100_000)
         with pytest.raises(SendError, match="262144 bytes"):
             send(QUEUE, b"x" * 300_000)
-        with pytest.raises(SendError, match="takes 262,144 bytes, of which 256 are kept"):
+        with pytest.raises(SendError, match="takes 262,144 bytes, of which 256 are reserved"):
             send(QUEUE, b"x" * 300_000)
 
 
@@ -281,7 +281,7 @@ def test_send_leaves_room_for_a_dead_letter(name):
         sender: Sender = queue.sender()
         limit = sender.limit  # type: ignore[attr-defined] # a sender with limits
         with routed(lambda _: sender):
-            with pytest.raises(SendError, match=f"{limit:,} bytes, of which 256 are kept"):
+            with pytest.raises(SendError, match=f"{limit:,} bytes, of which 256 are reserved"):
                 send(QUEUE, b"x" * (limit - 257), id="a")
             assert queue_of(queue) == []
             send(QUEUE, b"x" * (limit - 2000), id="a")

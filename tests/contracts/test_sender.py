@@ -192,7 +192,7 @@ def test_addresses():
     assert str(from_url("file:///var/a%20b#1?.jsonl").path) == "/var/a b#1?.jsonl"
     with pytest.raises(ConfigError, match="names no file"):
         from_url("file://")
-    assert open_sender("memory://letters") is open_sender("memory://letters")
+    assert open_sender("memory://dead-letters") is open_sender("memory://dead-letters")
     with pytest.raises(ConfigError, match="unknown scheme 'amqp'"):
         open_sender("amqp://host/queue")
 

@@ -45,13 +45,13 @@ def test_handlers_at_once_by_the_environment():
         assert bound(Queue("orders"), **dead_letters).bound().parallel == 4
         assert bound(Queue("orders"), parallel=4, **dead_letters).bound().parallel == 4
         with pytest.raises(
-            ConfigError, match=r"bind\(parallel=3\), but .* PEEKLOCK_ORDERS_PARALLEL=4; leave parallel= out"
+            ConfigError, match=r"bind\(parallel=3\) contradicts PEEKLOCK_ORDERS_PARALLEL=4, .*; leave parallel= out"
         ):
             bound(Queue("orders"), parallel=3, **dead_letters).bound()
     for wrong in ("0", "-1", "four", "", "1.5"):
         with (
             environment(PEEKLOCK_ORDERS_PARALLEL=wrong),
-            pytest.raises(ConfigError, match="PARALLEL is not the number"),
+            pytest.raises(ConfigError, match="PARALLEL must be the number"),
         ):
             bound(Queue("orders"), **dead_letters).bound()
 

@@ -743,7 +743,7 @@ def test_what_is_kept_in_memory_is_said(caplog):
 
 
 def test_what_deliver_is_told_of_each_message_is_as_many():
-    with pytest.raises(ConfigError, match="2 payloads, 2 ids and 1 groups: give one of each a message"):
+    with pytest.raises(ConfigError, match="2 payloads, 2 ids and 1 groups: give one of each for every message"):
         deliver_all(plain, [b"{}", b"{}"], groups=["a"])
     with pytest.raises(ConfigError, match="2 payloads, 1 ids and 2 groups"):
         deliver_all(plain, [b"{}", b"{}"], ids=["a"])
@@ -778,7 +778,7 @@ def test_a_platform_that_never_delays_says_so(caplog, store):
     delayed = consumer(Queue("orders", timeout=10, first_delay=2))(bare)
     options: Options = {"dead_letter": Outbox(), "store": store}
     Binding(delayed, "pubsub", delays=Delays.NONE, longest=timedelta(seconds=60), options=options).bound()
-    assert "the queue's own delay is between the attempts, not first_delay" in caplog.text
+    assert "the queue's own delay, not first_delay, lies between the attempts" in caplog.text
 
 
 def test_a_lock_that_is_no_number():

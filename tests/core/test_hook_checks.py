@@ -115,7 +115,7 @@ def test_an_invalid_message_is_never_valid_later():
         (lambda: consumer(QUEUE, keep_result=1), "keep_result=1 is neither"),  # type: ignore[arg-type] # the point
         (lambda: servicebus.bind(of(), app=func.FunctionApp(), sessions="no"), "sessions='no' is neither"),  # type: ignore[arg-type] # the point
         (lambda: servicebus.bind(of(), app=func.FunctionApp(), actions="no"), "actions='no' is neither"),  # type: ignore[arg-type] # the point
-        (lambda: servicebus.bind(of(), app=None), "app=NoneType: give the func.FunctionApp"),
+        (lambda: servicebus.bind(of(), app=None), "app=NoneType: pass the func.FunctionApp"),
         (lambda: send("pay", {}), r"send\(\) takes the Queue first: send\(ORDERS, payload\), not str"),  # type: ignore[arg-type] # the point
     ],
 )

@@ -28,8 +28,8 @@ def sending(queue: Queue, **options: Any) -> Any:
 @pytest.mark.parametrize(
     ("queue", "options", "platform", "refusal"),
     [
-        (FIFO, {"group": "g", "delay": 1}, None, "queue 'ordered': a FIFO queue delays no single message"),
-        (FIFO, {"group": "g", "delay": 1}, "sqs", "a FIFO queue delays no single message"),
+        (FIFO, {"group": "g", "delay": 1}, None, "queue 'ordered': a FIFO queue has no delay per message"),
+        (FIFO, {"group": "g", "delay": 1}, "sqs", "a FIFO queue has no delay per message"),
         (FIFO, {"group": "g", "delay": 1}, "servicebus", None),
         (FIFO, {"group": "g"}, None, None),
         (FIFO, {"group": "g"}, "cloudtasks", "Cloud Tasks keeps no order within a group"),
@@ -37,9 +37,9 @@ def sending(queue: Queue, **options: Any) -> Any:
         (PLAIN, {"delay": 901}, None, "queue 'plain': SQS delays a message by 900 s at most, not 901 s"),
         (PLAIN, {"delay": timedelta(days=1)}, "sqs", "SQS delays a message by 900 s at most, not 86400 s"),
         (PLAIN, {"delay": timedelta(days=1)}, "cloudtasks", None),
-        (PLAIN, {"delay": timedelta(days=31)}, "cloudtasks", "a task waits 30 days at most"),
+        (PLAIN, {"delay": timedelta(days=31)}, "cloudtasks", "Cloud Tasks delays a task by 30 days at most"),
         (PLAIN, {"delay": timedelta(days=1)}, "servicebus", None),
-        (PLAIN, {"delay": 1}, "pubsub", "Pub/Sub delays no message"),
+        (PLAIN, {"delay": 1}, "pubsub", "Pub/Sub has no delay per message"),
         (PLAIN, {"group": "g"}, None, "a standard queue keeps no order within a group"),
         (PLAIN, {"group": "g"}, "servicebus", None),
         (PLAIN, {"group": "g"}, "pubsub", None),

@@ -18,7 +18,7 @@ from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import of
 from peeklock.message import Lineage, Message
-from peeklock.platforms.servicebus.settle import wanted
+from peeklock.platforms.servicebus.settle import wanted_hold
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from peeklock.quotas.google import TASK_DELAY
 from peeklock.registry import PLATFORMS
@@ -175,7 +175,7 @@ def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time()
     for delivery in range(1, 13):
         message = Message(id="m", body=b"{}", queue="orders", delivery=delivery, attempt=delivery)
         settled = engine.run(bound, [message], None)
-        held += min(timedelta(seconds=wanted(settled)), SERVICEBUS_HOLD)
+        held += min(timedelta(seconds=wanted_hold(settled)), SERVICEBUS_HOLD)
     assert Queue("orders").span("servicebus", store=False).longest == held
     assert inspect.signature(servicebus.bind).parameters["hold"].default == SERVICEBUS_HOLD.total_seconds()
 

@@ -67,7 +67,7 @@ def test_what_cannot_be_understood_is_unreadable(name):
 @pytest.mark.parametrize("state", ["dead_lettering", "dead_lettered"])
 def test_an_unknown_verdict_is_unreadable(state):
     """Its dead letter would have no reason."""
-    with pytest.raises(UnreadableRecord, match="'sulked' is no reason that is known here"):
+    with pytest.raises(UnreadableRecord, match="'sulked' is not a known reason"):
         load(written(state=state, reason="sulked"))
     assert load(written(state=state, reason="fatal")).reason == "fatal"
 

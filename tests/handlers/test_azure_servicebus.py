@@ -58,7 +58,7 @@ def test_the_host_leaves_the_time_that_the_contract_promises(queue):
 
 
 def test_nothing_waits_under_a_lock():
-    """What is prefetched would, and the runs of one process at a time are those that the contract allows."""
+    """Prefetched messages would wait under their locks, and the host runs as many at once as the contract allows."""
     assert SERVICE_BUS["prefetchCount"] == 0
     assert SERVICE_BUS["autoCompleteMessages"] is True
     assert SERVICE_BUS["maxConcurrentCalls"] == 1
@@ -74,14 +74,14 @@ def test_the_app_is_as_short_as_it_is_said_to_be():
 
 
 def order(name: str, card: str) -> tuple[tuple[Any, str], dict[str, tuple[Any, str]]]:
-    """As the host hands over an order."""
+    """Return an order as the host passes it."""
     body = json.dumps({"order_id": name, "customer": "c", "cents": 500, "card": card}).encode()
     given = {"UserProperties": "{}", "ApplicationProperties": "{}", "DeliveryCount": "1", "SequenceNumber": "7"}
     metadata = {key: (text, "json") for key, text in given.items()}
     return (body, "bytes"), {"MessageId": (f"message-{name}", "string"), **metadata}
 
 
-def test_an_order_becomes_a_receipt_and_a_declined_one_a_letter(worker, tmp_path):
+def test_an_order_becomes_a_receipt_and_a_declined_one_a_dead_letter(worker, tmp_path):
     """Through both functions, with the environment that the infrastructure sets."""
     files = {name: tmp_path / f"{name}.jsonl" for name in ("orders", "receipts", "dead-letters")}
     with environment(**on_this_machine(tmp_path)):

@@ -17,7 +17,7 @@ PROTOS = SimpleNamespace(BindingInfo=SimpleNamespace(inout=2, out=1, undefined=0
 
 
 def _index(path: Path) -> list[Any]:
-    """As the host starts the worker, in the app's folder; and as if it were the process's first app."""
+    """Index the app in its folder, as the host starts the worker, as if it were the process's first app."""
     sys.modules.pop(path.stem, None)
     sys.path.insert(0, str(path.parent))
     try:
@@ -42,7 +42,7 @@ class Worker:
             self.bindings[info.name] = function.get_raw_bindings()
 
     def invoke(self, name: str, data: tuple[Any, str], metadata: dict[str, tuple[Any, str]]) -> tuple[bool, str]:
-        """Whether the host would complete, and the error for which it would abandon."""
+        """Return whether the host would complete, and the error for which it would abandon."""
         typed = {key: Datum(*value) for key, value in metadata.items()}
         inputs = [("messages", Datum(*data))]
         function_id = self.functions[name].function_id

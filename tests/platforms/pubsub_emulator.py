@@ -31,7 +31,7 @@ QUEUE = Queue("orders", max_attempts=3, timeout=5, first_delay=0.01, max_delay=0
 
 @functools.cache
 def emulator() -> str:
-    """Its address: the one that PUBSUB_EMULATOR_HOST names, or one of our own."""
+    """Return the address of the emulator that PUBSUB_EMULATOR_HOST names, or else of one started here."""
     named = os.environ.get("PUBSUB_EMULATOR_HOST")
     if named:
         return named
@@ -54,7 +54,7 @@ class World:
         self.done: list[Message] = []
         """Those of them that ended well, in the order of their ends."""
         self.statuses: list[int] = []
-        """What each push was answered with."""
+        """Status of the answer to each push."""
         self._clients = clients
         self._answered = threading.Condition()
         self._entry = pubsub.bind(

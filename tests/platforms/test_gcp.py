@@ -60,7 +60,7 @@ def task(body: bytes = b"{}", **headers: str) -> push.Request:
 
 
 class Flask:
-    """What Flask hands over, as far as it is used."""
+    """Flask's request, as far as it is used."""
 
     def __init__(self, request: push.Request) -> None:
         self.headers = request.headers
@@ -78,7 +78,7 @@ def answer(entry: Any, request: push.Request) -> int:
 
 
 class TestAnswers:
-    """What Cloud Tasks is told."""
+    """Answers to Cloud Tasks."""
 
     def test_finished_is_204(self):
         """Done, duplicate, and a dead letter that is safe."""
@@ -88,7 +88,7 @@ class TestAnswers:
         assert answer(entry, task(b"{", X_CloudTasks_TaskName="t-2")) == 204
         assert made["dead_letter"].outgoing_messages[0].attributes["peeklock-reason"] == "invalid"
 
-    def test_a_letter_that_fails_is_500(self):
+    def test_a_dead_letter_that_fails_is_500(self):
         """The task would be deleted otherwise."""
         entry = cloudtasks.bind(handle, **world(dead_letter=FlakySender(Outbox(), Script({1: "before"}))))
         assert answer(entry, task(b"{")) == 500
@@ -122,7 +122,7 @@ class TestAnswers:
         assert [answer(entry, task(X_CloudTasks_TaskRetryCount=str(n))) for n in range(3)] == [500, 500, 204]
         assert dead_letters.outgoing_messages[0].attributes["peeklock-reason"] == "exhausted"
 
-    def test_over_the_limit_it_is_a_letter_before_the_handler(self):
+    def test_over_the_limit_it_is_a_dead_letter_before_the_handler(self):
         """Attempts that never reached it may have spent them."""
         dead_letters = Outbox()
 
@@ -163,7 +163,7 @@ class TestAnswers:
             for _ in range(2):
                 pushed = push.request_of({}, b'{"message": {"messageId": "p-1", "data": "e30="}}')
                 assert answer(entry, pushed) == 204
-        told = "PEEKLOCK_UNSAID_LOCK is not set: the platform is taken to wait for timeout=30 s"
+        told = "PEEKLOCK_UNSAID_LOCK is not set: the platform is assumed to wait longer than timeout=30 s"
         assert caplog.text.count(told) == times
 
     def test_an_exact_delay_needs_a_store(self):
@@ -173,7 +173,7 @@ class TestAnswers:
 
 
 class TestReceive:
-    """What a request says."""
+    """Reading of requests."""
 
     def test_headers_have_no_case(self):
         """And the count is that of retries, which includes those of 5xx answers and time-outs."""
@@ -240,7 +240,7 @@ class TestReceive:
         assert first.lineage.sent == second.lineage.sent == 1795572530500
 
     def test_a_copy_of_a_cloudevent_is_still_one(self):
-        """Its headers travel with it."""
+        """The copy has all headers of the event."""
         made = world(unwrap=cloudevents)
         headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t"}
         entry = cloudtasks.bind(handle, **made)
@@ -370,14 +370,14 @@ def test_under_functions_framework_async(tmp_path):
 
 
 def test_a_request_of_another_server_names_the_fix():
-    """As of `functions-framework --asgi`."""
+    """The request of `functions-framework --asgi` is one."""
     asked = starlette.requests.Request({"type": "http", "headers": []})
     with pytest.raises(ConfigError, match="leave out --asgi and FUNCTION_USE_ASGI"):
         cloudtasks.bind(handle, **world())(asked)
 
 
 def test_the_example_entries(tmp_path):
-    """As functions-framework loads them, with the environment that the infrastructure sets."""
+    """Loaded as functions-framework does, with the environment that the infrastructure sets."""
     with closing(Endpoint()) as endpoint:
         _examples(tmp_path, endpoint)
 
@@ -470,7 +470,7 @@ def test_how_long_an_answer_is_waited_for(tasks):
     cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))])
     assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
     for wrong in ("14", "1801", "60s", "-15", ""):
-        with pytest.raises(ConfigError, match="deadline= is not the seconds that Cloud Tasks waits, 15 to 1800"):
+        with pytest.raises(ConfigError, match="deadline= must be the seconds that Cloud Tasks waits, 15 to 1800"):
             cloudtasks.from_url(f"{ADDRESS}&deadline={wrong}")
 
 
@@ -544,7 +544,7 @@ def test_a_message_is_published(topic):
         assert "too large" in str(refused)
     assert sender.send([OutgoingMessage(body=b"z", lineage=Lineage(id="d"), group="g")]) == [None]
     (refused,) = sender.send([OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=1))])
-    assert "Pub/Sub delays no message" in str(refused)
+    assert "Pub/Sub has no delay per message" in str(refused)
 
 
 def test_how_long_an_ordering_key_may_be(topic):
@@ -555,7 +555,7 @@ def test_how_long_an_ordering_key_may_be(topic):
         [OutgoingMessage(body=b"x", lineage=Lineage(id=one), group=one) for one in (longest, over)]
     )
     assert (sent, [one.ordering_key for one in topic]) == (None, [longest])
-    assert str(refused).endswith("group= is an ordering key, which Pub/Sub takes up to 1024 bytes of")
+    assert str(refused).endswith("group= is an ordering key, which has 1024 bytes at most on Pub/Sub")
 
 
 def test_rehearsals_ask_for_no_token():
@@ -570,7 +570,7 @@ def test_rehearsals_ask_for_no_token():
 
 
 def test_a_folded_dead_letter_of_pubsub_that_is_moved_to_cloud_tasks():
-    """By hand, attribute by attribute: it is unfolded, and its lineage makes it run."""
+    """Moved by hand, attribute by attribute, it is unfolded, and its lineage makes it run."""
     names = {f"Ключ {n}": "значение" * 400 for n in range(22)}
     dead_letter = OutgoingMessage(
         body=b"{}", lineage=Lineage(id="o-1", generation=1), attributes=names, dead_letter=True

@@ -33,7 +33,7 @@ def record(source: str = "arn:aws:sqs:eu-west-1:1:lines.fifo", group: str = "a")
 
 
 def test_a_standard_queue_of_sqs_is_not_fifo():
-    """Its events are refused before a handler runs out of order."""
+    """Events from it are refused before a handler runs out of order."""
     entry = sqs.bind(in_order, store=MemoryStore(), dead_letter=Outbox())
     with pytest.raises(ConfigError, match=r"whose name ends in .fifo, or leave fifo=True out"):
         entry({"Records": [record("arn:aws:sqs:eu-west-1:1:lines")]}, None)
@@ -41,7 +41,7 @@ def test_a_standard_queue_of_sqs_is_not_fifo():
 
 
 def test_cloud_tasks_is_not_fifo():
-    """By its nature, so it is said when it is bound."""
+    """Cloud Tasks has no order, so `bind` refuses the declaration."""
     with pytest.raises(ConfigError, match="is fifo, and Cloud Tasks keeps no order: receive it from Pub/Sub"):
         cloudtasks.bind(in_order, unauthenticated=True)
 
@@ -64,7 +64,7 @@ def test_a_group_that_nobody_keeps(sender, fix):
 
 @pytest.mark.parametrize("group", ["a", "a b", "ä"])
 def test_a_dead_letter_in_a_standard_queue_keeps_its_group(group):
-    """By the id that a standard queue takes for fairness, and back again to the FIFO queue."""
+    """It is the group id, which means fairness there, and the group again in the FIFO queue."""
     dead, fifo = StrictSQS(), StrictSQS(url=FIFO)
     entry = sqs.bind(in_order, store=MemoryStore(), dead_letter=dead.sender())
     assert entry({"Records": [record(group=group)]}, None) == {"batchItemFailures": []}

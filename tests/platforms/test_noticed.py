@@ -1,4 +1,4 @@
-"""What is told to the platforms' own APIs, value by value: groups, ids and delays, as a planted fault could change them."""
+"""Tests for planted faults in the values passed to the platforms' APIs: groups, ids and delays."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_sqs_is_told_group_and_deduplication_id():
 
 @pytest.mark.parametrize("group", ["kundé", "a b", "x" * 129])
 def test_a_group_that_sqs_refuses_stays_the_same_group(group):
-    """Its hash: the same for the same name, and another for another. (trials 6)"""
+    """The group is sent as a hash: the same for the same name, and different for others. (trials 6)"""
     names = [entry_of(f"{SQS_URL}.fifo", outgoing(group=one))["MessageGroupId"] for one in (group, group, f"{group}2")]
     assert names[0] == names[1] == hashlib.sha256(group.encode()).hexdigest()
     assert names[2] != names[0]
@@ -100,7 +100,7 @@ def test_no_delay_is_no_number():
     [(0, 0), (0.001, 1), (1.2, 2), (59, 59), (37_499.5, 37_500), (37_501, 37_500), (10**6, 37_500)],
 )
 def test_a_visibility_is_rounded_up_and_bounded(after, seconds):
-    """By twelve hours, less a minute for the time since the receipt. (trials 6)"""
+    """The bound is twelve hours, less a minute for the time since the receipt. (trials 6)"""
 
     @consumer(Queue("orders", max_delay=10**7))
     def handler(payload: dict) -> None:
@@ -211,7 +211,7 @@ def pubsub_copy() -> Any:
 
 @pytest.mark.parametrize("copy", [sqs_copy, servicebus_copy, cloudtasks_copy, pubsub_copy])
 def test_a_copy_remembers_its_lineage(copy):
-    """Its id, and its attempts beside the platform's count; nothing of ours is an attribute. (trials 6)"""
+    """The copy has the id and the attempts, to which the platform's count is added; no attribute is peeklock's. (trials 6)"""
     message = copy()
     assert (message.id, message.native_id, message.delivery, message.attempt) == ("order-1", "m-1", 3, 5)
     assert message.lineage == LINEAGE
@@ -228,7 +228,7 @@ def test_a_copy_remembers_its_lineage(copy):
     ids=["wrapped", "unwrapped"],
 )
 def test_a_push_without_an_id_is_no_push(request_):
-    """Its lineage could not be told from another's. Found by the fuzzer."""
+    """Messages without an id could not be told apart. Found by the fuzzer."""
     with pytest.raises(EventError, match="not a push"):
         pubsub.receive(request_, "orders")
 

@@ -72,7 +72,7 @@ def guarded(endpoint: Endpoint, platform: Any = cloudtasks, function: Any = hand
 
 
 def request(authorization: str | None = None, name: str = "t-1", **headers: str) -> push.Request:
-    """What both platforms take for a message."""
+    """Return a request that both platforms take for a message."""
     basic = {"X-CloudTasks-TaskName": name, "X-Goog-PubSub-Message-Id": name}
     return push.request_of(
         {**basic, **headers, **({"Authorization": authorization} if authorization is not None else {})}, b"{}"
@@ -109,7 +109,7 @@ def test_without_an_audience_nobody_is_let_in_async(platform):
 
 @BINDS
 def test_unauthenticated_is_said(platform, caplog):
-    """By the argument only, and told once: whatever the environment says, no token is asked for. (trials 2.1)"""
+    """Only the argument turns the check off, whatever the environment says, and it is logged once. (trials 2.1)"""
     with environment(PEEKLOCK_ORDERS_AUDIENCE=AUDIENCE, PEEKLOCK_ORDERS_SERVICE_ACCOUNT=CALLER):
         entry = platform.bind(handle, unauthenticated=True, **world())
         assert [answer(entry, request(name=f"t-{n}")) for n in range(3)] == [204] * 3
@@ -122,14 +122,14 @@ def test_unauthenticated_is_said(platform, caplog):
 @pytest.mark.parametrize(
     ("access", "text"),
     [
-        ({"audience": AUDIENCE, "unauthenticated": True}, "audience= asks for a token"),
-        ({"service_account": CALLER, "unauthenticated": True}, "service_account= asks for a token"),
+        ({"audience": AUDIENCE, "unauthenticated": True}, "audience= requires a token"),
+        ({"service_account": CALLER, "unauthenticated": True}, "service_account= requires a token"),
         ({"unauthenticated": "false"}, "unauthenticated='false' is neither True nor False"),
         ({"unauthenticated": 1}, "unauthenticated=1 is neither"),
         ({"unauthenticated": None}, "unauthenticated=None is neither"),
-        ({"certs_url": "http://keys.example.com/certs"}, "an https:// address"),
-        ({"certs_url": "https://[::1"}, "an https:// address"),
-        ({"certs_url": "https:///certs"}, "an https:// address"),
+        ({"certs_url": "http://keys.example.com/certs"}, "an https:// URL"),
+        ({"certs_url": "https://[::1"}, "an https:// URL"),
+        ({"certs_url": "https:///certs"}, "an https:// URL"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_when_it_is_bound(platform, access, text):
@@ -143,7 +143,7 @@ def test_an_audience_alone_lets_nobody_in(platform, endpoint, caplog):
     """Anybody with a Google account can obtain a token for any audience."""
     entry = platform.bind(handle, audience=AUDIENCE, certs_url=endpoint.url, **world())
     assert answer(entry, request(f"Bearer {token()}")) == 401
-    assert "admits every Google account: set PEEKLOCK_ORDERS_SERVICE_ACCOUNT" in caplog.text
+    assert "would admit every Google account: set PEEKLOCK_ORDERS_SERVICE_ACCOUNT" in caplog.text
     with environment(PEEKLOCK_ORDERS_SERVICE_ACCOUNT=CALLER):
         assert answer(entry, request(f"Bearer {token()}")) == 204
 
@@ -174,7 +174,9 @@ def test_keys_of_an_emulator_are_on_this_machine(url):
     told = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
     with environment(PEEKLOCK_CERTS_URL=url, **told):
         entry = cloudtasks.bind(handle, **world())
-        with pytest.raises(ConfigError, match=r"is for an emulator on this machine; leave it out elsewhere") as refused:
+        with pytest.raises(
+            ConfigError, match=r"must name an emulator on this machine; leave it unset elsewhere"
+        ) as refused:
             answer(entry, request("Bearer x"))
     assert url not in str(refused.value)
 
@@ -269,7 +271,7 @@ def test_a_wrong_claim_is_401(endpoint, caplog, changed):
     ],
 )
 def test_clocks_may_differ_a_little(endpoint, name, seconds, expected):
-    """By five seconds, for each of the three times. (trials 2.5)"""
+    """Five seconds are allowed, for each of the three times. (trials 2.5)"""
     assert oidc.SKEW_SECONDS == 5
     assert status(endpoint, f"Bearer {token(**{name: int(time.time()) + seconds})}") == expected
 
@@ -349,7 +351,7 @@ def test_no_header_at_all_is_401(endpoint):
 
 
 def test_a_tampered_token_is_401(endpoint):
-    """Its signature is of something else."""
+    """The signature is of another text."""
     head, _, signature = token().split(".")
     assert status(endpoint, f"Bearer {head}.{part({'aud': AUDIENCE})}.{signature}") == 401
     assert status(endpoint, f"Bearer {head}.{part(claims(sub='me'))}.{signature}") == 401
@@ -542,7 +544,7 @@ def test_ages_are_bounded(endpoint, control, age):
     ids=lambda body: ascii(body[:20]),
 )
 def test_another_answer_replaces_no_certificates(endpoint, clock, held, body):
-    """As a proxy's page would be one."""
+    """An error page of a proxy, for example."""
     held.of("k1")
     endpoint.answer = body
     clock.now += 20_000

@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools import Logger, Metrics
 
 from peeklock import Queue, Retry, StoreError, consumer, sqs
-from peeklock.engine import effects as desk
+from peeklock.engine import effects
 from peeklock.idempotency.store import WON, Answer
 from peeklock.message import Message
 from peeklock.observability.powertools import PowertoolsObserver
@@ -82,7 +82,7 @@ class Refusing:
 @pytest.mark.parametrize(("after", "failed", "unrecorded"), [(0, 1.0, None), (1, 0.0, [1.0])])
 def test_a_store_that_is_down_is_in_the_metrics(capsys, monkeypatch, after, failed, unrecorded):
     """Before the handler as a failure, although it is no attempt; after it as `Unrecorded`."""
-    monkeypatch.setattr(desk, "PAUSES", ())
+    monkeypatch.setattr(effects, "PAUSES", ())
 
     @consumer(Queue("orders"))
     def runs(payload: dict) -> None: ...

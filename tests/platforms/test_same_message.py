@@ -105,7 +105,7 @@ def copy(message: Message, delay: timedelta = timedelta(0)) -> OutgoingMessage:
 
 
 class TestServiceBus:
-    """What azure-servicebus lets a sender set."""
+    """Fields that azure-servicebus lets a sender set."""
 
     SYSTEM: Mapping[str, str] = {
         "subject": "order.created",
@@ -140,7 +140,7 @@ class TestServiceBus:
         assert [type(value) for value in carried.values()] == [type(value) for value in properties.values()]
 
     def test_any_type_of_a_property(self):
-        """As the SDK's own messages have them (trials 1.4)."""
+        """The same types as on the SDK's own messages (trials 1.4)."""
         properties = {
             b"id": uuid.UUID(int=5),
             "at": datetime(2026, 1, 2, tzinfo=UTC),
@@ -159,7 +159,7 @@ class TestServiceBus:
         assert message_of(copy(odd)).application_properties["a"] == "x"
 
     def test_the_time_to_live_is_what_is_left(self):
-        """Of a copy, with enough for a delivery; a dead letter waits for somebody (trials 1.4)."""
+        """A copy has the rest, but enough for one delivery; a dead letter has no time to live (trials 1.4)."""
         expiry = datetime.now(UTC) + timedelta(hours=1)
         raw = servicebus_raw(expires_at_utc=expiry.replace(tzinfo=None))
         (message,) = servicebus.receive(raw, "orders")
@@ -276,7 +276,7 @@ class TestServiceBus:
 
 
 class TestSQS:
-    """What SendMessageBatch lets a sender set."""
+    """Fields that SendMessageBatch lets a sender set."""
 
     ATTRIBUTES: Mapping[str, Any] = {
         "count": {"stringValue": "7", "dataType": "Number"},
@@ -297,7 +297,7 @@ class TestSQS:
         }
 
     def test_types_are_kept(self):
-        """By the dead letter, folded or not, and by the next (trials 1.4)."""
+        """The dead letter keeps them, folded or not, and so does the message that is redriven (trials 1.4)."""
         queue = StrictSQS()
         entry = sqs.bind(refuse, **world(dead_letter=queue.sender()))
         many = {f"n-{n}": {"stringValue": "x", "dataType": "String"} for n in range(6)}
@@ -390,7 +390,7 @@ class TestSQS:
         ],
     )
     def test_each_form_of_address(self, host, region, endpoint):
-        """Its region, and the endpoint where it is not the region's usual one (trials 1.27)."""
+        """The region, and the endpoint where it is not the region's usual one (trials 1.27)."""
         from peeklock.platforms.sqs.client import client_of
 
         keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
@@ -436,7 +436,7 @@ class TestHTTP:
         assert {name: request.headers[name] for name in list(headers)[1:]} == dict(list(headers.items())[1:])
 
     def test_an_ordering_key_is_kept(self):
-        """By the dead letter (trials 1.4)."""
+        """The dead letter keeps it (trials 1.4)."""
         topic = StrictPubSub()
         body = {"message": {"message_id": "p-1", "data": None, "ordering_key": "k"}, "delivery_attempt": 3}
         event = push.request_of({}, json.dumps(body).encode())
@@ -466,7 +466,7 @@ class TestHTTP:
 
     @pytest.mark.parametrize("name", [*sorted(CREDENTIALS), "X-Tenant-Secret", "x-goog-something"])
     def test_credentials_stay_out(self, name):
-        """Of attributes, copies and dead letters (trials 2.3)."""
+        """They are in no attribute, copy or dead letter (trials 2.3)."""
         headers = {name: "s3cret", "Tenant": "blue"}
         with environment(PEEKLOCK_PRIVATE_HEADERS="x-other, X-Tenant-Secret"):
             task = push.request_of({**headers, "X-CloudTasks-TaskName": "t"}, b"{}")
@@ -669,7 +669,7 @@ def outbox() -> Iterator[Outbox]:
 
 def test_names_of_our_own_are_refused(outbox):
     """Else a producer could say what was done to a body."""
-    with pytest.raises(ConfigError, match="'peeklock-form': names that begin with 'peeklock' are peeklock's own"):
+    with pytest.raises(ConfigError, match="'peeklock-form': names that begin with 'peeklock' are reserved"):
         send(QUEUE, {}, attributes={"a": "b", "peeklock-form": "envelope"})
     assert outbox.outgoing_messages == []
 

@@ -126,7 +126,7 @@ class TestWorker:
         assert (binding["topicName"], binding["subscriptionName"]) == ("t", "s")
 
     def test_the_example_app(self, tmp_path):
-        """As the host finds it: by the path of function_app.py."""
+        """Found as the host finds it, by the path of function_app.py."""
         settings = on_this_machine(tmp_path)
         with environment(**settings):
             worker = Worker(path=ROOT / "handlers/azure_servicebus/function_app.py")
@@ -209,8 +209,8 @@ def test_an_action_that_fails_stops_no_other(caplog):
     assert stubborn.told == [("abandon", "m-0")]
 
 
-def test_an_earlier_letter_is_completed_by_action():
-    """Its record says dead, so nothing is dead-lettered a second time."""
+def test_an_earlier_dead_letter_is_completed_by_action():
+    """The record says that it was dead-lettered, so it is not dead-lettered a second time."""
     actions, store = Actions(), MemoryStore()
     with_actions(actions, ["ew=="], store=store, queue=Outbox())
     with_actions(actions, ["ew=="], store=store, queue=Outbox())
@@ -218,14 +218,14 @@ def test_an_earlier_letter_is_completed_by_action():
 
 
 class TestReceive:
-    """What the converter's messages really say."""
+    """Reading of messages that azure-functions' own converter made."""
 
     def messages(self, name: str, **more: Any) -> list[Any]:
         event = json.loads((ROOT / f"events/servicebus/{name}.json").read_text())
         return servicebus.receive(load(event).argument, "orders", **more)
 
     def test_times_without_a_zone_are_utc(self):
-        """As the host sends them."""
+        """The host sends them so."""
         (message,) = self.messages("single")
         assert str(message.sent_at) == "2026-11-25 01:54:43.209000+00:00"
 
@@ -245,8 +245,8 @@ class TestReceive:
         assert [one.group for one in self.messages("session", sessions=True)] == ["customer-1"] * 3
         assert [one.group for one in self.messages("session")] == [None] * 3
 
-    def test_a_native_letter_that_was_put_back_starts_a_new_life(self):
-        """Its lineage could not be changed on the way, but Service Bus says where it was."""
+    def test_a_native_dead_letter_that_was_put_back_starts_a_new_generation(self):
+        """The lineage is the same as before, but the message has the broker's dead-letter reason."""
         (message,) = self.messages("resubmitted_native_letter")
         assert message.lineage is not None
         assert (message.lineage.id, message.lineage.copy_number, message.lineage.attempts) == ("order-43", 0, 0)
@@ -381,7 +381,7 @@ def test_a_batch_that_fails_is_not_known_to_be_there():
     assert ["link detached" in str(answer) for answer in answers] == [True, True, False]
 
 
-def test_what_a_parcel_becomes():
+def test_what_a_message_becomes():
     """The SDK's own message, with the lineage, the session and the time in UTC."""
     from datetime import timedelta
 

@@ -154,7 +154,7 @@ def test_what_is_sent():
 
 
 def test_as_few_batches_as_there_is_room_for():
-    """What fits into no batch goes by itself, and what is too large for the queue is refused with the quota's page."""
+    """A message that fits into no batch goes out on its own, and one too large for the queue is refused with the quota's page."""
     namespace = Namespace()
     answers = sender(namespace).send(
         [
@@ -180,8 +180,8 @@ def test_a_batch_is_of_one_session():
     assert namespace.ids == [["0", "2"], ["1"], ["3"], ["4"]]
 
 
-def test_a_batch_that_fails_costs_its_own_parcels_only():
-    """Whether the queue has them is unknown; the next goes over a new link."""
+def test_a_batch_that_fails_costs_its_own_messages_only():
+    """The queue may have its messages all the same; the next batch goes over a new link."""
     namespace = Namespace(send_2=DOWN)
     answers = sender(namespace).send([outgoing(f"{n}", 600) for n in range(3)])
     assert [answer is None for answer in answers] == [True, False, True]
@@ -337,7 +337,7 @@ def test_nothing_is_loaded_before_it_is_used(program):
     ],
 )
 def test_a_missing_sdk_says_how_to_install_it(module, program):
-    """As every extra does."""
+    """The error names the extra."""
     script = f"import sys; sys.modules[{module!r}] = None\nfrom handlers.orders.charge import charge\nimport peeklock.platforms.servicebus.bind as s\n{program}"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert f"ConfigError: {module}" in done.stderr
@@ -387,7 +387,7 @@ def test_a_link_that_is_not_given_back_is_replaced(monkeypatch):
 
 
 def test_a_refusal_proves_only_that_its_own_message_was_too_large():
-    """What is smaller is still sent: it may be more than a batch holds, and more than was ever sent before."""
+    """Smaller messages are still sent, even those larger than a batch, and larger than any sent before."""
     namespace = Namespace()
     to = sender(namespace)
     assert isinstance(to.send([outgoing("a", 9_000)])[0], SendError)

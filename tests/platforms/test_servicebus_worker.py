@@ -26,7 +26,7 @@ from peeklock.errors import EventError, Redeliver, SendError
 from peeklock.message import Lineage
 from peeklock.outcome import Disposition, Outcome, Reason
 from peeklock.outgoing import REASON, OutgoingMessage
-from peeklock.platforms.servicebus.settle import HostSettlement, NativeDeadLetterSender, wanted
+from peeklock.platforms.servicebus.settle import HostSettlement, NativeDeadLetterSender, wanted_hold
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock, Outbox
 from tests.core.world import FlakySender, Script
@@ -81,7 +81,7 @@ class Host:
             self.messages.append(replace(message, number=self.sent, enqueued=START + timedelta(seconds=self.sent)))
 
     def resubmit(self) -> None:
-        """As tools do: the dead letter again, with its properties."""
+        """Send the dead letter again with its properties, as tools do."""
         for dead_letter in self.dead:
             self.put(replace(dead_letter, delivery=1))
         self.dead.clear()
@@ -192,7 +192,7 @@ PROTOS = SimpleNamespace(
 
 
 def _invoke(function_id: str, data: Typed, metadata: dict[str, Typed]) -> bool:
-    """By the worker's own entry, which alone hands over message actions."""
+    """Invoke a function by the worker's own entry, which alone passes message actions."""
     handle_event.protos = PROTOS
     invocation = SimpleNamespace(
         invocation_id="i-1",
@@ -297,7 +297,7 @@ def test_failures_leave_and_the_others_run_once(form, batch):
 
 
 @pytest.mark.parametrize("batch", [0, 5])
-def test_a_letter_that_cannot_be_sent_brings_its_message_back(batch):
+def test_a_dead_letter_that_cannot_be_sent_brings_its_message_back(batch):
     """And in a batch the others with it, which come back as duplicates and do not run again."""
     shop, host, dead_letters = Shop(), Host(), Outbox()
     flaky = FlakySender(dead_letters, Script({1: "before", 2: "before"}))
@@ -365,7 +365,7 @@ class TestActions:
 
     @pytest.mark.parametrize("sessions", [False, True])
     @pytest.mark.parametrize("batch", [0, 5])
-    def test_a_native_letter_runs_again_each_time_it_is_put_back(self, batch, sessions):
+    def test_a_native_dead_letter_runs_again_each_time_it_is_put_back(self, batch, sessions):
         """Not only the first time, although without copies, as in a session, the lineage on it never changes."""
         shop, host = Shop(), Host()
         worker = self.bind(host, shop, batch=bool(batch), sessions=sessions)
@@ -379,7 +379,7 @@ class TestActions:
         host.drain(worker, **how)
         assert (sorted(shop.done), host.dead) == (["x", "y"], [])
 
-    def test_letters_may_go_elsewhere(self):
+    def test_dead_letters_may_go_elsewhere(self):
         """With dead_letter= they are sent, and the message is completed."""
         shop, host, dead_letters = Shop(), Host(), Outbox()
         worker = self.bind(host, shop, dead_letter=dead_letters)
@@ -396,7 +396,7 @@ class TestActions:
         assert shop.runs == []
 
     def test_the_class_is_found_by_itself(self):
-        """By True, from Microsoft's extension; in a process of its own, since two classes cannot have one binding."""
+        """`actions=True` finds the class of Microsoft's extension. In a process of its own, since two classes cannot have one binding."""
         code = (
             "import azure.functions as func\n"
             "from peeklock import Queue, consumer, servicebus\n"
@@ -416,7 +416,7 @@ class TestActions:
             servicebus.bind(Shop().sync(), app=func.FunctionApp(), actions=True)
 
     def test_what_is_finished_does_not_wait_for_what_comes_back(self):
-        """Its lock could end meanwhile."""
+        """The lock of a finished message could end meanwhile."""
         at: list[tuple[str, float]] = []
         start = time.monotonic()
 
@@ -444,7 +444,7 @@ def _decoded(one: Stored) -> Any:
 
 
 class TestWhatIsBelieved:
-    """Of a batch whose columns have lost their empty entries."""
+    """Metadata of a batch whose columns have lost their empty entries."""
 
     def test_shifted_columns(self):
         """Only the last has an id and a type, which the converter gives to the first."""
@@ -529,7 +529,7 @@ class TestWhatIsBelieved:
 
 
 class TestBinding:
-    """What is refused, and what is registered."""
+    """Refused declarations, and registered functions."""
 
     @pytest.mark.parametrize(
         ("queue", "more", "fix"),
@@ -554,7 +554,7 @@ class TestBinding:
             servicebus.bind(handler, app=func.FunctionApp(), **more)
 
     def test_two_functions_of_one_consumer(self):
-        """By a name of their own: the queue, and a subscription whose copies go to it."""
+        """Each has its own name: for the queue, and for a subscription whose copies go to it."""
         shop, host, dead_letters = Shop(), Host(), Outbox()
         handler, store = shop.sync(), MemoryStore()
         app = func.FunctionApp()
@@ -621,7 +621,7 @@ ABANDON, COMPLETE = Disposition.ABANDON, Disposition.COMPLETE
 )
 def test_how_long_what_comes_back_is_held(settled, seconds):
     """For its delay; where it has none, longer with each delivery."""
-    assert wanted(settled) == seconds
+    assert wanted_hold(settled) == seconds
 
 
 @pytest.mark.parametrize(("passed", "delay", "held"), [(0, 7, 7), (0, 90, 20), (50, 90, 9), (59.5, 90, 0), (90, 90, 0)])

@@ -67,7 +67,7 @@ def test_an_answer_that_takes_too_long_is_none(monkeypatch):
 
 
 def test_a_token_that_no_server_takes_is_not_looked_into():
-    """As a header it would be too long."""
+    """No server takes a header of this length."""
     longest = "a" * oidc.MOST_CHARACTERS
     assert oidc._bearer(f"Bearer {longest}") == longest
     with pytest.raises(oidc.Rejected, match="over 16384 characters"):

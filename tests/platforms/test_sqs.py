@@ -105,8 +105,8 @@ def test_a_failure_is_reported_and_delayed(aws):
     assert attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "2"
 
 
-def test_a_letter_is_in_its_queue_before_the_message_is_left_out(aws):
-    """By the real client, with its reason; and redriven it runs again."""
+def test_a_dead_letter_is_in_its_queue_before_the_message_is_left_out(aws):
+    """Sent by the real client, with its reason; when it is redriven it runs again."""
     url, dead_letters = make_queue(aws), make_queue(aws, "orders-letters")
     aws.send_message(QueueUrl=url, MessageBody="{")
     store = MemoryStore()
@@ -122,8 +122,8 @@ def test_a_letter_is_in_its_queue_before_the_message_is_left_out(aws):
     assert store.records[f"orders#{message.id}"].state == "done"
 
 
-def test_a_letter_that_fails_keeps_the_message(aws):
-    """Its queue does not exist: the message is reported, not lost."""
+def test_a_dead_letter_that_fails_keeps_the_message(aws):
+    """The dead-letter queue does not exist: the message is reported, not lost."""
     url = make_queue(aws)
     aws.send_message(QueueUrl=url, MessageBody="{")
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=SQSSender(f"{url}-missing", aws), client=aws)
@@ -148,7 +148,7 @@ def test_a_fifo_head_that_fails_holds_its_group(aws):
 
 
 def test_on_a_standard_queue_a_group_is_not_an_order():
-    """Its group id only asks for fairness."""
+    """The group id means fairness only."""
     records = [
         record('{"fail":1}', attributes={"MessageGroupId": "a"}),
         record('{"n":2}', messageId="m-2", attributes={"MessageGroupId": "a"}),
@@ -182,7 +182,7 @@ def test_a_refused_delay_changes_nothing_but_the_log(aws, caplog):
 
 
 class Context:
-    """What Lambda hands over, with this much time left."""
+    """Lambda's context, with a remaining time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -205,7 +205,7 @@ def test_the_deadline_is_the_contexts():
 
 
 def test_a_function_with_no_time_for_one_message_is_refused():
-    """Its messages would come back unrun for ever; the time-out of a Lambda is 3 s where nobody set it. A timeout that just
+    """The messages would come back without a run for ever; a Lambda's default time-out is 3 s. A timeout that just
     fits is enough, however long it took to get here."""
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=sqs._Recorder())
     event = {"Records": [record("{}")]}
@@ -316,7 +316,7 @@ attributes = st.dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(body=bodies, carried=attributes)
 def test_any_body_and_attributes_come_through(body, carried):
-    """What SQS would refuse is wrapped, and unwrapped on the way in."""
+    """Bodies and attributes that SQS would refuse are wrapped, and unwrapped by `receive`."""
     carried = {name: value for name, value in carried.items() if not name.startswith("peeklock")}
     outgoing = fit(
         OutgoingMessage(body=body, lineage=Lineage(id="x", copy_number=2), attributes=carried),
@@ -371,7 +371,7 @@ def test_fifo_and_delays(aws):
     assert fifo.send([outgoing]) == [None]
     assert len(poll(aws, fifo.url, "orders.fifo")["Records"]) == 1
     late = OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=MAX_DELAY_SECONDS + 1))
-    assert "no single message" in str(fifo.send([late])[0])
+    assert "no delay per message" in str(fifo.send([late])[0])
     standard = SQSSender(make_queue(aws), aws)
     soon = OutgoingMessage(body=b"x", lineage=Lineage(id="a"), delay=timedelta(seconds=0.2))
     (refused, taken) = standard.send([late, soon])
@@ -380,7 +380,7 @@ def test_fifo_and_delays(aws):
     assert math.ceil(soon.delay.total_seconds()) == 1
 
 
-def test_each_parcel_has_its_own_answer(aws):
+def test_each_message_has_its_own_answer(aws):
     """A failed entry, one without an answer, and a call that fails."""
     sender = SQSSender("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", aws)
     outgoing_messages = [OutgoingMessage(body=b"x", lineage=Lineage(id=str(n))) for n in range(3)]
@@ -397,8 +397,8 @@ def test_each_parcel_has_its_own_answer(aws):
     assert "AccessDenied" in str(second[0])
 
 
-def test_large_parcels_are_split_over_calls(aws):
-    """By their bytes, not only by ten."""
+def test_large_messages_are_split_over_calls(aws):
+    """A call is limited by bytes, not only to ten messages."""
     url = make_queue(aws)
     calls: list[int] = []
     aws.meta.events.register(
@@ -439,7 +439,7 @@ def test_an_address_that_is_none(url):
 
 
 def test_the_client_is_made_from_the_address(aws):
-    """Its region is in AWS's host names; another host is an emulator."""
+    """AWS's host names contain the region; another host is an emulator."""
     from peeklock.platforms.sqs.client import client_of
 
     assert client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
@@ -447,14 +447,14 @@ def test_the_client_is_made_from_the_address(aws):
 
 
 def test_an_address_without_a_region(monkeypatch):
-    """As of an emulator, where the environment says none either."""
+    """An emulator's URL has none, and the environment names none either."""
     from peeklock.platforms.sqs.client import client, client_of
 
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
     client.forget()
-    with pytest.raises(ConfigError, match="names no region of AWS: set AWS_REGION"):
+    with pytest.raises(ConfigError, match="names no AWS region: set AWS_REGION"):
         client_of("http://127.0.0.1:9/2/q")
 
 

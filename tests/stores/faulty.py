@@ -22,7 +22,7 @@ class Faulty:
 
 
 def right(records: dict[str, Record], change: Change) -> Answer:
-    """What a store without a fault does."""
+    """Answer as a store without a fault does."""
     store = MemoryStore()
     store.records = records
     return store.swap([change])[0]

@@ -1,4 +1,4 @@
-"""What stands between a client and its server and goes wrong when told: a front for HTTP and one for Firestore's gRPC.
+"""Proxies between a client and its server with injected faults: one for HTTP, and one for Firestore's gRPC.
 
 The client speaks to it as to the service itself. `Faults` are used up by the requests in their order; then all is well.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 
 class Fault(StrEnum):
-    """What becomes of a request."""
+    """Fault of a request."""
 
     NONE = "none"
     BUSY = "busy"

@@ -24,7 +24,7 @@ FIRST_VERSION = 2**62
 """Real versions are that large: as floating-point numbers, neighbours would be the same."""
 
 HOWS = ("claim", "follow", "late", "remove", "late removal", "again", "there already")
-"""What may be asked of a key, by what it knows: nothing, what is there, or what was there before."""
+"""Kinds of change of a key, by the version expected: none, the present one, or an earlier one."""
 
 hows = st.sampled_from(HOWS)
 batches = st.lists(st.tuples(st.sampled_from(KEYS), hows), min_size=1, max_size=len(KEYS), unique_by=lambda one: one[0])
@@ -55,7 +55,7 @@ SPOIL: dict[str, Callable[[Any, str], None]] = {
     "redis": _spoil_redis,
     "redis-cluster": _spoil_redis,
 }
-"""By the store's name in STORES: make a key's record one that cannot be read, past the store."""
+"""Functions that make a key's record unreadable, bypassing the store, by the store's name in STORES."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -146,7 +146,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        """By changes that must lose wherever there is something."""
+        """Read all keys by changes that must lose where there is a record."""
         self.ask([Change(key=key, expected=self.fresh(), record=None) for key in KEYS if key not in self.spoilt])
 
     @precondition(lambda self: self.spoiler is not None and self.model and not self.spoilt)

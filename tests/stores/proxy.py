@@ -25,17 +25,17 @@ QUIET = 0.03
 _CHUNK = 1 << 16
 _RESET = struct.pack("ii", 1, 0)
 _GONE = (OSError, ValueError)
-"""What a socket says that another thread has closed."""
+"""Exceptions of a socket that another thread has closed."""
 
 
 class Mode(StrEnum):
-    """What becomes of a connection or of a request."""
+    """Fault of a connection or a request."""
 
     PASS = "pass"
     REFUSE = "refuse"
     """Those that are open are cut, new ones are reset at once."""
     STALL = "stall"
-    """What is sent is swallowed: no answer, and the connection stays open. It never works again."""
+    """The connection stays open, but nothing is answered any more."""
     DROP_ANSWER = "drop_answer"
     """The request reaches the server; its answer is thrown away, and then the connection is closed."""
 
@@ -147,9 +147,9 @@ class _Link:
         self.client = client
         self.server = server
         self.asking = False
-        """Whether the last bytes were the client's."""
+        """The last bytes came from the client."""
         self.fault = Mode.PASS
-        """What becomes of the request under way."""
+        """Fault of the current request."""
         self.threads = [
             threading.Thread(target=self._pump, args=args, name="proxy-link", daemon=True)
             for args in ((client, self._from_client), (server, self._from_server))

@@ -25,7 +25,7 @@ class MemoryRows:
         self.refuse: set[str] = set()
         """Keys that are throttled, the others of their call not."""
         self.before_write: Callable[[], None] = lambda: None
-        """What happens just before a write, such as another's write."""
+        """Called just before a write, for example to make another client's write."""
         self._tag = 0
         self._lock = threading.Lock()
 

@@ -61,7 +61,7 @@ def start(name: str, *command: str) -> int:
 
 
 def _is_up(process: subprocess.Popen[bytes], port: int, end: float) -> bool:
-    """Whether it listens; it may have ended instead, as somebody else was faster to take its port."""
+    """Return whether the server listens; it may have ended instead, when another process took its port."""
     while process.poll() is None and time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -82,7 +82,7 @@ def on_firestore() -> Iterator[World]:
 
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.BROKEN])
 def test_a_refusal_is_not_asked_again_by_the_sdk(world, fault):
-    """It is the desk that knows how long there is time. Nothing was made."""
+    """The engine retries, since it knows the deadline. Nothing was made."""
     world.front.faults.append(fault)
     (answer,) = world.store.swap([change("k", None, record(1))])
     assert not answer.won
@@ -113,7 +113,7 @@ def test_nobody_listens():
 
 
 def test_a_lost_answer(world):
-    """Of a claim, a record and a removal: asked again it has won, with a tag in memory that is no longer the row's."""
+    """A claim, a record and a removal win when sent again, though the cached etag is outdated."""
     for asked in (change("k", None, record(1)), change("k", 1, record(2)), change("k", 2, None)):
         world.front.faults.append(Fault.LOST)
         (unknown,) = world.store.swap([asked])
@@ -214,7 +214,7 @@ COSTS = {
         "retry": ["write", "read", "write", "write"],
     },
 }
-"""As docs/stores-tables.md and docs/stores-firestore.md say."""
+"""Requests that docs/stores-tables.md and docs/stores-firestore.md state."""
 
 
 def test_what_a_message_costs(world, charge):

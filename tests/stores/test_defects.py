@@ -206,7 +206,7 @@ class Order(BaseModel):
 
 
 def event(queue: str, *bodies: object, groups: str = "", received: int = 1) -> dict[str, Any]:
-    """As Lambda hands it over, a message a body."""
+    """Return Lambda's event with one message for each body."""
     return {"Records": [_record(queue, n, body, groups[n : n + 1], received) for n, body in enumerate(bodies)]}
 
 

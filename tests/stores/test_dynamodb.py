@@ -137,7 +137,7 @@ def test_a_url_and_the_environment_are_all_it_needs():
         ("dynamodb://a/b", "names no DynamoDB table"),
         ("dynamodb://keys/more", "names no DynamoDB table"),
         ("dynamodb://keys?region=eu-west-1", "region is unknown: known are writes"),
-        ("dynamodb://keys?writes=batch", "writes=transact only"),
+        ("dynamodb://keys?writes=batch", "the only parameter is .writes=transact"),
     ],
 )
 def test_a_url_that_is_none(url, says):
@@ -340,7 +340,7 @@ def test_eight_processes_that_want_the_same_keys(store):
 
 
 def asked_again(store: Store, changes: list[Change]) -> list[Answer]:
-    """As the desk does it: what is not known is asked once more."""
+    """Send the changes with an unknown result once more, as the engine does."""
     answers = dict(zip((one.key for one in changes), store.swap(changes), strict=True))
     unknown = [one for one in changes if answers[one.key].error is not None]
     if unknown:
@@ -358,7 +358,7 @@ def reasons(request: Any, codes: list[str]) -> AWSResponse:
 )
 @pytest.mark.parametrize("store", [True], indirect=True)
 def test_one_that_takes_its_transaction_with_it(store, wire, code):
-    """The others are sent again at once; it is left to the desk, which waits before it asks again."""
+    """The others are sent again at once; this one is left to the engine, which waits before it retries."""
     answers = iter([lambda request: reasons(request, ["None", code, "None"])])
     wire.reply = lambda operation, request: next(answers, lambda _: None)(request)
     first, second, third = store.swap(claims_of(3))
@@ -371,14 +371,14 @@ def test_one_that_takes_its_transaction_with_it(store, wire, code):
 
 @pytest.mark.parametrize("store", [True], indirect=True)
 def test_others_that_fail_again_and_again(store, wire):
-    """After three trips the desk decides whether there is time for more."""
+    """After three round trips the engine decides whether there is time for more."""
     codes = ["TransactionConflict", "None", "None", "None", "None"]
     wire.reply = lambda operation, request: reasons(request, codes[: 6 - len(wire.asked)])
     answers = store.swap(claims_of(5))
     assert not any(won(answers))
     assert wire.asked == ["TransactWriteItems"] * 3
     assert ["TransactionConflict" in str(one.error) for one in answers] == [True, True, True, False, False]
-    assert str(answers[4].error).endswith("others of the transaction failed, 3 times")
+    assert str(answers[4].error).endswith("other changes of the transaction failed, 3 times")
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "ThrottlingException"])
@@ -396,7 +396,7 @@ def test_a_throttle_of_one(store, wire, code):
     assert won(answers) == [True, False, True]
     assert code in str(answers[1].error)
     assert isinstance(answers[1].error.__cause__, ClientError)
-    assert len(wire.asked) == 3, "asking again is the desk's"
+    assert len(wire.asked) == 3, "retries are the engine's"
 
 
 @pytest.mark.parametrize("fault", [(400, "ThrottlingException"), (500, "InternalServerError"), (503, "Unavailable")])
@@ -521,7 +521,7 @@ def test_the_store_is_down_when_messages_arrive(distant, far, fault):
     assert [one.reason for one in outcomes] == ["unavailable"] * 3
     assert [one.disposition for one in outcomes] == ["abandon"] * 3
     assert runs == []
-    assert len(far.asked) == 3 * (1 if distant.transact else 3), "the desk asks three times"
+    assert len(far.asked) == 3 * (1 if distant.transact else 3), "the engine tries three times"
     far.fault = None
     assert [one.reason for one in deliver_all(handler, [1, 2, 3], store=distant)] == ["done"] * 3
     assert sorted(runs) == [1, 2, 3]
@@ -541,7 +541,7 @@ def test_the_store_goes_down_while_handlers_run(distant, far, caplog):
 
 
 def test_answers_are_lost_at_every_step(distant, far):
-    """The desk asks again and finds its own record: the message runs once, and is done."""
+    """The engine retries and finds its own record: the message runs once, and is done."""
     handler, runs = counted()
     wire = Wire(distant.table.client())
 

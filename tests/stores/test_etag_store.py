@@ -41,7 +41,7 @@ def test_claim_and_record_are_one_trip_each(store, rows):
 
 
 def test_a_duplicate_is_two_trips_and_what_follows_one(store, rows):
-    """What was read is remembered as well."""
+    """Reads fill the cache, too."""
     ETagStore(rows).swap([change("k", None, record(1))])
     (lost,) = store.swap([change("k", None, record(5))])
     assert (lost.won, lost.record, lost.error) == (False, record(1), None)
@@ -65,7 +65,7 @@ def test_what_was_remembered_is_no_longer_so(store, rows):
 
 
 def test_only_the_tag_is_another(store, rows):
-    """As the version is the one expected, the write is made with the tag read."""
+    """The write is made with the etag that was read, since the version is the expected one."""
     store.swap([change("k", None, record(1))])
     rows.touch("k")
     assert store.swap([change("k", 1, record(2))]) == [WON]
@@ -78,12 +78,12 @@ def test_a_tag_that_changes_each_time(store, rows):
     rows.before_write = lambda: rows.touch("k")
     (answer,) = store.swap([change("k", 1, record(2))])
     assert (answer.won, answer.record) == (False, None)
-    assert str(answer.error) == f"others wrote the record {TRIES} times meanwhile"
+    assert str(answer.error) == f"other processes wrote the record {TRIES} times meanwhile"
     assert [what for what, _ in rows.calls[1:]] == ["write", "read"] * TRIES
 
 
 def test_removal(store, rows):
-    """What is not there has been removed, and nothing is written for it."""
+    """A missing row counts as removed, and nothing is written."""
     assert store.swap([change("k", None, None), change("j", 7, None)]) == [WON, WON]
     assert rows.calls == [("read", 2)]
     store.swap([change("k", None, record(1))])
@@ -116,7 +116,7 @@ def test_a_lost_answer(store, rows):
 
 
 def test_a_first_answer_that_is_lost(store, rows):
-    """Of a claim, and of a removal."""
+    """The answer to a claim, or to a removal."""
     for ask in (change("k", None, record(1)), change("k", 1, None)):
         rows.lose = 1
         assert store.swap([ask])[0].error is not None

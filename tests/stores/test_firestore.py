@@ -123,7 +123,7 @@ class TestOnTheEmulator:
             assert answers[1] == WON
 
     def test_what_is_held(self):
-        """By the client that people use: the document is there under its key's hash."""
+        """Google's high-level client finds the document under its key's hash."""
         from google.cloud.firestore import Client
 
         with servers.on_emulator(ROOT) as store:

@@ -55,7 +55,7 @@ def test_a_fault_is_found(fault):
 
 
 def test_a_store_without_a_fault_passes_the_same_search():
-    """What the faulty stores are made of."""
+    """The base of the faulty stores has no fault itself."""
     search = settings(max_examples=100, stateful_step_count=20, derandomize=True, database=None, **COMMON)
     run_state_machine_as_test(
         lambda: StoreMachine("memory", lambda store: faulty.Faulty(faulty.right)), settings=search

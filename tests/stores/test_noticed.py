@@ -1,4 +1,4 @@
-"""What a planted fault could change unseen in stores: the text of a record, forks, and threads."""
+"""Tests for planted faults in stores that no other test notices: the text of a record, forks, and threads."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def ask(client: socket.socket, data: bytes) -> bytes:
 
 
 def ask_anew(proxy: Proxy, data: bytes) -> bytes:
-    """As `ask`, on a connection of its own: a reset may come before that is made, or after."""
+    """Send a request as `ask` does, on a new connection: a reset may come before or after it is made."""
     try:
         with dial(proxy) as client:
             return ask(client, data)

@@ -147,7 +147,7 @@ def test_connections_that_the_server_closed_while_they_were_idle(shared):
 
 
 def test_connections_that_something_between_cut(proxy):
-    """As a load balancer or a NAT does."""
+    """A load balancer or a NAT may cut idle connections."""
     with through(proxy) as store:
         assert store.swap([change("a", None, record(1))]) == [WON]
         assert proxy.cut() == 1
@@ -156,7 +156,7 @@ def test_connections_that_something_between_cut(proxy):
 
 
 def test_a_lost_answer(proxy):
-    """Is not known; asked again, what was made has won. Nobody asks again but the desk."""
+    """The result is unknown; sent again, a change that was made has won. Only the engine retries."""
     changes = [change("a", None, record(1)), change("b", None, record(1))]
     with through(proxy) as store:
         store.swap([change("first", None, record(1))])
@@ -313,7 +313,7 @@ def test_a_password(server):
 
 
 def test_databases(shared):
-    """By number, each with its own records."""
+    """Each number has its own records."""
     with store_on(shared.url + "/1") as one, store_on(shared.url + "/2") as two:
         assert one.swap([change("k", None, record(1))]) == [WON]
         assert two.swap([change("k", None, record(2))]) == [WON]
@@ -364,7 +364,7 @@ def test_down_at_the_claim(proxy):
 
 
 def test_down_for_a_moment(proxy):
-    """The desk asks again, and nobody else hears of it."""
+    """Only the engine retries."""
     handler, seen = recording()
     with through(proxy) as store:
         proxy.go(Mode.REFUSE, times=2)
@@ -430,7 +430,7 @@ def test_the_record_s_answer_is_lost(proxy, caplog):
     ],
 )
 def test_addresses(url, plain, cluster):
-    """What is not ours is redis-py's."""
+    """Parameters that peeklock does not know are passed to redis-py."""
     store: Any = open_store(url)
     assert (store.url, store.cluster) == (plain, cluster)
 

@@ -176,7 +176,7 @@ def closed(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def keys_in(store: SQLiteStore) -> set[str]:
-    """What the file holds, by another connection."""
+    """Return the keys in the file, read over another connection."""
     with closed(Path(store.path).parent) as connection:
         return {key for (key,) in connection.execute("SELECT key FROM records")}
 

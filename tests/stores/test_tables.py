@@ -61,7 +61,7 @@ def test_an_address():
 )
 def test_what_is_no_address(url):
     """The error says how one looks."""
-    with pytest.raises(ConfigError, match="tables://contosoorders/leases; an account has lower-case"):
+    with pytest.raises(ConfigError, match="tables://contosoorders/leases; an account has 3 to 24 lower-case"):
         tables.from_url(url)
 
 
@@ -94,7 +94,7 @@ def test_the_function_s_identity():
 
 
 def test_a_connection_string_goes_first():
-    """As with PEEKLOCK_SERVICEBUS; one that is none is an error that names it."""
+    """It goes first, as with PEEKLOCK_SERVICEBUS. An invalid one is an error that names the variable."""
     with servers.table_client(10002, "leases") as client:
         assert client.url == "http://127.0.0.1:10002/devstoreaccount1"
     with environment(PEEKLOCK_TABLES="nonsense"), pytest.raises(ConfigError, match="PEEKLOCK_TABLES is not a conn"):
@@ -164,7 +164,7 @@ class TestOnAzurite:
         assert caplog.records == []
 
     def test_what_is_read_again(self, table):
-        """By other tools too: the row is there under its key's hash."""
+        """Other tools find the row under its key's hash."""
         store_of(table).swap([change("orders/o-1", None, record(1))])
         row = table.get_entity(tables.partition_of("orders/o-1"), tables.ROW)
         assert (row["key"], row["r"]) == ("orders/o-1", dump(record(1)))

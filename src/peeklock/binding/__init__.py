@@ -1,1 +1,1 @@
-"""What every platform's `bind` shares."""
+"""Binding a consumer to a platform: options, environment, addresses and settling, shared by every `bind`."""

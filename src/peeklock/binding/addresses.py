@@ -1,4 +1,4 @@
-"""Where a binding's records, dead letters and delayed copies go: by its options, else by the environment."""
+"""Stores and senders of a binding, from its options or the environment."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from peeklock.registry import from_variable, open_sender, open_store
 
 
 def store_of(option: Store | str | None) -> Store | None:
-    """The store; None where there is none."""
+    """Return the store of an option or of `PEEKLOCK_STORE`; None where neither is set."""
     if option is None or option == "":
         return from_variable("PEEKLOCK_STORE", open_store)
     return open_store(option) if isinstance(option, str) else option
 
 
 def is_in_memory(variable: str, option: object) -> bool:
-    """Whether an address says that what it stands for is this process's memory. A test hands over the object instead."""
+    """Return whether an option or a variable names this process's memory by URL. A test passes the object instead."""
     return str(option or os.environ.get(variable, "")).startswith("memory:")
 
 
 def queue_sender_of(queue: Queue, option: Sender | str | None) -> Sender | None:
-    """The queue itself, to which delayed copies go; None where nobody says its address."""
+    """Return the sender to the queue itself, to which delayed copies go; None where no address is set."""
     return _sender(queue.variable("URL"), option)
 
 
 def dead_letters_of(queue: Queue, option: Sender | str | None) -> Sender:
-    """Where dead letters go. Raises ConfigError where nobody says so."""
+    """Return the sender for dead letters. Raises ConfigError where no address is set."""
     variable = queue.variable("DEAD_LETTER")
     sender = _sender(variable, option)
     if sender is None:
         raise ConfigError(
-            f"{variable} is not set: it holds the address to which dead letters of queue {queue.name!r} go; set it, or"
+            f"{variable} is not set: set it to the address for dead letters of queue {queue.name!r}, or"
             " pass dead_letter="
         )
     return sender
@@ -50,7 +50,8 @@ def _sender(variable: str, option: Sender | str | None) -> Sender | None:
 def check_apart(queue: Queue, dead_letters: Sender, *own: object) -> None:
     """Raise ConfigError for dead letters that go to the queue itself: each would be delivered again at once, for ever.
 
-    `own`: the queue, as the `place` of its senders says it."""
+    `own`: the `place` of senders to the queue.
+    """
     place = place_of(dead_letters)
     if place is not None and place in own:
         raise ConfigError(
@@ -60,5 +61,5 @@ def check_apart(queue: Queue, dead_letters: Sender, *own: object) -> None:
 
 
 def place_of(sender: Any) -> object:
-    """Which queue a sender is for, where it can tell."""
+    """Return a sender's `place`, which identifies its queue; None where it has none."""
     return getattr(sender, "place", None)

@@ -1,4 +1,4 @@
-"""From a consumer and a platform to a Plan: what was said at bind, what the environment says, and what must hold."""
+"""Binding a consumer to a platform: checks the options and the environment, and makes the BoundConsumer that the engine runs."""
 
 from __future__ import annotations
 
@@ -29,33 +29,34 @@ from peeklock.unwrap import Unwrap
 
 
 class Options(TypedDict, total=False):
-    """What every `bind` takes. What is left out comes from the environment that the infrastructure sets."""
+    """Options of every `bind`. Those left out come from the environment, which the infrastructure sets."""
 
     store: Store | str
-    """The store or its URL; else `PEEKLOCK_STORE`; else none, and what is then weaker is logged once."""
+    """The store or its URL. By default `PEEKLOCK_STORE`; without either there is no store, and the weaker guarantees are logged
+    once."""
     dead_letter: Sender | str
-    """Where dead letters go; else `PEEKLOCK_<QUEUE>_DEAD_LETTER`."""
+    """Destination of dead letters. By default `PEEKLOCK_<QUEUE>_DEAD_LETTER`."""
     queue: Sender | str
-    """Where delayed copies go, on platforms that need them; else `PEEKLOCK_<QUEUE>_URL`."""
+    """Destination of delayed copies, on platforms that need them. By default `PEEKLOCK_<QUEUE>_URL`."""
     parallel: int
-    """Handlers that run at once within one event; else `PEEKLOCK_<QUEUE>_PARALLEL`; else 1, since few sessions are safe
-    to share."""
+    """Handlers that run concurrently within one event. By default `PEEKLOCK_<QUEUE>_PARALLEL`, or else 1, since few objects
+    are safe to share between threads."""
     lock: Seconds
-    """How long this event may take, as for a rehearsal; else `PEEKLOCK_<QUEUE>_LOCK`, in seconds, the queue's lock."""
+    """Time limit of an event, as for a local run. By default `PEEKLOCK_<QUEUE>_LOCK`, the seconds of the queue's lock."""
     unwrap: Unwrap | Sequence[Unwrap]
-    """The envelope around each body, from `peeklock.unwrap`; several with the outermost first: `(sns, s3)`."""
+    """Envelope around each body, from `peeklock.unwrap`; several with the outermost first: `(sns, s3)`."""
     observer: Observer
-    """Hears of runs and settlements instead of the log."""
+    """Receives runs and settlements, in place of the log."""
     clock: Clock
     random: Random
 
 
 _UNKNOWN = timedelta(-1)
-"""A lock that was not looked up yet."""
+"""Placeholder for a lock that has not been looked up yet."""
 
 
 class Binding:
-    """A consumer on one platform. The environment is read at the first event, not at import."""
+    """Consumer on one platform. The environment is read at the first event, not at import."""
 
     def __init__(
         self,
@@ -67,8 +68,11 @@ class Binding:
         options: Options,
         longest_delay: timedelta = MAX_DURATION,
     ) -> None:
-        """`longest`: how long the platform lets an event take at most; `longest_delay`: how long it holds a message back.
-        Raises ConfigError for what cannot work."""
+        """Check the declaration and the options. Raises ConfigError for those that cannot work.
+
+        - `longest`: the platform's time limit of an event.
+        - `longest_delay`: the platform's longest delay of a message.
+        """
         self.function = function
         self.platform = platform
         self.delays = delays
@@ -98,7 +102,8 @@ class Binding:
             )
 
     def bound(self) -> BoundConsumer:
-        """The plan, made at the first call. Raises ConfigError where environment and declaration do not fit."""
+        """Return the bound consumer, made at the first call. Raises ConfigError where the environment does not fit the
+        declaration."""
         bound = self._bound
         if bound is not None:
             return bound
@@ -142,23 +147,24 @@ class Binding:
         )
 
     def check_dead_letter(self, *own: object) -> None:
-        """Raise ConfigError where dead letters go to the queue that an event came from, of which senders say this."""
+        """Raise ConfigError where dead letters go to the queue that an event came from. `own`: the `place` of senders to it."""
         check_apart(self.queue, self.bound().dead_letters, *own)
 
     def _parallel(self) -> int:
-        """The function's time-out was computed for what the infrastructure says: fewer at once would not end in it."""
-        given, variable = self.options.get("parallel"), self.queue.variable("PARALLEL")
-        told = os.environ.get(variable)
-        if told is None:
-            return 1 if given is None else given
-        if not told.isdecimal() or int(told) < 1:
-            raise ConfigError(f"{variable} is not the number of handlers that may run at once, 1 or more")
-        if given not in (None, int(told)):
+        """Return how many handlers run concurrently. The function's time-out was computed for the variable's number: with fewer,
+        an event would not end within it."""
+        option, variable = self.options.get("parallel"), self.queue.variable("PARALLEL")
+        setting = os.environ.get(variable)
+        if setting is None:
+            return 1 if option is None else option
+        if not setting.isdecimal() or int(setting) < 1:
+            raise ConfigError(f"{variable} must be the number of handlers that run concurrently, 1 or more")
+        if option not in (None, int(setting)):
             raise ConfigError(
-                f"queue {self.queue.name!r}: bind(parallel={given}), but the infrastructure was made for {variable}={told};"
-                " leave parallel= out, or change the capacity"
+                f"queue {self.queue.name!r}: bind(parallel={option}) contradicts {variable}={setting}, for which the"
+                " infrastructure was made; leave parallel= out, or change the capacity"
             )
-        return int(told)
+        return int(setting)
 
     def _observer(self) -> Observer:
         observer = self.options.get("observer")
@@ -171,9 +177,9 @@ class Binding:
 
     def _check_store(self, store: Store | None, delays: Delays) -> None:
         queue, fix = self.queue, "set PEEKLOCK_STORE, such as sqlite:///var/lib/orders.db, or pass store="
-        for asked, what in ((self.consumer.key, "key="), (self.consumer.results, "keep_result=True")):
-            if store is None and asked is not None:
-                raise ConfigError(f"{self.consumer.name}: {what} needs a store that remembers keys; {fix}")
+        for value, option in ((self.consumer.key, "key="), (self.consumer.results, "keep_result=True")):
+            if store is None and value is not None:
+                raise ConfigError(f"{self.consumer.name}: {option} needs a store; {fix}")
         if queue.exact_delay and delays is not self.delays:
             raise ConfigError(
                 f"queue {queue.name!r}: first_delay={queue.first_delay.total_seconds():g} s needs a store on"
@@ -181,34 +187,36 @@ class Binding:
             )
 
     def _log_what_is_weaker(self, store: Store | None, delays: Delays) -> None:
-        """Once, when it is bound: the first of these a setting mends, the last is the platform's way."""
+        """Log the weaker guarantees, once: as a warning those that a setting can mend, else as information."""
         queue, weaker = self.queue, []
         if is_in_memory(queue.variable("DEAD_LETTER"), self.options.get("dead_letter")):
-            weaker.append("memory:// as dead-letter queue: what is given up is gone with this process")
+            weaker.append("memory:// as dead-letter queue: dead letters are lost when this process ends")
         if store is None:
-            weaker.append(
-                "no store: duplicates run again, and the platform's own count of deliveries limits the attempts"
-            )
+            weaker.append("no store: duplicates run again, and the platform's delivery count limits the attempts")
         elif is_in_memory("PEEKLOCK_STORE", self.options.get("store")):
-            weaker.append("memory:// as store: no other process, and no later one, knows of its records")
+            weaker.append(
+                "memory:// as store: its records are lost when this process ends, and no other process sees them"
+            )
         level = logging.WARNING if weaker else logging.INFO
         if delays is Delays.NONE and (store is None or queue.exact_delay):
-            weaker.append("the queue's own delay is between the attempts, not first_delay")
+            weaker.append("the queue's own delay, not first_delay, lies between the attempts")
         if weaker:
             log_event("peeklock.weaker %s", {"queue": queue.name, "detail": "; ".join(weaker)}, level=level)
 
     def lock(self, default: timedelta | None = None) -> timedelta | None:
-        """How long the platform holds a message, as far as it was said. Raises ConfigError for less than one message
-        may take: nothing would ever be started."""
+        """Return how long the platform holds a message; None where that is not configured. Raises ConfigError for a lock
+        shorter than one message may take, under which no message would ever be started."""
         if self._lock_known is _UNKNOWN:
             self._lock_known = self._read_lock(default)
         return self._lock_known
 
     def _read_lock(self, default: timedelta | None) -> timedelta | None:
         variable = self.queue.variable("LOCK")
-        given = self.options.get("lock", os.environ.get(variable))
+        setting = self.options.get("lock", os.environ.get(variable))
         try:
-            lock = default if given is None else seconds(float(given) if isinstance(given, str) else given, "lock")
+            lock = (
+                default if setting is None else seconds(float(setting) if isinstance(setting, str) else setting, "lock")
+            )
         except (TypeError, ValueError) as exc:
             raise ConfigError(f"{variable} is not a number of seconds") from exc
         needed = self.queue.timeout + RESERVE
@@ -221,14 +229,14 @@ class Binding:
         return lock
 
     def run(self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any) -> Sequence[Settled]:
-        """Handle one event's messages, from synchronous code. `changes`: fields of the plan, for this event."""
+        """Handle one event's messages, from synchronous code. `changes`: fields of the bound consumer, for this event."""
         bound = replace(self.bound(), **changes) if changes else self.bound()
         return engine.run(bound, messages, remaining)
 
     async def run_async(
         self, messages: Sequence[Message], remaining: timedelta | None = None, **changes: Any
     ) -> Sequence[Settled]:
-        """As `run`, on the caller's event loop."""
+        """Handle one event's messages on the caller's event loop, as `run` does."""
         bound = replace(self.bound(), **changes) if changes else self.bound()
         return await engine.handle_async(bound, messages, remaining)
 
@@ -239,21 +247,21 @@ E = TypeVar("E", bound=Callable[..., Any])
 
 
 def mark(entry: E, binding: Binding) -> E:
-    """Let a platform's entry point tell what it is bound to, for replay."""
+    """Attach its binding to a platform's entry point, for replay."""
     setattr(entry, _MARK, binding)
     return entry
 
 
 def binding_of(entry: object) -> Binding | None:
-    """What an entry point is bound to; None for anything else."""
-    found = getattr(entry, _MARK, None)
-    return found if isinstance(found, Binding) else None
+    """Return the binding of an entry point; None for anything else."""
+    binding = getattr(entry, _MARK, None)
+    return binding if isinstance(binding, Binding) else None
 
 
 def _check_fingerprint(queue: Queue) -> None:
     expected = os.environ.get(queue.variable("FINGERPRINT"))
     if expected and expected != queue.fingerprint:
         raise ConfigError(
-            f"queue {queue.name!r}: the infrastructure was made for the declaration {expected}, this code has"
+            f"queue {queue.name!r}: the infrastructure was made for the declaration {expected}, and this code has"
             f" {queue.fingerprint}; deploy both from the same commit"
         )

@@ -1,4 +1,4 @@
-"""The options of a binding, checked when it is made: what they are called, and what each of them has to be."""
+"""Checks of a binding's options: their names, and the values that they take."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _METHODS: dict[str, tuple[str, ...]] = {
     "clock": ("now", "monotonic"),
     "random": ("uniform",),
 }
-"""What an option's value has to have."""
+"""Methods that an option's value must have."""
 
 _ADDRESSES: dict[str, Callable[[str], object]] = {
     "store": check_store,
     "dead_letter": check_sender,
     "queue": check_sender,
 }
-"""Options that take a URL as well."""
+"""Options that take a URL as well, each with its check of the URL."""
 
 
 def check_options(options: Mapping[str, Any], declared: Collection[str], platform: str) -> None:
-    """Refuse what no binding takes. `declared`: the names of the options that every platform has."""
+    """Raise ConfigError for unknown options and wrong values. `declared`: the names of the options of every platform."""
     if not options.keys() <= set(declared):
         refuse_unknown(options, {*declared, *_of_platform(platform)}, "bind()")
     for name, value in options.items():
@@ -46,14 +46,14 @@ def check_options(options: Mapping[str, Any], declared: Collection[str], platfor
 
 
 def _of_platform(platform: str) -> Collection[str]:
-    """The keywords of its own `bind`."""
-    known = platforms().get(platform)
-    if known is None:
+    """Return the keywords of a platform's own `bind`."""
+    entry = platforms().get(platform)
+    if entry is None:
         return ()
     import inspect
 
-    parameters = inspect.signature(importlib.import_module(known.module).bind).parameters.values()
-    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+    parameters = inspect.signature(importlib.import_module(entry.module).bind).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 def _check_value(name: str, value: object) -> None:
@@ -65,12 +65,14 @@ def _check_value(name: str, value: object) -> None:
     if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in methods):
         kind = shown(value) if isinstance(value, str) else type(value).__name__
         url = ", or a URL" if address else ""
-        raise ConfigError(f"{name}={kind}: give an object with {' and '.join(f'{one}()' for one in methods)}{url}")
+        raise ConfigError(
+            f"{name}={kind}: give an object with {' and '.join(f'{method}()' for method in methods)}{url}"
+        )
 
 
 def _check_parallel(parallel: object) -> None:
     if isinstance(parallel, bool) or not isinstance(parallel, int) or parallel < 1:
-        raise ConfigError(f"parallel={parallel!r}: give the number of handlers that may run at once, 1 or more")
+        raise ConfigError(f"parallel={parallel!r}: give the number of handlers that run concurrently, 1 or more")
 
 
 def _check_lock(lock: Any) -> None:
@@ -83,7 +85,7 @@ def _check_lock(lock: Any) -> None:
 
 
 def unwrap_of(option: Any) -> Unwrap | None:
-    """One function for what `unwrap=` takes. Raises ConfigError for anything but a function or several in order."""
+    """Return the value of `unwrap=` as one function. Raises ConfigError for anything but a function or several in order."""
     if option is None or callable(option):
         unwrap: Unwrap | None = option
         return unwrap

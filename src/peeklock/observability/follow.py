@@ -1,7 +1,7 @@
-"""Telling another process of each run and each settlement, as `peeklock dev` asks its functions to.
+"""Reporting each run and settlement to another process, as the functions under `peeklock dev` do.
 
-`PEEKLOCK_FOLLOW` holds `HOST:PORT`. Each is one datagram there, of JSON: `{"started": {...}}` or `{"settled": {...}}`, with
-the fields of a log record and nothing of the body. A datagram that is lost is a line less on a screen, and no more.
+`PEEKLOCK_FOLLOW` holds `HOST:PORT`. Each report is one JSON datagram, `{"started": {...}}` or `{"settled": {...}}`, with the
+fields of a log record and nothing of the body. A lost datagram only means a missing line on the screen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VARIABLE = "PEEKLOCK_FOLLOW"
 
 
 class Follower:
-    """Tells the other process, then the observer that it stands in for."""
+    """Observer that reports to another process, then calls the observer that it wraps."""
 
     def __init__(self, observer: Observer, platform: str, address: tuple[str, int]) -> None:
         self._observer = observer
@@ -29,45 +29,47 @@ class Follower:
         self._address = address
 
     def running(self, message: Message, /) -> AbstractContextManager[object] | None:
-        told = {
+        run = {
             "platform": self._platform,
             "queue": message.queue,
             "message_id": message.id,
             "attempt": message.attempt,
         }
-        self._tell({"started": {**told, "pid": os.getpid()}})
+        self._report({"started": {**run, "pid": os.getpid()}})
         return self._observer.running(message)
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
-        for one in settled:
-            self._tell({"settled": fields(platform, one)})
+        for settlement in settled:
+            self._report({"settled": fields(platform, settlement)})
         self._observer.settled(platform, settled)
 
-    def _tell(self, what: object) -> None:
+    def _report(self, report: object) -> None:
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as to:
-            to.setblocking(False)  # a full buffer must not hold a handler
-            to.sendto(json.dumps(what).encode(), self._address)
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)  # a full buffer must not block a handler
+            sender.sendto(json.dumps(report).encode(), self._address)
 
 
 MOST_PORT = 65_535
 
 
 def followed(observer: Observer, platform: str, address: str) -> Observer:
-    """The observer, with another process at `address` told first. Raises ConfigError for an address that is none, or of
-    another machine: what is told would leave this one unencrypted."""
+    """Return an observer that reports to `address` before it calls `observer`.
+
+    Raises ConfigError for an invalid address, or one of another machine, to which reports would travel unencrypted.
+    """
     host, _, port = address.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() else 0
     loopback = _loopback(host.removeprefix("[").removesuffix("]"))
     if loopback is None or not 1 <= number <= MOST_PORT:
         raise ConfigError(
-            f"{VARIABLE} is no address on this machine, such as 127.0.0.1:4000; leave it to `peeklock dev`"
+            f"{VARIABLE} must be an address on this machine, such as 127.0.0.1:4000; leave it unset, since `peeklock dev` sets it"
         )
     return Follower(observer, platform, (loopback, number))
 
 
 def _loopback(host: str) -> str | None:
-    """The numbers of a loopback address; None for any other host."""
+    """Return a loopback host as an IP address; None for any other host."""
     if host == "localhost":
         return "127.0.0.1"
     try:

@@ -1,4 +1,4 @@
-"""Calling an observer so that nothing it does can decide over a message: what it raises is logged, and no more."""
+"""Calls to an observer whose exceptions are logged, so that a failing observer cannot affect a message."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Span = AbstractContextManager[object]
 
 
 def has_spans(observer: Observer) -> bool:
-    """Whether to ask it for spans: the default has none, and each message would pay for the question."""
+    """Return whether an observer may have spans. The default has none, and asking it would cost time for each message."""
     return type(observer) is not LogObserver
 
 
 def enter_span(observer: Observer, message: Message) -> Span | None:
-    """Begin the observer's span around a run; None where it has none, or fails."""
+    """Enter the observer's span around a run and return it; None where it has none, or fails."""
     try:
         span = observer.running(message)
         if span is not None:
@@ -32,7 +32,7 @@ def enter_span(observer: Observer, message: Message) -> Span | None:
 
 
 def exit_span(span: Span, message: Message, error: BaseException | None) -> None:
-    """End a span. The handler's error stays the handler's, whatever the span makes of it."""
+    """Exit a span. The span cannot suppress or replace the handler's exception."""
     try:
         span.__exit__(None if error is None else type(error), error, None if error is None else error.__traceback__)
     except BaseException as exc:
@@ -42,7 +42,7 @@ def exit_span(span: Span, message: Message, error: BaseException | None) -> None
 
 
 def notify_settled(observer: Observer, platform: str, queue: str, settled: Sequence[Settled]) -> None:
-    """Hand an event's settlements to the observer."""
+    """Pass an event's settlements to the observer."""
     try:
         observer.settled(platform, settled)
     except BaseException as exc:  # noqa: BLE001 - it runs in a thread, where nothing can leave

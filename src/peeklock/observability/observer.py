@@ -1,4 +1,4 @@
-"""What is told about each settlement: the only source of logs and metrics."""
+"""Observer of runs and settlements, the only source of logs and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORD = re.compile(r'[^\s="\'`\\]+')
 
 
 class Settled(Protocol):
-    """One message and how its delivery ended."""
+    """Message and the outcome of its delivery."""
 
     @property
     def message(self) -> Message: ...
@@ -39,10 +39,10 @@ class Settled(Protocol):
 
 
 def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
-    """What a log may say of a settlement: constant names, and never anything of the body. What a producer chose comes
-    last, so that who searches the text for a field finds ours."""
+    """Return the log fields of a settlement: constant names, and nothing of the body. Values that a producer chose come last,
+    so that a search for a field in the text finds peeklock's own first."""
     message, outcome = settled.message, settled.outcome
-    told: dict[str, str | int | float] = {
+    details: dict[str, str | int | float] = {
         "platform": platform,
         "queue": message.queue,
         "disposition": outcome.disposition.value,
@@ -53,83 +53,86 @@ def fields(platform: str, settled: Settled) -> dict[str, str | int | float]:
     }
     latency = latency_ms(message)
     if latency is not None:
-        told["latency_ms"] = latency
+        details["latency_ms"] = latency
     if outcome.delay is not None:
-        told["delay_s"] = round(outcome.delay.total_seconds(), 3)
+        details["delay_s"] = round(outcome.delay.total_seconds(), 3)
     if outcome.unexplained:
-        told["unexplained"] = 1
+        details["unexplained"] = 1
     if outcome.unrecorded:
-        told["unrecorded"] = 1
-    told["message_id"] = message.id
+        details["unrecorded"] = 1
+    details["message_id"] = message.id
     if message.group is not None:
-        told["group"] = message.group
+        details["group"] = message.group
     if outcome.detail:
-        told["detail"] = outcome.detail
-    return told
+        details["detail"] = outcome.detail
+    return details
 
 
 def latency_ms(message: Message) -> int | None:
-    """Milliseconds since the producer sent it, delays and attempts before this one included; None where the platform does
-    not say when that was."""
+    """Return the milliseconds since the producer sent a message, including earlier delays and attempts; None where the
+    platform does not report the time."""
     sent_at = message.sent_at
     return None if sent_at is None else max(int(time.time() * 1000 - sent_at.timestamp() * 1000), 0)
 
 
 class Observer(Protocol):
-    """Hears of each run and of each event's settlements. Neither method may raise; what it raises is logged."""
+    """Observer of each run and of each event's settlements. Its methods should not raise: exceptions are logged and ignored."""
 
     def running(self, message: Message, /) -> AbstractContextManager[object] | None:
-        """A span around a run of the handler (of one message, or the first of a batch handler's call); None for none."""
+        """Return a span around a run of the handler, or None. A batch handler's call passes its first message."""
         ...
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
-        """Called once an event, after its last outcome and before the platform is told."""
+        """Handle an event's settlements. Called once per event, after its last outcome and before the platform is answered."""
         ...
 
 
 class LogObserver:
-    """One log record a settlement, on the logger `peeklock`: INFO when it is finished or was rescheduled, WARNING when it
-    comes back, ERROR when it is dead-lettered; with the traceback of what the handler raised, unless it was a decision."""
+    """Logs one record per settlement on the logger `peeklock`: INFO for complete and rescheduled messages, WARNING for abandoned
+    ones, ERROR for dead letters; with a traceback where the outcome is retry, fatal or exhausted, unless the handler raised
+    `DeadLetter`."""
 
     def running(self, _: Message, /) -> None:
         return None
 
     def is_quiet(self, settled: Sequence[Settled]) -> bool:
-        """Whether all of it is beneath the log's level."""
+        """Return whether no settlement reaches the logger's level."""
         if log.isEnabledFor(logging.INFO):
             return False
-        for one in settled:
-            outcome = one.outcome
+        for settlement in settled:
+            outcome = settlement.outcome
             if outcome is not DONE and outcome.disposition is not Disposition.COMPLETE:
                 return False
         return True
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         quiet = not log.isEnabledFor(logging.INFO)
-        for one in settled:
-            outcome = one.outcome
+        for settlement in settled:
+            outcome = settlement.outcome
             if quiet and outcome.disposition is Disposition.COMPLETE:
                 continue
-            log_event("peeklock.settled %s", fields(platform, one), level=level_of(outcome), error=error_of(outcome))
+            log_event(
+                "peeklock.settled %s", fields(platform, settlement), level=level_of(outcome), error=error_of(outcome)
+            )
 
 
 def level_of(outcome: Outcome) -> int:
-    """Of the log record of a settlement."""
+    """Return the level of a settlement's log record."""
     if outcome.disposition is Disposition.COMPLETE or outcome.reason is Reason.RESCHEDULED:
         return logging.INFO
     return logging.WARNING if outcome.disposition is Disposition.ABANDON else logging.ERROR
 
 
 def error_of(outcome: Outcome) -> BaseException | None:
-    """The exception whose traceback belongs into the log: what a handler decided on purpose has none."""
+    """Return the exception whose traceback is logged: that of a retry, fatal or exhausted outcome, except for a `DeadLetter`."""
     if outcome.reason not in (Reason.RETRY, Reason.FATAL, Reason.EXHAUSTED) or is_a(outcome.error, DeadLetter):
         return None
     return outcome.error
 
 
 def _shown(value: object) -> str:
-    """On one line, and as JSON in quotes where it is not one plain word: an id must not pass for a field, nor for a
-    record of its own."""
+    """Return a value as one plain word, or else as quoted JSON on one line, so that an id cannot pass for a field or for a
+    log record of its own."""
     text = str(value)
     if _WORD.fullmatch(text) and text.isprintable():
         return text
@@ -138,39 +141,39 @@ def _shown(value: object) -> str:
 
 def log_event(
     event: str,
-    told: Mapping[str, object],
+    details: Mapping[str, object],
     *,
     level: int = logging.ERROR,
     error: BaseException | None = None,
 ) -> None:
-    """One log record: a constant event name, `name=value` for people, and the same as attributes for machines."""
+    """Log one record: a constant event name, `name=value` pairs for people, and the same as attributes for machines."""
     if log.isEnabledFor(level):
-        text = " ".join(f"{name}={_shown(value)}" for name, value in told.items())
-        log.log(level, event, text, extra={"peeklock": dict(told)}, exc_info=_traceable(error))
+        text = " ".join(f"{name}={_shown(value)}" for name, value in details.items())
+        log.log(level, event, text, extra={"peeklock": dict(details)}, exc_info=_traceable(error))
 
 
 MOST_REMEMBERED = 1024
-"""Facts that a process remembers to have logged, at most: then it forgets all of them, and may repeat itself."""
+"""Number of events that a process remembers as logged. When it is reached all are forgotten, and may be logged again."""
 
 _logged: set[tuple[str, ...]] = set()
 
 
-def log_event_once(event: str, told: Mapping[str, str], *, level: int = logging.WARNING) -> None:
-    """One log record of a fact that holds for many deliveries, once in a process."""
-    fact = (event, *told.values())
+def log_event_once(event: str, details: Mapping[str, str], *, level: int = logging.WARNING) -> None:
+    """Log an event that holds for many deliveries once per process."""
+    fact = (event, *details.values())
     if fact in _logged:
         return
     if len(_logged) >= MOST_REMEMBERED:
         _logged.clear()
     _logged.add(fact)
-    log_event(event, told, level=level)
+    log_event(event, details, level=level)
 
 
 def _traceable(error: BaseException | None) -> BaseException | None:
-    """The error, if a traceback of it can be written: else the whole line would be lost."""
+    """Return an exception if its traceback can be formatted; else the whole record would be lost."""
     try:
         if error is not None:
             traceback.TracebackException(type(error), error, error.__traceback__, limit=1, lookup_lines=False)
-    except BaseException:  # noqa: BLE001 - its class is the user's: __cause__ and the like may raise anything
+    except BaseException:  # noqa: BLE001 - the class is the user's: its __cause__ and the like may raise anything
         return None
     return error

@@ -1,4 +1,4 @@
-"""aws-lambda-powertools as an observer: its Logger, its Metrics and its Tracer, each if it is given."""
+"""Observer that reports to the Logger, Metrics and Tracer of aws-lambda-powertools, each where it is passed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 class PowertoolsObserver:
-    """One structured record a settlement, one set of metrics an event, one subsegment a run.
+    """Reports one structured log record per settlement, one set of metrics per event and one subsegment per run.
 
-    Metrics: `Settled` counts the deliveries of an event that were an attempt, or an end without one; `Failed` those that end as
-    retry, timeout, unavailable, invalid, fatal, exhausted or expired, `unavailable` being no attempt and counted in both;
-    `Unexplained` the dead letters whose queue had no room for their reason; `Unrecorded` the successes that the store did not
-    take. `LatencyMs` is the time from a message's sending to its settlement, `DurationMs` that of a run. Dimensions:
-    `queue`, `platform`.
+    Metrics, with the dimensions `queue` and `platform`:
+
+    - `Settled`: deliveries that were an attempt, or that ended without one.
+    - `Failed`: deliveries that ended as retry, timeout, unavailable, invalid, fatal, exhausted or expired. `unavailable` is no
+      attempt, and is counted in both.
+    - `Unexplained`: dead letters whose queue had no room for their reason.
+    - `Unrecorded`: successes that the store did not record.
+    - `LatencyMs`: time from a message's sending to its settlement. `DurationMs`: time of a run.
     """
 
     def __init__(
@@ -40,40 +43,42 @@ class PowertoolsObserver:
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         if self.logger is not None:
-            for one in settled:
-                self._log(self.logger, platform, one)
+            for settlement in settled:
+                self._log(self.logger, platform, settlement)
         if self.metrics is not None and settled:
             self._measure(self.metrics, platform, settled)
 
-    def _log(self, logger: Logger, platform: str, one: Settled) -> None:
-        tell = {logging.INFO: logger.info, logging.WARNING: logger.warning, logging.ERROR: logger.error}
-        outcome = one.outcome
-        tell[level_of(outcome)]("peeklock.settled", extra=dict(fields(platform, one)), exc_info=error_of(outcome))
+    def _log(self, logger: Logger, platform: str, settlement: Settled) -> None:
+        log_at = {logging.INFO: logger.info, logging.WARNING: logger.warning, logging.ERROR: logger.error}
+        outcome = settlement.outcome
+        log_at[level_of(outcome)](
+            "peeklock.settled", extra=dict(fields(platform, settlement)), exc_info=error_of(outcome)
+        )
 
     def _measure(self, metrics: Metrics, platform: str, settled: Sequence[Settled]) -> None:
         from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-        # A set of its own: `Metrics` is one for the whole process, and has what the handler measures.
+        # A separate set, since `Metrics` is shared by the whole process and holds the handler's own metrics.
         own = EphemeralMetrics(
             namespace=metrics.namespace, service=metrics.service, default_dimensions=dict(metrics.default_dimensions)
         )
         own.add_dimension("queue", settled[0].message.queue)
         own.add_dimension("platform", platform)
-        reasons = [one.outcome.reason for one in settled]
+        reasons = [settlement.outcome.reason for settlement in settled]
         counted = sum(reason in FAILED or reason not in NOT_AN_ATTEMPT for reason in reasons)
         own.add_metric("Settled", MetricUnit.Count, counted)
         own.add_metric("Failed", MetricUnit.Count, sum(reason in FAILED for reason in reasons))
         rare = {
-            "Unexplained": sum(one.outcome.unexplained for one in settled),
-            "Unrecorded": sum(one.outcome.unrecorded for one in settled),
+            "Unexplained": sum(settlement.outcome.unexplained for settlement in settled),
+            "Unrecorded": sum(settlement.outcome.unrecorded for settlement in settled),
         }
         for name, count in rare.items():
             if count:
                 own.add_metric(name, MetricUnit.Count, count)
-        for one in settled:
-            latency = latency_ms(one.message)
-            if latency is not None and one.outcome.finished:
+        for settlement in settled:
+            latency = latency_ms(settlement.message)
+            if latency is not None and settlement.outcome.finished:
                 own.add_metric("LatencyMs", MetricUnit.Milliseconds, latency)
-            if one.duration:
-                own.add_metric("DurationMs", MetricUnit.Milliseconds, one.duration * 1000)
+            if settlement.duration:
+                own.add_metric("DurationMs", MetricUnit.Milliseconds, settlement.duration * 1000)
         own.flush_metrics()

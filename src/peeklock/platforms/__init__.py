@@ -1,1 +1,1 @@
-"""The platforms, one package each. None imports another."""
+"""Platforms, one package each. None imports another."""

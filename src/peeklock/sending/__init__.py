@@ -1,1 +1,1 @@
-"""`send`, outgoing messages, and the queues of a laptop and of tests."""
+"""`send`, fitting messages into a queue's limits, and the senders for local use and tests."""

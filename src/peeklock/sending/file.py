@@ -1,4 +1,4 @@
-"""A queue that is a file of JSON lines: for dead letters on a laptop, and for looking at what was sent."""
+"""Sender to a file of JSON lines: for dead letters on a laptop, and for inspecting outgoing messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from peeklock.sending.fitting import unfolded
 
 
 class FileSender:
-    """Appends one line for each outgoing message. A call is one write, on disk before it answers; several processes may share a file."""
+    """Appends one line for each outgoing message. A call is one write, synced to disk before it returns. Several processes may
+    share a file."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
@@ -38,7 +39,7 @@ class FileSender:
 def _append(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, private.FILE)
     try:
-        if _ends_cut(handle):  # by a full disk: the next line must not join it
+        if _ends_cut(handle):  # a full disk cut the last line: the next one must not join it
             data = b"\n" + data
         written = os.write(handle, data)
         if written != len(data):  # the last line is cut, and its message must not be completed
@@ -56,7 +57,7 @@ def _ends_cut(handle: int) -> bool:
 
 
 def dump(outgoing: OutgoingMessage, now: datetime) -> dict[str, Any]:
-    """An outgoing message as what JSON can hold; bytes that are no text become `{"base64": ...}`."""
+    """Return an outgoing message as JSON values. Bytes that are not UTF-8 become `{"base64": ...}`."""
     lineage = outgoing.lineage
     return {
         "id": lineage.id,
@@ -86,7 +87,7 @@ def _text(body: bytes) -> str | bytes:
 
 
 def read(path: str) -> Iterator[OutgoingMessage]:
-    """The outgoing messages in a file, oldest first. A line that a full disk cut was never confirmed, and is left out."""
+    """Return the outgoing messages in a file, oldest first, without lines that a full disk cut: those were never confirmed."""
     with Path(path).open("rb") as lines:
         for line in lines:
             try:
@@ -97,8 +98,10 @@ def read(path: str) -> Iterator[OutgoingMessage]:
 
 
 def load(line: dict[str, Any]) -> OutgoingMessage:
-    """An outgoing message from what `dump` made of it; what was folded for another queue is unfolded. Raises KeyError, TypeError or
-    ValueError for what it did not write."""
+    """Return the outgoing message of a line that `dump` made, unfolded where it was folded for another queue.
+
+    Raises KeyError, TypeError or ValueError for another line.
+    """
     _check(line)
     body = from_json(line["body"])
     outgoing = OutgoingMessage(
@@ -128,20 +131,21 @@ _TEXTS = ("group", "content_type")
 
 
 def _check(line: dict[str, Any]) -> None:
-    """A person may have mended the line."""
+    """Raise TypeError or ValueError for wrong values: a person may have edited the line."""
     if not (isinstance(line["id"], str) and line["id"] and type(line["dead_letter"]) is bool):
-        raise TypeError("id is a text, and dead letter says yes or no")
+        raise TypeError("id must be a text, and dead_letter true or false")
     if any(type(line[name]) is not int or line[name] < 0 for name in _NUMBERS):
-        raise ValueError("generation, copy number and attempts are numbers from 0 on")
+        raise ValueError("generation, copy_number and attempts must be numbers from 0 on")
     if any(not (line[name] is None or isinstance(line[name], str)) for name in _TEXTS):
-        raise TypeError("group and content_type are texts")
+        raise TypeError("group and content_type must be texts")
 
 
 def from_url(url: str) -> FileSender:
-    """`file:///var/lib/dead-letters.jsonl` is an absolute path, `file://dead-letters.jsonl` one from the working directory."""
+    """Return the sender of `file:///var/lib/dead-letters.jsonl`, an absolute path, or of `file://dead-letters.jsonl`, a path
+    relative to the working directory. Raises ConfigError where there is no path."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
         raise ConfigError(
-            f"{shown(url)!r} names no file: file:///var/lib/dead-letters.jsonl, or file://dead-letters.jsonl from here"
+            f"{shown(url)!r} names no file: use file:///var/lib/dead-letters.jsonl, or file://dead-letters.jsonl for a relative path"
         )
     return FileSender(path)

@@ -1,7 +1,7 @@
-"""Fitting a message into what its destination takes: a dead letter must never fail for size or form.
+"""Fitting messages into their destination's limits, so that a dead letter never fails for its size or form.
 
-The order: a shorter detail, all attributes folded into the body, the body compressed, without the reason, without the
-lineage. Every platform's `receive` undoes folding and compression, so that a redriven message is what it was.
+The steps, in order: shorten the detail, fold all attributes into the body, compress the body, leave out the reason, leave out
+the lineage. Every platform's `receive` undoes folding and compression, so that a redriven message is the original.
 """
 
 from __future__ import annotations
@@ -19,57 +19,65 @@ from peeklock.outgoing import DETAIL, OutgoingMessage, Sender, cut, from_json, t
 from peeklock.quotas.google import PUBLISH_BYTES
 
 FORM = "peeklock-form"
-"""Attribute that says what was done to the body, as `envelope+zlib`; the last is to be undone first."""
+"""Attribute with the encodings of the body, such as `envelope+zlib`, to be undone from the last to the first."""
 
 ENVELOPE, ZLIB, BASE64 = "envelope", "zlib", "base64"
 
 _FORMS = frozenset({BASE64, ENVELOPE, f"{ENVELOPE}+{BASE64}", f"{ENVELOPE}+{ZLIB}", f"{ENVELOPE}+{ZLIB}+{BASE64}"})
 
 SHORT_DETAIL = 256
-"""Bytes of a detail that did not fit whole."""
+"""Bytes to which a detail is cut that does not fit whole."""
 
 HEADROOM = 256
-"""Bytes that `send` leaves for lineage and reason: a message that fills its queue has no explained dead letter."""
+"""Bytes that `send` reserves for lineage and reason. The dead letter of a message that fills its queue would lack them."""
 
 MAX_UNFOLDED = 2 * PUBLISH_BYTES
-"""Bytes that a compressed body may have: twice the largest body of Pub/Sub."""
+"""Largest size of a decompressed body, in bytes: twice the largest body of Pub/Sub."""
 
 
 class Limited(Sender, Protocol):
-    """A sender that knows what its queue takes. Nothing of it does any I/O."""
+    """Sender that knows its queue's limits. `accepts` and `weigh` do no I/O."""
 
     limit: int
-    """Bytes of a whole message, attributes included."""
+    """Largest size of a whole message in bytes, attributes included."""
 
-    def accepts(self, outgoing: OutgoingMessage, /) -> bool: ...
+    def accepts(self, outgoing: OutgoingMessage, /) -> bool:
+        """Return whether the queue takes a message in this form."""
+        ...
+
     def weigh(self, outgoing: OutgoingMessage, /) -> int:
-        """Bytes of a message as the queue counts them."""
+        """Return the bytes of a message as the queue counts them."""
         ...
 
 
 def fit(outgoing: OutgoingMessage, sender: Sender) -> OutgoingMessage | None:
-    """The first form of a message that its queue accepts. None where no form fits, but for dead letters: those go out
-    as they came, since the message must not be completed without."""
+    """Return the first form of a message that its queue accepts; None where no form fits.
+
+    A dead letter that does not fit in any form is returned as it came, since its message must not be completed without it.
+    """
     accepts = getattr(sender, "accepts", None)
     if accepts is None or accepts(outgoing):
         return outgoing
-    if FORM in outgoing.attributes or outgoing.bare:  # it was fitted before: what it was is the caller's to fit again
+    if FORM in outgoing.attributes or outgoing.bare:  # fitted already, by a caller who can fit the original again
         return outgoing if outgoing.dead_letter else None
     return next(filter(accepts, _forms(outgoing)), _as_it_came(outgoing) if outgoing.dead_letter else None)
 
 
 def prepare(outgoing: OutgoingMessage, sender: Limited) -> OutgoingMessage | SendError:
-    """A message as its sender should send it, or why it must not. A new one has to leave room for its dead letter; and
-    the lineage is left out only where the caller did, who has to record that."""
+    """Return a message in the form to send, or the SendError that refuses it.
+
+    A new message must leave room for the reason of its dead letter. The lineage is left out only where the caller has left it
+    out, since the caller must record that.
+    """
     fitted = fit(outgoing, sender)
     if outgoing.dead_letter:
         return fitted if fitted is not None and fitted.bare == outgoing.bare else outgoing
     if fitted is not None and (not outgoing.is_new or sender.accepts(_padded(fitted))):
         return fitted
-    kept = f" of which {HEADROOM} are kept for a dead letter's reason;" if outgoing.is_new else ""
+    reserved = f" of which {HEADROOM} are reserved for a dead letter's reason;" if outgoing.is_new else ""
     return SendError(
         f"the message does not fit: it takes {sender.weigh(outgoing):,} bytes with its {len(outgoing.attributes)} attributes,"
-        f" and the queue takes {sender.limit:,} bytes,{kept} send a reference to the data instead"
+        f" and the queue takes {sender.limit:,} bytes,{reserved} send a reference to the data instead"
     )
 
 
@@ -78,7 +86,7 @@ def _padded(outgoing: OutgoingMessage) -> OutgoingMessage:
 
 
 def _forms(outgoing: OutgoingMessage) -> Iterator[OutgoingMessage]:
-    """A message in ever smaller forms."""
+    """Return the forms of a message, each smaller than the last."""
     yield from _shapes(_shortened(outgoing), compress=not outgoing.is_new)
     if outgoing.dead_letter:
         came = _as_it_came(outgoing)
@@ -87,7 +95,7 @@ def _forms(outgoing: OutgoingMessage) -> Iterator[OutgoingMessage]:
 
 
 def _as_it_came(dead_letter: OutgoingMessage) -> OutgoingMessage:
-    """A dead letter with nothing but what the message had."""
+    """Return a dead letter with the message's own attributes only."""
     origin = dead_letter.origin
     return (
         dead_letter
@@ -105,7 +113,7 @@ def _shapes(outgoing_messages: list[OutgoingMessage], *, compress: bool = True) 
 
 
 def _shortened(outgoing: OutgoingMessage) -> list[OutgoingMessage]:
-    """The message with its detail whole, cut, and left out."""
+    """Return a message with its detail whole, cut, and left out."""
     detail = outgoing.attributes.get(DETAIL)
     if not isinstance(detail, str):
         return [outgoing]
@@ -115,7 +123,7 @@ def _shortened(outgoing: OutgoingMessage) -> list[OutgoingMessage]:
 
 
 def folded(outgoing: OutgoingMessage) -> OutgoingMessage:
-    """A message whose attributes travel in its body: one line of JSON, which every queue takes, then the body."""
+    """Return a message with its attributes inside the body: one line of JSON, which every queue takes, then the body."""
     head = {
         "lineage": "" if outgoing.bare else outgoing.lineage.dump(),
         "attributes": {name: to_json(value) for name, value in outgoing.attributes.items()},
@@ -128,7 +136,7 @@ def folded(outgoing: OutgoingMessage) -> OutgoingMessage:
 
 
 def compressed(outgoing: OutgoingMessage) -> OutgoingMessage | None:
-    """A folded message, compressed; None for what `unfold` would refuse."""
+    """Return a folded message compressed; None where it is too large for `unfold`."""
     if len(outgoing.body) > MAX_UNFOLDED:
         return None
     return replace(outgoing, body=zlib.compress(outgoing.body), attributes={FORM: f"{ENVELOPE}+{ZLIB}"})
@@ -136,7 +144,7 @@ def compressed(outgoing: OutgoingMessage) -> OutgoingMessage | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What an envelope holds."""
+    """Body and attributes from an envelope."""
 
     body: bytes
     attributes: Mapping[str, str | bytes]
@@ -149,10 +157,10 @@ _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, 
 
 
 def contents(body: bytes, form: object) -> bytes | Contents:
-    """A body as it was before `fit`: bytes that were only encoded, or what was folded into it. Raises ValueError for
-    one that we did not write, such as a bomb."""
+    """Return a body as it was before `fit`: the bytes, where it was only encoded, or the contents of its envelope. Raises
+    ValueError for one that `fit` did not write, such as a decompression bomb."""
     if form not in _FORMS:
-        raise ValueError("a form that is not ours")
+        raise ValueError("not a form that peeklock writes")
     try:
         for coding in reversed(str(form).split("+")):
             if coding == ENVELOPE:
@@ -180,7 +188,7 @@ def _inflated(body: bytes) -> bytes:
     reader = zlib.decompressobj()
     inflated = reader.decompress(body, MAX_UNFOLDED)
     if not reader.eof:
-        raise ValueError("longer than anything that we compress, or cut")
+        raise ValueError("cut, or longer than anything that peeklock compresses")
     return inflated
 
 
@@ -191,7 +199,7 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def unfold(message: Message, form: object) -> None:
-    """Undo on arrival what `fit` did. A body that claims a form without having it stays as it is."""
+    """Undo what `fit` did to an arriving message. A body that is not of the claimed form stays as it is."""
     if not isinstance(form, str):
         return
     try:
@@ -212,7 +220,7 @@ def unfold(message: Message, form: object) -> None:
 
 
 def unfolded(outgoing: OutgoingMessage) -> OutgoingMessage:
-    """A message from a file as it was before `fit`, its reason included."""
+    """Return a message from a file as it was before `fit`, including its reason."""
     form = outgoing.attributes.get(FORM)
     if form is None:
         return outgoing

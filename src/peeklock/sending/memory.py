@@ -1,4 +1,4 @@
-"""A queue in memory that only remembers what it was handed."""
+"""Sender to this process's memory, for tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peeklock.outgoing import OutgoingMessage
 
 
 class Outbox:
-    """Takes every outgoing message; `outgoing messages` are in the order of arrival."""
+    """Keeps every outgoing message in `outgoing_messages`, in the order of arrival."""
 
     def __init__(self) -> None:
         self.outgoing_messages: list[OutgoingMessage] = []
@@ -23,6 +23,6 @@ class Outbox:
 
 
 def from_url(url: str) -> Outbox:
-    """`memory://NAME`: one a process and name."""
+    """Return the outbox of `memory://NAME`. There is one for each process and name."""
     del url
     return Outbox()

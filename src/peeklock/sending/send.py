@@ -1,4 +1,4 @@
-"""`send`: put a message on a queue, from a handler or from any producer."""
+"""`send`: puts a message on a queue, from a handler or any other producer."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from peeklock.timing.delays import ZERO, Seconds, seconds
 JSON, TEXT, BINARY = "application/json", "text/plain; charset=utf-8", "application/octet-stream"
 
 SEND_SECONDS = 20.0
-"""How long `send` takes at most: a little more than each sender's own tries, whose errors say more."""
+"""Time limit of `send`: a little longer than each sender's own tries, whose errors say more."""
 
 MOST_SENDS = 64
-"""Messages that are on their way to one queue at once; each has a thread, and all of them may hang."""
+"""Concurrent sends to one queue. Each has a thread, and all of them may hang."""
 
 Route = Callable[[Queue], Sender]
 
@@ -47,21 +47,20 @@ def send(
 ) -> str:
     """Put a message on a queue and return its id, once the queue has it.
 
-    - `delay`: not delivered before this time is over.
-    - `group`: keeps its order within the group; needed for a queue with `fifo=True`.
-    - `id`: the message's logical id; give one that follows from the work, such as `f"order-{n}"`, and a message that is
-      sent twice is recognised, by platforms that deduplicate and by a consumer with a store. Left out, a random one.
-      An id that was sent before queues nothing as long as the platform remembers it, also when its work is done and
-      somebody wants it done again: FIFO queues of SQS for five minutes, Service Bus for the queue's detection window,
-      Cloud Tasks for up to 24 hours after the task has ended. Only Cloud Tasks says so, and then
-      `peeklock.deduplicated` is logged; `send` returns in any case, since the queue has, or had, the message. To have
+    - `delay`: time before which the message is not delivered.
+    - `group`: messages of a group keep their order; required for a queue with `fifo=True`.
+    - `id`: the message's logical id; by default a random one. Derive it from the work, such as `f"order-{n}"`: then platforms
+      that deduplicate, and consumers with a store, recognise a message that is sent twice. While the platform remembers an
+      id, sending it again queues nothing, even after the work is done: SQS FIFO queues for five minutes, Service Bus for the
+      queue's detection window, Cloud Tasks for up to 24 hours after the task has ended. Only Cloud Tasks reports it, and
+      then `peeklock.deduplicated` is logged; `send` returns in any case, since the queue has, or had, the message. To have
       the work done again, give another id.
-    - `attributes`: texts that travel beside the body. Names that begin with `peeklock` are its own.
+    - `attributes`: texts that travel beside the body. Names that begin with `peeklock` are reserved.
 
-    The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing or the payload has no form.
-    Raises SendError for a message that fills its queue's limit up to the last 256 bytes, which are kept for the reason
-    of a dead letter; and when the queue did not confirm, after SEND_SECONDS at most: it may have the message all the
-    same, so give an `id` and send again.
+    The queue's address is `PEEKLOCK_<QUEUE>_URL`. Raises ConfigError where that is missing, or the payload cannot be
+    serialized. Raises SendError for a message that leaves fewer than 256 bytes of its queue's size limit, which are reserved
+    for the reason of a dead letter. Raises SendError when the queue does not confirm within SEND_SECONDS at most: it may
+    have the message all the same, so give an `id` and send again.
     """
     if not isinstance(queue, Queue):
         raise ConfigError(f"send() takes the Queue first: send(ORDERS, payload), not {type(queue).__name__}")
@@ -88,27 +87,25 @@ def send(
 
 
 def check_text(name: str, value: object, example: str) -> None:
-    """Raise ConfigError for an id or a group that is none: one of another type would be lost on its way, and with it what
-    makes two messages the same."""
+    """Raise ConfigError for an id or a group that is not a text. A value of another type would not arrive as it was sent, and
+    equal messages would not be recognised."""
     if value is None or (isinstance(value, str) and value and is_text(value)):
         return
     wanted = (
-        "half of a surrogate pair has no encoding; give a text" if value and isinstance(value, str) else "give a text"
+        "half of a surrogate pair cannot be encoded; give a text" if value and isinstance(value, str) else "give a text"
     )
     raise ConfigError(f"{name}={value!r}: {wanted} that is not empty, such as {example}")
 
 
 def check_attributes(attributes: object) -> None:
-    """Raise ConfigError for what cannot travel beside a body, and for names that carry a message's lineage."""
+    """Raise ConfigError for attributes that are not texts, and for reserved names."""
     if not isinstance(attributes, Mapping):
         raise ConfigError(f"attributes= takes a dict of texts, not {type(attributes).__name__}")
     for name, value in attributes.items():
-        if not all(isinstance(one, str) and is_text(one) for one in (name, value)):
-            raise ConfigError(f"attributes={{{name!r}: ...}}: names and values are texts; give str(...)")
+        if not all(isinstance(text, str) and is_text(text) for text in (name, value)):
+            raise ConfigError(f"attributes={{{name!r}: ...}}: names and values must be texts; use str(...)")
         if name.startswith(LINEAGE):
-            raise ConfigError(
-                f"attribute {name!r}: names that begin with {LINEAGE!r} are peeklock's own; choose another"
-            )
+            raise ConfigError(f"attribute {name!r}: names that begin with {LINEAGE!r} are reserved; choose another")
 
 
 def _hand_over(outgoing: OutgoingMessage, sender: Sender, queue: Queue) -> None:
@@ -122,16 +119,16 @@ def _hand_over(outgoing: OutgoingMessage, sender: Sender, queue: Queue) -> None:
 
 @per_process
 def _pool(_: str) -> Pool:
-    """The threads of a queue's senders: one that hangs costs no other queue."""
+    """Return the threads of a queue's senders. Each queue has its own, so that one that hangs does not block others."""
     return Pool(MOST_SENDS, "peeklock-send")
 
 
 _named: dict[str, str] = {}
-"""By variable, the queue whose address it holds."""
+"""Name of the queue whose address each variable holds."""
 
 
 def sender_to(queue: Queue) -> Sender:
-    """The sender of the address in the environment. Raises ConfigError where there is none."""
+    """Return the sender of a queue's address in the environment. Raises ConfigError where there is none."""
     name = queue.variable("URL")
     first = _named.setdefault(name, queue.name)
     if first != queue.name:
@@ -140,13 +137,13 @@ def sender_to(queue: Queue) -> Sender:
         )
     sender = from_variable(name, open_sender)
     if sender is None:
-        raise ConfigError(f"{name} is not set: it holds the address of queue {queue.name!r}")
+        raise ConfigError(f"{name} is not set: set it to the address of queue {queue.name!r}")
     return sender
 
 
 @contextmanager
 def routed(route: Route) -> Iterator[None]:
-    """Within it, `send` asks `route` for the sender and never the environment: for tests and for replay."""
+    """Make `send` take its sender from `route` within the context, not from the environment: for tests and replay."""
     token = _route.set(route)
     try:
         yield
@@ -155,13 +152,13 @@ def routed(route: Route) -> Iterator[None]:
 
 
 def dump(payload: Any) -> tuple[bytes, str]:
-    """A payload's body and MIME type. Raises ConfigError for what has no JSON form."""
+    """Return a payload's body and MIME type. Raises ConfigError for a payload that cannot be serialized."""
     if isinstance(payload, bytes):
         return payload, BINARY
     try:
         return (payload.encode(), TEXT) if isinstance(payload, str) else (_json(payload), JSON)
     except UnicodeEncodeError as exc:
-        raise ConfigError(f"a payload with half of a surrogate pair has no form that can be sent ({exc})") from exc
+        raise ConfigError(f"a payload with half of a surrogate pair cannot be encoded ({exc})") from exc
     except Exception as exc:
         raise ConfigError(
             f"a payload of type {type(payload).__name__} has no JSON form ({exc}); send a pydantic model, a dataclass,"
@@ -170,8 +167,8 @@ def dump(payload: Any) -> tuple[bytes, str]:
 
 
 def _json(payload: Any) -> bytes:
-    """A model by itself; a dataclass by pydantic where it is installed, which knows dates and decimals. Raises ValueError
-    for a number that is not finite."""
+    """Return a payload as JSON: a model by its own method, and a dataclass by pydantic where that is installed, which knows
+    dates and decimals. Raises ValueError for a number that is not finite."""
     dump_json = getattr(payload, "model_dump_json", None)
     if dump_json is not None:
         return check_dumped(dump_json(by_alias=True, round_trip=True).encode(), payload.model_dump)

@@ -1,4 +1,4 @@
-"""A queue of a test that refuses what the real one would, in front of one that takes everything."""
+"""Sender for tests and replay that applies a platform's rules in front of one that takes everything."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from peeklock.registry import module_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrictSender:
-    """Hands on what a platform would take."""
+    """Forwards the messages that a platform would take, and refuses the others."""
 
     queue: Queue
     sender: Sender
     platform: str
     hint: str = ""
-    """The end of each refusal."""
+    """Text appended to each refusal."""
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         refusals = [self._refusal(outgoing) for outgoing in outgoing_messages]
@@ -28,7 +28,7 @@ class StrictSender:
         return [next(answers) if refused is None else refused for refused in refusals]
 
     def _refusal(self, outgoing: OutgoingMessage) -> SendError | None:
-        """Service Bus takes all that `send` lets through."""
+        """Return the platform's refusal of a message; None where it takes it, as Service Bus takes all that `send` allows."""
         refusal = getattr(module_of(self.platform), "refusal", None)
         refused = None if refusal is None else refusal(outgoing, fifo=self.queue.fifo)
         return refused and SendError(f"queue {self.queue.name!r}: {refused}{self.hint}")

@@ -1,1 +1,1 @@
-"""Stores: compare-and-swap over records, and no policy at all. One module each, loaded by the scheme of its URL."""
+"""Stores: compare-and-swap over records, without any policy. One module each, loaded by the scheme of its URL."""

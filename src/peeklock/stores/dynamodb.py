@@ -1,4 +1,4 @@
-"""A store in one DynamoDB table: a conditional write for each change, side by side, or up to 100 in a transaction."""
+"""Store in one DynamoDB table: a conditional write for each change, concurrently, or up to 100 in a transaction."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 
 
 class DynamoStore:
-    """Compare-and-swap over a table. `transact`: by transactions, for twice the price and a fraction of the trips; one
-    change by itself is a plain write all the same. `dynamodb`: a boto3 client; the process's own otherwise."""
+    """Compares and swaps in a table.
+
+    - `transact`: use transactions, at twice the price and with a fraction of the round trips. A single change is a plain
+      write all the same.
+    - `dynamodb`: a boto3 client; by default, the process's own.
+    """
 
     def __init__(self, table: str, *, transact: bool = False, dynamodb: Any = None) -> None:
         self.table = Table(table, dynamodb)
         self.transact = transact
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
-        if not self.transact or len(changes) < 2:  # noqa: PLR2004 - one by itself costs half of a transaction
+        if not self.transact or len(changes) < 2:  # noqa: PLR2004 - a plain write costs half of a transaction
             return swap_in_parallel(self.table.write, changes)
         from peeklock.stores.dynamodb_transactions import transact
 
@@ -35,10 +39,11 @@ class DynamoStore:
 
 
 def from_url(url: str) -> DynamoStore:
-    """`dynamodb://orders-leases`, or `dynamodb://orders-leases?writes=transact`. Raises ConfigError for anything else."""
+    """Return the store of `dynamodb://orders-leases`, or of `dynamodb://orders-leases?writes=transact`. Raises ConfigError for
+    anything else."""
     parts = urlsplit(url)
     if parts.query not in ("", "writes=transact"):
-        raise ConfigError(f"{shown(url)!r}: known after the ? is writes=transact only, which writes by transactions")
+        raise ConfigError(f"{shown(url)!r}: the only parameter is ?writes=transact, which writes by transactions")
     if not _TABLE.fullmatch(parts.netloc) or parts.path.strip("/"):
         raise ConfigError(f"{shown(url)!r} names no DynamoDB table, such as dynamodb://orders-leases")
     check()

@@ -1,4 +1,4 @@
-"""The client of DynamoDB."""
+"""Client of DynamoDB."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from peeklock.stores.parallel import CONNECTIONS
 
 CONNECT_SECONDS = 2
 
-
 READ_SECONDS = 3
-"""DynamoDB answers within milliseconds; what takes longer is lost, and the desk asks again while there is time."""
+"""DynamoDB answers within milliseconds: a slower answer is taken for lost, and the engine retries while there is time."""
 
 
 @per_process
 def client() -> Any:
-    """The process's client; region, endpoint and credentials are boto3's business. To make one asks for credentials, which
-    may take as long as their endpoint likes. Parameters are not validated, which the service does anyway, and nothing is
-    retried, which the desk does. https://docs.aws.amazon.com/botocore/latest/reference/config.html"""
+    """Return the process's client, with boto3's own region, endpoint and credentials.
+
+    Making it fetches credentials, which has no time limit. Parameters are not validated, since the service does that, and
+    nothing is retried, since the engine does that. https://docs.aws.amazon.com/botocore/latest/reference/config.html
+    """
     import boto3
     from botocore.config import Config
 
@@ -35,7 +36,7 @@ def client() -> Any:
 
 
 def check() -> None:
-    """Raises ConfigError without boto3 or a region. Reaches no network."""
+    """Raise ConfigError where boto3 or a region is missing. Does no I/O over a network."""
     try:
         import boto3
     except ImportError as exc:

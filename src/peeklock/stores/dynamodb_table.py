@@ -1,4 +1,4 @@
-"""One DynamoDB table, a change at a time: the process's client, the conditions, and what a refusal says.
+"""Writes to one DynamoDB table: conditions, items, and answers to refused changes.
 
 An item is `key` (S, the partition key), `v` (N, the record's version), `r` (S, the record) and `ttl` (N, epoch seconds).
 """
@@ -20,11 +20,11 @@ MAX_KEY_BYTES = 2048
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 
 GARBAGE = timedelta(days=1)
-"""Past its expiry an item may be removed by DynamoDB: long after any clock could take the record for a live one."""
+"""Time from a record's expiry until DynamoDB may remove the item: longer than any two clocks differ."""
 
 
 class Table:
-    """`dynamodb`: a boto3 client; the process's own otherwise."""
+    """A table, with the items of its changes. `dynamodb`: a boto3 client; by default, the process's own."""
 
     def __init__(self, name: str, dynamodb: Any = None) -> None:
         self.name = name
@@ -34,33 +34,39 @@ class Table:
         return self._dynamodb or client()
 
     def write(self, change: Change) -> Answer:
+        """Make a change by one conditional write. Raises StoreError where DynamoDB does not answer."""
         dynamodb = self.client()
-        ask = dynamodb.delete_item if change.record is None else dynamodb.put_item
+        write = dynamodb.delete_item if change.record is None else dynamodb.put_item
         try:
-            ask(**self.action(change))
+            write(**self.action(change))
         except dynamodb.exceptions.ConditionalCheckFailedException as exc:
             return self.lost(change, exc.response)
         except Exception as exc:
             raise self.failure(exc) from exc
         return WON
 
-    def lost(self, change: Change, told: Mapping[str, Any]) -> Answer:
-        """By the item that the refusal came with. It may be missing, though not on AWS while there is an item: then it is read."""
-        item = told.get("Item")
+    def lost(self, change: Change, refusal: Mapping[str, Any]) -> Answer:
+        """Return the answer to a refused change, from the item that DynamoDB sent with the refusal.
+
+        Other servers than AWS leave that out even where there is an item: then it is read.
+        """
+        item = refusal.get("Item")
         if not item:
             key = {"key": {"S": name_of(change.key)}}
             item = self.client().get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
         return Answer(won=False, record=load(item["r"]["S"]) if item else None)
 
     def failure(self, exc: Exception) -> StoreError:
+        """Return the StoreError for an exception of the SDK."""
         from botocore.exceptions import HTTPClientError
 
         if isinstance(exc, HTTPClientError):
-            self.client().close()  # only the idle connections, which may be as dead as this one: the next try has new ones
+            self.client().close()  # closes idle connections only, which may be broken as well: the next try opens new ones
         return because(StoreError(f"DynamoDB table {self.name!r}: {type(exc).__name__}: {exc}"), exc)
 
     def action(self, change: Change) -> dict[str, Any]:
-        """As PutItem, DeleteItem and a transaction's actions take it. Only what an expression uses may be named beside it."""
+        """Return a change's parameters for PutItem, DeleteItem or a transaction. DynamoDB refuses names and values that no
+        expression uses."""
         action: dict[str, Any] = {"TableName": self.name, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         allowed: list[str] = []
         values: dict[str, Any] = {}
@@ -85,7 +91,7 @@ class Table:
 
 
 def name_of(key: str) -> str:
-    """The key, if DynamoDB takes it: 2,048 bytes of UTF-8. Otherwise its beginning, and its hash."""
+    """Return the key if it has at most 2,048 bytes of UTF-8, which DynamoDB takes; else its beginning and its hash."""
     raw = key.encode("utf-8", "surrogatepass")
     if raw[:MAX_KEY_BYTES].decode("utf-8", "ignore") == key:
         return key

@@ -1,4 +1,4 @@
-"""The tags that rows got with this process's last writes and reads."""
+"""Cache of the etags that this process's last writes and reads returned."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from peeklock.idempotency.record import Record
 
 MAX_ETAGS = 4096
-"""Rows whose tags are remembered, about a megabyte: those of the messages under way, many times over."""
+"""Etags kept, about a megabyte: many times as many as there are messages in progress."""
 
 
 class ETagCache:
-    """The tags of the rows written or read last, each for one version of its record."""
+    """Etags of the rows written or read last, each for one version of its record."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,8 +21,8 @@ class ETagCache:
 
     def get(self, key: str, version: int) -> Any:
         with self._lock:
-            known, etag = self._kept.get(key, (None, None))
-        return etag if known == version else None
+            cached_version, etag = self._kept.get(key, (None, None))
+        return etag if cached_version == version else None
 
     def put(self, key: str, record: Record | None, etag: Any) -> None:
         with self._lock:

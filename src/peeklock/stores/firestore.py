@@ -1,4 +1,4 @@
-"""A store in a collection of Firestore. docs/stores-firestore.md says what has to exist, and what it costs."""
+"""Store in a Firestore collection. docs/stores-firestore.md says what has to exist, and what it costs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from peeklock.stores.firestore_client import EMULATOR, client
 from peeklock.stores.record_json import dump
 
 AS_OWNER = (("authorization", "Bearer owner"),)
-"""What the emulator wants to hear: it takes a BatchWrite from an administrator only, who sends this word."""
+"""Metadata for the emulator, which takes a BatchWrite only from an administrator, identified by this token."""
 
 SECONDS = 3.0
-"""How long a try may take: the desk asks again, and knows how long there is time; the SDK would go on for a minute."""
+"""Time-out of one try. The engine retries, and knows the deadline; the SDK would retry for a minute."""
 
 KEYS_PER_CALL = 100
-"""Records in a call: as many of the largest kind as fit into the 10 MiB of a request.
+"""Records in a call: as many of the largest size as fit into a request of 10 MiB.
 https://cloud.google.com/firestore/quotas#writes_and_transactions"""
 
 GARBAGE = timedelta(days=1)
-"""How long after a record's end Firestore may remove it, by a clock that is not this machine's."""
+"""Time from a record's expiry until Firestore, whose clock may differ, may remove the document."""
 
 MAX_KEY = 1024
 """Characters of a key that a document shows to people."""
-
 
 _ADDRESS = "firestore://PROJECT/COLLECTION or firestore://PROJECT/DATABASE/COLLECTION"
 
@@ -41,11 +40,12 @@ Client = Callable[[], Any]
 
 
 class Collection:
-    """One document a key, and one BatchWrite for all: each of its writes has a condition and a status of its own. The
-    time of a document's update is the tag.
+    """Collection with one document per key. The time of a document's update is its etag.
+
+    All writes of a call go into one BatchWrite, in which each has its own condition and status.
     https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#google.firestore.v1.Firestore.BatchWrite
 
-    `path`: of the collection, with its database. `client`: gives a `FirestoreClient`.
+    `path`: the collection's path, with its database. `client`: returns a `FirestoreClient`.
     """
 
     keys_per_call = KEYS_PER_CALL
@@ -58,8 +58,8 @@ class Collection:
     def read(self, keys: Sequence[str], /) -> Sequence[Row]:
         names = [self.name(key) for key in keys]
         parts = [_raw(part) for part in self._call("batch_get_documents", documents=names)]
-        found = {part.found.name: part.found for part in parts}
-        return [_row(found[name]) if name in found else Row() for name in names]
+        documents = {part.found.name: part.found for part in parts}
+        return [_row(documents[name]) if name in documents else Row() for name in names]
 
     def write(self, writes: Sequence[Write], /) -> Sequence[Row | None]:
         response = _raw(self._call("batch_write", writes=[self.write_of(write) for write in writes]))
@@ -71,8 +71,8 @@ class Collection:
         return call(request={"database": self.database, **request}, retry=None, timeout=SECONDS, metadata=owner)
 
     def write_of(self, write: Write) -> dict[str, Any]:
-        """A write as the client takes it. `r` alone is read again; `key` is for people, `expires_at`
-        for the TTL policy."""
+        """Return a write as the client takes it. Only `r` is read again; `key` is for people, `expires_at` for the TTL
+        policy."""
         name = self.name(write.key)
         condition = {"exists": False} if write.etag is None else {"update_time": write.etag}
         if write.record is None:
@@ -85,13 +85,14 @@ class Collection:
         return {"update": {"name": name, "fields": fields}, "current_document": condition}
 
     def name(self, key: str) -> str:
-        """A key of any length and script as one that the service allows, spread evenly, as neighbours are slow:
+        """Return the document's name for a key of any length and script. Hashing spreads the names, since close ones are slow:
         https://cloud.google.com/firestore/docs/best-practices#hotspots"""
         return f"{self.path}/{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def _raw(message: Any) -> Any:
-    """The message below the SDK's own: its times keep their nanoseconds, and it is several times as fast."""
+    """Return the protobuf message below the SDK's wrapper: its times keep their nanoseconds, and access is several times as
+    fast."""
     return type(message).pb(message)
 
 
@@ -100,7 +101,7 @@ def _row(document: Any) -> Row:
 
 
 def _write_result(status: Any, result: Any) -> Row | None:
-    """What became of a write."""
+    """Return the row that a write left; None where its condition was not met."""
     if status.code == OK:
         return Row(etag=result.update_time)
     if status.code in (NOT_FOUND, ALREADY_EXISTS, FAILED_PRECONDITION):
@@ -109,13 +110,16 @@ def _write_result(status: Any, result: Any) -> Row | None:
 
 
 def from_url(url: str, connect: Client | None = None) -> ETagStore:
-    """`firestore://contoso-prod/leases`: the project, and a collection in its default database; in another one,
-    `firestore://contoso-prod/orders/leases`. `connect`: gives the `FirestoreClient`."""
+    """Return the store of `firestore://contoso-prod/leases`, a project and a collection in its default database, or of
+    `firestore://contoso-prod/orders/leases`, with another database. Raises ConfigError for another form.
+
+    `connect`: returns the `FirestoreClient`; by default, the process's own.
+    """
     parts = urlsplit(url)
     words = [parts.netloc, *parts.path[1:].rstrip("/").split("/")]
     if len(words) == 2:  # noqa: PLR2004 - project and collection
         words.insert(1, "(default)")
-    if len(words) != 3 or not all(words):  # noqa: PLR2004 - those, and the database
+    if len(words) != 3 or not all(words):  # noqa: PLR2004 - both, and the database
         raise ConfigError(f"{shown(url)!r} is not {_ADDRESS}, such as firestore://contoso-prod/leases")
     project, database, collection = words
     path = f"projects/{project}/databases/{database}/documents/{collection}"

@@ -1,4 +1,4 @@
-"""The client of Firestore."""
+"""Client of Firestore."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from peeklock.concurrency.per_process import per_process
 from peeklock.registry import missing
 
 EMULATOR = "FIRESTORE_EMULATOR_HOST"
-"""As for Google's own client: where an emulator listens."""
-
+"""Variable with an emulator's address, the same as for Google's own client."""
 
 CHANNEL = {"grpc.keepalive_time_ms": 30_000, "grpc.max_reconnect_backoff_ms": 5_000}
-"""Alive is what Google's own client keeps its channel by, too: an instance of Cloud Run without a request stands still,
-and the connection may be gone when it wakes up. A store that was down for long is found again within 5 seconds, and not
-after up to 2 minutes. https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
+"""Keepalive as in Google's own client: a Cloud Run instance is frozen between requests, and its connection may be gone when
+it continues. After a long outage the store is reached again within 5 seconds, instead of up to 2 minutes.
+https://grpc.github.io/grpc/core/group__grpc__arg__keys.html"""
 
 
 @per_process
 def client(emulator: str | None) -> Any:
-    """The process's client: Google's generated one, as the layer above it replaces no document on condition. Raises
-    ConfigError where it is missing."""
+    """Return the process's client: Google's generated one, since the layer above it cannot replace a document conditionally.
+
+    Raises ConfigError where it is not installed.
+    """
     try:
         import grpc
         from google.cloud.firestore_v1.services.firestore import FirestoreClient

@@ -1,4 +1,4 @@
-"""A store in this process's memory: for tests and replay, and for nothing that has to survive."""
+"""Store in this process's memory, for tests and replay. Nothing survives the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peeklock.idempotency.store import Answer, Change, decide
 
 
 class MemoryStore:
-    """Compare-and-swap over a dict, under a lock. `records` may be read by a test."""
+    """Compares and swaps in a dict, under a lock. Tests may read `records`."""
 
     def __init__(self) -> None:
         self.records: dict[str, Record] = {}
@@ -31,6 +31,6 @@ class MemoryStore:
 
 
 def from_url(url: str) -> MemoryStore:
-    """`memory://`: one store a process and URL."""
+    """Return the store of `memory://NAME`. There is one for each process and URL."""
     del url
     return MemoryStore()

@@ -1,4 +1,4 @@
-"""Changes side by side, for databases whose calls take one each."""
+"""Changes made concurrently, for databases whose calls take one change each."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from peeklock.idempotency.store import Answer
 T = TypeVar("T")
 
 CONNECTIONS = 32
-"""Calls that a process has under way at once: a client's pool of connections should hold as many."""
-
+"""Concurrent calls of a process: a client's connection pool should hold as many."""
 
 pool = Pool(CONNECTIONS, "peeklock-store")
-"""Not the engine's: a call that waits for its parts must not take the threads they need."""
+"""Separate from the engine's pool: a call that waits for its parts must not occupy the threads that they need."""
 
 
-def swap_in_parallel(ask: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
-    """The answer to each, in order. What `ask` raises is its own change's error and nobody else's."""
+def swap_in_parallel(swap_one: Callable[[T], Answer], changes: Sequence[T]) -> Sequence[Answer]:
+    """Return the answer to each change, in order. An exception of `swap_one` is the error of its own change only."""
 
     def answer(change: T) -> Answer:
         try:
-            return ask(change)
-        except Exception as exc:  # noqa: BLE001 - whatever an SDK raises means the same
+            return swap_one(change)
+        except Exception as exc:  # noqa: BLE001 - any exception of an SDK means the same
             return Answer(won=False, error=store_error(exc))
 
     if len(changes) == 1:

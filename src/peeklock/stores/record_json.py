@@ -1,7 +1,7 @@
-"""A record as JSON, the same in every store: what they hold beside it (a version, a time) is for the database alone.
+"""Records as JSON, the same in every store. What a store holds beside it (a version, a time) is for its database only.
 
-Releases meet in one store while a new one is rolled out. What a newer one adds to a record is kept and written back; a
-record that needs it to be understood is none that this release can read.
+During a rollout, two releases share a store. Fields that a newer release added are kept and written back. A record that
+cannot be understood without them is refused as unreadable.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _FIELDS = {field.name: field for field in fields(Record) if field.name != "extra
 _REQUIRED = {name for name, field in _FIELDS.items() if field.default is MISSING}
 _TYPES: dict[str, type] = {"int": int, "str": str, "bool": bool, "State": State, "datetime": datetime}
 _VERDICTS = (State.DEAD_LETTERING, State.DEAD_LETTERED)
-"""States whose record says a reason."""
+"""States whose record has a reason."""
 
 _REASONS = frozenset({"", *Reason})
 
 
 def dump(record: Record) -> str:
-    """The same text for equal records, with times in UTC; what a field holds by default is left out."""
+    """Return a record as JSON: the same text for equal records, times in UTC, without fields that have their default."""
     parts: dict[str, Any] = {}
     for name, field in _FIELDS.items():
         value = getattr(record, name)
@@ -37,23 +37,23 @@ def dump(record: Record) -> str:
 
 
 def load(text: str) -> Record:
-    """The record of a text. Raises UnreadableRecord for one that this release does not understand: only its own key has
-    to suffer for it."""
+    """Return the record of a JSON text. Raises UnreadableRecord for one that this release does not understand, so that only
+    its own key fails."""
     try:
         parts = json.loads(text)
-        known = {name: _value(name, value) for name, value in parts.items() if name in _FIELDS}
-        if not known.keys() >= _REQUIRED:
-            raise ValueError(f"it has no {min(_REQUIRED - known.keys())}")  # noqa: TRY301 - said as any other fault
-        record = Record(**known, extra=_extra(parts))
+        values = {name: _value(name, value) for name, value in parts.items() if name in _FIELDS}
+        if not values.keys() >= _REQUIRED:
+            raise ValueError(f"it has no {min(_REQUIRED - values.keys())}")  # noqa: TRY301 - reported as any other fault
+        record = Record(**values, extra=_extra(parts))
     except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         raise UnreadableRecord(f"a record that cannot be read: {exc}") from exc
     if record.state in _VERDICTS and record.reason not in _REASONS:
-        raise UnreadableRecord(f"a record that cannot be read: {record.reason[:80]!r} is no reason that is known here")
+        raise UnreadableRecord(f"a record that cannot be read: {record.reason[:80]!r} is not a known reason")
     return record
 
 
 def _value(name: str, value: Any) -> Any:
-    """A field's value. Raises ValueError or TypeError for what no field of this name holds."""
+    """Return a field's value from its JSON value. Raises ValueError or TypeError for one that the field cannot have."""
     field = _FIELDS[name]
     kind = str(field.type).removesuffix(" | None")
     if kind == "datetime" and isinstance(value, str):
@@ -63,7 +63,7 @@ def _value(name: str, value: Any) -> Any:
     elif kind == "State":
         value = State(value)
     if type(value) is not _TYPES[kind] and (field.default is MISSING or value != field.default):
-        raise TypeError(f"{name} is no {kind}")
+        raise TypeError(f"{name} is not of type {kind}")
     return value
 
 
@@ -73,5 +73,5 @@ def _extra(parts: dict[str, Any]) -> str:
 
 
 def text_of(moment: datetime) -> str:
-    """Of constant width, so that texts sort as times do."""
+    """Return a time as text of constant width, so that texts sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,4 +1,4 @@
-"""A store in one SQLite file: for one machine, with any number of processes and threads."""
+"""Store in one SQLite file: for one machine, with any number of processes and threads."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ from peeklock.stores.record_json import dump, load, text_of
 from peeklock.stores.sqlite_file import file_at, open_file
 
 PURGE = 100
-"""Expired records removed with a call, over the number that it may have added: so the file stays bounded."""
-
+"""Expired records removed with each call, beyond as many as it has changes, so that the file stays bounded."""
 
 _lock = threading.Lock()
-"""Held for each call, by all stores of the process: a file has one writer at a time anyway."""
+"""Held for each call by all stores of the process. A file has one writer at a time anyway."""
 
 _connected: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
 
 
 class SQLiteStore:
-    """Compare-and-swap over a table, one transaction a call. Write-ahead logging, so that reading never waits."""
+    """Compares and swaps in a table, one transaction per call. Write-ahead logging lets readers never wait."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
-        """Which file the connection is to: a backup may take its place, and what is written to the old one is lost."""
+        """Device and inode of the connected file. A restored backup may replace it, and writes to the old one would be lost."""
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         if not changes:
@@ -42,7 +41,7 @@ class SQLiteStore:
             try:
                 return _transact(self._connect(), changes)
             except sqlite3.Error as exc:
-                self.close()  # whatever the connection suffers from, the next call has a new one
+                self.close()  # the next call connects anew
                 raise StoreError(f"{self.path}: {exc}") from exc
 
     def _connect(self) -> sqlite3.Connection:
@@ -55,7 +54,7 @@ class SQLiteStore:
         return self._connection
 
     def close(self) -> None:
-        """Let go of the file until the next call."""
+        """Close the file until the next call."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -65,8 +64,9 @@ class SQLiteStore:
 
 
 def _before_fork() -> None:
-    """SQLite's locks are the process's: a child with its parent's connection writes without any, and its records are
-    lost. https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_"""
+    """Close all connections before a fork. SQLite's locks belong to the process: a child that used its parent's connection
+    would write without a lock, and its records would be lost.
+    https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_file_across_a_fork_"""
     _lock.acquire()
     for store in list(_connected):
         store.close()
@@ -102,19 +102,22 @@ def _swap(connection: sqlite3.Connection, change: Change) -> Answer:
     return answer
 
 
-def _purge(connection: sqlite3.Connection, most: int) -> None:
-    """An expired record counts as absent anyway; this only keeps the file small."""
+def _purge(connection: sqlite3.Connection, limit: int) -> None:
+    """Remove expired records, which count as absent anyway, to keep the file small."""
     connection.execute(
         "DELETE FROM records WHERE key IN (SELECT key FROM records WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
-        (text_of(datetime.now(UTC)), most),
+        (text_of(datetime.now(UTC)), limit),
     )
 
 
 def from_url(url: str) -> SQLiteStore:
-    """`sqlite:///var/lib/orders.db` is an absolute path, `sqlite://orders.db` one from the working directory."""
+    """Return the store of `sqlite:///var/lib/orders.db`, an absolute path, or of `sqlite://orders.db`, a path relative to the
+    working directory. Raises ConfigError where there is no path."""
     path = unquote(url.partition("://")[2])
     if not path.strip("/"):
-        raise ConfigError(f"{shown(url)!r} names no file: sqlite:///var/lib/orders.db, or sqlite://orders.db from here")
+        raise ConfigError(
+            f"{shown(url)!r} names no file: use sqlite:///var/lib/orders.db, or sqlite://orders.db for a relative path"
+        )
     if path.strip("/") == ":memory:":
-        raise ConfigError(f"{shown(url)!r}: records that only this process needs to see are kept by memory://")
+        raise ConfigError(f"{shown(url)!r}: for records in this process's memory, use memory://")
     return SQLiteStore(path)

@@ -10,9 +10,7 @@ from pathlib import Path
 from peeklock import private_files as private
 
 BUSY_SECONDS = 3.0
-"""How long a process waits for another's transaction, which takes milliseconds: the desk asks again, and knows how long
-there is time."""
-
+"""How long a process waits for another's transaction, which takes milliseconds. The engine retries, and knows the deadline."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, expires_at TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
@@ -21,20 +19,20 @@ CREATE INDEX IF NOT EXISTS records_by_expiry ON records (expires_at);
 
 
 def file_at(path: str) -> tuple[int, int] | None:
-    """Which file stands there; None for none."""
+    """Return the device and inode of the file at a path; None where there is none."""
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def open_file(path: str) -> sqlite3.Connection:
-    """A connection to a file that has its table, made where it was not there. Raises sqlite3.Error.
+    """Return a connection to the file, creating it and its table where needed. Raises sqlite3.Error.
 
     SQLite gives the files beside it (`-wal`, `-shm`) the mode of this one: https://www.sqlite.org/tempfiles.html
     """
-    with suppress(OSError):  # SQLite says better what is wrong with the path
+    with suppress(OSError):  # SQLite reports better what is wrong with the path
         private.make_file(path)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -48,7 +46,7 @@ def open_file(path: str) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Processes that make a file at the same moment stand in each other's way here, where SQLite does not wait."""
+    """Turn on write-ahead logging, retrying while another process does it: SQLite does not wait for locks there."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:

@@ -1,4 +1,4 @@
-"""A store in a table of Azure Table storage. docs/stores-tables.md says what has to exist, and what it costs."""
+"""Store in an Azure Storage table. docs/stores-tables.md says what has to exist, and what it costs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from peeklock.stores.record_json import dump
 from peeklock.stores.tables_client import client
 
 ROW = "record"
-"""The only row of a partition. A partition a key: a partition bears 2,000 entities a second, an account 20,000.
+"""Row key of the only row in a partition. Each key has a partition: one partition serves 2,000 entities per second, an
+account 20,000.
 https://learn.microsoft.com/azure/storage/tables/scalability-targets"""
 
 MAX_KEY = 1024
 """Characters of a key that a row shows to people."""
 
-NAMES = "an account has lower-case letters and digits, a table letters and digits, and both have three at least"
+NAMES = "an account has 3 to 24 lower-case letters and digits, a table 3 to 63 letters and digits"
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#table-names
 
 Client = Callable[[], Any]
 
 
 class Table:
-    """One entity a key. Its etag is the tag. `client`: gives a `TableClient`."""
+    """Table with one entity per key. `client`: returns a `TableClient`."""
 
     keys_per_call = 1
 
@@ -60,11 +61,12 @@ class Table:
         try:
             return Row(etag=_send(table, write))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-            return None  # that the whole table is missing is found by the read which follows
+            return None  # a missing table is reported by the read that follows
 
 
 def _send(table: Any, write: Write) -> Any:
-    """The new etag; none after a removal, which the SDK takes for made where there was nothing to remove."""
+    """Make a write and return the new etag; none after a removal, which the SDK reports as made even where there was no
+    entity."""
     from azure.core import MatchConditions
     from azure.data.tables import UpdateMode
 
@@ -77,7 +79,7 @@ def _send(table: Any, write: Write) -> Any:
 
 
 def entity_of(write: Write) -> dict[str, Any]:
-    """The row of a record. `r` alone is read again; the others are for people and for the purge."""
+    """Return the entity of a record. Only `r` is read again; the other properties are for people and for the purge."""
     assert write.record is not None, "a removal writes no row"
     return {
         "PartitionKey": partition_of(write.key),
@@ -89,12 +91,16 @@ def entity_of(write: Write) -> dict[str, Any]:
 
 
 def partition_of(key: str) -> str:
-    """A key of any length and script as one that the service allows."""
+    """Return a partition key that the service allows, for a key of any length and script."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def from_url(url: str, connect: Callable[[str, str], Any] = client) -> ETagStore:
-    """`tables://contosoorders/leases`: the storage account, and a table in it. `connect`: gives the `TableClient`."""
+    """Return the store of `tables://contosoorders/leases`, a storage account and a table in it. Raises ConfigError for another
+    form.
+
+    `connect`: returns the `TableClient`; by default, the process's own.
+    """
     parts = urlsplit(url)
     account, table = parts.netloc, parts.path.strip("/")
     if not re.fullmatch("[a-z0-9]{3,24}", account) or not re.fullmatch("[A-Za-z][A-Za-z0-9]{2,62}", table):

@@ -1,4 +1,4 @@
-"""The client of a table in Azure Table storage."""
+"""Client of a table in Azure Storage."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from peeklock.registry import missing
 from peeklock.stores.parallel import CONNECTIONS
 
 CONNECTION = "PEEKLOCK_TABLES"
-"""The app setting with a connection string, for accounts with keys and for Azurite; or, with `__clientId` after its
-name, which of several identities. Without it, the function's own identity is used."""
-
+"""App setting with a connection string, for accounts with keys and for Azurite. Without it, the function's own identity is
+used; the setting with `__clientId` appended selects one of several identities."""
 
 CONNECT_SECONDS = 2.0
 
-
 READ_SECONDS = 3.0
-"""How long a try may take: the desk asks again, and knows how long there is time; the SDK would go on for minutes. The
-service answers in milliseconds, and ends its own work on a single entity after 2 seconds:
+"""Time-out of one try. The engine retries, and knows the deadline; the SDK would retry for minutes. The service answers in
+milliseconds, and gives up a single entity's operation after 2 seconds:
 https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations"""
 
 
 @per_process
 def client(account: str, table: str) -> Any:
-    """The process's client of a table. Raises ConfigError where an SDK is missing, or the connection string is none."""
+    """Return the process's client of a table. Raises ConfigError where an SDK or a valid connection string is missing."""
     try:
         from azure.data.tables import TableClient
 
@@ -48,8 +46,8 @@ def client(account: str, table: str) -> Any:
 
 
 def settings() -> dict[str, Any]:
-    """For a client of the SDK: so many connections and no more, short time-outs, no second try, and nothing in the log for
-    each request: at INFO, which a function app passes on, the SDK tells its headers."""
+    """Return keyword arguments of an SDK client: a bounded connection pool, short time-outs, no retries, and no log records per
+    request, since at INFO, which a function app passes on, the SDK logs headers."""
     import requests
     from azure.core.pipeline.transport import RequestsTransport
     from requests.adapters import HTTPAdapter

@@ -1,4 +1,4 @@
-"""A clock for tests."""
+"""Clock for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from peeklock.timing.delays import Seconds, seconds
 
 
 class FakeClock:
-    """A clock that a test moves. Both its times start together and only `advance` changes them."""
+    """Clock that a test moves: `advance` alone changes its wall-clock and monotonic times."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
@@ -21,6 +21,7 @@ class FakeClock:
         return self._monotonic
 
     def advance(self, by: Seconds) -> None:
+        """Move both times forward."""
         step = seconds(by, "advance()")
         self._now += step
         self._monotonic += step.total_seconds()

@@ -1,4 +1,4 @@
-"""Deliver messages to a handler, as a platform would, and return what became of each."""
+"""Delivery of messages to a handler, as a platform would do it."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ from peeklock.timing.clock import Clock, SystemClock
 from peeklock.timing.delays import Seconds, seconds
 
 STRICTEST = "sqs"
-"""The platform whose rules hold where none is named: what its queues take, those of the others take as well, but for Pub/Sub,
-which delays nothing, and Cloud Tasks, which has no groups."""
+"""Platform whose rules hold where none is named. The others take what its queues take, except that Pub/Sub has no delays and
+Cloud Tasks no groups."""
 
 
 class DeliverOptions(TypedDict, total=False):
-    """What `deliver` and `deliver_all` take besides the messages."""
+    """Options of `deliver` and `deliver_all`."""
 
     platform: str
-
     store: Store | None
     outbox: Sender | None
     dead_letters: Sender | None
@@ -55,16 +54,19 @@ def deliver(
     id: str = "test-1",  # noqa: A002 - the field's word
     **options: Unpack[DeliverOptions],
 ) -> Outcome:
-    """Deliver one message to a consumer, as a platform with native delays would, and return how it ended.
+    """Deliver one message to a consumer, as a platform with native delays would, and return its outcome.
 
-    - `payload`: what the handler takes (a model, a dataclass, a dict, ...), or `bytes` for a body as it is.
+    - `payload`: the handler's argument (a model, a dataclass, a dict, ...), or `bytes` for a raw body.
     - `attempt`: 1-based; `attempt=5` is a message that failed four times before.
     - `id`: the message's id; the same id (or key) with the same `store` is a duplicate.
-    - `store`: a fresh `MemoryStore` unless given. `outbox`: an `Outbox` that records what the handler sends.
-      A message that the queue would refuse fails as it would there, by the rules of `platform`, or of SQS, the
-      strictest, where none is named: a delay of more than 15 minutes, or any for a FIFO queue, or a group for another.
-      `dead letters`: another that records its dead letter. `remaining`: seconds that the platform leaves. `age`: seconds since it
-      was sent, for `max_age`. `clock`, `observer`.
+    - `store`: by default a new `MemoryStore`.
+    - `outbox`: an `Outbox` that records the messages that the handler sends. A message that the queue would refuse fails as it
+      would there, by the rules of `platform`, or else of SQS, the strictest: a delay of more than 15 minutes, any delay for a
+      FIFO queue, or a group for a standard queue.
+    - `dead_letters`: an `Outbox` that records the dead letter.
+    - `remaining`: seconds that the platform leaves for the event.
+    - `age`: seconds since the message was sent, for `max_age`.
+    - `clock`, `observer`: by default those of a binding.
     """
     return deliver_all(handler, [payload], attempt=attempt, ids=[id], **options)[0]
 
@@ -79,15 +81,20 @@ def deliver_all(
     groups: Sequence[str | None] | None = None,
     **options: Unpack[DeliverOptions],
 ) -> list[Outcome]:
-    """Deliver several messages in one event, as `deliver` does one; their outcomes in the same order. `groups`: the
-    group of each. `parallel`: how many of them run at once."""
+    """Deliver several messages in one event, and return their outcomes in the same order.
+
+    - `payloads`, `ids`, `groups`: one entry for each message.
+    - `parallel`: number of handlers that run concurrently.
+
+    The other options are those of `deliver`.
+    """
     _check(options, attempt)
     store, remaining, outbox = options.get("store"), options.get("remaining"), options.get("outbox")
     names = ids or [f"test-{n}" for n in range(1, len(payloads) + 1)]
-    places = groups or [None] * len(payloads)
-    if not len(payloads) == len(names) == len(places):
+    group_names = groups or [None] * len(payloads)
+    if not len(payloads) == len(names) == len(group_names):
         raise ConfigError(
-            f"{len(payloads)} payloads, {len(names)} ids and {len(places)} groups: give one of each a message"
+            f"{len(payloads)} payloads, {len(names)} ids and {len(group_names)} groups: give one of each for every message"
         )
     bound = bound_for(
         handler,
@@ -101,17 +108,17 @@ def deliver_all(
     sent = None if age is None else int((bound.clock.now() - seconds(age, "age")).timestamp() * 1000)
     messages = [
         _message(bound.queue, payload, name, group, attempt, sent)
-        for payload, name, group in zip(payloads, names, places, strict=True)
+        for payload, name, group in zip(payloads, names, group_names, strict=True)
     ]
     recorder = Outbox() if outbox is None else outbox
     left = None if remaining is None else seconds(remaining, "remaining")
     with routed(lambda queue: _queue(queue, recorder, options.get("platform"))):
         settled = engine.run(bound, messages, left)
-    return [one.outcome for one in settled]
+    return [settlement.outcome for settlement in settled]
 
 
 def _queue(queue: Queue, recorder: Sender, platform: str | None) -> StrictSender:
-    hint = "" if platform else "; where it is no queue of SQS, say so: deliver(..., platform=...)"
+    hint = "" if platform else "; for another platform than SQS, use deliver(..., platform=...)"
     return StrictSender(queue=queue, sender=recorder, platform=platform or STRICTEST, hint=hint)
 
 
@@ -120,7 +127,7 @@ def _check(options: DeliverOptions, attempt: int) -> None:
     if type(attempt) is not int or attempt < 1:
         raise ConfigError(f"attempt={attempt!r}: give the number of the attempt, 1 for the first")
     if isinstance(options.get("store"), str):
-        raise ConfigError("store= takes no address here: give the store itself, such as store=MemoryStore()")
+        raise ConfigError("store= takes no URL here: pass the store itself, such as store=MemoryStore()")
     check_options(options, DeliverOptions.__annotations__, "test")
 
 
@@ -135,7 +142,7 @@ def bound_for(
     clock: Clock | None = None,
     observer: Observer | None = None,
 ) -> BoundConsumer:
-    """A consumer bound to no platform, for tests of the engine itself."""
+    """Bind a consumer to no platform, for tests of the engine itself."""
     consumer = resolve(handler)
     return BoundConsumer(
         platform="test",
@@ -155,7 +162,7 @@ def bound_for(
         parallel=parallel,
         observer=LogObserver() if observer is None else observer,
         clock=SystemClock() if clock is None else clock,
-        random=random.Random(0),  # noqa: S311 - a test wants the same delay each time
+        random=random.Random(0),  # noqa: S311 - tests need the same delay each time
     )
 
 

@@ -1,4 +1,4 @@
-"""Address of a queue of Cloud Tasks, with the function that its tasks call."""
+"""Address of a Cloud Tasks queue, with the function that its tasks call."""
 
 from __future__ import annotations
 
@@ -15,40 +15,44 @@ _ADDRESS = "cloudtasks://projects/PROJECT/locations/LOCATION/queues/QUEUE?target
 
 
 def from_url(url: str) -> CloudTasksSender:
-    """`cloudtasks://projects/P/locations/L/queues/Q?target=https://...&service_account=...&audience=...&deadline=SECONDS`"""
+    """Return the sender of `cloudtasks://projects/P/locations/L/queues/Q?target=https://...`.
+
+    Further parameters: `service_account` and `audience` of the requests' OIDC token, and `deadline`, the seconds that Cloud
+    Tasks waits for an answer. Raises ConfigError for another address.
+    """
     parts = urlsplit(url)
     queue = (parts.netloc + parts.path).strip("/")
-    asked = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    parameters = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     words = queue.split("/")
-    if words[::2] != ["projects", "locations", "queues"] or "target" not in asked or not all(words):
+    if words[::2] != ["projects", "locations", "queues"] or "target" not in parameters or not all(words):
         raise ConfigError(f"{shown(url)!r} is no Cloud Tasks address, such as {_ADDRESS}")
-    _check_target(url, asked)
+    _check_target(url, parameters)
     return CloudTasksSender(
         queue=queue,
-        target=asked["target"],
-        service_account=asked.get("service_account") or None,
-        audience=asked.get("audience") or None,
-        deadline=_deadline(url, asked.get("deadline")),
+        target=parameters["target"],
+        service_account=parameters.get("service_account") or None,
+        audience=parameters.get("audience") or None,
+        deadline=_deadline(url, parameters.get("deadline")),
     )
 
 
-def _check_target(url: str, asked: Mapping[str, str]) -> None:
-    """Raise ConfigError for what Cloud Tasks cannot call, and for an audience of a token that it would not send."""
-    target = urlsplit(asked["target"])
-    if target.scheme not in ("http", "https") or not target.hostname or not asked["target"].isprintable():
+def _check_target(url: str, parameters: Mapping[str, str]) -> None:
+    """Raise ConfigError for a target that Cloud Tasks cannot call, and for an audience without a service account."""
+    target = urlsplit(parameters["target"])
+    if target.scheme not in ("http", "https") or not target.hostname or not parameters["target"].isprintable():
         raise ConfigError(f"{shown(url)!r}: target= is not the URL of a function, such as https://HOST/PATH")
-    if len(quote(asked["target"], safe="/%:@!$&'()*+,;=-._~?[]#")) > TASK_URL:
+    if len(quote(parameters["target"], safe="/%:@!$&'()*+,;=-._~?[]#")) > TASK_URL:
         raise ConfigError(
             f"{shown(url)!r}: target= is longer than the {TASK_URL} characters that Cloud Tasks takes, encoded"
         )
-    if asked.get("audience") and not asked.get("service_account"):
-        raise ConfigError(f"{shown(url)!r}: audience= is of a token, which needs service_account= as well")
+    if parameters.get("audience") and not parameters.get("service_account"):
+        raise ConfigError(f"{shown(url)!r}: audience= needs service_account= as well")
 
 
-def _deadline(url: str, given: str | None) -> timedelta | None:
-    if given is None:
+def _deadline(url: str, text: str | None) -> timedelta | None:
+    if text is None:
         return None
-    least, most = (int(one.total_seconds()) for one in DISPATCH_DEADLINES)
-    if not given.isdecimal() or not least <= int(given) <= most:
-        raise ConfigError(f"{shown(url)!r}: deadline= is not the seconds that Cloud Tasks waits, {least} to {most}")
-    return timedelta(seconds=int(given))
+    least, most = (int(limit.total_seconds()) for limit in DISPATCH_DEADLINES)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise ConfigError(f"{shown(url)!r}: deadline= must be the seconds that Cloud Tasks waits, {least} to {most}")
+    return timedelta(seconds=int(text))

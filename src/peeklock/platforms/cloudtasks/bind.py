@@ -1,7 +1,7 @@
 """Cloud Tasks pushing to an HTTP target under functions-framework: `charge_http = cloudtasks.bind(charge)`.
 
-Cloud Tasks has no dead letters: a task out of attempts is deleted. So its own attempts are unlimited, the limit is
-ours, and a dead letter is sent before the task is answered with success. An exact delay is a new task with a schedule time.
+Cloud Tasks has no dead letters: it deletes a task that is out of attempts. So the queue's own attempts are unlimited, peeklock
+limits them, and a dead letter is sent before the task is answered with success. A delay is a new task with a schedule time.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ def bind(
     unauthenticated: bool = False,
     **options: Unpack[Options],
 ) -> Callable[[Any], tuple[str, int]]:
-    """A function for functions-framework, of a Flask request, that runs a consumer over tasks. An `async def` consumer runs on
-    the process's own event loop: leave out `--asgi` and `FUNCTION_USE_ASGI`.
+    """Return a function for functions-framework that runs a consumer over tasks. An `async def` consumer runs on the process's own
+    event loop: leave out `--asgi` and `FUNCTION_USE_ASGI`.
 
-    Each request's OIDC token must be for `audience` and of `service_account` (or `PEEKLOCK_<QUEUE>_AUDIENCE` and
-    `_SERVICE_ACCOUNT`); every other request is answered with 401, and every request where they are not set.
-    `unauthenticated=True` says that something in front of the function checks its callers: no token is asked for.
+    - `audience`, `service_account`: the audience and account that each request's OIDC token must have. By default
+      `PEEKLOCK_<QUEUE>_AUDIENCE` and `PEEKLOCK_<QUEUE>_SERVICE_ACCOUNT`. Other requests are answered with 401, and so is
+      every request where they are not set.
+    - `certs_url`: URL of the certificates whose keys are trusted; by default Google's.
+    - `unauthenticated`: True requires no token, for a function whose callers are checked by something in front of it.
 
-    Answers 204 when the task is finished, 409 when its key is busy, 500 when it has to come back, and 400 for what is no
-    task. Raises ConfigError for a declaration that cannot work here; at a request, where the environment does not fit.
+    The function answers 204 when the task is finished, 409 when its key is busy, 500 when the task must come back, and 400
+    for a request that is no task. Raises ConfigError for a declaration that cannot work on Cloud Tasks, and at a request where
+    the environment does not fit the declaration.
     """
     binding = _bind(function, options)
     return endpoint.entry(
@@ -72,19 +75,19 @@ def _bind(function: Callable[..., Any], options: Options) -> Binding:
 
 
 def receive(request: endpoint.Request, queue_name: str) -> Message:
-    """The message in a task's request. Raises EventError for a request that is none."""
+    """Return the message in a task's request. Raises EventError for a request that is no task."""
     headers = request.headers
     name = headers.get("x-cloudtasks-taskname")
     if not name or not is_text(name):
         raise EventError("not a task: the header X-CloudTasks-TaskName is missing; does Cloud Tasks send to this URL?")
     queue = headers.get("x-cloudtasks-queuename")
     lineage = Lineage.load(headers.get(LINEAGE_HEADER) or headers.get(LINEAGE, ""))
-    # Not the execution count: it leaves out answers of 500 and attempts that ran out of time.
+    # Not the execution count, which leaves out answers of 500 and attempts that ran out of time.
     delivery = endpoint.count_of(headers.get("x-cloudtasks-taskretrycount", "")) + 1
     packed = unpack(headers)
     attributes = {**producer_headers(headers), **packed}
     message = Message(
-        id=lineage.id if lineage else f"{queue}/{name}" if queue else name,  # names are of one queue only
+        id=lineage.id if lineage else f"{queue}/{name}" if queue else name,  # names are unique within a queue
         body=request.body,
         queue=queue_name,
         delivery=delivery,
@@ -97,14 +100,12 @@ def receive(request: endpoint.Request, queue_name: str) -> Message:
         raw=request,
         system=None if request.method == POST else {METHOD: request.method},
     )
-    unfold(
-        message, packed.get(FORM) or headers.get(FORM)
-    )  # the second of a dead letter that somebody moved from Pub/Sub
+    unfold(message, packed.get(FORM) or headers.get(FORM))  # the header of a dead letter that was moved from Pub/Sub
     return message
 
 
 def _millis(text: str) -> int | None:
-    """The schedule time: for a task that was not delayed, when it was created."""
+    """Return the schedule time in milliseconds: for a task without a delay, the time of its creation."""
     try:
         return int(float(text) * 1000)
     except (ValueError, OverflowError):
@@ -117,7 +118,7 @@ SOURCE = "queue"
 
 
 def source_of(event: Any) -> str | None:
-    """Name of the queue that a sample event names; None where it names none."""
+    """Return the queue that a sample event names; None where it names none."""
     headers = event.get("headers") if isinstance(event, dict) else None
     lower = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
     name = lower.get("x-cloudtasks-queuename")
@@ -125,13 +126,13 @@ def source_of(event: Any) -> str | None:
 
 
 def matches(event: object) -> bool:
-    """Whether a sample event has the shape of a task's request."""
+    """Return whether a sample event has the shape of a task's request."""
     headers = event.get("headers") if isinstance(event, dict) else None
     return isinstance(headers, dict) and any(str(name).lower() == "x-cloudtasks-taskname" for name in headers)
 
 
 def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
-    """Run a sample event and return what Cloud Tasks would be told. No token is asked for."""
+    """Run a sample event and return the answer to Cloud Tasks. No token is required."""
     request = endpoint.sample(event)
     binding = _bind(function, options)
     messages = [receive(request, binding.queue.name)]

@@ -1,4 +1,4 @@
-"""Sending to Cloud Tasks with Google's own client."""
+"""Sending to Cloud Tasks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from peeklock.sending.fitting import prepare
 
 LINEAGE_HEADER = "x-peeklock"
 ATTRIBUTES = "x-peeklock-attributes"
-"""Header with attributes as JSON in base64: a header takes neither every name nor every value. Where one is not enough,
-it goes on in `x-peeklock-attributes-1` and so forth."""
+"""Header with attributes as JSON in base64, since a header takes neither every name nor every value. It continues in
+`x-peeklock-attributes-1` and so on."""
 
 METHOD, POST = "method", "POST"
 WITH_BODY = frozenset({POST, "PUT", "PATCH"})
 # Methods of tasks that may have a body: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks
 
 MAX_TASK = TASK_BYTES - 64
-"""Bytes of a task without the two times that the service adds."""
+"""Largest size of a task in bytes, less the two times that the service adds."""
 
 MAX_HEADER = 7_000
 # Characters of one header's value: gunicorn, under which functions-framework runs, takes lines of 8,190 bytes,
@@ -46,29 +46,30 @@ MAX_HEADERS = 32_000
 # https://cloud.google.com/run/quotas
 
 MAX_FIELDS = 60
-# Of the hundred that gunicorn takes; the service and its load balancers add some twenty.
+# Gunicorn takes a hundred headers; the service and its load balancers add some twenty.
 
 CREATE_SECONDS = 10.0
-"""How long one creation may take, connecting included. It takes milliseconds; Google's own 20 seconds would be as long as
-many an event, and what is not confirmed comes back with its message."""
+"""Time limit of one creation, connecting included. It takes milliseconds; Google's default of 20 seconds is as long as many
+events last. A message whose copy is not confirmed comes back."""
 
 CONTENT_TYPE = "content-type"
 
 FIELDS = 150
-"""Bytes of what a task has beside body, headers and addresses: its name's hash, times, tags and lengths."""
+"""Bytes of a task beside body, headers and addresses: its name's hash, times, protobuf tags and lengths."""
 
 FIELDS_OF_HEADER = 12
-"""Bytes of a header's tags and lengths; more than the colon, blank and line end that a server counts."""
+"""Bytes of a header's protobuf tags and lengths; more than the colon, blank and line end that a server counts."""
 
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _HEADER_NAME = re.compile("[a-z0-9-]{1,200}")
-"""Names that arrive as they were sent: HTTP has no case, and some servers drop names with an underscore."""
+"""Names that arrive as they were sent. HTTP ignores case, and some servers drop names with an underscore."""
 
 
 @per_process
 def client(emulator: str | None) -> Any:
-    """The process's client; at an emulator when `CLOUD_TASKS_EMULATOR_HOST` names one. Raises ConfigError."""
+    """Return the process's client, of the emulator that `CLOUD_TASKS_EMULATOR_HOST` names, if any. Raises ConfigError where the
+    SDK is missing."""
     try:
         from google.cloud import tasks_v2
 
@@ -83,25 +84,28 @@ def client(emulator: str | None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudTasksSender:
-    """Creates one task for each outgoing message. Its name follows from the outgoing message's id, so that Cloud Tasks itself drops a second one
-    (for an hour at least); a name that is taken is therefore success."""
+    """Creates one task for each outgoing message.
+
+    The task's name is derived from the outgoing message's id, so that Cloud Tasks itself drops a second one (for an hour at
+    least). A name that is taken therefore counts as success.
+    """
 
     queue: str
     target: str
     service_account: str | None = None
     audience: str | None = None
     deadline: timedelta | None = None
-    """How long Cloud Tasks waits for the answer to a request; its own 10 minutes where left out."""
+    """Time that Cloud Tasks waits for the answer to a request. By default its own, 10 minutes."""
 
     limit = MAX_TASK
 
     @property
     def place(self) -> tuple[str, str]:
-        """Which queue it is, and who consumes its tasks: each task names its own target."""
+        """Queue and target. The target counts, since each task names its own."""
         return self.queue, self.target
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
-        """Whether Cloud Tasks takes a message in this form, and its target's server the request."""
+        """Return whether Cloud Tasks takes a message in this form, and the target's server the request."""
         headers = headers_of(outgoing)
         fits = len(headers) <= MAX_FIELDS and _size(headers) <= MAX_HEADERS
         plain = all(_is_plain(value) for value in headers.values())
@@ -129,12 +133,12 @@ class CloudTasksSender:
                 self._deduplicated(outgoing)
         except ConfigError:
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
+        except Exception as exc:  # noqa: BLE001 - any exception of the SDK: the task may or may not have been created
             return because(SendError(f"{self.queue}: {type(exc).__name__}: {exc}"), exc)
         return None
 
     def _deduplicated(self, outgoing: OutgoingMessage) -> None:
-        """A copy or a dead letter was published before; of a new message somebody should know that nothing was queued."""
+        """Log that a new message was not queued. For a copy or a dead letter this only means that it was published before."""
         if outgoing.is_new:
             fields = {
                 "to": self.queue,
@@ -144,7 +148,7 @@ class CloudTasksSender:
             log_event("peeklock.deduplicated %s", fields, level=logging.INFO)
 
     def task(self, outgoing: OutgoingMessage) -> Any:
-        """An outgoing message as the client's task."""
+        """Return an outgoing message as the client's task."""
         from google.cloud import tasks_v2
 
         request: dict[str, Any] = {
@@ -157,7 +161,7 @@ class CloudTasksSender:
             token = {"service_account_email": self.service_account, "audience": self.audience or self.target}
             request["oidc_token"] = token
         task: dict[str, Any] = {"http_request": request}
-        if not outgoing.bare:  # there every byte counts, and the service's own name is short
+        if not outgoing.bare:  # a bare message is at the size limit, and the service's own name is shorter
             task["name"] = f"{self.queue}/tasks/{task_id(outgoing.id)}"
         if self.deadline is not None:
             task["dispatch_deadline"] = self.deadline
@@ -167,29 +171,31 @@ class CloudTasksSender:
 
 
 def refusal(outgoing: OutgoingMessage, *, fifo: bool = False) -> SendError | None:
-    """Why Cloud Tasks would refuse a message, as far as that follows from its group and its delay. It knows no `fifo`."""
+    """Return the error with which Cloud Tasks would refuse a message for its group or delay; None where it would not. `fifo` is
+    ignored: Cloud Tasks has no such queues."""
     del fifo
     if outgoing.delay > TASK_DELAY:
-        return SendError(f"a task waits {TASK_DELAY.days} days at most, not {outgoing.delay}")
+        return SendError(f"Cloud Tasks delays a task by {TASK_DELAY.days} days at most, not {outgoing.delay}")
     if outgoing.group and outgoing.is_new:
         return SendError("Cloud Tasks keeps no order within a group; send it without group=")
     return None
 
 
 def task_id(outgoing_id: str) -> str:
-    """Spread evenly, as names that begin alike slow a queue: https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"""
+    """Return a task's id. Hashing spreads ids evenly, since names with a common beginning slow a queue down:
+    https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks/create"""
     return hashlib.sha256(outgoing_id.encode()).hexdigest()
 
 
 def method_of(outgoing: OutgoingMessage) -> str:
-    """The method that the message came with; POST for a new one, and where another could not carry the body."""
+    """Return the HTTP method that the message came with; POST for a new one, and where that method cannot have a body."""
     method = outgoing.system.get(METHOD, POST)
     return method if method in WITH_BODY or (method in _WITHOUT_BODY and not outgoing.body) else POST
 
 
 def headers_of(outgoing: OutgoingMessage) -> dict[str, str]:
-    """Headers of a task. An attribute that is a header as it stands remains one, so that a copy is the same request and
-    another consumer of the queue reads a CloudEvent; the others are packed."""
+    """Return a task's headers. An attribute that is a valid header stays one, so that a copy is the same request, and other
+    consumers of the queue can read a CloudEvent; the other attributes are packed."""
     headers = {} if outgoing.bare else {LINEAGE_HEADER: _lineage(outgoing).dump()}
     if outgoing.content_type or not outgoing.bare:
         headers[CONTENT_TYPE] = outgoing.content_type or "application/octet-stream"
@@ -207,8 +213,8 @@ def headers_of(outgoing: OutgoingMessage) -> dict[str, str]:
 
 
 def _lineage(outgoing: OutgoingMessage) -> Lineage:
-    """With the time of sending on a new task: the service tells no more than when it is due, which a delay moves, and
-    perhaps each retry."""
+    """Return the lineage, with the time of sending for a new task: the service reports only when a task is due, which a delay
+    changes, and perhaps each retry."""
     if not outgoing.is_new or outgoing.lineage.sent is not None:
         return outgoing.lineage
     return replace(outgoing.lineage, sent=int(time.time() * 1000))
@@ -220,7 +226,7 @@ def _is_header(name: str, value: str) -> bool:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a header takes this value on every way, with nothing between the tokens but blanks."""
+    """Return whether a header can carry this value over every server: printable ASCII."""
     return value.isascii() and value.isprintable()
 
 
@@ -229,7 +235,7 @@ def _size(headers: Mapping[str, str]) -> int:
 
 
 def unpack(headers: Mapping[str, str]) -> Mapping[str, str | bytes]:
-    """The attributes that were packed; none where `headers_of` did not write them."""
+    """Return the attributes that `headers_of` packed; none where the header is not its own."""
     names = (f"{ATTRIBUTES}-{n}" if n else ATTRIBUTES for n in itertools.count())
     text = "".join(itertools.takewhile(bool, (headers.get(name, "") for name in names)))
     try:

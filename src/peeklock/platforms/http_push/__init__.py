@@ -1,1 +1,1 @@
-"""What platforms share that push each message as an HTTP request."""
+"""HTTP endpoint, headers and tokens of the platforms that push each message as a request."""

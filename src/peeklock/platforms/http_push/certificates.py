@@ -1,7 +1,7 @@
-"""Google's public certificates, fetched beside the requests that need them and kept for a bounded time.
+"""Google's public certificates, fetched in the background and cached for a bounded time.
 
-A request whose key is held never waits. A fetch runs in a thread of its own, one at a time; what it waits for is bounded
-for the caller, whatever the endpoint does. Between two fetches lies a pause, so that forged key ids cause no more of them.
+A request whose key is cached never waits. Fetches run in a thread of their own, normally one at a time, and the caller's wait
+is bounded whatever the endpoint does. A pause between fetches keeps forged key ids from causing more of them.
 """
 
 from __future__ import annotations
@@ -18,51 +18,51 @@ from typing import Any
 from peeklock.errors import PeeklockError
 
 DEFAULT_AGE = 3600.0
-"""Seconds that certificates are fresh when their answer does not say."""
+"""Seconds that certificates are fresh when the response does not say."""
 
 AGES = (60.0, 86_400.0)
-"""The fewest and the most seconds, whatever their answer says. Google's own answers say five to seven hours."""
+"""Fewest and most seconds that certificates are fresh, whatever the response says. Google's own say five to seven hours."""
 
 STALE_AGE = 86_400.0
-"""Seconds beyond their age that certificates are used while no others can be fetched. Google publishes a key days before
-it signs with it, and withdraws one only after the last token signed with it has expired."""
+"""Seconds after their age during which certificates are still used while none can be fetched. Google publishes a key days
+before signing with it, and withdraws it only after the last token signed with it has expired."""
 
 RETRY_AGE = 60.0
-"""Seconds between two fetches for a key that the last one did not bring."""
+"""Seconds between two fetches for a key that the last one did not contain."""
 
 FAILED_AGE = 5.0
-"""Seconds that a failed fetch is remembered."""
+"""Seconds between a failed fetch and the next."""
 
 FETCH_SECONDS = 3.0
-"""The longest that a request waits for a fetch."""
+"""Longest wait of a request for a fetch, in seconds."""
 
 READ_SECONDS = 5.0
-"""The longest between two bytes of an answer, and for all of its body."""
+"""Longest time between two bytes of a response, and for its whole body, in seconds."""
 
 ABANDONED_SECONDS = 60.0
-"""After so long another fetch is begun beside one that does not end, whose late answer is ignored."""
+"""Seconds after which another fetch starts beside one that hangs, whose late result is ignored."""
 
 MOST_FETCHES = 4
-"""At once: one that hangs keeps its thread."""
+"""Largest number of concurrent fetches, each of which keeps its thread while it hangs."""
 
 MOST_BYTES = 262_144
-"""Of an answer; Google's has about 3,000."""
+"""Largest size of a response in bytes; Google's has about 3,000."""
 
 READ_BYTES = 16
-"""Bytes that are read at once. So few, since a read ends when all have come: the time is looked at after each."""
+"""Bytes of one read. Few, since a read returns only when all have arrived, and the time is checked between reads."""
 
 _MAX_AGE = re.compile(r"max-age\s*=\s*([0-9]{1,9})", re.IGNORECASE)
 
-NONE_YET = "certificates: none were fetched yet"
+NONE_YET = "certificates: none have been fetched yet"
 
 
 class Unavailable(PeeklockError):
-    """The certificates could not be fetched, so nothing can be said of the token."""
+    """The certificates could not be fetched, so the token could not be verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """One answer of the endpoint, and until when it is used."""
+    """Certificates from one response of the endpoint, with the times until which they are used."""
 
     keys: Mapping[str, str] = field(default_factory=dict)
     fresh_until: float = float("-inf")
@@ -70,7 +70,7 @@ class _Held:
 
 
 class Certificates:
-    """Certificates by key id. `clock`: monotonic seconds."""
+    """Cached certificates of an endpoint. `clock`: returns monotonic seconds."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
@@ -80,11 +80,11 @@ class Certificates:
         self._failure: str | None = NONE_YET
         self._fetch: Future[None] | None = None
         self._hung: set[Future[None]] = set()
-        """Fetches that were abandoned, and have not ended."""
+        """Abandoned fetches that have not ended."""
         self._begun = self._not_before = float("-inf")
 
     def of(self, key_id: str, wait: float = FETCH_SECONDS) -> Mapping[str, str]:
-        """The certificates; without this key where the endpoint does not know it. Raises Unavailable."""
+        """Return the certificates by key id; without `key_id` where the endpoint does not have it. Raises Unavailable."""
         fetch = self._needed(key_id)
         if fetch is not None:
             try:
@@ -94,7 +94,7 @@ class Certificates:
         return self._answer(key_id)
 
     def _needed(self, key_id: str) -> Future[None] | None:
-        """The fetch to wait for; None where waiting would bring nothing. Old certificates are renewed meanwhile."""
+        """Return the fetch to wait for; None where there is no need to wait. Starts renewing old certificates."""
         with self._lock:
             now = self._clock()
             if key_id not in self._held.keys or now >= self._held.stale_until:
@@ -104,15 +104,15 @@ class Certificates:
             return None
 
     def _fetching(self, now: float) -> Future[None] | None:
-        """The fetch under way, or a new one; None while the last one is too recent. Called under the lock."""
+        """Return the running fetch, or start one; None while the last one is too recent. The caller holds the lock."""
         running = self._fetch is not None and not self._fetch.done()
         if running and now - self._begun < ABANDONED_SECONDS:
             return self._fetch
         if not running and now < self._not_before:
             return None
-        self._hung = {one for one in (*self._hung, self._fetch) if one is not None and not one.done()}
+        self._hung = {hung for hung in (*self._hung, self._fetch) if hung is not None and not hung.done()}
         if len(self._hung) >= MOST_FETCHES:
-            return self._fetch  # an endpoint that never ends an answer must not take a thread each time
+            return self._fetch  # an endpoint that never completes a response must not take another thread each time
         fetch: Future[None] = Future()
         threading.Thread(target=self._run, args=(fetch,), name="peeklock-certificates", daemon=True).start()
         self._fetch, self._begun = fetch, now
@@ -121,7 +121,7 @@ class Certificates:
     def _run(self, fetch: Future[None]) -> None:
         try:
             keys, age = load(self.url)
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the requests that wait must hear of it
+        except Exception as exc:  # noqa: BLE001 - any exception must reach the waiting requests
             self._end(fetch, None, f"certificates: {type(exc).__name__}")
         else:
             now = self._clock()
@@ -136,7 +136,7 @@ class Certificates:
         fetch.set_result(None)
 
     def _answer(self, key_id: str) -> Mapping[str, str]:
-        """An unknown key is answered for only by a fetch that succeeded."""
+        """Return the cached certificates. Only a successful fetch proves that a key is unknown; else raises Unavailable."""
         with self._lock:
             usable = self._clock() < self._held.stale_until
             if usable and (key_id in self._held.keys or self._failure is None):
@@ -149,14 +149,16 @@ def _late(wait: float) -> Unavailable:
 
 
 def load(url: str) -> tuple[Mapping[str, str], float]:
-    """The certificates that an endpoint has now, and the seconds that they are fresh. Raises what `requests` does, and
-    ValueError for another answer."""
+    """Fetch an endpoint's certificates, and return them with the seconds that they are fresh.
+
+    Raises the exceptions of `requests`, and ValueError for a response without certificates.
+    """
     import requests
 
-    with requests.get(url, timeout=READ_SECONDS, stream=True, allow_redirects=False) as answer:
-        answer.raise_for_status()
-        keys = json.loads(_body(answer))
-        control = answer.headers.get("Cache-Control", "")
+    with requests.get(url, timeout=READ_SECONDS, stream=True, allow_redirects=False) as response:
+        response.raise_for_status()
+        keys = json.loads(_body(response))
+        control = response.headers.get("Cache-Control", "")
     if not isinstance(keys, dict) or not keys or not all(_is_pem(value) for value in keys.values()):
         raise ValueError("no certificates")
     age = _MAX_AGE.search(control)
@@ -168,11 +170,11 @@ def _is_pem(value: object) -> bool:
     return isinstance(value, str) and value.lstrip().startswith("-----BEGIN ")
 
 
-def _body(answer: Any) -> bytes:
-    """The body, as far as it comes in time and is no longer than expected. Raises ValueError."""
+def _body(response: Any) -> bytes:
+    """Return the body of a response. Raises ValueError where it is too long or too slow."""
     until, body = time.monotonic() + READ_SECONDS, b""
-    for part in answer.iter_content(READ_BYTES):
+    for part in response.iter_content(READ_BYTES):
         body += part
         if len(body) > MOST_BYTES or time.monotonic() > until:
-            raise ValueError("too long")
+            raise ValueError("too long, or too slow")
     return body

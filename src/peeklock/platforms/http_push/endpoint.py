@@ -1,4 +1,4 @@
-"""What platforms share that push each message as an HTTP request: the request itself, and how it is answered."""
+"""HTTP endpoint of the platforms that push each message as a request: the request, and its answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DONE, BAD, UNAUTHORIZED, BUSY, FAILED = 204, 400, 401, 409, 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request, whatever framework received it. `headers` have lower-case names, since HTTP's have no case."""
+    """HTTP request, independent of the framework. The names in `headers` are in lower case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -36,12 +36,13 @@ class Request:
 
 
 def request_of(headers: Mapping[str, Any], body: bytes, method: str = "POST") -> Request:
+    """Return a request from headers of any case."""
     lower = {str(name).lower(): str(value) for name, value in headers.items()}
     return Request(headers=lower, body=body, method=method)
 
 
 def count_of(text: str) -> int:
-    """The number in a header that counts deliveries; 0 for what is none."""
+    """Return the number in a header that counts deliveries; 0 where it is not a number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - digits of 2**31
 
 
@@ -54,13 +55,13 @@ REFUSALS: Mapping[type[PeeklockError], tuple[str, int]] = {
     Unavailable: ("peeklock.unverified %s", FAILED),
     EventError: ("peeklock.not_an_event %s", BAD),
 }
-"""The log event and the status of each reason to refuse a request. The platform delivers again whatever is not answered
-with success."""
+"""Log event and status for each reason to refuse a request. The platform delivers a request again unless it is answered with
+success."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a platform's requests come in."""
+    """HTTP endpoint of a binding. `lock`: the platform's time limit of a request, where the environment does not set it."""
 
     binding: Binding
     receive: Receive
@@ -68,7 +69,7 @@ class Endpoint:
     lock: timedelta | None
 
     def answer(self, request: Request) -> int:
-        """The status for a request."""
+        """Handle a request and return its status."""
         arrived, limit = time.monotonic(), self.binding.lock(self.lock)
         if limit is None:
             self._log_unknown_lock()
@@ -82,13 +83,13 @@ class Endpoint:
     def _log_unknown_lock(self) -> None:
         queue = self.binding.queue
         detail = (
-            f"{queue.variable('LOCK')} is not set: the platform is taken to wait for timeout={queue.timeout.total_seconds():g} s"
-            " and longer, and one that does not delivers a message again while it runs"
+            f"{queue.variable('LOCK')} is not set: the platform is assumed to wait longer than timeout={queue.timeout.total_seconds():g} s;"
+            " if it does not, it delivers a message again while the message runs"
         )
         log_event_once("peeklock.weaker %s", {"queue": queue.name, "detail": detail})
 
     def _left(self, limit: timedelta | None, arrived: float) -> timedelta | None:
-        """What the check of the token, and at a cold start the making of the plan, have left of the event's time."""
+        """Return the event's time left after the check of the token and, at a cold start, the binding."""
         self.binding.bound()
         return left_of(limit, arrived)
 
@@ -103,11 +104,12 @@ def _credentials(request: Request) -> str:
 
 
 def _patience(limit: timedelta | None) -> float:
-    """Seconds that a token's certificates may take: an event must be answered within its limit also then."""
+    """Return the seconds that fetching certificates may take, so that the event is still answered within its limit."""
     return FETCH_SECONDS if limit is None else min(FETCH_SECONDS, max(limit - RESERVE, ZERO).total_seconds())
 
 
 def status_of(settled: Sequence[Settled]) -> int:
+    """Return the status that answers a message's outcome."""
     outcome = settled[0].outcome
     if outcome.finished:
         return DONE
@@ -117,21 +119,25 @@ def status_of(settled: Sequence[Settled]) -> int:
 def entry(
     binding: Binding, receive: Receive, *, lock: timedelta | None, **access: Unpack[Access]
 ) -> Callable[[Any], tuple[str, int]]:
-    """A function of a Flask request, for functions-framework. An `async def` consumer runs on the process's event loop, so
-    that whoever deploys the function need not know of it. `lock`: how long the platform waits for an answer, unless the
-    environment says otherwise."""
+    """Return a function for functions-framework, which takes a Flask request.
+
+    An `async def` consumer runs on the process's event loop, so that it is deployed as any other. `lock`: how long the
+    platform waits for an answer, where the environment does not set it.
+    """
     endpoint = Endpoint(binding=binding, receive=receive, guard=Guard(binding.queue, **access), lock=lock)
 
     def answer(request: Any) -> tuple[str, int]:
         if not hasattr(request, "get_data"):
-            raise ConfigError(f"{type(request).__name__} is not of Flask: leave out --asgi and FUNCTION_USE_ASGI")
+            raise ConfigError(
+                f"{type(request).__name__} is not a Flask request: leave out --asgi and FUNCTION_USE_ASGI"
+            )
         return "", endpoint.answer(request_of(request.headers, request.get_data(), request.method))
 
     return mark(answer, binding)
 
 
 def sample(event: Any) -> Request:
-    """A request from a sample event: `headers`, and `body` as text or `bodyBase64`. Raises EventError for another."""
+    """Return the request of a sample event: `headers`, and `body` as text or `bodyBase64`. Raises EventError for another event."""
     headers = event.get("headers") if isinstance(event, dict) else None
     if not isinstance(headers, dict):
         raise EventError("not a push request: a sample has headers, and a body or bodyBase64")

@@ -1,4 +1,4 @@
-"""Headers of an HTTP push: which of them are the producer's, and which must never leave the request."""
+"""Headers of an HTTP push: those of the producer, and those with credentials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 PRIVATE_HEADERS = "PEEKLOCK_PRIVATE_HEADERS"
-"""Setting with more names of headers that hold credentials, separated by commas."""
+"""Variable with further names of headers that hold credentials, separated by commas."""
 
 CREDENTIALS = frozenset(
     [
@@ -46,7 +46,7 @@ CREDENTIALS = frozenset(
         "x-xsrf-token",
     ]
 )
-"""Names of headers that hold credentials: never in a message's attributes, a copy or a dead letter."""
+"""Names of headers that hold credentials. They are never in a message's attributes, in a copy or a dead letter."""
 
 _TRANSPORT = frozenset(
     [
@@ -74,7 +74,7 @@ _TRANSPORT = frozenset(
         "x-real-ip",
     ]
 )
-# Written by the service, its load balancers and the framework, or of one connection only (RFC 9110, 7.6.1).
+# Set by the service, its load balancers or the framework, or for one connection only (RFC 9110, 7.6.1).
 
 _PREFIXES = (
     "x-appengine-",
@@ -88,11 +88,11 @@ _PREFIXES = (
 
 
 def is_producer_header(name: str) -> bool:
-    """Whether a header, by its lower-case name, was set by the producer and holds no known credential."""
+    """Return whether a header of a lower-case name was set by the producer and holds no known credential."""
     return name not in _TRANSPORT and name not in CREDENTIALS and not name.startswith(_PREFIXES)
 
 
 def producer_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The producer's headers of a request, names in lower case. Credentials are left out."""
+    """Return the producer's headers of a request, with names in lower case and without credentials."""
     private = {name.strip().lower() for name in os.environ.get(PRIVATE_HEADERS, "").split(",")}
     return {name: value for name, value in headers.items() if is_producer_header(name) and name not in private}

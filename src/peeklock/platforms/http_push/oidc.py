@@ -1,7 +1,7 @@
-"""Whether a request was really sent by the service account that it should be: OIDC tokens of Google.
+"""Verification of Google's OIDC tokens: proves that a request was sent by the expected service account.
 
-The queue's headers prove nothing, since anybody can send them. A binding that was not told whom to expect admits nobody.
-A platform that admits callers by their identity checks the token itself; then this is a second lock on the same door.
+The queue's headers prove nothing, since anybody can send them. A binding without an expected account refuses every request.
+A platform that authenticates callers checks the token as well; then this is a second check of it.
 """
 
 from __future__ import annotations
@@ -25,79 +25,77 @@ CERTS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 # https://cloud.google.com/docs/authentication/verify-tokens
 
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
-# As CERTS_URL.
-
 ALGORITHM = "RS256"
-# As CERTS_URL.
+# Both from the page of CERTS_URL.
 
 SKEW_SECONDS = 5
-"""How far the clocks of Google and of this machine may differ."""
+"""Largest difference between Google's clock and this machine's."""
 
 LAST_SECOND = 253_402_300_799
-"""The end of the year 9999: no time in a token is later."""
+"""End of the year 9999, the latest time accepted in a token."""
 
 MOST_CHARACTERS = 16_384
-"""Of a token; Google's have about 1,000. What no server takes as a header is not looked into."""
+"""Longest token; Google's have about 1,000 characters. No server takes a longer header, so a longer token is not parsed."""
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Rejected(PeeklockError):
-    """The token is missing, not valid, or somebody else's."""
+    """The token is missing, not valid, or of another account."""
 
 
 class Closed(Rejected):
-    """The binding was not told whom to admit, so it admits nobody; the text names the fix."""
+    """The binding has no audience or no service account, so every request is refused. The text names the fix."""
 
 
 class Access(TypedDict, total=False):
-    """Who may call a function that is reached by HTTP."""
+    """Options that say who may call a function over HTTP."""
 
     audience: str | None
-    """Audience of the caller's token; else `PEEKLOCK_<QUEUE>_AUDIENCE`."""
+    """Audience of the caller's token. By default `PEEKLOCK_<QUEUE>_AUDIENCE`."""
     service_account: str | None
-    """Whose token it is; else `PEEKLOCK_<QUEUE>_SERVICE_ACCOUNT`."""
+    """Account of the caller's token. By default `PEEKLOCK_<QUEUE>_SERVICE_ACCOUNT`."""
     certs_url: str | None
-    """Whose signature is trusted: Google's, unless this or, of an emulator on this machine, `PEEKLOCK_CERTS_URL` says
-    otherwise."""
+    """URL of the certificates whose keys are trusted. By default `PEEKLOCK_CERTS_URL`, which may name an emulator on this machine,
+    or else Google's."""
     unauthenticated: bool
-    """True: something in front of the function checks its callers, and no token is asked for here."""
+    """True: something in front of the function checks its callers, and no token is required."""
 
 
 class Guard:
     """Admits the requests of one service account. The environment is read at the first request, not at import."""
 
     def __init__(self, queue: Queue, **access: Unpack[Access]) -> None:
-        """Raises ConfigError for what cannot be meant."""
+        """Raises ConfigError for contradictory options."""
         self._queue = queue
         self._access = access
         self._lock = threading.Lock()
         self._verifier: Verifier | None = None
-        self._known = False
+        self._is_resolved = False
         _check(queue, access)
 
     def check(self, authorization: str, wait: float = FETCH_SECONDS) -> None:
-        """Admit the `Authorization` header of a request, within `wait` seconds. Raises Closed, Rejected, Unavailable, or
+        """Check the `Authorization` header of a request, within `wait` seconds. Raises Closed, Rejected, Unavailable or
         ConfigError."""
         verifier = self._resolved()
         if verifier is not None:
             verifier(authorization, wait)
 
     def _resolved(self) -> Verifier | None:
-        """The verifier; None where no token is asked for."""
-        if self._known:
+        """Return the verifier, made at the first request; None where no token is required."""
+        if self._is_resolved:
             return self._verifier
         with self._lock:
-            if not self._known:
+            if not self._is_resolved:
                 if self._access.get("unauthenticated"):
                     self._announce()
                 else:
                     self._verifier = self._make()
-                self._known = True
+                self._is_resolved = True
             return self._verifier
 
     def _announce(self) -> None:
-        detail = "unauthenticated=True: callers are not checked here; whoever reaches the URL runs the handler"
+        detail = "unauthenticated=True: callers are not checked here, and whoever reaches the URL runs the handler"
         log_event("peeklock.unauthenticated %s", {"queue": self._queue.name, "detail": detail}, level=logging.WARNING)
 
     def _make(self) -> Verifier:
@@ -109,8 +107,8 @@ class Guard:
         return Verifier(audience=audience, service_account=account, certs=Certificates(certs_url))
 
     def _setting(self, name: str) -> str | None:
-        said = self._access.get(name) or os.environ.get(self._queue.variable(name.upper()))
-        return str(said) if said else None
+        value = self._access.get(name) or os.environ.get(self._queue.variable(name.upper()))
+        return str(value) if value else None
 
 
 def _check(queue: Queue, access: Access) -> None:
@@ -120,30 +118,31 @@ def _check(queue: Queue, access: Access) -> None:
     for name in ("audience", "service_account"):
         if unauthenticated and access.get(name):
             raise ConfigError(
-                f"queue {queue.name!r}: {name}= asks for a token, and unauthenticated=True asks for none; leave one out"
+                f"queue {queue.name!r}: {name}= requires a token, and unauthenticated=True requires none; leave one of them out"
             )
     certs_url = access.get("certs_url")
     if certs_url and not _trusted(certs_url):
-        raise ConfigError(f"queue {queue.name!r}: certs_url= names whose keys are trusted: an https:// address")
+        raise ConfigError(f"queue {queue.name!r}: certs_url= must be an https:// URL, since its keys are trusted")
 
 
 def _closed(queue: Queue, audience: str | None) -> str:
     if audience:
         return (
-            f"an audience alone admits every Google account: set {queue.variable('SERVICE_ACCOUNT')}, or pass"
+            f"an audience without a service account would admit every Google account: set {queue.variable('SERVICE_ACCOUNT')}, or pass"
             " service_account="
         )
     return (
-        f"nobody is admitted: set {queue.variable('AUDIENCE')} and {queue.variable('SERVICE_ACCOUNT')}, or pass audience="
-        " and service_account=; unauthenticated=True where something in front checks the callers"
+        f"every request is refused: set {queue.variable('AUDIENCE')} and {queue.variable('SERVICE_ACCOUNT')}, or pass audience="
+        " and service_account=; or use unauthenticated=True where something in front checks the callers"
     )
 
 
 def _certs_url() -> str:
-    """Raises ConfigError for a variable that names another machine: whose keys are trusted is not a setting."""
+    """Return the URL of the certificates. Raises ConfigError where the variable names another machine, whose keys a variable must
+    not make trusted."""
     certs_url = os.environ.get("PEEKLOCK_CERTS_URL")
     if certs_url and _host(certs_url) not in _LOOPBACK:
-        raise ConfigError("PEEKLOCK_CERTS_URL is for an emulator on this machine; leave it out elsewhere")
+        raise ConfigError("PEEKLOCK_CERTS_URL must name an emulator on this machine; leave it unset elsewhere")
     return certs_url or CERTS_URL
 
 
@@ -159,9 +158,9 @@ def _host(url: str) -> str | None:
 
 
 def _import() -> None:
-    """Raises ConfigError where google-auth, or what it fetches with, is not installed."""
+    """Raise ConfigError where google-auth or requests is not installed."""
     try:
-        import google.auth.jwt  # noqa: F401 - is it there?
+        import google.auth.jwt  # noqa: F401 - only whether it is installed
         import requests  # noqa: F401 - as above
     except ImportError as exc:
         raise missing(exc) from exc
@@ -169,14 +168,14 @@ def _import() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verifier:
-    """Checks signature, times, audience, issuer and account of a bearer token."""
+    """Verifies the signature, times, audience, issuer and account of a bearer token."""
 
     audience: str
     service_account: str
     certs: Certificates
 
     def __call__(self, authorization: str, wait: float = FETCH_SECONDS) -> None:
-        """Raises Rejected, or Unavailable; never with a word of the token."""
+        """Verify an `Authorization` header. Raises Rejected or Unavailable, whose texts never quote the token."""
         token = _bearer(authorization)
         key_id = _key_id(token)
         self._judge(token, key_id, self.certs.of(key_id, wait))
@@ -198,7 +197,7 @@ class Verifier:
             claims: Mapping[str, Any] = jwt.decode(  # type: ignore[no-untyped-call] # google-auth's
                 token, certs=certificate, audience=self.audience, clock_skew_in_seconds=SKEW_SECONDS
             )
-        except Exception as exc:  # whatever a stranger's token makes the library raise
+        except Exception as exc:  # any exception that an arbitrary token makes the library raise
             raise Rejected(f"not valid: {type(exc).__name__}") from exc
         return claims
 
@@ -214,7 +213,7 @@ def _bearer(authorization: str) -> str:
 
 
 def _key_id(token: str) -> str:
-    """The key that the token claims to be signed with; nothing is verified yet."""
+    """Return the id of the key that a token claims to be signed with. Nothing is verified yet."""
     from google.auth import jwt
 
     try:
@@ -228,9 +227,9 @@ def _key_id(token: str) -> str:
 
 
 def _check_times(claims: Mapping[str, Any]) -> None:
-    """`iat` and `exp` were compared with the clock by google-auth, which leaves out `nbf` and takes what is no time."""
+    """Check that the times are times, and `nbf`: google-auth has compared only `iat` and `exp` with the clock."""
     if not all(_is_time(claims.get(name)) for name in ("iat", "exp")):
-        raise Rejected("its times are none")
+        raise Rejected("not valid: iat or exp is not a time")
     not_before = claims.get("nbf", 0)
     if not _is_time(not_before) or time.time() + SKEW_SECONDS < not_before:
         raise Rejected("not valid yet")

@@ -1,6 +1,6 @@
 """Pub/Sub pushing to an HTTP target under functions-framework: `charge_push = pubsub.bind(charge)`.
 
-Pub/Sub delays no single message: what fails comes back by the subscription's own retry policy.
+Pub/Sub has no delay per message: failed messages come back by the subscription's own retry policy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from peeklock.quotas.google import ACK_DEADLINE
 from peeklock.sending.fitting import FORM, unfold
 
 HEADER = "x-goog-pubsub-"
-# Of a push without its wrapper: https://cloud.google.com/pubsub/docs/payload-unwrapping
+# Prefix of the headers of an unwrapped push: https://cloud.google.com/pubsub/docs/payload-unwrapping
 
 
 def bind(
@@ -35,10 +35,11 @@ def bind(
     unauthenticated: bool = False,
     **options: Unpack[Options],
 ) -> Callable[[Any], tuple[str, int]]:
-    """As `cloudtasks.bind`, for a push subscription, with or without the wrapper around its messages.
+    """Return a function for functions-framework that runs a consumer over the messages of a push subscription, wrapped or not.
 
-    Set `PEEKLOCK_<QUEUE>_LOCK` to the subscription's acknowledgement deadline, which is 10 seconds unless it was raised:
-    within it a request has to be answered. A message with an ordering key keeps its order.
+    Options, answers and errors are those of `cloudtasks.bind`. Set `PEEKLOCK_<QUEUE>_LOCK` to the subscription's
+    acknowledgement deadline, within which a request must be answered: 10 seconds unless it was raised. Messages with an
+    ordering key keep their order.
     """
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return endpoint.entry(
@@ -53,7 +54,7 @@ def bind(
 
 
 def receive(request: endpoint.Request, queue_name: str) -> Message:
-    """The message in a push request. Raises EventError for a request that is none."""
+    """Return the message in a push request. Raises EventError for a request that is no push."""
     if request.headers.get(f"{HEADER}message-id"):
         return _unwrapped(request, queue_name)
     try:
@@ -89,7 +90,7 @@ def _data(data: object) -> bytes:
 
 
 def _unwrapped(request: endpoint.Request, queue_name: str) -> Message:
-    """A push whose metadata are headers with a prefix, and whose attributes are headers without one."""
+    """Return the message of an unwrapped push: its metadata are headers with a prefix, its attributes headers without one."""
     headers = request.headers
     return _message(
         request,
@@ -138,7 +139,7 @@ def _message(
 
 
 def _name(subscription: object) -> str:
-    """The last part of `projects/P/subscriptions/S`; empty where the push does not say it."""
+    """Return the last part of `projects/P/subscriptions/S`; an empty text where the push does not name a subscription."""
     name = subscription.rpartition("/")[2] if isinstance(subscription, str) else ""
     return name if is_text(name) else ""
 
@@ -156,7 +157,7 @@ SOURCE = "subscription"
 
 
 def source_of(event: Any) -> str | None:
-    """Name of the subscription that a sample event names; None where it names none."""
+    """Return the subscription that a sample event names; None where it names none."""
     try:
         return receive(_request(event), "").subscription or None
     except EventError:
@@ -164,14 +165,14 @@ def source_of(event: Any) -> str | None:
 
 
 def _request(event: Any) -> endpoint.Request:
-    """The request that a sample event is, or of which it is the bare body. Raises EventError for neither."""
+    """Return the request of a sample event, which may be only its body. Raises EventError for anything else."""
     if isinstance(event, dict) and "headers" not in event:
         return endpoint.request_of({}, json.dumps(event).encode())
     return endpoint.sample(event)
 
 
 def matches(event: object) -> bool:
-    """Whether a sample event has the shape of a push, as a request or as its bare body."""
+    """Return whether a sample event has the shape of a push, as a request or only its body."""
     if not isinstance(event, dict):
         return False
     if isinstance(event.get("message"), dict) and "subscription" in event:
@@ -184,7 +185,7 @@ def matches(event: object) -> bool:
 
 
 def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
-    """Run a sample event and return what Pub/Sub would be told. No token is asked for."""
+    """Run a sample event and return the answer to Pub/Sub. No token is required."""
     request = _request(event)
     binding = Binding(function, "pubsub", delays=Delays.NONE, longest=ACK_DEADLINE, options=options)
     return {"status": endpoint.status_of(binding.run([receive(request, binding.queue.name)], binding.lock()))}

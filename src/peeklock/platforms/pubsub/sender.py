@@ -1,4 +1,4 @@
-"""Sending to Pub/Sub with Google's own client."""
+"""Sending to Pub/Sub."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from peeklock.registry import missing
 from peeklock.sending.fitting import FORM, prepare
 
 PUBLISH_SECONDS = 10.0
-"""How long the publications of one call may take, all together. The SDK would go on with each for ten minutes, and
-publish what has long been sent again."""
+"""Time limit of one call's publications together. The SDK would retry each for ten minutes, and publish messages that were
+sent again long ago."""
 
 REQUEST = 512
-"""Bytes of a request beside its message: the topic's name, tags and lengths."""
+"""Bytes of a request beside its message: the topic's name, protobuf tags and lengths."""
 
 CONTENT_TYPE = "content-type"
-TAGS = 8
-"""Bytes of an attribute's tags and lengths in the request."""
+ATTRIBUTE_OVERHEAD = 8
+"""Bytes of an attribute's protobuf tags and lengths in the request."""
 
 _ARGUMENTS = frozenset({"topic", "data", "ordering_key", "retry", "timeout", "self"})
-"""Names that `publish` takes for its own parameters, since attributes are keywords to it."""
+"""Parameters of `publish`, which no attribute can be named, since attributes are passed as keywords."""
 
 BINARY = "peeklock-base64."
-"""Before the name of an attribute whose value is bytes: Pub/Sub's are text only."""
+"""Prefix of the name of an attribute whose value is bytes, since Pub/Sub's are text only."""
 
 
 @per_process
 def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
-    """The process's publisher; the SDK finds an emulator by `PUBSUB_EMULATOR_HOST`. Raises ConfigError."""
+    """Return the process's publisher, of the emulator that `PUBSUB_EMULATOR_HOST` names, if any. Raises ConfigError where the SDK is
+    missing."""
     try:
         from google.cloud import pubsub_v1  # type: ignore[attr-defined,unused-ignore] # it has no type information
     except ImportError as exc:
@@ -52,12 +53,13 @@ def client(ordered: bool) -> Any:  # noqa: FBT001 - the cache's key
 
 
 def _retry() -> Any:
-    """The SDK's own, for PUBLISH_SECONDS. With ordering keys the SDK sets its end aside, and goes on in its own thread.
+    """Return the SDK's own retry policy, limited to PUBLISH_SECONDS. With ordering keys the SDK ignores the limit, and retries in
+    its own thread.
     https://cloud.google.com/pubsub/docs/retry-requests"""
     from google.api_core import exceptions as e
     from google.api_core.retry import Retry, if_exception_type
 
-    passing = (
+    transient = (
         e.Aborted,
         e.Cancelled,
         e.DeadlineExceeded,
@@ -66,11 +68,11 @@ def _retry() -> Any:
         e.ServiceUnavailable,
         e.Unknown,
     )
-    return Retry(if_exception_type(*passing), initial=0.1, maximum=1.0, multiplier=2, timeout=PUBLISH_SECONDS)
+    return Retry(if_exception_type(*transient), initial=0.1, maximum=1.0, multiplier=2, timeout=PUBLISH_SECONDS)
 
 
 class PubSubSender:
-    """Publishes to one topic, and answers when each publication is confirmed."""
+    """Publishes to one topic, and returns when each publication is confirmed."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic
@@ -79,25 +81,29 @@ class PubSubSender:
 
     @property
     def place(self) -> str:
-        """Which topic it is."""
+        """Path of the topic."""
         return self.topic
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
-        """Whether Pub/Sub takes a message in this form."""
+        """Return whether Pub/Sub takes a message in this form."""
         attributes = pack(outgoing)
         fits = len(attributes) <= ATTRIBUTES and self.weigh(outgoing) <= self.limit
         return fits and bool(outgoing.body or attributes) and all(map(_is_valid, attributes, attributes.values()))
 
     def weigh(self, outgoing: OutgoingMessage, /) -> int:
-        texts = [text for delivery in pack(outgoing).items() for text in delivery]
-        return len(outgoing.body) + sum(size_of(text) + TAGS for text in [*texts, outgoing.group or ""]) + REQUEST
+        texts = [text for attribute in pack(outgoing).items() for text in attribute]
+        return (
+            len(outgoing.body)
+            + sum(size_of(text) + ATTRIBUTE_OVERHEAD for text in [*texts, outgoing.group or ""])
+            + REQUEST
+        )
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         end = time.monotonic() + PUBLISH_SECONDS
         futures = [self._publish(outgoing) for outgoing in outgoing_messages]
         return [
-            future if isinstance(future, SendError) else self._confirm(future, p, end)
-            for future, p in zip(futures, outgoing_messages, strict=True)
+            future if isinstance(future, SendError) else self._confirm(future, outgoing, end)
+            for future, outgoing in zip(futures, outgoing_messages, strict=True)
         ]
 
     def _publish(self, outgoing: OutgoingMessage) -> Any:
@@ -109,7 +115,7 @@ class PubSubSender:
             return publisher.publish(self.topic, prepared.body, ordering_key=prepared.group or "", **pack(prepared))
         except ConfigError:
             raise
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
+        except Exception as exc:  # noqa: BLE001 - any exception of the SDK: the message may or may not have been published
             return self._failure(exc)
 
     def _confirm(self, future: Any, outgoing: OutgoingMessage, end: float) -> SendError | None:
@@ -117,8 +123,8 @@ class PubSubSender:
             future.result(timeout=max(end - time.monotonic(), 0.0))
         except Exception as exc:  # noqa: BLE001 - as above
             if outgoing.group is not None:
-                with suppress(RuntimeError):  # of a key that is not paused, after a time-out
-                    client(True).resume_publish(self.topic, outgoing.group)  # else the SDK refuses the key from now on
+                with suppress(RuntimeError):  # raised for a key that is not paused, after a time-out
+                    client(True).resume_publish(self.topic, outgoing.group)  # else the SDK refuses the key for ever
             return self._failure(exc)
         return None
 
@@ -127,25 +133,25 @@ class PubSubSender:
 
 
 def refusal(outgoing: OutgoingMessage, *, fifo: bool = False) -> SendError | None:
-    """Why Pub/Sub would refuse a message, as far as that follows from its delay and its group. It takes messages without ordering keys,
-    `fifo` or not."""
+    """Return the error with which Pub/Sub would refuse a message for its delay or group; None where it would not. `fifo` is
+    ignored: an ordering key is always optional."""
     del fifo
     if outgoing.delay:
-        return SendError("Pub/Sub delays no message; send it to a Cloud Tasks queue, or without delay=")
+        return SendError("Pub/Sub has no delay per message; send it to a Cloud Tasks queue, or without delay=")
     if size_of(outgoing.group or "") > ORDERING_KEY:
-        return SendError(f"group= is an ordering key, which Pub/Sub takes up to {ORDERING_KEY} bytes of")
+        return SendError(f"group= is an ordering key, which has {ORDERING_KEY} bytes at most on Pub/Sub")
     return None
 
 
 def _is_valid(name: str, value: str) -> bool:
-    """Whether Pub/Sub takes an attribute, and its client the call."""
+    """Return whether Pub/Sub takes an attribute, and its client's `publish` the name."""
     if not (is_text(name) and is_text(value)) or name in _ARGUMENTS or name.startswith("goog"):
         return False
     return 0 < size_of(name) <= ATTRIBUTE_NAME and size_of(value) <= ATTRIBUTE_VALUE
 
 
 def pack(outgoing: OutgoingMessage) -> dict[str, str]:
-    """Attributes as Pub/Sub takes them. An id that is too long for one is in the body, where the message is folded."""
+    """Return a message's attributes for Pub/Sub. A lineage too long for an attribute is inside the body of a folded message."""
     packed = {
         (name if isinstance(value, str) else f"{BINARY}{name}"): value
         if isinstance(value, str)
@@ -160,10 +166,11 @@ def pack(outgoing: OutgoingMessage) -> dict[str, str]:
 
 
 def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
+    """Return the producer's attributes from those that `pack` made."""
     attributes: dict[str, str | bytes] = {}
     for name, value in carried.items():
         if name.startswith(BINARY):
-            with suppress(ValueError):  # whoever wrote it, it was not `pack`, and the message is good all the same
+            with suppress(ValueError):  # `pack` did not write it; ignore the attribute and keep the message
                 attributes[name.removeprefix(BINARY)] = base64.b64decode(value, validate=True)
         elif not name.startswith(LINEAGE):
             attributes[name] = value
@@ -171,7 +178,10 @@ def unpack(carried: Mapping[str, str]) -> dict[str, str | bytes]:
 
 
 def from_url(url: str) -> PubSubSender:
-    """`pubsub://projects/P/topics/T`. A topic without a subscription keeps nothing: dead letters need one."""
+    """Return the sender of `pubsub://projects/P/topics/T`. Raises ConfigError for another address.
+
+    A topic without a subscription keeps no messages, so a topic for dead letters needs one.
+    """
     parts = urlsplit(url)
     topic = (parts.netloc + parts.path).strip("/")
     words = topic.split("/")

@@ -1,8 +1,8 @@
 """Azure Service Bus under Azure Functions (Python v2 model): `servicebus.bind(charge, app=app)`.
 
-The host settles: it completes what the function returned from and abandons what it raised for, a batch only as a whole.
-So failures leave as scheduled copies and dead letters, and one of them does not bring the others back. Where the worker
-offers message actions, each message is settled by itself.
+The host settles: it completes the messages of a function that returns, and abandons those of one that raises, a batch only as a
+whole. So failed messages leave as scheduled copies and dead letters, and do not bring the others back. With message actions,
+each message is settled on its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SHAPE = 'the host\'s InvocationRequest as JSON, {"inputData": [...], "triggerMet
 SOURCE = "function"
 
 DEFAULT_HOLD = 20
-"""Seconds for which a message that must come back is held at most, since the host would deliver it again at once."""
+"""Longest time in seconds for which a message that must come back is held, since the host would deliver it again at once."""
 
 
 def bind(
@@ -53,24 +53,25 @@ def bind(
     name: str | None = None,
     **options: Unpack[Options],
 ) -> Callable[..., Any]:
-    """Register a consumer on a `func.FunctionApp` as a Service Bus trigger, and return the function that was registered.
+    """Register a consumer on a `func.FunctionApp` as a Service Bus trigger, and return the registered function.
 
-    - `queue_name`: the queue's name at Azure, or an app setting as `%NAME%`; else the declared one. For a subscription
-      give `topic_name` and `subscription_name`: a delayed copy would reach all subscriptions of the topic, so name with
-      `queue=` the queue to which copies go, and bind it as well; or else delays are the host's, which has none.
-    - `connection`: the app setting that says how to connect.
-    - `batch`: many messages an event. Needs a store or `actions`, without which one failure would run all again.
-    - `sessions`: the queue has sessions; order is kept, and a delay is waited out inside the lock, up to `hold`.
-    - `actions`: settle messages one by one, and dead-letter natively, by the worker's `ServiceBusMessageActions`: True,
-      or the class itself. Python 3.13 and newer, and the package azurefunctions-extensions-bindings-servicebus.
-    - `hold`: how long, at most, a message is held before it is abandoned. The host's functionTimeout has to leave room
-      for it after the queue's `timeout`.
-    - `name`: the function's name in the app; else the consumer's own.
+    - `queue_name`: the queue's name on Azure, or an app setting as `%NAME%`. By default the declared name.
+    - `topic_name`, `subscription_name`: the subscription to receive from. A delayed copy would reach all subscriptions of the
+      topic: name with `queue=` a queue to which copies go, and bind it as well. Without it there are no delays.
+    - `connection`: the app setting with the connection.
+    - `batch`: receive many messages per event. Needs a store or `actions`, without which one failure would run all again.
+    - `sessions`: the queue has sessions. Order is kept, and a delay is waited out inside the lock, up to `hold`.
+    - `actions`: settle each message on its own, and dead-letter by the broker, by the worker's `ServiceBusMessageActions`: True
+      or the class itself. Needs Python 3.13 or newer and the package azurefunctions-extensions-bindings-servicebus.
+    - `hold`: longest time for which a message is held before it is abandoned. The host's functionTimeout must leave room for
+      it after the queue's `timeout`.
+    - `name`: the function's name in the app. By default the consumer's own.
 
-    Raises ConfigError for a declaration that cannot work here; at the first event, where the environment does not fit.
+    Raises ConfigError for a declaration that cannot work on Service Bus, and at the first event where the environment does not
+    fit the declaration.
     """
     if not hasattr(app, "service_bus_queue_trigger"):
-        raise ConfigError(f"app={type(app).__name__}: give the func.FunctionApp on which the function is registered")
+        raise ConfigError(f"app={type(app).__name__}: pass the func.FunctionApp on which to register the function")
     check_flags("servicebus.bind()", batch=batch, sessions=sessions, actions=isinstance(actions, type) or actions)
     if actions is not False:
         options.setdefault("dead_letter", NativeDeadLetterSender(None))
@@ -84,22 +85,22 @@ def bind(
     )
     _check_order(binding, sessions=sessions)
     trigger = _trigger(app, binding, queue_name, topic_name, subscription_name)
-    own = topic_name or queue_name or binding.queue.name
+    entity = topic_name or queue_name or binding.queue.name
     endpoint = Endpoint(
         binding,
         batch=batch,
         sessions=sessions,
         hold=_duration(hold),
         can_settle=actions is not False,
-        entity=f"{own}/{subscription_name}" if topic_name else own,
-        own=own if connection == CONNECTION else "",
+        entity=f"{entity}/{subscription_name}" if topic_name else entity,
+        own=entity if connection == CONNECTION else "",
         subscribed=topic_name is not None,
     )
     entry = mark(_entry(endpoint, settle.actions_class(actions), name), binding)
     trigger(
         arg_name="messages",
         connection=connection,
-        data_type="BINARY",  # anything else lets the host interpret bodies, and their keys overwrite metadata
+        data_type="BINARY",  # with other types the host interprets bodies, and their keys overwrite metadata
         cardinality="many" if batch else "one",
         is_sessions_enabled=sessions,
         auto_complete_messages=actions is False,
@@ -117,15 +118,15 @@ def _duration(hold: Seconds) -> timedelta:
 def _check_order(binding: Binding, *, sessions: bool) -> None:
     if binding.queue.fifo and not sessions:
         raise ConfigError(
-            f"queue {binding.queue.name!r} is fifo, and on Service Bus only sessions keep an order: bind it with"
-            " sessions=True, to a queue that requires sessions"
+            f"queue {binding.queue.name!r} is fifo, and on Service Bus only sessions keep an order: use bind(..., sessions=True)"
+            " with a queue that requires sessions"
         )
 
 
 def _trigger(
     app: Any, binding: Binding, queue_name: str | None, topic_name: str | None, subscription_name: str | None
 ) -> Callable[..., Any]:
-    """The app's decorator for where the messages come from. Raises ConfigError for half of it, or for two places."""
+    """Return the app's decorator for a queue or a subscription. Raises ConfigError for half a subscription, or for both."""
     source: dict[str, str | None] = {"topic_name": topic_name, "subscription_name": subscription_name}
     if topic_name is None and subscription_name is None:
         return lambda **rest: app.service_bus_queue_trigger(queue_name=queue_name or binding.queue.name, **rest)
@@ -135,14 +136,14 @@ def _trigger(
         raise ConfigError(f"give queue_name={queue_name!r}, or topic_name= with subscription_name=, not both")
     if binding.queue.exact_delay and binding.delays is Delays.NONE:
         raise ConfigError(
-            f"queue {binding.queue.name!r}: first_delay= cannot be kept for a topic, whose copies would reach all of its"
+            f"queue {binding.queue.name!r}: first_delay= cannot be kept for a topic, since copies would reach all of its"
             " subscriptions; name with queue= the queue to which copies go, or leave first_delay out"
         )
     return lambda **rest: app.service_bus_topic_trigger(**source, **rest)
 
 
 def _entry(endpoint: Endpoint, actions: type | None, name: str | None) -> Callable[..., Any]:
-    """A function as the worker's indexing wants it: a plain one, whose signature is exactly its bindings."""
+    """Return an entry function for the worker's indexing: a plain function whose parameters are exactly its bindings."""
     try:
         import azure.functions as func
     except ImportError as exc:
@@ -152,14 +153,14 @@ def _entry(endpoint: Endpoint, actions: type | None, name: str | None) -> Callab
     entry: Callable[..., Any]
     if endpoint.binding.is_async:
 
-        async def entry_async(**given: Any) -> None:
-            await endpoint.enter_async(given["messages"], given.get("actions"))
+        async def entry_async(**arguments: Any) -> None:
+            await endpoint.enter_async(arguments["messages"], arguments.get("actions"))
 
         entry = entry_async
     else:
 
-        def entry_sync(**given: Any) -> None:
-            endpoint.enter(given["messages"], given.get("actions"))
+        def entry_sync(**arguments: Any) -> None:
+            endpoint.enter(arguments["messages"], arguments.get("actions"))
 
         entry = entry_sync
     hints: dict[str, Any] = {"messages": List[func.ServiceBusMessage] if endpoint.batch else func.ServiceBusMessage}  # noqa: UP006 - as above
@@ -174,8 +175,7 @@ def _entry(endpoint: Endpoint, actions: type | None, name: str | None) -> Callab
 
 
 def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
-    """Run a sample event, the host's invocation request as JSON, and return what the host would be told. Waits for
-    nothing."""
+    """Run a sample event, the host's invocation request as JSON, and return the answer to the host. Never holds a message."""
     trigger = sample_events.load(event)
     import azure.functions as func
 

@@ -1,4 +1,4 @@
-"""The client of Service Bus, and the link over which one thread at a time sends."""
+"""Client of Service Bus, and links over which one thread at a time sends."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from peeklock.errors import ConfigError
 from peeklock.registry import missing
 
 CONNECTION = "PEEKLOCK_SERVICEBUS"
-"""The app setting with a connection string; or, with `__fullyQualifiedNamespace` after its name, a namespace to which
-the function's identity is admitted, and with `__clientId` which of several identities. The same setting serves the
-trigger."""
+"""App setting with a connection string, used by the trigger as well. With an identity instead, the setting with
+`__fullyQualifiedNamespace` appended names the namespace, and with `__clientId` appended selects one of several identities."""
 
 TRY_SECONDS = 5.0
-"""How long one try may take. A dead letter that is not sent keeps its message, so it is better to give up within the lock
-than to go on as long as the SDK would."""
+"""Time limit of one try. A message whose dead letter is not sent is not lost, so it is better to give up within the lock than to
+retry as long as the SDK would."""
 
 RESENDS = 1
-"""Tries after the first: one, for a link that the service has closed because it was idle."""
+"""Retries: one, for a link that the service has closed because it was idle."""
 
 HELD_SECONDS = 15.0
-"""How long a thread waits for a link that another one uses: longer than all tries of a sending take. Then the other one is
-left alone with it, and a new link is opened: to look up a name, for one, may take longer than any time-out."""
+"""How long a thread waits for a link that another one uses: longer than all tries of a send. After that a new link is opened
+and the old one left to the other thread, which may hang: a name look-up, for one, has no time-out."""
 
 Client = Callable[[], Any]
 
 
 @per_process
 def client(namespace: str) -> Any:
-    """The process's client. Raises ConfigError where the SDK is missing, or the connection string is none."""
+    """Return the process's client of a namespace. Raises ConfigError where the SDK or a valid connection string is missing."""
     try:
         from azure.servicebus import ServiceBusClient
 
@@ -57,14 +56,14 @@ def client(namespace: str) -> Any:
 
 
 class _Socket(ssl.SSLSocket):
-    """A socket that never waits without an end, as the SDK would have it wait for the handshakes of TLS and of SASL."""
+    """Socket that always has a time-out. The SDK would wait without one for the handshakes of TLS and SASL."""
 
     def settimeout(self, value: float | None, /) -> None:
         super().settimeout(TRY_SECONDS if value is None else value)
 
 
 def tls() -> ssl.SSLContext:
-    """With the certificates that the SDK itself would use."""
+    """Return an SSL context with the certificates that the SDK would use."""
     import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())
@@ -73,29 +72,30 @@ def tls() -> ssl.SSLContext:
 
 
 class Link:
-    """A link to a queue or topic. Whoever holds `lock` may use it, and closes it after a failure."""
+    """Link to a queue or topic. The holder of `lock` may use it, and closes it after a failure."""
 
     def __init__(self, entity: str, client: Client) -> None:
-        """`client`: gives a `ServiceBusClient`."""
+        """`client`: returns a `ServiceBusClient`."""
         self.entity = entity
         self.client = client
         self.lock = threading.Lock()
         self._sender: Any = None
 
     def open(self) -> Any:
-        """The SDK's sender; it connects when it is first used."""
+        """Return the SDK's sender, which connects when it is first used."""
         if self._sender is None:
             self._sender = self.client().get_queue_sender(self.entity)
         return self._sender
 
     @property
     def largest(self) -> int:
-        """Bytes of a message that the service takes on this link, as it said when the link was opened; 0 where it did not.
+        """Largest size of a message on this link in bytes, as the service said when the link was opened; 0 where it did not.
 
-        The SDK's only public answer is the size of a batch, which on Premium is less."""
+        The SDK publishes only the size of a batch, which on Premium is less.
+        """
         return int(getattr(self._sender, "_max_message_size_on_link", 0))
 
     def close(self) -> None:
         sender, self._sender = self._sender, None
-        with suppress(Exception):  # it is given up already
+        with suppress(Exception):  # the link is unusable already
             sender.close()

@@ -1,4 +1,4 @@
-"""Where the events of Azure Functions come in: from the trigger's argument to what the host is told."""
+"""Endpoint of an Azure Functions trigger: from the trigger's argument to the answer to the host."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SETTING = re.compile("%([^%]+)%")
 # https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns#binding-expressions---app-settings
 
 MAX_LOCK = timedelta(seconds=LOCK_SECONDS)
-# A batch's locks are not renewed, and no lock is longer; a single message's are renewed that long unless host.json says
+# The longest lock. A batch's locks are not renewed; a single message's lock is renewed this long unless host.json says
 # otherwise. https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
 
 DEFAULT_LOCK = timedelta(minutes=1)
-# As MAX_LOCK.
+# Azure's default; source as for MAX_LOCK.
 
 
 class Endpoint:
-    """Where the host's events come in."""
+    """Endpoint of a binding for the host's events."""
 
     def __init__(
         self,
@@ -43,8 +43,11 @@ class Endpoint:
         subscribed: bool,
         own: str,
     ) -> None:
-        """`entity`: the queue or subscription, in which `%NAME%` stands for an app setting. `own`: the queue or topic to
-        which dead letters must not go; empty where senders may be in another namespace."""
+        """Configure the endpoint.
+
+        - `entity`: the queue or subscription, in which `%NAME%` stands for an app setting.
+        - `own`: the queue or topic to which dead letters must not go; empty where senders may be in another namespace.
+        """
         self.binding = binding
         self.batch = batch
         self.sessions = sessions
@@ -55,6 +58,7 @@ class Endpoint:
         self.own = own
 
     def enter(self, event: Any, actions: Any) -> None:
+        """Handle an event and return to complete it. Raises Redeliver to abandon it."""
         settlement, messages, changes = self._open(event, actions)
         settled = self.binding.run(messages, settlement.lock, **changes)
         settlement.finish(settled)
@@ -64,12 +68,13 @@ class Endpoint:
         settlement.give_back(settled)
 
     async def enter_async(self, event: Any, actions: Any) -> None:
+        """Handle an event on the caller's event loop, as `enter` does."""
         import asyncio
 
         settlement, messages, changes = self._open(event, actions)
         settled = await self.binding.run_async(messages, settlement.lock, **changes)
         if self.can_settle:
-            await asyncio.to_thread(settlement.finish, settled)  # actions are calls that block
+            await asyncio.to_thread(settlement.finish, settled)  # actions are blocking calls
         wait = settlement.wait(settled)
         if wait:
             await asyncio.sleep(wait)
@@ -84,12 +89,10 @@ class Endpoint:
         if self.batch and not self.can_settle and bound.store is None:
             raise ConfigError(
                 f"queue {self.binding.queue.name!r}: batch=True needs a store, since the host abandons a batch only as a"
-                " whole; set PEEKLOCK_STORE or pass store=, or pass actions= where the worker has them"
+                " whole; set PEEKLOCK_STORE or pass store=, or pass actions= where the worker has message actions"
             )
         if self.can_settle and actions is None:
-            raise ConfigError(
-                "the worker handed over no message actions; it needs Python 3.13 or newer, or leave actions= out"
-            )
+            raise ConfigError("the worker passed no message actions; use Python 3.13 or newer, or leave actions= out")
         lock = left_of(self.binding.lock(DEFAULT_LOCK if self.batch else None), began)
         native_sender = NativeDeadLetterSender(actions)
         settlement = HostSettlement(
@@ -107,5 +110,5 @@ class Endpoint:
 
 
 def _resolved(name: str) -> str:
-    """A name in which `%NAME%` stands for an app setting."""
+    """Return a name with the app settings that `%NAME%` stands for."""
     return _SETTING.sub(lambda match: os.environ.get(match[1], match[0]), name)

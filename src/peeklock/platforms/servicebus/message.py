@@ -1,4 +1,9 @@
-"""What a message is to the SDK of Service Bus: its id, its properties with their types, the rest of its time to live."""
+"""Outgoing messages as the Service Bus SDK's messages, and their size on the wire.
+
+The size is that of AMQP 1.0, as Service Bus counts it. It is computed without the SDK, which takes half a second to load, since
+messages are fitted within an event's time.
+http://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-messaging-v1.0-os.html
+"""
 
 from __future__ import annotations
 
@@ -13,18 +18,18 @@ from peeklock.outgoing import OutgoingMessage, size_of
 from peeklock.quotas.azure import MESSAGE_ID as MAX_ID
 
 EXPIRES_AT = "expires_at"
-"""Among a message's system properties: when it expires, as ISO 8601."""
+"""System property with the time at which a message expires, as ISO 8601."""
 
 SYSTEM = ("subject", "correlation_id", "reply_to", "reply_to_session_id", "to", "partition_key")
-"""What a producer sets beside body and properties. Time to live is counted down, the session is the message's group."""
+"""System properties that a producer sets. The time to live is counted down; the session is the message's group."""
 
-SHORTEST_LIFE = timedelta(minutes=1)
-LONGEST_LIFE = timedelta(days=49)
-"""A time to live is sent as milliseconds in 32 bits; what lives longer has no limit of its own."""
+MIN_TIME_TO_LIVE = timedelta(minutes=1)
+MAX_TIME_TO_LIVE = timedelta(days=49)
+"""Longest time to live that is sent, in 32 bits of milliseconds. A message that lives longer gets none."""
 
 
 def message_of(outgoing: OutgoingMessage) -> Any:
-    """An outgoing message as the SDK's message. Raises ValueError for what no queue would take."""
+    """Return an outgoing message as the SDK's message. Raises ValueError for one that no queue would take."""
     from azure.servicebus import ServiceBusMessage
 
     properties: dict[Any, Any] = {
@@ -46,32 +51,33 @@ def message_of(outgoing: OutgoingMessage) -> Any:
 
 
 def _system(outgoing: OutgoingMessage) -> dict[str, str]:
-    """System properties by the SDK's names. A partition key must be the session's: in a session it is left out."""
+    """Return the system properties by the SDK's names, in a session without the partition key, which must equal the session."""
     names = SYSTEM if outgoing.group is None else [name for name in SYSTEM if name != "partition_key"]
     return {name: outgoing.system[name] for name in names if name in outgoing.system}
 
 
 def _left(outgoing: OutgoingMessage, now: datetime) -> timedelta | None:
-    """The rest of the time to live, so that a copy expires when its message would have; with enough for one delivery.
+    """Return the rest of the time to live, so that a copy expires when its message would have, but not before one delivery.
 
-    A dead letter has none: it waits for somebody to look at it."""
+    Dead letters are sent without a time to live, so that they wait to be inspected.
+    """
     text = outgoing.system.get(EXPIRES_AT)
     if text is None:
         return None
     left = datetime.fromisoformat(text) - now - outgoing.delay
-    return max(left, SHORTEST_LIFE) if left < LONGEST_LIFE else None
+    return max(left, MIN_TIME_TO_LIVE) if left < MAX_TIME_TO_LIVE else None
 
 
 def _typed(value: str | bytes, kind: str) -> Any:
-    """A property with the type that it came with."""
-    read = _READERS.get(kind)
+    """Return a property's value in the type that it arrived with."""
+    parse = _PARSERS.get(kind)
     try:
-        return value if read is None or isinstance(value, bytes) else read(value)
-    except ValueError:  # a type that another platform calls so
+        return value if parse is None or isinstance(value, bytes) else parse(value)
+    except ValueError:  # another platform's type of the same name
         return value
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     "bool": lambda text: text == "True",
     "int": int,
     "float": float,
@@ -82,37 +88,37 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def id_of(outgoing: OutgoingMessage) -> str | None:
-    """The id for the queue's own duplicate detection; on a message that goes out as it came, the one that it had."""
+    """Return the id for the queue's duplicate detection; for a bare message, the one that it arrived with."""
     if outgoing.bare and outgoing.origin is not None:
         own = getattr(outgoing.origin.raw, "message_id", None)
         return own if isinstance(own, str) and own else None
-    return _fitting(outgoing.id)
+    return _shortened(outgoing.id)
 
 
-def _fitting(name: str) -> str:
-    """The lineage keeps the id as it is; the queue's own only has to differ where ids differ."""
+def _shortened(name: str) -> str:
+    """Return an id that Service Bus takes, different for different ids. The lineage has the whole id."""
     return name if len(name) <= MAX_ID else f"{name[:63]}.{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 SMALL = 255
-"""Bytes up to which a text needs two more bytes, and five beyond."""
+"""Bytes up to which a text takes two more bytes; a longer one takes five more."""
 
 SECTION = 3
 LIST = 9
 """Bytes of a section's descriptor, and of a list or map with its size and count."""
 
 FIXED = 10
-"""Bytes of a time or a number, at most."""
+"""Most bytes of a time or a number."""
 
 
 def encoded_size(value: str | bytes) -> int:
-    """Bytes of a text or of bytes."""
+    """Return the encoded size of a text or bytes."""
     size = len(value) if isinstance(value, bytes) else size_of(value)
     return size + (2 if size <= SMALL else 5)
 
 
 def properties_size(outgoing: OutgoingMessage) -> int:
-    """Bytes of the application's properties and of the system's."""
+    """Return the encoded size of the application and system properties."""
     named = {**outgoing.attributes} if outgoing.bare else {**outgoing.attributes, LINEAGE: outgoing.lineage.dump()}
     own = sum(encoded_size(name) + encoded_size(value) for name, value in named.items())
     system = sum(map(encoded_size, outgoing.system.values()))
@@ -120,7 +126,7 @@ def properties_size(outgoing: OutgoingMessage) -> int:
 
 
 def message_size(outgoing: OutgoingMessage, message_id: str | None) -> int:
-    """Bytes of a whole message, some more than it may need."""
+    """Return the encoded size of a whole message, rounded up by a few bytes."""
     header = annotations = properties = SECTION + LIST
     body = SECTION + encoded_size(outgoing.body)
     times = 2 * FIXED + encoded_size("x-opt-scheduled-enqueue-time") if outgoing.delay else FIXED
@@ -130,6 +136,6 @@ def message_size(outgoing: OutgoingMessage, message_id: str | None) -> int:
 
 
 def is_encodable(outgoing: OutgoingMessage) -> bool:
-    """Whether all texts have an encoding; half a surrogate pair has none."""
+    """Return whether all texts can be encoded; half a surrogate pair cannot."""
     texts = [*outgoing.attributes, *outgoing.attributes.values(), outgoing.content_type or "", outgoing.group or ""]
     return all(is_text(text) for text in texts if isinstance(text, str))

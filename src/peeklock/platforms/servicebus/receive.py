@@ -1,4 +1,4 @@
-"""From the host's objects to messages: which of the things that a trigger's argument says can be believed."""
+"""Reading of messages from a trigger's argument, and from only those of its metadata that can be trusted."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _COLUMNS = {
     "to": "To",
     "partition_key": "PartitionKey",
 }
-"""What a producer sets beside body and properties, and the columns of a batch that have it."""
+"""System properties that a producer sets, and the columns of a batch that hold them."""
 
 _ENDLESS = 9000
-"""The first year of times by which .NET says that a message never expires."""
+"""Year from which on an expiry time of .NET means that a message never expires."""
 
 _TYPES: dict[type, str] = {
     bool: "bool",
@@ -48,8 +48,11 @@ _TYPES: dict[type, str] = {
 def receive(
     event: Any, queue_name: str, *, sessions: bool = False, entity: str = "", subscribed: bool = False
 ) -> list[Message]:
-    """The messages of a trigger's argument. `entity`: the queue or subscription as Azure names it, where that is not
-    `queue_name`; `subscribed`: it is a subscription. Raises EventError for anything else."""
+    """Return the messages of a trigger's argument. Raises EventError for anything else.
+
+    - `entity`: the queue's or subscription's name on Azure, where that is not `queue_name`.
+    - `subscribed`: it is a subscription.
+    """
     many = isinstance(event, list)
     raws = event if many else [event]
     if not raws:
@@ -71,18 +74,18 @@ def receive(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Where an event's messages come from, and what can be believed of them."""
+    """Origin of an event's messages, and which of their metadata can be trusted."""
 
     queue: str
     entity: str
     subscription: str
     """The entity, where it is a subscription."""
     alone: bool
-    """Whether the event is no batch, so that its metadata cannot have shifted."""
+    """The event is no batch, so that its metadata cannot be shifted."""
     typed: bool
-    """Whether the content types are each message's own."""
+    """The content types can be trusted."""
     system: Sequence[str]
-    """Which system properties are."""
+    """Names of the system properties that can be trusted."""
 
 
 def _check(raw: Any) -> None:
@@ -91,18 +94,20 @@ def _check(raw: Any) -> None:
         or not hasattr(raw, "application_properties")
         or not isinstance(raw.get_body(), bytes)
     ):
-        raise EventError(f"not a Service Bus message: {type(raw).__name__}; is data_type BINARY and the trigger ours?")
+        raise EventError(
+            f"not a Service Bus message: {type(raw).__name__}; was the trigger made by servicebus.bind, with data_type BINARY?"
+        )
 
 
 def _is_trusted(column: str, raws: Sequence[Any]) -> bool:
-    """Whether a text column of a batch is whole. The host drops empty entries, so that what follows them is another
-    message's: https://github.com/Azure/azure-functions-python-worker/issues/1122"""
+    """Return whether a text column of a batch is complete. The host drops empty entries, so that those after them belong to other
+    messages: https://github.com/Azure/azure-functions-python-worker/issues/1122"""
     array = (getattr(raws[0], "metadata", None) or {}).get(f"{column}Array")
     return isinstance(array, list) and len(array) == len(raws)
 
 
 def _sessions(raws: Sequence[Any], *, many: bool) -> list[str]:
-    """The session of each. A batch is of one session, whose name may be empty and thus missing from the column."""
+    """Return the session of each message. A batch has one session, whose name may be empty and so missing from the column."""
     named = [raw.session_id if isinstance(raw.session_id, str) else "" for raw in raws]
     if many and not _is_trusted("SessionId", raws):
         return [next(filter(None, named), "")] * len(raws)
@@ -144,7 +149,7 @@ def _name(name: str | bytes) -> str:
 
 
 def _system(raw: Any, source: _Source) -> dict[str, str]:
-    """The producer's system properties, as far as they are certainly this message's."""
+    """Return the producer's system properties, as far as they certainly belong to this message."""
     named = {name: getattr(raw, name, None) for name in source.system}
     system = {name: text for name, text in named.items() if isinstance(text, str) and text}
     expires_at = getattr(raw, "expires_at_utc", None)
@@ -154,10 +159,12 @@ def _system(raw: Any, source: _Source) -> dict[str, str]:
 
 
 def _native_id(raw: Any, source: _Source) -> str:
-    """The message's id; in a batch, and where it has none, what the queue itself says of it, which stays the same over
-    its deliveries. The ids of a batch would not: whether their column is whole depends on who shares the batch.
+    """Return the message's id; in a batch, or where it has none, an id from its sequence number.
 
-    The queue's numbers start again in another queue, and in one that is made anew; with the time they are unique."""
+    The id must stay the same over all deliveries. A batch's column of ids does not ensure that, since whether it is complete
+    depends on the other messages of the batch. Sequence numbers repeat in another or recreated queue, and are unique
+    together with the enqueued time and the entity.
+    """
     if source.alone and isinstance(raw.message_id, str) and raw.message_id and is_text(raw.message_id):
         return raw.message_id
     if type(raw.sequence_number) is not int:
@@ -168,10 +175,11 @@ def _native_id(raw: Any, source: _Source) -> str:
 
 
 def _lineage(properties: dict[str, Any], native_id: str, sent_ms: int | None) -> Lineage | None:
-    """The lineage that it carries; of a message that was dead-lettered natively and put back, the next life's.
+    """Return the message's lineage; for one that the broker dead-lettered and that was put back, with the next generation.
 
-    Such a message says so, and nobody could change its lineage on the way. So the time of its return tells one return
-    from another: with the next number only, the second return would be taken for the first, and complete unrun.
+    Such a message has the broker's dead-letter reason, and still the lineage that it had before. The generation is derived from
+    the time of its return, to tell several returns apart: with the next number alone, the second return would be taken for
+    the first, and completed without a run.
     """
     text = properties.get(LINEAGE)
     lineage = Lineage.load(text) if isinstance(text, str) else None
@@ -195,5 +203,5 @@ def _millis(moment: datetime | None) -> int | None:
 
 
 def _aware(moment: datetime) -> datetime:
-    """A time of the host, which sends it without its zone: UTC."""
+    """Return a time of the host as aware: it sends UTC without a zone."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

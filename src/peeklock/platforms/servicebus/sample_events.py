@@ -1,7 +1,7 @@
-"""Sample events of Service Bus: the host's invocation request, as JSON, made into what the worker hands to a function.
+"""Sample events of Service Bus: the host's invocation request as JSON, converted to the function's argument.
 
-The form is proto3's JSON mapping of `InvocationRequest` in the host's FunctionRpc.proto; the objects are built by the
-converter of azure-functions itself: https://github.com/Azure/azure-functions-language-worker-protobuf
+The form is proto3's JSON mapping of `InvocationRequest` in the host's FunctionRpc.proto; the objects are built by azure-functions'
+own converter: https://github.com/Azure/azure-functions-language-worker-protobuf
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from peeklock.registry import missing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
-    """What a function is called with."""
+    """Argument of a function, and the kind of its trigger."""
 
     argument: Any
     batch: bool
@@ -28,13 +28,13 @@ class Trigger:
 
 
 def matches(event: object) -> bool:
-    """Whether a sample event has the shape of an invocation request."""
+    """Return whether a sample event has the shape of an invocation request."""
     return isinstance(event, dict) and isinstance(event.get("inputData"), list) and "triggerMetadata" in event
 
 
 def function_of(event: Any) -> str | None:
-    """Name of the function that a sample event is handed to, which is all that a host says of where it comes from; None
-    where it says none. https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
+    """Return the name of the function that a sample event invokes, the only origin that a host names; None where it names none.
+    https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
     metadata = event.get("triggerMetadata") if isinstance(event, dict) else None
     system = metadata.get("sys") if isinstance(metadata, dict) else None
     try:
@@ -45,7 +45,8 @@ def function_of(event: Any) -> str | None:
 
 
 def load(event: Any) -> Trigger:
-    """Raises EventError for what no host would send, and ConfigError where azure-functions is missing."""
+    """Return the function's argument from a sample event. Raises EventError for one that no host would send, and ConfigError where
+    azure-functions is missing."""
     if not matches(event) or not isinstance(event["triggerMetadata"], dict) or not event["inputData"]:
         raise EventError(
             "not a Service Bus event: it has inputData and triggerMetadata, as the host's InvocationRequest"
@@ -57,8 +58,8 @@ def load(event: Any) -> Trigger:
         raise missing(exc) from exc
     try:
         metadata = {name: Datum(*_typed(value)) for name, value in event["triggerMetadata"].items()}
-        given = event["inputData"][0].get("data")
-        data: Any = Datum(*_typed(given)) if given else None  # a message without a body has none
+        value = event["inputData"][0].get("data")
+        data: Any = Datum(*_typed(value)) if value else None  # a message without a body has no data
         argument: Any = ServiceBusMessageInConverter.decode(data, trigger_metadata=metadata)
         batch = isinstance(argument, list)
         _check(argument if batch else [argument], data.python_value if batch else None)
@@ -69,7 +70,8 @@ def load(event: Any) -> Trigger:
 
 
 def _check(messages: Sequence[Any], bodies: Any) -> None:
-    """What the converter leaves for later, or unsaid: metadata that are no JSON, and more bodies than messages."""
+    """Raise ValueError for errors that the converter reports late or not at all: metadata that are no JSON, and more bodies than
+    messages."""
     for message in messages[:1]:
         _ = message.metadata
     if bodies is not None and len(bodies) != len(messages):
@@ -87,11 +89,11 @@ _MALFORMED = (
     RecursionError,
     binascii.Error,
 )
-"""What the converter raises for values of the wrong form, whichever it meets first."""
+"""Exceptions of the converter for malformed values."""
 
 
 def _typed(value: Mapping[str, Any]) -> tuple[Any, str]:
-    """Value and type of a `TypedData`."""
+    """Return the value and type of a `TypedData`."""
     ((kind, inner),) = value.items()
     match kind:
         case "string" | "json":
@@ -101,10 +103,10 @@ def _typed(value: Mapping[str, Any]) -> tuple[Any, str]:
         case "int" | "double":
             return float(inner) if kind == "double" else int(inner), kind
         case "collectionBytes":
-            decoded = [base64.b64decode(one, validate=True) for one in inner["bytes"]]
+            decoded = [base64.b64decode(text, validate=True) for text in inner["bytes"]]
             return SimpleNamespace(bytes=decoded), "collection_bytes"
         case "collectionString":
-            return SimpleNamespace(string=[str(one) for one in inner["string"]]), "collection_string"
+            return SimpleNamespace(string=[str(text) for text in inner["string"]]), "collection_string"
         case "collectionSint64":
-            return SimpleNamespace(sint64=[int(one) for one in inner["sint64"]]), "collection_sint64"
+            return SimpleNamespace(sint64=[int(number) for number in inner["sint64"]]), "collection_sint64"
     raise EventError(f"not a Service Bus event: a value of kind {kind!r:.40}")

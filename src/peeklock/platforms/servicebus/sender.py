@@ -1,4 +1,4 @@
-"""Sending to Service Bus with its own client."""
+"""Sending to Service Bus."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ from peeklock.sending.fitting import prepare
 
 QUOTAS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"
 
-
 _NO_SESSION = "SessionId was not set"
-"""Of what a queue with sessions answers to a message without one.
+"""Part of the error of a queue with sessions for a message without one.
 https://learn.microsoft.com/azure/service-bus-messaging/message-sessions"""
 
 _senders: weakref.WeakSet[ServiceBusSender] = weakref.WeakSet()
@@ -48,10 +47,11 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
 class ServiceBusSender:
     """Sends to one queue or topic, in as few batches as size and sessions allow.
 
-    `client`: gives a `ServiceBusClient`. The link stays open, since to open one takes a hundred times as long as to
-    send; it is used by one thread at a time, and a new one is opened after a failure, and in a forked child.
+    The link stays open, since opening one takes a hundred times as long as a send. One thread at a time uses it, and a new one is
+    opened after a failure and in a forked child.
 
-    `limit`: bytes of a message; lowered when the queue says that it takes less.
+    - `client`: returns a `ServiceBusClient`.
+    - `limit`: largest size of a message in bytes; lowered when the queue says that it takes less.
     """
 
     def __init__(self, entity: str, client: Client) -> None:
@@ -63,16 +63,16 @@ class ServiceBusSender:
 
     @property
     def place(self) -> str:
-        """Which queue or topic it is. The namespace is the process's, since the client is."""
+        """Name of the queue or topic. The namespace is the same in the whole process, as the client is."""
         return self.entity.lower()
 
     def forget(self) -> None:
-        """Open a new link at the next sending. A forked child must: its parent's connection is not its own, and a
-        thread of the parent may have held the lock."""
+        """Open a new link at the next send. A forked child must do so, since it cannot use its parent's connection, and a thread of
+        the parent may have held the lock."""
         self._link = Link(self.entity, self.client)
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
-        """Whether the queue takes a message in this form, as far as its limits are known."""
+        """Return whether the queue takes a message in this form, as far as its limits are known."""
         properties = properties_size(outgoing)
         sizes = [encoded_size(value) for value in outgoing.attributes.values()]
         fits = properties <= MAX_PROPERTIES and all(size <= MAX_PROPERTY for size in sizes)
@@ -83,7 +83,7 @@ class ServiceBusSender:
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         prepared = [prepare(outgoing, self) for outgoing in outgoing_messages]
-        refusals = [self._failure(one) if isinstance(one, SendError) else None for one in prepared]
+        refusals = [self._failure(result) if isinstance(result, SendError) else None for result in prepared]
         link = self._hold()
         try:
             for numbers, load in self._prepare(link, prepared, refusals):
@@ -95,7 +95,7 @@ class ServiceBusSender:
         return refusals
 
     def _hold(self) -> Link:
-        """The link, locked. One that another thread does not give back in time is replaced."""
+        """Lock the link and return it. One that another thread does not release in time is replaced."""
         link = self._link
         while not link.lock.acquire(timeout=HELD_SECONDS):
             if link is self._link:
@@ -117,7 +117,7 @@ class ServiceBusSender:
     def _loads(
         self, link: Any, outgoing_messages: Sequence[OutgoingMessage | SendError], refusals: list[SendError | None]
     ) -> Iterator[tuple[list[int], Any]]:
-        """What goes out at once: outgoing messages of one session, since a batch must not mix them, until the batch is full."""
+        """Return the batches to send, with the numbers of their messages. A batch must not mix sessions."""
         sessions: dict[str | None, list[tuple[int, Any]]] = {}
         for n, outgoing in enumerate(outgoing_messages):
             if isinstance(outgoing, SendError):
@@ -132,14 +132,14 @@ class ServiceBusSender:
     def _attempt(self, link: Link, load: Any) -> SendError | None:
         try:
             link.open().send_messages(load)
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises, for this load alone
+        except Exception as exc:  # noqa: BLE001 - any exception of the SDK fails this batch only
             self._learn(exc, link, load)
             link.close()
             return self._failure(exc)
         return None
 
     def _learn(self, exc: Exception, link: Link, load: Any) -> None:
-        """Lower the limit to what the link says that it takes, or else by no more than the refusal proves."""
+        """Lower the limit to the one that the link reports, or else to one byte below the refused message."""
         from azure.servicebus.exceptions import MessageSizeExceededError
 
         size = _size_of(load)
@@ -153,15 +153,15 @@ class ServiceBusSender:
 
 
 def _fix(exc: Exception) -> str:
-    """What to do about a refusal, where its own words do not say it."""
+    """Return how to fix a refusal, where its own text does not say so."""
     if _NO_SESSION in str(exc):
         return "; give group=, or --group, within which the order is kept"
     return f"; what a message may hold: {QUOTAS}" if isinstance(exc, ValueError) else ""
 
 
 def _batches(link: Any, messages: Sequence[tuple[int, Any]]) -> Iterator[tuple[list[int], Any]]:
-    """Fill one batch after the other. What fits into an empty one neither goes out by itself, for a queue may take
-    larger messages than batches."""
+    """Return batches filled one after the other. A message that does not fit into an empty batch goes out on its own, since a queue
+    may take larger messages than batches."""
     numbers: list[int] = []
     batch = link.create_message_batch()
     for n, message in messages:
@@ -187,7 +187,7 @@ def _added(batch: Any, message: Any) -> bool:
 
 
 def _size_of(load: Any) -> int:
-    """Bytes of a message that goes out by itself; 0 for a batch, which was filled by its own limit."""
+    """Return the size of a message that goes out on its own; 0 for a batch, which was filled up to its own limit."""
     from azure.servicebus import ServiceBusMessage, ServiceBusMessageBatch
 
     if not isinstance(load, ServiceBusMessage):
@@ -198,8 +198,11 @@ def _size_of(load: Any) -> int:
 
 
 def from_url(url: str, connect: Callable[[str], Any] = client) -> ServiceBusSender:
-    """`sb://contoso.servicebus.windows.net/orders`: the namespace, and a queue or topic in it. `connect`: gives the
-    namespace's `ServiceBusClient`."""
+    """Return the sender of `sb://contoso.servicebus.windows.net/orders`, a namespace and a queue or topic in it. Raises ConfigError
+    for another address.
+
+    `connect`: returns the namespace's `ServiceBusClient`; by default, the process's own.
+    """
     parts = urlsplit(url)
     entity = parts.path.strip("/")
     if not parts.netloc or not entity:

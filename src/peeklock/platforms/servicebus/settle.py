@@ -1,4 +1,4 @@
-"""Telling the host how a visit ended: by message actions, or by returning and raising."""
+"""Settling of an event's messages: by message actions, or else by returning and raising."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_DOUBLINGS = 10
 
 
 class NativeDeadLetterSender:
-    """Dead-letters by the host's own action. The message is settled then, and must not be settled again."""
+    """Dead-letters by the host's message action. The message is settled then, and must not be settled again."""
 
     def __init__(self, actions: Any) -> None:
         self.actions = actions
@@ -39,14 +39,14 @@ class NativeDeadLetterSender:
         detail = cut(legible(str(outgoing.attributes.get(DETAIL, ""))), MAX_DESCRIPTION)
         try:
             self.actions.deadletter(raw, reason, detail)
-        except Exception as exc:  # noqa: BLE001 - whatever the worker raises: not known to be there
+        except Exception as exc:  # noqa: BLE001 - any exception of the worker: the message may or may not be dead-lettered
             return because(SendError(f"deadletter: {type(exc).__name__}: {exc}"), exc)
         self.settled.add(id(raw))
         return None
 
 
 class HostSettlement:
-    """One event at the door: the time that it has, and its settling."""
+    """Settlement of one event within its time limit."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class HostSettlement:
         hold: timedelta,
         native_sender: NativeDeadLetterSender,
     ) -> None:
-        """`lock`: as far as it is known. `longest`: the time after which it is certainly over."""
+        """`lock`: the lock's duration; None where it is not known. `longest`: the time after which it has certainly ended."""
         self.lock = lock
         self._clock = clock
         self._hold = hold
@@ -70,54 +70,59 @@ class HostSettlement:
         return self._native_sender.actions
 
     def finish(self, settled: Sequence[Settled]) -> None:
-        """Complete what is finished, before anything is waited for: a lock that ends meanwhile would bring it back."""
+        """Complete the finished messages, before any wait, during which their locks could end and bring them back."""
         if self._actions is None:
             return
         self._settling = Settling(self._clock, self._limit, calls=len(settled))
-        for one in settled:
-            if one.outcome.finished and id(one.message.raw) not in self._native_sender.settled:
-                self._act(self._actions.complete, one)
+        for settlement in settled:
+            if settlement.outcome.finished and id(settlement.message.raw) not in self._native_sender.settled:
+                self._act(self._actions.complete, settlement)
 
     def wait(self, settled: Sequence[Settled]) -> float:
-        """Seconds to hold what must come back, within the lock."""
+        """Return the seconds to hold the messages that must come back, within their lock."""
         left = self._limit - RESERVE.total_seconds() - self._clock.monotonic()
-        return max(min(wanted(settled), self._hold.total_seconds(), left), 0.0)
+        return max(min(wanted_hold(settled), self._hold.total_seconds(), left), 0.0)
 
     def give_back(self, settled: Sequence[Settled]) -> None:
-        """Abandon the others. Without actions the host listens to one word for all: raises Redeliver."""
-        back = [one for one in settled if not one.outcome.finished]
+        """Abandon the messages that must come back. Without actions the host settles all alike: raises Redeliver."""
+        back = [settlement for settlement in settled if not settlement.outcome.finished]
         if self._actions is not None:
-            for one in back:
-                self._act(self._actions.abandon, one)
+            for settlement in back:
+                self._act(self._actions.abandon, settlement)
         elif back:
             first = back[0].message.id
             raise Redeliver(f"{len(back)} of {len(settled)} messages must come back, the first is {first!r}")
 
-    def _act(self, action: Any, one: Settled) -> None:
-        """A failure, or no answer in time, is logged and no more: the message's lock runs out, and it comes back."""
+    def _act(self, action: Any, settlement: Settled) -> None:
+        """Settle one message. A failure, or no answer in time, is logged only: the message comes back when its lock ends."""
         try:
-            self._settling.call(functools.partial(action, one.message.raw))
-        except Exception as exc:  # noqa: BLE001 - whatever the worker raises; the others must be settled
-            told = {"queue": one.message.queue, "message_id": one.message.id, "error": type(exc).__name__}
-            log_event("peeklock.settle_failed %s", told, error=exc)
+            self._settling.call(functools.partial(action, settlement.message.raw))
+        except Exception as exc:  # noqa: BLE001 - any exception of the worker; the others must be settled
+            details = {
+                "queue": settlement.message.queue,
+                "message_id": settlement.message.id,
+                "error": type(exc).__name__,
+            }
+            log_event("peeklock.settle_failed %s", details, error=exc)
 
 
-def wanted(settled: Sequence[Settled]) -> float:
-    """Seconds until what comes back should: its delay, or where it has none, longer with each delivery."""
+def wanted_hold(settled: Sequence[Settled]) -> float:
+    """Return the seconds after which messages should come back: the longest delay, or without one, longer at each delivery."""
     return max(
         (
-            2.0 ** min(one.message.delivery - 1, MAX_DOUBLINGS)
-            if one.outcome.delay is None
-            else one.outcome.delay.total_seconds()
-            for one in settled
-            if not one.outcome.finished
+            2.0 ** min(settlement.message.delivery - 1, MAX_DOUBLINGS)
+            if settlement.outcome.delay is None
+            else settlement.outcome.delay.total_seconds()
+            for settlement in settled
+            if not settlement.outcome.finished
         ),
         default=0.0,
     )
 
 
 def actions_class(actions: bool | type) -> type | None:  # noqa: FBT001 - it is `bind`'s own argument
-    """The class by whose annotation the worker knows that a function settles. Raises ConfigError where it is missing."""
+    """Return the annotation that makes the worker pass message actions; None without actions. Raises ConfigError where the class is
+    missing."""
     if actions is False:
         return None
     if isinstance(actions, type):
@@ -126,8 +131,7 @@ def actions_class(actions: bool | type) -> type | None:  # noqa: FBT001 - it is 
         from azurefunctions.extensions.bindings.servicebus import ServiceBusMessageActions
     except ImportError as exc:
         raise ConfigError(
-            f"actions=True: {exc.name or exc} is not installed: pip install {EXTENSION}; it needs the worker of Python"
-            " 3.13 or newer"
+            f"actions=True: {exc.name or exc} is not installed: pip install {EXTENSION}, for Python 3.13 or newer"
         ) from exc
-    found: type = ServiceBusMessageActions
-    return found
+    actions_type: type = ServiceBusMessageActions
+    return actions_type

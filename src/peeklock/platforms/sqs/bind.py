@@ -1,7 +1,7 @@
 """SQS on AWS Lambda: `handler = sqs.bind(charge)`.
 
-The event source mapping must report batch item failures; the infrastructure sees to it. A delayed message stays in the
-queue, its visibility changed. A dead letter is sent to the dead-letter queue before its message is left out of the failures.
+The event source mapping must report batch item failures, as `peeklock.infra` configures it. A delayed message stays in the
+queue with a changed visibility timeout. A dead letter is sent to the dead-letter queue before its message is completed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from peeklock.timing.clock import Clock
 from peeklock.timing.delays import ZERO
 
 LONGEST = timedelta(seconds=MANAGED_FUNCTION_SECONDS)
-# A handler learns how long its own function may run when an event comes.
+# The longest of any function: how long this one may run is known only at an event.
 
 MAX_VISIBILITY = int(LONGEST_ON_SQS.total_seconds())
 
@@ -40,11 +40,13 @@ Entry = Callable[[Any, Any], dict[str, Any]]
 
 
 def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[Options]) -> Entry:
-    """A Lambda handler that runs a consumer over SQS events and reports the messages that must come back.
+    """Return a Lambda handler that runs a consumer over SQS events and reports the messages that must come back.
 
-    `client`: a boto3 SQS client, for delays; made when first needed otherwise. Raises ConfigError for a declaration
-    that cannot work here. At an event it raises EventError for one that is not from SQS, and ConfigError where the
-    environment does not fit: both before any message is touched, so that all of them come back.
+    `client`: a boto3 SQS client, for delays; by default one that is made when first needed.
+
+    Raises ConfigError for a declaration that cannot work on SQS. The handler raises EventError for an event that is not from
+    SQS, and ConfigError where the environment does not fit the declaration; it does so before any message runs, so that all
+    of them come back.
     """
     binding = Binding(
         function,
@@ -61,7 +63,7 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
         messages = receive(event, queue_name)
         clock = binding.bound().clock
         _check_queue(binding, str(messages[0].raw.get("eventSourceARN")))
-        _check_left(binding, invocation)  # as it was when the function began: what a cold start takes is no setting
+        _check_left(binding, invocation)  # at the start of the function: a cold start's own time is no setting
         left = left_of(tighter(invocation, binding.lock()), began)
         limit = None if left is None else clock.monotonic() + left.total_seconds()
         settled = binding.run(messages, left)
@@ -71,18 +73,18 @@ def bind(function: Callable[..., Any], *, client: Any = None, **options: Unpack[
 
 
 def _check_queue(binding: Binding, arn: str) -> None:
-    """Raise ConfigError for a queue whose order nobody keeps, and for one to which its own dead letters would go."""
+    """Raise ConfigError for a fifo declaration on a standard queue, and for dead letters that go to the queue itself."""
     if binding.queue.fifo and arn.startswith("arn:") and not arn.endswith(".fifo"):
         raise ConfigError(
-            f"queue {binding.queue.name!r} is fifo, but its events come from a standard queue, which keeps no order: use one"
-            " whose name ends in .fifo, or leave fifo=True out"
+            f"queue {binding.queue.name!r} is fifo, but its events come from a standard queue, which keeps no order: use a"
+            " queue whose name ends in .fifo, or leave fifo=True out"
         )
     binding.check_dead_letter(*places_of(arn))
 
 
 def _check_left(binding: Binding, left: timedelta | None) -> None:
-    """Raise ConfigError for an invocation that leaves no room for one handler: its messages would come back unrun, at once and
-    for ever."""
+    """Raise ConfigError for an invocation too short for one message: its messages would come back at once, without a run, for
+    ever."""
     needed = binding.queue.timeout + RESERVE
     if left is not None and left < needed - LOOKING:
         raise ConfigError(
@@ -98,28 +100,32 @@ def _left(context: Any) -> timedelta | None:
 
 
 def settle(settled: Sequence[Settled], client: Any, clock: Clock, limit: float | None) -> dict[str, Any]:
-    """Tell Lambda which messages come back, after telling SQS when. `limit`: when Lambda ends the event, on the clock's
-    monotonic time; None where it is not known."""
-    failures = [one for one in settled if one.outcome is not DONE and not one.outcome.finished]
-    delayed = [one for one in failures if one.outcome.delay is not None]
+    """Return Lambda's answer, with the messages that come back, after setting the visibility timeout of those with a delay.
+
+    `limit`: when Lambda ends the event, on the clock's monotonic time; None where that is not known.
+    """
+    failures = [
+        settlement for settlement in settled if settlement.outcome is not DONE and not settlement.outcome.finished
+    ]
+    delayed = [settlement for settlement in failures if settlement.outcome.delay is not None]
     if delayed:
         _delay(delayed, client, Settling(clock, limit, calls=math.ceil(len(delayed) / MAX_ENTRIES)))
-    return {"batchItemFailures": [{"itemIdentifier": one.message.native_id} for one in failures]}
+    return {"batchItemFailures": [{"itemIdentifier": settlement.message.native_id} for settlement in failures]}
 
 
 def _delay(delayed: Sequence[Settled], client: Any, settling: Settling) -> None:
-    """Change the visibility of what comes back. A failure only means another delay, so it is logged and no more: one that
-    is not answered in time neither holds back what the event has to report nor the next call."""
+    """Set the visibility timeout of the messages with a delay. A failure only means another delay, so it is logged; a call
+    without an answer in time holds up neither the event's answer nor the next call."""
     for start in range(0, len(delayed), MAX_ENTRIES):
         chunk = delayed[start : start + MAX_ENTRIES]
         try:
             answer = settling.call(functools.partial(_change_visibility, chunk, client))
             failures = [(chunk[int(failed["Id"])], str(failed.get("Code"))) for failed in answer.get("Failed") or ()]
         except Exception as exc:  # noqa: BLE001 - whatever the SDK raises or answers, the messages come back all the same
-            _tell(chunk[0], len(chunk), type(exc).__name__, exc)
+            _log_failure(chunk[0], len(chunk), type(exc).__name__, exc)
             continue
-        for one, code in failures:
-            _tell(one, 1, code, None)
+        for settlement, code in failures:
+            _log_failure(settlement, 1, code, None)
 
 
 def _change_visibility(chunk: Sequence[Settled], client: Any) -> Mapping[str, Any]:
@@ -133,21 +139,26 @@ def _entries(chunk: Sequence[Settled]) -> list[dict[str, Any]]:
     return [
         {
             "Id": str(n),
-            "ReceiptHandle": str(one.message.raw.get("receiptHandle")),
-            "VisibilityTimeout": min(math.ceil((one.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
+            "ReceiptHandle": str(settlement.message.raw.get("receiptHandle")),
+            "VisibilityTimeout": min(math.ceil((settlement.outcome.delay or ZERO).total_seconds()), MAX_VISIBILITY),
         }
-        for n, one in enumerate(chunk)
+        for n, settlement in enumerate(chunk)
     ]
 
 
-def _tell(one: Settled, messages: int, error: str, exc: Exception | None) -> None:
-    told = {"queue": one.message.queue, "message_id": one.message.id, "messages": messages, "error": error}
-    log_event("peeklock.visibility_failed %s", told, error=exc)
+def _log_failure(settlement: Settled, messages: int, error: str, exc: Exception | None) -> None:
+    details = {
+        "queue": settlement.message.queue,
+        "message_id": settlement.message.id,
+        "messages": messages,
+        "error": error,
+    }
+    log_event("peeklock.visibility_failed %s", details, error=exc)
 
 
 @functools.lru_cache(maxsize=32)
 def _queue_url(sqs: Any, arn: str) -> str:
-    """The URL behind an event source: a question to SQS, since its form differs between partitions and emulators."""
+    """Return the URL of an event source's queue, from SQS: its form differs between partitions and emulators."""
     *_, account, name = arn.split(":")
     answer = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
     return str(answer["QueueUrl"])
@@ -159,46 +170,46 @@ SOURCE = "queue"
 
 
 def source_of(event: Any) -> str | None:
-    """Name of the queue that a sample event names, without `.fifo`; None where it names none. An event of SQS is of one
-    queue: several names become one that no queue can have."""
+    """Return the queue that a sample event names, without `.fifo`; None where it names none. An event of SQS comes from one
+    queue: several names are joined into one that no queue can have."""
     records = event.get("Records") if isinstance(event, dict) else None
-    arns = {str(one.get("eventSourceARN") or "") for one in records or () if isinstance(one, dict)}
+    arns = {str(record.get("eventSourceARN") or "") for record in records or () if isinstance(record, dict)}
     names = sorted(arn.rpartition(":")[2].removesuffix(".fifo") for arn in arns)
     return ", ".join(names) or None
 
 
 def matches(event: object) -> bool:
-    """Whether a sample event has the shape of one from SQS."""
+    """Return whether a sample event has the shape of one from SQS."""
     records = event.get("Records") if isinstance(event, dict) else None
     first = records[0] if isinstance(records, list) and records else None
     return isinstance(first, dict) and first.get("eventSource") == "aws:sqs"
 
 
 class _Recorder:
-    """Stands in for SQS in a replay, and remembers what it was told."""
+    """Stand-in for SQS in a local run, which records changes of visibility."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.changes: list[dict[str, Any]] = []
 
-    def get_queue_url(self, **asked: str) -> dict[str, str]:
-        return {"QueueUrl": f"https://sqs.invalid/{asked['QueueOwnerAWSAccountId']}/{asked['QueueName']}"}
+    def get_queue_url(self, **request: str) -> dict[str, str]:
+        return {"QueueUrl": f"https://sqs.invalid/{request['QueueOwnerAWSAccountId']}/{request['QueueName']}"}
 
-    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
-        self.told.extend(asked["Entries"])
+    def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
+        self.changes.extend(request["Entries"])
         return {}
 
 
 def run_sample(function: Callable[..., Any], event: Any, **options: Unpack[Options]) -> object:
-    """Run a sample event and return what the platform would be told. Reaches no network."""
+    """Run a sample event and return the answer to Lambda, with the changes of visibility. Reaches no network."""
     recorder = _Recorder()
-    told: dict[str, Any] = bind(function, client=recorder, **options)(event, None)
-    if recorder.told:
-        ids = {str(one.get("receiptHandle")): one["messageId"] for one in event["Records"]}
-        told["changeMessageVisibility"] = [
-            {"messageId": ids[one["ReceiptHandle"]], "visibilityTimeout": one["VisibilityTimeout"]}
-            for one in recorder.told
+    answer: dict[str, Any] = bind(function, client=recorder, **options)(event, None)
+    if recorder.changes:
+        ids = {str(record.get("receiptHandle")): record["messageId"] for record in event["Records"]}
+        answer["changeMessageVisibility"] = [
+            {"messageId": ids[entry["ReceiptHandle"]], "visibilityTimeout": entry["VisibilityTimeout"]}
+            for entry in recorder.changes
         ]
-    return told
+    return answer
 
 
 __all__ = ["SHAPE", "SOURCE", "bind", "from_url", "matches", "receive", "refusal", "run_sample", "settle", "source_of"]

@@ -1,4 +1,4 @@
-"""The client of SQS, and what an address says of its queue."""
+"""Client of SQS, and reading of queue URLs and ARNs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from peeklock.errors import ConfigError
 CONNECT_SECONDS = 2
 
 READ_SECONDS = 5
-"""SQS answers within milliseconds. boto3 would wait for 60 seconds, longer than many an event lasts."""
+"""SQS answers within milliseconds. boto3 would wait for 60 seconds, longer than many events last."""
 
 TRIES = 2
-"""The second is for a connection that was closed while it was idle, and for a throttled call. What fails twice comes back
-with its message. https://docs.aws.amazon.com/boto3/latest/guide/retries.html"""
+"""Attempts of a call. The second follows a connection that was closed while idle, or a throttled call. After two failures the
+message comes back. https://docs.aws.amazon.com/boto3/latest/guide/retries.html"""
 
 _REGION = re.compile(r"[a-z]{2,4}(?:-[a-z]+)+-\d+")
 _AWS = re.compile(
@@ -29,7 +29,7 @@ _LEGACY = re.compile(r"(sqs\.[a-z0-9-]+|([a-z0-9-]+\.)?queue)\.amazonaws\.com(\.
 
 @per_process
 def client(region: str | None = None, endpoint: str | None = None) -> Any:
-    """The process's client. Raises ConfigError where boto3 is missing, or a region."""
+    """Return the process's client. Raises ConfigError where boto3 or a region is missing."""
     try:
         import boto3
         from botocore.config import Config
@@ -44,27 +44,27 @@ def client(region: str | None = None, endpoint: str | None = None) -> Any:
     try:
         return boto3.client("sqs", region_name=region, endpoint_url=endpoint, config=config)
     except NoRegionError as exc:
-        raise ConfigError("the queue's address names no region of AWS: set AWS_REGION") from exc
+        raise ConfigError("the queue's URL names no AWS region: set AWS_REGION") from exc
 
 
 def client_of(url: str) -> Any:
-    """The client for an address. Where the host is not the region's usual one (FIPS, a VPC endpoint, dual stack) or not
-    AWS's at all (an emulator), it is also the endpoint."""
+    """Return the client for a queue's URL. A host other than the region's usual one (FIPS, a VPC endpoint, dual stack, an
+    emulator) is also the client's endpoint."""
     parts = urlsplit(url)
     usual = _LEGACY.fullmatch((parts.hostname or "").lower())
     return client(region_of(url), None if usual else f"{parts.scheme}://{parts.netloc}")
 
 
 def region_of(url: str) -> str | None:
-    """The region that AWS's hosts name; None for an emulator's."""
+    """Return the region in the host name of an AWS URL; None for an emulator's."""
     host = (urlsplit(url).hostname or "").lower()
     region = "us-east-1" if host == "queue.amazonaws.com" else None
-    known = _LEGACY.fullmatch(host) or _AWS.search(host)
-    return next(filter(_REGION.fullmatch, host.split(".")), region) if known else None
+    is_aws = _LEGACY.fullmatch(host) or _AWS.search(host)
+    return next(filter(_REGION.fullmatch, host.split(".")), region) if is_aws else None
 
 
 @functools.lru_cache(maxsize=32)
 def places_of(arn: str) -> tuple[str, ...]:
-    """The `place` of senders to a queue, whether their address names its region or not; none for what is no ARN."""
+    """Return the `place` of senders to the queue of an ARN, with and without its region; nothing where it is no ARN."""
     *_, region, account, name = ["", "", *arn.split(":")]
     return (f"{region}/{account}/{name}", f"/{account}/{name}") if region else ()

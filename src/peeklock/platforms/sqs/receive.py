@@ -1,4 +1,4 @@
-"""From an event of Lambda to messages of SQS."""
+"""Reading of SQS messages from a Lambda event."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from peeklock.sending.fitting import FORM, unfold
 
 
 def receive(event: Any, queue_name: str) -> list[Message]:
-    """The messages of an SQS event, in order. Raises EventError for anything else, for to answer it with an empty list
-    of failures would delete its messages."""
+    """Return the messages of an SQS event, in order.
+
+    Raises EventError for anything else: an empty list of failures would delete its messages.
+    """
     records = event.get("Records") if isinstance(event, dict) else None
     if not isinstance(records, list) or not records:
         raise EventError(
             "not an SQS event: it has a list of Records, and this has none; is the function's trigger SQS?"
         )
-    return [_message(one, queue_name) for one in records]
+    return [_message(record, queue_name) for record in records]
 
 
 def _message(record: Any, queue_name: str) -> Message:
@@ -31,7 +33,7 @@ def _message(record: Any, queue_name: str) -> Message:
         raise EventError("not an SQS event: each record has messageId, body and eventSource") from None
     if source != "aws:sqs" or type(native_id) is not str or type(body) is not str or not native_id:
         raise EventError(f"not an SQS event: a record comes from {str(source)[:80]!r}")
-    if not (native_id.isascii() or is_text(native_id)):  # without an encoding it could be sent nowhere again
+    if not (native_id.isascii() or is_text(native_id)):  # it could not be encoded for any queue
         raise EventError("not an SQS event: a messageId is no text")
     system = record.get("attributes")
     if type(system) is not dict:
@@ -39,7 +41,7 @@ def _message(record: Any, queue_name: str) -> Message:
     count = system.get("ApproximateReceiveCount")
     delivery = 1 if count == "1" else _count(count)
     message = Message(native_id, body.encode("utf-8", "surrogatepass"), queue_name)
-    # Set one by one: ten arguments by name cost more than the rest of it.
+    # Set one by one: ten keyword arguments cost more time than the rest of this function.
     message.delivery = message.attempt = delivery
     message.sent_ms = system.get("SentTimestamp")
     message.native_id = native_id
@@ -53,16 +55,16 @@ def _message(record: Any, queue_name: str) -> Message:
 
 
 def _read_system(message: Message, system: Mapping[str, Any]) -> None:
-    """What a producer sets beside attributes. On a standard queue a group asks for fairness, not for order."""
+    """Read the group and other system attributes that a producer set. On a standard queue a group means fairness, not order."""
     texts = {name: text for name, text in system.items() if isinstance(text, str) and text}
     if str(message.raw.get("eventSourceARN")).endswith(".fifo"):
         message.group = texts.pop(GROUP, None)
-    kept = (GROUP, *SYSTEM_ATTRIBUTES)
-    message.system = {name: texts[name] for name in kept if name in texts} or None
+    names = (GROUP, *SYSTEM_ATTRIBUTES)
+    message.system = {name: texts[name] for name in names if name in texts} or None
 
 
 def _count(count: Any) -> int:
-    """The platform's count, 1 where it makes no sense: a delivery is at least the first."""
+    """Return the receive count as a number; 1 where it is not a positive number."""
     text = str(count) if type(count) is int else count
     if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10:  # noqa: PLR2004 - digits of 2**31
         return max(int(text), 1)
@@ -70,7 +72,7 @@ def _count(count: Any) -> int:
 
 
 def _unpack(message: Message, carried: Mapping[str, Any]) -> None:
-    """Attributes with their types, the lineage, and what our own sender had to fold."""
+    """Read the attributes with their types and the lineage, and unfold what the sender folded."""
     values = {name: plain for name, value in carried.items() if (plain := _value(value)) is not None}
     lineage_text = values.get(LINEAGE)
     message.attributes = {name: value for name, value in values.items() if not name.startswith(LINEAGE)}

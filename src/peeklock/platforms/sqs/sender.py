@@ -1,7 +1,7 @@
-"""Sending to SQS, and what it takes to get any message through it.
+"""Sending to SQS.
 
-SQS refuses empty bodies, some characters, and more than ten attributes. What does not fit travels inside the body, and
-an attribute says so: the body itself is never guessed at.
+SQS refuses empty bodies, some characters, and more than ten attributes. What does not fit travels inside the body, as an
+attribute says: `receive` never guesses a body's form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from peeklock.redaction import shown
 from peeklock.sending.fitting import BASE64, FORM, prepare
 
 SYSTEM_ATTRIBUTES = ("AWSTraceHeader",)
-# The one that a sender may set:
+# The only one that a sender may set:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_MessageSystemAttributeValue.html
 
 GROUP = "MessageGroupId"
@@ -39,13 +39,14 @@ _TOKEN = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 # Group and deduplication ids: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 
 _TOO_LONG = re.compile(r"(?:shorter|longer) than (\d+) bytes")
-# Of the texts "Message must be shorter than 262144 bytes" and "Batch requests cannot be longer than 262144 bytes".
+# Matches the texts "Message must be shorter than 262144 bytes" and "Batch requests cannot be longer than 262144 bytes".
 
 
 class SQSSender:
-    """Sends to one queue, ten messages a call. `sqs`: a boto3 client; made when first needed otherwise.
+    """Sends to one queue, up to ten messages per call.
 
-    `limit`: bytes of a message; lowered when the queue says that it takes less.
+    - `sqs`: a boto3 client; by default one that is made when first needed.
+    - `limit`: largest size of a message in bytes; lowered when the queue's refusal names a lower one.
     """
 
     def __init__(self, url: str, sqs: Any = None) -> None:
@@ -57,11 +58,11 @@ class SQSSender:
 
     @functools.cached_property
     def place(self) -> str:
-        """Region, account and name of the queue, however its address is written. Each event is compared with it."""
+        """Region, account and name of the queue, whatever the form of its URL. Compared with the source of each event."""
         return f"{region_of(self.url) or ''}/{urlsplit(self.url).path.strip('/')}"
 
     def accepts(self, outgoing: OutgoingMessage, /) -> bool:
-        """Whether the queue takes a message in this form, as far as its limits are known."""
+        """Return whether the queue takes a message in this form, as far as its limits are known."""
         body, attributes = pack(outgoing)
         fits = bool(body) and len(attributes) <= MAX_ATTRIBUTES and weigh(body, attributes) <= self.limit
         return fits and all(map(_is_valid, attributes, attributes.values()))
@@ -71,8 +72,10 @@ class SQSSender:
 
     def send(self, outgoing_messages: Sequence[OutgoingMessage], /) -> Sequence[SendError | None]:
         prepared = [refusal(outgoing, fifo=self.fifo) or prepare(outgoing, self) for outgoing in outgoing_messages]
-        answers: list[SendError | None] = [self._named(one) if isinstance(one, SendError) else None for one in prepared]
-        entries = [self._entry(n, one) for n, one in enumerate(prepared) if isinstance(one, OutgoingMessage)]
+        answers: list[SendError | None] = [
+            self._named(entry) if isinstance(entry, SendError) else None for entry in prepared
+        ]
+        entries = [self._entry(n, entry) for n, entry in enumerate(prepared) if isinstance(entry, OutgoingMessage)]
         for n, failure in self._send_entries(entries):
             answers[n] = failure
         return answers
@@ -88,24 +91,27 @@ class SQSSender:
         sqs = self._sqs or client_of(self.url)
         try:
             answer = sqs.send_message_batch(QueueUrl=self.url, Entries=chunk)
-        except Exception as exc:  # noqa: BLE001 - whatever the SDK raises: not known to be there
+        except Exception as exc:  # noqa: BLE001 - any exception of the SDK: the messages may or may not have been sent
             size = self._learn(str(exc))
             self._batch_limit = min(self._batch_limit, size)
-            if len(chunk) > 1 and size < sum(map(_weight, chunk)):  # nothing of it was taken: in smaller batches, then
+            if len(chunk) > 1 and size < sum(map(_weight, chunk)):  # the whole batch was refused: send smaller ones
                 yield from self._send_entries(chunk)
                 return
             failure = because(SendError(f"{self.url}: {type(exc).__name__}: {exc}"), exc)
             yield from ((int(entry["Id"]), failure) for entry in chunk)
             return
-        accepted = {one["Id"] for one in answer.get("Successful", ())}
-        why = {one["Id"]: f"{one.get('Code')}: {one.get('Message', '')}" for one in answer.get("Failed", ())}
+        accepted = {result["Id"] for result in answer.get("Successful", ())}
+        errors = {error["Id"]: f"{error.get('Code')}: {error.get('Message', '')}" for error in answer.get("Failed", ())}
         for entry in chunk:
             if entry["Id"] not in accepted:
-                self._learn(why.get(entry["Id"], ""))
-                yield int(entry["Id"]), SendError(f"{self.url}: {why.get(entry['Id'], 'no answer for this message')}")
+                self._learn(errors.get(entry["Id"], ""))
+                yield (
+                    int(entry["Id"]),
+                    SendError(f"{self.url}: {errors.get(entry['Id'], 'no answer for this message')}"),
+                )
 
     def _learn(self, refusal: str) -> int:
-        """The queue's own limit, where a refusal names it: the next message is made to fit."""
+        """Lower the limit to the one that a refusal names, and return it. The next message is fitted to it."""
         named = _TOO_LONG.search(refusal)
         size = int(named[1]) if named else MAX_MESSAGE_BYTES
         self.limit = min(self.limit, size)
@@ -121,7 +127,7 @@ class SQSSender:
             entry[GROUP] = _token(outgoing.group or outgoing.system.get(GROUP) or outgoing.lineage.id)
             entry["MessageDeduplicationId"] = _token(outgoing.id)
             return entry
-        if group := outgoing.system.get(GROUP) or outgoing.group:  # of a dead letter: for whoever moves it back
+        if group := outgoing.system.get(GROUP) or outgoing.group:  # a dead letter's group, for its redrive
             entry[GROUP] = _token(group)
         if outgoing.delay:
             entry["DelaySeconds"] = math.ceil(outgoing.delay.total_seconds())
@@ -129,11 +135,11 @@ class SQSSender:
 
 
 def refusal(outgoing: OutgoingMessage, *, fifo: bool) -> SendError | None:
-    """Why SQS would refuse a message, as far as that follows from its group and its delay.
+    """Return the error with which SQS would refuse a message for its group or delay; None where it would not.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
     delay = outgoing.delay.total_seconds()
     if delay > 0 and fifo:
-        return SendError("a FIFO queue delays no single message (SQS: InvalidParameterValue); send it without delay=")
+        return SendError("a FIFO queue has no delay per message (SQS: InvalidParameterValue); send it without delay=")
     if outgoing.is_new and fifo and not (outgoing.group or outgoing.system.get(GROUP)):
         return SendError(
             "a FIFO queue takes no message without a group (SQS: MissingParameter, MessageGroupId); give group=, or --group,"
@@ -153,7 +159,7 @@ def refusal(outgoing: OutgoingMessage, *, fifo: bool) -> SendError | None:
 
 
 def _token(text: str) -> str:
-    """Group and deduplication ids take 128 printable characters."""
+    """Return a valid group or deduplication id, which has up to 128 printable characters: the text itself or its hash."""
     return text if _TOKEN.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -176,7 +182,7 @@ def _weight(entry: Mapping[str, Any]) -> int:
 
 
 def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
-    """Bytes as SQS counts them: the body, and each attribute's name, type and value.
+    """Return the bytes that SQS counts: the body, and each attribute's name, type and value.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
     return size_of(body) + sum(
         size_of(name) + sum(len(part) if isinstance(part, bytes) else size_of(part) for part in value.values())
@@ -185,7 +191,7 @@ def weigh(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def pack(outgoing: OutgoingMessage) -> tuple[str, dict[str, Any]]:
-    """Body and attributes for SQS. What it would refuse is left as it is, for `accepts` to see."""
+    """Return a message's body and attributes for SQS. Invalid attributes are left as they are, for `accepts` to refuse."""
     attributes = {name: _attribute(value, outgoing.types.get(name, "")) for name, value in outgoing.attributes.items()}
     if outgoing.content_type and not outgoing.bare and "Content-Type" not in attributes:
         attributes["Content-Type"] = _attribute(outgoing.content_type)
@@ -200,7 +206,7 @@ def pack(outgoing: OutgoingMessage) -> tuple[str, dict[str, Any]]:
 
 
 def _text(body: bytes) -> str | None:
-    """The body as SQS takes it; None if it does not."""
+    """Return a body as text that SQS takes; None where there is none."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -209,14 +215,14 @@ def _text(body: bytes) -> str | None:
 
 
 def _is_valid(name: str, attribute: Mapping[str, Any]) -> bool:
-    """Whether SQS takes an attribute of this name and value."""
+    """Return whether SQS takes an attribute of this name and value."""
     value = attribute.get("StringValue") or attribute.get("BinaryValue")
     whole = bool(_NAME.fullmatch(name)) and ".." not in name and not name.endswith(".")
     return whole and bool(value) and (isinstance(value, bytes) or not _REFUSED.search(str(value)))
 
 
 def _attribute(value: str | bytes, kind: str = "") -> dict[str, Any]:
-    """An attribute with its type: the producer's own where SQS knows it, such as `Number` or `String.uuid`."""
+    """Return an attribute with the producer's own type where SQS takes it, such as `Number` or `String.uuid`."""
     match = _TYPE.fullmatch(kind)
     if isinstance(value, bytes):
         return {"DataType": kind if match and match[1] == "Binary" else "Binary", "BinaryValue": value}
@@ -224,7 +230,8 @@ def _attribute(value: str | bytes, kind: str = "") -> dict[str, Any]:
 
 
 def from_url(url: str) -> SQSSender:
-    """`https://sqs.eu-west-1.amazonaws.com/123456789012/orders`: the queue's URL as SQS gives it."""
+    """Return the sender to a queue's URL, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/orders`. Raises ConfigError
+    for another address."""
     parts = urlsplit(url)
     if not parts.netloc or parts.path.count("/") < 2:  # noqa: PLR2004 - account and name
         raise ConfigError(

@@ -133,7 +133,7 @@ class StoreContract:
         assert lost.record == written
 
     def test_sixty_four_claimants_and_one_winner(self, store: Store) -> None:
-        """Of concurrent claims one wins, and so does one of sixteen takeovers."""
+        """Exactly one of many concurrent claims wins, and so does one of sixteen takeovers."""
         assert race(store, 64, None) == 1
         winner = store.swap([change("k", None, record(1))])[0].record
         assert winner is not None
