@@ -76,15 +76,19 @@ def test_it_is_a_sorted_list(seed: int) -> None:
     assert list(order.since(start)) == sorted(number for number in expected if number >= start)
 
 
-def test_the_first_value_after_a_split_can_be_removed() -> None:
-    """A chunk in the midst is split, and each half knows its last value."""
+@pytest.mark.parametrize(
+    "numbers",
+    [range(CHUNK + 88), [*range(0, 4 * CHUNK, 2), *range(1, CHUNK, 2)]],
+    ids=["at the end", "in the midst"],
+)
+def test_the_first_value_after_a_split_can_be_removed(numbers) -> None:
+    """Each chunk knows its last value after each step."""
     order = Ordered[int]()
-    for number in range(0, 2 * CHUNK, 2):
+    for number in numbers:
         order.add(number)
-    for number in range(1, CHUNK, 2):
-        order.add(number)  # into the first chunk, until it is split
-    values = [value for chunk in order._chunks for value in chunk]
-    assert order._last == [chunk[-1] for chunk in order._chunks]
+        assert order._last == [chunk[-1] for chunk in order._chunks]
+    values = sorted(numbers)
+    assert len(order._chunks) > 1
     for first in [chunk[0] for chunk in order._chunks]:
         order.remove(first)
         values.remove(first)
