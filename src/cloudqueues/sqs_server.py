@@ -12,14 +12,27 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from cloudqueues.errors import ConfigError, missing
+from cloudqueues.quotas.aws import LEAST_MESSAGE_BYTES, MESSAGE_BYTES
+from cloudqueues.sqs_checks import (
+    Refused,
+    Request,
+    check_batch_size,
+    check_message,
+    check_queue_attributes,
+    check_receive,
+    check_size,
+    size_of,
+)
+from cloudqueues.sqs_move_tasks import MoveTasks
 
 REGION = "eu-west-1"
 
-RECEIVE = "AmazonSQS.ReceiveMessage"
+PREFIX = "AmazonSQS."
+"""Beginning of the header that names the action, in the JSON protocol of SQS: the SDKs use no other since 2023."""
 
 POLL_AGAIN = 0.1
 """Seconds after which a long poll looks again: locks end and delays pass without any request."""
@@ -28,41 +41,112 @@ Response = tuple[str, list[tuple[str, str]], bytes]
 
 
 class SerializedApplication:
-    """A WSGI application around moto's."""
+    """WSGI application that hands requests to moto's one at a time, and answers those that moto gets wrong itself."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self._application = application
         self._one_at_a_time = threading.Condition()
+        self._move_tasks = MoveTasks()
+        self._actions: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Response]] = {
+            "CreateQueue": self._set_attributes,
+            "SetQueueAttributes": self._set_attributes,
+            "SendMessage": self._send,
+            "SendMessageBatch": self._send_batch,
+            "ReceiveMessage": self._receive,
+            "StartMessageMoveTask": lambda _, request: _json(self._move_tasks.start_task(request)),
+            "ListMessageMoveTasks": lambda _, request: _json(self._move_tasks.list_tasks(request)),
+            "CancelMessageMoveTask": lambda _, request: _json(self._move_tasks.cancel_task(request)),
+        }
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        action = self._actions.get(target.removeprefix(PREFIX)) if target.startswith(PREFIX) else None
         with self._one_at_a_time:
-            if environ.get("HTTP_X_AMZ_TARGET") == RECEIVE:
-                status, headers, answer = self._receive(environ, body)
-            else:
-                status, headers, answer = self._forward(environ, body)
-                self._one_at_a_time.notify_all()
-        start_response(status, headers)
-        return [answer]
+            try:
+                response = action(environ, json.loads(body)) if action else self._forward(environ, body)
+            except Refused as refused:
+                response = _error(refused)
+            self._one_at_a_time.notify_all()
+        start_response(*response[:2])
+        return [response[2]]
 
-    def _receive(self, environ: Mapping[str, Any], body: bytes) -> Response:
-        asked = json.loads(body)
-        until = time.monotonic() + int(asked.get("WaitTimeSeconds", 0))
-        at_once = json.dumps({**asked, "WaitTimeSeconds": 0}).encode()
+    def _set_attributes(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
+        check_queue_attributes(request)
+        return self._forward_json(environ, request)
+
+    def _send(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
+        check_message(request)
+        self._check_sizes(environ, request, [request])
+        return self._forward_json(environ, request)
+
+    def _send_batch(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
+        """Send the entries that can be sent, and list the others as failed."""
+        check_batch_size(request["Entries"])
+        self._check_sizes(environ, request, request["Entries"])
+        accepted: list[dict[str, Any]] = []
+        failed: list[dict[str, Any]] = []
+        for entry in request["Entries"]:
+            try:
+                check_message(entry)
+                accepted.append(entry)
+            except Refused as refused:
+                failed.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.text})
+        if not failed:
+            return self._forward_json(environ, request)
+        status, headers, body = self._forward_json(environ, {**request, "Entries": accepted}) if accepted else _json({})
+        if not status.startswith("200"):
+            return status, headers, body
+        answer = json.loads(body)
+        return _json({**answer, "Failed": [*answer.get("Failed", ()), *failed]})
+
+    def _check_sizes(self, environ: Mapping[str, Any], request: Request, messages: Sequence[Request]) -> None:
+        """Check messages against the limit of their queue, which is asked for only where it can matter. Raises Refused."""
+        if max(map(size_of, messages), default=0) <= LEAST_MESSAGE_BYTES:
+            return
+        question = {"QueueUrl": request.get("QueueUrl"), "AttributeNames": ["MaximumMessageSize"]}
+        changed = {**environ, "HTTP_X_AMZ_TARGET": f"{PREFIX}GetQueueAttributes"}
+        answer = json.loads(self._forward_json(changed, question)[2])
+        largest = int(answer.get("Attributes", {}).get("MaximumMessageSize", MESSAGE_BYTES))
+        for message in messages:
+            check_size(message, largest)
+
+    def _receive(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
+        check_receive(request)
+        until = time.monotonic() + int(request.get("WaitTimeSeconds", 0))
+        at_once = {**request, "WaitTimeSeconds": 0}
         while True:
             _recount_locks()
-            answer = self._forward(environ, at_once)
+            self._move_tasks.note_sources()
+            response = self._forward_json(environ, at_once)
             left = until - time.monotonic()
-            if left <= 0 or b'"Messages"' in answer[2]:
-                return answer
+            if left <= 0 or b'"Messages"' in response[2]:
+                return response
             self._one_at_a_time.wait(min(left, POLL_AGAIN))
 
+    def _forward_json(self, environ: Mapping[str, Any], request: Mapping[str, Any]) -> Response:
+        return self._forward(environ, json.dumps(request).encode())
+
     def _forward(self, environ: Mapping[str, Any], body: bytes) -> Response:
-        told: list[Any] = []
-        given = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        parts = self._application(given, lambda status, headers, *_: told.extend((status, headers)))
-        answer = b"".join(parts)
-        return told[0], told[1], answer
+        started: list[Any] = []
+        changed = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        parts = self._application(changed, lambda status, headers, *_: started.extend((status, headers)))
+        content = b"".join(parts)
+        return started[0], started[1], content
+
+
+def _json(value: Mapping[str, Any], status: str = "200 OK", **headers: str) -> Response:
+    content = json.dumps(value).encode()
+    fixed = [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(content)))]
+    return status, [*fixed, *headers.items()], content
+
+
+def _error(refused: Refused) -> Response:
+    """Return an error in the form of SQS, with the code that the older query protocol had.
+    https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait"""
+    kind = f"com.amazonaws.sqs#{refused.code.rpartition('.')[2]}"
+    headers = {"x-amzn-query-error": f"{refused.code};Sender", "X-Amzn-Errortype": kind}
+    return _json({"__type": kind, "message": refused.text}, "400 Bad Request", **headers)
 
 
 def _recount_locks() -> None:

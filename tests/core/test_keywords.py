@@ -5,14 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import azure.functions as func
 import pytest
 
-from cloudqueues.functions_host import FunctionsHost
-from cloudqueues.sqs_lambda import SqsLambda
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub, send, servicebus, sqs
 from peeklock.binding.bind import Binding
 from peeklock.engine.bound_consumer import Delays
@@ -122,11 +119,6 @@ def test_what_is_left_out_may_be_none():
         (lambda: deliver(handle, {}, atempt=2), "deliver() takes no atempt=: did you mean 'attempt'?"),
         (lambda: deliver(handle, {}, stor=MemoryStore()), "deliver() takes no stor=: did you mean 'store'?"),
         (lambda: deliver_all(handle, [{}], group=["a"]), "deliver_all() takes no group=: did you mean 'groups'?"),
-        (lambda: FunctionsHost(Path(), servicebus="x", environment={}), "FunctionsHost() takes no environment="),
-        (
-            lambda: SqsLambda(queue_url="u", handler="h", region="r", environment={}),
-            "SqsLambda() takes no environment=: did you mean 'environ'?",
-        ),
     ],
 )
 def test_functions_that_take_keywords(call, why):

@@ -74,3 +74,22 @@ def test_it_is_a_sorted_list(seed: int) -> None:
         assert bool(order) == bool(expected)
     start = chance.randrange(3_000)
     assert list(order.since(start)) == sorted(number for number in expected if number >= start)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [range(CHUNK + 88), [*range(0, 4 * CHUNK, 2), *range(1, CHUNK, 2)]],
+    ids=["at the end", "in the midst"],
+)
+def test_the_first_value_after_a_split_can_be_removed(numbers) -> None:
+    """Each chunk knows its last value after each step."""
+    order = Ordered[int]()
+    for number in numbers:
+        order.add(number)
+        assert order._last == [chunk[-1] for chunk in order._chunks]
+    values = sorted(numbers)
+    assert len(order._chunks) > 1
+    for first in [chunk[0] for chunk in order._chunks]:
+        order.remove(first)
+        values.remove(first)
+        assert list(order.since(0)) == values

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from cloudqueues.background import Background
+from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import Faults
+from cloudqueues.functions_host import FunctionsHost
+from cloudqueues.sqs_lambda import SqsLambda
 from cloudqueues.timeline import Timeline
 
 
@@ -71,6 +75,69 @@ def test_faults_are_the_same_for_the_same_seed_in_any_order() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ConfigError, match=r"Faults\(drop="):
         Faults(drop=share)
+
+
+def test_an_option_that_does_not_exist() -> None:
+    """The nearest is named; all of them are, where none is near."""
+    function = {"queue_url": "http://127.0.0.1/q", "handler": "app.handler", "region": "eu-west-1"}
+    with pytest.raises(ConfigError, match=r"SqsLambda\(\) takes no environment=: did you mean 'environ'\?"):
+        SqsLambda(**function, environment={})  # type: ignore[call-arg] # that is the point
+    with pytest.raises(ConfigError, match=r"SqsLambda.. takes no handle=: did you mean 'handler'"):
+        SqsLambda(**function, handle="x")  # type: ignore[call-arg] # as above
+    with pytest.raises(ConfigError, match=r"SqsLambda.. takes no xyz=: known are batch_size, "):
+        SqsLambda(**function, xyz=1)  # type: ignore[call-arg] # as above
+    with pytest.raises(TypeError, match="unexpected keyword argument 'environment'"):
+        FunctionsHost(Path(), servicebus="x", environment={})  # type: ignore[call-arg] # as above
+
+
+class Example(BackgroundEmulator):
+    """An emulator that notes what is done, and fails to open where it is told to."""
+
+    name = "Example emulator"
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.problem: type[Exception] | None = None
+
+    def _open(self, background: Background) -> None:
+        self.done.append("open")
+        if self.problem is not None:
+            raise self.problem
+
+    def _close(self, background: Background) -> None:
+        self.done.append("close")
+        if self.problem is not None:
+            raise self.problem
+
+    def sum(self) -> int:
+        return self._loop().call(sum, (1, 2))
+
+
+def test_an_emulator_starts_and_stops_once() -> None:
+    example = Example()
+    with example:
+        assert example.start() is example
+        assert example.sum() == 3
+    example.stop()
+    assert example.done == ["open", "close"]
+    with pytest.raises(ConfigError, match=r"the Example emulator is not running: start\(\) it"):
+        example.sum()
+
+
+def test_an_emulator_that_does_not_open_or_close_leaves_no_thread() -> None:
+    before = set(threading.enumerate())
+    example = Example()
+    example.problem = OSError
+    with pytest.raises(OSError):
+        example.start()
+    assert example.done == ["open", "close"]
+    assert set(threading.enumerate()) <= before
+    example.problem = None
+    example.start()
+    example.problem = OSError
+    with pytest.raises(OSError):
+        example.stop()
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_loop_in_a_thread_answers_and_ends_with_its_tasks_cancelled() -> None:
