@@ -21,6 +21,8 @@ from azurefunctions.extensions.base import GrpcClientType, InConverter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloudqueues.functions_host import typed_data
+from cloudqueues.functions_host.cloudqueues_worker.typed_data import PROTOS, Status, TypedData
 from peeklock import Batch, ConfigError, Message, Queue, consumer, servicebus
 from peeklock.errors import EventError, Redeliver, SendError
 from peeklock.message import Lineage
@@ -120,91 +122,53 @@ class Host:
         return next(one for one in self.messages if one.token == message.lock_token)
 
 
-class Typed:
-    """A `TypedData`."""
-
-    def __init__(self, kind: str, value: Any) -> None:
-        self.kind = kind
-        setattr(self, kind, value)
-
-    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
-        return self.kind
-
-
-class Bound(SimpleNamespace):
-    """A `ParameterBinding`."""
-
-    def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
-        return "data"
-
-
-def _json(value: Any) -> Typed:
-    return Typed("json", json.dumps(value))
-
-
-def _strings(values: Sequence[str]) -> Typed:
-    return Typed("collection_string", SimpleNamespace(string=[one for one in values if one]))  # empty ones are dropped
-
-
 def _when(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def _one(one: Stored) -> tuple[Typed, dict[str, Typed]]:
+def _one(one: Stored) -> tuple[TypedData, dict[str, TypedData]]:
     texts = {"MessageId": one.message_id, "ContentType": one.content_type, "SessionId": one.session}
-    metadata = {name: Typed("string", text) for name, text in texts.items() if text}
-    return Typed("bytes", one.body), {
+    metadata = {name: TypedData(typed_data.text(text)) for name, text in texts.items() if text}
+    return TypedData(typed_data.data(one.body)), {
         **metadata,
-        "LockToken": Typed("string", one.token),
-        "DeliveryCount": _json(one.delivery),
-        "SequenceNumber": _json(one.number),
-        "EnqueuedTimeUtc": _json(_when(one.enqueued)),
-        "UserProperties": _json(one.properties),
-        "ApplicationProperties": _json(one.properties),
+        "LockToken": TypedData(typed_data.text(one.token)),
+        "DeliveryCount": TypedData(typed_data.as_json(one.delivery)),
+        "SequenceNumber": TypedData(typed_data.as_json(one.number)),
+        "EnqueuedTimeUtc": TypedData(typed_data.as_json(_when(one.enqueued))),
+        "UserProperties": TypedData(typed_data.as_json(one.properties)),
+        "ApplicationProperties": TypedData(typed_data.as_json(one.properties)),
     }
 
 
-def _many(messages: Sequence[Stored]) -> tuple[Typed, dict[str, Typed]]:
-    properties = _json([one.properties for one in messages])
-    return Typed("collection_bytes", SimpleNamespace(bytes=[one.body for one in messages])), {
-        "MessageIdArray": _strings([one.message_id for one in messages]),
-        "ContentTypeArray": _strings([one.content_type for one in messages]),
-        "SessionIdArray": _strings([one.session for one in messages]),
-        "LockTokenArray": _strings([one.token for one in messages]),
-        "DeliveryCountArray": _json([one.delivery for one in messages]),
-        "SequenceNumberArray": Typed("collection_sint64", SimpleNamespace(sint64=[one.number for one in messages])),
-        "EnqueuedTimeUtcArray": _json([_when(one.enqueued) for one in messages]),
+def _many(messages: Sequence[Stored]) -> tuple[TypedData, dict[str, TypedData]]:
+    properties = TypedData(typed_data.as_json([one.properties for one in messages]))
+    return TypedData(typed_data.datas(one.body for one in messages)), {
+        "MessageIdArray": TypedData(typed_data.texts([one.message_id for one in messages])),
+        "ContentTypeArray": TypedData(typed_data.texts([one.content_type for one in messages])),
+        "SessionIdArray": TypedData(typed_data.texts([one.session for one in messages])),
+        "LockTokenArray": TypedData(typed_data.texts([one.token for one in messages])),
+        "DeliveryCountArray": TypedData(typed_data.as_json([one.delivery for one in messages])),
+        "SequenceNumberArray": TypedData(typed_data.longs(one.number for one in messages)),
+        "EnqueuedTimeUtcArray": TypedData(typed_data.as_json([_when(one.enqueued) for one in messages])),
         "UserPropertiesArray": properties,
         "ApplicationPropertiesArray": properties,
     }
 
 
-class _Status(SimpleNamespace):
-    Success, Failure = 1, 0
-
-
-PROTOS = SimpleNamespace(
-    InvocationResponse=SimpleNamespace,
-    StatusResult=_Status,
-    RpcException=SimpleNamespace,
-    ParameterBinding=SimpleNamespace,
-)
-
-
-def _invoke(function_id: str, data: Typed, metadata: dict[str, Typed]) -> bool:
+def _invoke(function_id: str, data: TypedData, metadata: dict[str, TypedData]) -> bool:
     """Invoke a function by the worker's own entry, which alone passes message actions."""
     handle_event.protos = PROTOS
     invocation = SimpleNamespace(
         invocation_id="i-1",
         function_id=function_id,
-        input_data=[Bound(name="messages", data=data)],
+        input_data=[SimpleNamespace(name="messages", data=data, WhichOneof=lambda _: "data")],
         trigger_metadata=metadata,
         trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
         retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
     )
     request = SimpleNamespace(request=SimpleNamespace(invocation_request=invocation))
     answer = asyncio.run(handle_event.invocation_request(request))
-    return bool(answer.result.status == _Status.Success)
+    return bool(answer.result.status == Status.Success)
 
 
 class Actions(GrpcClientType):
@@ -439,7 +403,10 @@ def _decoded(one: Stored) -> Any:
     from azure.functions.servicebus import ServiceBusMessageInConverter
 
     data, metadata = _one(one)
-    typed = {name: Datum(getattr(value, value.kind), value.kind) for name, value in metadata.items()}
+    typed = {
+        name: Datum(getattr(value, value.WhichOneof("data")), value.WhichOneof("data"))
+        for name, value in metadata.items()
+    }
     return ServiceBusMessageInConverter.decode(Datum(data.bytes, "bytes"), trigger_metadata=typed)
 
 

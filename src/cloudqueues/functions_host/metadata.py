@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudqueues.functions_host import typed_data
-from cloudqueues.functions_host.typed_data import Typed
+from cloudqueues.functions_host.typed_data import TypedData
 
 TRANSACTION_KEY = b"x-opt-via-partition-key"
 DEAD_LETTER_SOURCE = b"x-opt-deadletter-source"
@@ -48,7 +48,7 @@ class InvocationContext:
     """End of the session's lock, where there is a session."""
 
 
-def message_metadata(message: Any, invocation_context: InvocationContext) -> dict[str, Typed]:
+def message_metadata(message: Any, invocation_context: InvocationContext) -> dict[str, TypedData]:
     """Return the metadata of a single message, without null values."""
     row = columns(message)
     values = {
@@ -59,7 +59,7 @@ def message_metadata(message: Any, invocation_context: InvocationContext) -> dic
     return {**_objects(invocation_context), **values, "sys": _system(invocation_context)}
 
 
-def batch_metadata(messages: Sequence[Any], invocation_context: InvocationContext) -> dict[str, Typed]:
+def batch_metadata(messages: Sequence[Any], invocation_context: InvocationContext) -> dict[str, TypedData]:
     """Return the metadata of a batch: arrays, of which those of strings have no empty entries."""
     rows = [columns(message) for message in messages]
     arrays = {f"{name}Array": _array(name, [row[name] for row in rows]) for name in rows[0]}
@@ -113,7 +113,7 @@ def _expiry(message: Any) -> datetime | None:
     return expiry
 
 
-def _array(name: str, values: Sequence[Any]) -> Typed:
+def _array(name: str, values: Sequence[Any]) -> TypedData:
     if name in TEXTS:
         return typed_data.texts(values)
     return typed_data.longs(values) if name == "SequenceNumber" else typed_data.as_json(values)
@@ -123,7 +123,7 @@ def _text(value: object) -> str | None:
     return None if value is None else typed_data.decoded(value)
 
 
-def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
+def _objects(invocation_context: InvocationContext) -> dict[str, TypedData]:
     """Return the extension's own objects, which reach a worker as JSON of their public properties."""
     until = invocation_context.locked_until
     actions = typed_data.as_json({} if until is None else {"SessionLockedUntil": typed_data.moment(until, zone=True)})
@@ -141,6 +141,6 @@ def _objects(invocation_context: InvocationContext) -> dict[str, Typed]:
     }
 
 
-def _system(invocation_context: InvocationContext) -> Typed:
+def _system(invocation_context: InvocationContext) -> TypedData:
     now = typed_data.moment(datetime.now(UTC), zone=False) + "Z"
     return typed_data.as_json({"MethodName": invocation_context.function, "UtcNow": now, "RandGuid": str(uuid.uuid4())})

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 from cloudqueues.functions_host import typed_data
 from cloudqueues.functions_host.triggers import Trigger
-from cloudqueues.functions_host.typed_data import Typed
+from cloudqueues.functions_host.typed_data import TypedData
 
 
 class BindingError(ValueError):
     """Bodies that the binding cannot take: the invocation fails before it reaches the worker."""
 
 
-def encode(bodies: Sequence[bytes], trigger: Trigger) -> Typed:
+def encode(bodies: Sequence[bytes], trigger: Trigger) -> TypedData:
     """Encode the bodies for a trigger. Raises BindingError."""
     if trigger.data_type == "BINARY":
         return typed_data.datas(bodies) if trigger.many else typed_data.data(bodies[0])
@@ -40,7 +40,7 @@ def _object(body: bytes) -> object:
         ) from exc
 
 
-def merge_body_properties(metadata: dict[str, Typed], given_input: Typed) -> dict[str, Typed]:
+def merge_body_properties(metadata: dict[str, TypedData], trigger_input: TypedData) -> dict[str, TypedData]:
     """Overwrite metadata with the properties of a JSON body, as the host does: all but arrays and nulls, whatever their
     case, and only for a body that is bound as text.
 
@@ -48,7 +48,7 @@ def merge_body_properties(metadata: dict[str, Typed], given_input: Typed) -> dic
     """
     names = {name.lower(): name for name in metadata}
     changed = dict(metadata)
-    for key, value in _properties(given_input.get("string", "")).items():
+    for key, value in _properties(trigger_input.get("string", "")).items():
         if value is not None and not isinstance(value, list):
             changed[names.setdefault(key.lower(), key)] = _property(value)
     return changed
@@ -65,6 +65,6 @@ def _properties(body: str) -> dict[str, object]:
     return parsed
 
 
-def _property(value: Any) -> Typed:
+def _property(value: Any) -> TypedData:
     """Encode an object as JSON, and any other value as .NET formats it."""
     return typed_data.as_json(cast("dict[str, Any]", value)) if isinstance(value, dict) else typed_data.text(str(value))

@@ -13,26 +13,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-Typed = dict[str, Any]
+TypedData = dict[str, Any]
 
 FOREVER = "9999-12-31T23:59:59.9999999"
 """`DateTimeOffset.MaxValue`, at which a message without a time to live expires."""
 
 
-def text(value: str) -> Typed:
+def text(value: str) -> TypedData:
     return {"string": value}
 
 
-def data(value: bytes) -> Typed:
+def data(value: bytes) -> TypedData:
     return {"bytes": base64.b64encode(value).decode()}
 
 
-def as_json(value: object) -> Typed:
+def as_json(value: object) -> TypedData:
     """Encode JSON as Json.NET does: without spaces, and with characters rather than escapes."""
     return {"json": json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))}
 
 
-def texts(values: Iterable[str | None]) -> Typed:
+def texts(values: Iterable[str | None]) -> TypedData:
     """Encode strings without missing and empty ones, so that later ones move up: the Python worker does not ask for them.
 
     https://github.com/Azure/azure-functions-python-worker/issues/1122
@@ -40,12 +40,12 @@ def texts(values: Iterable[str | None]) -> Typed:
     return {"collectionString": {"string": [item for item in values if item]}}
 
 
-def datas(values: Iterable[bytes]) -> Typed:
+def datas(values: Iterable[bytes]) -> TypedData:
     """Encode bodies, including empty ones."""
     return {"collectionBytes": {"bytes": [base64.b64encode(item).decode() for item in values]}}
 
 
-def longs(values: Iterable[int]) -> Typed:
+def longs(values: Iterable[int]) -> TypedData:
     return {"collectionSint64": {"sint64": [str(item) for item in values]}}
 
 

@@ -1,4 +1,4 @@
-"""An emulator for each module, as its queues are new for each test; time moves for all, and no fault stays on."""
+"""Fixtures: one emulator a module for tests that read responses, and one a test for those that dispatch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.emulators.cloudtasks.support import Target, queue_of
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[CloudTasksEmulator]:
-    """For what looks at answers only."""
+    """Return an emulator for tests that only read responses."""
     with CloudTasksEmulator() as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module", params=["grpc", "rest"])
 def client(request: pytest.FixtureRequest, shared: CloudTasksEmulator) -> Any:
-    """Over both transports, for what looks at answers only. At another implementation, to hold the tables of facts
-    against it, when PEEKLOCK_CT_FACTS_AT names one."""
+    """Return a client of each transport, for tests that only read responses. PEEKLOCK_CT_FACTS_AT names another
+    implementation to compare the tables of facts with."""
     elsewhere = os.environ.get("PEEKLOCK_CT_FACTS_AT")
     if not elsewhere:
         return shared.client(request.param)
@@ -32,7 +32,7 @@ def client(request: pytest.FixtureRequest, shared: CloudTasksEmulator) -> Any:
 
 @pytest.fixture
 def emulator() -> Iterator[CloudTasksEmulator]:
-    """For what dispatches or moves the time."""
+    """Return an emulator for a test that dispatches or moves the time."""
     with CloudTasksEmulator() as emulator:
         yield emulator
 
@@ -46,7 +46,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def queue(client: Any) -> Any:
-    """A paused one: nothing is sent."""
+    """Return a paused queue, from which nothing is sent."""
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
     return queue

@@ -1,4 +1,4 @@
-"""What the tests of the Cloud Tasks emulator share: a target that answers by a script, and short names for requests."""
+"""Test kit of the Cloud Tasks emulator: a target that answers by a script, and helpers for requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cloudqueues.background import Background
 
 HERE = "projects/p/locations/l"
 over_grpc = pytest.mark.parametrize("client", ["grpc"], indirect=True)
-"""For what JSON cannot say, or Google's client does not let through: over REST it looks at names itself."""
+"""Marks tests of values that JSON cannot express, or that Google's client refuses over REST."""
 ACCOUNT = "invoker@p.iam.gserviceaccount.com"
 NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
 _NUMBERS = itertools.count()
@@ -71,7 +71,7 @@ LATER: dict[str, Any] = {"schedule_time": {"seconds": TOMORROW, "nanos": 1234560
 
 @dataclass(frozen=True)
 class Seen:
-    """A request at the target."""
+    """Request at the target."""
 
     method: str
     path: str
@@ -83,17 +83,17 @@ class Seen:
         return urlsplit(self.path)
 
     def tasks(self, name: str) -> str | None:
-        """A header of Cloud Tasks, by the end of its name."""
+        """Return a header of Cloud Tasks, by the end of its name."""
         return self.headers.get(f"x-cloudtasks-{name}".lower())
 
 
 HANG = -1
-"""A step that never answers."""
+"""Step that never answers."""
 
 
 class Target:
-    """An HTTP server. Each step of its script is a status, HANG, raw bytes, or a function of the request that gives one;
-    the last one goes on for ever."""
+    """HTTP server. Each step of its script is a status, HANG, raw bytes, or a function from the request to one of these;
+    the last step is repeated."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -132,7 +132,7 @@ class Target:
         return step(request) if callable(step) else step
 
     def wait(self, count: int, timeout: float = 10) -> list[Seen]:
-        """So many requests, once they came."""
+        """Wait for so many requests, and return them."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.seen) >= count, timeout), f"{len(self.seen)} came"
             return list(self.seen)
@@ -162,7 +162,7 @@ def refused(call: Callable[[], Any]) -> GoogleAPICallError:
 
 
 def refusal(call: Callable[[], Any]) -> str:
-    """How a call is refused: code, text. Over REST the client's own exceptions know neither alone."""
+    """Return the code and text of a refusal. Over REST they are read from the response: the client's exceptions mix them."""
     exc = refused(call)
     if isinstance(exc.response, requests.Response):
         error = exc.response.json()["error"]
@@ -172,7 +172,7 @@ def refusal(call: Callable[[], Any]) -> str:
 
 
 def details(call: Callable[[], Any]) -> list[Any]:
-    """The typed details of a refusal."""
+    """Return the typed details of a refusal."""
     exc = refused(call)
     if not isinstance(exc.response, requests.Response):
         return list(exc.details)
@@ -187,17 +187,17 @@ def _unpacked(detail: Any) -> Any:
 
 
 def fresh(word: str = "q") -> str:
-    """A queue's name that no other test has."""
+    """Return a queue's name that no other test uses."""
     return f"{HERE}/queues/{word}-{next(_NUMBERS)}"
 
 
 def queue_of(client: Any, **settings: Any) -> Any:
-    """A new queue."""
+    """Create a queue."""
     return client.create_queue(parent=HERE, queue={"name": fresh(), **settings})
 
 
 def task_of(client: Any, queue: Any, url: str = "https://example.com/work", **fields: Any) -> Any:
-    """A new task; `http` are fields of its request."""
+    """Create a task; `http` are fields of its request."""
     http = {"url": url, **fields.pop("http", {})}
     view = fields.pop("view", 0)
     request = {"parent": queue.name, "task": {"http_request": http, **fields}, "response_view": view}
@@ -205,7 +205,7 @@ def task_of(client: Any, queue: Any, url: str = "https://example.com/work", **fi
 
 
 def attempt_of(client: Any, name: str) -> tuple[int, int, int, str]:
-    """Dispatches, responses, and the status of the last attempt."""
+    """Return the counts of dispatches and responses, and the status of the last attempt."""
     task = client.get_task(name=name)
     status = task.last_attempt.response_status
     return task.dispatch_count, task.response_count, status.code, status.message

@@ -1,4 +1,4 @@
-"""The arithmetic of queues: retries and tokens."""
+"""Retry policy and token bucket."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_change_keeps_what_is_there() -> None:
 
 @given(st.floats(0.001, 500), st.floats(0, 2e9), st.integers(1, 50))
 def test_a_token_is_there_when_it_was_said_to_be(rate: Any, start: Any, rounds: Any) -> None:
-    """A rounding must not have the emulator wait for the same token for ever."""
+    """Rounding must not let the emulator wait for the same token without end."""
     bucket, now = TokenBucket(rate, burst_of(rate), start), start
     for _ in range(burst_of(rate)):
         assert bucket.take(now)

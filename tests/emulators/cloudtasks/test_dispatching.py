@@ -1,4 +1,4 @@
-"""How fast a queue sends, how long it waits, and what an answer means, where nobody recorded it."""
+"""Rates, waits and the meaning of responses, where the real service was not recorded."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_deleted_queue_sends_nothing_more(emulator: CloudTasksEmulator, target
 
 
 def test_the_newest_attempt_counts(emulator: CloudTasksEmulator, target: Target) -> None:
-    """RunTask beside an attempt under way: the earlier one's answer is nobody's any more."""
+    """RunTask beside an attempt under way: the response to the earlier one is ignored."""
     client = emulator.client()
     target.script = [HANG, 500]
     queue = queue_of(client, retry_config={"min_backoff": {"seconds": 600}, "max_backoff": {"seconds": 600}})

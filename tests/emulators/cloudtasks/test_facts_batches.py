@@ -28,7 +28,7 @@ TOO_FAR = (
 
 
 def new_task(client: Any, queue: Any, **fields: Any) -> Any:
-    """Due tomorrow."""
+    """Return the request for a task that is due tomorrow."""
     return task_of(client, queue, schedule_time=TASK["schedule_time"], **fields)
 
 
@@ -38,7 +38,7 @@ def create(client: Any, queue: str, *tasks: Any, request_id: str = "") -> Any:
 
 
 def failures(operation: Any) -> dict[int, tuple[int, str]]:
-    """By number: code and text; and none of them has details."""
+    """Return code and text of each failure by its number; none has details."""
     failed = operation.metadata.failed_requests
     assert not any(list(status.details) for status in failed.values())
     return {number: (status.code, status.message) for number, status in sorted(failed.items())}
@@ -108,7 +108,7 @@ def test_a_batch_reports_what_failed(client: Any) -> None:
     ],
 )
 def test_a_batch_of_which_nothing_is_left(client: Any, exists: Any, url: Any, failure: Any) -> None:
-    """Recorded: done, and neither an answer nor an error."""
+    """Recorded: done, with neither a response nor an error."""
     name = queue_of(client).name if exists else fresh()
     operation = create(client, name, {"http_request": {"url": url}})
     assert (operation.metadata.state.name, failures(operation)) == ("FAILED", {0: failure})
@@ -169,7 +169,7 @@ def test_a_batch_deletes_every_task(client: Any) -> None:
 
 
 def test_a_batch_reports_what_it_could_not_delete(client: Any) -> None:
-    """Recorded: a name that is there twice is deleted once, and fails not at all."""
+    """Recorded: a name that is listed twice is deleted once, without a failure."""
     queue, other = queue_of(client), fresh()
     for name in ("existing", "repeated", "deleted"):
         new_task(client, queue, name=f"{queue.name}/tasks/{name}")

@@ -1,4 +1,4 @@
-"""Recorded: what a target receives, and what an attempt shows afterwards."""
+"""Recorded: requests at a target, and the attempts of a task afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPOOFED = {"X-CloudTasks-TaskName": "spoofed", "X-CloudTasks-TaskPreviousRespons
 
 
 def service_headers(request: Any) -> dict[str, str]:
-    """Those of Cloud Tasks, without the time."""
+    """Return the headers of Cloud Tasks, without the time."""
     return {
         name.removeprefix("x-cloudtasks-"): value
         for name, value in request.headers.items()
@@ -59,7 +59,7 @@ def test_headers_of_a_first_attempt(emulator: CloudTasksEmulator, target: Target
 
 
 def test_headers_of_the_attempts_that_follow(emulator: CloudTasksEmulator, target: Target) -> None:
-    """Recorded: an answer of 5xx is no execution; the previous answer is told, and never why."""
+    """Recorded: a response of 5xx is not an execution; its status is in a header, and its reason is empty."""
     client = emulator.client()
     target.script = [503, 404, 429, 500, 302, 200]
     queue = queue_of(client, retry_config={"max_attempts": 10, **EVERY_SECOND})
@@ -168,7 +168,7 @@ def test_a_redirect_is_followed_without_being_an_attempt(emulator: CloudTasksEmu
 
 
 def claims_of(seen: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a bearer token, unchecked."""
+    """Return header and claims of a bearer token, unchecked."""
     scheme, _, token = seen.headers["authorization"].partition(" ")
     assert scheme == "Bearer"
     header, claims = (json.loads(base64.urlsafe_b64decode(f"{part}==")) for part in token.split(".")[:2])
@@ -238,7 +238,7 @@ def test_a_target_applies_to_tasks_that_are_there_already(emulator: CloudTasksEm
 
 @pytest.mark.parametrize(("audience", "expected"), [("https://example.com/a", "https://example.com/a"), ("", None)])
 def test_tokens(emulator: CloudTasksEmulator, target: Target, audience: Any, expected: Any) -> None:
-    """Recorded: which claims, the account's id twice, and an hour; a stored Authorization header is replaced."""
+    """Recorded: claims, the account's id twice, and an hour; a stored Authorization header is replaced."""
     client = emulator.client()
     url = f"{target.url}/work?query"
     token = {"service_account_email": ACCOUNT, "audience": audience}

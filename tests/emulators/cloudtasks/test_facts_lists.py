@@ -1,4 +1,4 @@
-"""Recorded: lists in pages, and what ListQueues filters by."""
+"""Recorded: pages of lists, and the filters of ListQueues."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ids(queues: Any) -> list[str]:
 
 @pytest.fixture(scope="module")
 def filtered(client: Any) -> Any:
-    """Lists one location's queues by a filter."""
+    """Return a function that lists the queues of one location by a filter."""
     place = fresh("filters").replace("/queues/", "-")
     target = {
         "uri_override": {"host": "example.net", "port": 8080, "path_override": {"path": "/path"}},

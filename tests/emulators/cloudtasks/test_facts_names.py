@@ -1,4 +1,4 @@
-"""Recorded: how each method refuses a name that is none, in the words of the real service."""
+"""Recorded: refusals of invalid names by each method, in the words of the real service."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_an_operations_name(client: Any) -> None:
 
 
 def test_every_method_of_the_client_is_in_this_table(client: Any) -> None:
-    """So that one that Google adds is not forgotten."""
+    """A method that Google adds must not be forgotten."""
     own = {f"{method[0].lower()}{method[1:]}" for method, _ in EVERY}
     offered = {
         "".join(part.title() if n else part for n, part in enumerate(name.split("_")))

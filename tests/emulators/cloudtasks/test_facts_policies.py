@@ -1,4 +1,4 @@
-"""Recorded: policies and encryption keys; locations, which nobody recorded."""
+"""Recorded: policies and encryption keys. Not recorded: locations."""
 
 from __future__ import annotations
 

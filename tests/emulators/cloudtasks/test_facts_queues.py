@@ -1,4 +1,4 @@
-"""Recorded: a queue's settings, their defaults and limits, and what becomes of its name."""
+"""Recorded: settings of a queue, their defaults and limits, and the reuse of its name."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.emulators.cloudtasks.support import (
 
 
 def attempts(emulator: CloudTasksEmulator, target: Target, retry: Any, task_retry: Any = None) -> tuple[int, list[int]]:
-    """How often an always failing task is sent, and the seconds between."""
+    """Return how often a task that always fails is sent, and the seconds between."""
     client = emulator.client()
     target.script = [500]
     own = {"retry_config": task_retry} if task_retry else {}
@@ -31,7 +31,7 @@ def attempts(emulator: CloudTasksEmulator, target: Target, retry: Any, task_retr
 
 
 def seconds(**retry: Any) -> dict[str, Any]:
-    """Retry settings with their times in seconds."""
+    """Return retry settings with their times in seconds."""
     counts = {"max_attempts", "max_doublings"}
     return {name: value if name in counts else {"seconds": value} for name, value in retry.items()}
 

@@ -1,4 +1,4 @@
-"""Recorded: what a task may be, and how it is stored and shown."""
+"""Recorded: valid tasks, and their stored and shown forms."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_deadlines_keep_milliseconds(client: Any, queue: Any) -> None:
     ids=["at it", "over it", "encoded at it", "encoded over it", "signs at it", "signs over it"],
 )
 def test_the_length_of_a_url(client: Any, queue: Any, url: str, allowed: bool) -> None:
-    """Documented with HttpRequest; its words are, too."""
+    """The limit and its text are documented with HttpRequest."""
     too_long = "INVALID_ARGUMENT: HttpRequest.url: the maximum allowed URL length is 2083 characters after encoding."
     if allowed:
         assert task_of(client, queue, url).http_request.url == url
@@ -267,12 +267,12 @@ def test_the_length_of_a_url(client: Any, queue: Any, url: str, allowed: bool) -
 
 
 LARGE = {f"X-{number:02}": "v" * 8160 for number in range(10)}
-"""Headers of 81,640 bytes, each as large as it may be; the service's own User-Agent has 28 more."""
+"""Headers of 81,640 bytes, each of the largest size; the service's own User-Agent has 28 more."""
 
 
 @pytest.mark.parametrize(("more", "allowed"), [(250, True), (251, False)])
 def test_the_size_of_all_headers(client: Any, queue: Any, more: int, allowed: bool) -> None:
-    """Documented with HttpRequest and HttpTarget: less than 80KB."""
+    """The limit of less than 80KB is documented with HttpRequest and HttpTarget."""
     headers = {**LARGE, "Y": "v" * more, "Host": "ignored" * 100}
     if allowed:
         assert len(task_of(client, queue, http={"headers": headers}).http_request.headers) == 12

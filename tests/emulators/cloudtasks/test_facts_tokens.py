@@ -1,4 +1,4 @@
-"""Recorded: tokens as a task keeps them, its own and its queue's."""
+"""Recorded: tokens stored with a task, its own and its queue's."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_queues_method_leaves_the_task_as_it_is(client: Any) -> None:
 
 
 def test_a_queue_whose_tokens_cannot_be_signed_is_refused(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:
-    """When it is created or updated, and not when its first task is due."""
+    """The refusal comes with the creation or the update, not when the first task is due."""
 
     def missing() -> str:
         raise ConfigError("cryptography is not installed")

@@ -1,4 +1,4 @@
-"""Recorded: what an update of a queue changes, with and without a mask."""
+"""Recorded: changes by an update of a queue, with and without a mask."""
 
 from __future__ import annotations
 

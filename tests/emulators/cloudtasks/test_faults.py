@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, and the same way again from the same seed."""
+"""Injected faults, which repeat from the same seed."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_lock_that_is_lost_has_the_task_sent_while_its_handler_runs(
 
 
 def run(seed: int, target: Target) -> list[tuple[str, int, int, bool]]:
-    """What happens to twenty tasks, by their names and not by their times."""
+    """Return the fates of twenty tasks by their names, not their times."""
     faults = Faults(seed=seed, duplicate=0.3, drop=0.3, reorder=0.3, delay=0.3, refuse=0.3, delay_s=0.01)
     again = retry.Retry(predicate=retry.if_exception_type(exceptions.ServiceUnavailable), initial=0.001, maximum=0.001)
     with CloudTasksEmulator(faults=faults) as emulator:

@@ -1,4 +1,4 @@
-"""Where a request goes: redirects, and the parts of an address."""
+"""HTTP client: redirects, routes and the parts of an address."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def location(url: str) -> bytes:
 
 
 def test_a_route_of_ones_own(emulator: CloudTasksEmulator, target: Target) -> None:
-    """Targets keep their addresses, and are elsewhere: redirects too. What has no route is not asked for at all."""
+    """Routed targets keep their URLs, also after redirects. A target without a route is never connected to."""
     client = emulator.client()
     queue = queue_of(client, retry_config={"max_attempts": 1})
     asked: list[str] = []
@@ -115,7 +115,7 @@ def test_parts_of_an_address(emulator: CloudTasksEmulator, uri: Any, url: Any) -
     "url", ["http://", "http://[::1", "http://exa mple.com/", "http://127.0.0.1:99999/", "http://x..y/"]
 )
 def test_addresses_that_are_none(emulator: CloudTasksEmulator, url: Any) -> None:
-    """The service looks no further than the scheme when a task is made."""
+    """The service checks only the scheme when a task is created."""
     client = emulator.client()
     task_of(client, queue_of(client, retry_config={"max_attempts": 1}), url)
     emulator.wait_idle()

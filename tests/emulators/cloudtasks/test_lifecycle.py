@@ -1,4 +1,4 @@
-"""Starting, stopping and waiting: nothing is left behind, and every wrong use says what is wrong."""
+"""Start, stop and waiting: nothing is left behind, and wrong uses raise errors with the fix."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_draining_leaves_a_paused_queue_alone(emulator: CloudTasksEmulator, targ
 
 
 def test_the_asynchronous_client(emulator: CloudTasksEmulator, target: Target) -> None:
-    """Its event loop is another than the emulator's, in the same process."""
+    """The client's event loop and the emulator's are different ones in one process."""
 
     async def scenario() -> None:
         channel = aio.insecure_channel(emulator.address)

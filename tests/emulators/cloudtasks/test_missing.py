@@ -1,4 +1,4 @@
-"""Packages that are not installed are asked for by name; nothing of Google's is loaded before an emulator starts."""
+"""Errors name packages that are not installed, and Google's packages are not imported before an emulator starts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ print(sorted(set(sys.modules) & {"google.protobuf", "google.cloud.tasks_v2", "gr
 
 
 def printed(program: str) -> list[str]:
-    """Lines of a new process."""
+    """Return the lines that a program prints in a new process."""
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True)
     return run.stdout.splitlines()
 

@@ -1,4 +1,4 @@
-"""Queues and tasks by name: in order, and as cheap to list from anywhere however many there are."""
+"""Index by name: ordered, and as cheap to list from any name however many there are."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_what_is_cleared_is_gone() -> None:
 
 
 class Counted(str):
-    """A name that counts how often one is compared."""
+    """Name that counts how often names are compared."""
 
     __slots__ = ()
     compared = 0
@@ -59,7 +59,7 @@ class Counted(str):
 
 
 class Touched:
-    """Stands for a queue or a task, and counts how often one is looked at."""
+    """Stand-in for a queue or a task that counts how often one is read."""
 
     touched = 0
 
@@ -77,7 +77,7 @@ class Touched:
 
 
 def cost(service: Service, method: str, **request: Any) -> tuple[int, int]:
-    """How many names are compared and how many messages looked at for the second page, in the middle of all."""
+    """Return how many names are compared and messages read for the second page, in the middle of all."""
     kind = {"list_tasks": "ListTasksRequest", "list_queues": "ListQueuesRequest"}[method]
     token = getattr(service, method)(new(kind, page_size=10, **request)).next_page_token
     Counted.compared = Touched.touched = 0
@@ -86,7 +86,7 @@ def cost(service: Service, method: str, **request: Any) -> tuple[int, int]:
 
 
 def service_with(count: int) -> Service:
-    """So many queues, one of which has as many tasks."""
+    """Return a service with so many queues, one of which has as many tasks."""
     state = State(lambda: 0.0)
     line = StoredQueue(new("Queue", name=QUEUE), 0.0)
     state.queues.add(QUEUE, line)

@@ -1,4 +1,4 @@
-"""Buffered requests, and the keys to check tokens with, over HTTP."""
+"""Buffered requests and public keys over HTTP."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_headers_for_the_service_do_not_reach_the_target(emulator: CloudTasksEmu
 
 
 def raw(shared: CloudTasksEmulator, data: bytes) -> bytes:
-    """All that is answered to these bytes."""
+    """Return everything that is answered to these bytes."""
     parts = urlsplit(shared.http_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as sock:
         sock.sendall(data)
@@ -174,7 +174,7 @@ def test_a_body_that_is_too_large(shared: CloudTasksEmulator, monkeypatch: Any) 
 def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(
     shared: CloudTasksEmulator, monkeypatch: Any, head: bytes
 ) -> None:
-    """While the client still sends: it gets its answer without having sent a byte more."""
+    """The client gets its answer while it could still send."""
     monkeypatch.setattr(http_server, "MAX_BODY", 10)
     parts = urlsplit(shared.http_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
@@ -200,7 +200,7 @@ def test_half_a_request_is_no_request(shared: CloudTasksEmulator, data: Any) -> 
 
 
 def bearer(emulator: CloudTasksEmulator, target: Target, audience: str) -> str:
-    """The Authorization header of a task with a token."""
+    """Return the Authorization header of a task with a token."""
     client = emulator.client()
     http = {"oidc_token": {"service_account_email": ACCOUNT, "audience": audience}}
     task_of(client, queue_of(client), target.url, http=http)

@@ -1,5 +1,4 @@
-"""Recorded: the service's methods over REST, as JSON. That they do what gRPC's do is seen by the tables of facts, which go
-over both."""
+"""Recorded: the service's methods over REST, as JSON. The tables of facts compare them with gRPC's."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ def ask(emulator: CloudTasksEmulator, method: str, path: str, body: Any = None) 
 
 
 def new_queue(emulator: CloudTasksEmulator) -> str:
-    """The name of one that is paused."""
+    """Return the name of a paused queue."""
     name = fresh()
     ask(emulator, "POST", f"{HERE}/queues", {"name": name})
     ask(emulator, "POST", f"{name}:pause")
@@ -39,7 +38,7 @@ def new_queue(emulator: CloudTasksEmulator) -> str:
 
 
 def rules_of_the_client() -> Iterator[tuple[str, str, str, str]]:
-    """What Google's own client sends, by its generated code."""
+    """Return the requests of Google's own client, from its generated code."""
     for name, kind in vars(rest_base._BaseCloudTasksRestTransport).items():
         if isinstance(kind, type):
             for rule in kind._get_http_options():  # type: ignore[attr-defined] # each has it
@@ -224,7 +223,7 @@ MISFITS: dict[str, tuple[str, str, Any, list[dict[str, str]]]] = {
 
 @pytest.mark.parametrize("body", ["%%%", "aGk=!", "a", "aGk==", "a=Gk", "+-aa", "aGk*", "aGk=\u2003", "=", "==", "ü"])
 def test_a_body_that_is_not_base64_is_refused(shared: CloudTasksEmulator, body: str) -> None:
-    """In the words of Google's APIs for their fields of bytes."""
+    """The words are those of Google's APIs for their fields of bytes."""
     task = {"httpRequest": {"url": "https://example.com/", "body": body}}
     answer = ask(shared, "POST", f"{new_queue(shared)}/tasks", {"task": task})
     text = "Invalid value at 'task.http_request.body' (TYPE_BYTES), Base64 decoding failed for"
@@ -306,7 +305,7 @@ PARAMETERS = st.sampled_from(
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(sorted(RULES)), st.dictionaries(NAMES, JSON), PARAMETERS, st.text(max_size=9))
 def test_any_json_for_any_method(shared: CloudTasksEmulator, rule: Any, body: Any, parameter: str, text: str) -> None:
-    """It is always answered, and never with an error of the server's own."""
+    """Every request is answered, and never with an internal error."""
     method, path, *_ = rule
     name = re.sub(r"\{.*=(.*)\}", r"\1", path).replace("*", "x").removeprefix("/v2/")
     answer = ask(shared, method, f"{name}?{parameter}={quote(text)}", body)
@@ -322,7 +321,7 @@ def test_what_is_no_json(shared: CloudTasksEmulator) -> None:
 
 @pytest.mark.parametrize("depth", [500, *range(960, 990), 100_000])
 def test_what_is_too_deep(shared: CloudTasksEmulator, depth: int) -> None:
-    """Whoever it is too deep for: the parser, the walk, or what would show it in a refusal."""
+    """The depth may exceed the limit of the parser, of the transcoding, or of the refusal's text."""
     body = b'{"task": {"name": ' + b"[" * depth + b"]" * depth + b"}}"
     assert ask(shared, "POST", TASKS, body).json()["error"]["status"] == "INVALID_ARGUMENT"
 

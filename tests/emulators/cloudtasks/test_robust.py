@@ -61,7 +61,7 @@ def test_whatever_a_target_answers(emulator: CloudTasksEmulator, target: Target,
 
 
 def test_a_target_that_takes_no_request(emulator: CloudTasksEmulator) -> None:
-    """It accepts, reads nothing, and closes: what was not sent yet is lost."""
+    """The target accepts, reads nothing, and closes, so that the rest of the request is lost."""
     client = emulator.client()
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"

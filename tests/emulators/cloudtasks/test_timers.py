@@ -1,4 +1,4 @@
-"""Times that are asked for again and again leave nothing behind in the timeline."""
+"""Repeated requests for times leave nothing behind in the timeline."""
 
 from __future__ import annotations
 

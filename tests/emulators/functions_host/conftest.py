@@ -1,4 +1,4 @@
-"""A Service Bus and a host of its own for each test."""
+"""Fixtures: each test has a Service Bus and a host of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.emulators.functions_host.kit import Stage
 
 @pytest.fixture(scope="session")
 def closing() -> Iterator[ThreadPoolExecutor]:
-    """The SDK takes a second to close a receiver, for which the next test does not wait. What fails, fails at the end."""
+    """Close stages in threads, since the SDK takes a second to close a receiver. Errors are raised at the end."""
     with ThreadPoolExecutor(4) as pool:
         yield pool
 

@@ -1,4 +1,4 @@
-"""What the tests of the host share: a Service Bus, an app that takes notes, and a host between them."""
+"""Test kit of the Functions host: a Service Bus, an app that takes notes, and a host between them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ DEAD_LETTERS = "/$DeadLetterQueue"
 
 
 def hosts_threads() -> set[threading.Thread]:
-    """Of all hosts, also of those of other tests that still end."""
+    """Return the threads of all hosts, including those of other tests that are still closing."""
     return {
         one for one in threading.enumerate() if one.name.startswith(("cloudqueues-functions", "cloudqueues-settlement"))
     }
 
 
 def host_json(**more: Any) -> str:
-    """Return the least that the host takes, and `more`."""
+    """Return a minimal `host.json` with `more`."""
     return json.dumps({"version": "2.0", "extensionBundle": BUNDLE, **more})
 
 
 class Stage:
-    """Starts a host when the test asks for one, and stops all at its end."""
+    """Starts hosts for a test, and stops everything at its end."""
 
     def __init__(self, folder: Path) -> None:
         self.notes = folder / "notes.jsonl"
@@ -56,14 +56,14 @@ class Stage:
         self._stack.close()
 
     def place(self, name: str = "plain", **files: str) -> Path:
-        """A copy of an app, which the test may change."""
+        """Copy an app, which the test may then change."""
         shutil.copytree(APPS / name, self.app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         for file, text in {"host__json": host_json(), **files}.items():
             (self.app / file.replace("__", ".")).write_text(text)
         return self.app
 
     def make(self, *only: str, app: str = "plain", bus: dict[str, Any] | None = None, **more: Any) -> FunctionsHost:
-        """Not started. `only`: its functions. `bus`: the extension's part of `host.json`."""
+        """Return a host that is not started. `only`: its functions. `bus`: the extension's part of `host.json`."""
         if not self.app.exists():
             self.place(app)
         if bus is not None:
@@ -77,7 +77,7 @@ class Stage:
         return self._stack.enter_context(self.make(*only, **more))
 
     def send(self, queue: str, *bodies: str | bytes | ServiceBusMessage, topic: bool = False) -> None:
-        """With the real client, in one batch."""
+        """Send messages with the real client, in one batch."""
         messages = [one if isinstance(one, ServiceBusMessage) else ServiceBusMessage(one) for one in bodies]
         client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_total=0)
         self._stack.callback(client.close)
@@ -86,19 +86,19 @@ class Stage:
         sender.send_messages(messages)
 
     def noted(self, what: str) -> Sequence[Any]:
-        """What the functions wrote down, one entry a call."""
+        """Return the notes of the functions, one entry a call."""
         if not self.notes.exists():
             return []
         lines = [json.loads(line) for line in self.notes.read_text().splitlines()]
         return [line for line in lines if line["what"] == what]
 
     def until_noted(self, what: str) -> None:
-        """A function has come so far: in another process, so that only looking helps."""
+        """Wait for a function's note. It runs in another process, so this polls."""
         while not self.noted(what):
             time.sleep(0.01)
 
     def until_empty(self, queue: str) -> None:
-        """Within a minute, however slow the machine is."""
+        """Wait until a queue is empty, for a minute at most."""
         end = time.monotonic() + 60
         while self.left(queue):
             assert time.monotonic() < end, self.bus.messages(queue)

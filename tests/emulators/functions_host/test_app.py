@@ -1,4 +1,4 @@
-"""What an app says about itself, and what its bodies become."""
+"""Settings and triggers of an app, and the encoding of bodies."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_extensions_may_be_installed_without_a_bundle(tmp_path: Path) -> None:
 
 
 def test_application_settings_override_host_json(tmp_path: Path) -> None:
-    """By their paths, in any case."""
+    """Paths are matched whatever their case."""
     prefix = "AzureFunctionsJobHost__extensions__serviceBus__"
     environ = {
         f"{prefix}maxConcurrentCalls": "5",
@@ -309,6 +309,6 @@ def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
 
 
 def test_fields_of_other_kinds_are_passed_over() -> None:
-    """A later version may have them."""
+    """Later versions of the service may add such fields."""
     others = number(9, 300) + bytes([8 << 3 | 1]) + bytes(8) + bytes([7 << 3 | 5]) + bytes(4)
     assert fields(others + chunk(1, b"a") + chunk(1, b"last")) == {1: b"last"}

@@ -1,4 +1,4 @@
-"""Handlers of peeklock on the host, from the sender to the letter."""
+"""Handlers of peeklock on the host, from the sender to the dead letter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def runs(host: FunctionsHost) -> list[str]:
     return [line.removeprefix("run ") for stream, line in host.lines if stream == "stdout"]
 
 
-def test_done_retried_with_its_delay_and_lettered(stage: Stage, tmp_path: Path) -> None:
+def test_done_retried_with_its_delay_and_dead_lettered(stage: Stage, tmp_path: Path) -> None:
     stage.bus.add_queue("orders-dead")
     environ = {
         "PEEKLOCK_ORDERS_URL": "sb://127.0.0.1/orders",
@@ -31,8 +31,8 @@ def test_done_retried_with_its_delay_and_lettered(stage: Stage, tmp_path: Path) 
     host.wait_count(4)
     assert sorted(runs(host)) == ["declined 1", "flaky 1", "plain 1"]
     assert {one.outcome for one in host.invocations} == {"ok"}
-    (letter,) = stage.bus.messages("orders-dead")
-    assert letter.properties["peeklock-reason"] == "fatal"
+    (dead_letter,) = stage.bus.messages("orders-dead")
+    assert dead_letter.properties["peeklock-reason"] == "fatal"
     (copy,) = stage.bus.messages("orders")
     assert copy.state == "scheduled"
     stage.bus.advance(60)  # the longest that it may be; a longer one would end the next lock, too

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, by a seed."""
+"""Injected faults of the host, from a seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 
 def test_a_worker_is_killed_in_the_middle_of_a_function(stage: Stage) -> None:
-    """And is there again; the message came back, and is done once the fault is gone."""
+    """Another worker starts, and the message is delivered again and completed once the fault is removed."""
     host = stage.run("single", faults=Faults(kill=1.0, seed=1))
     first = host.worker_pid
     stage.send("orders", "sleep 0.4")
@@ -31,7 +31,7 @@ def test_a_worker_is_killed_in_the_middle_of_a_function(stage: Stage) -> None:
 
 
 def test_a_function_that_is_quicker_than_its_killer_has_run_all_the_same(stage: Stage) -> None:
-    """Its effect is there and its answer is not: the worst case for a handler that is not idempotent."""
+    """The effect remains and the answer is lost: the worst case for a handler that is not idempotent."""
     host = stage.run("single", faults=Faults(drop=1.0))
     stage.send("orders", "a")
     host.wait_count(3)
@@ -96,7 +96,7 @@ def outcomes(ended: list[Invocation]) -> list[tuple[str, int, str]]:
 
 
 def test_the_same_seed_kills_the_same_functions(stage: Stage) -> None:
-    """Whichever lane they come by; read from the draws, and seen."""
+    """The order of receivers does not matter: the runs match the faults that were drawn."""
     faults = Faults(kill=0.3, seed=5)
     host = stage.run("single", faults=faults, bus={"maxConcurrentCalls": 1})
     names = [f"m-{n}" for n in range(6)]
@@ -113,7 +113,7 @@ def test_the_same_seed_kills_the_same_functions(stage: Stage) -> None:
 
 
 def test_nothing_is_lost_with_all_faults_at_once(stage: Stage) -> None:
-    """Neither by the host's faults nor by the Service Bus's: each message was done, at least once, and is gone."""
+    """Each message is completed at least once, despite the faults of the host and of Service Bus."""
     stage.bus.add_queue("many", max_delivery_count=1000)
     faults = Faults(seed=11, kill=0.04, drop=0.03, delay=0.1, delay_s=0.02, duplicate=0.1, lose_lock=0.05)
     host = stage.run("single", faults=faults, environ={"QUEUE": "many"}, bus={"maxConcurrentCalls": 4})

@@ -1,4 +1,4 @@
-"""The host as an object: its life, what it can be asked, and what it says when it cannot."""
+"""Public interface of the host: start, stop, state and errors."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_disabled_function_is_named_and_not_run(stage: Stage) -> None:
 
 
 def test_values_of_local_settings_are_the_environment_of_a_local_run(stage: Stage) -> None:
-    """Below what is given explicitly, and not where the environment is given as a whole."""
+    """They yield to explicit values, and are not read where `environ` is the whole environment."""
     stage.place()
     values = {
         "QUEUE": "wrong",
@@ -132,7 +132,7 @@ def test_a_service_bus_that_is_away_for_a_while_is_found_again(stage: Stage) -> 
 
 def test_message_actions_need_grpc(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_: str) -> None:
-        """As if nothing were installed."""
+        """Find no module, as if nothing were installed."""
 
     monkeypatch.setattr(importlib.util, "find_spec", none)
     host = stage.make(app="actions", environ={"EXTENSION": "stand-in"})
@@ -140,8 +140,8 @@ def test_message_actions_need_grpc(stage: Stage, monkeypatch: pytest.MonkeyPatch
         host.start()
 
 
-def test_a_letter_queue_is_a_queue(stage: Stage) -> None:
-    """By its path, as .NET takes it."""
+def test_a_dead_letter_queue_is_a_queue(stage: Stage) -> None:
+    """A trigger may name it by its path, as in .NET."""
     host = stage.run("single", environ={"QUEUE": "texts/$deadletterqueue"})
     stage.send("texts", ServiceBusMessage("a", message_id="m"))
     with (

@@ -1,4 +1,4 @@
-"""Locks while functions run, and sessions that are idle; by a time that the tests move."""
+"""Locks of running functions and idle sessions, on a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.emulators.functions_host.kit import Stage
 
 
 def pass_time(stage: Stage, seconds: float, step: float = 15) -> None:
-    """The host first: what it renews in time is renewed."""
+    """Move the host's time first, so that it renews locks before they end."""
     for _ in range(int(seconds / step)):
         stage.host.advance(step)
         stage.bus.advance(step)
 
 
 def ended(stage: Stage, queue: str) -> list[int]:
-    """How many locks of each message have."""
+    """Return how many locks of each message have ended."""
     return [one.delivery_count for one in stage.bus.messages(queue)]
 
 
@@ -44,7 +44,7 @@ def test_locks_of_a_batch_are_not_renewed(stage: Stage) -> None:
 
 
 def test_a_sessions_lock_is_renewed_and_it_is_given_up_when_it_is_idle(stage: Stage) -> None:
-    """So that others get their turn, where all sessions that may be served at a time are idle."""
+    """Other sessions are served then, even when the host serves one at a time."""
     host = stage.run("session", bus={"maxConcurrentSessions": 1, "sessionIdleTimeout": "00:00:30"})
     stage.send("sessions", ServiceBusMessage("sleep 0.5", session_id="s"), ServiceBusMessage("b", session_id="t"))
     stage.until_noted("session")

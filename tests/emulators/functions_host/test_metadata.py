@@ -1,4 +1,4 @@
-"""What the host says of messages, in the form in which it says it: no worker is asked."""
+"""Metadata of messages in the form in which the host sends them; no worker runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENTS = Path(__file__).parents[3] / "events" / "servicebus"
 
 @pytest.fixture(scope="module")
 def received() -> Iterator[Sequence[Any]]:
-    """A message with all that can be said, one with nothing, one that was a letter; as the real client gets them."""
+    """Receive a message with every property, one without any, and a dead letter, with the real client."""
     full = AmqpAnnotatedMessage(
         data_body=[b'{"a":', b"1}"],
         properties={
@@ -53,7 +53,7 @@ def received() -> Iterator[Sequence[Any]]:
         bus.add_queue("orders")
         with ServiceBusClient.from_connection_string(bus.connection_string) as client:
             with client.get_queue_sender("orders") as sender:
-                for one in (full, bare, ServiceBusMessage("letter")):
+                for one in (full, bare, ServiceBusMessage("dead")):
                     sender.send_messages(one)
             with client.get_queue_receiver("orders") as receiver:
                 found: list[Any] = []
@@ -65,7 +65,7 @@ def received() -> Iterator[Sequence[Any]]:
 
 
 def values(told: dict[str, Any]) -> dict[str, Any]:
-    """Without the envelope, and JSON as text."""
+    """Return the values without their kinds, and JSON as text."""
     return {name: next(iter(value.values())) for name, value in told.items() if name not in EXTENSION_OBJECTS}
 
 
@@ -129,7 +129,7 @@ def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
     assert told["UserProperties"] == {"json": "{}"}
 
 
-def test_a_letter_says_why_in_its_properties_only(received: Sequence[Any]) -> None:
+def test_a_dead_letter_has_its_reason_in_its_properties_only(received: Sequence[Any]) -> None:
     told = metadata.message_metadata(received[2], CONTEXT)
     assert json.loads(told["ApplicationProperties"]["json"]) == {
         "DeadLetterReason": "why",
@@ -151,7 +151,7 @@ def test_a_batch_has_columns_without_their_empty_entries(received: Sequence[Any]
 
 @pytest.mark.parametrize("event", ["single", "batch", "session_single"])
 def test_columns_have_the_kinds_of_the_sample_events(received: Sequence[Any], event: str) -> None:
-    """Which were taken from the extension's source by somebody else."""
+    """The samples were derived from the extension's source independently."""
     sample = json.loads((EVENTS / f"{event}.json").read_text())["triggerMetadata"]
     told = (
         metadata.batch_metadata(received, CONTEXT)
@@ -174,7 +174,7 @@ def test_a_session_tells_until_when_it_is_locked(received: Sequence[Any]) -> Non
 
 def test_a_body_in_several_parts_is_one(received: Sequence[Any]) -> None:
     receiver = MessageReceiver(None, session=False)
-    assert [LockedMessage(message, receiver).body for message in received] == [b'{"a":1}', b"nothing", b"letter"]
+    assert [LockedMessage(message, receiver).body for message in received] == [b'{"a":1}', b"nothing", b"dead"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Functions that settle for themselves, over gRPC: with Microsoft's extension, and without."""
+"""Functions that settle messages themselves over gRPC, with and without Microsoft's extension."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cloudqueues.functions_host.settlement import SettlementServer
 from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 EXTENSIONS = ["stand-in", "real"]
-"""The real one of Microsoft is a preview; the other shows the same calls without it."""
+"""Microsoft's extension is a preview; the stand-in makes the same calls."""
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: str) -> None:
-    """And the host completes what is left, one by one and in a batch."""
+    """The host completes the other messages, single ones and those of a batch."""
     bodies = ["complete", "abandon", "deadletter", "plainly", "defer", "renew", "then fail", "twice"]
     host = stage.run(app="actions", environ={"EXTENSION": extension})
     assert set(host.functions) == {"single", "batch", "session"}
@@ -71,7 +71,7 @@ def test_sessions_have_a_state_and_can_be_given_back(stage: Stage, extension: st
 
 
 class Settled:
-    """A lane's receiver that only remembers, or fails."""
+    """Receiver that records settlements, or fails."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -84,7 +84,7 @@ class Settled:
 
 
 class Locked:
-    """A message, as far as the desk looks at it."""
+    """Message with the attributes that settlement reads."""
 
     lock_token = "t-1"
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_settled_is_told_by_its_status(method: str, request_: byt
 
 
 def test_other_languages_read_a_sessions_state(stage: Stage) -> None:
-    """Under the name with a package, as their workers call it; the Python extension has no such method."""
+    """Other languages' workers call the service by its name with a package; the Python extension lacks this method."""
     stage.send("sessions", ServiceBusMessage("a", session_id="s"))
     background = Background("test")
     locks = LockRegistry()

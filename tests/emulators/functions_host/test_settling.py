@@ -1,4 +1,4 @@
-"""What becomes of messages, by how their functions end."""
+"""Settlement of messages by the outcome of their functions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_succeeds_is_completed(stage: Stage) -> None:
     assert all(one.duration > 0 and not one.error for one in ended)
 
 
-def test_what_fails_comes_back_at_once_until_it_is_a_letter(stage: Stage) -> None:
+def test_a_failure_comes_back_at_once_until_it_is_dead_lettered(stage: Stage) -> None:
     host = stage.run("single")
     stage.send("orders", ServiceBusMessage("fail no money", message_id="m-1"))
     host.wait_count(3)
@@ -39,7 +39,7 @@ def test_what_fails_comes_back_at_once_until_it_is_a_letter(stage: Stage) -> Non
 
 
 def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
-    """One failure brings all of it back, also what was done."""
+    """One failure abandons the whole batch, including messages that were processed."""
     host = stage.run("batch", bus={"maxMessageBatchSize": 3})
     stage.send("batches", "a", "fail", "b", "c")
     host.wait_for(lambda ended: any(one.outcome == "ok" for one in ended) and len(ended) >= 4)
@@ -52,7 +52,7 @@ def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("verb", "settled"), [("a", "none"), ("fail", "abandoned")])
 def test_without_auto_complete_only_failures_are_settled(stage: Stage, verb: str, settled: str) -> None:
-    """Those in any case, as `ServiceBusListener` says."""
+    """`ServiceBusListener` abandons failures in any case."""
     host = stage.run("single", bus={"autoCompleteMessages": False})
     stage.send("orders", verb)
     assert host.wait_count(1)[0].settled == (settled,)
@@ -71,7 +71,7 @@ def test_sessions_are_served_at_the_same_time_and_each_in_its_order(stage: Stage
 
 
 def test_a_batch_that_cannot_be_bound_never_reaches_the_function(stage: Stage) -> None:
-    """Many without a data type are JSON documents to the host, and one that is none fails them all."""
+    """A batch without a data type binds JSON documents, so one other body fails it as a whole."""
     stage.place()
     code = stage.app / "function_app.py"
     code.write_text(code.read_text().replace('data_type="BINARY", cardinality', "cardinality"))
@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_bound_never_reaches_the_function(stage: Stage) -
 
 
 def test_a_value_returned_is_a_failure(stage: Stage) -> None:
-    """The worker refuses it, since no binding takes it."""
+    """The worker refuses it, since there is no output binding."""
     stage.place()
     code = stage.app / "function_app.py"
     code.write_text(code.read_text().replace('    note("end", [msg])\n', '    return "done"\n'))
@@ -95,7 +95,7 @@ def test_a_value_returned_is_a_failure(stage: Stage) -> None:
 
 
 def test_metadata_reach_the_function_through_the_real_converter(stage: Stage) -> None:
-    """In a batch they are shifted where entries are empty: worker#1122."""
+    """In a batch, entries after empty ones are shifted: worker#1122."""
     host = stage.run("single", "batch")
     properties: dict[str | bytes, Any] = {"attempt": 1, "text": "ü", "share": 0.5}
     message = ServiceBusMessage(
@@ -137,7 +137,7 @@ def test_metadata_reach_the_function_through_the_real_converter(stage: Stage) ->
 
 
 def test_a_body_that_names_metadata_overwrites_them(stage: Stage) -> None:
-    """Where it is bound as text: dotnet-worker#991."""
+    """This happens to bodies that are bound as text: dotnet-worker#991."""
     host = stage.run("texts")
     forged = {"messageId": "forged", "DELIVERYCOUNT": "9", "label": {"a": 1}, "to": ["not", "arrays"], "subject": None}
     stage.send("texts", ServiceBusMessage(json.dumps(forged), message_id="true", to="t", subject="s"))

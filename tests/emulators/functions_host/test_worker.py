@@ -1,4 +1,4 @@
-"""The worker's process: its output, its death, its end."""
+"""Worker process: output, crashes and shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.emulators.functions_host.kit import Stage, host_json, hosts_threads
 
 
 def alive(pid: int) -> bool:
-    """A zombie is none."""
+    """Return True for a running process, which a zombie is not."""
     with contextlib.suppress(FileNotFoundError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
@@ -34,7 +34,7 @@ def gone(pid: int, within: float = 10) -> bool:
 
 
 class Heard:
-    """Waits for a line of the worker."""
+    """Records the worker's lines, and waits for one."""
 
     def __init__(self, host: FunctionsHost) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -47,7 +47,7 @@ class Heard:
             self._changed.notify_all()
 
     def wait(self, text: str) -> str:
-        """The line that it begins."""
+        """Wait for a line that begins with a text, and return it."""
 
         def found() -> str | None:
             return next((line for _, line in self.lines if line.startswith(text)), None)
@@ -88,7 +88,7 @@ def test_a_worker_that_does_not_even_start_says_why(stage: Stage) -> None:
 
 
 def test_a_reload_takes_the_code_that_is_there(stage: Stage) -> None:
-    """And a broken one is refused until it is repaired; nothing is received meanwhile."""
+    """Broken code is refused until it is repaired; nothing is received meanwhile."""
     host = stage.run("single")
     code = stage.app / "function_app.py"
     good = code.read_text()
@@ -111,7 +111,7 @@ def test_a_reload_takes_the_code_that_is_there(stage: Stage) -> None:
 
 @pytest.mark.parametrize("verb", ["exit", "fork"])
 def test_a_worker_that_ends_is_replaced_and_its_messages_come_back(stage: Stage, verb: str) -> None:
-    """Also when a process that it forked lives on."""
+    """A process that the worker forked does not prevent it."""
     host = stage.run("single")
     first = host.worker_pid
     stage.send("orders", verb)
@@ -175,7 +175,7 @@ sys.stdin.read()
 
 
 def test_nothing_is_left_when_the_host_itself_is_killed(stage: Stage) -> None:
-    """The worker ends with it, in the middle of a function."""
+    """The worker is killed with it, in the middle of a function."""
     stage.place()
     arguments = [sys.executable, "-c", PARENT, str(stage.app), stage.bus.connection_string, str(stage.notes)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:

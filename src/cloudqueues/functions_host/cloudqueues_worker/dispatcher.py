@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .channel import Channel
-from .typed_data import PROTOS, Bound, Status, Typed
+from .typed_data import PROTOS, ParameterBinding, Status, TypedData
 
 OWN_LOGGERS = ("azure.functions", "azure_functions_runtime", "asyncio")
 """Loggers whose records below a warning are the system's own, which a host does not show."""
@@ -115,8 +115,8 @@ class Dispatcher:
         asked = SimpleNamespace(
             invocation_id=content["invocationId"],
             function_id=content["functionId"],
-            input_data=[Bound(binding) for binding in content["inputData"]],
-            trigger_metadata={name: Typed(value) for name, value in content["triggerMetadata"].items()},
+            input_data=[ParameterBinding(binding) for binding in content["inputData"]],
+            trigger_metadata={name: TypedData(value) for name, value in content["triggerMetadata"].items()},
             trace_context=SimpleNamespace(
                 trace_parent=content["traceContext"]["traceParent"], trace_state="", attributes={}
             ),

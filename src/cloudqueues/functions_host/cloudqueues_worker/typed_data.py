@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 
-class Typed:
+class TypedData:
     """`TypedData`: has its one value as the attribute named by its kind."""
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -42,12 +42,12 @@ def _value(kind: str, value: Any) -> Any:
             return value
 
 
-class Bound:
+class ParameterBinding:
     """`ParameterBinding`."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.name: str = content["name"]
-        self.data = Typed(content["data"])
+        self.data = TypedData(content["data"])
 
     def WhichOneof(self, _: str) -> str:  # noqa: N802 - protobuf's name
         return "data"

@@ -1,4 +1,4 @@
-"""What azurefunctions-extensions-bindings-servicebus does, for an environment without it: the same calls over gRPC.
+"""Stand-in for azurefunctions-extensions-bindings-servicebus, with the same calls over gRPC.
 
 The messages are encoded here by protobuf itself, as a check of the host's own few lines for that.
 """
@@ -11,7 +11,7 @@ from google.protobuf import timestamp_pb2, wrappers_pb2
 
 
 def field(number: int, value: bytes) -> bytes:
-    """A field of bytes, taken from the encoding of a BytesValue, whose only field has the number 1."""
+    """Encode a field of bytes, taken from the encoding of a BytesValue, whose only field has the number 1."""
     encoded = wrappers_pb2.BytesValue(value=value).SerializeToString()
     return bytes([number << 3 | 2]) + encoded[1:] if encoded else bytes([number << 3 | 2, 0])
 
@@ -21,8 +21,8 @@ class ServiceBusMessageActions(GrpcClientType):
         parser = argparse.ArgumentParser(add_help=False)
         for name in ("host", "port", "functions-grpc-max-message-length"):
             parser.add_argument(f"--{name}", required=True)
-        found, _ = parser.parse_known_args()
-        self._channel = grpc.insecure_channel(f"{found.host}:{found.port}")
+        options, _ = parser.parse_known_args()
+        self._channel = grpc.insecure_channel(f"{options.host}:{options.port}")
 
     def _call(self, method: str, request: bytes) -> bytes:
         return self._channel.unary_unary(f"/Settlement/{method}")(request)
@@ -58,7 +58,7 @@ class ServiceBusMessageActions(GrpcClientType):
 
 
 class SettlementClient(InConverter, binding="serviceBusClient"):
-    """Where the worker finds the actions."""
+    """Class through which the worker finds the actions."""
 
     actions: ServiceBusMessageActions | None = None
 

@@ -1,4 +1,4 @@
-"""Functions that settle for themselves: by the real extension where it is installed, else by one that sends the same."""
+"""Functions that settle messages themselves, with the real extension or its stand-in."""
 
 import os
 from typing import List  # noqa: UP035 - the worker takes no other
@@ -45,7 +45,7 @@ VERBS = {
     "state": keep_state,
     "release": lambda message, actions: actions.release_session(message.session_id),
 }
-"""By a body; what is none of these is left to the host."""
+"""Actions by message body; other messages are left to the host."""
 
 
 def act(message: func.ServiceBusMessage, actions: ServiceBusMessageActions) -> None:

@@ -1,4 +1,4 @@
-"""Functions that do what the bodies say, and write down what they were given."""
+"""Functions that do what their bodies say, and write notes of what they received."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ only = os.environ["ONLY"].split(",")
 
 
 def when(name: str, decorate: Callable[..., Any]) -> Callable[..., Any]:
-    """A test starts only the functions that it is about."""
+    """Register a function only in the tests that need it."""
     return decorate if name in only else lambda function: function
 
 
