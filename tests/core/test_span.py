@@ -16,7 +16,7 @@ from peeklock import ConfigError, Queue, consumer, servicebus
 from peeklock.engine import run as engine
 from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
-from peeklock.infra.settings.gcp import of
+from peeklock.infra.settings.gcp import compute
 from peeklock.message import Lineage, Message
 from peeklock.platforms.servicebus.settle import wanted_hold
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
@@ -184,7 +184,7 @@ def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time()
 def test_on_cloud_tasks_without_a_store_the_queues_own_backoff_is_between(numbers):
     """With the numbers that infrastructure sets, by the emulator's law."""
     queue = Queue("orders", **numbers)
-    settings = of(queue, Capacity())
+    settings = compute(queue, Capacity())
     retry = RetryPolicy(
         max_attempts=-1,
         max_duration=0,

@@ -63,8 +63,8 @@ def differences(before: Recorded, after: Recorded) -> dict[tuple[str, str], set[
     return told
 
 
-def without_keepers(recorded: Recorded) -> list[Registration]:
-    """All but those that `peeklock.infra.keeping` makes, which are no resources of a cloud."""
+def without_protectors(recorded: Recorded) -> list[Registration]:
+    """All but those that `peeklock.infra.protection` makes, which are no resources of a cloud."""
     return [one for one in recorded.registrations if one.type != "peeklock:infra:Kept"]
 
 

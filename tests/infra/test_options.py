@@ -7,26 +7,29 @@ from datetime import timedelta
 import pytest
 
 from peeklock import ConfigError
-from peeklock.infra.options import Capacity, Stage, Thresholds, check_variables, seconds_of
+from peeklock.infra.options import Capacity, Stage, Thresholds, check_variables, whole_seconds
 
 
 def test_from_configuration():
     """What is left out has its default."""
-    assert Capacity.of({"batch": 5}) == Capacity(batch=5, parallel=1, instances=10, memory=512)
-    stage = Stage.of({"protect": False, "thresholds": {"latency": 5}, "notify": {"high": "a@example.com"}})
+    assert Capacity.from_mapping({"batch": 5}) == Capacity(batch=5, parallel=1, instances=10, memory=512)
+    stage = Stage.from_mapping({"protect": False, "thresholds": {"latency": 5}, "notify": {"high": "a@example.com"}})
     assert stage.thresholds == Thresholds(latency=5)
     assert (stage.protect, stage.log_days) == (False, 30)
-    assert Stage.of({}).thresholds == Thresholds()
+    assert Stage.from_mapping({}).thresholds == Thresholds()
 
 
 @pytest.mark.parametrize(
     ("wrong", "fix"),
     [
-        (lambda: Capacity(batch=0), "batch=0: a whole number from 1 on"),
+        (lambda: Capacity(batch=0), "batch=0: use a whole number of at least 1"),
         (lambda: Capacity(parallel=True), "parallel=True"),
-        (lambda: Capacity.of({"instances": "many"}), "instances='many'"),
-        (lambda: Capacity.of({"batches": 1}), "batches is unknown; there are batch, instances, memory, parallel"),
-        (lambda: Thresholds.of({"depth": 1}), "depth is unknown"),
+        (lambda: Capacity.from_mapping({"instances": "many"}), "instances='many'"),
+        (
+            lambda: Capacity.from_mapping({"batches": 1}),
+            "batches is unknown; there are batch, instances, memory, parallel",
+        ),
+        (lambda: Thresholds.from_mapping({"depth": 1}), "depth is unknown"),
         (lambda: Stage(log_days=0), "log_days=0"),
         (lambda: Stage(notify={"urgent": "x"}), "severities are high, medium and low"),
     ],
@@ -40,7 +43,7 @@ def test_what_is_wrong_is_named(wrong, fix):
 @pytest.mark.parametrize(("seconds", "whole"), [(0, 0), (0.001, 1), (1, 1), (1.5, 2), (30, 30)])
 def test_seconds_are_rounded_up(seconds, whole):
     """A lock must cover what it is for."""
-    assert seconds_of(timedelta(seconds=seconds)) == whole
+    assert whole_seconds(timedelta(seconds=seconds)) == whole
 
 
 def test_queues_that_would_share_their_variables():

@@ -1,10 +1,11 @@
-"""What differs between stacks and is no part of a queue's contract: how much runs at once, what alarms, what is kept.
+"""Options that differ between stacks and are not part of a queue's contract: capacity, alarm thresholds, protection.
 
-Pure: `of` reads the same from any mapping, and a program reads it from its stack's configuration.
+Pure: `from_mapping` accepts any mapping, and a program passes the one in its stack's configuration.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -12,24 +13,23 @@ from typing import Any, Self
 
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
-from peeklock.retry_span import Span
-
-JITTER = "https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"
 
 ROUND = 10
-"""Shorter durations are given with one decimal."""
+"""Durations shorter than this many units have one decimal."""
 
 UNITS = (("s", 1, 180), ("min", 60, 10_800), ("h", 3600, 259_200))
-"""Each unit's name and seconds, and the seconds up to which a duration is given in it."""
+"""Name and seconds of each unit, and the seconds up to which durations are written in it."""
+
+SEVERITIES = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """How much of a queue is worked on at once.
+    """Limits on how many messages of a queue are processed at once.
 
-    - `batch`: messages in one event, at most. Where each event is one message (Cloud Tasks), it means nothing.
-    - `parallel`: handlers that run at once within one instance of the function, which `bind` is told by the environment.
-    - `instances`: instances of the function, at most: the cap on scaling.
+    - `batch`: most messages in one event. Ignored where each event is one message (Cloud Tasks).
+    - `parallel`: handlers that run at once within one instance of the function; passed to `bind` by the environment.
+    - `instances`: most instances of the function: the cap on scaling.
     - `memory`: megabytes of an instance.
     """
 
@@ -39,45 +39,47 @@ class Capacity:
     memory: int = 512
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            _check_count(f"capacity: {one.name}", getattr(self, one.name), least=1)
+        for option in fields(self):
+            _check_count(f"capacity: {option.name}", getattr(self, option.name), least=1)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """From a stack's configuration, such as `{"batch": 10, "instances": 20}`. Raises ConfigError for what it does not
-        know."""
-        return cls(**_known(cls, "capacity", given))
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
+        """Return the capacity that a stack's configuration describes, such as `{"batch": 10, "instances": 20}`. Raises
+        ConfigError for an unknown option."""
+        return cls(**_checked_options(cls, "capacity", options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """When an alarm rings. Each field's unit is in its line."""
+    """Thresholds of the alarms."""
 
     length: int = 10_000
-    """Messages in the queue, whatever their state."""
+    """Messages in the queue, in any state."""
     failures: float = 5.0
     """Percent of the settled messages that failed: retry, timeout, unavailable, fatal, invalid, exhausted or expired."""
     latency: float = 60.0
     """Seconds from sending to settlement, on average."""
     utilisation: float = 90.0
-    """Percent of the instances allowed that are busy."""
+    """Percent of the allowed instances that are busy."""
     age: float = 3600.0
     """Seconds that the oldest message may wait."""
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """As `Capacity.of`."""
-        return cls(**_known(cls, "thresholds", given))
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
+        """Return the thresholds that a stack's configuration describes. Raises ConfigError for an unknown option."""
+        return cls(**_checked_options(cls, "thresholds", options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What a stack is for.
+    """Purpose of a stack.
 
-    - `protect`: keep what holds data: a change that would delete or replace it fails, and destroying the stack leaves it.
+    - `protect`: keep the resources that hold data: a change that would delete or replace one fails, and destroying the stack
+      leaves it.
     - `log_days`: days that logs are kept.
-    - `thresholds`: of the alarms.
-    - `notify`: where alarms go, by severity (`high`, `medium`, `low`): e-mail addresses; left out, alarms only show.
+    - `thresholds`: thresholds of the alarms.
+    - `notify`: e-mail address that alarms are sent to, by severity (`high`, `medium`, `low`). Without one, alarms are only
+      shown.
     """
 
     protect: bool = True
@@ -86,47 +88,52 @@ class Stage:
     notify: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.protect, bool):
+            raise ConfigError(f"stage: protect={self.protect!r}: use true or false, without quotes")
         _check_count("stage: log_days", self.log_days, least=1)
-        if unknown := set(self.notify) - {"high", "medium", "low"}:
-            raise ConfigError(f"stage: notify has {sorted(unknown)}; severities are high, medium and low")
+        check_severities("stage: notify", self.notify)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
-        """As `Capacity.of`, with `thresholds` as a mapping within."""
-        known = _known(cls, "stage", given)
-        if "thresholds" in known:
-            known["thresholds"] = Thresholds.of(known["thresholds"])
-        return cls(**known)
+    def from_mapping(cls, options: Mapping[str, Any]) -> Self:
+        """Return the stage that a stack's configuration describes; `thresholds` is a mapping within it. Raises ConfigError for
+        an unknown option."""
+        checked = _checked_options(cls, "stage", options)
+        if "thresholds" in checked:
+            checked["thresholds"] = Thresholds.from_mapping(checked["thresholds"])
+        return cls(**checked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One number or word of a platform, for people: docs/settings.md is made of these, and the components use `value`."""
-
-    name: str
-    """As the platform's documentation calls it."""
-    value: Any
-    formula: str
-    """How it follows from the queue and the capacity, in their fields' names; or the constant."""
-    why: str
-    source: str
-    """The documentation page, or the file of facts, behind limit and formula."""
+def check_severities(argument: str, names: Iterable[str]) -> None:
+    """Raise ConfigError for a name that is not a severity."""
+    if unknown := set(names) - set(SEVERITIES):
+        raise ConfigError(f"{argument} has {sorted(unknown)}; severities are high, medium and low")
 
 
-def row_of_span(span: Span) -> Setting:
-    """Row of docs/settings.md that says how long a queue's attempts last."""
-    return Setting(
-        name="span of the attempts",
-        value=", ".join(spelled(one) for one in (span.percentile_1, span.median, span.longest)),
-        formula="1st percentile, median and longest sum of max_attempts - 1 delays, each from 0 to"
-        " min(first_delay * 2^n, max_delay): Queue.span",
-        why="an outage that lasts longer dead-letters messages: with the median, half of those sent when it begins",
-        source=JITTER,
-    )
+def check_capacity_queues(configured: Iterable[str], queues: Iterable[str]) -> None:
+    """Raise ConfigError for a queue in the stack's `capacity` that has no consumer in the app."""
+    names = sorted(queues)
+    for name in sorted(set(configured) - set(names)):
+        raise ConfigError(
+            f"the stack's capacity has queue {name!r}, which has no consumer in this app; {_correction(name, names)}"
+        )
 
 
-def spelled(duration: timedelta) -> str:
-    """A duration for people, such as `31 min`."""
+def check_keys(configured: Iterable[str], keys: Iterable[str]) -> None:
+    """Raise ConfigError for a misspelt key of the stack's configuration: one that is close to a key that is read and not set.
+    Other keys may be the program's own."""
+    present, read = set(configured), set(keys)
+    for name in sorted(present - read):
+        if near := difflib.get_close_matches(name, sorted(read - present), 1, 0.75):
+            raise ConfigError(f"the stack's configuration has {name!r}, which is not read; did you mean {near[0]!r}?")
+
+
+def _correction(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"its queues are {', '.join(names) or 'none yet'}"
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return a duration for people, such as `31 min`."""
     seconds = duration.total_seconds()
     unit, size = next(((unit, size) for unit, size, most in UNITS if seconds < most), ("days", 86_400))
     value = seconds / size
@@ -134,27 +141,32 @@ def spelled(duration: timedelta) -> str:
 
 
 def check_variables(names: Iterable[str]) -> None:
-    """Raises ConfigError where two queues of an app would share their variables."""
-    known: dict[str, str] = {}
+    """Raise ConfigError where two queues of an app would share their environment variables."""
+    queues: dict[str, str] = {}
     for name in sorted(set(names)):
         variable = Queue(name).variable("URL")
-        if other := known.get(variable):
-            raise ConfigError(f"queues {other!r} and {name!r} would share {variable} and its sisters; rename either")
-        known[variable] = name
+        if other := queues.get(variable):
+            raise ConfigError(
+                f"queues {other!r} and {name!r} would share {variable} and their other variables; rename one of them"
+            )
+        queues[variable] = name
 
 
-def _known(cls: Any, what: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    names = {one.name for one in fields(cls)}
-    if unknown := sorted(set(given) - names):
-        raise ConfigError(f"{what}: {', '.join(unknown)} is unknown; there are {', '.join(sorted(names))}")
-    return dict(given)
+def _checked_options(cls: Any, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{name}={options!r}: use a mapping, such as {{{fields(cls)[0].name}: ...}}")
+    names = {option.name for option in fields(cls)}
+    if unknown := sorted(set(options) - names):
+        raise ConfigError(f"{name}: {', '.join(unknown)} is unknown; there are {', '.join(sorted(names))}")
+    return dict(options)
 
 
-def _check_count(what: str, value: object, *, least: int) -> None:
+def _check_count(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"{what}={value!r}: a whole number from {least} on")
+        raise ConfigError(f"{name}={value!r}: use a whole number of at least {least}")
 
 
-def seconds_of(duration: timedelta) -> int:
-    """Whole seconds, rounded up: infrastructure takes no fractions, and a lock must not be shorter than what it covers."""
+def whole_seconds(duration: timedelta) -> int:
+    """Return whole seconds, rounded up: infrastructure accepts no fractions, and a lock must not be shorter than the run
+    that it covers."""
     return -(-duration // timedelta(seconds=1))

@@ -13,15 +13,15 @@ from peeklock.infra.aws.alarms import Names, alarms
 from peeklock.infra.aws.environment import check_names, dashboard_link, environment, links
 from peeklock.infra.aws.queues import check_visibility
 from peeklock.infra.options import Capacity, Thresholds
-from peeklock.infra.settings.aws import of
+from peeklock.infra.settings.aws import compute
 
-SETTINGS = of(ORDERS, Capacity(instances=50))
+SETTINGS = compute(ORDERS, Capacity(instances=50))
 NAMES = Names(app="shop", queue="q-1", dead_letters="l-1", function="f-1")
 KEY = "arn:aws:kms:eu-west-1:1:key/k"
 
 
-def places(**more):
-    return identity.Places(**{"queue": "Q", "dead_letters": "L", "table": "T", "logs": "G", **more})
+def arns(**more):
+    return identity.ConsumerArns(**{"queue": "Q", "dead_letters": "L", "table": "T", "logs": "G", **more})
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def places(**more):
 )
 def test_a_consumer_may_what_it_does(more, granted):
     """Each on one thing, or on the queues that it sends to."""
-    policy = json.loads(identity.document(identity.grants(places(**more))))
+    policy = json.loads(identity.document(identity.grants(arns(**more))))
     assert {one["Sid"]: one["Resource"] for one in policy["Statement"]} == granted
     assert {one["Effect"] for one in policy["Statement"]} == {"Allow"}
 
 
 def test_no_wildcard_but_the_listed_ones():
     """X-Ray and network interfaces have no resource to name; no action is a pattern."""
-    for one in identity.grants(places(sends=("R",), key=KEY, network=True)):
+    for one in identity.grants(arns(sends=("R",), key=KEY, network=True)):
         assert not any("*" in action for action in one.actions)
         assert ("*" in one.on) == (set(one.actions) <= identity.ANYWHERE)
 
@@ -106,14 +106,16 @@ def test_the_documents_of_queues():
 def test_an_alarm(name, severity, expression, threshold, metrics, failing, periods):
     """What is measured, and from when on it rings."""
     (one,) = [each for each in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if each.name == name]
-    assert (one.severity, one.expression, one.threshold) == (severity, expression, threshold)
-    assert [each.name.removeprefix("ApproximateNumberOfMessages") for each in one.metrics] == metrics
-    assert (one.failing, one.periods) == (failing, periods)
+    assert (one.severity, one.signal.expression, one.threshold) == (severity, expression, threshold)
+    assert [each.name.removeprefix("ApproximateNumberOfMessages") for each in one.signal.metrics] == metrics
+    assert (one.signal.failing, one.signal.periods) == (failing, periods)
 
 
 def test_where_the_metrics_are():
     """Statistics, periods in seconds, and whole sets of dimensions."""
-    found = {metric.name: metric for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for metric in one.metrics}
+    found = {
+        metric.name: metric for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for metric in one.signal.metrics
+    }
     age, failed, busy = (found[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions"))
     assert (age.namespace, age.statistic, age.period, age.dimensions) == (
         "AWS/SQS",
@@ -125,7 +127,7 @@ def test_where_the_metrics_are():
     assert failed.dimensions == {"service": "shop", "queue": "orders", "platform": "sqs"}
     assert (busy.namespace, busy.statistic, busy.dimensions) == ("AWS/Lambda", "Maximum", {"FunctionName": "f-1"})
     dead_letters = [one for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if one.name == "dead-letters"]
-    assert {metric.dimensions["QueueName"] for metric in dead_letters[0].metrics} == {"l-1"}
+    assert {metric.dimensions["QueueName"] for metric in dead_letters[0].signal.metrics} == {"l-1"}
 
 
 def test_every_name_in_an_expression_is_a_metric():
@@ -133,10 +135,10 @@ def test_every_name_in_an_expression_is_a_metric():
     import re
 
     for one in alarms(ORDERS, SETTINGS, Thresholds(length=10**6), NAMES):
-        used = set(re.findall(r"[a-z]\w*", one.expression))
-        assert used in (set(), {metric.id for metric in one.metrics})
-        assert len(one.metrics) == 1 or one.expression
-        assert len({metric.period for metric in one.metrics}) == 1
+        used = set(re.findall(r"[a-z]\w*", one.signal.expression))
+        assert used in (set(), {metric.id for metric in one.signal.metrics})
+        assert len(one.signal.metrics) == 1 or one.signal.expression
+        assert len({metric.period for metric in one.signal.metrics}) == 1
 
 
 @pytest.mark.parametrize(("length", "there"), [(96_000, False), (96_001, True)])
@@ -150,7 +152,7 @@ def test_a_long_queue_has_a_seventh(length, there):
 def test_two_instances_can_be_busy_enough():
     """All of them are the threshold or more, whatever the share."""
     for share in (90, 100):
-        found = alarms(ORDERS, of(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
+        found = alarms(ORDERS, compute(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
         (busy,) = [one for one in found if one.name == "utilisation"]
         assert busy.or_equal
         assert busy.threshold <= 2
@@ -243,4 +245,4 @@ def test_the_dashboard_draws_what_rings():
         {"stat": "Maximum", "period": 60},
     ]
     drawn = {line[1] for one in widgets for line in one["properties"]["metrics"]}
-    assert drawn == {metric.name for one in rows["orders"] for metric in one.metrics}
+    assert drawn == {metric.name for one in rows["orders"] for metric in one.signal.metrics}

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.orders.queue import ORDERS
 from tests.infra.aws.cfn import findings
-from tests.infra.running import STACKS, program, without_keepers
+from tests.infra.running import STACKS, program, without_protectors
 from tests.infra.schema import problems
 from tests.support import ROOT
 
@@ -54,7 +54,7 @@ def test_everything_is_a_child_of_its_component(recorded):
 def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
-    for one in without_keepers(recorded):
+    for one in without_protectors(recorded):
         expected = (True, True) if keeps and one.type in DATA else (False, False)
         assert (one.protect, one.retain_on_delete) == expected, one.name
     table = recorded.named("shop-store").inputs

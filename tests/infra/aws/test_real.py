@@ -17,7 +17,7 @@ from peeklock.infra.aws import identity
 from peeklock.infra.aws.alarms import Names, alarms
 from peeklock.infra.aws.environment import environment as told
 from peeklock.infra.options import Capacity, Thresholds
-from peeklock.infra.settings.aws import of
+from peeklock.infra.settings.aws import compute
 from peeklock.observability.powertools import PowertoolsObserver
 from peeklock.platforms.sqs.sender import SQSSender
 from peeklock.stores.dynamodb import DynamoStore
@@ -73,8 +73,8 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
     names = Names(app="shop", queue="q", dead_letters="l", function="f")
     watched = {
         (metric.namespace, metric.name, tuple(sorted(metric.dimensions.items())))
-        for one in alarms(QUEUE, of(QUEUE, Capacity()), Thresholds(), names)
-        for metric in one.metrics
+        for one in alarms(QUEUE, compute(QUEUE, Capacity()), Thresholds(), names)
+        for metric in one.signal.metrics
         if metric.namespace == "Peeklock"
     }
     assert len(watched) == 3
@@ -127,12 +127,12 @@ def test_a_role_permits_what_the_function_does(aws):
     aws.listen()
     with environment(PEEKLOCK_RECEIPTS_URL=aws.next):
         assert len(entry(event)["batchItemFailures"]) == 1
-    places = identity.Places(
+    arns = identity.ConsumerArns(
         queue=f"{ARN}orders", dead_letters=f"{ARN}dead-letters", table="T/leases", logs="G", sends=(f"{ARN}receipts",)
     )
     permitted = {
         (action, on.rpartition("/" if "/" in on else ":")[2])
-        for one in identity.grants(places)
+        for one in identity.grants(arns)
         for action in one.actions
         for on in one.on
     }

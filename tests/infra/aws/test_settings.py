@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
 from peeklock.engine.bound_consumer import RESERVE, SKEW
-from peeklock.infra.options import JITTER, Capacity
-from peeklock.infra.settings.aws import check_log_days, described, of
+from peeklock.infra.options import Capacity
+from peeklock.infra.settings.aws import check_log_days, compute, rows
+from peeklock.infra.settings.table import JITTER
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
 from peeklock.timing.delays import backoff
 
@@ -36,7 +37,7 @@ DAY = 86_400
 )
 def test_the_table(timeout, capacity, window, function, visibility):
     """Function timeout, then visibility. A message may come as often as SQS allows, however long it is lent. (trials 1.16)"""
-    settings = of(Queue("orders", timeout=timeout), capacity)
+    settings = compute(Queue("orders", timeout=timeout), capacity)
     assert (settings.window, settings.timeout) == (window, function)
     assert (settings.visibility, settings.receives) == (visibility, 1000)
     assert (settings.retention, settings.dead_letters_retention) == (7 * DAY, 14 * DAY)
@@ -71,7 +72,7 @@ REFUSED = [
 def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
     """And what to change it to."""
     with pytest.raises(ConfigError, match=fix):
-        of(queue, capacity, window=window)
+        compute(queue, capacity, window=window)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
 )
 def test_each_fix_that_is_named_is_one(queue, capacity, window):
     """Of the refusals above."""
-    of(queue, capacity, window=window)
+    compute(queue, capacity, window=window)
 
 
 queues = st.builds(
@@ -119,7 +120,7 @@ capacities = st.builds(
 def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
     """The platform's documented ones, and those of our own binding."""
     try:
-        settings = of(queue, capacity, window=window)
+        settings = compute(queue, capacity, window=window)
     except ConfigError:
         return
     waves = -(-settings.batch // capacity.parallel)
@@ -152,7 +153,7 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
 )
 def test_one_number_of_the_queue_changes_what_follows_from_it(change, changed):
     """And nothing else."""
-    assert different(of(Queue("orders"), Capacity()), of(Queue("orders", **change), Capacity())) == changed
+    assert different(compute(Queue("orders"), Capacity()), compute(Queue("orders", **change), Capacity())) == changed
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_one_number_of_the_queue_changes_what_follows_from_it(change, changed):
 )
 def test_one_number_of_the_capacity_changes_what_follows_from_it(change, changed):
     """And nothing else."""
-    assert different(of(Queue("orders"), Capacity()), of(Queue("orders"), Capacity(**change))) == changed
+    assert different(compute(Queue("orders"), Capacity()), compute(Queue("orders"), Capacity(**change))) == changed
 
 
 def different(before, after):
@@ -184,10 +185,10 @@ def test_days_that_logs_are_not_kept_for(days, near):
 
 def test_every_row_has_its_source():
     """For docs/settings.md."""
-    rows = described(of(Queue("orders", fifo=True), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 17
-    assert all(row.source.startswith(("https://docs.aws.amazon.com/", JITTER)) for row in rows)
-    assert all(row.formula and row.why for row in rows)
+    table = rows(compute(Queue("orders", fifo=True), Capacity()))
+    assert len({row.name for row in table}) == len(table) == 17
+    assert all(row.source.startswith(("https://docs.aws.amazon.com/", JITTER)) for row in table)
+    assert all(row.formula and row.why for row in table)
 
 
 @pytest.mark.parametrize(
@@ -196,16 +197,16 @@ def test_every_row_has_its_source():
 )
 def test_the_failing_rate_that_fills_what_may_be_in_flight(numbers, rate):
     """120,000 messages by the mean of all delays of one: the rate by which an outage without end fills them."""
-    settings = of(Queue("orders", **numbers), Capacity())
+    settings = compute(Queue("orders", **numbers), Capacity())
     assert settings.filling_rate == (None if rate is None else pytest.approx(rate, rel=0.001))
-    rows = {row.name: row.value for row in described(settings)}
-    assert rows["failing messages/s that fill 120,000 in flight"] == ("" if rate is None else round(rate))
+    values = {row.name: row.value for row in rows(settings)}
+    assert values["failing messages/s that fill 120,000 in flight"] == ("" if rate is None else round(rate))
 
 
 def test_in_flight_messages_of_an_outage_reach_their_limit_at_that_rate():
     """Counted second by second: each message of a rate is held from its first failure to its last attempt."""
     queue, chance = Queue("orders"), random.Random(3)
-    rate, hour = of(queue, Capacity()).filling_rate, 3600
+    rate, hour = compute(queue, Capacity()).filling_rate, 3600
     ends = []
     for second in range(hour + 200):
         for _ in range(round(rate / 10)):

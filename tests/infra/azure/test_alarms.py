@@ -10,15 +10,15 @@ import pytest
 
 from handlers.orders.queue import ORDERS
 from peeklock import ConfigError, Message, Queue
-from peeklock.infra.azure.alarms import MetricAlarm, QueryAlarm, alarms, period
+from peeklock.infra.azure.alarms import MetricSignal, QuerySignal, alarms, period
 from peeklock.infra.options import Capacity, Thresholds
-from peeklock.infra.settings.azure import of
+from peeklock.infra.settings.azure import compute
 from peeklock.observability.observer import fields, log_event
 from peeklock.outcome import FAILED, Disposition, Outcome, Reason
 
 
 def made(thresholds=None, *, queue=ORDERS, capacity=None):
-    settings = of(queue, capacity or Capacity(batch=1))
+    settings = compute(queue, capacity or Capacity(batch=1))
     found = alarms(queue, settings, thresholds or Thresholds(), app="shop-orders", dead_letters="orders-dead-letters")
     return {one.name: one for one in found}
 
@@ -33,17 +33,16 @@ def made(thresholds=None, *, queue=ORDERS, capacity=None):
 )
 def test_metrics(name, severity, entity, metric, statistic, threshold, window, every):
     """Of one entity of the namespace."""
-    says = made()[name].says
-    assert made()[name] == MetricAlarm(
-        name=name,
-        severity=severity,
-        says=says,
+    one = made()[name]
+    assert (one.name, one.severity, one.threshold) == (name, severity, threshold)
+    assert one.signal == MetricSignal(
         entity=entity,
         metric=metric,
         statistic=statistic,
-        threshold=threshold,
         window=window,
         every=every,
+        threshold=one.signal.threshold,
+        description=one.signal.description,
     )
 
 
@@ -58,16 +57,17 @@ def test_metrics(name, severity, entity, metric, statistic, threshold, window, e
 def test_queries(name, severity, column, threshold, failing, periods, window):
     """Each ends in the column that is compared."""
     one = made()[name]
-    assert isinstance(one, QueryAlarm)
-    assert (one.severity, one.column, one.threshold) == (severity, column, threshold)
-    assert (one.failing, one.periods, one.window) == (failing, periods, window)
-    assert f"{column} = " in one.query
+    signal = one.signal
+    assert isinstance(signal, QuerySignal)
+    assert (one.severity, signal.column, one.threshold) == (severity, column, threshold)
+    assert (signal.failing, signal.periods, signal.window) == (failing, periods, window)
+    assert f"{column} = " in signal.query
 
 
 @pytest.mark.parametrize(("age", "window"), [(60, 60), (61, 300), (900, 900), (3601, 21_600), (86_400, 86_400)])
 def test_the_window_of_age(age, window):
     """The shortest that an alert offers and that is long enough."""
-    assert made(Thresholds(age=age))["age"].window == window
+    assert made(Thresholds(age=age))["age"].signal.window == window
 
 
 def test_an_age_that_no_alert_covers():
@@ -103,7 +103,7 @@ def extracts(query: str) -> dict[str, str]:
 def test_a_failure_is_read_as_one(reason, caplog):
     """From the text that is really logged, whatever its details say further on."""
     text = line(settled(reason, Disposition.DEAD_LETTER), caplog)
-    query = made()["failures"].query
+    query = made()["failures"].signal.query
     assert text.startswith("peeklock.settled ")
     assert re.search(extracts(query)["queue"], text)[1] == "orders"
     assert f'"{re.search(extracts(query)["reason"], text)[1]}"' in query
@@ -111,7 +111,7 @@ def test_a_failure_is_read_as_one(reason, caplog):
 
 def test_a_success_is_none(caplog):
     """Nor is a message that comes back without an attempt."""
-    query = made()["failures"].query
+    query = made()["failures"].signal.query
     for reason in (Reason.DONE, Reason.BUSY, Reason.HALTED, Reason.DUPLICATE):
         text = line(settled(reason, Disposition.COMPLETE), caplog)
         assert f'"{re.search(extracts(query)["reason"], text)[1]}"' not in query
@@ -120,15 +120,15 @@ def test_a_success_is_none(caplog):
 def test_latency_is_told(caplog):
     """The record has the number that the query reads."""
     text = line(settled(Reason.DONE, Disposition.COMPLETE), caplog)
-    assert re.search(extracts(made()["latency"].query)["latency_ms"], text)
+    assert re.search(extracts(made()["latency"].signal.query)["latency_ms"], text)
 
 
 def test_utilisation_is_of_all_slots():
     """Instances times calls; and over a window that has long events in it."""
-    query = made(capacity=Capacity(batch=1, parallel=4, instances=50))["utilisation"].query
+    query = made(capacity=Capacity(batch=1, parallel=4, instances=50))["utilisation"].signal.query
     assert "busy_ms / (200 * 900 * 1000.0)" in query
     slow = made(queue=Queue("orders", timeout=1800), capacity=Capacity(batch=1))["utilisation"]
-    assert slow.window == 21_600
+    assert slow.signal.window == 21_600
 
 
 def test_thresholds_are_the_stacks():

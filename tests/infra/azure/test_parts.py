@@ -13,13 +13,13 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.binding.bind import binding_of
 from peeklock.infra.azure import naming, package
-from peeklock.infra.azure.environment import Places, environment, for_producers
+from peeklock.infra.azure.environment import ResourceNames, environment, for_producers
 from peeklock.infra.azure.identity import Role, grants
 from peeklock.infra.options import Capacity
-from peeklock.infra.settings.azure import of
+from peeklock.infra.settings.azure import compute
 
 BUS = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/shop"
-PLACES = Places(
+NAMES = ResourceNames(
     namespace="shop",
     dead_letters="orders-dead-letters",
     store="tables://shophost/leases",
@@ -67,8 +67,8 @@ def test_a_role_is_defined_in_the_subscription():
 
 
 def told(queue=ORDERS, *, uses=(), consuming=True):
-    settings = of(queue, Capacity(batch=1))
-    return environment(queue, settings, PLACES, uses=uses, host_id="h", function="charge", consuming=consuming)
+    settings = compute(queue, Capacity(batch=1))
+    return environment(queue, settings, NAMES, uses=uses, host_id="h", function="charge", consuming=consuming)
 
 
 def test_the_environment_of_the_code():
@@ -104,8 +104,8 @@ def test_flex_consumption_refuses_none_of_them():
 
 def test_a_call_has_a_thread():
     """As many as there are calls at once."""
-    settings = of(ORDERS, Capacity(batch=1, parallel=6))
-    given = environment(ORDERS, settings, PLACES, uses=(), host_id="h", function="charge", consuming=True)
+    settings = compute(ORDERS, Capacity(batch=1, parallel=6))
+    given = environment(ORDERS, settings, NAMES, uses=(), host_id="h", function="charge", consuming=True)
     assert given["PYTHON_THREADPOOL_THREAD_COUNT"] == "6"
 
 
@@ -132,7 +132,7 @@ def test_names():
     assert naming.parent(f"{BUS}/queues/orders", "namespaces") == BUS
     with pytest.raises(ConfigError, match=r"has 81 characters.*shorten the app's name 'shoop'"):
         naming.function_app("shoop", "q" * 75)
-    with pytest.raises(ConfigError, match="is no resource id with /queues/"):
+    with pytest.raises(ConfigError, match="is not a resource id with /queues/"):
         naming.part(BUS, "queues")
 
 
@@ -153,7 +153,7 @@ def test_hosts_have_names_of_their_own():
 )
 def test_the_trigger_is_as_the_settings(queue, capacity, batch, sessions):
     """What is rendered binds as it says, by the real binding on the real FunctionApp."""
-    settings = of(queue, capacity)
+    settings = compute(queue, capacity)
     source = package.function_app(queue, f"{__name__}.nobody", settings)
     code = "\n".join(line for line in source.splitlines() if not line.startswith(f"from {__name__}"))
     scope = {"consumer": declared(queue)}
@@ -173,7 +173,7 @@ MORE = {"unwrap": lambda body: body}
 
 def test_further_arguments_of_bind():
     """From a mapping in the bundle; it may not say again what the infrastructure says."""
-    source = package.function_app(ORDERS, f"{__name__}.nobody", of(ORDERS, Capacity(batch=1)), f"{__name__}.MORE")
+    source = package.function_app(ORDERS, f"{__name__}.nobody", compute(ORDERS, Capacity(batch=1)), f"{__name__}.MORE")
     assert f"from {__name__} import MORE as options\n" in source
     code = "\n".join(line for line in source.splitlines() if not line.startswith(f"from {__name__}"))
     scope = {"consumer": declared(ORDERS), "options": MORE}
@@ -183,7 +183,7 @@ def test_further_arguments_of_bind():
     with pytest.raises(TypeError, match="multiple values for keyword argument 'parallel'"):
         exec(compile(code, "function_app.py", "exec"), {"consumer": declared(ORDERS), "options": {"parallel": 2}})
     with pytest.raises(ConfigError, match="options='OPTIONS': name a mapping as module and name"):
-        package.function_app(ORDERS, "a.b", of(ORDERS, Capacity(batch=1)), "OPTIONS")
+        package.function_app(ORDERS, "a.b", compute(ORDERS, Capacity(batch=1)), "OPTIONS")
 
 
 def declared(queue):
@@ -213,7 +213,7 @@ def bundle(**files):
 
 def test_a_package_is_the_bundle_and_what_is_rendered():
     """A file of the same name gives way, also the bundle's own host.json."""
-    files = package.rendered(ORDERS, "handlers.orders.charge.charge", of(ORDERS, Capacity(batch=1)))
+    files = package.rendered(ORDERS, "handlers.orders.charge.charge", compute(ORDERS, Capacity(batch=1)))
     made = package.zipped(package.contents(bundle(host="old", **{"host.json": "{}", "handlers__x.py": "x = 1"}), files))
     with zipfile.ZipFile(io.BytesIO(made)) as opened:
         assert opened.namelist() == ["function_app.py", "handlers/x.py", "host", "host.json"]

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.infra.azure.rules import broken
-from tests.infra.running import STACKS, program, without_keepers
+from tests.infra.running import STACKS, program, without_protectors
 from tests.infra.schema import problems
 from tests.support import ROOT
 
@@ -56,7 +56,7 @@ def test_everything_is_a_child_of_its_component(recorded):
 def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
-    for one in without_keepers(recorded):
+    for one in without_protectors(recorded):
         kind = one.type.removeprefix("azure-native:")
         holds = kind in DATA or one.name == "shophost"
         assert (one.protect, one.retain_on_delete) == ((True, True) if keeps and holds else (False, False)), one.name

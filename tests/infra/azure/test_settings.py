@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from peeklock import ConfigError, Queue
 from peeklock.infra.options import Capacity
-from peeklock.infra.settings.azure import clock, described, host_json, iso, of
+from peeklock.infra.settings.azure import clock, compute, host_json, iso, rows
 from peeklock.platforms.servicebus.endpoint import MAX_LOCK
 
 SINGLE = Capacity(batch=1)
@@ -35,7 +35,7 @@ SINGLE = Capacity(batch=1)
 )
 def test_the_table(timeout, capacity, lock, limit, calls):
     """Single messages' locks are renewed up to the limit; a batch's lock is the limit."""
-    settings = of(Queue("orders", timeout=timeout), capacity)
+    settings = compute(Queue("orders", timeout=timeout), capacity)
     assert (settings.lock, settings.limit, settings.calls) == (lock, limit, calls)
     assert settings.deliveries == 2000
 
@@ -59,13 +59,13 @@ def test_the_table(timeout, capacity, lock, limit, calls):
 def test_what_cannot_be_names_the_number(queue, capacity, fix):
     """And what to change it to."""
     with pytest.raises(ConfigError, match=fix):
-        of(queue, capacity)
+        compute(queue, capacity)
 
 
 @pytest.mark.parametrize("capacity", [Capacity(batch=9), Capacity(batch=10, parallel=2), SINGLE])
 def test_each_fix_that_is_named_is_one(capacity):
     """Of the first refusal above."""
-    of(Queue("q", timeout=30), capacity)
+    compute(Queue("q", timeout=30), capacity)
 
 
 queues = st.builds(
@@ -90,7 +90,7 @@ capacities = st.builds(
 def test_what_is_accepted_breaks_no_limit(queue, capacity):
     """The platform's documented ones, and those of our own binding."""
     try:
-        settings = of(queue, capacity)
+        settings = compute(queue, capacity)
     except ConfigError:
         return
     waves = -(-settings.batch // settings.parallel)
@@ -116,8 +116,8 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
 )
 def test_one_number_changes_what_follows_from_it(change, changed):
     """And nothing else."""
-    before = of(Queue("orders"), SINGLE)
-    after = of(Queue("orders", **change), SINGLE)
+    before = compute(Queue("orders"), SINGLE)
+    after = compute(Queue("orders", **change), SINGLE)
     names = [field.name for field in dataclasses.fields(before)]
     assert {name for name in names if getattr(before, name) != getattr(after, name)} == changed
 
@@ -133,7 +133,7 @@ def test_durations(seconds, text):
 
 def test_host_json_of_single_messages():
     """Locks are renewed as long as the function may run, and prefetch is off."""
-    host = host_json(of(Queue("orders", timeout=100), Capacity(batch=1, parallel=4)))
+    host = host_json(compute(Queue("orders", timeout=100), Capacity(batch=1, parallel=4)))
     assert host["functionTimeout"] == "00:02:05"
     assert host["extensions"]["serviceBus"] == {
         "prefetchCount": 0,
@@ -146,7 +146,7 @@ def test_host_json_of_single_messages():
 
 def test_host_json_of_sessions():
     """As many sessions at once as handlers."""
-    bus = host_json(of(Queue("orders", fifo=True), Capacity(batch=1, parallel=3)))["extensions"]["serviceBus"]
+    bus = host_json(compute(Queue("orders", fifo=True), Capacity(batch=1, parallel=3)))["extensions"]["serviceBus"]
     assert (bus["maxConcurrentSessions"], bus["maxConcurrentCallsPerSession"]) == (3, 1)
     assert bus["sessionIdleTimeout"] == "00:00:10"
 
@@ -158,7 +158,7 @@ def test_a_long_limit_is_read_as_hours():
 
 def test_every_row_has_its_source():
     """For docs/settings.md."""
-    rows = described(of(Queue("orders", fifo=True), SINGLE))
-    assert len({row.name for row in rows}) == len(rows) == 17
-    assert all(re.match(r"https://(learn\.microsoft\.com|aws\.amazon\.com/blogs)/|docs/", row.source) for row in rows)
-    assert all(row.formula and row.why for row in rows)
+    table = rows(compute(Queue("orders", fifo=True), SINGLE))
+    assert len({row.name for row in table}) == len(table) == 17
+    assert all(re.match(r"https://(learn\.microsoft\.com|aws\.amazon\.com/blogs)/|docs/", row.source) for row in table)
+    assert all(row.formula and row.why for row in table)

@@ -199,11 +199,11 @@ def test_what_is_looked_up_or_going_is_left_out(deployed, state, how):
         (("serviceConfig", "secretVolumes"), [{"secret": "s"}], "secrets of Secret Manager"),
     ],
 )
-def test_what_cannot_run_here(deployed, state, base, path, value, says):
+def test_what_cannot_run_here(deployed, state, base, path, value, description):
     """Is refused by its name, with the fix, also before anything is started."""
     put(resource(state, gcp_state.FUNCTION), *path, value=value)
     for act in (lambda: deployed.functions(state), lambda: deployed.serve(state, base)):
-        with pytest.raises(ConfigError, match=f"'shop-orders-dev' has {says}.*leave it out of this stack"):
+        with pytest.raises(ConfigError, match=f"'shop-orders-dev' has {description}.*leave it out of this stack"):
             act()
 
 

@@ -16,15 +16,15 @@ from peeklock.infra.gcp import dashboard
 from peeklock.infra.gcp.alarms import (
     FAILED,
     SEVERITIES,
-    MetricAlarm,
+    MetricSignal,
     Names,
-    QueryAlarm,
+    QuerySignal,
     alarms,
     log_filter,
     pattern,
 )
 from peeklock.infra.options import Capacity, Thresholds
-from peeklock.infra.settings.gcp import of
+from peeklock.infra.settings.gcp import compute
 from peeklock.observability.observer import LogObserver
 from peeklock.outcome import Disposition, Outcome, Reason
 
@@ -34,7 +34,7 @@ RUN = 'monitored_resource="cloud_run_revision",service_name="shop-orders-dev"'
 
 
 def made(thresholds=None, *, queue=ORDERS, capacity=None):
-    found = alarms(queue, of(queue, capacity or Capacity()), thresholds or Thresholds(), NAMES)
+    found = alarms(queue, compute(queue, capacity or Capacity()), thresholds or Thresholds(), NAMES)
     return {one.name: one for one in found}
 
 
@@ -76,8 +76,8 @@ def test_each_is_there_with_its_severity():
 def test_metrics(name, threshold, filter_):
     """Of one resource."""
     one = made()[name]
-    assert isinstance(one, MetricAlarm)
-    assert (one.threshold, one.filter, one.period) == (threshold, filter_, 60)
+    assert isinstance(one.signal, MetricSignal)
+    assert (one.threshold, one.signal.filter, one.signal.period) == (threshold, filter_, 60)
 
 
 @pytest.mark.parametrize(
@@ -112,25 +112,28 @@ def test_metrics(name, threshold, filter_):
 def test_queries(name, query, lasting):
     """In PromQL; a parser and an evaluation of Prometheus's own have taken these texts (docs/infra-gcp.md)."""
     one = made()[name]
-    assert isinstance(one, QueryAlarm)
-    assert (one.query, one.lasting) == (query, lasting)
+    assert isinstance(one.signal, QuerySignal)
+    assert (one.signal.query(one.threshold), one.signal.lasting) == (query, lasting)
 
 
 def test_age_also_tells_of_a_queue_that_stands_still():
     """For as long as a task may wait, and its longest delay."""
-    query = made()["age"].query
+    age = made()["age"]
+    query = age.signal.query(age.threshold)
     late, _, still = query.partition(" or ")
     assert late.startswith("(histogram_quantile(0.99, sum by (le)")
     assert late.endswith("/ 1000) > 3600")
     assert "[4500s]) >= 37) > 0 unless" in still
-    assert "[82800s]" in made(queue=Queue("orders", max_delay=2_000_000))["age"].query, (
+    assert "[82800s]" in made(queue=Queue("orders", max_delay=2_000_000))["age"].signal.when, (
         "no further than a condition looks"
     )
 
 
 def test_utilisation_is_of_all_slots():
     """Instances times requests; over a window that has long requests in it."""
-    shown = made(queue=Queue("orders", timeout=500), capacity=Capacity(parallel=4, instances=50))["utilisation"].shown
+    shown = made(queue=Queue("orders", timeout=500), capacity=Capacity(parallel=4, instances=50))[
+        "utilisation"
+    ].signal.shown
     assert "[2020s]" in shown
     assert shown.endswith(f"/ {200 * 2020 * 1000}")
 
@@ -228,4 +231,4 @@ def test_the_dashboard_draws_what_rings():
     assert all(x + tile["width"] <= 48 for (x, _), tile in zip(places, tiles, strict=True))
     assert not [tile for tile in tiles if 0 in (tile.get("xPos"), tile.get("yPos"))]
     (drawn,) = tiles[3]["widget"]["xyChart"]["dataSets"]
-    assert drawn["timeSeriesQuery"] == {"prometheusQuery": made()["failures"].shown}
+    assert drawn["timeSeriesQuery"] == {"prometheusQuery": made()["failures"].signal.shown}

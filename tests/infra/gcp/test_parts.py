@@ -12,15 +12,15 @@ from peeklock.bundle.targets import TARGETS
 from peeklock.infra.gcp import functions, identity, queues
 from peeklock.infra.gcp.environment import address, dead_letters_address, environment, links
 from peeklock.infra.gcp.identity import Role, grants, member
-from peeklock.infra.gcp.naming import Place, label, parts, slug
+from peeklock.infra.gcp.naming import Deployment, label, parts, slug
 from peeklock.infra.options import Capacity
-from peeklock.infra.settings.gcp import of
+from peeklock.infra.settings.gcp import compute
 from peeklock.platforms.cloudtasks.address import from_url
 from peeklock.platforms.http_push.oidc import Closed, Guard, Rejected
 from peeklock.platforms.pubsub.sender import from_url as dead_letters_from_url
 from peeklock.registry import open_store
 
-PLACE = Place(project="contoso", region="europe-west1", app="shop", stack="dev")
+DEPLOYMENT = Deployment(project="contoso", region="europe-west1", app="shop", stack="dev")
 QUEUE = "projects/contoso/locations/europe-west1/queues/shop-orders-dev"
 TARGET = "https://europe-west1-contoso.cloudfunctions.net/shop-orders-dev"
 CALLER = "shop-orders-call-dev@contoso.iam.gserviceaccount.com"
@@ -28,17 +28,17 @@ CALLER = "shop-orders-call-dev@contoso.iam.gserviceaccount.com"
 
 def test_names():
     """With app, queue and stack in them, as Google takes them."""
-    assert PLACE.service(ORDERS) == "shop-orders-dev"
-    assert PLACE.service(Queue("Orders_EU")) == "shop-orders-eu-dev"
-    assert PLACE.queue("shop-orders-dev") == QUEUE
-    assert PLACE.url("shop-orders-dev") == TARGET
-    assert PLACE.email(PLACE.account("orders", "call")) == CALLER
+    assert DEPLOYMENT.service(ORDERS) == "shop-orders-dev"
+    assert DEPLOYMENT.service(Queue("Orders_EU")) == "shop-orders-eu-dev"
+    assert DEPLOYMENT.queue("shop-orders-dev") == QUEUE
+    assert DEPLOYMENT.url("shop-orders-dev") == TARGET
+    assert DEPLOYMENT.email(DEPLOYMENT.account("orders", "call")) == CALLER
     assert (slug("A__b-"), label("Team/Prod")) == ("a-b", "team-prod")
 
 
 def test_a_long_account_is_cut():
     """To 30 characters, and two that begin alike stay two."""
-    names = {PLACE.account("a-queue-with-a-long-name", role) for role in ("run", "call")}
+    names = {DEPLOYMENT.account("a-queue-with-a-long-name", role) for role in ("run", "call")}
     assert len(names) == 2
     assert all(len(name) <= 30 for name in names)
 
@@ -46,19 +46,19 @@ def test_a_long_account_is_cut():
 def test_a_service_is_never_cut():
     """Its name is in addresses that people read."""
     with pytest.raises(ConfigError, match=r"has 84 characters, .* at most 49; shorten app 'shop', .* by 35"):
-        PLACE.service(Queue("q" * 75))
+        DEPLOYMENT.service(Queue("q" * 75))
 
 
 def test_an_app_begins_with_a_letter():
     """As all names made of it do."""
     with pytest.raises(ConfigError, match="use small letters, digits and '-', beginning with a letter"):
-        Place(project="p", region="r", app="2shop", stack="dev")
+        Deployment(project="p", region="r", app="2shop", stack="dev")
 
 
 @pytest.mark.parametrize("name", ["topics/t", "projects/p/topics", "projects//topics/t", "projects/p/queues/t", "t"])
 def test_another_form_of_a_name_is_refused(name):
     """With the form that is wanted."""
-    with pytest.raises(ConfigError, match=r"is no whole name of the form projects/\.\.\./topics/\.\.\."):
+    with pytest.raises(ConfigError, match=r"is not a full name of the form projects/\.\.\./topics/\.\.\."):
         parts(name, "projects", "topics")
 
 
@@ -76,7 +76,7 @@ def test_the_address_is_our_senders():
 def told(queue=ORDERS, **uses):
     return environment(
         queue,
-        of(queue, Capacity(parallel=3)),
+        compute(queue, Capacity(parallel=3)),
         address="cloudtasks://a",
         dead_letters="pubsub://b",
         store="firestore://contoso/shop-dev/leases",

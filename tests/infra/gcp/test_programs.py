@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.infra.gcp.rules import broken
-from tests.infra.running import STACKS, program, without_keepers
+from tests.infra.running import STACKS, program, without_protectors
 from tests.infra.schema import problems
 from tests.support import ROOT
 
@@ -60,7 +60,7 @@ def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
     held = set()
-    for one in without_keepers(recorded):
+    for one in without_protectors(recorded):
         holds = one.type.removeprefix("gcp:") in DATA
         assert (one.protect, one.retain_on_delete) == ((True, True) if keeps and holds else (False, False)), one.name
         held |= {one.type.removeprefix("gcp:")} if holds else set()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from peeklock import ConfigError, Queue
 from peeklock.engine.bound_consumer import RESERVE
 from peeklock.infra.options import Capacity
-from peeklock.infra.settings.gcp import described, duration, of
+from peeklock.infra.settings.gcp import compute, duration, rows
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from peeklock.infra.settings.gcp import described, duration, of
 )
 def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
     """A run and a margin; as many dispatches as requests fit; the least processor for the memory."""
-    settings = of(queue, capacity)
+    settings = compute(queue, capacity)
     assert (settings.limit, settings.at_once, settings.cpus) == (limit, at_once, cpus)
     assert (settings.first_backoff, settings.longest_backoff) == backoff
     assert settings.deadline == max(limit + 5, 15)
@@ -41,7 +41,7 @@ def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
 @pytest.mark.parametrize(
     ("queue", "capacity", "fix"),
     [
-        (Queue("q", fifo=True), Capacity(), r"keeps no order; drop fifo=True"),
+        (Queue("q", fifo=True), Capacity(), r"does not keep an order; drop fifo=True"),
         (Queue("q-"), Capacity(), "ends with a letter or digit; rename the queue"),
         (Queue("q", timeout=1791), Capacity(), "waits at most 1800 s.*use at most timeout=1790"),
         (Queue("q", max_delay=timedelta(days=31)), Capacity(), r"use at most max_delay=timedelta\(days=30\)"),
@@ -56,7 +56,7 @@ def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
 def test_what_cannot_be_names_the_number(queue, capacity, fix):
     """And what to change it to."""
     with pytest.raises(ConfigError, match=fix):
-        of(queue, capacity)
+        compute(queue, capacity)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, fix):
 )
 def test_each_fix_that_is_named_is_one(queue, capacity):
     """Of the refusals above."""
-    of(queue, capacity)
+    compute(queue, capacity)
 
 
 queues = st.builds(
@@ -94,7 +94,7 @@ capacities = st.builds(
 def test_what_is_accepted_breaks_no_limit(queue, capacity):
     """The platform's documented ones, and those of our own binding and sender."""
     try:
-        settings = of(queue, capacity)
+        settings = compute(queue, capacity)
     except ConfigError:
         return
     limit = timedelta(seconds=settings.limit)
@@ -120,14 +120,14 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
 )
 def test_one_number_changes_what_follows_from_it(change, changed):
     """And nothing else."""
-    before, after = of(Queue("orders"), Capacity()), of(Queue("orders", **change), Capacity())
+    before, after = compute(Queue("orders"), Capacity()), compute(Queue("orders", **change), Capacity())
     names = [field.name for field in dataclasses.fields(before)]
     assert {name for name in names if getattr(before, name) != getattr(after, name)} == changed
 
 
 def test_a_batch_means_nothing():
     """A task is one message."""
-    assert of(Queue("orders"), Capacity(batch=1)) == of(Queue("orders"), Capacity(batch=100))
+    assert compute(Queue("orders"), Capacity(batch=1)) == compute(Queue("orders"), Capacity(batch=100))
 
 
 def test_durations():
@@ -137,10 +137,10 @@ def test_durations():
 
 def test_every_row_has_its_source():
     """For docs/settings.md."""
-    rows = described(of(Queue("orders"), Capacity()))
-    assert len({row.name for row in rows}) == len(rows) == 18
+    table = rows(compute(Queue("orders"), Capacity()))
+    assert len({row.name for row in table}) == len(table) == 18
     assert all(
         re.match(r"https://(cloud\.google\.com|github\.com/GoogleCloudPlatform|aws\.amazon\.com/blogs)/", row.source)
-        for row in rows
+        for row in table
     )
-    assert all(row.formula and row.why for row in rows)
+    assert all(row.formula and row.why for row in table)

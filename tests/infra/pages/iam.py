@@ -16,7 +16,7 @@ FIRST = """\
 Computed from what a consumer does, and granted on exactly what it works with. Here for a consumer of `orders` that sends to
 `receipts`; a test holds the recorded programs to these rows. No key and no secret is made anywhere."""
 
-PLACES = aws.Places(
+ARNS = aws.ConsumerArns(
     queue="the queue",
     dead_letters="its dead letters",
     table="the store's table",
@@ -42,7 +42,7 @@ def iam() -> str:
 def _aws() -> str:
     rows: list[tuple[str, ...]] = []
     for who, grants in (
-        ("function", aws.grants(PLACES)),
+        ("function", aws.grants(ARNS)),
         ("producer, `grant_send`", aws.send_grants("the queue", "your key")),
         ("operator, `grant_redrive`", aws.redrive_grants("the queue", "its dead letters", "your key")),
     ):
@@ -54,8 +54,8 @@ def _aws() -> str:
     )
 
 
-def _on(places: Iterable[str]) -> str:
-    return ", ".join(one.removesuffix(":*") if one != "*" else "`*`" for one in places)
+def _on(arns: Iterable[str]) -> str:
+    return ", ".join(one.removesuffix(":*") if one != "*" else "`*`" for one in arns)
 
 
 def _azure() -> str:

@@ -10,7 +10,8 @@ import yaml
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import Queue
-from peeklock.infra.options import Capacity, Setting
+from peeklock.infra.options import Capacity
+from peeklock.infra.settings.table import Row
 from tests.infra.pages.text import link, page, table
 from tests.support import ROOT
 
@@ -52,13 +53,13 @@ def _capacity(cloud: str) -> str:
     return f"Capacity: {given}."
 
 
-def _described(cloud: str, queue: Queue) -> dict[str, Setting]:
+def _described(cloud: str, queue: Queue) -> dict[str, Row]:
     module = importlib.import_module(f"peeklock.infra.settings.{cloud}")
-    numbers = module.of(queue, Capacity.of(_capacities(cloud)[queue.name]))
-    return {one.name: one for one in module.described(numbers)}
+    numbers = module.compute(queue, Capacity.from_mapping(_capacities(cloud)[queue.name]))
+    return {one.name: one for one in module.rows(numbers)}
 
 
-def _row(name: str, *each: Setting | None) -> tuple[str, ...]:
+def _row(name: str, *each: Row | None) -> tuple[str, ...]:
     known = next(one for one in each if one is not None)
     values = ("" if one is None else _value(one.value) for one in each)
     return (link(f"`{name}`", known.source), *values, known.formula, known.why)

@@ -1,4 +1,4 @@
-"""The dashboard of an app, as the document that CloudWatch takes: a row a consumer.
+"""Dashboard of an app as the document that CloudWatch expects: one row per consumer.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from peeklock.infra.aws.alarms import Alarm, Metric
+from peeklock.infra.alarms import Alarm
+from peeklock.infra.aws.alarms import Metric, Signal
 
 WIDTH, HEIGHT = 4, 6
-"""A row has 24 columns."""
+"""Size of a chart. A row has 24 columns."""
 
 CHARTS = (
     ("messages and dead letters", ("length", "dead-letters")),
@@ -23,19 +24,19 @@ CHARTS = (
 )
 
 
-def body(region: str, rows: Mapping[str, Sequence[Alarm]]) -> dict[str, Any]:
-    """`rows`: each consumer's alarms. What is drawn is what rings."""
+def body(region: str, rows: Mapping[str, Sequence[Alarm[Signal]]]) -> dict[str, Any]:
+    """Return the document. It draws the alarms' metrics. `rows`: alarms by consumer."""
     return {
         "widgets": [
-            _chart(region, f"{consumer}: {title}", [one for one in alarms if one.name in names], n, row)
+            _chart(region, f"{consumer}: {title}", [alarm for alarm in alarms if alarm.name in names], n, row)
             for row, (consumer, alarms) in enumerate(rows.items())
             for n, (title, names) in enumerate(CHARTS)
         ]
     }
 
 
-def _chart(region: str, title: str, alarms: Sequence[Alarm], n: int, row: int) -> dict[str, Any]:
-    metrics = dict.fromkeys(_line(metric) for one in alarms for metric in one.metrics)
+def _chart(region: str, title: str, alarms: Sequence[Alarm[Signal]], n: int, row: int) -> dict[str, Any]:
+    metrics = dict.fromkeys(_line(metric) for alarm in alarms for metric in alarm.signal.metrics)
     return {
         "type": "metric",
         "x": n * WIDTH,
@@ -52,5 +53,5 @@ def _chart(region: str, title: str, alarms: Sequence[Alarm], n: int, row: int) -
 
 
 def _line(metric: Metric) -> tuple[Any, ...]:
-    where = [text for pair in metric.dimensions.items() for text in pair]
-    return (metric.namespace, metric.name, *where, metric.statistic, metric.period)
+    dimensions = [text for dimension in metric.dimensions.items() for text in dimension]
+    return (metric.namespace, metric.name, *dimensions, metric.statistic, metric.period)

@@ -1,4 +1,4 @@
-"""What a function and a producer are told, and where a person looks: texts made of names and addresses."""
+"""Environment variables of functions and producers, and links to the console."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_NAME, QUEUE_NAME, ROLE_NAME
 
 NAMESPACE = "Peeklock"
-"""Of the metrics that PowertoolsObserver writes, where `Metrics()` is given neither namespace nor service."""
+"""Namespace of the metrics that PowertoolsObserver writes if `Metrics()` has neither namespace nor service."""
 
 DIGITS = 8
 """Characters that Pulumi adds to a name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
 
 
 def check_names(app: str, queue: Queue) -> None:
-    """Raises ConfigError where a name made of both would be too long for AWS."""
+    """Raise ConfigError where a name made of app and queue would be too long for AWS."""
     name = f"{app}-{queue.name}"
     fifo = len(".fifo") if queue.fifo else 0
     spare = min(
@@ -35,7 +35,8 @@ def check_names(app: str, queue: Queue) -> None:
 def environment(
     app: str, queue: Queue, *, url: str, dead_letters: str, table: str, parallel: int, uses: Mapping[str, str]
 ) -> dict[str, str]:
-    """A function's. `parallel`: handlers at once, for which its time-out was computed; `uses`: the URLs of the queues it sends to, by the variable that says so."""
+    """Return a function's environment. `parallel`: handlers at once, for which its time-out was computed; `uses`: URLs of the
+    queues that it sends to, by variable."""
     return {
         **uses,
         "PEEKLOCK_STORE": store_address(table),
@@ -49,17 +50,17 @@ def environment(
 
 
 def store_address(table: str) -> str:
-    """As PEEKLOCK_STORE has it."""
+    """Return the store's address, the value of PEEKLOCK_STORE."""
     return f"dynamodb://{table}"
 
 
 def region_of(arn: str) -> str:
-    """The region in an ARN."""
+    """Return the region in an ARN."""
     return arn.split(":")[3]
 
 
 def links(region: str, *, queue: str, dead_letters: str, function: str, logs: str) -> dict[str, str]:
-    """Pages of the console, of a queue and of its dead letters by their URLs, of the others by their names."""
+    """Return pages of the console. `queue`, `dead_letters`: URLs; `function`, `logs`: names."""
     console = f"https://{region}.console.aws.amazon.com"
     return {
         "queue": f"{console}/sqs/v3/home?region={region}#/queues/{quote(queue, safe='')}",
@@ -70,10 +71,10 @@ def links(region: str, *, queue: str, dead_letters: str, function: str, logs: st
 
 
 def dashboard_link(region: str, name: str) -> str:
-    """The page of a dashboard."""
+    """Return the page of a dashboard."""
     return f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#dashboards/dashboard/{name}"
 
 
 def _twice(text: str) -> str:
-    """The console reads its fragment twice, with `$` for the inner `%`."""
+    """Quote twice, with `$` for the inner `%`, since the console decodes its fragment twice."""
     return quote(text, safe="").replace("%", "$25")

@@ -1,4 +1,4 @@
-"""A consumer's role, its log group, its function, and the mapping that brings it messages."""
+"""Role, log group, function and event source mapping of a consumer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import cloudwatch, iam, lambda_
 
 from peeklock.infra.aws import identity
-from peeklock.infra.aws.queues import Pair
+from peeklock.infra.aws.queues import QueuePair
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
 
@@ -21,17 +21,17 @@ https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html"""
 
 
 def log_group(shared: Shared, name: str, tags: Mapping[str, str], parent: pulumi.Resource) -> Any:
-    """Made before the function, which would otherwise make one that keeps its logs for ever."""
+    """Make the log group, before the function, which would otherwise make one that keeps its logs for ever."""
     return cloudwatch.LogGroup(
-        f"{name}-logs", retention_in_days=shared.stage.log_days, tags=tags, opts=shared.keep(parent)
+        f"{name}-logs", retention_in_days=shared.stage.log_days, tags=tags, opts=shared.data_options(parent)
     )
 
 
-def role(shared: Shared, name: str, tags: Mapping[str, str], brought: str | None, parent: pulumi.Resource) -> Any:
-    """`brought`: the name of one that is there."""
+def role(shared: Shared, name: str, tags: Mapping[str, str], existing: str | None, parent: pulumi.Resource) -> Any:
+    """Make the function's role, or read it. `existing`: name of an existing role."""
     opts = pulumi.ResourceOptions(parent=parent)
-    if brought is not None:
-        return iam.Role.get(f"{name}-role", brought, opts=opts)
+    if existing is not None:
+        return iam.Role.get(f"{name}-role", existing, opts=opts)
     return iam.Role(
         f"{name}-role",
         description=f"{name} of {shared.notes}",
@@ -41,25 +41,27 @@ def role(shared: Shared, name: str, tags: Mapping[str, str], brought: str | None
     )
 
 
-def permitted(
-    shared: Shared, name: str, who: Any, queues: Pair, logs: Any, sends: Sequence[Any], parent: pulumi.Resource
+def role_policy(
+    shared: Shared, name: str, role: Any, queues: QueuePair, logs: Any, sends: Sequence[Any], parent: pulumi.Resource
 ) -> Any:
-    """The role's only policy. `sends`: ARNs of other queues."""
-    known = {
+    """Make the only policy of the role. `sends`: ARNs of other queues."""
+    arns = {
         "queue": queues.queue.arn,
         "dead_letters": queues.dead_letters.arn,
         "table": shared.table.arn,
         "logs": logs.arn,
     }
-    own = shared.own
-    policy = pulumi.Output.all(**known, sends=pulumi.Output.all(*sends)).apply(
-        lambda at: identity.document(
+    existing = shared.existing
+    policy = pulumi.Output.all(**arns, sends=pulumi.Output.all(*sends)).apply(
+        lambda resolved: identity.document(
             identity.grants(
-                identity.Places(**{**at, "sends": tuple(at["sends"])}, key=own.key, network=bool(own.subnets))
+                identity.ConsumerArns(
+                    **{**resolved, "sends": tuple(resolved["sends"])}, key=existing.key, network=bool(existing.subnets)
+                )
             )
         )
     )
-    return iam.RolePolicy(f"{name}-may", role=who.name, policy=policy, opts=pulumi.ResourceOptions(parent=parent))
+    return iam.RolePolicy(f"{name}-may", role=role.name, policy=policy, opts=pulumi.ResourceOptions(parent=parent))
 
 
 def function(
@@ -75,9 +77,9 @@ def function(
     tags: Mapping[str, str],
     after: Sequence[Any],
 ) -> Any:
-    """`after`: the role's policy, if it is ours."""
-    own = shared.own
-    network = {"subnet_ids": list(own.subnets), "security_group_ids": list(own.security_groups)}
+    """Make the function. `after`: the role's policy, unless the role exists already."""
+    existing = shared.existing
+    network = {"subnet_ids": list(existing.subnets), "security_group_ids": list(existing.security_groups)}
     return lambda_.Function(
         name,
         description=f"{name} of {shared.notes}",
@@ -95,7 +97,7 @@ def function(
             "system_log_level": "INFO",
         },
         tracing_config={"mode": "Active"},
-        vpc_config=network if own.subnets else None,
+        vpc_config=network if existing.subnets else None,
         tags=tags,
         **shared.code,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
@@ -114,9 +116,12 @@ def mapping(
     tags: Mapping[str, str],
     after: Sequence[Any],
 ) -> Any:
-    """`after`: the role's policy, since Lambda refuses a mapping whose role may not receive. `only`: patterns; what none of
-    them matches is deleted by Lambda."""
-    patterns = [{"pattern": json.dumps(one, sort_keys=True)} for one in only]
+    """Make the event source mapping.
+
+    `after`: the role's policy, since Lambda refuses a mapping whose role may not receive. `only`: patterns; Lambda deletes
+    messages that match none of them.
+    """
+    patterns = [{"pattern": json.dumps(pattern, sort_keys=True)} for pattern in only]
     return lambda_.EventSourceMapping(
         f"{name}-mapping",
         event_source_arn=queue_arn,
@@ -124,9 +129,9 @@ def mapping(
         enabled=consuming,
         batch_size=settings.batch,
         maximum_batching_window_in_seconds=None if settings.fifo else settings.window,
-        function_response_types=["ReportBatchItemFailures"],
+        function_response_types=list(settings.response_types),
         scaling_config={"maximum_concurrency": settings.concurrency},
-        metrics_config={"metrics": ["EventCount"]},
+        metrics_config={"metrics": list(settings.mapping_metrics)},
         filter_criteria={"filters": patterns} if patterns else None,
         tags=tags,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after)),

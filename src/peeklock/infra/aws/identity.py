@@ -1,6 +1,6 @@
-"""What a consumer's role may do, computed from what the consumer does, as policy documents. Nothing else is granted.
+"""Permissions of a consumer's role as policy documents, computed from the consumer. Nothing else is granted.
 
-Actions: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html and its sisters.
+Actions: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html and the pages of the other services.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONSUME = (
     "sqs:GetQueueUrl",
     "sqs:ReceiveMessage",
 )
-"""Lambda polls with the function's role; visibility and URL are for our own delays.
+"""Lambda polls with the function's role; visibility and URL are for peeklock's delays.
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
 
 SEND = ("sqs:SendMessage",)
@@ -38,10 +38,10 @@ NETWORK = (
 """https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions"""
 
 ANYWHERE = frozenset({*TRACES, *NETWORK})
-"""The only actions that are granted on `*`: their services know no resource to name."""
+"""The only actions that are granted on `*`: their services have no resource to name."""
 
 KEY = ("kms:Decrypt", "kms:GenerateDataKey")
-"""Reading needs the first; sending, hence dead letters, both.
+"""Receiving needs the first; sending, hence dead-lettering, needs both.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html"""
 
 REDRIVE_DEAD_LETTERS = (
@@ -67,68 +67,75 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """ARNs of what a consumer works with."""
+class ConsumerArns:
+    """ARNs of the resources that a consumer uses."""
 
     queue: str
     dead_letters: str
     table: str
     logs: str
-    """Of the log group, without `:*`."""
+    """ARN of the log group, without `:*`."""
     sends: tuple[str, ...] = ()
-    """Other queues."""
+    """ARNs of other queues."""
     key: str | None = None
     network: bool = False
 
 
-def grants(places: Places) -> tuple[Grant, ...]:
-    """A consumer's, in the order in which it needs them."""
-    sends = tuple(dict.fromkeys((places.dead_letters, *places.sends)))
-    found = [
-        Grant(name="Consume", actions=CONSUME, on=(places.queue,), why="takes messages, settles them, delays them"),
+def grants(arns: ConsumerArns) -> tuple[Grant, ...]:
+    """Return the grants of a consumer, in the order in which it needs them."""
+    sends = tuple(dict.fromkeys((arns.dead_letters, *arns.sends)))
+    granted = [
+        Grant(name="Consume", actions=CONSUME, on=(arns.queue,), why="receives, settles and delays messages"),
         Grant(name="Send", actions=SEND, on=sends, why="publishes dead letters, and sends to the queues in uses="),
-        Grant(name="Remember", actions=STORE, on=(places.table,), why="claims keys and records results"),
-        Grant(name="Log", actions=LOGS, on=(f"{places.logs}:*",), why="its log group is made for it"),
-        Grant(name="Trace", actions=TRACES, on=("*",), why="tracing is on; X-Ray knows no resource"),
+        Grant(name="Remember", actions=STORE, on=(arns.table,), why="claims keys and records results"),
+        Grant(name="Log", actions=LOGS, on=(f"{arns.logs}:*",), why="writes logs; its log group exists already"),
+        Grant(name="Trace", actions=TRACES, on=("*",), why="tracing is on; X-Ray has no resource to name"),
     ]
-    if places.key is not None:
-        found.append(Grant(name="Key", actions=KEY, on=(places.key,), why="the queues have a key of your own"))
-    if places.network:
-        found.append(Grant(name="Network", actions=NETWORK, on=("*",), why="the function is in your VPC"))
-    return tuple(found)
+    if arns.key is not None:
+        granted.append(Grant(name="Key", actions=KEY, on=(arns.key,), why="the queues are encrypted with your key"))
+    if arns.network:
+        granted.append(Grant(name="Network", actions=NETWORK, on=("*",), why="the function is in your VPC"))
+    return tuple(granted)
 
 
 def send_grants(queue: str, key: str | None = None) -> tuple[Grant, ...]:
-    """A producer's."""
+    """Return the grants of a producer."""
     send = Grant(name="Send", actions=SEND, on=(queue,), why="sends to the queue")
-    return (send,) if key is None else (send, Grant(name="Key", actions=KEY, on=(key,), why="encrypts what it sends"))
+    return (send,) if key is None else (send, Grant(name="Key", actions=KEY, on=(key,), why="encrypts the messages"))
 
 
 def redrive_grants(queue: str, dead_letters: str, key: str | None = None) -> tuple[Grant, ...]:
-    """A person's who puts dead letters back. Name the destination: a dead letter that the function sent has no queue of origin."""
-    found = (
-        Grant(name="Redrive", actions=REDRIVE_DEAD_LETTERS, on=(dead_letters,), why="takes dead letters out"),
-        Grant(name="Send", actions=SEND, on=(queue,), why="puts them back"),
+    """Return the grants of an operator who redrives dead letters. Name the destination: a dead letter that the function sent has
+    no queue of origin."""
+    granted = (
+        Grant(
+            name="Redrive", actions=REDRIVE_DEAD_LETTERS, on=(dead_letters,), why="receives and deletes dead letters"
+        ),
+        Grant(name="Send", actions=SEND, on=(queue,), why="sends them to the queue"),
     )
-    return found if key is None else (*found, Grant(name="Key", actions=KEY, on=(key,), why="reads and encrypts them"))
+    return (
+        granted
+        if key is None
+        else (*granted, Grant(name="Key", actions=KEY, on=(key,), why="decrypts and encrypts the messages"))
+    )
 
 
 def document(granted: Sequence[Grant]) -> str:
-    """The policy of an identity."""
+    """Return the policy document of an identity."""
     return _policy([
-        {"Sid": one.name, "Effect": "Allow", "Action": list(one.actions), "Resource": _one_or_all(one.on)}
-        for one in granted
+        {"Sid": grant.name, "Effect": "Allow", "Action": list(grant.actions), "Resource": _one_or_all(grant.on)}
+        for grant in granted
     ])  # fmt: skip
 
 
 def assumed_by_lambda() -> str:
-    """Who may take the role."""
+    """Return the policy that lets Lambda assume a role."""
     principal = {"Service": "lambda.amazonaws.com"}
     return _policy([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}])
 
 
 def tls_only(queue: str) -> str:
-    """A queue's own policy: nothing without TLS, whoever asks.
+    """Return a queue's policy that denies every request without TLS.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-security-best-practices.html"""
     insecure = {"Bool": {"aws:SecureTransport": "false"}}
     return _policy([
@@ -137,12 +144,12 @@ def tls_only(queue: str) -> str:
 
 
 def redrive(dead_letters: str, receives: int) -> str:
-    """Where SQS moves a message after so many receives."""
+    """Return the redrive policy: the dead-letter queue, and the receives after which SQS moves a message there."""
     return json.dumps({"deadLetterTargetArn": dead_letters, "maxReceiveCount": receives})
 
 
 def redrive_allow(queue: str) -> str:
-    """Whose messages the dead letters take."""
+    """Return the policy that lets only this queue use the dead-letter queue."""
     return json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue]})
 
 

@@ -1,4 +1,4 @@
-"""A queue and its dead letters, made or read."""
+"""A queue and its dead-letter queue, made or read."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ import pulumi
 from pulumi_aws import sqs
 
 from peeklock.errors import ConfigError
-from peeklock.infra import outages
+from peeklock.infra import retry_warnings
 from peeklock.infra.aws import identity
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
 from peeklock.queue import Queue
-from peeklock.quotas.aws import POLL_SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """What the rest of a consumer needs of its queues."""
+class QueuePair:
+    """A queue and its dead-letter queue, as resources."""
 
     queue: Any
     dead_letters: Any
 
 
-def pair(
+def make_queues(
     shared: Shared,
     queue: Queue,
     settings: Settings,
@@ -36,42 +35,42 @@ def pair(
     tags: Mapping[str, str],
     queue_url: str | None,
     dead_letters_url: str | None,
-) -> Pair:
-    """The queue and its dead letters. What is read keeps its own policies; redrive follows the queue, and the permission for it
-    the dead letters."""
+) -> QueuePair:
+    """Make or read the queue and its dead-letter queue. An existing queue keeps its policies: the redrive policy is made with
+    the queue, the permission to redrive with the dead-letter queue."""
     name = f"{shared.app}-{queue.name}"
     common = _common(shared, settings, tags)
     dead_letters = _read(f"{name}-dead-letters", dead_letters_url, parent) or sqs.Queue(
         f"{name}-dead-letters",
         message_retention_seconds=settings.dead_letters_retention,
         **common,
-        opts=shared.keep(parent),
+        opts=shared.data_options(parent),
     )
     main = _read(name, queue_url, parent) or sqs.Queue(
         name,
         visibility_timeout_seconds=settings.visibility,
         message_retention_seconds=settings.retention,
-        receive_wait_time_seconds=POLL_SECONDS,
+        receive_wait_time_seconds=settings.poll,
         **common,
-        opts=shared.keep(parent),
+        opts=shared.data_options(parent),
     )
     if queue_url is None:
-        _policies_of_queue(name, main, dead_letters, settings, parent)
+        _queue_policies(name, main, dead_letters, settings, parent)
     else:
         main.visibility_timeout_seconds.apply(lambda seconds: check_visibility(queue, settings, seconds))
         main.redrive_policy.apply(
-            lambda policy: outages.warn_of_limit(
+            lambda policy: retry_warnings.warn_about_limit(
                 queue, "maxReceiveCount", receives(policy), str(settings.receives), parent
             )
         )
     if dead_letters_url is None:
-        _policies_of_dead_letters(name, main, dead_letters, parent)
-    return Pair(queue=main, dead_letters=dead_letters)
+        _dead_letter_policies(name, main, dead_letters, parent)
+    return QueuePair(queue=main, dead_letters=dead_letters)
 
 
 def check_visibility(queue: Queue, settings: Settings, seconds: float | None) -> None:
-    """Of a queue that was brought along. Raises ConfigError where it is shorter than the function's timeout, which Lambda
-    refuses. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
+    """Raise ConfigError where the visibility timeout of an existing queue is shorter than the function's timeout: Lambda refuses
+    it. https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"""
     if seconds is not None and seconds < settings.timeout:
         raise ConfigError(
             f"queue {queue.name!r}: its visibility timeout is {seconds:g} s, and the function takes up to {settings.timeout} s;"
@@ -80,7 +79,7 @@ def check_visibility(queue: Queue, settings: Settings, seconds: float | None) ->
 
 
 def receives(policy: str | None) -> int | None:
-    """The maxReceiveCount of a redrive policy; None where there is none."""
+    """Return the maxReceiveCount of a redrive policy, or None without a policy."""
     return int(json.loads(policy)["maxReceiveCount"]) if policy else None
 
 
@@ -89,9 +88,9 @@ def _read(name: str, url: str | None, parent: pulumi.Resource) -> Any:
 
 
 def _common(shared: Shared, settings: Settings, tags: Mapping[str, str]) -> dict[str, Any]:
-    """Dead letters of a FIFO queue are FIFO too. Our sender gives the ids, so that SQS derives none from bodies: two equal ones
-    may be two orders."""
-    key = shared.own.key
+    """Return the arguments of both queues: the dead-letter queue of a FIFO queue is FIFO too. peeklock's sender sets the
+    deduplication ids, so that SQS derives none from bodies: two equal bodies may be two orders."""
+    key = shared.existing.key
     encrypted = {"sqs_managed_sse_enabled": True} if key is None else {"kms_master_key_id": key}
     if not settings.fifo:
         return {**encrypted, "tags": tags}
@@ -99,8 +98,8 @@ def _common(shared: Shared, settings: Settings, tags: Mapping[str, str]) -> dict
     return {**encrypted, "tags": tags, "fifo_queue": True, "content_based_deduplication": False, **fast}
 
 
-def _policies_of_queue(name: str, queue: Any, dead_letters: Any, settings: Settings, parent: pulumi.Resource) -> None:
-    """Resources of their own, since queue and dead letters name each other."""
+def _queue_policies(name: str, queue: Any, dead_letters: Any, settings: Settings, parent: pulumi.Resource) -> None:
+    """Make the policies as separate resources, since both queues refer to each other."""
     opts = pulumi.ResourceOptions(parent=parent)
     sqs.RedrivePolicy(
         f"{name}-redrive",
@@ -111,7 +110,7 @@ def _policies_of_queue(name: str, queue: Any, dead_letters: Any, settings: Setti
     sqs.QueuePolicy(f"{name}-tls", queue_url=queue.id, policy=queue.arn.apply(identity.tls_only), opts=opts)
 
 
-def _policies_of_dead_letters(name: str, queue: Any, dead_letters: Any, parent: pulumi.Resource) -> None:
+def _dead_letter_policies(name: str, queue: Any, dead_letters: Any, parent: pulumi.Resource) -> None:
     opts = pulumi.ResourceOptions(parent=parent)
     sqs.RedriveAllowPolicy(
         f"{name}-redrive-allow",

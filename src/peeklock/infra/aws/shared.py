@@ -1,4 +1,4 @@
-"""What the consumers of an app share: the store, whom the alarms tell, and where large bundles are put."""
+"""Resources that the consumers of an app share: the store, the topics of the alarms, and the bucket for large bundles."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ import pulumi
 from pulumi_aws import dynamodb, s3, sns
 
 from peeklock.errors import ConfigError
-from peeklock.infra.options import Stage
+from peeklock.infra.options import SEVERITIES, Stage, check_severities
+from peeklock.infra.protection import data_options
 from peeklock.infra.settings.aws import check_log_days
 from peeklock.quotas.aws import UPLOAD_BYTES as MOST_DIRECT
 
-SEVERITIES = ("high", "medium", "low")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What was there before. Read, and never modified."""
+class Existing:
+    """Existing resources to use: read, never modified."""
 
     store: str | None = None
     """The name of a DynamoDB table."""
     key: str | None = None
-    """The ARN of a KMS key for the queues. SQS's own, free of charge, otherwise."""
+    """The ARN of a KMS key for the queues. Without one, SQS uses its own key, free of charge."""
     subnets: Sequence[str] = ()
     security_groups: Sequence[str] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
@@ -34,10 +33,9 @@ class Own:
     def __post_init__(self) -> None:
         if bool(self.subnets) != bool(self.security_groups):
             raise ConfigError("a function in a VPC has subnets= and security_groups=; give both, or neither")
-        if unknown := set(self.topics) - set(SEVERITIES):
-            raise ConfigError(f"topics= has {sorted(unknown)}; severities are {', '.join(SEVERITIES)}")
+        check_severities("topics=", self.topics)
         if self.key is not None and not self.key.startswith("arn:"):
-            raise ConfigError(f"key={self.key!r}: give the key's ARN, which the roles are granted to use")
+            raise ConfigError(f"key={self.key!r}: use the key's ARN, which the roles are granted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,44 +45,46 @@ class Shared:
     app: str
     stage: Stage
     tags: Mapping[str, str]
-    own: Own
+    existing: Existing
     table: Any
     topics: Mapping[str, Any]
     """ARNs by severity."""
     code: Mapping[str, Any]
-    """Where the functions' code is, as arguments of a function."""
+    """Arguments of a function that say where its code is."""
     notes: str
+    """App and stack, for descriptions."""
 
-    def keep(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Options of what holds data."""
-        return kept(self.stage, parent)
-
-
-def kept(stage: Stage, parent: pulumi.Resource) -> pulumi.ResourceOptions:
-    """A protected stack neither replaces nor deletes it, and when destroyed leaves it."""
-    return pulumi.ResourceOptions(parent=parent, protect=stage.protect, retain_on_delete=stage.protect)
+    def data_options(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Return the options of a resource that holds data."""
+        return data_options(self.stage, parent)
 
 
-def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: Own, bundle: Path) -> Shared:
-    """Make, or read, all of it. Raises ConfigError for a retention that CloudWatch has not."""
+def make_shared(
+    parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing, bundle: Path
+) -> Shared:
+    """Make or read the shared resources. Raises ConfigError for a log retention that CloudWatch does not offer."""
     check_log_days(stage.log_days)
     return Shared(
         app=app,
         stage=stage,
         tags=tags,
-        own=own,
-        table=_table(parent, app, stage, tags, own.store),
-        topics={one: own.topics.get(one) or _topic(parent, app, one, stage, tags) for one in SEVERITIES},
+        existing=existing,
+        table=_table(parent, app, stage, tags, existing.store),
+        topics={
+            severity: existing.topics.get(severity) or _topic(parent, app, severity, stage, tags)
+            for severity in SEVERITIES
+        },
         code=_code(parent, app, tags, bundle),
         notes=f"{app}, stack {pulumi.get_stack()}",
     )
 
 
-def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: str | None) -> Any:
-    """As docs/stores-dynamodb.md asks for. A protected one can also be put back to any second of the last 35 days."""
+def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: str | None) -> Any:
+    """Make the table that docs/stores-dynamodb.md describes, or read it. A protected one can also be restored to any second of
+    the last 35 days."""
     name = f"{app}-store"
-    if own is not None:
-        return dynamodb.Table.get(name, own, opts=pulumi.ResourceOptions(parent=parent))
+    if existing is not None:
+        return dynamodb.Table.get(name, existing, opts=pulumi.ResourceOptions(parent=parent))
     return dynamodb.Table(
         name,
         attributes=[{"name": "key", "type": "S"}],
@@ -94,12 +94,12 @@ def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, s
         point_in_time_recovery={"enabled": stage.protect},
         deletion_protection_enabled=stage.protect,
         tags=tags,
-        opts=kept(stage, parent),
+        opts=data_options(stage, parent),
     )
 
 
 def _topic(parent: pulumi.Resource, app: str, severity: str, stage: Stage, tags: Mapping[str, str]) -> Any:
-    """Not encrypted: CloudWatch may not use the key that SNS would take. An alarm's text is no secret.
+    """Make a topic. It is not encrypted: CloudWatch may not use the key that SNS would use. An alarm's text is no secret.
     https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services"""
     opts = pulumi.ResourceOptions(parent=parent)
     topic = sns.Topic(f"{app}-{severity}", tags=tags, opts=opts)
@@ -116,7 +116,7 @@ def _code(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Pa
 
 
 def _uploaded(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Any:
-    """Versioned, so that a function's code is one object and a new bundle is a new one."""
+    """Upload the bundle to a versioned bucket: a function's code is one version of an object, and a new bundle is a new one."""
     opts = pulumi.ResourceOptions(parent=parent)
     bucket = s3.Bucket(f"{app}-code", tags=tags, force_destroy=True, opts=opts)
     closed = s3.BucketPublicAccessBlock(

@@ -1,7 +1,7 @@
-"""The six alarms of a consumer, as data: which metric or query, how often, from when on.
+"""Signals of a consumer's alarms on Azure: metrics, queries, windows and evaluation.
 
 Metrics: https://learn.microsoft.com/azure/service-bus-messaging/monitor-service-bus-reference, dimension EntityName, each
-minute. Failures, latency and utilisation have no metric and are asked of the logs: a failed message leaves as a copy or a
+minute. Failures, latency and utilisation have no metric and are queried from the logs: a failed message leaves as a copy or a
 dead letter, so the host counts its invocation as a success.
 """
 
@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 
 from peeklock.errors import ConfigError
+from peeklock.infra import alarms as table
+from peeklock.infra.alarms import ENOUGH, Alarm
 from peeklock.infra.options import Thresholds
 from peeklock.infra.settings.azure import Settings, iso
 from peeklock.outcome import FAILED
@@ -18,123 +20,89 @@ from peeklock.queue import Queue
 from peeklock.quotas.azure import METRIC_WINDOWS as WINDOWS
 
 SEVERITIES = {"high": 1, "medium": 2, "low": 3}
-"""Azure's numbers: 1 error, 2 warning, 3 informational; 0 is left to people."""
-
-ENOUGH = 20
-"""Settlements below which a share of failures means nothing."""
+"""Azure's numbers: 1 error, 2 warning, 3 informational; 0 (critical) is left unused."""
 
 FIVE_MINUTES, DAY = 300, 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricAlarm:
-    """Rings when a metric of one entity of the namespace is over the threshold. Seconds."""
+class MetricSignal:
+    """Metric of one entity of the namespace. Durations are seconds."""
 
-    name: str
-    severity: str
-    says: str
     entity: str
     metric: str
     statistic: str
-    threshold: float
     window: int = 300
     every: int = 60
+    threshold: float | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryAlarm:
-    """Rings when the query's `column` is over the threshold, in `failing` of the last `periods` evaluations. Seconds.
+class QuerySignal:
+    """Column of a query that is above the threshold in `failing` of the last `periods` evaluations. Durations are seconds.
 
-    No rows, as when nothing was settled, is no alarm.
+    A query without rows, as when nothing was settled, raises no alarm.
     """
 
-    name: str
-    severity: str
-    says: str
     query: str
     column: str
-    threshold: float
     window: int = 300
     every: int = 300
     failing: int = 1
     periods: int = 1
+    threshold: float | None = None
+    description: str | None = None
 
 
-Alarm = MetricAlarm | QueryAlarm
+Signal = MetricSignal | QuerySignal
 
 
 def alarms(
     queue: Queue, settings: Settings, thresholds: Thresholds, *, app: str, dead_letters: str, forwarded: bool = True
-) -> tuple[Alarm, ...]:
-    """All of a consumer's.
+) -> tuple[Alarm[Signal], ...]:
+    """Return all alarms of a consumer.
 
     - `app`: the function app's name in the logs.
-    - `dead_letters`: the queue that the dead letters are in.
-    - `forwarded`: what the platform itself dead-letters goes there too; where it does not, as with a queue that was
-      brought along, it has an alarm of its own, `native`.
+    - `dead_letters`: name of the dead-letter queue.
+    - `forwarded`: whether messages that the platform itself dead-letters go there too. An existing queue may not forward
+      them, so they have an alarm of their own, `native`.
     """
-    return (
-        *(() if forwarded else (_native(queue),)),
-        MetricAlarm(
-            name="length",
-            severity="high",
-            says=f"more than {thresholds.length} messages in {queue.name}, delayed ones included",
-            entity=queue.name,
-            metric="Messages",
-            statistic="Average",
-            threshold=thresholds.length,
-        ),
-        MetricAlarm(
-            name="dead-letters",
-            severity="high",
-            says=f"dead letters of {queue.name} wait in {dead_letters}",
-            entity=dead_letters,
-            metric="ActiveMessages",
-            statistic="Maximum",
-            threshold=0,
-        ),
-        _age(queue, thresholds),
-        _failures(queue, thresholds),
-        _latency(queue, thresholds),
-        _utilisation(queue, settings, thresholds, app),
-    )
+    signals: dict[str, Signal] = {
+        "length": MetricSignal(entity=queue.name, metric="Messages", statistic="Average"),
+        "dead-letters": MetricSignal(entity=dead_letters, metric="ActiveMessages", statistic="Maximum"),
+        "age": _age(queue, thresholds),
+        "failures": _failures(queue),
+        "latency": _latency(queue),
+        "utilisation": _utilisation(settings, app),
+    }
+    if not forwarded:
+        signals["native"] = MetricSignal(entity=queue.name, metric="DeadletteredMessages", statistic="Maximum")
+    return table.alarms(queue.name, thresholds, signals)
 
 
-def _native(queue: Queue) -> MetricAlarm:
-    return MetricAlarm(
-        name="native",
-        severity="high",
-        says=f"the platform has dead-lettered messages of {queue.name}",
-        entity=queue.name,
-        metric="DeadletteredMessages",
-        statistic="Maximum",
-        threshold=0,
-    )
-
-
-def _age(queue: Queue, thresholds: Thresholds) -> MetricAlarm:
-    """The platform tells no message's age. A queue that was never empty for as long as a message may wait is the sign that
-    comes nearest, and the only one that a consumer that stands still gives as well."""
-    window = next((one for one in WINDOWS if one >= thresholds.age), None)
+def _age(queue: Queue, thresholds: Thresholds) -> MetricSignal:
+    """Return the closest signal to a message's age, which the platform does not report: a queue that was never empty for as
+    long as a message may wait. It also notices a consumer that is stopped."""
+    window = next((window for window in WINDOWS if window >= thresholds.age), None)
     if window is None:
         raise ConfigError(
             f"thresholds: age={thresholds.age:g}, but an alert looks back at most {WINDOWS[-1]} s; lower age"
         )
-    return MetricAlarm(
-        name="age",
-        severity="medium",
-        says=f"{queue.name} was not empty once in {window} s",
+    return MetricSignal(
         entity=queue.name,
         metric="ActiveMessages",
         statistic="Minimum",
-        threshold=0,
         window=window,
         every=FIVE_MINUTES if window > FIVE_MINUTES else 60,
+        threshold=0,
+        description=f"queue {queue.name} was never empty in {window} s",
     )
 
 
 def settlements(queue: Queue) -> str:
-    """The settlement records of a queue: the text that `peeklock.observability.observer.record` writes, taken apart."""
+    """Return a query for the settlement records of a queue: it parses the text that `peeklock.observability.observer.log_event`
+    writes."""
     return (
         'AppTraces | where Message startswith "peeklock.settled "'
         ' | extend queue = extract(@"\\bqueue=(\\S+)", 1, Message), reason = extract(@"\\breason=(\\S+)", 1, Message),'
@@ -143,50 +111,39 @@ def settlements(queue: Queue) -> str:
     )
 
 
-def _failures(queue: Queue, thresholds: Thresholds) -> QueryAlarm:
+def _failures(queue: Queue) -> QuerySignal:
     failed = ", ".join(sorted(f'"{reason.value}"' for reason in FAILED))
-    return QueryAlarm(
-        name="failures",
-        severity="medium",
-        says=f"more than {thresholds.failures:g} % of {queue.name}'s settled messages failed, in 2 of 3 periods",
+    return QuerySignal(
         query=f"{settlements(queue)} | summarize settled = sum(ItemCount), failed = sumif(ItemCount, reason in ({failed}))"
         f" | where settled >= {ENOUGH} | project failures = 100.0 * failed / settled",
         column="failures",
-        threshold=thresholds.failures,
         failing=2,
         periods=3,
     )
 
 
-def _latency(queue: Queue, thresholds: Thresholds) -> QueryAlarm:
-    return QueryAlarm(
-        name="latency",
-        severity="medium",
-        says=f"{queue.name}'s messages take more than {thresholds.latency:g} s from sending to settlement, on average",
+def _latency(queue: Queue) -> QuerySignal:
+    return QuerySignal(
         query=f"{settlements(queue)} | where isnotnull(latency_ms)"
         " | summarize latency = sum(latency_ms * ItemCount) / sum(ItemCount) / 1000.0 | where isfinite(latency)",
         column="latency",
-        threshold=thresholds.latency,
     )
 
 
-def _utilisation(queue: Queue, settings: Settings, thresholds: Thresholds, app: str) -> QueryAlarm:
-    """Busy time, since instances counted would be all of one as soon as it runs. Invocations are told of when they end."""
+def _utilisation(settings: Settings, app: str) -> QuerySignal:
+    """Return the busy time: a count of instances would be 100 % of one as soon as it runs. Invocations are logged when they
+    end, so the window has room for several."""
     window = max(900, 300 * math.ceil(4 * settings.limit / 300))
-    window = next(one for one in WINDOWS if one >= window)
+    window = next(offered for offered in WINDOWS if offered >= window)
     slots = settings.instances * settings.calls
-    return QueryAlarm(
-        name="utilisation",
-        severity="low",
-        says=f"more than {thresholds.utilisation:g} % of {settings.instances} instances' time is taken by {queue.name}",
+    return QuerySignal(
         query=f'AppRequests | where AppRoleName =~ "{app}" | summarize busy_ms = sum(DurationMs * ItemCount)'
         f" | where isnotnull(busy_ms) | project utilisation = 100.0 * busy_ms / ({slots} * {window} * 1000.0)",
         column="utilisation",
-        threshold=thresholds.utilisation,
         window=window,
     )
 
 
 def period(seconds: int) -> str:
-    """A window or frequency as the alert's API writes it. Log alerts take at most a day in minutes and hours."""
+    """Return a window or frequency as the alert's API writes it. Log alerts take at most a day in minutes and hours."""
     return "PT24H" if seconds == DAY else iso(seconds)

@@ -1,34 +1,31 @@
-"""`App`: what the consumers share, and the consumers."""
+"""`App`: consumers and the resources that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 from pulumi_azure_native import portal
 
-from peeklock.errors import ConfigError
 from peeklock.infra import bundles
 from peeklock.infra.azure import dashboard
-from peeklock.infra.azure.consumer import Consumer, Given
-from peeklock.infra.azure.shared import Own, shared
-from peeklock.infra.ending import expect_end
-from peeklock.infra.keeping import keep_whole
-from peeklock.infra.options import Capacity, Stage, check_variables
+from peeklock.infra.azure.consumer import Consumer, ConsumerArgs
+from peeklock.infra.azure.shared import Existing, make_shared
+from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import azure as settings
 from peeklock.queue import Queue
 
-Transform = Callable[[pulumi.ResourceTransformationArgs], pulumi.ResourceTransformationResult | None]
-
 
 class App(pulumi.ComponentResource):
-    """Consumers and what they share.
+    """Consumers and the resources that they share.
 
-    - `bundle`: the zip file of `peeklock bundle azure`, from the program's folder.
-    - `stage`: else read from the stack's configuration, `stage: {...}`.
-    - `resource_group` (a name), `namespace`, `store` (a table), `subnet` (ids): bring your own; read, never modified.
-    - `transform`: sees every resource before it is registered, and may change it: the last resort.
+    - `bundle`: the zip file of `peeklock bundle azure`, relative to the program's folder.
+    - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
+    - `resource_group` (a name), `namespace`, `store` (a table), `subnet` (ids): existing resources to use; read, never
+      modified.
+    - `transform`: receives every resource before it is registered, and may change it: the last resort.
     """
 
     def __init__(
@@ -46,13 +43,13 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:azure:App", name, None, pulumi.ResourceOptions.merge(opts, last))
-        expect_end(name)
+        self._registry = Registry[Consumer](self, name, stage)
+        self.consumers = self._registry.consumers
+        self.stage = self._registry.stage
         self.bundle = bundles.find(bundle, "azure")
-        self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
         self.tags = {"app": name, "stack": pulumi.get_stack()}
-        own = Own(resource_group=resource_group, namespace=namespace, store=store, subnet=subnet)
-        self.shared = shared(self, name, self.stage, self.tags, own)
-        self.consumers: dict[str, Consumer] = {}
+        existing = Existing(resource_group=resource_group, namespace=namespace, store=store, subnet=subnet)
+        self.shared = make_shared(self, name, self.stage, self.tags, existing)
         self._topics: dict[str, Any] = {}
 
     def consumer(
@@ -70,29 +67,26 @@ class App(pulumi.ComponentResource):
         identity: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
-        """A queue, its dead letters, and the function app that consumes it.
+        """Add a queue, its dead-letter queue, and the function app that consumes it.
 
-        - `handler`: the consumer in the bundle, as `handlers.orders.charge.charge`; its trigger is rendered.
-        - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
-        - `consuming`: False disables the function; the queue goes on taking messages.
-        - `options`: a mapping in the bundle, as `handlers.orders.azure.OPTIONS`: further arguments of `servicebus.bind`, such
-          as observer= and unwrap=.
+        - `handler`: the consumer in the bundle, such as `handlers.orders.charge.charge`; its trigger is rendered.
+        - `capacity`: read from the stack's configuration, `capacity: {<queue>: {...}}`, if left out.
+        - `consuming`: False disables the function; the queue still accepts messages.
+        - `options`: a mapping in the bundle, such as `handlers.orders.azure.OPTIONS`: further arguments of `servicebus.bind`,
+          such as observer= and unwrap=.
         - `topic`: a topic (a name to make it, or its id) whose messages a subscription forwards to the queue.
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_id`, `dead_letters_id`, `identity`: bring your own, by id; queue and dead letters of the app's namespace.
+        - `queue_id`, `dead_letters_id`, `identity`: existing resources to use, by id; the queues are in the app's namespace.
 
-        Raises ConfigError, with the number to change, for what cannot work.
+        Raises ConfigError, with the number to change, for options that cannot work.
         """
-        if queue.name in self.consumers:
-            raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
+        self._registry.check(queue, uses)
         bundles.check(self.bundle, "azure", queue, handler)
-        check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
-        numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
-        given = Given(
+        args = ConsumerArgs(
             queue=queue,
             handler=handler,
             options=options,
-            settings=settings.of(queue, numbers),
+            settings=settings.compute(queue, self._registry.capacity(queue, capacity)),
             consuming=consuming,
             uses=tuple(uses),
             topic=topic,
@@ -100,40 +94,29 @@ class App(pulumi.ComponentResource):
             dead_letters_id=dead_letters_id,
             identity=identity,
         )
-        merged = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
-        made = Consumer(self.shared, given, bundle=self.bundle, topics=self._topics, opts=merged)
-        self.consumers[queue.name] = made
-        for one in self.consumers.values():
-            one.grant_sends(self.consumers)
-        return made
+        merged = self._registry.options(opts)
+        return self._registry.add(
+            queue, Consumer(self.shared, args, bundle=self.bundle, topics=self._topics, opts=merged)
+        )
 
     def all(self) -> None:
-        """The dashboard, and the stack's outputs: an object for each consumer, and `environment` for producers. Raises
-        ConfigError where a consumer sends to a queue that the app does not have."""
-        for one in self.consumers.values():
-            one.check_sends()
-        dashboard_url = self._dashboard()
-        environment: dict[str, Any] = {}
-        for name, one in self.consumers.items():
-            pulumi.export(name, one.told())
-            keep_whole(f"{self._name}-{name}", one, self.stage, self)
-            environment |= one.environment
-        pulumi.export("environment", environment)
-        pulumi.export("dashboard", dashboard_url)
-        self.register_outputs({})
+        """Make the dashboard, and export the stack's outputs: an object for each consumer, and `environment` for producers.
+        Raises ConfigError where a consumer sends to a queue that has no consumer in the app, and for a queue in the stack's
+        `capacity` that has none."""
+        self._registry.complete(self._dashboard)
 
     def _dashboard(self) -> Any:
-        """Its page."""
-        rows = [(name, one.dead_letters_name) for name, one in self.consumers.items()]
+        """Make the dashboard and return its address."""
+        rows = [(queue, consumer.dead_letters_name) for queue, consumer in self.consumers.items()]
         names = [name for row in rows for name in row]
         tiles = pulumi.Output.all(self.shared.namespace.id, *names).apply(
-            lambda known: dashboard.parts(self._name, known[0], list(zip(known[1::2], known[2::2], strict=True)))
+            lambda ids: dashboard.parts(self._name, ids[0], list(zip(ids[1::2], ids[2::2], strict=True)))
         )
-        made = portal.Dashboard(
+        resource = portal.Dashboard(
             f"{self._name}-dashboard",
             resource_group_name=self.shared.group,
             properties={"lenses": [{"order": 0, "parts": tiles}]},
             tags={**self.tags, "hidden-title": f"{self._name} {pulumi.get_stack()}"},
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return made.id.apply(lambda id_: f"https://portal.azure.com/#@/dashboard/arm{id_}")
+        return resource.id.apply(lambda id_: f"https://portal.azure.com/#@/dashboard/arm{id_}")

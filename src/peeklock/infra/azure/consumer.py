@@ -1,4 +1,4 @@
-"""`Consumer`: one queue, its dead letters, the function app that works on it, and what tells of trouble."""
+"""`Consumer`: one queue, its dead-letter queue, the function app that consumes it, and its alarms."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
 from peeklock.errors import ConfigError
-from peeklock.infra import outages
-from peeklock.infra.azure import alerts, bus, functions, naming, package
+from peeklock.infra import retry_warnings
+from peeklock.infra.azure import alarm_resources, functions, naming, package, queues
 from peeklock.infra.azure.alarms import alarms
-from peeklock.infra.azure.environment import Places, address, environment, for_producers
+from peeklock.infra.azure.environment import ResourceNames, address, environment, for_producers
 from peeklock.infra.azure.identity import Grant, Role, grants, redrive_grants, send_grants
 from peeklock.infra.azure.shared import Shared
+from peeklock.infra.registry import outputs
 from peeklock.infra.settings.azure import Settings
 from peeklock.queue import Queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What `App.consumer` was told."""
+class ConsumerArgs:
+    """Arguments of `App.consumer`, checked."""
 
     queue: Queue
     handler: str
@@ -40,95 +41,91 @@ class Given:
         package.function_of(self.handler)
         if self.topic is not None and self.queue.fifo:
             raise ConfigError(
-                f"queue {self.queue.name!r} is fifo, and forwarding from a topic keeps no session's order; send to the queue,"
-                " or drop fifo=True"
+                f"queue {self.queue.name!r} is fifo, and forwarding from a topic does not keep a session's order; send to the"
+                " queue, or drop fifo=True"
             )
 
 
 class Consumer(pulumi.ComponentResource):
-    """Made by `App.consumer`. Addresses are as `peeklock.send` takes them."""
+    """Consumer of a queue, made by `App.consumer`. Addresses are those that `peeklock.send` takes."""
 
     queue: pulumi.Output[str]
     """The queue's address."""
     dead_letters: pulumi.Output[str]
-    """The dead letters' address."""
+    """The dead-letter queue's address."""
     function: pulumi.Output[str]
     """The function app's name."""
     identity: pulumi.Output[str]
-    """The principal id of what the app runs as."""
+    """The principal id of the app's identity."""
     store: pulumi.Output[str]
     alarms: Mapping[str, pulumi.Output[str]]
     """The alerts' ids, by name."""
     links: Mapping[str, pulumi.Output[str]]
     """Pages of the portal."""
     environment: Mapping[str, pulumi.Output[str]]
-    """What a producer's process needs."""
+    """Environment variables for a producer's process."""
 
     def __init__(
-        self, shared: Shared, given: Given, *, bundle: Path, topics: dict[str, Any], opts: pulumi.ResourceOptions
+        self, shared: Shared, args: ConsumerArgs, *, bundle: Path, topics: dict[str, Any], opts: pulumi.ResourceOptions
     ) -> None:
-        self._shared, self._given = shared, given
-        super().__init__("peeklock:azure:Consumer", self._named(), None, opts)
-        outages.warn(given.queue, "servicebus", given.settings.span, self)
-        self._tags = {**shared.tags, "consumer": given.queue.name, "fingerprint": given.queue.fingerprint}
-        self._dead_letters = bus.dead_letters(shared, given.queue, given.dead_letters_id, self)
-        self._queue = bus.queue(shared, given.queue, given.settings, self._dead_letters.name, given.queue_id, self)
-        self._identity = self._who()
-        self._waiting = self._others()
-        granted = [self._grant(one) for one in self._grants() if one not in self._waiting]
+        self._shared, self._args = shared, args
+        super().__init__("peeklock:azure:Consumer", self._resource_name(), None, opts)
+        retry_warnings.warn(args.queue, "servicebus", args.settings.span, self)
+        self._tags = {**shared.tags, "consumer": args.queue.name, "fingerprint": args.queue.fingerprint}
+        self._dead_letters = queues.dead_letters(shared, args.queue, args.dead_letters_id, self)
+        self._queue = queues.queue(shared, args.queue, args.settings, self._dead_letters.name, args.queue_id, self)
+        self._identity = self._principal()
+        self._waiting = self._grants_on_other_queues()
+        granted = [self._grant(grant) for grant in self._grants() if grant not in self._waiting]
         app = self._app(granted)
-        functions.no_passwords(shared, given.queue.name, app, self)
-        files = package.rendered(given.queue, given.handler, given.settings, given.options)
-        functions.deployed(shared, given.queue.name, app, package.written(bundle, given.queue, files), self)
-        if given.topic is not None:
-            bus.subscribed(shared, given.topic, topics, self._queue, given.queue.name, self)
-        self._tell(app)
-        self.register_outputs(self.told())
+        functions.disable_passwords(shared, args.queue.name, app, self)
+        files = package.rendered(args.queue, args.handler, args.settings, args.options)
+        functions.deploy(shared, args.queue.name, app, package.written(bundle, args.queue, files), self)
+        if args.topic is not None:
+            queues.forward_topic(shared, args.topic, topics, self._queue, args.queue.name, self)
+        self._make_alarms(app)
+        self.register_outputs(outputs(self))
 
-    def _named(self, suffix: str = "") -> str:
-        return f"{self._shared.app}-{self._given.queue.name}{suffix}"
+    def _resource_name(self, suffix: str = "") -> str:
+        return f"{self._shared.app}-{self._args.queue.name}{suffix}"
 
     @property
     def dead_letters_name(self) -> Any:
+        """The name of the dead-letter queue."""
         return self._dead_letters.name
 
-    def _who(self) -> Any:
-        name, opts = self._named("-identity"), pulumi.ResourceOptions(parent=self)
-        if self._given.identity is not None:
-            return managedidentity.UserAssignedIdentity.get(name, self._given.identity, opts)
+    def _principal(self) -> Any:
+        name, opts = self._resource_name("-identity"), pulumi.ResourceOptions(parent=self)
+        if self._args.identity is not None:
+            return managedidentity.UserAssignedIdentity.get(name, self._args.identity, opts)
         return managedidentity.UserAssignedIdentity(
             name, resource_group_name=self._shared.group, tags=self._tags, opts=opts
         )
 
     def _grants(self) -> tuple[Grant, ...]:
-        """None for an identity that was brought along: whoever made it says what it may do."""
-        return () if self._given.identity is not None else grants(self._given.queue, self._given.uses)
+        """Return the consumer's grants, none for an existing identity, whose owner grants its roles."""
+        return () if self._args.identity is not None else grants(self._args.queue, self._args.uses)
 
-    def _others(self) -> list[Grant]:
-        """Grants on other consumers' queues, which may not be declared yet."""
-        mine = f"queue:{self._given.queue.name}"
-        return [one for one in self._grants() if one.on.startswith("queue:") and one.on != mine]
+    def _grants_on_other_queues(self) -> list[Grant]:
+        """Return the grants on the queues of other consumers, which may not be declared yet."""
+        this_queue = f"queue:{self._args.queue.name}"
+        return [grant for grant in self._grants() if grant.on.startswith("queue:") and grant.on != this_queue]
 
-    def grant_sends(self, consumers: Mapping[str, Consumer]) -> None:
-        """Grant what waits for these consumers' queues."""
-        for one in list(self._waiting):
-            if other := consumers.get(one.on.partition(":")[2]):
-                self._waiting.remove(one)
-                self._grant(one, other._queue.id)  # noqa: SLF001 - its own class
+    def start(self, consumers: Mapping[str, Consumer]) -> None:
+        """Make the grants on the queues in `uses` that have a consumer now."""
+        for grant in list(self._waiting):
+            if other := consumers.get(grant.on.partition(":")[2]):
+                self._waiting.remove(grant)
+                self._grant(grant, other._queue.id)  # noqa: SLF001 - its own class
 
-    def check_sends(self) -> None:
-        """Raises ConfigError where a queue in `uses` has no consumer in the app."""
-        if self._waiting:
-            name = self._waiting[0].on.partition(":")[2]
-            raise ConfigError(
-                f"consumer {self._given.queue.name!r} uses queue {name!r}, which has no consumer in this app; declare one with"
-                " app.consumer, or take it out of uses= and grant it where the queue is made, with grant_send"
-            )
+    def missing(self, consumers: Mapping[str, Consumer]) -> list[str]:
+        """Return the queues in `uses` that have no consumer."""
+        return [name for name in (grant.on.partition(":")[2] for grant in self._waiting) if name not in consumers]
 
     def _grant(self, grant: Grant, scope: Any = None) -> Any:
-        places = {
+        scopes = {
             "queue": self._queue.id,
-            f"queue:{self._given.queue.name}": self._queue.id,
+            f"queue:{self._args.queue.name}": self._queue.id,
             "dead_letters": self._dead_letters.id,
             "table": self._shared.table,
             "host": self._shared.host.id,
@@ -136,7 +133,7 @@ class Consumer(pulumi.ComponentResource):
             "telemetry": self._shared.insights.id,
         }
         return self._assign(
-            grant.name, grant.role, scope if scope is not None else places[grant.on], self._identity.principal_id
+            grant.name, grant.role, scope if scope is not None else scopes[grant.on], self._identity.principal_id
         )
 
     def _assign(
@@ -148,7 +145,7 @@ class Consumer(pulumi.ComponentResource):
         kind: Any = authorization.PrincipalType.SERVICE_PRINCIPAL,
     ) -> Any:
         return authorization.RoleAssignment(
-            self._named(f"-may-{name}"),
+            self._resource_name(f"-may-{name}"),
             scope=scope,
             role_definition_id=pulumi.Output.from_input(scope).apply(role.definition),
             principal_id=principal,
@@ -157,25 +154,24 @@ class Consumer(pulumi.ComponentResource):
         )
 
     def grant_send(self, name: str, principal_id: pulumi.Input[str]) -> Any:
-        """Let a producer's identity send to the queue. `name`: of the producer, unique for this consumer."""
-        (one,) = send_grants()
-        return self._assign(f"{one.name}-from-{name}", one.role, self._queue.id, principal_id)
+        """Let a producer's identity send to the queue. `name`: the producer's, unique for this consumer."""
+        (grant,) = send_grants()
+        return self._assign(f"{grant.name}-from-{name}", grant.role, self._queue.id, principal_id)
 
     def grant_redrive(self, name: str, principal_id: pulumi.Input[str], *, kind: str = "User") -> tuple[Any, ...]:
-        """Let an operator take dead letters out and put them back. `name`: of the operator, unique for this consumer; `kind`:
-        User, Group or ServicePrincipal."""
-        places = {"dead_letters": self._dead_letters.id, "queue": self._queue.id}
+        """Let an operator redrive dead letters. `name`: the operator's, unique for this consumer; `kind`: User, Group or
+        ServicePrincipal."""
+        scopes = {"dead_letters": self._dead_letters.id, "queue": self._queue.id}
         return tuple(
-            self._assign(f"{one.name}-by-{name}", one.role, places[one.on], principal_id, kind)
-            for one in redrive_grants()
+            self._assign(f"{grant.name}-by-{name}", grant.role, scopes[grant.on], principal_id, kind)
+            for grant in redrive_grants()
         )
 
     def _app(self, granted: list[Any]) -> Any:
-        given, shared = self._given, self._shared
         return functions.function_app(
-            shared,
-            given.queue.name,
-            given.settings,
+            self._shared,
+            self._args.queue.name,
+            self._args.settings,
             identity=self._identity,
             environment=self._environment(),
             tags=self._tags,
@@ -184,8 +180,8 @@ class Consumer(pulumi.ComponentResource):
         )
 
     def _environment(self) -> pulumi.Output[dict[str, str]]:
-        given, shared = self._given, self._shared
-        known = {
+        args, shared = self._args, self._shared
+        names = {
             "namespace": shared.namespace.name,
             "dead_letters": self._dead_letters.name,
             "store": shared.store,
@@ -193,55 +189,51 @@ class Consumer(pulumi.ComponentResource):
             "client_id": self._identity.client_id,
             "telemetry": shared.insights.connection_string,
         }
-        return pulumi.Output.all(**known).apply(
-            lambda places: environment(
-                given.queue,
-                given.settings,
-                Places(**places),
-                uses=given.uses,
-                host_id=naming.host_id(shared.app, given.queue.name, pulumi.get_stack()),
-                function=package.function_of(given.handler),
-                consuming=given.consuming,
+        return pulumi.Output.all(**names).apply(
+            lambda resolved: environment(
+                args.queue,
+                args.settings,
+                ResourceNames(**resolved),
+                uses=args.uses,
+                host_id=naming.host_id(shared.app, args.queue.name, pulumi.get_stack()),
+                function=package.function_of(args.handler),
+                consuming=args.consuming,
             )
         )
 
-    def _tell(self, app: Any) -> None:
-        """The alarms, and the outputs."""
-        given, shared = self._given, self._shared
+    def _make_alarms(self, app: Any) -> None:
+        """Make the alarms, and set the outputs."""
+        args, shared = self._args, self._shared
         dead_letters_name = (
-            f"{given.queue.name}-dead-letters"
-            if given.dead_letters_id is None
-            else naming.part(given.dead_letters_id, "queues")
+            f"{args.queue.name}-dead-letters"
+            if args.dead_letters_id is None
+            else naming.part(args.dead_letters_id, "queues")
         )
-        wanted = alarms(
-            given.queue,
-            given.settings,
+        rows = alarms(
+            args.queue,
+            args.settings,
             shared.stage.thresholds,
-            app=alerts.APP,
+            app=alarm_resources.APP,
             dead_letters=dead_letters_name,
-            forwarded=given.queue_id is None,
+            forwarded=args.queue_id is None,
         )
-        made = alerts.alerts(shared, given.queue.name, wanted, app.name, self._tags, self)
+        resources = alarm_resources.make_alarms(shared, args.queue.name, rows, app.name, self._tags, self)
         namespace = pulumi.Output.from_input(shared.namespace.name)
-        self.queue = namespace.apply(lambda name: address(name, given.queue.name))
+        self.queue = namespace.apply(lambda name: address(name, args.queue.name))
         self.dead_letters = namespace.apply(lambda name: address(name, dead_letters_name))
         self.function = app.name
         self.identity = self._identity.principal_id
         self.store = pulumi.Output.from_input(shared.store)
-        self.alarms = {name: one.id for name, one in made.items()}
+        self.alarms = {name: alarm.id for name, alarm in resources.items()}
+        self.links = self._links(app)
+        variables = namespace.apply(lambda name: for_producers(args.queue, name))
+        self.environment = {key: variables[key] for key in for_producers(args.queue, "")}
+
+    def _links(self, app: Any) -> dict[str, pulumi.Output[str]]:
         pages = {
             "queue": self._queue.id,
             "dead_letters": self._dead_letters.id,
             "function": app.id,
-            "logs": shared.insights.id,
+            "logs": self._shared.insights.id,
         }
-        self.links = {
-            name: pulumi.Output.concat("https://portal.azure.com/#resource", id_) for name, id_ in pages.items()
-        }
-        for_send = namespace.apply(lambda name: for_producers(given.queue, name))
-        self.environment = {key: for_send[key] for key in for_producers(given.queue, "")}
-
-    def told(self) -> dict[str, Any]:
-        """The consumer's outputs, for the stack's."""
-        names = ("queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment")
-        return {name: getattr(self, name) for name in names}
+        return {page: pulumi.Output.concat("https://portal.azure.com/#resource", id_) for page, id_ in pages.items()}

@@ -1,4 +1,4 @@
-"""The dashboard, as data: a row a consumer, with its queue, its dead letters, its work and where the alarms are.
+"""Dashboard of an app as data: one row per consumer, with its queue, its dead letters and its throughput.
 
 https://learn.microsoft.com/azure/azure-portal/azure-portal-dashboards-structure
 """
@@ -11,14 +11,15 @@ from typing import Any
 CHART = "Extension/HubsExtension/PartType/MonitorChartPart"
 MARKDOWN = "Extension/HubsExtension/PartType/MarkdownPart"
 WIDTH, HEIGHT = 6, 4
-"""Of a chart, in the grid's cells."""
+"""Size of a chart in cells of the grid."""
 
 MEAN, TOTAL, MOST = 4, 1, 3
-"""The portal's numbers for the aggregations average, total and maximum."""
+"""Numbers in the portal for the aggregations average, total and maximum."""
 
 
 def parts(name: str, namespace: str, consumers: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """The tiles, as the SDK takes them. `namespace`: its resource's id. `consumers`: the names of each one's queue and of its dead letters."""
+    """Return the tiles as the SDK expects them. `namespace`: its resource id. `consumers`: names of the queue and the dead-letter
+    queue of each."""
     tiles = [_tile(0, 0, _markdown(name), height=1, width=3 * WIDTH)]
     for row, (queue, dead_letters) in enumerate(consumers):
         charts = (
@@ -35,7 +36,7 @@ def _tile(x: int, y: int, metadata: dict[str, Any], *, height: int = HEIGHT, wid
 
 
 def _markdown(name: str) -> dict[str, Any]:
-    text = "Failures, latency and utilisation are asked of the logs by the alarms; docs/infra-azure.md has the queries."
+    text = "Failures, latency and utilisation are queried from the logs by the alarms; docs/infra-azure.md has the queries."
     return {
         "type": MARKDOWN,
         "inputs": [],

@@ -1,4 +1,4 @@
-"""A consumer's function app on Flex Consumption, and its code."""
+"""Function app of a consumer on Flex Consumption, and the deployment of its code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings
 
 PYTHON = "3.12"
-"""The newest that azure-functions 1.x runs on, as the bundle is built for.
+"""The newest version that azure-functions 1.x supports; the bundle is built for it.
 https://learn.microsoft.com/azure/azure-functions/supported-languages"""
 
 
@@ -30,7 +30,7 @@ def function_app(
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
 ) -> Any:
-    """The app, alone on its plan, as Flex Consumption wants it; made after what it may do was granted."""
+    """Make the app, alone on its plan, as Flex Consumption requires. `after`: its role assignments."""
     base = naming.function_app(shared.app, name)
     plan, container = _plan(shared, base, tags, parent), _container(shared, name, base, parent)
     return web.WebApp(
@@ -49,7 +49,9 @@ def function_app(
         function_app_config=_config(shared, settings, container, identity),
         site_config={
             "min_tls_version": web.SupportedTlsVersions.SUPPORTED_TLS_VERSIONS_1_2,
-            "app_settings": environment.apply(lambda told: [{"name": key, "value": told[key]} for key in sorted(told)]),
+            "app_settings": environment.apply(
+                lambda variables: [{"name": key, "value": variables[key]} for key in sorted(variables)]
+            ),
         },
         tags=tags,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
@@ -69,7 +71,7 @@ def _plan(shared: Shared, base: str, tags: Mapping[str, str], parent: pulumi.Res
 
 
 def _container(shared: Shared, name: str, base: str, parent: pulumi.Resource) -> Any:
-    """Where the platform keeps what it has deployed."""
+    """Make the container in which the platform keeps the deployed package."""
     return storage.BlobContainer(
         f"{base}-code",
         account_name=shared.host.name,
@@ -81,14 +83,14 @@ def _container(shared: Shared, name: str, base: str, parent: pulumi.Resource) ->
 
 
 def _config(shared: Shared, settings: Settings, container: Any, identity: Any) -> dict[str, Any]:
-    where = pulumi.Output.all(shared.host.name, container.name).apply(
-        lambda made: f"https://{made[0]}.blob.core.windows.net/{made[1]}"
+    address = pulumi.Output.all(shared.host.name, container.name).apply(
+        lambda names: f"https://{names[0]}.blob.core.windows.net/{names[1]}"
     )
     return {
         "deployment": {
             "storage": {
                 "type": web.FunctionsDeploymentStorageType.BLOB_CONTAINER,
-                "value": where,
+                "value": address,
                 "authentication": {
                     "type": web.AuthenticationType.USER_ASSIGNED_IDENTITY,
                     "user_assigned_identity_resource_id": identity.id,
@@ -103,8 +105,8 @@ def _config(shared: Shared, settings: Settings, container: Any, identity: Any) -
     }
 
 
-def no_passwords(shared: Shared, name: str, app: Any, parent: pulumi.Resource) -> None:
-    """Publishing by user name and password is off, over FTP and over the deployment site."""
+def disable_passwords(shared: Shared, name: str, app: Any, parent: pulumi.Resource) -> None:
+    """Disable publishing by user name and password, over FTP and over the deployment site."""
     for kind, resource in (("ftp", web.WebAppFtpAllowed), ("scm", web.WebAppScmAllowed)):
         resource(
             f"{naming.function_app(shared.app, name)}-{kind}",
@@ -115,9 +117,9 @@ def no_passwords(shared: Shared, name: str, app: Any, parent: pulumi.Resource) -
         )
 
 
-def deployed(shared: Shared, name: str, app: Any, package: tuple[Path, str], parent: pulumi.Resource) -> None:
-    """Upload the package under its digest, and have the platform deploy it: other contents are another address, and only
-    that deploys anew. https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#deployment-package"""
+def deploy(shared: Shared, name: str, app: Any, package: tuple[Path, str], parent: pulumi.Resource) -> None:
+    """Upload the package under its digest, and have the platform deploy it: other contents have another address, which starts
+    a new deployment. https://learn.microsoft.com/azure/azure-functions/functions-infrastructure-as-code#deployment-package"""
     path, digest = package
     base = naming.function_app(shared.app, name)
     blob = storage.Blob(
@@ -131,21 +133,21 @@ def deployed(shared: Shared, name: str, app: Any, package: tuple[Path, str], par
         opts=pulumi.ResourceOptions(parent=parent),
     )
     uri = pulumi.Output.all(shared.code.name, shared.packages.name, blob.name).apply(
-        lambda made: f"https://{made[0]}.blob.core.windows.net/{made[1]}/{made[2]}"
+        lambda names: f"https://{names[0]}.blob.core.windows.net/{names[1]}/{names[2]}"
     )
     resources.Deployment(
         f"{base}-deploy",
         resource_group_name=shared.group,
         properties={
             "mode": resources.DeploymentMode.INCREMENTAL,
-            "template": pulumi.Output.all(app.name, uri).apply(lambda made: one_deploy(*made)),
+            "template": pulumi.Output.all(app.name, uri).apply(lambda resolved: one_deploy(*resolved)),
         },
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[app, blob]),
     )
 
 
 def one_deploy(app: str, uri: str) -> dict[str, Any]:
-    """The template: the SDK has no class for this resource, which can be put and not read."""
+    """Return the deployment template: the SDK has no class for this resource, which can be written but not read."""
     return {
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
         "contentVersion": "1.0.0.0",

@@ -1,4 +1,4 @@
-"""What a consumer's identity may do, computed from what the consumer does. Nothing else is granted, and no key is used."""
+"""Roles of a consumer's identity, computed from the consumer. Nothing else is granted, and no key is used."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Role(Enum):
     MONITORING_METRICS_PUBLISHER = "3913510d-42f4-4e42-8a64-420c390055eb"
 
     def definition(self, scope: str) -> str:
-        """The role's id as the platform returns it: in the subscription of what it is granted on."""
+        """Return the role's id as the platform returns it: within the subscription of the scope."""
         subscription = "/".join(scope.split("/")[:3]) if scope.startswith("/subscriptions/") else ""
         return f"{subscription}/providers/Microsoft.Authorization/roleDefinitions/{self.value}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One role on one thing."""
+    """One role on one resource."""
 
     name: str
     """Unique within the consumer; names the resource."""
@@ -40,20 +40,22 @@ class Grant:
 
 
 def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
-    """The grants of a consumer of `queue` that sends to `uses`.
+    """Return the grants of a consumer of `queue` that sends to `uses`.
 
-    The receiver's role may not read the queue's length; the platform then scales by what it has peeked.
+    The receiver's role cannot read the queue's length; the platform then scales by the messages that it has peeked.
     """
     return (
-        Grant(name="receive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="queue", why="takes messages and settles them"),
+        Grant(name="receive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="queue", why="receives and settles messages"),
         *_copies(queue),
         Grant(
             name="dead-letter", role=Role.SERVICE_BUS_DATA_SENDER, on="dead_letters", why="dead-letters with a reason"
         ),
         *(
-            Grant(name=f"send-{one.name}", role=Role.SERVICE_BUS_DATA_SENDER, on=f"queue:{one.name}", why="sends to it")
-            for one in uses
-            if one.name != queue.name or queue.fifo
+            Grant(
+                name=f"send-{used.name}", role=Role.SERVICE_BUS_DATA_SENDER, on=f"queue:{used.name}", why="sends to it"
+            )
+            for used in uses
+            if used.name != queue.name or queue.fifo
         ),
         Grant(
             name="remember", role=Role.STORAGE_TABLE_DATA_CONTRIBUTOR, on="table", why="claims keys and records results"
@@ -67,20 +69,25 @@ def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
 
 
 def _copies(queue: Queue) -> tuple[Grant, ...]:
-    """A message of a session is never copied: its delay is waited out under the lock."""
+    """Return the grant for delayed copies. Messages of a session are never copied: the consumer waits within the lock."""
     if queue.fifo:
         return ()
     return (Grant(name="delay", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="publishes delayed copies"),)
 
 
 def send_grants() -> tuple[Grant, ...]:
-    """A producer's."""
+    """Return the grants of a producer."""
     return (Grant(name="send", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="sends to the queue"),)
 
 
 def redrive_grants() -> tuple[Grant, ...]:
-    """An operator's."""
+    """Return the grants of an operator who redrives dead letters."""
     return (
-        Grant(name="redrive", role=Role.SERVICE_BUS_DATA_RECEIVER, on="dead_letters", why="takes dead letters out"),
-        Grant(name="put-back", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="puts them back"),
+        Grant(
+            name="redrive",
+            role=Role.SERVICE_BUS_DATA_RECEIVER,
+            on="dead_letters",
+            why="receives and deletes dead letters",
+        ),
+        Grant(name="put-back", role=Role.SERVICE_BUS_DATA_SENDER, on="queue", why="sends them to the queue"),
     )

@@ -1,4 +1,4 @@
-"""Names that Azure accepts, and the parts of a resource's id."""
+"""Names that Azure accepts, and parts of resource ids."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ADDED = 8
 
 APP_NAME = quotas.APP_NAME - len("-") - ADDED
 ACCOUNT_NAME = quotas.ACCOUNT_NAME - ADDED
-"""Of small letters and digits only."""
+"""Longest name of a storage account, which has small letters and digits only."""
 
 
 def function_app(app: str, queue: str) -> str:
-    """The resource's name. Raises ConfigError for one that is too long."""
+    """Return the function app's resource name. Raises ConfigError for a name that is too long."""
     name = re.sub(r"[^a-z0-9]+", "-", f"{app}-{queue}".lower()).strip("-")
     if len(name) > APP_NAME:
         raise ConfigError(
@@ -28,29 +28,32 @@ def function_app(app: str, queue: str) -> str:
 
 
 def account(app: str, suffix: str) -> str:
-    """A storage account's resource name."""
-    letters = re.sub(r"[^a-z0-9]", "", app.lower())
-    return letters[: ACCOUNT_NAME - len(suffix)] + suffix
+    """Return a storage account's resource name."""
+    alphanumeric = re.sub(r"[^a-z0-9]", "", app.lower())
+    return alphanumeric[: ACCOUNT_NAME - len(suffix)] + suffix
 
 
 def host_id(app: str, queue: str, stack: str) -> str:
-    """The name by which an app's host takes its leases. Left to the host it is the first 32 characters of the app's name,
-    and two apps that begin alike would take turns.
+    """Return the name under which an app's host takes its leases. The default is the first 32 characters of the app's name, so
+    that two apps with the same beginning would exclude each other.
     https://learn.microsoft.com/azure/azure-functions/storage-considerations#host-id-considerations"""
     return hashlib.sha256(f"{app}/{queue}/{stack}".encode()).hexdigest()[:32]
 
 
 def part(id_: str, kind: str) -> str:
-    """The name after `kind` in an id such as `/subscriptions/.../namespaces/shop/queues/orders`. Raises ConfigError."""
+    """Return the name after `kind` in an id such as `/subscriptions/.../namespaces/shop/queues/orders`. Raises ConfigError for an id
+    without it."""
     pieces = id_.split("/")
-    lower = [one.lower() for one in pieces]
+    lower = [piece.lower() for piece in pieces]
     try:
         return pieces[lower.index(kind.lower()) + 1]
     except (ValueError, IndexError):
-        raise ConfigError(f"{id_!r} is no resource id with /{kind}/; copy it from the resource's JSON view") from None
+        raise ConfigError(
+            f"{id_!r} is not a resource id with /{kind}/; copy it from the resource's JSON view"
+        ) from None
 
 
 def parent(id_: str, kind: str) -> str:
-    """The id up to and with the name after `kind`. Raises ConfigError as `part`."""
+    """Return the id up to and including the name after `kind`. Raises ConfigError for an id without it."""
     name = part(id_, kind)
     return id_[: id_.lower().index(f"/{kind.lower()}/") + len(kind) + 2] + name

@@ -1,4 +1,4 @@
-"""What the consumers of an app share: group, namespace, accounts, logs, and whom the alarms tell."""
+"""Resources that the consumers of an app share: group, namespace, storage accounts, logs, and action groups of the alarms."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from peeklock.infra.azure import naming
 from peeklock.infra.azure.alarms import SEVERITIES
 from peeklock.infra.azure.environment import store_address
 from peeklock.infra.options import Stage
+from peeklock.infra.protection import data_options
 from peeklock.quotas.azure import LEAST_LOG_DAYS
 from peeklock.quotas.azure import LOG_DAYS as MOST_LOG_DAYS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What was there before, by its resource id (the group: by its name). Read, and never modified."""
+class Existing:
+    """Existing resources to use, by resource id (the group by name): read, never modified."""
 
     resource_group: str | None = None
     namespace: str | None = None
     store: str | None = None
     """A table: `/subscriptions/.../storageAccounts/<account>/tableServices/default/tables/<table>`."""
     subnet: str | None = None
-    """For the apps' outgoing connections; delegated to Microsoft.App/environments."""
+    """Subnet for the apps' outgoing connections; delegated to Microsoft.App/environments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """The shared resources. Inputs of others, so plain text or outputs."""
+    """The shared resources: plain texts or outputs, as inputs of others."""
 
     app: str
     parent: pulumi.Resource
@@ -42,8 +43,8 @@ class Shared:
     group: Any
     namespace: Any
     """The resource, with `name` and `id`."""
-    brought: str | None
-    """The namespace's id, where it was brought along."""
+    existing_namespace: str | None
+    """The id of an existing namespace."""
     store: Any
     """The table's address."""
     table: Any
@@ -53,28 +54,23 @@ class Shared:
     packages: Any
     insights: Any
     workspace: Any
-    notices: Mapping[str, Any]
+    action_groups: Mapping[str, Any]
     """Action groups by severity."""
     subnet: str | None
 
-    def keep(self, parent: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:
-        """Options of what holds data."""
-        return kept(self.stage, parent, **more)
+    def data_options(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Return the options of a resource that holds data."""
+        return data_options(self.stage, parent)
 
 
-def kept(stage: Stage, parent: pulumi.Resource, **more: Any) -> pulumi.ResourceOptions:
-    """As `Shared.keep`: a protected stack neither replaces nor deletes it, and when destroyed leaves it."""
-    return pulumi.ResourceOptions(parent=parent, protect=stage.protect, retain_on_delete=stage.protect, **more)
-
-
-def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], own: Own) -> Shared:
-    """Make, or read, all of it. Raises ConfigError for a retention that the platform does not have."""
+def make_shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing) -> Shared:
+    """Make or read the shared resources. Raises ConfigError for a log retention that the platform does not offer."""
     if not LEAST_LOG_DAYS <= stage.log_days <= MOST_LOG_DAYS:
         raise ConfigError(
-            f"stage: log_days={stage.log_days}, but logs are kept {LEAST_LOG_DAYS} to {MOST_LOG_DAYS} days; change it"
+            f"stage: log_days={stage.log_days}, but logs are kept {LEAST_LOG_DAYS} to {MOST_LOG_DAYS} days; use a number within"
         )
-    keep = kept(stage, parent)
-    group = own.resource_group or resources.ResourceGroup(app, tags=tags, opts=keep).name
+    keep = data_options(stage, parent)
+    group = existing.resource_group or resources.ResourceGroup(app, tags=tags, opts=keep).name
     host = _account(naming.account(app, "host"), group, tags, keys=False, opts=keep)
     code = _account(naming.account(app, "code"), group, tags, keys=True, opts=pulumi.ResourceOptions(parent=parent))
     packages = storage.BlobContainer(
@@ -85,7 +81,7 @@ def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, s
         public_access=storage.PublicAccess.NONE,
         opts=pulumi.ResourceOptions(parent=parent),
     )
-    table, address = _store(app, group, host, own, keep)
+    table, address = _store(app, group, host, existing, keep)
     workspace, insights = _telemetry(app, group, stage, tags, keep)
     return Shared(
         app=app,
@@ -93,8 +89,8 @@ def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, s
         stage=stage,
         tags=tags,
         group=group,
-        namespace=_namespace(app, group, tags, own, keep),
-        brought=own.namespace,
+        namespace=_namespace(app, group, tags, existing, keep),
+        existing_namespace=existing.namespace,
         store=address,
         table=table,
         host=host,
@@ -102,14 +98,14 @@ def shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, s
         packages=packages,
         insights=insights,
         workspace=workspace,
-        notices=_notices(app, group, stage, tags, parent),
-        subnet=own.subnet,
+        action_groups=_action_groups(app, group, stage, tags, parent),
+        subnet=existing.subnet,
     )
 
 
-def _namespace(app: str, group: Any, tags: Mapping[str, str], own: Own, keep: pulumi.ResourceOptions) -> Any:
-    if own.namespace is not None:
-        return servicebus.Namespace.get(f"{app}-bus", own.namespace, pulumi.ResourceOptions(parent=keep.parent))
+def _namespace(app: str, group: Any, tags: Mapping[str, str], existing: Existing, keep: pulumi.ResourceOptions) -> Any:
+    if existing.namespace is not None:
+        return servicebus.Namespace.get(f"{app}-bus", existing.namespace, pulumi.ResourceOptions(parent=keep.parent))
     return servicebus.Namespace(
         f"{app}-bus",
         resource_group_name=group,
@@ -122,8 +118,8 @@ def _namespace(app: str, group: Any, tags: Mapping[str, str], own: Own, keep: pu
 
 
 def _account(name: str, group: Any, tags: Mapping[str, str], *, keys: bool, opts: pulumi.ResourceOptions) -> Any:
-    """`keys`: Pulumi's Blob uploads with the account's key (pulumi-azure-native#2015), so the account that packages are
-    uploaded to has one; it holds nothing else, and no app is told the key."""
+    """Make a storage account. `keys`: allow access by key. Pulumi's Blob uploads with the account's key (pulumi-azure-native#2015),
+    so the account of the packages allows it; it holds nothing else, and no app has the key."""
     return storage.StorageAccount(
         name,
         resource_group_name=group,
@@ -139,15 +135,15 @@ def _account(name: str, group: Any, tags: Mapping[str, str], *, keys: bool, opts
     )
 
 
-def _store(app: str, group: Any, host: Any, own: Own, keep: pulumi.ResourceOptions) -> tuple[Any, Any]:
-    """The table's id and address."""
-    if own.store is not None:
-        account = naming.part(own.store, "storageAccounts")
-        return own.store, store_address(account, naming.part(own.store, "tables"))
+def _store(app: str, group: Any, host: Any, existing: Existing, keep: pulumi.ResourceOptions) -> tuple[Any, Any]:
+    """Return the id and the address of the store's table."""
+    if existing.store is not None:
+        account = naming.part(existing.store, "storageAccounts")
+        return existing.store, store_address(account, naming.part(existing.store, "tables"))
     table = storage.Table(
         f"{app}-leases", account_name=host.name, resource_group_name=group, table_name="leases", opts=keep
     )
-    return table.id, pulumi.Output.all(host.name, table.name).apply(lambda made: store_address(*made))
+    return table.id, pulumi.Output.all(host.name, table.name).apply(lambda names: store_address(*names))
 
 
 def _telemetry(
@@ -176,14 +172,16 @@ def _telemetry(
     return workspace, insights
 
 
-def _notices(app: str, group: Any, stage: Stage, tags: Mapping[str, str], parent: pulumi.Resource) -> dict[str, Any]:
-    """One action group a severity, also where nobody is told yet: whoever subscribes later finds it."""
+def _action_groups(
+    app: str, group: Any, stage: Stage, tags: Mapping[str, str], parent: pulumi.Resource
+) -> dict[str, Any]:
+    """Make one action group per severity, even without an address, so that somebody can subscribe later."""
     return {
         severity: monitor.ActionGroup(
             f"{app}-{severity}",
             resource_group_name=group,
             location="Global",
-            group_short_name=f"{app[: 11 - len(severity)]}-{severity}",  # twelve characters, and it signs the mails
+            group_short_name=f"{app[: 11 - len(severity)]}-{severity}",  # twelve characters, which sign the mails
             enabled=True,
             email_receivers=[
                 {"name": severity, "email_address": address, "use_common_alert_schema": True}

@@ -1,7 +1,7 @@
-"""The alarms of a consumer, as data: which metric or query, how often, from when on.
+"""Signals of a consumer's alarms on Google Cloud: metrics, queries, windows and evaluation.
 
-Metrics: https://cloud.google.com/monitoring/api/metrics_gcp_c (cloudtasks), _p_z (pubsub, run), each minute. How their names
-are written in a query: https://cloud.google.com/monitoring/promql/promql-mapping
+Metrics: https://cloud.google.com/monitoring/api/metrics_gcp_c (cloudtasks), _p_z (pubsub, run), each minute. Their names in
+queries: https://cloud.google.com/monitoring/promql/promql-mapping
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import math
 import re
 from dataclasses import dataclass
 
-from peeklock.infra.options import Thresholds, seconds_of
+from peeklock.infra import alarms as table
+from peeklock.infra.alarms import ENOUGH, Alarm
+from peeklock.infra.options import Thresholds, whole_seconds
 from peeklock.infra.settings.gcp import Settings
 from peeklock.outcome import FAILED
 from peeklock.queue import Queue
 
 SEVERITIES = {"high": "CRITICAL", "medium": "ERROR", "low": "WARNING"}
-
-ENOUGH = 20
-"""Attempts below which a share of failures means nothing."""
 
 LONGEST_LOOK = 23 * 3600
 """Seconds that a condition may look back, within the platform's 24 hours.
@@ -27,7 +26,7 @@ https://cloud.google.com/monitoring/alerts/concepts-indepth"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """What the platform calls a consumer's parts. Short names."""
+    """Short names of a consumer's resources."""
 
     queue: str
     service: str
@@ -35,85 +34,76 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricAlarm:
-    """Rings when a metric is over the threshold. Seconds."""
+class MetricSignal:
+    """Metric of one resource, over `period` seconds."""
 
-    name: str
-    severity: str
-    says: str
     metric: str
     resource: str
     label: str
     value: str
-    threshold: float
     period: int = 60
+    threshold: float | None = None
+    description: str | None = None
 
     @property
     def filter(self) -> str:
+        """The filter of the metric's time series."""
         return f'metric.type="{self.metric}" AND resource.type="{self.resource}" AND resource.labels.{self.label}="{self.value}"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryAlarm:
-    """Rings when a query in PromQL has been over the threshold for as long as `lasting`, in seconds."""
+class QuerySignal:
+    """Query in PromQL that is above the threshold for `lasting` seconds."""
 
-    name: str
-    severity: str
-    says: str
     shown: str
-    """What is compared, and drawn."""
-    threshold: float
+    """Expression that is compared, and drawn."""
     when: str = ""
-    """What must hold besides, or rings by itself: ` and ...`, ` or ...`."""
+    """Further condition that has to hold too, ` and ...`, or that rings by itself, ` or ...`."""
     lasting: int = 0
+    threshold: float | None = None
+    description: str | None = None
 
-    @property
-    def query(self) -> str:
-        return f"({self.shown}) > {self.threshold:g}{self.when}"
+    def query(self, threshold: float) -> str:
+        """Return the condition."""
+        return f"({self.shown}) > {threshold:g}{self.when}"
 
 
-Alarm = MetricAlarm | QueryAlarm
+Signal = MetricSignal | QuerySignal
 
 
-def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Names) -> tuple[Alarm, ...]:
-    """All of a consumer's: the six, and `answers`, which also rings when no run comes so far as to log its end."""
-    return (
-        MetricAlarm(
-            name="length",
-            severity="high",
-            says=f"more than {thresholds.length} tasks in {queue.name}, delayed ones included",
+def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Names) -> tuple[Alarm[Signal], ...]:
+    """Return all alarms of a consumer: the six, and `answers`, which also rings when no run gets as far as logging its end."""
+    signals: dict[str, Signal] = {
+        "length": MetricSignal(
             metric="cloudtasks.googleapis.com/queue/depth",
             resource="cloud_tasks_queue",
             label="queue_id",
             value=names.queue,
-            threshold=thresholds.length,
         ),
-        MetricAlarm(
-            name="dead-letters",
-            severity="high",
-            says=f"dead letters of {queue.name} wait in {names.subscription}",
+        "dead-letters": MetricSignal(
             metric="pubsub.googleapis.com/subscription/num_undelivered_messages",
             resource="pubsub_subscription",
             label="subscription_id",
             value=names.subscription,
-            threshold=0,
         ),
-        _age(queue, thresholds, names),
-        _failures(queue, thresholds, names),
-        _latency(queue, thresholds, names),
-        _utilisation(queue, settings, thresholds, names),
-        _answers(queue, thresholds, names),
-    )
+        "age": _age(queue, thresholds, names),
+        "failures": _failures(names),
+        "latency": _latency(queue, thresholds, names),
+        "utilisation": _utilisation(settings, names),
+        "answers": _answers(names),
+    }
+    return table.alarms(queue.name, thresholds, signals)
 
 
-def metric_of_failures(service: str) -> str:
-    """The log-based metric's name."""
+def failures_metric(service: str) -> str:
+    """Return the name of the log-based metric."""
     return f"peeklock/{service}/failed"
 
 
 def log_filter(queue: Queue, service: str) -> str:
-    """Which log entries are failed settlements: the text that `peeklock.observability.observer.record` writes, alone or as the message
-    of a record in JSON. Failures are logged at WARNING or above, which Python writes to stderr unless told otherwise.
+    """Return a filter for the log entries of failed settlements: it matches the text that
+    `peeklock.observability.observer.log_event` writes, alone or as the message of a record in JSON. Failures are logged at WARNING
+    or above, which Python writes to stderr by default.
     https://cloud.google.com/logging/docs/view/logging-query-language"""
     return (
         f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"'
@@ -122,13 +112,13 @@ def log_filter(queue: Queue, service: str) -> str:
 
 
 def pattern(queue: Queue) -> str:
-    """In RE2, and without a backslash, which the query language would read first."""
+    """Return the filter's pattern in RE2, without backslashes, which the query language would interpret first."""
     reasons = "|".join(sorted(reason.value for reason in FAILED))
     return f"peeklock[.]settled platform=cloudtasks queue={queue.name} disposition=[a-z_]+ reason=({reasons}) delivery="
 
 
 def _series(metric: str, resource: str, label: str, value: str, more: str = "") -> str:
-    """A metric's name in PromQL, and which of its series."""
+    """Return a metric's time series in PromQL."""
     domain, _, path = metric.partition("/")
     return (
         f"{re.sub('[^A-Za-z0-9]', '_', domain)}:{re.sub('[^A-Za-z0-9]', '_', path)}"
@@ -141,90 +131,67 @@ def _tasks(metric: str, names: Names, more: str = "") -> str:
 
 
 def _requests(part: str, names: Names) -> str:
-    """Milliseconds that requests took, or how many there were."""
+    """Return the milliseconds that requests took, or their number. `part`: `sum` or `count`."""
     metric = f"run.googleapis.com/request_latencies_{part}"
     return _series(metric, "cloud_run_revision", "service_name", names.service)
 
 
-def _grown(series: str, window: int = 300) -> str:
+def _increase(series: str, window: int = 300) -> str:
     return f"sum(increase({series}[{window}s]))"
 
 
-def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """The platform tells no task's age. What it tells is how late attempts are; and a queue that was never empty for as
-    long as a task may wait, delays included, and had no attempt, stands still. Never: in half of the minutes at least,
-    so that one full minute is no proof where a queue tells nothing while it is empty."""
-    window = min(math.ceil(thresholds.age) + seconds_of(queue.max_delay), LONGEST_LOOK)
+def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QuerySignal:
+    """Return the closest signal to a task's age, which the platform does not report. It reports how late attempts are; and a
+    queue is stuck that was never empty for as long as a task may wait, delays included, and had no attempt. "Never" means in at
+    least half of the minutes, so that one full minute is no proof where an empty queue reports nothing."""
+    window = min(math.ceil(thresholds.age) + whole_seconds(queue.max_delay), LONGEST_LOOK)
     late = f"sum by (le) (increase({_tasks('task_attempt_delays_bucket', names)}[300s]))"
     depth = f"{_tasks('depth', names)}[{window}s]"
     waiting = f"sum(min_over_time({depth}) and count_over_time({depth}) >= {window // 120}) > 0"
-    return QueryAlarm(
-        name="age",
-        severity="medium",
-        says=f"tasks of {queue.name} are attempted more than {thresholds.age:g} s late, or not at all",
+    return QuerySignal(
         shown=f"histogram_quantile(0.99, {late}) / 1000",
-        threshold=thresholds.age,
-        when=f" or ({waiting} unless {_grown(_tasks('task_attempt_count', names), window)} > 0)",
+        when=f" or ({waiting} unless {_increase(_tasks('task_attempt_count', names), window)} > 0)",
         lasting=300,
+        description=f"tasks of queue {queue.name} are attempted more than {thresholds.age:g} s late, or not at all",
     )
 
 
-def _failures(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """A failed task is answered with success once its delayed copy or its dead letter is safe, so the log is asked."""
-    metric = f"logging.googleapis.com/user/{metric_of_failures(names.service)}"
-    failed = _grown(_series(metric, "cloud_run_revision", "service_name", names.service))
-    attempts = _grown(_tasks("task_attempt_count", names))
-    return QueryAlarm(
-        name="failures",
-        severity="medium",
-        says=f"more than {thresholds.failures:g} % of {queue.name}'s attempts failed",
-        shown=f"100 * {failed} / {attempts}",
-        threshold=thresholds.failures,
-        when=f" and {attempts} >= {ENOUGH}",
-        lasting=300,
-    )
+def _failures(names: Names) -> QuerySignal:
+    """Return the share of failed settlements, from the log: a failed task is answered with success once its delayed copy or its
+    dead letter is published."""
+    metric = f"logging.googleapis.com/user/{failures_metric(names.service)}"
+    failed = _increase(_series(metric, "cloud_run_revision", "service_name", names.service))
+    return _share(failed, names)
 
 
-def _answers(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """How a good answer is called differs between what has been written about the metric, so each is taken for good."""
-    bad = _grown(_tasks("task_attempt_count", names, ',response_code!~"(?i)ok|2.."'))
-    attempts = _grown(_tasks("task_attempt_count", names))
-    return QueryAlarm(
-        name="answers",
-        severity="medium",
-        says=f"more than {thresholds.failures:g} % of {queue.name}'s attempts are answered without success, or not at all",
-        shown=f"100 * {bad} / {attempts}",
-        threshold=thresholds.failures,
-        when=f" and {attempts} >= {ENOUGH}",
-        lasting=300,
-    )
+def _answers(names: Names) -> QuerySignal:
+    """Return the share of answers without success. Descriptions of the metric differ in how they write the successful code, so
+    each form is accepted."""
+    return _share(_increase(_tasks("task_attempt_count", names, ',response_code!~"(?i)ok|2.."')), names)
 
 
-def _latency(queue: Queue, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """From when a task is due to its answer: by the platform's own metrics, since successes are logged at INFO, which
-    Python does not write unless told to."""
-    waited = (
-        f"{_grown(_tasks('task_attempt_delays_sum', names))} / {_grown(_tasks('task_attempt_delays_count', names))}"
-    )
-    took = f"{_grown(_requests('sum', names))} / {_grown(_requests('count', names))}"
-    return QueryAlarm(
-        name="latency",
-        severity="medium",
-        says=f"{queue.name}'s tasks take more than {thresholds.latency:g} s from when they are due to their answer, on average",
+def _share(failed: str, names: Names) -> QuerySignal:
+    """Return a percentage of the attempts, where there are enough of them."""
+    attempts = _increase(_tasks("task_attempt_count", names))
+    return QuerySignal(shown=f"100 * {failed} / {attempts}", when=f" and {attempts} >= {ENOUGH}", lasting=300)
+
+
+def _latency(queue: Queue, thresholds: Thresholds, names: Names) -> QuerySignal:
+    """Return the time from when a task is due to its answer, from the platform's own metrics: successes are logged at INFO,
+    which Python does not write by default."""
+    waited = f"{_increase(_tasks('task_attempt_delays_sum', names))} / {_increase(_tasks('task_attempt_delays_count', names))}"
+    took = f"{_increase(_requests('sum', names))} / {_increase(_requests('count', names))}"
+    return QuerySignal(
         shown=f"({waited} + {took}) / 1000",
-        threshold=thresholds.latency,
         lasting=300,
+        description=f"tasks of queue {queue.name} are answered more than {thresholds.latency:g} s after they are due, on"
+        " average",
     )
 
 
-def _utilisation(queue: Queue, settings: Settings, thresholds: Thresholds, names: Names) -> QueryAlarm:
-    """Busy time, since instances counted would be all of one as soon as it runs. Requests are told of when they end."""
+def _utilisation(settings: Settings, names: Names) -> QuerySignal:
+    """Return the busy time: a count of instances would be 100 % of one as soon as it runs. Requests are counted when they end,
+    so the window has room for several."""
     window = max(900, 4 * settings.limit)
-    busy = _grown(_requests("sum", names), window)
-    return QueryAlarm(
-        name="utilisation",
-        severity="low",
-        says=f"more than {thresholds.utilisation:g} % of {settings.instances} instances' time is taken by {queue.name}",
-        shown=f"100 * {busy} / {settings.at_once * window * 1000}",
-        threshold=thresholds.utilisation,
-    )
+    busy = _increase(_requests("sum", names), window)
+    return QuerySignal(shown=f"100 * {busy} / {settings.at_once * window * 1000}")

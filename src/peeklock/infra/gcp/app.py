@@ -1,9 +1,9 @@
-"""`App`: what the consumers share, and the consumers."""
+"""`App`: consumers and the resources that they share."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -11,28 +11,25 @@ from pulumi_gcp import monitoring
 
 from peeklock.errors import ConfigError
 from peeklock.infra import bundles
-from peeklock.infra.ending import expect_end
 from peeklock.infra.gcp import dashboard, functions, queues
-from peeklock.infra.gcp.consumer import Consumer, Given
-from peeklock.infra.gcp.naming import Place
-from peeklock.infra.gcp.shared import Own, shared
-from peeklock.infra.keeping import keep_whole
-from peeklock.infra.options import Capacity, Stage, check_variables
+from peeklock.infra.gcp.consumer import Consumer, ConsumerArgs
+from peeklock.infra.gcp.naming import Deployment
+from peeklock.infra.gcp.shared import Existing, make_shared
+from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import gcp as settings
 from peeklock.queue import Queue
 
-Transform = Callable[[pulumi.ResourceTransformationArgs], pulumi.ResourceTransformationResult | None]
-
 
 class App(pulumi.ComponentResource):
-    """Consumers and what they share, in the project and region of the stack's `gcp:project` and `gcp:region`.
+    """Consumers and the resources that they share, in the project and region of the stack's `gcp:project` and `gcp:region`.
 
-    - `bundle`: the zip file of `peeklock bundle gcp`, from the program's folder.
-    - `stage`: else read from the stack's configuration, `stage: {...}`.
-    - `store` (a collection group), `key` (a KMS key, for dead letters and store), `subnet`, `channels` (notification channels by
-      severity): bring your own, by whole names such as `projects/shop/databases/keys/collectionGroups/leases`; read, never
-      modified.
-    - `transform`: sees every resource before it is registered, and may change it: the last resort.
+    - `bundle`: the zip file of `peeklock bundle gcp`, relative to the program's folder.
+    - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
+    - `store` (a collection group), `key` (a KMS key, for dead letters and store), `subnet`, `channels` (notification channels
+      by severity): existing resources to use, by full names such as `projects/shop/databases/keys/collectionGroups/leases`;
+      read, never modified.
+    - `transform`: receives every resource before it is registered, and may change it: the last resort.
     """
 
     def __init__(
@@ -50,13 +47,15 @@ class App(pulumi.ComponentResource):
     ) -> None:
         last = pulumi.ResourceOptions(transformations=[] if transform is None else [transform])
         super().__init__("peeklock:gcp:App", name, None, pulumi.ResourceOptions.merge(opts, last))
-        expect_end(name)
-        self.stage = stage or Stage.of(pulumi.Config().get_object("stage") or {})
-        place = Place(project=_configured("project"), region=_configured("region"), app=name, stack=pulumi.get_stack())
-        own = Own(store=store, key=key, subnet=subnet, channels=channels or {})
+        self._registry = Registry[Consumer](self, name, stage)
+        self.consumers = self._registry.consumers
+        self.stage = self._registry.stage
+        deployment = Deployment(
+            project=_configured("project"), region=_configured("region"), app=name, stack=pulumi.get_stack()
+        )
+        existing = Existing(store=store, key=key, subnet=subnet, channels=channels or {})
         self.bundle = bundles.find(bundle, "gcp")
-        self.shared = shared(self, place, self.stage, own, self.bundle)
-        self.consumers: dict[str, Consumer] = {}
+        self.shared = make_shared(self, deployment, self.stage, existing, self.bundle)
 
     def consumer(
         self,
@@ -72,68 +71,56 @@ class App(pulumi.ComponentResource):
         suffix: str | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
-        """A queue, its dead letters, and the function that consumes it.
+        """Add a queue, its dead letters, and the function that consumes it.
 
-        - `handler`: the entry point in the bundle, as `main.charge_http`.
-        - `capacity`: else read from the stack's configuration, `capacity: {<queue>: {...}}`.
-        - `consuming`: False pauses the queue, which goes on taking tasks.
+        - `handler`: the entry point in the bundle, such as `main.charge_http`.
+        - `capacity`: read from the stack's configuration, `capacity: {<queue>: {...}}`, if left out.
+        - `consuming`: False pauses the queue, which still accepts tasks.
         - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_name`, `dead_letters_names` (topic and subscription), `identity` (a service account's address): bring your
-          own, by whole names.
-        - `suffix`: ends the queue's name at Cloud Tasks, such as "2". Give another one to make a queue again whose name is
-          not free yet: up to 3 days after a queue is deleted, one of the same name may seem to be made, and is not.
+        - `queue_name`, `dead_letters_names` (topic and subscription), `identity` (a service account's address): existing
+          resources to use, by full names.
+        - `suffix`: end of the queue's name at Cloud Tasks, such as "2". Change it to make a queue again whose name is not
+          free yet: up to 3 days after a queue is deleted, one of the same name may seem to be made, and is not.
           https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues/delete
 
-        Raises ConfigError, with the number to change, for what cannot work.
+        Raises ConfigError, with the number to change, for options that cannot work.
         """
-        if queue.name in self.consumers:
-            raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
+        self._registry.check(queue, uses)
         bundles.check(self.bundle, "gcp", queue, handler)
-        check_variables([*self.consumers, queue.name, *(one.name for one in uses)])
-        numbers = capacity or Capacity.of((pulumi.Config().get_object("capacity") or {}).get(queue.name, {}))
-        given = Given(
+        args = ConsumerArgs(
             queue=queue,
             entry=functions.entry_point(handler),
-            settings=settings.of(queue, numbers),
+            settings=settings.compute(queue, self._registry.capacity(queue, capacity)),
             consuming=consuming,
             uses=tuple(uses),
-            own_queue=None if queue_name is None else queues.check_queue(queue_name),
-            own_dead_letters=None if dead_letters_names is None else queues.check_dead_letters(*dead_letters_names),
+            existing_queue=None if queue_name is None else queues.check_queue(queue_name),
+            existing_dead_letters=None
+            if dead_letters_names is None
+            else queues.check_dead_letters(*dead_letters_names),
             identity=identity,
             suffix=suffix,
         )
-        options = pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts)
-        made = self.consumers[queue.name] = Consumer(self.shared, given, opts=options)
-        for one in self.consumers.values():
-            one.start(self.consumers)
-        return made
+        return self._registry.add(queue, Consumer(self.shared, args, opts=self._registry.options(opts)))
 
     def all(self) -> None:
-        """The dashboard, and the stack's outputs: an object for each consumer, and `environment` for producers. Raises
-        ConfigError where a consumer sends to a queue that the app does not have."""
-        environment: dict[str, Any] = {}
-        for name, one in self.consumers.items():
-            one.check_started(self.consumers)
-            pulumi.export(name, one.told())
-            keep_whole(f"{self._name}-{name}", one, self.stage, self)
-            environment |= one.environment
-        pulumi.export("environment", environment)
-        pulumi.export("dashboard", self._dashboard())
-        self.register_outputs({})
+        """Make the dashboard, and export the stack's outputs: an object for each consumer, and `environment` for producers.
+        Raises ConfigError where a consumer sends to a queue that has no consumer in the app, and for a queue in the stack's
+        `capacity` that has none."""
+        self._registry.complete(self._dashboard)
 
     def _dashboard(self) -> Any:
-        """Its page."""
-        place = self.shared.place
-        rows = {name: one.alarms_now() for name, one in self.consumers.items()}
-        body = dashboard.document(f"{place.app} ({place.stack})", rows)
-        made = monitoring.Dashboard(
-            f"{place.app}-dashboard",
-            project=place.project,
+        """Make the dashboard and return its address."""
+        deployment = self.shared.deployment
+        rows = {queue: consumer.alarm_rows() for queue, consumer in self.consumers.items()}
+        body = dashboard.document(f"{deployment.app} ({deployment.stack})", rows)
+        resource = monitoring.Dashboard(
+            f"{deployment.app}-dashboard",
+            project=deployment.project,
             dashboard_json=json.dumps(body, sort_keys=True),
             opts=self.shared.after_apis(self),
         )
         page = "https://console.cloud.google.com/monitoring/dashboards/builder/"
-        return made.id.apply(lambda id_: f"{page}{id_.rpartition('/')[2]}?project={place.project}")
+        return resource.id.apply(lambda id_: f"{page}{id_.rpartition('/')[2]}?project={deployment.project}")
 
 
 def _configured(name: str) -> str:

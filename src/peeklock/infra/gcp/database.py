@@ -1,4 +1,4 @@
-"""The store: a Firestore database of the app's own, or a collection that was there before."""
+"""Store of an app: a Firestore database of its own, or an existing collection."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from typing import Any
 import pulumi
 from pulumi_gcp import firestore
 
-from peeklock.infra.gcp.naming import Place, parts
+from peeklock.infra.gcp.naming import Deployment, parts
 from peeklock.infra.options import Stage
 
 COLLECTION = "leases"
 
 
 def store(
-    place: Place,
+    deployment: Deployment,
     stage: Stage,
-    own: str | None,
+    existing: str | None,
     key: str | None,
     keep: pulumi.ResourceOptions,
     opts: pulumi.ResourceOptions,
 ) -> tuple[str, str, list[Any]]:
-    """Address, whole name, and what has to be made first. A database of its own: its TTL and its end are the stack's."""
-    name = f"{place.app}-store"
-    if own is not None:
-        project, database, collection = parts(own, "projects", "databases", "collectionGroups")
-        whole = f"projects/{project}/databases/{database}"
-        read = firestore.Database.get(name, whole, opts=pulumi.ResourceOptions(parent=opts.parent))
-        return f"firestore://{project}/{database}/{collection}", whole, [read]
-    database = place.named()
-    made = firestore.Database(
+    """Make or read the store. Returns its address, the database's full name, and the resources to make before it is used. An
+    app has its own database, so that TTL policy and deletion belong to the stack."""
+    name = f"{deployment.app}-store"
+    if existing is not None:
+        project, database, collection = parts(existing, "projects", "databases", "collectionGroups")
+        full_name = f"projects/{project}/databases/{database}"
+        read = firestore.Database.get(name, full_name, opts=pulumi.ResourceOptions(parent=opts.parent))
+        return f"firestore://{project}/{database}/{collection}", full_name, [read]
+    database = deployment.resource_name()
+    resource = firestore.Database(
         name,
         name=database,
-        project=place.project,
-        location_id=place.region,
+        project=deployment.project,
+        location_id=deployment.region,
         type="FIRESTORE_NATIVE",
         delete_protection_state=f"DELETE_PROTECTION_{'ENABLED' if stage.protect else 'DISABLED'}",
         point_in_time_recovery_enablement=f"POINT_IN_TIME_RECOVERY_{'ENABLED' if stage.protect else 'DISABLED'}",
@@ -41,20 +42,21 @@ def store(
         cmek_config=None if key is None else {"kms_key_name": key},
         opts=keep,
     )
-    fields = [_field(place, made, one, opts) for one in ("expires_at", "key", "r")]
+    indexes = [_field(deployment, resource, field, opts) for field in ("expires_at", "key", "r")]
     return (
-        f"firestore://{place.project}/{database}/{COLLECTION}",
-        f"projects/{place.project}/databases/{database}",
-        [made, *fields],
+        f"firestore://{deployment.project}/{database}/{COLLECTION}",
+        f"projects/{deployment.project}/databases/{database}",
+        [resource, *indexes],
     )
 
 
-def _field(place: Place, database: Any, name: str, opts: pulumi.ResourceOptions) -> Any:
-    """Without an index, since nothing is ever queried by it and indexes limit the writes; `expires_at` with the TTL."""
+def _field(deployment: Deployment, database: Any, name: str, opts: pulumi.ResourceOptions) -> Any:
+    """Configure a field without an index, since there are no queries by it and indexes limit the writes; `expires_at` has the
+    TTL."""
     ttl: dict[str, Any] = {"ttl_config": {}} if name == "expires_at" else {}
     return firestore.Field(
-        f"{place.app}-store-{name.replace('_', '-')}",
-        project=place.project,
+        f"{deployment.app}-store-{name.replace('_', '-')}",
+        project=deployment.project,
         database=database.name,
         collection=COLLECTION,
         field=name,

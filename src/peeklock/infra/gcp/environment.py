@@ -1,4 +1,4 @@
-"""What a function and a producer are told, and where a person looks: texts made of names."""
+"""Environment variables of functions and producers, and links to the console."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from peeklock.queue import Queue
 
 
 def address(queue: str, target: str, caller: str, deadline: int) -> str:
-    """A queue's, as `peeklock.send` takes it. `queue`: its whole name. `target`: the function's URL. `caller`: whom Cloud
-    Tasks calls it as. `deadline`: seconds that it waits for an answer."""
-    asked = {"target": target, "service_account": caller, "deadline": deadline}
-    return f"cloudtasks://{queue}?{urlencode(asked)}"
+    """Return a queue's address for `peeklock.send`. `queue`: its full name. `target`: the function's URL. `caller`: the service
+    account that Cloud Tasks calls it as. `deadline`: seconds that Cloud Tasks waits for an answer."""
+    parameters = {"target": target, "service_account": caller, "deadline": deadline}
+    return f"cloudtasks://{queue}?{urlencode(parameters)}"
 
 
 def dead_letters_address(topic: str) -> str:
-    """`topic`: its whole name."""
+    """Return the address of the dead letters. `topic`: full name of the topic."""
     return f"pubsub://{topic}"
 
 
@@ -32,10 +32,10 @@ def environment(
     caller: str,
     uses: Mapping[str, str],
 ) -> dict[str, str]:
-    """A function's. `uses`: the addresses of the queues it sends to, by the variable that says so.
+    """Return a function's environment. `uses`: addresses of the queues that it sends to, by variable.
 
-    Audience and account turn on peeklock's own check of each request's token, besides the platform's; THREADS is the
-    framework's, and with one of them a run that takes too long is on the main thread and can be interrupted.
+    Audience and account enable peeklock's own check of each request's token, besides the platform's. THREADS belongs to the
+    framework; with one thread a run is on the main thread and can be interrupted when it takes too long.
     """
     return {
         **uses,
@@ -51,7 +51,7 @@ def environment(
 
 
 def links(project: str, region: str, *, queue: str, service: str, subscription: str) -> dict[str, str]:
-    """Pages of the console, by short names."""
+    """Return pages of the console. The arguments are short names."""
     console = "https://console.cloud.google.com"
     return {
         "queue": f"{console}/cloudtasks/queue/{region}/{queue}/tasks?project={project}",

@@ -1,4 +1,4 @@
-"""The function, who it runs as, and who may call it."""
+"""Function of a consumer, its service accounts, and the permission to call it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from peeklock.infra.settings.gcp import Settings
 
 RUNTIME = "python313"
 VENDOR = {"GOOGLE_VENDOR_PIP_DEPENDENCIES": "vendor"}
-"""For the build: packages come from the bundle alone.
+"""Variables of the build: packages come from the bundle only.
 https://cloud.google.com/functions/docs/writing/specifying-dependencies-python#vendored_dependencies"""
 
 
 def entry_point(handler: str) -> str:
-    """The function in main.py. Raises ConfigError for a handler that is elsewhere."""
+    """Return the function's name in main.py. Raises ConfigError for a handler in another module."""
     module, _, name = handler.rpartition(".")
     if module != "main" or not name.isidentifier():
         raise ConfigError(
@@ -29,13 +29,13 @@ def entry_point(handler: str) -> str:
     return name
 
 
-def account(shared: Shared, name: str, account_id: str, says: str, parent: pulumi.Resource) -> Any:
-    """A service account of the consumer's own."""
+def account(shared: Shared, name: str, account_id: str, description: str, parent: pulumi.Resource) -> Any:
+    """Make a service account for the consumer."""
     return serviceaccount.Account(
         name,
         account_id=account_id,
-        project=shared.place.project,
-        display_name=says[:100],
+        project=shared.deployment.project,
+        display_name=description[:100],
         opts=shared.after_apis(parent),
     )
 
@@ -53,12 +53,12 @@ def function(
     labels: Mapping[str, str],
     after: Sequence[Any],
 ) -> Any:
-    """`identity`: the address of the account it runs as. `after`: what it needs from its first request on."""
+    """Make the function. `identity`: address of its service account. `after`: resources that its first request needs."""
     return cloudfunctionsv2.Function(
         name,
         name=service,
-        project=shared.place.project,
-        location=shared.place.region,
+        project=shared.deployment.project,
+        location=shared.deployment.region,
         build_config={
             "runtime": RUNTIME,
             "entry_point": entry,
@@ -66,15 +66,15 @@ def function(
             "service_account": shared.builder.name,
             "source": {"storage_source": {"bucket": shared.source.bucket, "object": shared.source.name}},
         },
-        service_config={**_service(settings, identity, environment), **_network(shared.own.subnet)},
+        service_config={**_service(settings, identity, environment), **_network(shared.existing.subnet)},
         labels=labels,
-        opts=shared.after_apis(parent, shared.built, *shared.stored, *after),
+        opts=shared.after_apis(parent, shared.build_grant, *shared.store_resources, *after),
     )
 
 
 def _service(settings: Settings, identity: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Reachable from everywhere and callable by one account: whether a region's address counts as internal is written
-    nowhere that we have found."""
+    """Return the service's configuration. It is reachable from everywhere and callable by one account: it is undocumented whether
+    requests to a region's address count as internal."""
     return {
         "available_cpu": str(settings.cpus),
         "available_memory": f"{settings.memory}Mi",
@@ -89,7 +89,7 @@ def _service(settings: Settings, identity: str, environment: Mapping[str, str]) 
 
 
 def _network(subnet: str | None) -> dict[str, Any]:
-    """Private addresses through the subnet, the rest as before.
+    """Return the network: private addresses are reached through the subnet, others directly.
     https://cloud.google.com/run/docs/configuring/vpc-direct-vpc"""
     if subnet is None:
         return {}
@@ -99,13 +99,13 @@ def _network(subnet: str | None) -> dict[str, Any]:
     }
 
 
-def callable_by(shared: Shared, name: str, made: Any, member: Any, parent: pulumi.Resource) -> Any:
-    """Let the caller call the function's service, and nobody else."""
+def callable_by(shared: Shared, name: str, function: Any, member: Any, parent: pulumi.Resource) -> Any:
+    """Let only the given account call the function's service."""
     return cloudrunv2.ServiceIamMember(
         name,
-        project=shared.place.project,
-        location=shared.place.region,
-        name=made.name,
+        project=shared.deployment.project,
+        location=shared.deployment.region,
+        name=function.name,
         role=CALLER.role.value,
         member=member,
         opts=pulumi.ResourceOptions(parent=parent),

@@ -1,4 +1,4 @@
-"""What a consumer's service accounts may do, computed from what the consumer does. Nothing else is granted.
+"""Roles of a consumer's service accounts, computed from the consumer. Nothing else is granted.
 
 Roles: https://cloud.google.com/iam/docs/understanding-roles
 """
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One role on one thing."""
+    """One role on one resource."""
 
     name: str
     """Unique within the consumer; names the resource."""
@@ -36,22 +36,23 @@ class Grant:
     """`queue`, `caller` (the account that the queue's tasks are dispatched as), `dead_letters` or `store`."""
     why: str
     queue: str | None = None
-    """The name of another consumer's queue, whose it is."""
+    """Name of the queue of another consumer, where the resource belongs to that one."""
 
 
 def grants(queue: Queue, uses: Iterable[Queue] = ()) -> tuple[Grant, ...]:
-    """The grants of a consumer of `queue` that sends to `uses`."""
-    others = [one for one in uses if one.name != queue.name]
+    """Return the grants of a consumer of `queue` that sends to `uses`."""
+    other_queues = [used for used in uses if used.name != queue.name]
     return (
         *send_grants("delay", "publishes delayed copies"),
         Grant(name="dead-letter", role=Role.PUBLISHER, on="dead_letters", why="dead-letters with a reason"),
         Grant(name="remember", role=Role.DATASTORE, on="store", why="claims keys and records results"),
-        *(grant for one in others for grant in send_grants(f"send-{one.name}", "sends to it", one.name)),
+        *(grant for used in other_queues for grant in send_grants(f"send-{used.name}", "sends to it", used.name)),
     )
 
 
 def send_grants(name: str, why: str, queue: str | None = None) -> tuple[Grant, ...]:
-    """A task carries the account that Cloud Tasks calls the function as, and who creates it must be allowed to say so.
+    """Return the grants to send. A task names the account that Cloud Tasks calls the function as, and its creator needs the
+    permission to act as that account.
     https://cloud.google.com/tasks/docs/creating-http-target-tasks#sa"""
     return (
         Grant(name=name, role=Role.ENQUEUER, on="queue", why=why, queue=queue),
@@ -59,31 +60,30 @@ def send_grants(name: str, why: str, queue: str | None = None) -> tuple[Grant, .
     )
 
 
-CALLER = Grant(name="be-called", role=Role.INVOKER, on="function", why="calls the function, and nobody else may")
-"""Of the account that the queue calls as."""
+CALLER = Grant(name="be-called", role=Role.INVOKER, on="function", why="calls the function; no other account may")
+"""Grant of the account that the queue calls as."""
 
 BUILDER = Grant(name="build", role=Role.BUILDER, on="project", why="builds the functions from the bundle")
-"""Of the account that builds."""
+"""Grant of the account of the builds."""
 
-AGENT = Grant(
-    name="encrypt", role=Role.ENCRYPTER, on="key", why="encrypts dead letters and store with the key of your own"
-)
-"""Of Google's own accounts for Pub/Sub and Firestore."""
+AGENT = Grant(name="encrypt", role=Role.ENCRYPTER, on="key", why="encrypts dead letters and store with your key")
+"""Grant of Google's own accounts for Pub/Sub and Firestore."""
 
-TAKER = Grant(name="redrive", role=Role.SUBSCRIBER, on="dead_letters", why="takes dead letters out")
+REDRIVE = Grant(name="redrive", role=Role.SUBSCRIBER, on="dead_letters", why="receives and deletes dead letters")
+"""Grant of an operator on the dead letters."""
 
 
 def redrive_grants() -> tuple[Grant, ...]:
-    """An operator's."""
-    return (TAKER, *send_grants("put-back", "puts them back"))
+    """Return the grants of an operator who redrives dead letters."""
+    return (REDRIVE, *send_grants("put-back", "sends them to the queue"))
 
 
-def only(database: str) -> dict[str, str]:
-    """The condition that keeps a role on the project to one database; its whole name.
+def only_database(database: str) -> dict[str, str]:
+    """Return the condition that restricts a role on the project to one database. `database`: full name.
     https://cloud.google.com/firestore/docs/manage-databases#configure_per-database_access_permissions"""
     return {"title": "one-database", "expression": f'resource.name == "{database}"'}
 
 
 def member(identity: str) -> str:
-    """As policies name a service account, given its address; what has a kind already stays."""
+    """Return an address as a member of a policy: a service account's, unless it has a kind already."""
     return identity if ":" in identity else f"serviceAccount:{identity}"

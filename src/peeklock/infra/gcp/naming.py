@@ -1,7 +1,7 @@
-"""Names that Google Cloud accepts, all known before anything is made.
+"""Names that Google Cloud accepts, all of them known before the resources are made.
 
-A function's environment has its own address, for delayed copies, and its queue has it too: named by the program, neither
-waits for the other. A name has the stack in it, since stacks may share a project.
+The environment of a function has the function's own address, for delayed copies, and its queue has it too: with names that the
+program sets, neither waits for the other. Each name contains the stack, since stacks may share a project.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from peeklock.quotas.google import LABEL as LONGEST_LABEL
 from peeklock.quotas.google import SERVICE_NAME as LONGEST_SERVICE
 
 DIGITS = 6
-"""Of a digest, where a name has to be cut."""
+"""Digits of the digest at the end of a shortened name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an app is."""
+class Deployment:
+    """Project, region, app and stack of a deployment, and the names within it."""
 
     project: str
     region: str
@@ -32,22 +32,22 @@ class Place:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", self.app):
             raise ConfigError(
-                f"app {self.app!r}: use small letters, digits and '-', beginning with a letter, as Google's names have them"
+                f"app {self.app!r}: use small letters, digits and '-', beginning with a letter, as Google's names require"
             )
 
-    def named(self, *words: str, most: int = LONGEST_LABEL) -> str:
-        """The app's name for something. One that is too long is cut, and ends with some of its digest."""
+    def resource_name(self, *words: str, most: int = LONGEST_LABEL) -> str:
+        """Return a resource's name. One that is too long is shortened, and ends with a part of its digest."""
         name = slug("-".join((self.app, *words, self.stack)))
         if len(name) <= most:
             return name
         return f"{name[: most - DIGITS - 1].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:DIGITS]}"
 
     def account(self, *words: str) -> str:
-        """A service account's id."""
-        return self.named(*words, most=LONGEST_ACCOUNT)
+        """Return a service account's id."""
+        return self.resource_name(*words, most=LONGEST_ACCOUNT)
 
     def service(self, queue: Queue) -> str:
-        """The function's name, its service's and its queue's. Raises ConfigError for one that is too long."""
+        """Return the name of the function, its service and its queue. Raises ConfigError for a name that is too long."""
         name = slug(f"{self.app}-{queue.name}-{self.stack}")
         if len(name) > LONGEST_SERVICE:
             raise ConfigError(
@@ -57,21 +57,21 @@ class Place:
         return name
 
     def email(self, account: str) -> str:
-        """A service account's address."""
+        """Return a service account's address."""
         return f"{account}@{self.project}.iam.gserviceaccount.com"
 
     def host(self) -> str:
-        """Where a region's functions are called.
+        """Return the host name of the region's functions.
         https://cloud.google.com/functions/docs/writing/write-http-functions#http_trigger_urls"""
         return f"{self.region}-{self.project}.cloudfunctions.net"
 
     def url(self, service: str) -> str:
-        """A function's: its tokens' audience, too."""
+        """Return a function's URL, which is also the audience of its tokens."""
         return f"https://{self.host()}/{service}"
 
     def queue(self, service: str, suffix: str | None = None) -> str:
-        """A Cloud Tasks queue's whole name: as its service, with a suffix where there is one. Raises ConfigError for one
-        that is none."""
+        """Return the full name of a Cloud Tasks queue: that of its service, with the suffix. Raises ConfigError for an invalid
+        suffix."""
         if suffix is not None and not re.fullmatch(r"[a-z0-9-]{1,20}", suffix):
             raise ConfigError(f"suffix={suffix!r}: use up to 20 small letters, digits and '-', such as suffix='2'")
         short = service if suffix is None else f"{service}-{suffix}"
@@ -79,19 +79,19 @@ class Place:
 
 
 def slug(text: str) -> str:
-    """Small letters, digits and single hyphens."""
+    """Return the text in small letters, digits and single hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def label(text: str) -> str:
-    """A label's value."""
+    """Return the text as the value of a label."""
     return re.sub(r"[^a-z0-9_-]", "-", text.lower())[:LONGEST_LABEL]
 
 
 def parts(name: str, *kinds: str) -> tuple[str, ...]:
-    """The words after `kinds` in a whole name, such as `projects/shop/topics/dead`. Raises ConfigError for another form."""
+    """Return the words after `kinds` in a full name, such as `projects/shop/topics/dead`. Raises ConfigError for another form."""
     words = name.split("/")
     if tuple(words[::2]) != kinds or len(words) % 2 or not all(words):
         form = "/".join(f"{kind}/..." for kind in kinds)
-        raise ConfigError(f"{name!r} is no whole name of the form {form}; copy it from the resource's page")
+        raise ConfigError(f"{name!r} is not a full name of the form {form}; copy it from the resource's page")
     return tuple(words[1::2])

@@ -1,4 +1,4 @@
-"""A queue and its dead letters: made, or read where they were there before."""
+"""A queue and its dead letters, made or read."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from typing import Any
 import pulumi
 from pulumi_gcp import cloudtasks, pubsub
 
-from peeklock.infra import outages
-from peeklock.infra.gcp.naming import Place, parts
+from peeklock.infra import retry_warnings
+from peeklock.infra.gcp.naming import Deployment, parts
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
-from peeklock.infra.settings.gcp.numbers import DEAD_LETTERS_LIFE, DOUBLINGS, FOR_EVER
 from peeklock.queue import Queue
-from peeklock.quotas.google import QUEUE_RATE
 
 SAMPLED = 0.1
-"""Of a protected stack's dispatches, so many are logged; of another's, all.
+"""Share of a protected stack's dispatches that is logged; other stacks log all.
 https://cloud.google.com/tasks/docs/creating-queues#logging"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetters:
-    """Whole names, and the resources."""
+    """Topic and subscription of the dead letters: full names, and the resources."""
 
     topic: str
     subscription: str
-    made: tuple[Any, ...]
+    resources: tuple[Any, ...]
 
 
 def queue(
@@ -37,18 +35,19 @@ def queue(
     settings: Settings,
     parent: pulumi.Resource,
     *,
-    named: str,
+    short_name: str,
     service: str,
     caller: Any,
     consuming: bool,
-    own: str | None,
+    existing: str | None,
 ) -> Any:
-    """`named`: its short name. `service`: its function's. `caller`: the account that the function is called as."""
-    name, opts = f"{shared.place.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
-    if own is not None:
-        read = cloudtasks.Queue.get(name, own, opts=opts)
+    """Make or read the queue. `short_name`: the queue's. `service`: name of the function. `caller`: the account that the function
+    is called as. `existing`: full name of an existing queue."""
+    name, opts = f"{shared.deployment.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
+    if existing is not None:
+        read = cloudtasks.Queue.get(name, existing, opts=opts)
         read.retry_config.apply(
-            lambda retry: outages.warn_of_limit(
+            lambda retry: retry_warnings.warn_about_limit(
                 queue,
                 "maxAttempts",
                 retry and retry.max_attempts,
@@ -59,88 +58,95 @@ def queue(
         return read
     return cloudtasks.Queue(
         name,
-        name=named,
-        project=shared.place.project,
-        location=shared.place.region,
+        name=short_name,
+        project=shared.deployment.project,
+        location=shared.deployment.region,
         desired_state="RUNNING" if consuming else "PAUSED",
-        http_target=_target(shared.place, service, caller),
-        rate_limits={"max_dispatches_per_second": QUEUE_RATE, "max_concurrent_dispatches": settings.at_once},
+        http_target=_target(shared.deployment, service, caller),
+        rate_limits={"max_dispatches_per_second": settings.rate, "max_concurrent_dispatches": settings.at_once},
         retry_config={
-            "max_attempts": FOR_EVER,
-            "max_retry_duration": duration(0),
+            "max_attempts": settings.max_attempts,
+            "max_retry_duration": duration(settings.retry_duration),
             "min_backoff": duration(settings.first_backoff),
             "max_backoff": duration(settings.longest_backoff),
-            "max_doublings": DOUBLINGS,
+            "max_doublings": settings.doublings,
         },
         stackdriver_logging_config={"sampling_ratio": SAMPLED if shared.stage.protect else 1},
-        opts=shared.keep(parent),
+        opts=shared.data_options(parent),
     )
 
 
-def _target(place: Place, service: str, caller: Any) -> dict[str, Any]:
-    """Whatever a task says, it goes to the function and nowhere else, and so does the caller's token."""
+def _target(deployment: Deployment, service: str, caller: Any) -> dict[str, Any]:
+    """Return the target, which overrides a task's own: tasks, and the caller's token, go to the function only."""
     return {
         "http_method": "POST",
         "uri_override": {
             "scheme": "HTTPS",
-            "host": place.host(),
+            "host": deployment.host(),
             "path_override": {"path": f"/{service}"},
             "uri_override_enforce_mode": "ALWAYS",
         },
-        "oidc_token": {"service_account_email": caller, "audience": place.url(service)},
+        "oidc_token": {"service_account_email": caller, "audience": deployment.url(service)},
     }
 
 
 def dead_letters(
-    shared: Shared, queue: Queue, labels: Mapping[str, str], parent: pulumi.Resource, own: tuple[str, str] | None
+    shared: Shared,
+    queue: Queue,
+    settings: Settings,
+    labels: Mapping[str, str],
+    parent: pulumi.Resource,
+    existing: tuple[str, str] | None,
 ) -> DeadLetters:
-    """A topic, and a subscription that keeps what is published to it: without one, Pub/Sub keeps nothing.
+    """Make or read the topic and a subscription, without which Pub/Sub keeps no messages.
 
-    `own`: the whole names of both.
+    `existing`: full names of an existing topic and subscription.
     """
-    name, opts = f"{shared.place.app}-{queue.name}-dead-letters", pulumi.ResourceOptions(parent=parent)
-    if own is not None:
-        read = (pubsub.Topic.get(name, own[0], opts=opts), pubsub.Subscription.get(name, own[1], opts=opts))
-        return DeadLetters(topic=own[0], subscription=own[1], made=read)
-    place, short = shared.place, shared.place.named(queue.name, "dead-letters", most=200)
+    name, opts = f"{shared.deployment.app}-{queue.name}-dead-letters", pulumi.ResourceOptions(parent=parent)
+    if existing is not None:
+        read = (pubsub.Topic.get(name, existing[0], opts=opts), pubsub.Subscription.get(name, existing[1], opts=opts))
+        return DeadLetters(topic=existing[0], subscription=existing[1], resources=read)
+    deployment, short = shared.deployment, shared.deployment.resource_name(queue.name, "dead-letters", most=200)
     topic = pubsub.Topic(
         name,
         name=short,
-        project=place.project,
-        kms_key_name=shared.own.key,
+        project=deployment.project,
+        kms_key_name=shared.existing.key,
         labels=labels,
-        opts=shared.keep(parent, *shared.encrypting),
+        opts=shared.data_options(parent, *shared.encryption_grants),
     )
     subscription = pubsub.Subscription(
         name,
         name=short,
-        project=place.project,
+        project=deployment.project,
         topic=topic.id,
         ack_deadline_seconds=60,
-        message_retention_duration=duration(DEAD_LETTERS_LIFE),
-        expiration_policy={"ttl": ""},
+        message_retention_duration=duration(settings.dead_letters_life),
+        expiration_policy={"ttl": settings.expiration},
         labels=labels,
-        opts=shared.keep(parent),
+        opts=shared.data_options(parent),
     )
-    whole = f"projects/{place.project}/{{}}/{short}"
+    full_name = f"projects/{deployment.project}/{{}}/{short}"
     return DeadLetters(
-        topic=whole.format("topics"), subscription=whole.format("subscriptions"), made=(topic, subscription)
+        topic=full_name.format("topics"),
+        subscription=full_name.format("subscriptions"),
+        resources=(topic, subscription),
     )
 
 
 def short(name: str) -> str:
-    """The last word of a whole name."""
+    """Return the last word of a full name."""
     return name.rpartition("/")[2]
 
 
 def check_queue(name: str) -> str:
-    """A queue's whole name. Raises ConfigError."""
+    """Return a queue's full name. Raises ConfigError for another form."""
     parts(name, "projects", "locations", "queues")
     return name
 
 
 def check_dead_letters(topic: str, subscription: str) -> tuple[str, str]:
-    """Both whole names. Raises ConfigError."""
+    """Return both full names. Raises ConfigError for another form."""
     parts(topic, "projects", "topics")
     parts(subscription, "projects", "subscriptions")
     return topic, subscription

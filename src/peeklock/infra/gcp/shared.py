@@ -1,4 +1,4 @@
-"""What the consumers of an app share: APIs, the bundle and who builds it, the store, logs, and whom the alarms tell."""
+"""Resources that the consumers of an app share: APIs, bundle and builder, store, logs, and channels of the alarms."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pulumi_gcp import logging, monitoring, projects, serviceaccount, storage
 
 from peeklock.errors import ConfigError
 from peeklock.infra.gcp import database, keys
-from peeklock.infra.gcp.alarms import SEVERITIES
 from peeklock.infra.gcp.identity import BUILDER
-from peeklock.infra.gcp.naming import Place, label, parts, slug
-from peeklock.infra.options import Stage
+from peeklock.infra.gcp.naming import Deployment, label, parts, slug
+from peeklock.infra.options import Stage, check_severities
+from peeklock.infra.protection import data_options
 from peeklock.quotas.google import LOG_DAYS as MOST_LOG_DAYS
 
 APIS = (
@@ -33,7 +33,7 @@ APIS = (
     "run",
     "storage",
 )
-"""`cloudresourcemanager` is what members of the project's policy are added by.
+"""`cloudresourcemanager` adds members to the project's policy.
 https://cloud.google.com/resource-manager/reference/rest"""
 
 APIS_OF_SUBNET = ("compute",)
@@ -45,8 +45,8 @@ project's. https://cloud.google.com/logging/quotas#logs_retention_periods"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What was there before, by whole names. Read, and never modified."""
+class Existing:
+    """Existing resources to use, by full names: read, never modified."""
 
     store: str | None = None
     """`projects/P/databases/D/collectionGroups/C`, with the TTL policy and without the indexes of
@@ -54,7 +54,7 @@ class Own:
     key: str | None = None
     """A Cloud KMS key for dead letters and store: `projects/P/locations/L/keyRings/R/cryptoKeys/K`."""
     subnet: str | None = None
-    """For the functions' outgoing connections to private addresses: `projects/P/regions/R/subnetworks/S`."""
+    """Subnet for the functions' outgoing connections to private addresses: `projects/P/regions/R/subnetworks/S`."""
     channels: Mapping[str, str] = field(default_factory=dict)
     """Notification channels by severity: `projects/P/notificationChannels/N`."""
 
@@ -63,94 +63,91 @@ class Own:
             (self.store, ("projects", "databases", "collectionGroups")),
             (self.key, ("projects", "locations", "keyRings", "cryptoKeys")),
             (self.subnet, ("projects", "regions", "subnetworks")),
-            *((one, ("projects", "notificationChannels")) for one in self.channels.values()),
+            *((channel, ("projects", "notificationChannels")) for channel in self.channels.values()),
         )
         for name, form in forms:
             if name is not None:
                 parts(name, *form)
-        if unknown := set(self.channels) - set(SEVERITIES):
-            raise ConfigError(f"channels= has {sorted(unknown)}; severities are {', '.join(SEVERITIES)}")
+        check_severities("channels=", self.channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """The shared resources."""
 
-    place: Place
+    deployment: Deployment
     stage: Stage
     labels: Mapping[str, str]
-    own: Own
+    existing: Existing
     apis: tuple[Any, ...]
     source: Any
     """The bundle, as an object in a bucket."""
     builder: Any
-    """The account that builds the functions."""
-    built: Any
-    """Its grant."""
+    """Service account of the builds."""
+    build_grant: Any
+    """The builder's grant."""
     store: str
     """The store's address."""
     database: str
-    """The store's database, by its whole name."""
-    stored: Any
-    """What must be there before the store is used."""
-    encrypting: list[Any]
-    """What must be there before dead letters are made: where a key was brought along, that Pub/Sub may use it."""
+    """Full name of the store's database."""
+    store_resources: Any
+    """Resources to make before the store is used."""
+    encryption_grants: list[Any]
+    """Grants to make before the dead letters' topic: with an existing key, that Pub/Sub may use it."""
     channels: Mapping[str, Any]
 
-    def keep(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:
-        """Options of what holds data."""
-        return kept(self.stage, parent, [*self.apis, *more])
+    def data_options(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:
+        """Return the options of a resource that holds data."""
+        return data_options(self.stage, parent, [*self.apis, *more])
 
     def after_apis(self, parent: pulumi.Resource, *more: Any) -> pulumi.ResourceOptions:
-        """Options of the rest."""
+        """Return the options of other resources."""
         return pulumi.ResourceOptions(parent=parent, depends_on=[*self.apis, *more])
 
 
-def kept(stage: Stage, parent: pulumi.Resource, after: Any) -> pulumi.ResourceOptions:
-    """A protected stack neither replaces nor deletes it, and when destroyed leaves it."""
-    return pulumi.ResourceOptions(
-        parent=parent, protect=stage.protect, retain_on_delete=stage.protect, depends_on=list(after)
-    )
-
-
-def shared(parent: pulumi.Resource, place: Place, stage: Stage, own: Own, bundle: Path) -> Shared:
-    """Make, or read, all of it. Raises ConfigError for a retention that there is not."""
+def make_shared(
+    parent: pulumi.Resource, deployment: Deployment, stage: Stage, existing: Existing, bundle: Path
+) -> Shared:
+    """Make or read the shared resources. Raises ConfigError for a log retention that the platform does not offer."""
     if stage.log_days > MOST_LOG_DAYS:
         raise ConfigError(f"stage: log_days={stage.log_days}, but logs are kept at most {MOST_LOG_DAYS} days; lower it")
-    labels = {"app": label(place.app), "stack": label(place.stack)}
-    apis = _apis(parent, place, APIS if own.subnet is None else (*APIS, *APIS_OF_SUBNET))
+    labels = {"app": label(deployment.app), "stack": label(deployment.stack)}
+    apis = _apis(parent, deployment, APIS if existing.subnet is None else (*APIS, *APIS_OF_SUBNET))
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(apis))
-    keep = kept(stage, parent, apis)
-    agents = keys.granted(place, own.key, ("pubsub",) if own.store else ("pubsub", "firestore"), opts)
-    encrypted = kept(stage, parent, [*apis, *agents.get("firestore", ())])
-    address, whole, stored = database.store(place, stage, own.store, own.key, encrypted, opts)
-    builder, built = _builder(place, opts)
+    keep = data_options(stage, parent, list(apis))
+    services = ("pubsub",) if existing.store else ("pubsub", "firestore")
+    agents = keys.granted(deployment, existing.key, services, opts)
+    encrypted = data_options(stage, parent, [*apis, *agents.get("firestore", ())])
+    address, full_name, store_resources = database.store(
+        deployment, stage, existing.store, existing.key, encrypted, opts
+    )
+    builder, build_grant = _builder(deployment, opts)
     if stage.log_days > KEPT_ANYWAY:
-        _logs(place, stage, keep, opts)
+        _logs(deployment, stage, keep, opts)
     return Shared(
-        place=place,
+        deployment=deployment,
         stage=stage,
         labels=labels,
-        own=own,
+        existing=existing,
         apis=apis,
-        source=_source(place, labels, bundle, opts),
+        source=_source(deployment, labels, bundle, opts),
         builder=builder,
-        built=built,
+        build_grant=build_grant,
         store=address,
-        database=whole,
-        stored=stored,
-        encrypting=agents["pubsub"],
-        channels={**_mails(place, stage, own, labels, opts), **own.channels},
+        database=full_name,
+        store_resources=store_resources,
+        encryption_grants=agents["pubsub"],
+        channels={**_email_channels(deployment, stage, existing, labels, opts), **existing.channels},
     )
 
 
-def _apis(parent: pulumi.Resource, place: Place, names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Left on when the stack goes: others in the project may use them."""
+def _apis(parent: pulumi.Resource, deployment: Deployment, names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Enable the APIs. They stay enabled when the stack is destroyed: other programs in the project may use them."""
     return tuple(
         projects.Service(
-            f"{place.app}-api-{api}",
+            f"{deployment.app}-api-{api}",
             service=f"{api}.googleapis.com",
-            project=place.project,
+            project=deployment.project,
             disable_on_destroy=False,
             opts=pulumi.ResourceOptions(parent=parent),
         )
@@ -158,14 +155,14 @@ def _apis(parent: pulumi.Resource, place: Place, names: tuple[str, ...]) -> tupl
     )
 
 
-def _source(place: Place, labels: Mapping[str, str], bundle: Path, opts: pulumi.ResourceOptions) -> Any:
-    """By its digest, so that another bundle is another object, and the functions are built anew."""
+def _source(deployment: Deployment, labels: Mapping[str, str], bundle: Path, opts: pulumi.ResourceOptions) -> Any:
+    """Upload the bundle under its digest: another bundle is another object, so that the functions are built again."""
     digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
     bucket = storage.Bucket(
-        f"{place.app}-code",
-        name=f"{place.project}-{place.named('code', most=32)}",  # unique in the world, as the project is
-        project=place.project,
-        location=place.region,
+        f"{deployment.app}-code",
+        name=f"{deployment.project}-{deployment.resource_name('code', most=32)}",  # globally unique, as the project is
+        project=deployment.project,
+        location=deployment.region,
         uniform_bucket_level_access=True,
         public_access_prevention="enforced",
         force_destroy=True,
@@ -173,7 +170,7 @@ def _source(place: Place, labels: Mapping[str, str], bundle: Path, opts: pulumi.
         opts=opts,
     )
     return storage.BucketObject(
-        f"{place.app}-bundle",
+        f"{deployment.app}-bundle",
         bucket=bucket.name,
         name=f"{digest}.zip",
         source=pulumi.FileAsset(str(bundle)),
@@ -181,62 +178,62 @@ def _source(place: Place, labels: Mapping[str, str], bundle: Path, opts: pulumi.
     )
 
 
-def _builder(place: Place, opts: pulumi.ResourceOptions) -> tuple[Any, Any]:
-    """An account for builds: the default one may do either nothing or too much, as the project is new or old.
+def _builder(deployment: Deployment, opts: pulumi.ResourceOptions) -> tuple[Any, Any]:
+    """Make an account for builds: the default account has no permissions in new projects, and too many in old ones.
     https://cloud.google.com/build/docs/cloud-build-service-account-updates"""
     account = serviceaccount.Account(
-        f"{place.app}-builder",
-        account_id=place.account("build"),
-        project=place.project,
-        display_name=f"Builds the functions of {place.app}",
+        f"{deployment.app}-builder",
+        account_id=deployment.account("build"),
+        project=deployment.project,
+        display_name=f"Builds the functions of {deployment.app}",
         opts=opts,
     )
-    granted = projects.IAMMember(
-        f"{place.app}-builder-may-build",
-        project=place.project,
+    grant = projects.IAMMember(
+        f"{deployment.app}-builder-may-build",
+        project=deployment.project,
         role=BUILDER.role.value,
         member=account.member,
         opts=pulumi.ResourceOptions(parent=opts.parent),
     )
-    return account, granted
+    return account, grant
 
 
-def _logs(place: Place, stage: Stage, keep: pulumi.ResourceOptions, opts: pulumi.ResourceOptions) -> None:
-    """A bucket for the functions' logs, beside the project's own, that keeps them longer."""
+def _logs(deployment: Deployment, stage: Stage, keep: pulumi.ResourceOptions, opts: pulumi.ResourceOptions) -> None:
+    """Make a bucket that keeps the functions' logs longer than the project's own."""
     bucket = logging.ProjectBucketConfig(
-        f"{place.app}-logs",
-        project=place.project,
-        location=place.region,
-        bucket_id=place.named("logs"),
+        f"{deployment.app}-logs",
+        project=deployment.project,
+        location=deployment.region,
+        bucket_id=deployment.resource_name("logs"),
         retention_days=stage.log_days,
-        description=f"Logs of {place.app}, stack {place.stack}",
+        description=f"Logs of {deployment.app}, stack {deployment.stack}",
         opts=keep,
     )
     logging.ProjectSink(
-        f"{place.app}-logs-sink",
-        project=place.project,
-        name=place.named("logs"),
+        f"{deployment.app}-logs-sink",
+        project=deployment.project,
+        name=deployment.resource_name("logs"),
         destination=bucket.id.apply(lambda id_: f"logging.googleapis.com/{id_}"),
         filter='resource.type="cloud_run_revision" AND resource.labels.service_name=~'
-        f'"^{place.app}-.*-{slug(place.stack)}$"',
+        f'"^{deployment.app}-.*-{slug(deployment.stack)}$"',
         unique_writer_identity=True,
         opts=opts,
     )
 
 
-def _mails(
-    place: Place, stage: Stage, own: Own, labels: Mapping[str, str], opts: pulumi.ResourceOptions
+def _email_channels(
+    deployment: Deployment, stage: Stage, existing: Existing, labels: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> dict[str, Any]:
     return {
         severity: monitoring.NotificationChannel(
-            f"{place.app}-{severity}",
-            project=place.project,
+            f"{deployment.app}-{severity}",
+            project=deployment.project,
             type="email",
-            display_name=f"{place.app} {severity} ({place.stack})",
+            display_name=f"{deployment.app} {severity} ({deployment.stack})",
             labels={"email_address": address},
             user_labels=labels,
             opts=opts,
         ).name
         for severity, address in stage.notify.items()
-        if severity not in own.channels
+        if severity not in existing.channels
     }

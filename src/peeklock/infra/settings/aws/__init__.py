@@ -1,6 +1,7 @@
-"""SQS and Lambda: each number from the queue and the capacity."""
+"""SQS and Lambda: each setting computed from the queue and the capacity."""
 
-from peeklock.infra.settings.aws.described import described
-from peeklock.infra.settings.aws.numbers import Settings, check_log_days, of
+from peeklock.infra.settings.aws.compute import check_log_days, compute
+from peeklock.infra.settings.aws.table import Settings
+from peeklock.infra.settings.table import rows
 
-__all__ = ["Settings", "check_log_days", "described", "of"]
+__all__ = ["Settings", "check_log_days", "compute", "rows"]

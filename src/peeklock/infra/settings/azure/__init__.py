@@ -1,6 +1,7 @@
-"""Service Bus and Functions (Flex Consumption): each number from the queue and the capacity."""
+"""Service Bus and Functions (Flex Consumption): each setting computed from the queue and the capacity."""
 
-from peeklock.infra.settings.azure.described import described
-from peeklock.infra.settings.azure.numbers import Settings, clock, host_json, iso, of
+from peeklock.infra.settings.azure.compute import compute, host_json
+from peeklock.infra.settings.azure.table import Settings, clock, iso
+from peeklock.infra.settings.table import rows
 
-__all__ = ["Settings", "clock", "described", "host_json", "iso", "of"]
+__all__ = ["Settings", "clock", "compute", "host_json", "iso", "rows"]

@@ -1,6 +1,7 @@
-"""Cloud Tasks and Cloud Run functions: each number from the queue and the capacity."""
+"""Cloud Tasks and Cloud Run functions: each setting computed from the queue and the capacity."""
 
-from peeklock.infra.settings.gcp.described import described
-from peeklock.infra.settings.gcp.numbers import Settings, duration, of
+from peeklock.infra.settings.gcp.compute import compute
+from peeklock.infra.settings.gcp.table import Settings, duration
+from peeklock.infra.settings.table import rows
 
-__all__ = ["Settings", "described", "duration", "of"]
+__all__ = ["Settings", "compute", "duration", "rows"]

@@ -1,15 +1,10 @@
-"""SQS and Lambda: each number from the queue and the capacity.
-
-The deadline of an event comes from Lambda's context, and the visibility timeout is six times as long: the function needs no
-`PEEKLOCK_<QUEUE>_LOCK`.
-"""
+"""Computation of the settings of SQS and Lambda from the queue and the capacity."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from peeklock.errors import ConfigError
-from peeklock.infra.options import Capacity, seconds_of
+from peeklock.infra.options import Capacity, whole_seconds
+from peeklock.infra.settings.aws.table import Settings
 from peeklock.queue import Queue
 from peeklock.quotas.aws import BATCH as MOST_BATCH
 from peeklock.quotas.aws import BATCH_AT_ONCE as MOST_BATCH_AT_ONCE
@@ -18,76 +13,35 @@ from peeklock.quotas.aws import CONCURRENCY as MOST_CONCURRENCY
 from peeklock.quotas.aws import FUNCTION_MEGABYTES as MOST_MEMORY
 from peeklock.quotas.aws import FUNCTION_SECONDS as LONGEST_FUNCTION
 from peeklock.quotas.aws import IN_FLIGHT as MOST_IN_FLIGHT
-from peeklock.quotas.aws import LEAST_CONCURRENCY, LOG_DAYS, RETENTION_SECONDS
+from peeklock.quotas.aws import LEAST_CONCURRENCY, LOG_DAYS, POLL_SECONDS, RETENTION_SECONDS
 from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as LEAST_MEMORY
 from peeklock.quotas.aws import RECEIVES as MOST_RECEIVES
 from peeklock.quotas.aws import WINDOW_SECONDS as LONGEST_WINDOW
 from peeklock.retry_span import LONGEST_ON_SQS, Span
 
-LAMBDA = "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"
-MAPPING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html"
-CONFIGURE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
-SCALING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
-VISIBILITY = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"
-QUEUES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html"
-DEAD_LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
-MESSAGES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"
-FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
-
 MARGIN = 5
 """Seconds for claiming, recording and settling around the runs of an event."""
 
 TIMES = 6
-"""Function timeouts within a visibility timeout, so that a throttled event is tried again under the same lock. See CONFIGURE."""
+"""Function timeouts within a visibility timeout, so that a throttled event is tried again under the same lock. See `CONFIGURE` of
+the table."""
 
 MOST_ATTEMPTS = MOST_RECEIVES // 2
-"""The other half of the receives is left to deliveries that are no attempts: polls with `Retry(counts=False)`, busy or halted
-ones, a store that is down."""
+"""Half of the receives. The other half is left to deliveries that are not attempts: polls with `Retry(counts=False)`, busy or
+halted messages, a store that is down."""
 
 DAY = 86_400
 RETENTION = 7 * DAY
 DEAD_LETTERS_RETENTION = RETENTION_SECONDS
-"""Seconds; SQS's longest. Longer than the queue's, since a dead letter of a standard queue keeps its first time of sending. See DEAD_LETTERS."""
+"""Seconds; SQS's longest. Longer than the queue's, since a dead letter of a standard queue keeps its first time of sending. See
+`DEAD_LETTERS` of the table."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a queue, its dead letters, its function and the mapping between them are given. Seconds are whole; counts are counts."""
+def compute(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settings:
+    """Return the settings.
 
-    batch: int
-    """Messages in one event, at most."""
-    parallel: int
-    """Handlers at once within one event."""
-    window: int
-    """Seconds that an event may wait to be filled; 0 on a FIFO queue, which has none."""
-    timeout: int
-    """Seconds of the function."""
-    visibility: int
-    """Seconds that a message is lent for."""
-    receives: int
-    """Deliveries after which SQS itself moves a message to the dead letters: the backstop."""
-    retention: int
-    dead_letters_retention: int
-    concurrency: int
-    """Events at once, hence instances of the function."""
-    memory: int
-    fifo: bool
-    span: Span
-    """How long the attempts of a failing message last."""
-
-    @property
-    def filling_rate(self) -> float | None:
-        """Messages a second whose every attempt fails that, kept up, fill what may be in flight: each is in flight for its
-        delays, whose mean is their median, as they are uniform. None where there are no delays."""
-        held = self.span.median.total_seconds()
-        return MOST_IN_FLIGHT / held if held else None
-
-
-def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settings:
-    """The settings.
-
-    `window`: seconds that an event may wait to be filled; left out, as short as the batch allows. Raises ConfigError, with the
-    number to change, for what SQS or Lambda cannot do.
+    `window`: seconds that an event may wait to be filled; as short as the batch allows if left out. Raises ConfigError, with
+    the number to change, for settings that SQS or Lambda does not accept.
     """
     _check_capacity(capacity)
     _check_batch(queue, capacity)
@@ -106,18 +60,29 @@ def of(queue: Queue, capacity: Capacity, *, window: int | None = None) -> Settin
         visibility=visibility,
         receives=MOST_RECEIVES,
         retention=RETENTION,
+        poll=POLL_SECONDS,
         dead_letters_retention=DEAD_LETTERS_RETENTION,
         concurrency=capacity.instances,
         memory=capacity.memory,
         fifo=queue.fifo,
         span=span,
+        filling_rate=_filling_rate(span),
+        response_types=("ReportBatchItemFailures",),
+        mapping_metrics=("EventCount",),
     )
 
 
+def _filling_rate(span: Span) -> float | None:
+    """Return the messages a second, failing in every attempt, that fill the limit of messages in flight if they keep coming.
+    Each is in flight for its delays, whose mean is their median, as they are uniform. None without delays."""
+    held = span.median.total_seconds()
+    return MOST_IN_FLIGHT / held if held else None
+
+
 def check_log_days(days: int) -> int:
-    """The days, where CloudWatch keeps logs for so long. Raises ConfigError with the next number of days that it offers."""
+    """Return the days if CloudWatch offers this retention. Raises ConfigError with the next number of days that it offers."""
     if days not in LOG_DAYS:
-        near = next((one for one in LOG_DAYS if one > days), LOG_DAYS[-1])
+        near = next((offered for offered in LOG_DAYS if offered > days), LOG_DAYS[-1])
         raise ConfigError(
             f"stage: log_days={days}, but CloudWatch keeps logs for certain numbers of days only; use {near}"
         )
@@ -147,9 +112,9 @@ def _check_batch(queue: Queue, capacity: Capacity) -> None:
         )
 
 
-def _window(queue: Queue, capacity: Capacity, given: int | None) -> int:
+def _window(queue: Queue, capacity: Capacity, requested: int | None) -> int:
     least = 1 if capacity.batch > MOST_BATCH_AT_ONCE else 0
-    window = least if given is None else given
+    window = least if requested is None else requested
     if queue.fifo and window:
         raise ConfigError(
             f"queue {queue.name!r}: window={window}, but a FIFO queue has no batching window; leave it out"
@@ -164,19 +129,19 @@ def _window(queue: Queue, capacity: Capacity, given: int | None) -> int:
 
 
 def _timeout(queue: Queue, capacity: Capacity) -> int:
-    """Seconds for one event: its runs, one after the other as far as they are not parallel, and a margin."""
-    one = seconds_of(queue.timeout)
-    timeout = -(-capacity.batch // capacity.parallel) * one + MARGIN
+    """Return the seconds of one event: its waves of parallel runs, and a margin."""
+    run = whole_seconds(queue.timeout)
+    timeout = -(-capacity.batch // capacity.parallel) * run + MARGIN
     if timeout <= LONGEST_FUNCTION:
         return timeout
-    waves = (LONGEST_FUNCTION - MARGIN) // one
+    waves = (LONGEST_FUNCTION - MARGIN) // run
     fix = (
         f"lower batch to {waves * capacity.parallel}, or raise parallel to {-(-capacity.batch // waves)}"
         if waves
         else f"lower timeout to {LONGEST_FUNCTION - MARGIN}, or start a job and poll it"
     )
     raise ConfigError(
-        f"queue {queue.name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {one} s each take {timeout} s, and"
+        f"queue {queue.name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {run} s each take {timeout} s, and"
         f" Lambda ends an event after {LONGEST_FUNCTION} s; {fix}"
     )
 
@@ -185,14 +150,14 @@ def _check_attempts(queue: Queue) -> None:
     if queue.max_attempts > MOST_ATTEMPTS:
         raise ConfigError(
             f"queue {queue.name!r}: max_attempts={queue.max_attempts}, but a message is delivered at most {MOST_RECEIVES} times"
-            f" before SQS gives it up, and half of them are for deliveries that are no attempts; use at most"
+            f" before SQS gives it up, and half of them are for deliveries that are not attempts; use at most"
             f" max_attempts={MOST_ATTEMPTS}"
         )
 
 
 def _check_delays(queue: Queue, span: Span) -> None:
-    longest = seconds_of(LONGEST_ON_SQS)
-    if seconds_of(queue.max_delay) > longest:
+    longest = whole_seconds(LONGEST_ON_SQS)
+    if whole_seconds(queue.max_delay) > longest:
         raise ConfigError(
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"
             f" all, a run included; use at most max_delay={longest}"
@@ -211,8 +176,8 @@ def _delay_that_fits(queue: Queue, total: int) -> int:
 
 
 def _check_age(queue: Queue) -> None:
-    """What SQS deletes is told to nobody, so a message must expire before."""
-    if queue.max_age is not None and seconds_of(queue.max_age) > RETENTION - DAY:
+    """Raise ConfigError for a `max_age` within which SQS deletes the message: it does so without a dead letter."""
+    if queue.max_age is not None and whole_seconds(queue.max_age) > RETENTION - DAY:
         raise ConfigError(
             f"queue {queue.name!r}: max_age={queue.max_age.total_seconds():g} s, but SQS deletes a message after {RETENTION} s,"
             f" without a dead letter; use at most max_age={RETENTION - DAY}"

@@ -11,8 +11,8 @@ import pytest
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import Queue
 from peeklock.infra.aws.queues import receives
-from peeklock.infra.options import Capacity, Stage, spelled
-from peeklock.infra.outages import limit_warning, warning
+from peeklock.infra.options import Capacity, Stage, format_duration
+from peeklock.infra.retry_warnings import limit_warning, warning
 from tests.infra.running import STACKS, bundled, program, run
 
 CLOUDS = {"aws": ("sqs", "a.b"), "azure": ("servicebus", "a.b"), "gcp": ("cloudtasks", "main.a")}
@@ -136,4 +136,4 @@ def test_the_receives_of_a_redrive_policy(policy, number):
 )
 def test_a_duration_for_people(seconds, text):
     """In the unit that keeps it short."""
-    assert spelled(timedelta(seconds=seconds)) == text
+    assert format_duration(timedelta(seconds=seconds)) == text

@@ -1,81 +1,51 @@
-"""Service Bus and Functions (Flex Consumption): each number from the queue and the capacity.
+"""Computation of the settings of Service Bus and Functions (Flex Consumption) from the queue and the capacity.
 
-A capacity of one message a batch means a trigger of single messages, whose locks the host renews while the function runs; a
-larger one a trigger of batches, whose locks nobody renews.
+A capacity of one message per batch means a trigger of single messages, whose locks the host renews while the function runs; a
+larger one a trigger of batches, whose locks are not renewed.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from peeklock.errors import ConfigError
-from peeklock.infra.options import Capacity, seconds_of
+from peeklock.infra.options import Capacity, whole_seconds
+from peeklock.infra.settings.azure.table import Settings, clock
 from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES as MOST_DELIVERIES
 from peeklock.quotas.azure import FLEX_INSTANCES as MOST_INSTANCES
 from peeklock.quotas.azure import FLEX_MEGABYTES as MEMORIES
 from peeklock.quotas.azure import LOCK_SECONDS as LONGEST_LOCK
-from peeklock.retry_span import SERVICEBUS_HOLD, Span
+from peeklock.retry_span import SERVICEBUS_HOLD
 
 SHORTEST_LOCK = 60
-"""Seconds: the platform's own default, so that a host that starts slowly does not lose what it has received."""
+"""Seconds: the platform's own default, so that a host that starts slowly does not lose the messages that it has received."""
 
-HOLD = seconds_of(SERVICEBUS_HOLD)
+HOLD = whole_seconds(SERVICEBUS_HOLD)
 """Seconds that `servicebus.bind` holds a message that must come back, within the lock (its `hold=`)."""
 
 MARGIN = 5
 """Seconds for claiming, recording and settling around the runs of an event."""
 
 MOST_ATTEMPTS = MOST_DELIVERIES // 2
-"""The other half of the deliveries is left to those that are no attempts: polls with `Retry(counts=False)` within a session,
-busy or halted ones, a store that is down."""
+"""Half of the deliveries. The other half is left to those that are not attempts: polls with `Retry(counts=False)` within a
+session, busy or halted messages, a store that is down."""
 
 LIFE = 14 * 86_400
-"""Seconds that a message may stay in its queue; then it goes to the dead letters, as expired."""
-
-FLEX = "https://learn.microsoft.com/azure/azure-functions/flex-consumption-plan"
-
-HOST = "https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#hostjson-settings"
-QUEUES = "https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement"
-DEAD_LETTERS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues"
+"""Seconds that a message may stay in its queue; then it is dead-lettered as expired."""
 
 SESSION_IDLE = 10
 """Seconds that an instance stays with a session that has no more messages. The default is a minute (the SDK's try
-time-out), during which the session's slot serves nobody."""
+time-out), during which the session's slot serves no other session."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a queue and its function app are given. Seconds are whole; counts are counts."""
-
-    batch: int
-    """Messages in one event; 1 is a trigger of single messages."""
-    parallel: int
-    """Handlers at once in an instance: calls where messages come singly, threads of one call where they come in batches."""
-    lock: int
-    """Seconds that the queue lends a message for at a time."""
-    limit: int
-    """Seconds that the host gives an event: its functionTimeout, and how long its locks are held."""
-    deliveries: int
-    life: int
-    sessions: bool
-    instances: int
-    memory: int
-    span: Span
-    """How long the attempts of a failing message last."""
-
-    @property
-    def calls(self) -> int:
-        """Events at once in an instance. Batches run one after the other."""
-        return 1 if self.batch > 1 else self.parallel
-
-
-def of(queue: Queue, capacity: Capacity) -> Settings:
-    """The settings. Raises ConfigError, with the number to change, for what Service Bus or Flex Consumption cannot do."""
+def compute(queue: Queue, capacity: Capacity) -> Settings:
+    """Return the settings. Raises ConfigError, with the number to change, for settings that Service Bus or Flex Consumption does
+    not accept."""
     _check(queue, capacity)
     limit = _limit(queue, capacity)
+    calls = 1 if capacity.batch > 1 else capacity.parallel
     lock = limit if capacity.batch > 1 else min(max(limit, SHORTEST_LOCK), LONGEST_LOCK)
     return Settings(
         batch=capacity.batch,
@@ -85,6 +55,11 @@ def of(queue: Queue, capacity: Capacity) -> Settings:
         deliveries=MOST_DELIVERIES,
         life=LIFE,
         sessions=queue.fifo,
+        duplicate_detection=False,
+        prefetch=0,
+        calls=calls,
+        concurrent_sessions=calls if queue.fifo else None,
+        session_idle=SESSION_IDLE if queue.fifo else None,
         instances=capacity.instances,
         memory=capacity.memory,
         span=queue.span("servicebus"),
@@ -92,8 +67,8 @@ def of(queue: Queue, capacity: Capacity) -> Settings:
 
 
 def _limit(queue: Queue, capacity: Capacity) -> int:
-    """Seconds for one event: its runs, one after the other as far as they are not parallel, a margin, and the hold."""
-    timeout = seconds_of(queue.timeout)
+    """Return the seconds of one event: its waves of parallel runs, a margin, and the hold."""
+    timeout = whole_seconds(queue.timeout)
     if capacity.batch == 1:
         return timeout + MARGIN + HOLD
     runs = -(-capacity.batch // capacity.parallel) * timeout + MARGIN
@@ -112,7 +87,7 @@ def _too_long(name: str, timeout: int, capacity: Capacity, runs: int) -> str:
     )
     return (
         f"queue {name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {timeout} s each take {runs} s, and the"
-        f" locks of a batch end after {LONGEST_LOCK} s, as nobody renews them; {fix} (single messages' locks are renewed)"
+        f" locks of a batch end after {LONGEST_LOCK} s, as they are not renewed; {fix} (single messages' locks are renewed)"
     )
 
 
@@ -135,37 +110,25 @@ def _check(queue: Queue, capacity: Capacity) -> None:
         )
 
 
-def iso(seconds: int) -> str:
-    """As Azure Resource Manager writes a duration: the largest unit that fits evenly."""
-    for unit, size in (("P{}D", 86_400), ("PT{}H", 3600), ("PT{}M", 60)):
-        if seconds % size == 0 and seconds >= size:
-            return unit.format(seconds // size)
-    return f"PT{seconds}S"
-
-
-def clock(seconds: int) -> str:
-    """As host.json writes a duration of less than a day."""
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
 def host_json(settings: Settings) -> dict[str, Any]:
-    """host.json of the consumer's app, since Service Bus's concurrency is set there and nowhere else: one app a consumer.
+    """Return host.json of the consumer's app. Service Bus's concurrency is set there and nowhere else, so each consumer has its
+    own app.
 
     Traces are sampled, and the queries of the alarms weigh them by ItemCount; requests are not, as they are few and
     utilisation is measured by them.
     """
     bus: dict[str, Any] = {
-        "prefetchCount": 0,
+        "prefetchCount": settings.prefetch,
         "autoCompleteMessages": True,
         "maxAutoLockRenewalDuration": clock(settings.limit),
         "maxConcurrentCalls": settings.calls,
         "maxMessageBatchSize": settings.batch,
     }
-    if settings.sessions:
+    if settings.session_idle is not None:
         bus |= {
-            "maxConcurrentSessions": settings.calls,
+            "maxConcurrentSessions": settings.concurrent_sessions,
             "maxConcurrentCallsPerSession": 1,
-            "sessionIdleTimeout": clock(SESSION_IDLE),
+            "sessionIdleTimeout": clock(settings.session_idle),
         }
     return {
         "version": "2.0",

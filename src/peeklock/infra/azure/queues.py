@@ -1,4 +1,4 @@
-"""A consumer's queue and dead letters; a topic's messages are forwarded to the queue."""
+"""Queue and dead-letter queue of a consumer, and the subscription that forwards a topic's messages to the queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pulumi
 from pulumi_azure_native import servicebus
 
 from peeklock.errors import ConfigError
-from peeklock.infra import outages
+from peeklock.infra import retry_warnings
 from peeklock.infra.azure import naming
 from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings, iso
@@ -17,25 +17,25 @@ from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES, LOCK_SECONDS
 
 FOR_EVER = "P10675199DT2H48M5.4775807S"
-"""The platform's longest time to live, and its default: a dead letter waits until somebody takes it.
+"""The platform's longest time to live, and its default: a dead letter waits until it is received.
 https://learn.microsoft.com/azure/service-bus-messaging/message-expiration"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
-    """A queue at Azure."""
+    """A queue of Service Bus."""
 
     id: Any
     name: Any
     resource: Any
 
 
-def dead_letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.Resource) -> Entity:
-    """A queue beside the queue: Python's worker cannot dead-letter natively, and what is dead-lettered natively all the same
-    is forwarded here, so that there is one place to look."""
-    if own is not None:
-        _check_namespace(shared, own)
-        return _read(f"{shared.app}-{queue.name}-dead-letters", own, parent)
+def dead_letters(shared: Shared, queue: Queue, existing: str | None, parent: pulumi.Resource) -> Entity:
+    """Make or read the dead-letter queue, a queue of its own: Python's worker cannot dead-letter natively. Messages that the
+    platform itself dead-letters are forwarded to it, so that all dead letters are in one place."""
+    if existing is not None:
+        _check_namespace(shared, existing)
+        return _read(f"{shared.app}-{queue.name}-dead-letters", existing, parent)
     return _entity(
         servicebus.Queue(
             f"{shared.app}-{queue.name}-dead-letters",
@@ -46,7 +46,7 @@ def dead_letters(shared: Shared, queue: Queue, own: str | None, parent: pulumi.R
             dead_lettering_on_message_expiration=False,
             max_delivery_count=DELIVERIES,
             lock_duration=iso(LOCK_SECONDS),
-            opts=shared.keep(parent),
+            opts=shared.data_options(parent),
         )
     )
 
@@ -56,19 +56,21 @@ def queue(
     declared: Queue,
     settings: Settings,
     dead_letters_name: Any,
-    own: str | None,
+    existing: str | None,
     parent: pulumi.Resource,
 ) -> Entity:
-    """The queue. Raises ConfigError for an own queue that the declaration does not name."""
-    if own is not None:
-        if naming.part(own, "queues") != declared.name:
+    """Make or read the queue. Raises ConfigError for an existing queue with another name than the declared one."""
+    if existing is not None:
+        if naming.part(existing, "queues") != declared.name:
             raise ConfigError(
-                f"queue_id={own!r} is not queue {declared.name!r}; name the Queue as the queue at Azure is named"
+                f"queue_id={existing!r} is not queue {declared.name!r}; name the Queue as the queue at Azure is named"
             )
-        _check_namespace(shared, own)
-        read = _read(f"{shared.app}-{declared.name}", own, parent)
+        _check_namespace(shared, existing)
+        read = _read(f"{shared.app}-{declared.name}", existing, parent)
         read.resource.max_delivery_count.apply(
-            lambda limit: outages.warn_of_limit(declared, "maxDeliveryCount", limit, str(settings.deliveries), parent)
+            lambda limit: retry_warnings.warn_about_limit(
+                declared, "maxDeliveryCount", limit, str(settings.deliveries), parent
+            )
         )
         return read
     return _entity(
@@ -83,33 +85,33 @@ def queue(
             dead_lettering_on_message_expiration=True,
             forward_dead_lettered_messages_to=dead_letters_name,
             requires_session=settings.sessions,
-            requires_duplicate_detection=False,
-            opts=shared.keep(parent),
+            requires_duplicate_detection=settings.duplicate_detection,
+            opts=shared.data_options(parent),
         )
     )
 
 
-def subscribed(
-    shared: Shared, topic: str, made: dict[str, Any], target: Entity, name: str, parent: pulumi.Resource
+def forward_topic(
+    shared: Shared, topic: str, topics: dict[str, Any], target: Entity, name: str, parent: pulumi.Resource
 ) -> Any:
-    """A subscription that forwards to the queue: so delays, dead letters and alarms are the queue's, and a delayed copy does not
-    reach the topic's other subscriptions. Returns it."""
-    if topic not in made:
-        made[topic] = _topic(shared, topic)
+    """Make a subscription that forwards to the queue, and return it. Delays, dead letters and alarms are then those of the
+    queue, and a delayed copy does not reach the topic's other subscriptions. `topics`: the app's topics, by name or id."""
+    if topic not in topics:
+        topics[topic] = _topic(shared, topic)
     return servicebus.Subscription(
         f"{shared.app}-{name}-subscription",
         namespace_name=shared.namespace.name,
         resource_group_name=_group(shared),
-        topic_name=made[topic],
+        topic_name=topics[topic],
         subscription_name=name,
         forward_to=target.name,
         max_delivery_count=DELIVERIES,
-        opts=shared.keep(parent),
+        opts=shared.data_options(parent),
     )
 
 
 def _topic(shared: Shared, topic: str) -> Any:
-    """Its name. Consumers share it, so it belongs to their app."""
+    """Make or read a topic, and return its name. Consumers share it, so the app is its parent."""
     if topic.startswith("/"):
         name = naming.part(topic, "topics")
         _check_namespace(shared, topic)
@@ -120,19 +122,19 @@ def _topic(shared: Shared, topic: str) -> Any:
         resource_group_name=_group(shared),
         topic_name=topic,
         requires_duplicate_detection=False,
-        opts=shared.keep(shared.parent),
+        opts=shared.data_options(shared.parent),
     ).name
 
 
 def _check_namespace(shared: Shared, id_: str) -> None:
-    """An app has one connection, so all that it uses is in one namespace."""
+    """Raise ConfigError for a resource of another namespace: an app has one connection."""
     namespace = naming.parent(id_, "namespaces")
-    if (shared.brought or "").lower() != namespace.lower():
+    if (shared.existing_namespace or "").lower() != namespace.lower():
         raise ConfigError(f"{id_!r} is not in the app's namespace; give App namespace={namespace!r}")
 
 
 def _group(shared: Shared) -> Any:
-    """The namespace's own group, which may be another than the app's."""
+    """Return the namespace's resource group, which may differ from the app's."""
     return pulumi.Output.from_input(shared.namespace.id).apply(lambda id_: naming.part(id_, "resourceGroups"))
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pulumi
 
-from peeklock.infra.options import spelled
+from peeklock.infra.options import format_duration
 from peeklock.queue import Queue
 from peeklock.retry_span import Span
 
@@ -36,12 +36,12 @@ def warning(queue: Queue, platform: str, span: Span) -> str | None:
     if span.median >= SHORT:
         return None
     return (
-        f"queue {queue.name!r}: the last attempt of a message follows the first after {spelled(span.median)} in the median and"
-        f" {spelled(span.longest)} at most, so an outage of {spelled(SHORT)} dead-letters most messages; {_fix(queue, platform)}"
+        f"queue {queue.name!r}: the last attempt of a message follows the first after {format_duration(span.median)} in the median and"
+        f" {format_duration(span.longest)} at most, so an outage of {format_duration(SHORT)} dead-letters most messages; {_fix(queue, platform)}"
     )
 
 
-def warn_of_limit(queue: Queue, name: str, limit: float | None, most: str, resource: pulumi.Resource) -> None:
+def warn_about_limit(queue: Queue, name: str, limit: float | None, most: str, resource: pulumi.Resource) -> None:
     """Show `limit_warning`, where there is one, with the queue's own resource."""
     if text := limit_warning(queue, name, limit, most):
         pulumi.log.warn(text, resource)
@@ -64,8 +64,8 @@ def _fix(queue: Queue, platform: str) -> str:
     attempts = range(1, MOST_ATTEMPTS + 1)
     enough = bisect_left(attempts, ENOUGH, key=lambda number: _with_attempts(queue, number).span(platform).median)
     if enough < len(attempts):
-        return f"use max_attempts={attempts[enough]}, which lasts {spelled(ENOUGH)}"
-    return f"leave out first_delay and max_delay, and max_attempts too: the defaults last {spelled(ENOUGH)}"
+        return f"use max_attempts={attempts[enough]}, which lasts {format_duration(ENOUGH)}"
+    return f"leave out first_delay and max_delay, and max_attempts too: the defaults last {format_duration(ENOUGH)}"
 
 
 def _with_attempts(queue: Queue, number: int) -> Queue:
