@@ -29,10 +29,10 @@ TOPIC, SUBSCRIPTION = "gcp:pubsub/topic:Topic", "gcp:pubsub/subscription:Subscri
 CLOUD_FUNCTION = "gcp:cloudfunctionsv2/function:Function"
 
 
-def redrive(queue, letters, receives=1000):
+def redrive(queue, dead_letter_queue, receives=1000):
     return {
         "queueUrl": f"https://sqs/1/{queue}",
-        "redrivePolicy": json.dumps({"deadLetterTargetArn": ARN + letters, "maxReceiveCount": receives}),
+        "redrivePolicy": json.dumps({"deadLetterTargetArn": ARN + dead_letter_queue, "maxReceiveCount": receives}),
     }
 
 
@@ -397,8 +397,8 @@ TABLE = [
         "rateLimits.maxConcurrentDispatches",
         "up to 5,000 tasks",
     ),
-    (TOPIC, {"name": "letters"}, {"name": "goog-letters"}, "name", "not with goog"),
-    (SUBSCRIPTION, {"name": "letters"}, {"name": "1st"}, "name", "begins with a letter"),
+    (TOPIC, {"name": "dead-letters"}, {"name": "goog-dead-letters"}, "name", "not with goog"),
+    (SUBSCRIPTION, {"name": "dead-letters"}, {"name": "1st"}, "name", "begins with a letter"),
     (SUBSCRIPTION, {"ackDeadlineSeconds": 600}, {"ackDeadlineSeconds": 601}, "ackDeadlineSeconds", "10 to 600 s"),
     (
         SUBSCRIPTION,

@@ -58,7 +58,7 @@ def test_differences(old, new, found):
     ],
 )
 def test_names(type_, news, olds, key, name):
-    """The program's, or the one that it has already, or a new one with some digits."""
+    """The program's name, or the one in the state, or a new one with digits."""
     got = with_name(type_, "orders", b"seed", news, olds).get(key)
     assert got == name or (name == "orders-c6ae" and got.startswith("orders-") and len(got) == len("orders-1234567"))
 
@@ -79,7 +79,7 @@ def test_a_new_name_of_a_fifo_queue():
 
 
 def test_what_a_preview_knows():
-    """What the inputs say, at all depths, and nothing else."""
+    """A preview knows the inputs, at all depths, and nothing else."""
     state = {"config": {"timeout": 3, "uri": "https://x"}, "arn": "a", "tags": {"a": "b"}}
     assert resources.unknown_beyond({"config": {"timeout": 3}, "tags": {"a": "b"}}, state) == {
         "config": {"timeout": 3, "uri": UNKNOWN},
@@ -89,7 +89,7 @@ def test_what_a_preview_knows():
 
 
 def test_what_a_refresh_knows():
-    """What is live wins, written as before where it means the same; what is not looked at stays."""
+    """Live values replace the state's, except where both are equal to the service; others stay."""
     known = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
     assert resources.refreshed(known, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
         "policy": '{"a": 1}',
@@ -160,13 +160,13 @@ def test_an_environment_without_a_way_out(tmp_path):
     assert made["HTTPS_PROXY"] == made["https_proxy"] == "http://127.0.0.1:4"
 
 
-def test_the_trap():
-    """It refuses, and remembers."""
-    with RefusingProxy() as trap:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{trap.port}"}))
+def test_the_refusing_proxy():
+    """It refuses each request, and records the address."""
+    with RefusingProxy() as proxy:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{proxy.port}"}))
         with pytest.raises(urllib.error.HTTPError, match="403"):
             opener.open("http://example.com/secret", timeout=5)
-        assert trap.refused_addresses == ("http://example.com/secret",)
+        assert proxy.refused_addresses == ("http://example.com/secret",)
 
 
 def test_where_the_command_is(tmp_path):
@@ -192,7 +192,7 @@ def test_a_type_is_applied_recorded_or_refused():
 
 
 def table(clouds):
-    """As docs/infra-engine.md has it."""
+    """Return the table of docs/infra-engine.md."""
     kinds_of = {f"{cloud.package}:": (cloud.applied, cloud.recorded) for cloud in clouds}
     rows = [
         (package, what, ", ".join(f"`{one.removeprefix(package)}`" for one in sorted(types)))
@@ -221,8 +221,8 @@ def test_recorded_types_are_the_sdks(module):
         assert schema.args_class(type_)
 
 
-def test_a_queue_that_is_brought_along_is_not_on_this_machine():
-    """Of it nothing is known but the id."""
+def test_a_queue_of_another_stack_is_not_on_this_machine():
+    """A lookup has nothing but the id."""
     id_ = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/orders"
     with pytest.raises(ConfigError, match=r"queues/orders exists only in the cloud, .* create it in this stack"):
         azure.cloud(ServiceBusEmulator()).applied["azure-native:servicebus:Queue"].read(id_, {})

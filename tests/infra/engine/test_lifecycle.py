@@ -18,7 +18,7 @@ CONFIG = "config:\n  aws:region: eu-west-1\n  azure-native:location: westeurope\
 
 
 class Aws:
-    """What moto has, and how the world changes behind the engine's back."""
+    """Reads moto, and changes resources behind the engine's back."""
 
     updates = tuple({"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}.items())
     made = 17
@@ -102,7 +102,7 @@ WORLDS = {"aws": Aws, "azure": Azure, "gcp": Gcp}
 @pytest.mark.parametrize("stack", TIMEOUT)
 @pytest.mark.parametrize("cloud", WORLDS)
 def test_from_init_to_destroy(clouds, cloud, stack):
-    """Each command changes what it says and nothing else, and the project's files not at all."""
+    """Each command changes what it reports and nothing else, and none changes the project's files."""
     folder = PROGRAMS / cloud
     texts = files(folder)
     engine = clouds.engine(cloud, folder)
@@ -121,12 +121,12 @@ def test_from_init_to_destroy(clouds, cloud, stack):
 
 
 def files(folder):
-    """Without Python's bytecode, which is written beside a program as it is anywhere."""
+    """Return the contents of all files but Python's bytecode, which is written beside a program."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
 
 def is_made(engine, world, stack, before):
-    """What the preview said, which itself makes nothing; after that nothing is left to do."""
+    """`up` creates what the preview announced, which itself creates nothing; after that nothing is left to do."""
     preview = engine.preview(stack)
     assert len(preview.of("create")) == world.made == len(preview.steps)
     assert "[unknown]" in preview.output
@@ -164,7 +164,7 @@ def is_repaired(engine, world, stack):
     ],
 )
 def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
-    """And the old one goes after that; what depends on it follows."""
+    """A new resource is created before the old one is deleted."""
     main = {
         "aws": "import pulumi_aws as a\na.sqs.Queue('q', name=NAME)",
         "azure": "import pulumi_azure_native as a\n"
@@ -184,7 +184,7 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
 
 
 def test_what_is_protected_stays(clouds, written):
-    """Neither `destroy` nor a replacement gets past it, and the emulator keeps it."""
+    """Neither `destroy` nor a replacement deletes it in the emulator."""
     main = (
         "import pulumi\nimport pulumi_aws as aws\n"
         "aws.sqs.Queue('q', name=pulumi.Config().require('name'), opts=pulumi.ResourceOptions(protect=True))\n"
@@ -199,7 +199,7 @@ def test_what_is_protected_stays(clouds, written):
 
 
 def test_a_function_as_it_was_made(clouds):
-    """Its mapping is disabled in moto, which would run it itself, and enabled by what the engine knows."""
+    """The mapping is disabled in moto, which would run it itself, and enabled in the engine's state."""
     engine = clouds.engine("aws", PROGRAMS / "aws")
     engine.init("dev")
     engine.up("dev")
@@ -266,7 +266,7 @@ def test_a_secret_stays_one(clouds, written):
 
 
 def test_secrets_of_a_state(clouds, written):
-    """In plain text, as a function on this machine is to have them; also one within another."""
+    """They are in plain text, as a function on this machine needs them; also a secret within a secret."""
     program = """
 import pulumi
 import pulumi_aws as aws

@@ -47,7 +47,7 @@ def ids(engine):
 
 @pytest.mark.parametrize("cloud", HANDLERS)
 def test_a_consumer_that_left_the_program_stays_whole(clouds, program, cloud):
-    """Its function, mapping, alarms and roles as well as its queues: the update fails before the first is deleted. Once the
+    """The function, mapping, alarms and roles as well as its queues: the update fails before the first is deleted. Once the
     stack is not protected, it goes. (trials 5.20)"""
     engine = clouds.engine(cloud, program(cloud, "orders", "bills"))
     engine.init("dev")
