@@ -13,5 +13,5 @@ def problems(registration: Registration) -> list[str]:
     """Return the problems of a registration with the SDK's types, each as `type name: where: what`. Components have no types and no problems."""
     if not registration.custom or registration.read or registration.type.startswith("pulumi:"):
         return []
-    found = schema.problems(registration.type, registration.inputs)
-    return [f"{registration.type} {registration.name}: {one}" for one in found]
+    complaints = schema.problems(registration.type, registration.inputs)
+    return [f"{registration.type} {registration.name}: {complaint}" for complaint in complaints]

@@ -25,7 +25,7 @@ from tests.support import ROOT
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "expected"),
     [
         ({"a": 1}, {"a": 1}, {}),
         ({"a": 1}, {"a": 2}, {"a": "UPDATE"}),
@@ -41,9 +41,9 @@ from tests.support import ROOT
         ({"a": 1}, {"a": UNKNOWN}, {"a": "UPDATE"}),
     ],
 )
-def test_differences(old, new, found):
+def test_differences(old, new, expected):
     """Documents are compared by what they say; what the program ignores is left out."""
-    assert resources.differences(old, new, {"name"}, {"left"}) == found
+    assert resources.differences(old, new, {"name"}, {"left"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_what_a_preview_knows():
 
 def test_what_a_refresh_knows():
     """Live values replace the state's, except where both are equal to the service; others stay."""
-    known = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
-    assert resources.refreshed(known, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
+    last_state = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
+    assert resources.refreshed(last_state, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
         "policy": '{"a": 1}',
         "timeout": 5,
         "other": "x",
@@ -148,16 +148,16 @@ def test_archives(tmp_path):
 
 def test_an_environment_without_a_way_out(tmp_path):
     """A list of what is passed on, and not of what is removed."""
-    given = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
-    made = hermetic(given, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, proxy_port=4)
-    assert {name for name, value in made.items() if value == "/given"} == PASSED_ON
+    user_environ = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
+    environ = hermetic(user_environ, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, proxy_port=4)
+    assert {name for name, value in environ.items() if value == "/given"} == PASSED_ON
     relative = hermetic({"PYTHONPATH": f"lib{os.pathsep}/abs"}, home=tmp_path, providers={}, language=3, proxy_port=4)
     assert relative["PYTHONPATH"] == f"{Path.cwd() / 'lib'}{os.pathsep}/abs", "a program runs in a folder of its own"
-    assert "A_TOKEN" not in made
-    assert "AWS_PROFILE" not in made
-    assert made["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
-    assert made["PULUMI_BACKEND_URL"] == (tmp_path / "state").as_uri()
-    assert made["HTTPS_PROXY"] == made["https_proxy"] == "http://127.0.0.1:4"
+    assert "A_TOKEN" not in environ
+    assert "AWS_PROFILE" not in environ
+    assert environ["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
+    assert environ["PULUMI_BACKEND_URL"] == (tmp_path / "state").as_uri()
+    assert environ["HTTPS_PROXY"] == environ["https_proxy"] == "http://127.0.0.1:4"
 
 
 def test_the_refusing_proxy():
@@ -195,7 +195,7 @@ def table(clouds):
     """Return the table of docs/infra-engine.md."""
     kinds_of = {f"{cloud.package}:": (cloud.applied, cloud.recorded) for cloud in clouds}
     rows = [
-        (package, what, ", ".join(f"`{one.removeprefix(package)}`" for one in sorted(types)))
+        (package, what, ", ".join(f"`{type_name.removeprefix(package)}`" for type_name in sorted(types)))
         for package, both in kinds_of.items()
         for what, types in zip(("applied", "recorded"), both, strict=True)
     ]

@@ -21,7 +21,7 @@ class Aws:
     """Reads moto, and changes resources behind the engine's back."""
 
     updates = tuple({"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}.items())
-    made = 17
+    created = 17
 
     def __init__(self, server):
         self.clients = Clients(server.endpoint_url)
@@ -51,7 +51,7 @@ class Aws:
 
 class Azure:
     updates = tuple({"orders-queue": ("lockDuration",)}.items())
-    made = 15
+    created = 15
 
     def __init__(self, server):
         self.server = server
@@ -77,7 +77,7 @@ class Azure:
 
 class Gcp:
     updates = tuple({"orders-function": ("serviceConfig",), "orders-queue": ("retryConfig",)}.items())
-    made = 14
+    created = 14
 
     def __init__(self, server):
         self.client = server.client()
@@ -113,7 +113,7 @@ def test_from_init_to_destroy(clouds, cloud, stack):
     is_made(engine, world, stack, before)
     is_changed(engine, world, stack)
     is_repaired(engine, world, stack)
-    assert len(engine.destroy(stack).of("delete")) == world.made
+    assert len(engine.destroy(stack).of("delete")) == world.created
     assert world.left() == before
     assert engine.resources(stack) == []
     assert files(folder) == texts
@@ -128,7 +128,7 @@ def files(folder):
 def is_made(engine, world, stack, before):
     """`up` creates what the preview announced, which itself creates nothing; after that nothing is left to do."""
     preview = engine.preview(stack)
-    assert len(preview.of("create")) == world.made == len(preview.steps)
+    assert len(preview.of("create")) == world.created == len(preview.steps)
     assert "[unknown]" in preview.output
     assert world.left() == before
     assert engine.up(stack).of("create") == preview.of("create")
@@ -141,15 +141,15 @@ def is_changed(engine, world, stack):
     """One number, and exactly what follows from it."""
     for run in (engine.preview, engine.up):
         steps = run(stack, "--config", "timeout=45").steps
-        assert {one.name: one.changed for one in steps} == dict(world.updates)
-        assert {one.op for one in steps} == {"update"}
+        assert {item.name: item.changed for item in steps} == dict(world.updates)
+        assert {item.op for item in steps} == {"update"}
     assert world.seconds() == 45
 
 
 def is_repaired(engine, world, stack):
     """A change behind the engine's back is found by `refresh`, and undone by `up`."""
     world.drift()
-    assert [(one.op, one.name) for one in engine.refresh(stack).steps] == [("update", "orders-queue")]
+    assert [(item.op, item.name) for item in engine.refresh(stack).steps] == [("update", "orders-queue")]
     assert engine.up(stack).of("update") == ["orders-queue"]
     assert world.seconds() == 45
     assert engine.refresh(stack).steps == ()
@@ -178,9 +178,9 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
     engine.init("dev")
     engine.up("dev")
     again = engine.up("dev", "--config", "name=invoices")
-    assert [one.op for one in again.steps] == ["create-replacement", "delete-replaced", "replace"]
-    assert {one.type for one in again.steps} == {type_}
-    assert len([one for one in engine.resources("dev") if one["type"] == type_]) == 1
+    assert [item.op for item in again.steps] == ["create-replacement", "delete-replaced", "replace"]
+    assert {item.type for item in again.steps} == {type_}
+    assert len([item for item in engine.resources("dev") if item["type"] == type_]) == 1
 
 
 def test_what_is_protected_stays(clouds, written):
@@ -206,14 +206,14 @@ def test_a_function_as_it_was_made(clouds):
     aws = Clients(clouds.server.endpoint_url)
     outputs = engine.outputs("dev")
     (mapping,) = [
-        one
-        for one in aws["lambda"].list_event_source_mappings()["EventSourceMappings"]
-        if one["EventSourceArn"].endswith(":orders")
+        item
+        for item in aws["lambda"].list_event_source_mappings()["EventSourceMappings"]
+        if item["EventSourceArn"].endswith(":orders")
     ]
     assert (mapping["State"], mapping["BatchSize"]) == ("Disabled", 10)
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
-    (known,) = [one for one in engine.resources("dev") if one["type"].endswith(":EventSourceMapping")]
-    assert known["outputs"]["state"] == "Enabled"
+    (mapping_state,) = [item for item in engine.resources("dev") if item["type"].endswith(":EventSourceMapping")]
+    assert mapping_state["outputs"]["state"] == "Enabled"
     function = aws["lambda"].get_function(FunctionName=mapping["FunctionArn"].rsplit(":", 1)[1])["Configuration"]
     assert (function["Timeout"], function["MemorySize"], function["Architectures"]) == (30, 512, ["arm64"])
     assert function["Environment"]["Variables"]["PEEKLOCK_STORE"].startswith("dynamodb://orders-store-")
@@ -277,6 +277,6 @@ aws.sqs.Queue("orders", tags=pulumi.Output.secret({"password": inner, "plain": "
     engine = clouds.engine("aws", written(program))
     engine.init("dev")
     engine.up("dev")
-    (queue,) = [one for one in engine.resources("dev") if one["type"] == "aws:sqs/queue:Queue"]
+    (queue,) = [item for item in engine.resources("dev") if item["type"] == "aws:sqs/queue:Queue"]
     assert queue["inputs"]["tags"] == {"password": "hunter2", "plain": "text"}
     assert queue["outputs"]["tags"] == queue["inputs"]["tags"]

@@ -41,8 +41,10 @@ def program(written):
 
 def ids(engine):
     """All of the consumers, with the ids that the cloud gave it."""
-    resources = [one for one in engine.resources("dev") if ":Consumer$" in one["urn"] and one.get("custom")]
-    return {one["urn"]: one["id"] for one in resources}
+    resources = [
+        resource for resource in engine.resources("dev") if ":Consumer$" in resource["urn"] and resource.get("custom")
+    ]
+    return {resource["urn"]: resource["id"] for resource in resources}
 
 
 @pytest.mark.parametrize("cloud", HANDLERS)
@@ -64,5 +66,5 @@ def test_a_consumer_that_left_the_program_stays_whole(clouds, program, cloud):
     program(cloud, "orders", "bills", protect=False)
     engine.up("dev")
     program(cloud, "orders", protect=False)
-    assert [one for one in engine.up("dev").steps if one.op == "delete"]
+    assert [resource for resource in engine.up("dev").steps if resource.op == "delete"]
     assert not [urn for urn in ids(engine) if "bills" in urn]

@@ -81,7 +81,7 @@ gcp.monitoring.AlertPolicy(
         {
             "display_name": "length",
             "condition_threshold": {
-                "filter": queue.name.apply(lambda one: f'resource.labels.queue_id="{one}"'),
+                "filter": queue.name.apply(lambda queue_name: f'resource.labels.queue_id="{queue_name}"'),
                 "comparison": "COMPARISON_GT",
                 "duration": "60s",
                 "threshold_value": 10000,
