@@ -10,8 +10,8 @@ from tests.infra.recording import Registration
 
 
 def problems(registration: Registration) -> list[str]:
-    """What the SDK's types say against it, each as `type name: where: what`. Components have no types and no problems."""
+    """Return the problems of a registration with the SDK's types, each as `type name: where: what`. Components have no types and no problems."""
     if not registration.custom or registration.read or registration.type.startswith("pulumi:"):
         return []
-    found = schema.problems(registration.type, registration.inputs)
-    return [f"{registration.type} {registration.name}: {one}" for one in found]
+    complaints = schema.problems(registration.type, registration.inputs)
+    return [f"{registration.type} {registration.name}: {complaint}" for complaint in complaints]

@@ -94,6 +94,7 @@ def test_a_provider_takes_the_engines_proposal():
     """The protocol sends it with each check, after the provider has declared that it honours it."""
     provider = Provider(Cloud(package="aws", applied={}, recorded=frozenset(), functions={}))
     assert provider.Configure(provider_pb2.ConfigureRequest(), None).supports_autonaming_configuration
+    assert provider.Handshake(provider_pb2.ProviderHandshakeRequest(), None).supports_autonaming_configuration
     assert plain(check(QUEUE, autonaming=("PROPOSE", "shop")).inputs) == {"name": "shop"}
     (failure,) = check(QUEUE, autonaming=("DISABLE", "")).failures
     assert failure.property == "name"

@@ -91,7 +91,7 @@ class _Interrupted(BaseException):
 
 
 def test_an_interrupted_caller_leaves_no_command(fifo, ended):
-    """As by Ctrl-C in the waiting thread."""
+    """An exception in the waiting thread, such as by Ctrl-C, kills the command."""
     main, seen = threading.get_ident(), []
 
     def handle(*_):

@@ -52,7 +52,7 @@ def test_a_region_that_does_not(config, words):
 
 
 def test_a_group_has_the_location_of_the_configuration():
-    """Its own counts first; without any it is refused. Other types have the location of their group."""
+    """A group's own location counts first; without any it is refused. Other types have the location of their group."""
     assert azure.with_location(GROUP, {}, {"location": "westeurope"}) == {"location": "westeurope"}
     assert azure.with_location(GROUP, {"location": "uksouth"}, {"location": "westeurope"}) == {"location": "uksouth"}
     assert azure.with_location(BUS, {}, {}) == {}

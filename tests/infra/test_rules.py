@@ -29,10 +29,10 @@ TOPIC, SUBSCRIPTION = "gcp:pubsub/topic:Topic", "gcp:pubsub/subscription:Subscri
 CLOUD_FUNCTION = "gcp:cloudfunctionsv2/function:Function"
 
 
-def redrive(queue, dead_letters, receives=1000):
+def redrive(queue, dead_letter_queue, receives=1000):
     return {
         "queueUrl": f"https://sqs/1/{queue}",
-        "redrivePolicy": json.dumps({"deadLetterTargetArn": ARN + dead_letters, "maxReceiveCount": receives}),
+        "redrivePolicy": json.dumps({"deadLetterTargetArn": ARN + dead_letter_queue, "maxReceiveCount": receives}),
     }
 
 
@@ -41,7 +41,7 @@ def mapping(queue, **more):
 
 
 def flex(settings=(), config=None, **scale):
-    named = [{"name": one, "value": "1"} for one in settings]
+    named = [{"name": item, "value": "1"} for item in settings]
     return {
         "name": "shop-orders",
         "functionAppConfig": {"scaleAndConcurrency": scale},
@@ -474,25 +474,29 @@ def test_a_rule_is_broken_by_what_breaks_it_only(kind, good, bad, place, words):
 
 def test_each_rule_has_an_error_that_breaks_it():
     """The table above is whole."""
-    told = "\n".join(said for kind, _, bad, _, _ in TABLE for said in rules.problems(kind, bad))
-    assert {rule.words for known in rules.RULES.values() for rule in known if rule.words not in told} == set()
+    reports = "\n".join(said for kind, _, bad, _, _ in TABLE for said in rules.problems(kind, bad))
+    assert {
+        rule.words for candidates in rules.RULES.values() for rule in candidates if rule.words not in reports
+    } == set()
 
 
 def less_known(value):
     """Yield copies of a value, in each of which another part is not known yet."""
     yield UNKNOWN
     for key, inner in value.items() if isinstance(value, dict) else ():
-        yield from ({**value, key: one} for one in less_known(inner))
+        yield from ({**value, key: item} for item in less_known(inner))
     for index, inner in enumerate(value) if isinstance(value, list) else ():
-        yield from ([*value[:index], one, *value[index + 1 :]] for one in less_known(inner))
+        yield from ([*value[:index], item, *value[index + 1 :]] for item in less_known(inner))
 
 
 @pytest.mark.parametrize(("kind", "good", "bad", "place", "words"), TABLE)
 def test_what_is_not_known_yet_breaks_nothing(kind, good, bad, place, words):
     """A preview leaves any part of a resource open."""
-    known = [one for one in less_known(good) if one != UNKNOWN]
-    assert [said for one in known for said in rules.problems(kind, one) if words in said] == []
-    assert all(UNKNOWN not in said for one in less_known(bad) if one != UNKNOWN for said in rules.problems(kind, one))
+    candidates = [item for item in less_known(good) if item != UNKNOWN]
+    assert [said for item in candidates for said in rules.problems(kind, item) if words in said] == []
+    assert all(
+        UNKNOWN not in said for item in less_known(bad) if item != UNKNOWN for said in rules.problems(kind, item)
+    )
 
 
 def test_a_stand_in_refuses_what_its_cloud_does():
@@ -500,9 +504,9 @@ def test_a_stand_in_refuses_what_its_cloud_does():
     cloud = Cloud(package="aws", applied={}, recorded=frozenset({FUNCTION}), functions={})
     inputs = struct({"role": "arn:aws:iam::123456789012:role/r", "timeout": 1801})
     asked = provider_pb2.CheckRequest(type=FUNCTION, name="f" * 60, news=inputs, randomSeed=b"seed")
-    found = Provider(cloud).Check(asked, None).failures
-    assert {one.property for one in found} == {"name", "timeout"}
-    assert any("including what automatic naming adds; see https://" in one.reason for one in found)
+    check_failures = Provider(cloud).Check(asked, None).failures
+    assert {item.property for item in check_failures} == {"name", "timeout"}
+    assert any("including what automatic naming adds; see https://" in item.reason for item in check_failures)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ BUS = {**GROUP, "namespace_name": "bus"}
 
 
 def found(program):
-    return [one for registration in run_function(program).registrations for one in problems(registration)]
+    return [problem for registration in run_function(program).registrations for problem in problems(registration)]
 
 
 SOUND = [
@@ -85,8 +85,8 @@ WRONG = [
 @pytest.mark.parametrize(("program", "said"), WRONG)
 def test_what_is_wrong_is_said(program, said):
     """Once, and where."""
-    (one,) = found(program)
-    assert said in one
+    (problem,) = found(program)
+    assert said in problem
 
 
 @pytest.mark.parametrize(

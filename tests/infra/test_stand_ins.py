@@ -25,7 +25,7 @@ from tests.support import ROOT
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "expected"),
     [
         ({"a": 1}, {"a": 1}, {}),
         ({"a": 1}, {"a": 2}, {"a": "UPDATE"}),
@@ -41,9 +41,9 @@ from tests.support import ROOT
         ({"a": 1}, {"a": UNKNOWN}, {"a": "UPDATE"}),
     ],
 )
-def test_differences(old, new, found):
+def test_differences(old, new, expected):
     """Documents are compared by what they say; what the program ignores is left out."""
-    assert resources.differences(old, new, {"name"}, {"left"}) == found
+    assert resources.differences(old, new, {"name"}, {"left"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_differences(old, new, found):
     ],
 )
 def test_names(type_, news, olds, key, name):
-    """The program's, or the one that it has already, or a new one with some digits."""
+    """The program's name, or the one in the state, or a new one with digits."""
     got = with_name(type_, "orders", b"seed", news, olds).get(key)
     assert got == name or (name == "orders-c6ae" and got.startswith("orders-") and len(got) == len("orders-1234567"))
 
@@ -79,7 +79,7 @@ def test_a_new_name_of_a_fifo_queue():
 
 
 def test_what_a_preview_knows():
-    """What the inputs say, at all depths, and nothing else."""
+    """A preview knows the inputs, at all depths, and nothing else."""
     state = {"config": {"timeout": 3, "uri": "https://x"}, "arn": "a", "tags": {"a": "b"}}
     assert resources.unknown_beyond({"config": {"timeout": 3}, "tags": {"a": "b"}}, state) == {
         "config": {"timeout": 3, "uri": UNKNOWN},
@@ -89,9 +89,9 @@ def test_what_a_preview_knows():
 
 
 def test_what_a_refresh_knows():
-    """What is live wins, written as before where it means the same; what is not looked at stays."""
-    known = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
-    assert resources.refreshed(known, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
+    """Live values replace the state's, except where both are equal to the service; others stay."""
+    last_state = {"policy": '{"a": 1}', "timeout": 3, "other": "x"}
+    assert resources.refreshed(last_state, {"policy": '{"a":1}', "timeout": 5, "more": 1}) == {
         "policy": '{"a": 1}',
         "timeout": 5,
         "other": "x",
@@ -148,25 +148,25 @@ def test_archives(tmp_path):
 
 def test_an_environment_without_a_way_out(tmp_path):
     """A list of what is passed on, and not of what is removed."""
-    given = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
-    made = hermetic(given, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, proxy_port=4)
-    assert {name for name, value in made.items() if value == "/given"} == PASSED_ON
+    user_environ = dict.fromkeys((*PASSED_ON, "AWS_PROFILE", "A_TOKEN", "HTTPS_PROXY", "no_proxy"), "/given")
+    environ = hermetic(user_environ, home=tmp_path, providers={"gcp": 2, "aws": 1}, language=3, proxy_port=4)
+    assert {name for name, value in environ.items() if value == "/given"} == PASSED_ON
     relative = hermetic({"PYTHONPATH": f"lib{os.pathsep}/abs"}, home=tmp_path, providers={}, language=3, proxy_port=4)
     assert relative["PYTHONPATH"] == f"{Path.cwd() / 'lib'}{os.pathsep}/abs", "a program runs in a folder of its own"
-    assert "A_TOKEN" not in made
-    assert "AWS_PROFILE" not in made
-    assert made["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
-    assert made["PULUMI_BACKEND_URL"] == (tmp_path / "state").as_uri()
-    assert made["HTTPS_PROXY"] == made["https_proxy"] == "http://127.0.0.1:4"
+    assert "A_TOKEN" not in environ
+    assert "AWS_PROFILE" not in environ
+    assert environ["PULUMI_DEBUG_PROVIDERS"] == "aws:1,gcp:2"
+    assert environ["PULUMI_BACKEND_URL"] == (tmp_path / "state").as_uri()
+    assert environ["HTTPS_PROXY"] == environ["https_proxy"] == "http://127.0.0.1:4"
 
 
-def test_the_trap():
-    """It refuses, and remembers."""
-    with RefusingProxy() as trap:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{trap.port}"}))
+def test_the_refusing_proxy():
+    """It refuses each request, and records the address."""
+    with RefusingProxy() as proxy:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": f"http://127.0.0.1:{proxy.port}"}))
         with pytest.raises(urllib.error.HTTPError, match="403"):
             opener.open("http://example.com/secret", timeout=5)
-        assert trap.refused_addresses == ("http://example.com/secret",)
+        assert proxy.refused_addresses == ("http://example.com/secret",)
 
 
 def test_where_the_command_is(tmp_path):
@@ -192,10 +192,10 @@ def test_a_type_is_applied_recorded_or_refused():
 
 
 def table(clouds):
-    """As docs/infra-engine.md has it."""
+    """Return the table of docs/infra-engine.md."""
     kinds_of = {f"{cloud.package}:": (cloud.applied, cloud.recorded) for cloud in clouds}
     rows = [
-        (package, what, ", ".join(f"`{one.removeprefix(package)}`" for one in sorted(types)))
+        (package, what, ", ".join(f"`{type_name.removeprefix(package)}`" for type_name in sorted(types)))
         for package, both in kinds_of.items()
         for what, types in zip(("applied", "recorded"), both, strict=True)
     ]
@@ -221,8 +221,8 @@ def test_recorded_types_are_the_sdks(module):
         assert schema.args_class(type_)
 
 
-def test_a_queue_that_is_brought_along_is_not_on_this_machine():
-    """Of it nothing is known but the id."""
+def test_a_queue_of_another_stack_is_not_on_this_machine():
+    """A lookup has nothing but the id."""
     id_ = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ServiceBus/namespaces/n/queues/orders"
     with pytest.raises(ConfigError, match=r"queues/orders exists only in the cloud, .* create it in this stack"):
         azure.cloud(ServiceBusEmulator()).applied["azure-native:servicebus:Queue"].read(id_, {})

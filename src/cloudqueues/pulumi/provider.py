@@ -58,7 +58,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_with_readable_errors
     def Handshake(self, request: Any) -> Any:  # noqa: N802, ARG002
-        return pb.ProviderHandshakeResponse()
+        """Return what this provider supports. An engine that knows of this method ignores the same flags of `Configure`."""
+        return pb.ProviderHandshakeResponse(supports_autonaming_configuration=True)
 
     @_with_readable_errors
     def Attach(self, request: Any) -> Any:  # noqa: N802, ARG002

@@ -91,7 +91,7 @@ def test_the_sound_program_is(sound):
 
 @pytest.mark.parametrize(("name", "kind", "path", "value", "found"), PLANTED)
 def test_what_is_planted_is_found(sound, name, kind, path, value, found):
-    """By the rule that it breaks."""
+    """Each planted fault is found by the rule that it breaks."""
     one = sound.named(name, f"azure-native:{kind}")
     (said, *_) = [said for said in broken(replace(one, inputs=planted(one.inputs, path, value))) if found in said]
     assert name in said

@@ -98,13 +98,13 @@ def users(tmp_path):
 
 def test_a_program_that_tries_hard(clouds, written, users):
     """Each way out is refused and remembered; its own provider with keys is the stand-in too."""
-    given, plugins, traces = users
+    user_environ, plugins, traces = users
     folder = written(
         REACHING,
         project=OFFLINE.format(plugins=plugins),
         config="config:\n  aws:profile: default\n  aws:region: eu-west-1\n",
     )
-    engine = clouds.engine("aws", folder, environ=given)
+    engine = clouds.engine("aws", folder, environ=user_environ)
     engine.init("dev")
     engine.up("dev")
     outputs = engine.outputs("dev")
@@ -145,8 +145,8 @@ REFUSED = [
 @pytest.mark.parametrize(("main", "said"), REFUSED)
 def test_what_there_is_no_stand_in_for(clouds, written, users, main, said):
     """An error that says what, in the preview already; nothing is fetched or run instead."""
-    given, _, traces = users
-    engine = clouds.engine("aws", written(main), environ=given)
+    user_environ, _, traces = users
+    engine = clouds.engine("aws", written(main), environ=user_environ)
     engine.init("dev")
     with pytest.raises(EngineError) as refused:
         engine.preview("dev")

@@ -18,10 +18,10 @@ CONFIG = "config:\n  aws:region: eu-west-1\n  azure-native:location: westeurope\
 
 
 class Aws:
-    """What moto has, and how the world changes behind the engine's back."""
+    """Reads moto, and changes resources behind the engine's back."""
 
     updates = tuple({"orders-function": ("timeout",), "orders-queue": ("visibilityTimeoutSeconds",)}.items())
-    made = 17
+    created = 17
 
     def __init__(self, server):
         self.clients = Clients(server.endpoint_url)
@@ -51,7 +51,7 @@ class Aws:
 
 class Azure:
     updates = tuple({"orders-queue": ("lockDuration",)}.items())
-    made = 15
+    created = 15
 
     def __init__(self, server):
         self.server = server
@@ -77,7 +77,7 @@ class Azure:
 
 class Gcp:
     updates = tuple({"orders-function": ("serviceConfig",), "orders-queue": ("retryConfig",)}.items())
-    made = 14
+    created = 14
 
     def __init__(self, server):
         self.client = server.client()
@@ -102,7 +102,7 @@ WORLDS = {"aws": Aws, "azure": Azure, "gcp": Gcp}
 @pytest.mark.parametrize("stack", TIMEOUT)
 @pytest.mark.parametrize("cloud", WORLDS)
 def test_from_init_to_destroy(clouds, cloud, stack):
-    """Each command changes what it says and nothing else, and the project's files not at all."""
+    """Each command changes what it reports and nothing else, and none changes the project's files."""
     folder = PROGRAMS / cloud
     texts = files(folder)
     engine = clouds.engine(cloud, folder)
@@ -113,7 +113,7 @@ def test_from_init_to_destroy(clouds, cloud, stack):
     is_made(engine, world, stack, before)
     is_changed(engine, world, stack)
     is_repaired(engine, world, stack)
-    assert len(engine.destroy(stack).of("delete")) == world.made
+    assert len(engine.destroy(stack).of("delete")) == world.created
     assert world.left() == before
     assert engine.resources(stack) == []
     assert files(folder) == texts
@@ -121,14 +121,14 @@ def test_from_init_to_destroy(clouds, cloud, stack):
 
 
 def files(folder):
-    """Without Python's bytecode, which is written beside a program as it is anywhere."""
+    """Return the contents of all files but Python's bytecode, which is written beside a program."""
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
 
 def is_made(engine, world, stack, before):
-    """What the preview said, which itself makes nothing; after that nothing is left to do."""
+    """`up` creates what the preview announced, which itself creates nothing; after that nothing is left to do."""
     preview = engine.preview(stack)
-    assert len(preview.of("create")) == world.made == len(preview.steps)
+    assert len(preview.of("create")) == world.created == len(preview.steps)
     assert "[unknown]" in preview.output
     assert world.left() == before
     assert engine.up(stack).of("create") == preview.of("create")
@@ -141,15 +141,15 @@ def is_changed(engine, world, stack):
     """One number, and exactly what follows from it."""
     for run in (engine.preview, engine.up):
         steps = run(stack, "--config", "timeout=45").steps
-        assert {one.name: one.changed for one in steps} == dict(world.updates)
-        assert {one.op for one in steps} == {"update"}
+        assert {item.name: item.changed for item in steps} == dict(world.updates)
+        assert {item.op for item in steps} == {"update"}
     assert world.seconds() == 45
 
 
 def is_repaired(engine, world, stack):
     """A change behind the engine's back is found by `refresh`, and undone by `up`."""
     world.drift()
-    assert [(one.op, one.name) for one in engine.refresh(stack).steps] == [("update", "orders-queue")]
+    assert [(item.op, item.name) for item in engine.refresh(stack).steps] == [("update", "orders-queue")]
     assert engine.up(stack).of("update") == ["orders-queue"]
     assert world.seconds() == 45
     assert engine.refresh(stack).steps == ()
@@ -164,7 +164,7 @@ def is_repaired(engine, world, stack):
     ],
 )
 def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
-    """And the old one goes after that; what depends on it follows."""
+    """A new resource is created before the old one is deleted."""
     main = {
         "aws": "import pulumi_aws as a\na.sqs.Queue('q', name=NAME)",
         "azure": "import pulumi_azure_native as a\n"
@@ -178,13 +178,13 @@ def test_a_new_name_makes_a_new_one(clouds, cloud, type_, written):
     engine.init("dev")
     engine.up("dev")
     again = engine.up("dev", "--config", "name=invoices")
-    assert [one.op for one in again.steps] == ["create-replacement", "delete-replaced", "replace"]
-    assert {one.type for one in again.steps} == {type_}
-    assert len([one for one in engine.resources("dev") if one["type"] == type_]) == 1
+    assert [item.op for item in again.steps] == ["create-replacement", "delete-replaced", "replace"]
+    assert {item.type for item in again.steps} == {type_}
+    assert len([item for item in engine.resources("dev") if item["type"] == type_]) == 1
 
 
 def test_what_is_protected_stays(clouds, written):
-    """Neither `destroy` nor a replacement gets past it, and the emulator keeps it."""
+    """Neither `destroy` nor a replacement deletes it in the emulator."""
     main = (
         "import pulumi\nimport pulumi_aws as aws\n"
         "aws.sqs.Queue('q', name=pulumi.Config().require('name'), opts=pulumi.ResourceOptions(protect=True))\n"
@@ -199,21 +199,21 @@ def test_what_is_protected_stays(clouds, written):
 
 
 def test_a_function_as_it_was_made(clouds):
-    """Its mapping is disabled in moto, which would run it itself, and enabled by what the engine knows."""
+    """The mapping is disabled in moto, which would run it itself, and enabled in the engine's state."""
     engine = clouds.engine("aws", PROGRAMS / "aws")
     engine.init("dev")
     engine.up("dev")
     aws = Clients(clouds.server.endpoint_url)
     outputs = engine.outputs("dev")
     (mapping,) = [
-        one
-        for one in aws["lambda"].list_event_source_mappings()["EventSourceMappings"]
-        if one["EventSourceArn"].endswith(":orders")
+        item
+        for item in aws["lambda"].list_event_source_mappings()["EventSourceMappings"]
+        if item["EventSourceArn"].endswith(":orders")
     ]
     assert (mapping["State"], mapping["BatchSize"]) == ("Disabled", 10)
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
-    (known,) = [one for one in engine.resources("dev") if one["type"].endswith(":EventSourceMapping")]
-    assert known["outputs"]["state"] == "Enabled"
+    (mapping_state,) = [item for item in engine.resources("dev") if item["type"].endswith(":EventSourceMapping")]
+    assert mapping_state["outputs"]["state"] == "Enabled"
     function = aws["lambda"].get_function(FunctionName=mapping["FunctionArn"].rsplit(":", 1)[1])["Configuration"]
     assert (function["Timeout"], function["MemorySize"], function["Architectures"]) == (30, 512, ["arm64"])
     assert function["Environment"]["Variables"]["PEEKLOCK_STORE"].startswith("dynamodb://orders-store-")
@@ -266,7 +266,7 @@ def test_a_secret_stays_one(clouds, written):
 
 
 def test_secrets_of_a_state(clouds, written):
-    """In plain text, as a function on this machine is to have them; also one within another."""
+    """They are in plain text, as a function on this machine needs them; also a secret within a secret."""
     program = """
 import pulumi
 import pulumi_aws as aws
@@ -277,6 +277,6 @@ aws.sqs.Queue("orders", tags=pulumi.Output.secret({"password": inner, "plain": "
     engine = clouds.engine("aws", written(program))
     engine.init("dev")
     engine.up("dev")
-    (queue,) = [one for one in engine.resources("dev") if one["type"] == "aws:sqs/queue:Queue"]
+    (queue,) = [item for item in engine.resources("dev") if item["type"] == "aws:sqs/queue:Queue"]
     assert queue["inputs"]["tags"] == {"password": "hunter2", "plain": "text"}
     assert queue["outputs"]["tags"] == queue["inputs"]["tags"]

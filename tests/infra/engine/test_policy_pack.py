@@ -43,10 +43,10 @@ def test_a_program_that_breaks_rules_is_not_applied(clouds, written, pack):
     engine.init("dev")
     with pytest.raises(EngineError) as failed:
         engine.up("dev", "--policy-pack", str(pack))
-    told = str(failed.value)
+    printed = str(failed.value)
     for rule in ("aws-dead-letters", "aws-tls-only", "aws-retention"):
-        assert f"[{rule}]" in told
-    assert "it has no dead-letter queue: give it a redrivePolicy" in told
+        assert f"[{rule}]" in printed
+    assert "it has no dead-letter queue: give it a redrivePolicy" in printed
     assert engine.refused_addresses == ()
 
 

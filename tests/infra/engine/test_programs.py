@@ -26,12 +26,12 @@ def test_a_stack_from_init_to_destroy(clouds, copied, cloud, stack):
     engine = clouds.engine(cloud, copied(cloud))
     engine.init(stack)
     preview = engine.preview(stack)
-    made = engine.up(stack)
-    assert made.of("create") == preview.of("create")
+    created = engine.up(stack)
+    assert created.of("create") == preview.of("create")
     assert engine.up(stack).steps == ()
     assert engine.refresh(stack).steps == ()
     assert {"orders", "receipts", "environment"} <= set(engine.outputs(stack))
-    if any(one.get("protect") for one in engine.resources(stack)):
+    if any(resource.get("protect") for resource in engine.resources(stack)):
         with pytest.raises(Exception, match="protect"):
             engine.destroy(stack)
         engine.command("state", "unprotect", "--all", "--yes", "--stack", stack)

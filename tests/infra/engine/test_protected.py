@@ -41,13 +41,15 @@ def program(written):
 
 def ids(engine):
     """All of the consumers, with the ids that the cloud gave it."""
-    resources = [one for one in engine.resources("dev") if ":Consumer$" in one["urn"] and one.get("custom")]
-    return {one["urn"]: one["id"] for one in resources}
+    resources = [
+        resource for resource in engine.resources("dev") if ":Consumer$" in resource["urn"] and resource.get("custom")
+    ]
+    return {resource["urn"]: resource["id"] for resource in resources}
 
 
 @pytest.mark.parametrize("cloud", HANDLERS)
 def test_a_consumer_that_left_the_program_stays_whole(clouds, program, cloud):
-    """Its function, mapping, alarms and roles as well as its queues: the update fails before the first is deleted. Once the
+    """The function, mapping, alarms and roles as well as its queues: the update fails before the first is deleted. Once the
     stack is not protected, it goes. (trials 5.20)"""
     engine = clouds.engine(cloud, program(cloud, "orders", "bills"))
     engine.init("dev")
@@ -64,5 +66,5 @@ def test_a_consumer_that_left_the_program_stays_whole(clouds, program, cloud):
     program(cloud, "orders", "bills", protect=False)
     engine.up("dev")
     program(cloud, "orders", protect=False)
-    assert [one for one in engine.up("dev").steps if one.op == "delete"]
+    assert [resource for resource in engine.up("dev").steps if resource.op == "delete"]
     assert not [urn for urn in ids(engine) if "bills" in urn]

@@ -61,7 +61,7 @@ def test_a_place_from_the_configuration(clouds, written):
     engine = clouds.engine("azure", written(GROUP))
     engine.init("dev")
     engine.up("dev")
-    (group,) = [one for one in engine.resources("dev") if one["type"].endswith(":ResourceGroup")]
+    (group,) = [resource for resource in engine.resources("dev") if resource["type"].endswith(":ResourceGroup")]
     assert group["outputs"]["location"] == "westeurope"
 
 

@@ -133,7 +133,7 @@ def test_the_sound_program_is(sound):
 
 @pytest.mark.parametrize(("name", "kind", "path", "value", "found"), PLANTED)
 def test_what_is_planted_is_found(sound, name, kind, path, value, found):
-    """By the rule that it breaks."""
+    """Each planted fault is found by the rule that it breaks."""
     one = sound.named(name, f"gcp:{kind}")
     (said, *_) = [said for said in broken(replace(one, inputs=planted(one.inputs, path, value))) if found in said]
     assert name in said
@@ -155,7 +155,7 @@ def test_a_type_without_rules_is_found(sound):
     ],
 )
 def test_keys_and_types_are_the_sdks(sound, kind, path, value):
-    """What the rules above need not look for."""
+    """Cases that the rules above need not cover."""
     one = sound.named("shop-orders", f"gcp:{kind}")
     assert problems(one) == []
     assert problems(replace(one, inputs=planted(one.inputs, path, value)))

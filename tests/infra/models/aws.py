@@ -32,8 +32,8 @@ KINDS = {
 
 def requests(type_: str, inputs: Inputs) -> Iterator[tuple[Shape, dict[str, Any]]]:
     """The calls that make a resource. Raises KeyError for a type that is not in the table."""
-    given = {key: value for key, value in inputs.items() if not key.startswith("__")}
-    for service, operation, parameters in CALLS[type_.removeprefix("aws:")](given):
+    arguments = {key: value for key, value in inputs.items() if not key.startswith("__")}
+    for service, operation, parameters in CALLS[type_.removeprefix("aws:")](arguments):
         yield shape(service, operation), {key: value for key, value in parameters.items() if value is not None}
 
 
@@ -50,20 +50,20 @@ def _service(name: str) -> Any:
 
 
 @functools.cache
-def _of(service: str, one: Any) -> Shape:
-    said = one.metadata
+def _of(service: str, element: Any) -> Shape:
+    said = element.metadata
     fields = {
-        name: functools.partial(_of, service, inner) for name, inner in getattr(one, "members", {}).items()
-    } if one.type_name == "structure" else {}  # fmt: skip
-    inner = {"list": "member", "map": "value"}.get(one.type_name)
+        name: functools.partial(_of, service, inner) for name, inner in getattr(element, "members", {}).items()
+    } if element.type_name == "structure" else {}  # fmt: skip
+    inner = {"list": "member", "map": "value"}.get(element.type_name)
     return Shape(
-        source=f"botocore {service} {one.name}",
-        kind=KINDS.get(one.type_name, "anything"),
+        source=f"botocore {service} {element.name}",
+        kind=KINDS.get(element.type_name, "anything"),
         fields=fields,
-        required=frozenset(getattr(one, "required_members", ())),
-        item=functools.partial(_of, service, getattr(one, inner)) if inner else None,
-        key=functools.partial(_of, service, one.key) if one.type_name == "map" else None,
-        values=tuple(getattr(one, "enum", ())),
+        required=frozenset(getattr(element, "required_members", ())),
+        item=functools.partial(_of, service, getattr(element, inner)) if inner else None,
+        key=functools.partial(_of, service, element.key) if element.type_name == "map" else None,
+        values=tuple(getattr(element, "enum", ())),
         pattern=said.get("pattern"),
         least=said.get("min"),
         most=said.get("max"),
@@ -72,12 +72,12 @@ def _of(service: str, one: Any) -> Shape:
 
 def _pascal(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key[0].upper() + key[1:]: _pascal(one) for key, one in value.items()}
-    return [_pascal(one) for one in value] if isinstance(value, list) else value
+        return {key[0].upper() + key[1:]: _pascal(element) for key, element in value.items()}
+    return [_pascal(element) for element in value] if isinstance(value, list) else value
 
 
 def _pairs(values: Mapping[str, Any] | None, key: str, value: str) -> list[dict[str, Any]] | None:
-    return None if values is None else [{key: name, value: one} for name, one in values.items()]
+    return None if values is None else [{key: name, value: element} for name, element in values.items()]
 
 
 def _tags(inputs: Inputs) -> list[dict[str, Any]] | None:
@@ -121,27 +121,34 @@ def _mapping(inputs: Inputs) -> Iterator[Call]:
 
 def _role(inputs: Inputs) -> Iterator[Call]:
     document = inputs["assumeRolePolicy"]
-    given = {"RoleName": inputs["name"], "AssumeRolePolicyDocument": document, "Tags": _tags(inputs)}
-    yield "iam", "CreateRole", {**_rest(inputs, "name", "assumeRolePolicy", "tags"), **given}
+    arguments = {"RoleName": inputs["name"], "AssumeRolePolicyDocument": document, "Tags": _tags(inputs)}
+    yield "iam", "CreateRole", {**_rest(inputs, "name", "assumeRolePolicy", "tags"), **arguments}
 
 
 def _role_policy(inputs: Inputs) -> Iterator[Call]:
-    given = {"PolicyName": inputs["name"], "RoleName": inputs["role"], "PolicyDocument": inputs["policy"]}
-    yield "iam", "PutRolePolicy", {**_rest(inputs, "name", "role", "policy"), **given}
+    arguments = {"PolicyName": inputs["name"], "RoleName": inputs["role"], "PolicyDocument": inputs["policy"]}
+    yield "iam", "PutRolePolicy", {**_rest(inputs, "name", "role", "policy"), **arguments}
 
 
 def _table(inputs: Inputs) -> Iterator[Call]:
     names = ("name", "hashKey", "attributes", "tags", "ttl", "pointInTimeRecovery", "serverSideEncryption")
-    attributes = [{"AttributeName": one["name"], "AttributeType": one["type"]} for one in inputs["attributes"]]
+    attributes = [
+        {"AttributeName": element["name"], "AttributeType": element["type"]} for element in inputs["attributes"]
+    ]
     keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
-    made = {"TableName": inputs["name"], "AttributeDefinitions": attributes, "KeySchema": keys, "Tags": _tags(inputs)}
-    yield "dynamodb", "CreateTable", {**_rest(inputs, *names), **made}
+    request = {
+        "TableName": inputs["name"],
+        "AttributeDefinitions": attributes,
+        "KeySchema": keys,
+        "Tags": _tags(inputs),
+    }
+    yield "dynamodb", "CreateTable", {**_rest(inputs, *names), **request}
     if ttl := inputs.get("ttl"):
         yield "dynamodb", "UpdateTimeToLive", {"TableName": inputs["name"], "TimeToLiveSpecification": _pascal(ttl)}
     if (recovery := inputs.get("pointInTimeRecovery")) is not None:
         enabled = {"PointInTimeRecoveryEnabled": recovery["enabled"]}
-        given = {"TableName": inputs["name"], "PointInTimeRecoverySpecification": enabled}
-        yield "dynamodb", "UpdateContinuousBackups", given
+        arguments = {"TableName": inputs["name"], "PointInTimeRecoverySpecification": enabled}
+        yield "dynamodb", "UpdateContinuousBackups", arguments
 
 
 def _alarm(inputs: Inputs) -> Iterator[Call]:
@@ -151,13 +158,13 @@ def _alarm(inputs: Inputs) -> Iterator[Call]:
         "Tags": _tags(inputs),
         "OKActions": inputs.get("okActions"),
         "Dimensions": _pairs(inputs.get("dimensions"), "Name", "Value"),
-        "Metrics": [_query(one) for one in inputs["metricQueries"]] if "metricQueries" in inputs else None,
+        "Metrics": [_query(element) for element in inputs["metricQueries"]] if "metricQueries" in inputs else None,
     }  # fmt: skip
 
 
-def _query(one: Inputs) -> dict[str, Any]:
-    said = _rest(one, "metric")
-    if metric := one.get("metric"):
+def _query(element: Inputs) -> dict[str, Any]:
+    said = _rest(element, "metric")
+    if metric := element.get("metric"):
         named = {**_rest(metric, "period", "stat", "unit"), "Dimensions": _pairs(metric["dimensions"], "Name", "Value")}
         said["MetricStat"] = {"Metric": named, "Period": metric["period"], "Stat": metric["stat"]}
     return said
@@ -169,8 +176,8 @@ def _dashboard(inputs: Inputs) -> Iterator[Call]:
 
 def _log_group(inputs: Inputs) -> Iterator[Call]:
     name = inputs["name"]
-    known = {"name", "retentionInDays", "tags", "kmsKeyId"}
-    more = {key: value for key, value in inputs.items() if key not in known}
+    members = {"name", "retentionInDays", "tags", "kmsKeyId"}
+    more = {key: value for key, value in inputs.items() if key not in members}
     tags, key = inputs.get("tags"), inputs.get("kmsKeyId")
     yield "logs", "CreateLogGroup", {"logGroupName": name, "tags": tags, "kmsKeyId": key, **more}
     if days := inputs.get("retentionInDays"):

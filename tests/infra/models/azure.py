@@ -78,7 +78,7 @@ def _as_sent(kind: str, body: dict[str, Any]) -> dict[str, Any]:
     """A list of identities goes as the keys of an object."""
     identity = body.get("identity")
     if kind == "web:WebApp" and identity and isinstance(identity.get("userAssignedIdentities"), list):
-        named = {one: {} for one in identity["userAssignedIdentities"]}
+        named = {element: {} for element in identity["userAssignedIdentities"]}
         return {**body, "identity": {**identity, "userAssignedIdentities": named}}
     return body
 
@@ -141,10 +141,10 @@ def _rest_fields(models: Any, cls: Any) -> tuple[dict[str, Lazy], frozenset[str]
     required = set()
     for owner in cls.__mro__[::-1]:
         scope = {**vars(sys.modules[owner.__module__]), "_models": models}
-        for name, one in vars(owner).items():
-            if not hasattr(one, "_rest_name_input") or _read_only(one):
+        for name, element in vars(owner).items():
+            if not hasattr(element, "_rest_name_input") or _read_only(element):
                 continue
-            wire = one._rest_name_input or name
+            wire = element._rest_name_input or name
             kind = _resolved(owner.__annotations__[name], scope)
             lazy = functools.partial(_of_hint, models, kind, f"{cls.__name__}.{wire}", {})
             fields |= {_camel(wire): lazy, _camel(name): lazy}
@@ -157,8 +157,8 @@ def _rest_fields(models: Any, cls: Any) -> tuple[dict[str, Lazy], frozenset[str]
 def _camel(name: str) -> str:
     """Return a name of the wire or of the SDK as Pulumi writes it: `Application_Type` and `application_type` are `applicationType`.
     The provider takes both for one, since each of the two renames some."""
-    words = [one for one in re.split(r"[_.]", name) if one]
-    joined = words[0] + "".join(one[0].upper() + one[1:] for one in words[1:])
+    words = [element for element in re.split(r"[_.]", name) if element]
+    joined = words[0] + "".join(element[0].upper() + element[1:] for element in words[1:])
     return joined[0].lower() + joined[1:]
 
 
@@ -176,13 +176,13 @@ def _attributes(models: Any, cls: Any) -> tuple[dict[str, Lazy], frozenset[str]]
         for owner in cls.__mro__[::-1]
         for name, hint in getattr(owner.__init__, "__annotations__", {}).items()
     }
-    for name, one in cls._attribute_map.items():
+    for name, element in cls._attribute_map.items():
         rules = cls._validation.get(name, {})
-        if rules.get("readonly") or not one["key"]:  # what else an answer may have
+        if rules.get("readonly") or not element["key"]:  # what else an answer may have
             continue
-        wire = re.split(r"(?<!\\)\.", one["key"])[-1].replace("\\", "")
+        wire = re.split(r"(?<!\\)\.", element["key"])[-1].replace("\\", "")
         hint = _resolved(hints[name], scope) if name in hints else Any
-        rules = {**rules, "duration": one["type"] == "duration"}
+        rules = {**rules, "duration": element["type"] == "duration"}
         lazy = functools.partial(_of_hint, models, hint, f"{cls.__name__}.{wire}", rules)
         fields |= {_camel(wire): lazy, _camel(name): lazy}
         if rules.get("required"):
@@ -198,16 +198,18 @@ def _resolved(hint: Any, scope: Mapping[str, Any]) -> Any:
 def _of_hint(models: Any, hint: Any, where: str, rules: Mapping[str, Any]) -> Shape:
     """Read an annotation, with the rules of the table beside it."""
     source = _source(models, where)
-    parts = [one for one in (typing.get_args(hint) if _is_union(hint) else (hint,)) if one is not type(None)]
-    known = [one for one in parts if isinstance(one, type) and issubclass(one, enum.Enum)]
-    kind = known[0] if known else parts[0]
+    parts = [
+        element for element in (typing.get_args(hint) if _is_union(hint) else (hint,)) if element is not type(None)
+    ]
+    accepted = [element for element in parts if isinstance(element, type) and issubclass(element, enum.Enum)]
+    kind = accepted[0] if accepted else parts[0]
     limits = {
         "least": rules.get("minimum", rules.get("min_length", rules.get("min_items"))),
         "most": rules.get("maximum", rules.get("max_length", rules.get("max_items"))),
         "pattern": rules.get("pattern"),
     }
-    if known:
-        values = tuple(one.value for one in kind)
+    if accepted:
+        values = tuple(element.value for element in kind)
         return Shape(source=source, kind="text" if isinstance(values[0], str) else "number", values=values, **limits)
     if rules.get("duration") or kind is timedelta:
         return Shape(source=source, kind="text", form="ISO 8601 duration", **limits)

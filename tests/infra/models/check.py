@@ -11,19 +11,23 @@ from tests.infra.recording import Registration
 CLOUDS = {"aws": aws, "azure-native": azure, "gcp": google}
 
 
-def broken(one: Registration) -> list[str]:
+def broken(registration: Registration) -> list[str]:
     """Return what its cloud would refuse by its model, each as `type name: path=value: rule (source)`. Raises KeyError for a type that
     has no model, so that none is left out."""
-    if one.read or not one.custom:
+    if registration.read or not registration.custom:
         return []
-    inputs = with_name(one.type, one.name, b"", one.inputs, {})
-    requests = CLOUDS[one.type.partition(":")[0]].requests(one.type, inputs)
-    return [f"{one.type} {one.name}: {said}" for shape, body in requests for said in problems(shape, body)]
+    inputs = with_name(registration.type, registration.name, b"", registration.inputs, {})
+    requests = CLOUDS[registration.type.partition(":")[0]].requests(registration.type, inputs)
+    return [
+        f"{registration.type} {registration.name}: {said}" for shape, body in requests for said in problems(shape, body)
+    ]
 
 
-def refused(one: Registration) -> list[str]:
+def refused(registration: Registration) -> list[str]:
     """Return what its cloud would refuse though no model says so, as the stand-in does."""
-    if one.read or not one.custom:
+    if registration.read or not registration.custom:
         return []
-    found = rules.problems(one.type, with_name(one.type, one.name, b"", one.inputs, {}))
-    return [f"{one.type} {one.name}: {said}" for said in found]
+    violations = rules.problems(
+        registration.type, with_name(registration.type, registration.name, b"", registration.inputs, {})
+    )
+    return [f"{registration.type} {registration.name}: {said}" for said in violations]

@@ -30,8 +30,8 @@ KINDS = {
 
 def requests(type_: str, inputs: Inputs) -> Iterator[tuple[Shape, dict[str, Any]]]:
     """The bodies that make a resource. Raises KeyError for a type that is not in the table."""
-    given = {key: value for key, value in inputs.items() if not key.startswith("__")}
-    for name, schema, body in BODIES[type_.removeprefix("gcp:")](given):
+    arguments = {key: value for key, value in inputs.items() if not key.startswith("__")}
+    for name, schema, body in BODIES[type_.removeprefix("gcp:")](arguments):
         yield shape(name, schema), body
 
 
@@ -45,7 +45,7 @@ def document(name: str) -> Mapping[str, Any]:
 def hosts() -> frozenset[str]:
     """Services that a project can enable, by the documents there are."""
     folder = importlib.resources.files("googleapiclient.discovery_cache") / "documents"
-    return frozenset(f"{one.name.split('.')[0]}.googleapis.com" for one in folder.iterdir())
+    return frozenset(f"{element.name.split('.')[0]}.googleapis.com" for element in folder.iterdir())
 
 
 @functools.cache
@@ -76,9 +76,13 @@ def _of(name: str, said: Mapping[str, Any], where: str) -> Shape:
 def _object(name: str, said: Mapping[str, Any], where: str, source: str) -> Shape:
     if "additionalProperties" in said:
         return Shape(source=source, kind="map", item=functools.partial(_of, name, said["additionalProperties"], where))
-    inputs = {key: one for key, one in said.get("properties", {}).items() if not _read_only(one)}
-    fields: dict[str, Lazy] = {key: functools.partial(_of, name, one, f"{where}.{key}") for key, one in inputs.items()}
-    required = frozenset(key for key, one in inputs.items() if one.get("description", "").startswith("Required. "))
+    inputs = {key: element for key, element in said.get("properties", {}).items() if not _read_only(element)}
+    fields: dict[str, Lazy] = {
+        key: functools.partial(_of, name, element, f"{where}.{key}") for key, element in inputs.items()
+    }
+    required = frozenset(
+        key for key, element in inputs.items() if element.get("description", "").startswith("Required. ")
+    )
     return Shape(source=source, kind="object", fields=fields, required=required)
 
 
@@ -99,8 +103,8 @@ def _member(name: str, schema: str, *path: str) -> Callable[[Inputs], Iterator[B
     """A member of a policy: a binding of one."""
 
     def bodies(inputs: Inputs) -> Iterator[Body]:
-        given = {key: value for key, value in inputs.items() if key not in {"project", "location", "member", *path}}
-        yield name, schema, {**given, "members": [inputs["member"]]}
+        arguments = {key: value for key, value in inputs.items() if key not in {"project", "location", "member", *path}}
+        yield name, schema, {**arguments, "members": [inputs["member"]]}
 
     return bodies
 
@@ -110,16 +114,16 @@ def _function(inputs: Inputs) -> Iterator[Body]:
     service = dict(inputs["serviceConfig"])
     if "directVpcNetworkInterfaces" in service:
         service["directVpcNetworkInterface"] = service.pop("directVpcNetworkInterfaces")
-    given = {key: value for key, value in inputs.items() if key not in PLACE}
-    yield "cloudfunctions.v2", "Function", {**given, "serviceConfig": service}
+    arguments = {key: value for key, value in inputs.items() if key not in PLACE}
+    yield "cloudfunctions.v2", "Function", {**arguments, "serviceConfig": service}
 
 
 PLACE = {"project", "location"}
 
 
 def _field(inputs: Inputs) -> Iterator[Body]:
-    given = {key: value for key, value in inputs.items() if key in {"indexConfig", "ttlConfig"}}
-    yield "firestore.v1", "GoogleFirestoreAdminV1Field", {"name": inputs["field"], **given}
+    arguments = {key: value for key, value in inputs.items() if key in {"indexConfig", "ttlConfig"}}
+    yield "firestore.v1", "GoogleFirestoreAdminV1Field", {"name": inputs["field"], **arguments}
 
 
 def _account(inputs: Inputs) -> Iterator[Body]:
@@ -133,10 +137,10 @@ def _service(inputs: Inputs) -> Iterator[Body]:
 
 def _subscription(inputs: Inputs) -> Iterator[Body]:
     """The provider writes "never" as an empty text, and the API as nothing."""
-    given = {key: value for key, value in inputs.items() if key != "project"}
+    arguments = {key: value for key, value in inputs.items() if key != "project"}
     if (inputs.get("expirationPolicy") or {}).get("ttl") == "":
-        given["expirationPolicy"] = {}
-    yield "pubsub.v1", "Subscription", given
+        arguments["expirationPolicy"] = {}
+    yield "pubsub.v1", "Subscription", arguments
 
 
 def _bucket(inputs: Inputs) -> Iterator[Body]:

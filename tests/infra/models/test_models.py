@@ -36,7 +36,7 @@ def recorded(tmp_path_factory):
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_service_would_take_it(recorded, cloud, stack):
     """Every property, enumeration, pattern, limit and requirement that its model states, and what no model does."""
-    assert [said for one in recorded(cloud, stack).registrations for said in (*broken(one), *refused(one))] == []
+    assert [said for entry in recorded(cloud, stack).registrations for said in (*broken(entry), *refused(entry))] == []
 
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
@@ -69,7 +69,7 @@ def test_it_would_take_the_options_too(cloud, tmp_path):
         app.consumer(queue, **of_consumer)
         app.all()
 
-    assert [said for one in run(made, config).registrations for said in (*broken(one), *refused(one))] == []
+    assert [said for entry in run(made, config).registrations for said in (*broken(entry), *refused(entry))] == []
 
 
 QUERY, METRIC = "azure-native:monitor:ScheduledQueryRule", "azure-native:monitor:MetricAlert"
@@ -147,16 +147,16 @@ def cloud_of(kind):
 @pytest.mark.parametrize(("name", "kind", "path", "value", "said"), PLANTED)
 def test_what_is_planted_is_found(recorded, name, kind, path, value, said):
     """The report has resource, property, value, rule and model."""
-    one = recorded(cloud_of(kind), "prod").named(name, kind)
-    found = broken(replace(one, inputs=planted(one.inputs, path, value)))
-    assert any(one.startswith(f"{kind} {name}: ") and said in one for one in found), found
+    entry = recorded(cloud_of(kind), "prod").named(name, kind)
+    reports = broken(replace(entry, inputs=planted(entry.inputs, path, value)))
+    assert any(entry.startswith(f"{kind} {name}: ") and said in entry for entry in reports), reports
 
 
 def test_a_type_without_a_model_is_found(recorded):
     """A new one needs its own."""
-    one = recorded("aws", "prod").named("shop-orders", FUNCTION)
+    entry = recorded("aws", "prod").named("shop-orders", FUNCTION)
     with pytest.raises(KeyError, match="layerVersion"):
-        broken(replace(one, type="aws:lambda/layerVersion:LayerVersion"))
+        broken(replace(entry, type="aws:lambda/layerVersion:LayerVersion"))
 
 
 def enumerations(wanted, shape, path):
@@ -182,8 +182,8 @@ def test_no_enumeration_is_another_apis(kind):
     """The stand-in holds a text to the SDK's enumeration, which is another one where two APIs have the same name for
     theirs: `schema.CORRECTED` has the service's for those."""
     module, model, _ = azure.MODELS[kind]
-    known = schema._properties(schema.args_class(f"azure-native:{kind}"))[0]
+    properties = schema._properties(schema.args_class(f"azure-native:{kind}"))[0]
     shape = azure.shape(module, model)
-    for name in sorted(known.keys() & shape.fields.keys()):
-        for path, ours, theirs in enumerations(known[name], shape.fields[name](), name):
+    for name in sorted(properties.keys() & shape.fields.keys()):
+        for path, ours, theirs in enumerations(properties[name], shape.fields[name](), name):
             assert set(ours) & set(theirs), f"{path}: {ours} in the SDK, {theirs} in the service's model"

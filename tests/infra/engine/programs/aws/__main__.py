@@ -1,4 +1,4 @@
-"""A queue, its letters, and a function on it."""
+"""A queue, its dead-letter queue, and a function that consumes it."""
 
 import json
 
@@ -23,17 +23,19 @@ def document(action, resource):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-letters = aws.sqs.Queue(f"{name}-letters", message_retention_seconds=1209600, tags=tags, opts=own)
+dead_letters = aws.sqs.Queue(f"{name}-dead-letters", message_retention_seconds=1209600, tags=tags, opts=own)
 queue = aws.sqs.Queue(f"{name}-queue", name=name, visibility_timeout_seconds=6 * timeout, tags=tags, opts=own)
 aws.sqs.RedrivePolicy(
     f"{name}-redrive",
     queue_url=queue.url,
-    redrive_policy=letters.arn.apply(lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})),
+    redrive_policy=dead_letters.arn.apply(
+        lambda arn: json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1000})
+    ),
     opts=own,
 )
 aws.sqs.RedriveAllowPolicy(
     f"{name}-allow",
-    queue_url=letters.url,
+    queue_url=dead_letters.url,
     redrive_allow_policy=queue.arn.apply(
         lambda arn: json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [arn]})
     ),
@@ -80,10 +82,10 @@ aws.lambda_.EventSourceMapping(
 topic = aws.sns.Topic(f"{name}-high", opts=own)
 aws.sns.TopicSubscription(f"{name}-mail", topic=topic.arn, protocol="email", endpoint="someone@example.com", opts=own)
 aws.cloudwatch.MetricAlarm(
-    f"{name}-letters-alarm",
+    f"{name}-dead-letters-alarm",
     namespace="AWS/SQS",
     metric_name="ApproximateNumberOfMessagesVisible",
-    dimensions={"QueueName": letters.name},
+    dimensions={"QueueName": dead_letters.name},
     statistic="Maximum",
     comparison_operator="GreaterThanThreshold",
     threshold=0,
@@ -116,5 +118,5 @@ aws.cloudwatch.MetricAlarm(
 )
 aws.cloudwatch.Dashboard(f"{name}-dashboard", dashboard_name=name, dashboard_body=json.dumps({"widgets": []}), opts=own)
 pulumi.export("queue", queue.url)
-pulumi.export("letters", letters.url)
+pulumi.export("dead_letters", dead_letters.url)
 pulumi.export("account", aws.get_caller_identity().account_id)

@@ -1,4 +1,4 @@
-"""A queue, where its letters go, and a function that it calls."""
+"""A queue, a topic for its dead letters, and a function that it calls."""
 
 import pulumi
 import pulumi_gcp as gcp
@@ -13,9 +13,13 @@ own = pulumi.ResourceOptions(parent=me)
 gcp.projects.Service(f"{name}-api", service="cloudtasks.googleapis.com", disable_on_destroy=False, opts=own)
 runtime = gcp.serviceaccount.Account(f"{name}-runtime", account_id=f"{name}-runtime", opts=own)
 invoker = gcp.serviceaccount.Account(f"{name}-invoker", account_id=f"{name}-invoker", opts=own)
-letters = gcp.pubsub.Topic(f"{name}-letters", message_retention_duration="2678400s", opts=own)
+dead_letters = gcp.pubsub.Topic(f"{name}-dead-letters", message_retention_duration="2678400s", opts=own)
 gcp.pubsub.Subscription(
-    f"{name}-letters-read", topic=letters.name, expiration_policy={"ttl": ""}, ack_deadline_seconds=60, opts=own
+    f"{name}-dead-letters-read",
+    topic=dead_letters.name,
+    expiration_policy={"ttl": ""},
+    ack_deadline_seconds=60,
+    opts=own,
 )
 database = gcp.firestore.Database(f"{name}-store", location_id="eur3", type="FIRESTORE_NATIVE", opts=own)
 gcp.firestore.Field(
@@ -77,7 +81,7 @@ gcp.monitoring.AlertPolicy(
         {
             "display_name": "length",
             "condition_threshold": {
-                "filter": queue.name.apply(lambda one: f'resource.labels.queue_id="{one}"'),
+                "filter": queue.name.apply(lambda queue_name: f'resource.labels.queue_id="{queue_name}"'),
                 "comparison": "COMPARISON_GT",
                 "duration": "60s",
                 "threshold_value": 10000,
