@@ -103,6 +103,9 @@ class FakeWriter:
     def close(self) -> None:
         """Nothing to close."""
 
+    def abort(self) -> None:
+        """Nothing to cut."""
+
     def pause_reading(self) -> None:
         self.reading = False
 
