@@ -68,7 +68,9 @@ class Broker:
                 " with a letter or a digit"
             )
         if path.lower() in self._entities:
-            raise ConfigError(f"an entity named {path!r} exists already: give each a name of its own, once")
+            raise ConfigError(
+                f"an entity named {path!r} exists already: add it once, or choose another name (case is ignored)"
+            )
 
     def _put(self, path: str, settings: Settings) -> Queue:
         """Add a queue with its two dead-letter queues, which share its sequence numbers."""
@@ -161,7 +163,7 @@ class Broker:
             raise Refused(NOT_FOUND, f"'{queue.path}' is not a subscription: it has no rules.")
         return subscription
 
-    # -- from one to another
+    # -- forwarding
 
     def _forward(self, queue: ForwardingQueue, message: Message) -> None:
         """Forward a message, or move it to the transfer dead-letter queue where that fails. Dead letters keep the path

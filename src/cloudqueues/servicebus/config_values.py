@@ -45,7 +45,7 @@ class ConfigValue:
     def _wrong(self, wanted: str) -> NoReturn:
         self.fail(f"{self._value!r} is not {wanted}")
 
-    # -- what holds others
+    # -- containers
 
     def map(self, *allowed: str) -> dict[str, ConfigValue]:
         """Return the values of an object by key, without null values."""
@@ -85,7 +85,7 @@ class ConfigValue:
                 self._below(f".{key}", value).fail(f"{value!r} is not a string, number or boolean")
         return dict(self._value)
 
-    # -- what does not
+    # -- scalars
 
     def name(self) -> str:
         """Return a string that is not empty."""

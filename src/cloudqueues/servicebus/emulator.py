@@ -75,7 +75,7 @@ class ServiceBusEmulator(BackgroundEmulator):
         self._adds: list[Callable[[Broker], None]] = [] if config is None else read(config)
         self._running: tuple[Background, Service] | None = None
 
-    # -- life
+    # -- start and stop
 
     def start(self) -> Self:
         """Start the emulator. Raises OSError when the port is taken, ConfigError when the entities are inconsistent."""

@@ -12,6 +12,8 @@ from cloudqueues.servicebus.message_store import MessageStore
 
 
 class Ingress:
+    """Ingress of one entity, which passes messages to `arrive` when they are due."""
+
     def __init__(
         self, context: BrokerContext, window: float, numbers: Iterator[int], arrive: Callable[[Message], None]
     ) -> None:

@@ -67,6 +67,8 @@ class Body:
 
 
 class Management:
+    """Operations of one management node."""
+
     def __init__(self, broker: Broker, entity: Queue | Topic) -> None:
         self._broker = broker
         self._context = broker.context
@@ -87,7 +89,7 @@ class Management:
             "enumerate-rules": self._rules,
         }
 
-    def do(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Reply:
         """Run an operation and return its reply. Raises Refused."""
         operation = str(request.application.get("operation")).removeprefix(PREFIX)
         if operation not in self._handlers:

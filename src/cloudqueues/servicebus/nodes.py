@@ -22,6 +22,8 @@ WAIT = 65.0
 
 
 class Nodes:
+    """AMQP nodes of one broker."""
+
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
@@ -35,12 +37,12 @@ class Nodes:
             self._requests(
                 session,
                 attach_request,
-                RequestNode(session, path, Tokens(self._broker, session.connection).do, gives_tokens=True),
+                RequestNode(session, path, Tokens(self._broker, session.connection).handle, gives_tokens=True),
             )
         elif path.lower().endswith(MANAGEMENT):
             need(session.connection, entity_of(path), None)
             entity = self._broker.find(entity_of(path))
-            self._requests(session, attach_request, RequestNode(session, path, Management(self._broker, entity).do))
+            self._requests(session, attach_request, RequestNode(session, path, Management(self._broker, entity).handle))
         elif attach_request.receiving:
             need(session.connection, path, LISTEN)
             self._receiver(session, attach_request, self._broker.find(path))

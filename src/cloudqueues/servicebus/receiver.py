@@ -20,6 +20,8 @@ _INFO = 2
 
 
 class Receiver:
+    """Consumer of a queue and source of a sending link."""
+
     def __init__(self, link: SendingLink, queue: Queue) -> None:
         self.destructive = link.attach_request.settled
         self._link = link
@@ -27,7 +29,7 @@ class Receiver:
         self._session: str | None = None
         self._keys: dict[bytes, tuple[str, int]] = {}  # fault keys of unsettled deliveries, by lock token
 
-    # -- a consumer of its queue
+    # -- consumer of the queue
 
     def can_receive(self) -> bool:
         return self._link.can_send()
@@ -56,7 +58,7 @@ class Receiver:
         self._link.answer(session=session, properties={attach.SESSION_UNTIL: attach.ticks(until - clock_offset)})
         self._link.send_available()
 
-    # -- the source of its link
+    # -- source of the link
 
     def on_credit(self) -> None:
         if self._link.can_send():

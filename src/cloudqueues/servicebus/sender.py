@@ -16,6 +16,8 @@ BUSY_TEXT = "The service is busy: try again later."
 
 
 class Sender:
+    """Sink of a receiving link, which passes messages to an entity."""
+
     def __init__(self, connection: Connection, entity: Queue | Topic) -> None:
         self._connection = connection
         self._entity = entity

@@ -33,12 +33,16 @@ class SessionQueue(Protocol):
 
 @dataclass(slots=True)
 class SessionLock:
+    """Lock of a session, until a time of the broker."""
+
     consumer: Consumer
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class SessionState:
+    """State of a session and the time at which it was set."""
+
     data: bytes
     since: float
 

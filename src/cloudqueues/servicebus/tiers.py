@@ -23,6 +23,8 @@ LARGEST_HEADER = 64 * KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
+    """Size limits of a tier."""
+
     message: int
     """Bytes of an encoded message. A session's state has the same limit, since a message carries it."""
     batch: int

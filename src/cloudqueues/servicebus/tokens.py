@@ -42,7 +42,7 @@ class Tokens:
         self._broker = broker
         self._connection = connection
 
-    def do(self, request: Request) -> Reply:
+    def handle(self, request: Request) -> Reply:
         """Check a token and store its rights. Raises Refused for an invalid token, and then, as in the service, for an
         entity that does not exist."""
         audience = str(request.application.get("name") or "")

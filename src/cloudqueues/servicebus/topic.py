@@ -32,6 +32,8 @@ FILTER_FAILED = "FilterEvaluationException"
 
 
 class Subscription:
+    """Subscription of a topic: a queue with the rules that select its messages."""
+
     def __init__(self, queue: Queue, rules: Sequence[Rule]) -> None:
         self.queue = queue
         self.rules = {rule.name: rule for rule in rules}
@@ -104,6 +106,8 @@ def applied(rule: Rule, content: Content, properties: MessageProperties) -> Cont
 
 
 class Topic:
+    """Topic that copies its messages to subscriptions."""
+
     def __init__(self, path: str, settings: Settings, context: BrokerContext) -> None:
         self.path = path
         self.settings = settings

@@ -138,7 +138,7 @@ def test_what_is_deleted_when_it_is_delivered_has_no_tag(bus: ServiceBusEmulator
             assert (len(transfer[2]), transfer[4]) == (size, settled)
 
 
-def test_a_letter_is_delivered_as_often_as_it_takes(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+def test_a_dead_letter_is_delivered_as_often_as_it_takes(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     """And its count stays what it was."""
     bus.add_queue("orders", max_delivery_count=2, lock_duration=30)
     send(client, "orders", "a")

@@ -43,7 +43,7 @@ async def take(receiver: ServiceBusReceiver, count: int) -> list[ServiceBusRecei
     return found
 
 
-def test_settlement_locks_and_letters(bus: ServiceBusEmulator) -> None:
+def test_settlement_locks_and_dead_letters(bus: ServiceBusEmulator) -> None:
     bus.add_queue("orders", lock_duration=30)
 
     async def scenario() -> None:

@@ -10,7 +10,7 @@ from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, send
 TRANSFER = "/$Transfer/$DeadLetterQueue"
 
 
-def test_messages_and_letters_are_forwarded(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+def test_messages_and_dead_letters_are_forwarded(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("first", forward_to="second")
     bus.add_queue("second", forward_dead_lettered_to="dead-letters")
     bus.add_queue("dead-letters")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import socket
+import ssl
 import struct
 from http import HTTPStatus
 from types import SimpleNamespace
@@ -18,6 +19,8 @@ from cloudqueues.servicebus.admin import atom
 from cloudqueues.servicebus.admin.http import LONGEST_LINE, HttpConnection, Reply, Request
 from cloudqueues.servicebus.admin.paths import TopicPath, split
 from cloudqueues.servicebus.admin.refusals import Rejected
+from cloudqueues.servicebus.admin.server import ManagementServer, _Client
+from cloudqueues.servicebus.admin.tls import TlsTransport
 from cloudqueues.servicebus.amqp import encode, frames
 from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.amqp.connection import AMQP_HEADER
@@ -100,6 +103,9 @@ class FakeWriter:
     def close(self) -> None:
         """Nothing to close."""
 
+    def abort(self) -> None:
+        """Nothing to cut."""
+
     def pause_reading(self) -> None:
         self.reading = False
 
@@ -147,10 +153,45 @@ def test_a_client_that_does_not_read_is_not_answered() -> None:
     asyncio.run(scenario())
 
 
+def test_the_port_passes_on_how_fast_a_client_reads() -> None:
+    async def scenario() -> None:
+        transport: Any = FakeWriter()
+        context: Any = None
+        client = _Client(ManagementServer(lambda _request: Reply(), context, 100))
+        client.connection_made(transport)
+        client.pause_writing()
+        client.resume_writing()
+        client.data_received(REQUEST[:1])
+        client.pause_writing()
+        client.data_received(REQUEST[1:])
+        assert transport.written == []
+        client.resume_writing()
+        await turns(1)
+        assert len(transport.written) == 1
+        client.connection_lost(None)
+
+    asyncio.run(scenario())
+
+
+def test_tls_passes_on_how_fast_a_client_reads() -> None:
+    calls: list[str] = []
+    inner: Any = SimpleNamespace(
+        pause_writing=lambda: calls.append("pause"), resume_writing=lambda: calls.append("resume")
+    )
+    transport: Any = FakeWriter()
+    layer = TlsTransport(transport, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    layer.inner = inner
+    layer.pause_writing()
+    layer.resume_writing()
+    assert calls == ["pause", "resume"]
+    layer.pause_reading()
+    assert not transport.reading
+    layer.resume_reading()
+    assert transport.reading
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_many_requests_at_once_are_all_answered_to_a_slow_reader(bus: ServiceBusEmulator, tls: bool) -> None:
-    import ssl
-
     for number in range(40):
         bus.add_queue(f"q{number}")
     request = b"GET /$Resources/queues HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -140,7 +140,7 @@ def test_a_modified_delivery_takes_the_changes_with_it(bus: ServiceBusEmulator) 
         assert (message.delivery_count, message.properties) == (2, {"tried": 1})
 
 
-def test_rejected_without_a_reason_is_a_letter_without_one(bus: ServiceBusEmulator) -> None:
+def test_rejected_without_a_reason_is_a_dead_letter_without_one(bus: ServiceBusEmulator) -> None:
     bus.add_queue("q")
     put(bus, b"0")
     with Peer(bus.port).open().begin().receiver("q") as peer:

@@ -67,7 +67,7 @@ def test_the_sdks_renewer_keeps_a_lock(bus: ServiceBusEmulator, client: ServiceB
     assert bus.messages("orders") == []
 
 
-def test_the_last_delivery_makes_a_letter(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+def test_the_last_delivery_makes_a_dead_letter(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", lock_duration=30, max_delivery_count=3)
     send(client, "orders", "a")
     with leaving(client.get_queue_receiver("orders")) as receiver:

@@ -212,7 +212,7 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
     assert (dead_letter.body, dead_letter.properties["DeadLetterReason"]) == (b"b", "why")
 
 
-def test_a_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+def test_a_dead_letter_sent_again_is_received_again(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", ServiceBusMessage("a", message_id="m-1"))
     with leaving(client.get_queue_receiver("orders")) as receiver, client.get_queue_sender("orders") as sender:

@@ -123,7 +123,7 @@ def test_a_rule_sees_the_fields_that_the_service_sets(bus: ServiceBusEmulator, c
     assert bodies(bus, "some") == [b"a"]
 
 
-def test_a_message_that_a_rule_cannot_be_applied_to_is_a_letter(
+def test_a_message_that_a_rule_cannot_be_applied_to_is_a_dead_letter(
     bus: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     bus.add_topic("events")

@@ -15,7 +15,7 @@ from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, send
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
 
-def test_a_letter_of_an_expired_message_is_not_delivered_from_its_queue(
+def test_a_dead_letter_of_an_expired_message_is_not_delivered_from_its_queue(
     bus: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:
     bus.add_queue("q", dead_letter_expired=True)

@@ -82,7 +82,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_scheduled = False
         self._is_full = False
 
-    # -- of asyncio
+    # -- asyncio protocol
 
     def data_received(self, data: bytes) -> None:
         self._in += data

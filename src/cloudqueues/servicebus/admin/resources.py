@@ -119,6 +119,8 @@ def check_destinations(broker: Broker, settings: Settings) -> None:
 
 
 class SubscriptionResource:
+    """Subscription of a topic."""
+
     def __init__(self, namespace: Namespace, topic: str, name: str) -> None:
         self._namespace = namespace
         self._broker = namespace.broker
@@ -158,6 +160,8 @@ class SubscriptionResource:
 
 
 class RuleResource:
+    """Rule of a subscription."""
+
     def __init__(self, subscription: SubscriptionResource, name: str) -> None:
         self._subscription = subscription
         self._name = name

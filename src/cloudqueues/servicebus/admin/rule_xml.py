@@ -137,7 +137,7 @@ def _typed(value: object) -> tuple[str, str]:
             return "string", str(value)
 
 
-# -- what is answered
+# -- writing
 
 
 def write(rule: Rule, created: float) -> str:

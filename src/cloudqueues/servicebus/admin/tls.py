@@ -22,7 +22,7 @@ class TlsTransport(asyncio.Protocol):
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._is_open = False
 
-    # -- of asyncio
+    # -- asyncio protocol
 
     def data_received(self, data: bytes) -> None:
         self._incoming.write(data)
@@ -54,7 +54,7 @@ class TlsTransport(asyncio.Protocol):
         if (data := self._outgoing.read()) and not self._transport.is_closing():
             self._transport.write(data)
 
-    # -- what `inner` writes to
+    # -- transport of `inner`
 
     def write(self, data: bytes) -> None:
         self._session.write(data)

@@ -31,6 +31,8 @@ _TICKS_A_SECOND = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Attach:
+    """Attach of a client."""
+
     name: str
     handle: int
     receiving: bool

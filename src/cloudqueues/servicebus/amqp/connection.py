@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._beater: asyncio.TimerHandle | None = None
         self._heard = self._loop.time()
 
-    # -- of asyncio
+    # -- asyncio protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._writer = cast("asyncio.Transport", transport)
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
         else:
             session.handle(code, values, rest)
 
-    # -- what goes out
+    # -- output
 
     def send(self, frame: bytes) -> None:
         """Queue a frame, to be written with all others of this turn of the loop."""
@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
             self._writer.write(b"".join(self._out))
         self._out.clear()
 
-    # -- time, and the end
+    # -- timers and end
 
     def _watch(self) -> None:
         """Close a connection that was idle for too long, or that never opened."""

@@ -32,6 +32,8 @@ Decoder = Callable[[bytes, int, int], tuple[Any, int]]
 
 @dataclass(frozen=True, slots=True)
 class Described:
+    """Value with its descriptor."""
+
     descriptor: object
     value: Any
 

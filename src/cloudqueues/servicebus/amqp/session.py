@@ -83,7 +83,7 @@ class Session:
     def handle(self, code: int, values: list[Any], rest: bytes) -> None:
         self._handlers[code](values, rest)
 
-    # -- what comes in
+    # -- input
 
     def _attach(self, values: list[Any], rest: bytes) -> None:
         attach_request = attach.read(values, rest)
@@ -157,7 +157,7 @@ class Session:
             self._close(link)
             self.emit(attach.detach(self.channel, number))
 
-    # -- what goes out
+    # -- output
 
     def emit(self, frame: bytes) -> None:
         """Send a frame, after any transfers that wait for the window."""
@@ -206,7 +206,7 @@ class Session:
         for link in list(self.links.values()):
             link.send_available()
 
-    # -- the end
+    # -- detach and end
 
     def detach(self, link: Link, error: AmqpError) -> None:
         """Detach a link with an error, or refuse its attach if that is not confirmed yet."""

@@ -116,7 +116,7 @@ class WebSocket(asyncio.Protocol):
         self._full = False
         self._ping: bytes | None = None  # last ping that came while the client read nothing
 
-    # -- of asyncio
+    # -- asyncio protocol
 
     def data_received(self, data: bytes) -> None:
         self._in += data
@@ -136,7 +136,7 @@ class WebSocket(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.connection_lost(exc)
 
-    # -- what the client says
+    # -- input
 
     def _handshake(self) -> bool:
         head, end, _ = self._in.partition(b"\r\n\r\n")
@@ -196,7 +196,7 @@ class WebSocket(asyncio.Protocol):
         if not self._full:
             self._transport.write(frame(_PONG, payload))
 
-    # -- what the connection writes to
+    # -- transport of the connection
 
     def write(self, data: bytes) -> None:
         self._transport.write(frame(_BINARY, data))

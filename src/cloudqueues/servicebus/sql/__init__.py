@@ -22,6 +22,8 @@ __all__ = ["EvaluationError", "FilterError", "SqlAction", "SqlFilter", "parse", 
 
 @dataclass(frozen=True, slots=True)
 class SqlFilter:
+    """Parsed filter with its text and parameters."""
+
     text: str
     _run: Evaluator = field(repr=False, compare=False)
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -33,6 +35,8 @@ class SqlFilter:
 
 @dataclass(frozen=True, slots=True)
 class SqlAction:
+    """Parsed action with its text and parameters."""
+
     text: str
     _statements: tuple[Statement, ...] = field(repr=False, compare=False)
     parameters: Mapping[str, object] = field(default_factory=dict[str, object])

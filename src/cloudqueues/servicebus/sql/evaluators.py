@@ -20,6 +20,8 @@ Evaluator = Callable[[MessageProperties], object]
 
 @dataclass(frozen=True, slots=True)
 class Property:
+    """Property of a message, in the `sys.` scope or among the application properties."""
+
     name: str
     system: bool
 
