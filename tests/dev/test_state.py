@@ -23,12 +23,9 @@ from tests.test_screen import Heard
 
 def test_two_runs_in_one_folder(tmp_path):
     """The second is refused from the start of the first, before that has written any address."""
-    with opened(tmp_path, Heard()):
-        with (
-            pytest.raises(ConfigError, match=f"runs here already, as process {os.getpid()}: stop it first"),
-            opened(tmp_path, Heard()),
-        ):
-            pass
+    refused = pytest.raises(ConfigError, match=f"runs here already, as process {os.getpid()}: stop it first")
+    with opened(tmp_path, Heard()), refused, opened(tmp_path, Heard()):
+        pass
     with opened(tmp_path, Heard()):
         pass
 
