@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
+from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
-from peeklock.dev.shutdown import CHANGED, Wakeup
+from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev.state import FOLDER, addresses, opened
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.dev.watching import watching
@@ -146,3 +147,45 @@ def test_names_that_do_not_exist(tmp_path):
     project = Project(root=root, sqs=("app.aws:handlr",))
     with pytest.raises(ConfigError, match=r"app\.aws:handlr: app\.aws has no 'handlr'; did you mean 'handler'\?"):
         sample.discovered(project)
+
+
+def test_a_signal_is_seen_while_the_main_thread_waits():
+    """What it waits for can be ended, such as a command that hangs; the stop itself is in order."""
+    calls: list[str] = []
+    with until_stopped(lambda: calls.append("stop")) as wakeup:
+        assert not wakeup.stopping()
+        wakeup.notify()
+        assert not wakeup.stopping(), "a change is no signal"
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert calls == ["stop"]
+        assert wakeup.stopping()
+        assert wakeup.wait() == CHANGED
+        assert wakeup.wait() == bytes([signal.SIGTERM])
+
+
+def test_functions_are_replaced_together():
+    """New ones start before the old ones stop; where one does not start, the old ones go on."""
+    log: list[str] = []
+
+    class One:
+        def __init__(self, name: str, error: Exception | None = None) -> None:
+            self.name, self.error = name, error
+
+        def start(self) -> None:
+            log.append(f"start {self.name}")
+            if self.error is not None:
+                raise self.error
+
+        def stop(self) -> None:
+            log.append(f"stop {self.name}")
+
+    functions = RunningFunctions()
+    functions.replace([One("a")])
+    functions.replace([One("b")], switch=lambda: log.append("switch"))
+    with pytest.raises(ConfigError, match="broken"):
+        functions.replace([One("c", ConfigError("broken"))], switch=lambda: log.append("never"))
+    functions.replace([One("d")], stop_first=True)
+    functions.stop()
+    functions.stop()
+    expected = "start a, start b, switch, stop a, start c, stop c, stop b, start d, stop d"
+    assert ", ".join(log) == expected
