@@ -276,7 +276,7 @@ def test_a_copy_carries_on(world, keys, told):
     world.copied(Outbox(), times=2)
     facts = told()
     assert (facts["state"], facts["copy_number"], facts["attempts"]) == ("delayed", 2, 2)
-    assert facts["next"]["an older copy"]["text"] == "completes as moved: a later copy carries on"
+    assert facts["next"]["an older copy"]["text"] == "completes as superseded: a later copy carries on"
     assert "copy 2 (this is delayed copy 2)" in keys("show", KEY)[1]
 
 

@@ -66,7 +66,10 @@ def test_a_dead_letter_of_a_file_is_redriven(tmp_path, capsys):
 def test_what_a_dead_letter_says_by_itself_is_not_given(tmp_path, capsys, option):
     """It would be ignored without a word."""
     assert main(["send", f"file://{tmp_path}/b.jsonl", "a.jsonl", "--redrive", *option]) == 2
-    assert "does not go with --redrive" in capsys.readouterr().err
+    assert (
+        f"{option[0].replace('-a', '--attribute') if option[0] == '-a' else option[0]} does not go with --redrive"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_message_that_was_never_dead_lettered_is_not_redriven(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def lines(out: str) -> list[dict[str, Any]]:
 def test_json_for_machines():
     """One object a message with constant names, and the summary last."""
     code, out, _ = run("events/cloudtasks/flaky.json", "--json", "--times", "2", "--check")
-    first, second, last = lines(out)
+    first, answer, second, _, last = lines(out)
     assert code == 0
     assert first.keys() == {
         "detail",
@@ -110,6 +111,14 @@ def test_json_for_machines():
     }
     assert first["error"] == "handlers.orders.gateway.GatewayBusy: try again later"
     assert (first["reason"], second["reason"], second["run"]) == ("retry", "superseded", 2)
+    (sent,) = answer["sent"]
+    assert {name: answer[name] for name in ("event", "platform", "run", "response")} == {
+        "event": "cloudtasks/flaky",
+        "platform": "cloudtasks",
+        "run": 1,
+        "response": {"status": 204},
+    }
+    assert (sent["to"], sent["delay_s"]) == ("orders", first["delay_s"])
     assert last == {
         "summary": {
             "events": 1,
@@ -215,6 +224,10 @@ def test_live_really_sends(tmp_path):
         (["README.md"], "README.md: not JSON"),
         (["src"], "no events in this folder"),
         (["tests/not_an_event.json"], 'pubsub: the request of a push, {"headers": {...}, "body": ...}'),
+        (
+            ["events/sqs/single.json", "--platform", "servicebus"],
+            "sqs/single: no event of servicebus; it looks like one of sqs: leave --platform out",
+        ),
         (["events/sqs/single.json", "--times", "0"], "is not a number from 1 up"),
         (["events/sqs/single.json", "--times", "²"], "is not a number from 1 up"),
         (["events/sqs/single.json", "--deadline", "-1"], "peeklock replay: --deadline cannot be negative"),
@@ -400,3 +413,54 @@ def test_letters_that_cannot_be_published_are_told(tmp_path):
     assert all(lost in told[name][1] for name in ("fatal", "expired", "invalid"))
     assert "  invalid: the dead letter (invalid) could not be published" in out
     assert "  fatal: the dead letter (fatal) could not be published" in out
+
+
+def test_an_expected_file_that_cannot_be(events):
+    """Its own name is in the error; unknown names and wrong types are refused, since they would be ignored."""
+    expected = events / "single.expected.json"
+    for text, fix in (
+        ("{", "single.expected.json: not JSON"),
+        ("[]", "single.expected.json: not an object of JSON"),
+        ('{"queu": "orders"}', "single.expected.json: 'queu' is unknown; did you mean 'queue'?"),
+        ('{"queue": 7}', "single.expected.json, queue: 7 is no str"),
+        ('{"outcomes": {}}', "single.expected.json, outcomes: {} is no list"),
+    ):
+        expected.write_text(text)
+        code, out, err = run(str(events / "single.json"))
+        assert (code, out, fix in err) == (2, "", True), err
+
+
+def test_the_time_of_all_events(tmp_path):
+    """An event that was saved a while ago is expired now, which is said; --at is its own time."""
+    event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    event["Records"][0]["body"] = '{"do":"done"}'
+    event["Records"][0]["attributes"]["SentTimestamp"] = "1767225600000"  # 2026-01-01
+    (tmp_path / "old.json").write_text(json.dumps(event))
+    words = (str(tmp_path / "old.json"), "--handler", "tests.test_replay:failing")
+    out = run(*words)[1]
+    assert "1 expired by the clock of this machine: say --at TIME to replay at another time" in out
+    out = run(*words, "--at", "2026-01-01T00:30:00+00:00")[1]
+    assert "1 event, 1 message: 1 done" in out
+    assert "by the clock of this machine" not in run(*words, "--at", "2026-01-02T00:30:00+00:00")[1]
+    code, _, err = run(*words, "--at", "today")
+    assert (code, "--at: 'today' is no time, such as 2026-" in err) == (2, True)
+
+
+def test_accept_writes_the_first_of_several_runs(events):
+    """The second is a duplicate; and it writes in one step, which leaves nothing beside it."""
+    assert run(str(events), "--accept", "--times", "2")[0] == 0
+    expected = json.loads((events / "single.expected.json").read_text())
+    assert [outcome["reason"] for outcome in expected["outcomes"]] == ["done"]
+    assert sorted(path.name for path in events.iterdir()) == ["single.expected.json", "single.json"]
+
+
+@consumer(Queue("orders"))
+def exiting(order: dict) -> None:  # type: ignore[type-arg] # as users write it
+    os._exit(0)
+
+
+def test_a_handler_that_ends_the_process():
+    """It is an error, though it ends with status 0."""
+    done = command("replay", "events/sqs/single.json", "--handler", "tests.test_replay:exiting")
+    assert done.returncode == 2
+    assert "peeklock replay: the handler ended the process, by os._exit(0)" in done.stderr

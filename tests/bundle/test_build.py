@@ -358,7 +358,7 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
     out.write_bytes(b"before")
 
     def full(path: Path, data: bytes) -> int:
-        path.touch()
+        path.open("wb").close()
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)

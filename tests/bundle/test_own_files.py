@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Mapping
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,8 @@ def test_what_git_ignores_stays_out(tmp_path, repository):
         git(folder, "init")
         git(folder, "add", "--force", "app/forced.txt", "app/main.py")
     assert taken(folder) == TAKEN | ({"app/forced.txt"} if repository else set())
+    with environment(GIT_INDEX_FILE=str(tmp_path / "index-of-a-hook")):
+        assert taken(folder) == TAKEN | ({"app/forced.txt"} if repository else set())
 
 
 def test_rules_around_the_project(tmp_path):
@@ -279,9 +283,10 @@ def test_the_samples_of_this_repository_are_no_secrets():
 
 
 def test_a_link_to_what_is_no_file(tmp_path):
-    """It is refused at once, rather than read for ever."""
+    """It is refused, rather than read: a pipe would be read for ever."""
     folder = written(tmp_path, {"app/main.py": ""})
-    os.mkfifo(tmp_path / "pipe")
+    with closing(socket.socket(socket.AF_UNIX)) as listener, chdir(tmp_path):
+        listener.bind("pipe")
     (folder / "app" / "data.txt").symlink_to("../pipe")
     with pytest.raises(ConfigError, match=r"data\.txt is a link to .*pipe, which is no regular file; remove the link"):
         taken(folder)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import queue
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from peeklock.dev.discovery import Discovery, discover
+from peeklock.dev.project import Project
+from peeklock.dev.shutdown import Wakeup
 
 FILES = {
     "pyproject.toml": """
@@ -149,6 +155,20 @@ def dev(root: Path, *words: str, **variables: str) -> Iterator[Running]:
             running.end(signal.SIGTERM)
         assert process.stdout is not None
         process.stdout.close()
+
+
+def datagram(host: str, port: int, data: bytes) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(data, (host, port))
+
+
+def discovered(project: Project) -> Discovery:
+    return discover(project)
+
+
+def readable(wakeup: Wakeup, seconds: float) -> bool:
+    """Return whether something came within a time."""
+    return bool(select.select([wakeup._out], [], [], seconds)[0])
 
 
 def processes(root: Path) -> Sequence[int]:

@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cloudqueues.pulumi import command
 from cloudqueues.pulumi.engine import Step
 from peeklock.dev.deployed import clouds, report
+from peeklock.dev.deployed.handlers import Imported, idle_queues, import_handlers
 from peeklock.dev.deployed.local_context import Function, LocalContext
+from peeklock.dev.deployed.run import _next_step
 from peeklock.errors import ConfigError
 from tests.dev import sample
 from tests.support import ROOT
@@ -362,3 +365,123 @@ def test_what_a_failed_up_comes_to():
     assert (
         report.failure("error: no stack named 'dev'\n", Path("/shop"), Path("/shop")) == "error: no stack named 'dev'\n"
     )
+
+
+def test_a_printed_secret_is_not_the_error():
+    """The exception is, though the program printed something below it."""
+    text = FAILED.replace("no attribute 'nope'\n", "no attribute 'nope'\n\n    password=hunter2\n")
+    found = report.failure(text, Path("/shop/infra/aws"), Path("/shop"))
+    assert "AttributeError: 'Queue' object has no attribute 'nope'" in found
+    assert "hunter2" not in found
+
+
+def test_where_a_failed_up_is():
+    """The last place in the project's own code, also outside of the program's folder."""
+    text = FAILED.replace("/site-packages/peeklock/queue.py", "/shop/app/queues.py")
+    assert "app/queues.py, line 7: AttributeError" in report.failure(text, Path("/shop/infra/aws"), Path("/shop"))
+    text = FAILED.replace("/shop/infra/aws/", "/elsewhere/program/")
+    assert "program/__main__.py, line 10: " in report.failure(text, Path("/elsewhere/program"), Path("/shop"))
+
+
+def test_the_types_of_a_failed_up():
+    """Nothing is said to be applied, since it may not have been reached."""
+    types = {"a:b/c:D": "applied", "e:f/g:H": "refused"}
+    assert list(report.types(types, failed=True)) == [
+        "\nrefused (unknown here: the program is not applied)",
+        "  e:f/g:H",
+    ]
+    assert "  a:b/c:D" in report.types(types, failed=False)
+
+
+def deployed(**fields: Any) -> Function:
+    return Function(
+        **{"name": "f", "entry": "x", "environment": {}, "timeout": 1, "batch": 1, "concurrency": 1, **fields}
+    )
+
+
+OWN = {"PEEKLOCK_ORDERS_FINGERPRINT": "abc", "PEEKLOCK_ORDERS_URL": "u"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "target", "environment", "fix"),
+    [
+        ("sqs", "app.aws:handler", OWN, None),
+        ("sqs", "app.aws:handler", {}, None),
+        ("servicebus", "app.orders:handle", OWN, None),
+        ("sqs", "json:dumps", OWN, None),
+        ("sqs", "app.aws:handlr", OWN, "function f: app.aws has no 'handlr'; did you mean 'handler'?"),
+        ("sqs", "app.nowhere:handler", OWN, "function f: there is no module app.nowhere"),
+        (
+            "sqs",
+            "app.orders:handle",
+            OWN,
+            "function f: app.orders:handle is not what sqs.bind(...) returned; correct handler=",
+        ),
+        ("cloudtasks", "app.aws:handler", OWN, "is not what cloudtasks.bind(...) returned"),
+        ("servicebus", "app.aws:handler", OWN, "function f: app.aws:handler is not the consumer itself"),
+        (
+            "sqs",
+            "app.aws:handler",
+            {"PEEKLOCK_MAILS_FINGERPRINT": "abc"},
+            "app.aws:handler consumes queue 'orders', and the program made the function for queue MAILS; correct handler=",
+        ),
+    ],
+)
+def test_handlers_are_compared_with_their_queues(tmp_path, platform, target, environment, fix):
+    """Before anything starts; what peeklock does not know, such as a tracer's function, passes."""
+    local = LocalContext(code=sample.write(tmp_path), state=tmp_path, on_line=lambda *_: None)
+    function = deployed(target=target, environment=environment)
+    if fix is None:
+        imported = import_handlers(platform, [function], local, dict(os.environ))
+        assert target.startswith("json") or imported.queues == {
+            "PEEKLOCK_AUDIT_URL": "audit",
+            "PEEKLOCK_ORDERS_URL": "orders",
+        }
+    else:
+        with pytest.raises(ConfigError) as refused:
+            import_handlers(platform, [function], local, dict(os.environ))
+        assert fix in str(refused.value)
+
+
+def test_handlers_that_are_not_imported(tmp_path):
+    """Those that get no messages, or whose module is unknown."""
+    local = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
+    functions = [deployed(target="no.where:x", consuming=False), deployed()]
+    assert import_handlers("sqs", functions, local, {}) == Imported()
+
+
+def test_queues_that_no_function_of_a_program_consumes():
+    """By their declared names, where the code is known; a program that is not of peeklock.infra has none."""
+    orders = deployed(environment={**OWN, "PEEKLOCK_AUDIT_URL": "v", "PAGE_URL": "x"})
+    imported = Imported(queues={"PEEKLOCK_AUDIT_URL": "audit-log"})
+    (line,) = idle_queues([orders], {"PEEKLOCK_MAILS_URL": "w"}, imported)
+    assert line == "no function here consumes 'PEEKLOCK_MAILS_URL', 'audit-log': messages stay in the queue"
+    assert list(idle_queues([deployed(environment=OWN)], {}, imported)) == []
+    assert list(idle_queues([deployed(environment={"PEEKLOCK_X_URL": "x"})], {}, imported)) == []
+
+
+def test_what_to_try():
+    """Only what works: a queue whose address is known."""
+    assert _next_step({"sqs": {"PEEKLOCK_MAIL_BOX_URL": "u", "A": "b"}}) == "Try: peeklock send mail-box FILE"
+    assert _next_step({"sqs": {"AWS_ENDPOINT_URL": "u"}}).startswith("The program names no queue of peeklock's")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(180)
+def test_a_failed_up_is_mended(project):
+    """By the correction of any of its files, though the run that failed has loaded few of them; what ran goes on."""
+    code, entry = project / "app/orders.py", project / "app/aws.py"
+    text, bound = code.read_text(), entry.read_text()
+    with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:
+        send(project, "0")
+        running.until("settled", queue="orders", reason="done")  # its process has loaded the code
+        code.write_text(text.replace('Queue("orders"', 'Queue("no queue!"'))
+        assert running.until("say", text="not reloaded").startswith("not reloaded: app/orders.py, line 4: ")
+        send(project, "a")
+        running.until("settled", queue="orders", reason="done")
+        code.write_text(text.replace("timeout=5", "timeout=6"))
+        running.until("say", text="timeout 65 s, batch 10")
+        running.until("say", text="reloaded the program")
+        entry.write_text(f"{bound}\nhandler = handle\n")
+        running.until("say", text="app.aws:handler is not what sqs.bind(...) returned")
+        assert running.end() == 0

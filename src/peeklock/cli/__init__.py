@@ -20,13 +20,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in (dev, replay, send, keys, bundle, emulator):
         command.add_to(commands)
-    given = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     try:
-        code: int = given.run(given)
+        code: int = options.run(options)
     except _refusals() as exc:
-        print(escaped(f"peeklock {given.command}: {exc}"), file=sys.stderr)
+        print(escaped(f"peeklock {options.command}: {exc}"), file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         sys.stderr.close()
         return 141
     except KeyboardInterrupt:
@@ -35,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """Return the errors whose text is for the user. Evaluated when something was raised: the emulators are loaded by then, or
-    were not used."""
+    """Return the errors whose text is for the user. Called after an error: the emulators are loaded by then, or were not used."""
     emulators = sys.modules.get("cloudqueues.errors")
     return (PeeklockError, emulators.CloudqueuesError) if emulators else (PeeklockError,)
 

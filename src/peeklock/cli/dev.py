@@ -14,20 +14,20 @@ from peeklock.errors import ConfigError
 HELP = "run the project's handlers on local emulators, and follow each message"
 
 EPILOG = """\
-What runs is said in pyproject.toml:
+pyproject.toml names what runs:
 
   [tool.peeklock.dev]
   sqs = ["app.aws:handler"]             # Lambda handlers, as module:function
   servicebus = "azure"                  # the folder with function_app.py and host.json
   cloudtasks = ["app.gcp:charge_http"]  # functions of functions-framework, as module:function
 
-A platform that cannot start is said, and the others run. Azure's needs Python 3.13, or its worker installed by hand: the
+A platform that cannot start is reported, and the others run. Azure's needs Python 3.13, or its worker installed by hand: the
 error has the command.
 
 The queues are made from the declarations in the code. Nothing leaves this machine, no credential is asked for, and
 nothing is kept: stores and dead letters are in .peeklock/, which is emptied at the start.
 
-With --infra, your Pulumi program says it all: the real engine applies it to the emulators, and each function starts with
+With --infra, your Pulumi program decides: the real engine applies it to the emulators, and each function starts with
 the environment, time-out, batch size and concurrency that the program gives it. What must differ here is printed. It
 needs `pulumi` on PATH, no account and no bundle, and cannot reach a cloud.
 
@@ -52,9 +52,11 @@ def add_to(commands: Any) -> None:
         "platforms", nargs="*", metavar="PLATFORM", help="sqs, servicebus or cloudtasks; all that the project has"
     )
     parser.add_argument(
-        "--infra", metavar="FOLDER", type=Path, help="of a Pulumi program, which is applied to the emulators"
+        "--infra", metavar="FOLDER", type=Path, help="folder of a Pulumi program, which is applied to the emulators"
     )
-    parser.add_argument("--stack", metavar="NAME", help="of the program, with a file Pulumi.NAME.yaml; default: dev")
+    parser.add_argument(
+        "--stack", metavar="NAME", help="stack of the program, with a file Pulumi.NAME.yaml; default: dev"
+    )
     parser.add_argument("--no-reload", action="store_true", help="do not restart the functions when code changes")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=run)
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     from peeklock.cli.screen import screen
 
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # moto looks into it, and fails where it is not there
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # moto reads it, and fails where the profile does not exist
         os.environ.pop(name, None)
     serve = _of_project(options) if options.infra is None else _of_program(options)
     shown = screen(as_json=options.json)

@@ -1,4 +1,4 @@
-"""`peeklock keys`: look at the record that a store holds of a key, or forget it."""
+"""`peeklock keys`: show the record that a store holds of a key, or remove it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ KEY is the name of a record in the store:
 
 SHOW = f"""\
 {FORM}
-Looking costs one conditional write, which never succeeds: a store cannot be asked in another way. Whether a time is over
-is judged by this machine's clock.
+Looking costs one conditional write, which never succeeds: a store has no other operation. Times are compared with this
+machine's clock.
 
 examples:
   peeklock keys show orders/order-7 --store dynamodb://orders-leases
@@ -48,7 +48,7 @@ exit codes:
 
 FORGET = f"""\
 {FORM}
-The record is shown, what will happen is said, and you are asked. What a process holds is never forgotten, since that
+The record and the consequences are shown, and you are asked. A record that a process holds is never removed, since that
 would allow two runs at once; nor is a record that changes while you read.
 
 examples:
@@ -100,38 +100,38 @@ def _action(actions: Any, name: str, text: str, epilog: str) -> argparse.Argumen
     return action
 
 
-def show(given: argparse.Namespace) -> int:
-    """Tell what is there, and return the exit code."""
-    view = look(_store(given.store), _key(given.key))
-    if given.json:
+def show(options: argparse.Namespace) -> int:
+    """Print the record, and return the exit code."""
+    view = look(_store(options.store), _key(options.key))
+    if options.json:
         _print(facts(view))
     else:
         print_view(view)
     return int(view.live is None)
 
 
-def forget(given: argparse.Namespace) -> int:
-    """Remove the record that was shown, once that was agreed to, and return the exit code."""
-    store, key = _store(given.store), _key(given.key)
-    if not given.yes and not sys.stdin.isatty():
+def forget(options: argparse.Namespace) -> int:
+    """Remove the record that was shown, once the user has agreed, and return the exit code."""
+    store, key = _store(options.store), _key(options.key)
+    if not options.yes and not sys.stdin.isatty():
         raise ConfigError(
             "forgetting asks first, and there is no terminal to ask on: look with `peeklock keys show`, then add --yes"
         )
     view = look(store, key)
-    if not given.json:
+    if not options.json:
         print_view(view)
-    why, found = _forget(store, view, asks=not given.yes)
-    if given.json:
-        _print({**facts(found), "forgotten": not why, "why": why or None})
+    why, latest = _forget(store, view, asks=not options.yes)
+    if options.json:
+        _print({**facts(latest), "forgotten": not why, "why": why or None})
     else:
         print("\n" + SAID[why].format(moment(view.record.lease_until) if view.record else ""))
         if why == "changed":
-            print_view(found)
+            print_view(latest)
     return int(bool(why))
 
 
 def _forget(store: Store, view: RecordView, *, asks: bool) -> tuple[str, RecordView]:
-    """Why it was not forgotten, if so, and what was seen last."""
+    """Return why a record was not forgotten (empty where it was), and the record as it was seen last."""
     record = view.live
     if record is None:
         return "absent", view
@@ -142,7 +142,7 @@ def _forget(store: Store, view: RecordView, *, asks: bool) -> tuple[str, RecordV
     try:
         answer = _swap(store, Change(key=view.key, expected=record.version, record=None))
     except StoreError as exc:
-        raise StoreError(f"{exc}; whether it is forgotten is not known: `peeklock keys show` tells") from exc
+        raise StoreError(f"{exc}; whether it is forgotten is not known: `peeklock keys show` shows it") from exc
     if answer.won:
         return "", view
     return "changed", RecordView(key=view.key, record=answer.record, now=datetime.now(UTC))
@@ -163,7 +163,7 @@ def _agreed(record: Record) -> bool:
 
 
 def _key(text: str) -> str:
-    """Raises ConfigError, which teaches the form, for what names no record."""
+    """Return the key. Raises ConfigError, which shows the form, for a text that names no record."""
     parts = re.fullmatch(r"([^/#@]+)(?:@[^/#]+)?[/#].+", text, re.DOTALL)
     if parts is None or not is_text(text):
         raise ConfigError(f"KEY {text!r} names no record\n\n{FORM.rstrip()}")
@@ -171,8 +171,8 @@ def _key(text: str) -> str:
     return text
 
 
-def _store(given: str | None) -> Store:
-    url = given or os.environ.get("PEEKLOCK_STORE")
+def _store(option: str | None) -> Store:
+    url = option or os.environ.get("PEEKLOCK_STORE")
     if not url:
         raise ConfigError("no store: pass --store URL, or set PEEKLOCK_STORE, as the function's environment has it")
     scheme = url.partition(":")[0].lower()
@@ -186,7 +186,7 @@ def _store(given: str | None) -> Store:
 
 
 def _check_file(url: str) -> None:
-    """SQLite would make a file that is not there, and then truly say that it holds no record."""
+    """Raise ConfigError for a missing file: SQLite would create it, and then report no record."""
     from peeklock.stores.sqlite import from_url
 
     path = from_url(url).path
@@ -199,9 +199,8 @@ def look(store: Store, key: str) -> RecordView:
 
 
 def read(store: Store, key: str) -> Record | None:
-    """What a store holds of a key. It can only swap, so this is a swap that changes nothing: no record has the version
-    -1, so none is removed, and the removal of one that is not there has won already. It costs one conditional write.
-    Raises StoreError."""
+    """Return the record of a key. A store can only swap, so this is a swap that changes nothing: no record has the version
+    -1, so none is removed, and removing a missing record succeeds. It costs one conditional write. Raises StoreError."""
     return _swap(store, Change(key=key, expected=-1, record=None)).record
 
 
@@ -217,5 +216,5 @@ def _swap(store: Store, change: Change) -> Answer:
     return answer
 
 
-def _print(told: dict[str, Any]) -> None:
-    print(json.dumps(told, ensure_ascii=True))
+def _print(line: dict[str, Any]) -> None:
+    print(json.dumps(line, ensure_ascii=True))

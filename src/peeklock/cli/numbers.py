@@ -1,4 +1,4 @@
-"""Numbers of the command line: one that cannot be is refused under the name of its option."""
+"""Numbers on the command line, refused under the names of their options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peeklock.timing import delays
 
 
 def positive(text: str) -> int:
-    """A number of times, as the `type=` of an option."""
+    """Parse a number of times, as the `type=` of an option."""
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
@@ -18,7 +18,7 @@ def positive(text: str) -> int:
 
 
 def seconds(value: float, option: str) -> timedelta:
-    """A duration. Raises ConfigError, in which the option has the name that was typed."""
+    """Return a duration. Raises ConfigError, with the name of the option."""
     try:
         return delays.seconds(value, option)
     except ValueError as exc:

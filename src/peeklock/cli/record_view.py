@@ -1,4 +1,4 @@
-"""A store's record of a key in words, for a person, and as facts, for a machine: what it is, and what comes next."""
+"""A store's record of a key, in words for a person and as JSON for a machine: its state, and what the next deliveries do."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ UNKNOWN_MOST = sys.maxsize
 
 
 OTHER_BODY = f"{body_hash.VERSION}:another"
-"""A hash that no body has, of the version that this release compares."""
+"""Hash that no body has, of the version that this release compares."""
 
 MOST_SHOWN = 200
-"""Characters of a result on a person's screen."""
+"""Characters of a result that are printed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordView:
-    """What a store held of a key at a moment."""
+    """The record of a key in a store at one time."""
 
     key: str
     record: Record | None
@@ -55,12 +55,12 @@ class RecordView:
 
     @property
     def held(self) -> bool:
-        """Whether a process may be at work on it: whether the message itself, delivered now, would be sent away."""
+        """True where a process may be at work on the key: where its message, delivered now, would be abandoned."""
         _, mine = next(self.arrivals())
         return self.decide(mine).action is Action.ABANDON
 
     def arrivals(self) -> Iterator[tuple[str, Lineage]]:
-        """The deliveries that may come next, and the lineage that each would have."""
+        """Yield the deliveries that may come next, with the lineage of each."""
         record = self.record
         if record is None:
             yield "any message", Lineage(id="any")
@@ -78,11 +78,11 @@ class RecordView:
             yield "another message", Lineage(id="")
 
     def decide(self, lineage: Lineage) -> Decision:
-        """What the claim protocol decides on a delivery, now."""
+        """Return the decision of the claim protocol on a delivery, now."""
         return arrival.arrive(self.record, lineage, self._stamp(), UNKNOWN_MOST)
 
     def coming(self) -> Iterator[tuple[str, Decision]]:
-        """What may come next, and what is decided on each."""
+        """Yield the deliveries that may come next, with the decision on each."""
         for name, lineage in self.arrivals():
             yield name, self.decide(lineage)
         if self.record is not None and arrival.contradicts(self.record, OTHER_BODY, self.now):
@@ -95,7 +95,7 @@ class RecordView:
 
 
 def facts(view: RecordView) -> dict[str, Any]:
-    """For a machine. Times are ISO 8601, in UTC; `attempts` are counted starts; `body` is a hash; `result` is JSON in a
+    """Return the view as JSON values. Times are ISO 8601, in UTC; `attempts` are counted starts; `body` is a hash; `result` is JSON in a
     text; `owner` is the event that wrote it."""
     record = view.record
     coming = [{"delivery": name, **_coming(view, decision)} for name, decision in view.coming()]
@@ -135,7 +135,8 @@ def _coming(view: RecordView, decision: Decision) -> dict[str, Any]:
 
 
 def written_at(record: Record, now: datetime) -> datetime:
-    """When it was written, by its writer's clock: a version is that time, each millisecond so many steps."""
+    """Return when a record was written, by its writer's clock: a version counts steps of that time, a fixed number each
+    millisecond."""
     millisecond = timedelta(milliseconds=1)
     latest = next_version(0, now, 0)
     steps = latest - next_version(0, now - millisecond, 0)
@@ -143,7 +144,7 @@ def written_at(record: Record, now: datetime) -> datetime:
 
 
 def print_view(view: RecordView) -> None:
-    """For a person, on standard output."""
+    """Print the view on standard output."""
     table, record = Table(name=22, value=0), view.record
     table.headed = True  # each row names itself
     table.row("key", view.key)
@@ -177,7 +178,7 @@ def _about(view: RecordView, record: Record) -> Iterator[tuple[str, str]]:
     yield "remembered until", when(record.expires_at, now)
     yield "attempts", _attempts(record)
     yield "message", record.message
-    yield "life", _life(record)
+    yield "lineage", _lineage(record)
     if record.reason:
         yield "verdict", record.reason
     if record.detail:
@@ -204,14 +205,14 @@ def _attempts(record: Record) -> str:
     return f"{record.attempts} counted"
 
 
-def _life(record: Record) -> str:
+def _lineage(record: Record) -> str:
     again = f"its dead letter was redriven, {record.generation}x" if record.generation else "never redriven"
     copies = f"this is delayed copy {record.copy_number}" if record.copy_number else "no delayed copy"
     return f"generation {record.generation} ({again}), copy {record.copy_number} ({copies})"
 
 
 def words(view: RecordView, decision: Decision) -> str:
-    """A decision of the claim protocol."""
+    """Describe a decision of the claim protocol."""
     match decision.action:
         case Action.RUN:
             return _runs(decision)
@@ -236,13 +237,13 @@ def _completes(decision: Decision) -> str:
     if decision.reason is Reason.DUPLICATE:
         return "completes as a duplicate"
     if decision.reason is Reason.SUPERSEDED:
-        return "completes as moved: a later copy carries on"
+        return "completes as superseded: a later copy carries on"
     return f"completes with its verdict ({decision.reason})"
 
 
 def _waits(view: RecordView) -> str:
     record = view.record
-    assert record is not None, "nobody waits for what is absent"
+    assert record is not None, "a delivery waits only for a record"
     if not view.held:
         return f"waits: the dead letter of message {record.message} comes first"
     return f"waits: another process {_doing(record)} until {when(record.lease_until, view.now)}"
@@ -253,13 +254,13 @@ def moment(at: datetime) -> str:
 
 
 def when(at: datetime, now: datetime) -> str:
-    """A moment, and how far from now it is."""
+    """Return a time, and its distance from now."""
     span = _span(abs(at - now))
     return f"{moment(at)} ({f'for another {span}' if at > now else f'{span} ago'})"
 
 
 def _span(span: timedelta) -> str:
-    """In the largest unit of which there are two."""
+    """Return a duration in the largest unit of which it has at least two."""
     seconds = span.total_seconds()
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""`peeklock replay`: sample events through their handlers, on this machine and nowhere else."""
+"""`peeklock replay`: run sample events through their handlers, on this machine alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import Counter
 from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ from peeklock.replay import (
     accept,
     difference,
     load_handlers,
+    moment,
     project_of,
     replay,
     route,
     samples,
 )
 
-HELP = "run sample events through their handlers, touching nothing"
+HELP = "run sample events through their handlers, without side effects"
 
 EPILOG = """\
 Handlers are named in pyproject.toml, or with --handler:
@@ -39,23 +41,26 @@ Handlers are named in pyproject.toml, or with --handler:
   [tool.peeklock]
   handlers = ["app.orders:charge", "app.receipts:write"]
 
-The platform is told from an event's shape, and each event runs through the handler of its queue; an event of another queue
-is an error. (Of Service Bus an event names its function, of Pub/Sub its subscription: where that is called otherwise, say
---queue, or "queue": "orders" in its expected file.) Each event gets a fresh store in memory, what is sent is only recorded, and
-delays are drawn from the same random source each time: a replay says the same whenever it is run. Results are on standard
-output; tracebacks, and what handlers print, on standard error.
+The platform follows from an event's shape, and each event runs through the handler of its queue; an event of another queue
+is an error. (An event of Service Bus names its function, one of Pub/Sub its subscription: where that has another name, say
+--queue, or "queue": "orders" in its expected file.) Each event gets a new store in memory, sends are only recorded, and
+delays are drawn from the same random source each time: a replay has the same results whenever it is run. Of a queue with
+max_age, an event takes place now, so a message of last week has expired: say --at, or "at": "2026-11-30T12:00:00+00:00" in its
+expected file, which --accept writes. Results are on standard output; tracebacks, and what handlers print, on standard error.
 
 examples:
   peeklock replay events/                          all sample events
   peeklock replay events/sqs/batch.json --times 2  delivered twice: what was done is now a duplicate
   peeklock replay events/ --attempt 13             as the last attempt of a Queue that names no max_attempts
   peeklock replay events/ --check                  compare with *.expected.json beside each event
+  peeklock replay events/ --at 2026-11-30T12:00:00+00:00    at the time that they were saved
   peeklock replay - --handler app.orders:charge    an event from standard input
 
 exit codes:
   0  every event was run (with --check: and came out as expected)
   1  --check found a difference, or an event was refused by its platform
-  2  it could not be run: an unknown handler, a file that is not JSON, an event of no known platform or of no handler's queue
+  2  it could not be run: an unknown handler, a file that is not JSON, an event of no known platform or of no handler's queue,
+     a handler that ends the process
 """
 
 
@@ -72,7 +77,7 @@ def add_to(commands: Any) -> None:
         help="may be repeated; default: [tool.peeklock] handlers in pyproject.toml, or else the entry points of [tool.peeklock.dev]",
     )
     parser.add_argument("--queue", metavar="NAME", help="the declared queue of all these events, whatever they say")
-    parser.add_argument("--platform", choices=sorted(platforms()), help="instead of telling it from the event's shape")
+    parser.add_argument("--platform", choices=sorted(platforms()), help="whatever the event's shape")
     parser.add_argument(
         "--unwrap",
         metavar="NAMES",
@@ -81,46 +86,50 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--times", type=positive, default=1, metavar="N", help="deliver each event N times")
     parser.add_argument("--attempt", type=positive, metavar="N", help="deliver each message as its Nth attempt")
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds that an event has")
+    parser.add_argument("--at", metavar="TIME", help="when the events take place, for max_age; with an offset from UTC")
     parser.add_argument("--store", metavar="URL", help="a store that lasts, such as sqlite://replay.db")
     parser.add_argument("--live", action="store_true", help="really send, by the environment's PEEKLOCK_ variables")
     parser.add_argument(
         "--check", action="store_true", help="compare with the expected results; exit 1 on a difference"
     )
-    parser.add_argument("--accept", action="store_true", help="write what happens as the expected results")
-    parser.add_argument("--json", action="store_true", help="one JSON object a message, then one for the summary")
+    parser.add_argument("--accept", action="store_true", help="write the results as the expected ones")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object for each message and each event, then one for the summary"
+    )
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Replay, tell, and return the exit code."""
+def run(options: argparse.Namespace) -> int:
+    """Replay, report, and return the exit code."""
     with redirect_stdout(sys.stderr):  # what a module prints when it is imported
-        handlers = load_handlers(given.handler, project_of(Path.cwd()))
+        handlers = load_handlers(options.handler, project_of(Path.cwd()))
     settings = ReplayOptions(
         handlers=handlers,
-        queue=given.queue,
-        platform=given.platform,
-        unwrap=_unwrap(given.unwrap),
-        store=given.store,
-        live=given.live,
-        times=given.times,
-        attempt=given.attempt,
-        deadline=None if given.deadline is None else seconds(given.deadline, "--deadline"),
+        queue=options.queue,
+        platform=options.platform,
+        unwrap=_unwrap(options.unwrap),
+        store=options.store,
+        live=options.live,
+        times=options.times,
+        attempt=options.attempt,
+        deadline=None if options.deadline is None else seconds(options.deadline, "--deadline"),
+        at=None if options.at is None else moment(options.at, "--at"),
     )
-    found = samples(given.paths)
-    for sample in found:
+    events = samples(options.paths)
+    for sample in events:
         route(sample, settings)  # before the first of them runs
-    report = _Json() if given.json else _Text()
+    report = _Json() if options.json else _Text()
     tally = _Tally()
-    for sample in found:
-        for one in replay(sample, settings):
-            tally.add(one)
-            report.show(one)
-            if given.accept and one.number == 1:
-                accept(one)
-            elif given.check and one.number == 1:
-                tally.check(one, report)
-    report.end(tally, len(found), checked=given.check)
-    return tally.code(checked=given.check)
+    for sample in events:
+        for run in replay(sample, settings):
+            tally.add(run)
+            report.show(run)
+            if options.accept and run.number == 1:
+                accept(run)
+            elif options.check and run.number == 1:
+                tally.check(run, report)
+    report.end(tally, len(events), checked=options.check)
+    return tally.code(checked=options.check)
 
 
 def _unwrap(names: str | None) -> unwrap.Unwrap | None:
@@ -132,8 +141,12 @@ def _unwrap(names: str | None) -> unwrap.Unwrap | None:
         raise ReplayError(f"--unwrap {names}: {exc}") from None
 
 
+NOW = timedelta(minutes=1)
+"""Distance from the present within which a run counts as one that takes place now."""
+
+
 class _Tally:
-    """What all events came to."""
+    """Totals of all events."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -141,33 +154,40 @@ class _Tally:
         self.sent = 0
         self.refused = 0
         self.different = 0
+        self.expired_now = 0
+        """Messages that have expired in runs that take place now."""
 
-    def add(self, one: Run) -> None:
-        self.reasons.update(outcome["reason"] for outcome in one.outcomes)
-        self.sent += len(one.sent)
-        self.refused += one.refused is not None
+    def add(self, run: Run) -> None:
+        self.reasons.update(outcome["reason"] for outcome in run.outcomes)
+        self.sent += len(run.sent)
+        if self._is_now(run):
+            self.expired_now += sum(outcome["reason"] == "expired" for outcome in run.outcomes)
+        self.refused += run.refused is not None
 
-    def check(self, one: Run, report: _Text | _Json) -> None:
-        lines = difference(one)
+    def _is_now(self, run: Run) -> bool:
+        return run.at is not None and abs(datetime.now(UTC) - run.at) < NOW
+
+    def check(self, run: Run, report: _Text | _Json) -> None:
+        lines = difference(run)
         if lines:
             self.different += 1
-            report.differs(one, lines)
+            report.differs(run, lines)
 
     def code(self, *, checked: bool) -> int:
         return int(self.different > 0) if checked else int(self.refused > 0)
 
 
 class _Text:
-    """For a person."""
+    """Prints a table, for a person."""
 
     def __init__(self) -> None:
-        self.table = Table(event=24, message=36, attempt=7, outcome=11, reason=11, delay=9, time=9, told=12, sent=0)
+        self.table = Table(event=24, message=36, attempt=7, outcome=11, reason=11, delay=9, time=9, response=12, sent=0)
         self.shown: set[str] = set()
 
-    def show(self, one: Run) -> None:
-        name = one.sample.name if one.number == 1 else f"{one.sample.name} ({one.number})"
-        told, sent = _told(one.told), _sent(one.sent)
-        for n, (outcome, duration) in enumerate(zip(one.outcomes, one.durations, strict=True)):
+    def show(self, run: Run) -> None:
+        name = run.sample.name if run.number == 1 else f"{run.sample.name} ({run.number})"
+        response, sent = _response(run.response), _sent(run.sent)
+        for n, (outcome, duration) in enumerate(zip(run.outcomes, run.durations, strict=True)):
             self.table.row(
                 name if n == 0 else "",
                 outcome["message_id"],
@@ -176,36 +196,40 @@ class _Text:
                 outcome["reason"],
                 f"{outcome['delay_s']:g} s" if "delay_s" in outcome else "",
                 f"{duration:.1f} ms",
-                told if n == 0 else "",
+                response if n == 0 else "",
                 sent if n == 0 else "",
                 colour=outcome["disposition"],
             )
-            for why in _whys(one.errors[n], one.details[n]):
-                self.table.line(f"  {outcome['message_id']}: {why}")
-        if one.refused is not None:
-            self.table.line(f"{name}: refused: {one.refused}")
-        for error in one.errors:
+            for reason in _reasons(run.errors[n], run.details[n]):
+                self.table.line(f"  {outcome['message_id']}: {reason}")
+        if run.refused is not None:
+            self.table.line(f"{name}: refused: {run.refused}")
+        for error in run.errors:
             if error is not None and error.__traceback__ is not None:  # raised, and not only answered
                 self._explain(name, error)
 
     def _explain(self, name: str, error: BaseException) -> None:
-        """Its traceback, the first time, and not between the results."""
+        """Print a traceback, the first time, and not between the results."""
         text = "".join(traceback.format_exception(error))
         if text not in self.shown:
             self.shown.add(text)
             sys.stdout.flush()
             print(escaped(f"\n{name}: the handler raised\n{text}"), file=sys.stderr, flush=True)
 
-    def differs(self, one: Run, lines: list[str]) -> None:
-        self.table.line("\n".join(["", f"{one.sample.name}: not as expected", *lines, ""]))
+    def differs(self, run: Run, lines: list[str]) -> None:
+        self.table.line("\n".join(["", f"{run.sample.name}: not as expected", *lines, ""]))
 
     def end(self, tally: _Tally, events: int, *, checked: bool) -> None:
         parts = ", ".join(f"{count} {reason}" for reason, count in tally.reasons.most_common())
         messages = sum(tally.reasons.values())
         elapsed = time.monotonic() - tally.started
         self.table.line(
-            f"\n{events} events, {messages} messages: {parts or 'none'}; {tally.sent} sent; {elapsed:.2f} s"
+            f"\n{_count(events, 'event')}, {_count(messages, 'message')}: {parts or 'none'}; {tally.sent} sent; {elapsed:.2f} s"
         )
+        if tally.expired_now:
+            self.table.line(
+                f"{tally.expired_now} expired by the clock of this machine: say --at TIME to replay at another time"
+            )
         if tally.refused:
             self.table.line(f"{tally.refused} refused: not an event of their platform")
         if checked:
@@ -213,18 +237,20 @@ class _Text:
 
 
 class _Json:
-    """For a machine: one object a line."""
+    """Prints one JSON object a line, for a machine."""
 
-    def show(self, one: Run) -> None:
-        head = {"event": one.sample.name, "platform": one.platform, "run": one.number}
-        for n, outcome in enumerate(one.outcomes):
-            why = {"detail": one.details[n], "error": _raised(one.errors[n]) or None}
-            _print({**head, "delay_s": None, **outcome, **why, "duration_ms": round(one.durations[n], 3)})
-        if one.refused is not None:
-            _print({**head, "refused": str(one.refused)})
+    def show(self, run: Run) -> None:
+        head = {"event": run.sample.name, "platform": run.platform, "run": run.number}
+        for n, outcome in enumerate(run.outcomes):
+            problem = {"detail": run.details[n], "error": _raised(run.errors[n]) or None}
+            _print({**head, "delay_s": None, **outcome, **problem, "duration_ms": round(run.durations[n], 3)})
+        if run.refused is not None:
+            _print({**head, "refused": str(run.refused)})
+        else:
+            _print({**head, "response": run.response, "sent": run.sent})
 
-    def differs(self, one: Run, lines: list[str]) -> None:
-        _print({"event": one.sample.name, "platform": one.platform, "difference": lines})
+    def differs(self, run: Run, lines: list[str]) -> None:
+        _print({"event": run.sample.name, "platform": run.platform, "difference": lines})
 
     def end(self, tally: _Tally, events: int, *, checked: bool) -> None:
         summary: dict[str, Any] = {
@@ -237,8 +263,12 @@ class _Json:
         _print({"summary": {**summary, **({"different": tally.different} if checked else {})}})
 
 
-def _whys(error: BaseException | None, detail: str) -> list[str]:
-    """Why it ended so, each reason once: the detail often has what was raised in it."""
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _reasons(error: BaseException | None, detail: str) -> list[str]:
+    """Return the reasons of an outcome, each once: the detail often has the exception in it."""
     raised = _raised(error)
     if detail in raised:
         return [raised] if raised else []
@@ -246,7 +276,7 @@ def _whys(error: BaseException | None, detail: str) -> list[str]:
 
 
 def _raised(error: BaseException | None) -> str:
-    """The last line of a traceback; empty where nothing was raised."""
+    """Return the last line of a traceback; empty where nothing was raised."""
     return "" if error is None else "".join(traceback.format_exception_only(error)).strip()
 
 
@@ -254,9 +284,9 @@ def _print(line: object) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
 
 
-def _told(told: object) -> str:
-    """What the platform is told, in a word."""
-    match told:
+def _response(response: object) -> str:
+    """Return the answer to the platform in a word."""
+    match response:
         case {"batchItemFailures": []} | None:
             return "success"
         case {"batchItemFailures": failures}:
@@ -265,17 +295,23 @@ def _told(told: object) -> str:
             return str(status)
         case {"raises": name}:
             return f"raises {name}"
-    return str(told)
+    return str(response)
 
 
 MOST_SENT = 5
-"""Of what an event sent, in the table; `--json` has all of it."""
+"""Messages in the table of what an event sent; `--json` has all of them."""
 
 
 def _sent(sent: list[dict[str, Any]]) -> str:
     shown = [
-        one["to"]
-        + (f" ({one['reason']})" if "reason" in one else f" (in {one['delay_s']:g} s)" if "delay_s" in one else "")
-        for one in sent[:MOST_SENT]
+        message["to"]
+        + (
+            f" ({message['reason']})"
+            if "reason" in message
+            else f" (in {message['delay_s']:g} s)"
+            if "delay_s" in message
+            else ""
+        )
+        for message in sent[:MOST_SENT]
     ]
     return ", ".join([*shown, f"and {len(sent) - MOST_SENT} more"] if len(sent) > MOST_SENT else shown)

@@ -66,18 +66,23 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(given: argparse.Namespace) -> int:
-    """Send, say so, and return the exit code."""
-    outgoing_messages = _redriven(given) if given.redrive else [_outgoing(given)]
-    address = _address(given.queue, given.platform, Path.cwd())
+def run(options: argparse.Namespace) -> int:
+    """Send, report it, and return the exit code."""
+    outgoing_messages = _redriven(options) if options.redrive else [_outgoing(options)]
+    address = _address(options.queue, options.platform, Path.cwd())
     sender = open_sender(address)
-    for outgoing in outgoing_messages * given.times:
+    for outgoing in outgoing_messages * options.times:
         refused = _send(sender, outgoing)
         if refused is not None:
             print(escaped(f"peeklock send: {refused}"), file=sys.stderr)
             return 1
-        print(escaped(f"sent {outgoing.lineage.id} to {shown(address)}"))
+        print(escaped(f"sent {outgoing.lineage.id} to {_place(address)}"))
     return 0
+
+
+def _place(address: str) -> str:
+    """Return an address without its parameters, and without a password."""
+    return shown(address.partition("?")[0])
 
 
 def _send(sender: Sender, outgoing: OutgoingMessage) -> SendError | None:
@@ -94,11 +99,11 @@ def _read(file: str) -> bytes:
         raise ConfigError(f"{file}: {exc.strerror}") from None
 
 
-def _redriven(given: argparse.Namespace) -> list[OutgoingMessage]:
-    """The messages of dead letters, one a line: what they were, and in their next life, so that they run."""
-    _check_alone(given)
-    file = "standard input" if given.file == "-" else given.file
-    dead_letters = list(_dead_letters(file, _read(given.file)))
+def _redriven(options: argparse.Namespace) -> list[OutgoingMessage]:
+    """Return the messages of dead letters, one a line, in the next generation, so that they run."""
+    _check_alone(options)
+    file = "standard input" if options.file == "-" else options.file
+    dead_letters = list(_dead_letters(file, _read(options.file)))
     if not dead_letters:
         raise ConfigError(f"no dead letter in {file}; nothing was sent")
     return [
@@ -112,7 +117,7 @@ def _redriven(given: argparse.Namespace) -> list[OutgoingMessage]:
 
 
 def _dead_letters(file: str, data: bytes) -> Iterator[OutgoingMessage]:
-    """The dead letters of a file. Raises ConfigError with the number of the first line that is none."""
+    """Yield the dead letters of a file. Raises ConfigError with the number of the first line that is no dead letter."""
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
@@ -131,14 +136,14 @@ def _dead_letters(file: str, data: bytes) -> Iterator[OutgoingMessage]:
         yield dead_letter
 
 
-def _check_alone(given: argparse.Namespace) -> None:
-    """Raise ConfigError for what would be ignored: a dead letter says all of it by itself."""
+def _check_alone(options: argparse.Namespace) -> None:
+    """Raise ConfigError for options that would be ignored: a dead letter has these values itself."""
     for option, value, usual in (
-        ("--id", given.id, None),
-        ("--group", given.group, None),
-        ("--delay", given.delay, 0.0),
-        ("--attribute", given.attribute, []),
-        ("--content-type", given.content_type, JSON),
+        ("--id", options.id, None),
+        ("--group", options.group, None),
+        ("--delay", options.delay, 0.0),
+        ("--attribute", options.attribute, []),
+        ("--content-type", options.content_type, JSON),
     ):
         if value != usual:
             raise ConfigError(
@@ -146,21 +151,21 @@ def _check_alone(given: argparse.Namespace) -> None:
             )
 
 
-def _outgoing(given: argparse.Namespace) -> OutgoingMessage:
-    check_text("--id", given.id, "order-7")
-    check_text("--group", given.group, "customer-7")
+def _outgoing(options: argparse.Namespace) -> OutgoingMessage:
+    check_text("--id", options.id, "order-7")
+    check_text("--group", options.group, "customer-7")
     return OutgoingMessage(
-        body=_read(given.file),
-        lineage=Lineage(id=given.id or str(uuid.uuid4())),
-        attributes=_attributes(given.attribute),
-        group=given.group,
-        delay=seconds(given.delay, "--delay"),
-        content_type=given.content_type,
+        body=_read(options.file),
+        lineage=Lineage(id=options.id or str(uuid.uuid4())),
+        attributes=_attributes(options.attribute),
+        group=options.group,
+        delay=seconds(options.delay, "--delay"),
+        content_type=options.content_type,
     )
 
 
-def _attributes(given: list[str]) -> Mapping[str, str]:
-    pairs = [one.partition("=") for one in given]
+def _attributes(texts: list[str]) -> Mapping[str, str]:
+    pairs = [text.partition("=") for text in texts]
     for name, equals, _ in pairs:
         if not name or not equals:
             raise ConfigError(f"--attribute {name!r}: write NAME=VALUE")
@@ -170,7 +175,7 @@ def _attributes(given: list[str]) -> Mapping[str, str]:
 
 
 def _address(queue: str, platform: str | None, root: Path) -> str:
-    """Of a queue. What the running `peeklock dev` says holds over the environment: it is started on purpose."""
+    """Return the address of a queue. The running `peeklock dev` takes precedence over the environment."""
     if ":" in queue:
         return queue
     variable = Queue(queue).variable("URL")
@@ -178,16 +183,16 @@ def _address(queue: str, platform: str | None, root: Path) -> str:
     if settings is not None:
         os.environ.update(settings)
     if variable not in os.environ:
-        known = sorted(name for name in os.environ if name.startswith("PEEKLOCK_") and name.endswith("_URL"))
+        variables = sorted(name for name in os.environ if name.startswith("PEEKLOCK_") and name.endswith("_URL"))
         raise ConfigError(
             f"no address for queue {queue!r}: set {variable}, give an address such as sb://namespace/{queue}, or start"
-            f" `peeklock dev` in this folder" + (f"; known here: {', '.join(known)}" if known else "")
+            f" `peeklock dev` in this folder" + (f"; set here: {', '.join(variables)}" if variables else "")
         )
     return os.environ[variable]
 
 
 def _running(platform: str | None, variable: str, root: Path) -> dict[str, str] | None:
-    """The variables of the `peeklock dev` in this folder; None when none runs. Of several platforms any will do where the
+    """Return the variables of the `peeklock dev` in this folder; None when none runs. The platform may be left out where the
     queue's address, in `variable`, is the same for all."""
     from peeklock.dev.state import FOLDER, addresses
 
@@ -196,7 +201,7 @@ def _running(platform: str | None, variable: str, root: Path) -> dict[str, str] 
         if platform is not None:
             raise ConfigError("--platform is for a running `peeklock dev`, and in this folder none runs")
         return None
-    if platform is None and len({one.get(variable) for one in platforms.values()}) > 1:
+    if platform is None and len({variables.get(variable) for variables in platforms.values()}) > 1:
         raise ConfigError(f"`peeklock dev` runs several platforms: add --platform {' or --platform '.join(platforms)}")
     chosen = platform or next(iter(platforms))
     if chosen not in platforms:

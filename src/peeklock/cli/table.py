@@ -12,12 +12,12 @@ _COLOURS = {"complete": "32", "abandon": "33", "dead_letter": "31"}
 
 
 WHOLE = frozenset({"message"})
-"""Columns whose cells are never cut: ids often begin alike, and people look them up."""
+"""Columns whose cells are never cut: ids often begin alike, and are looked up."""
 
 
 class Table:
-    """Prints rows as they come: widths are given, 0 for the last column, which is not cut. Colours only on a terminal
-    whose user did not refuse them (https://no-color.org)."""
+    """Prints rows at once, in columns of fixed widths; 0 is for the last column, which is not cut. Colours only on a terminal,
+    unless NO_COLOR is set (https://no-color.org)."""
 
     def __init__(self, **columns: int) -> None:
         self.columns = columns
@@ -46,7 +46,7 @@ class Table:
 
 
 def _fit(text: str, width: int, *, whole: bool) -> str:
-    """Padded to a width, and cut unless `whole`, by what a terminal shows of it: ids come from producers, and may hold anything."""
+    """Pad a text to a width on the terminal, and cut it unless `whole`. It is escaped: ids come from producers."""
     text = escaped(text, breaks="")
     if not width or (whole and sum(map(_size, text)) >= width):
         return text

@@ -44,7 +44,7 @@ class Wakeup:
 
 
 @contextmanager
-def until_stopped(on_signal: Callable[[], None] = lambda: None) -> Iterator[Wakeup]:
+def until_stopped(on_signal: Callable[[], object] = lambda: None) -> Iterator[Wakeup]:
     """Turn SIGINT and SIGTERM into bytes of a `Wakeup`, so that neither interrupts an orderly stop: a wrapper may pass on a
     signal that the terminal sent already, and whatever runs has few seconds to end before it is killed. `on_signal` is called
     in the main thread, also while that waits."""

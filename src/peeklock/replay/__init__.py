@@ -1,7 +1,7 @@
-"""Running sample events through handlers, on this machine and nowhere else."""
+"""Running sample events through their handlers on this machine, without any service."""
 
 from peeklock.replay.handlers import Handler, Project, load_handler, load_handlers, project_of
-from peeklock.replay.run import ReplayOptions, Run, accept, difference, replay, route
+from peeklock.replay.run import ReplayOptions, Run, accept, difference, moment, replay, route
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, platform_of, samples
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "difference",
     "load_handler",
     "load_handlers",
+    "moment",
     "platform_of",
     "project_of",
     "replay",

@@ -1,4 +1,4 @@
-"""The handlers of a project, and which of them an event belongs to: the one of its queue, and no other."""
+"""The handlers of a project, and the choice of an event's handler: the one of its queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from peeklock.keywords import nearest
 from peeklock.queue import Queue
 from peeklock.registry import module_of
 from peeklock.replay.problems import explained
-from peeklock.replay.samples import EXPECTED, ReplayError, Sample
+from peeklock.replay.samples import EXPECTED, ReplayError, Sample, check_shape
 
 TABLES = ("handlers", "dev", "bundle")
 """Names in `[tool.peeklock]` of a pyproject.toml."""
@@ -38,11 +38,11 @@ class Handler:
     """A consumer, or an entry point that is bound to one."""
 
     target: str
-    """Its name, `module:function`."""
+    """Name, `module:function`."""
     function: Callable[..., Any]
-    """The consumer itself, also of a bound entry point."""
+    """The consumer itself; of a bound entry point, the consumer that it is bound to."""
     entry: Callable[..., Any]
-    """The object of that name: the consumer, or an entry point that is bound to it."""
+    """Object of that name: the consumer, or an entry point that is bound to it."""
 
     @property
     def queue(self) -> Queue:
@@ -55,20 +55,20 @@ class Handler:
     @property
     def names(self) -> set[str]:
         """Names that its function may have in a function app."""
-        return {getattr(one, "__name__", "") for one in (self.function, self.entry)}
+        return {getattr(function, "__name__", "") for function in (self.function, self.entry)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """Where handlers are imported from, and those that its pyproject.toml names."""
+    """The folder that handlers are imported from, and the handlers that its pyproject.toml names."""
 
     root: Path
     targets: Sequence[str] = ()
 
 
 def project_of(folder: Path) -> Project:
-    """The project with the nearest pyproject.toml: the handlers of `[tool.peeklock]`, or else the entry points of
-    `[tool.peeklock.dev]`. Raises ReplayError for a table that says something else."""
+    """Return the project with the nearest pyproject.toml: the handlers of `[tool.peeklock]`, or else the entry points of
+    `[tool.peeklock.dev]`. Raises ReplayError for a table with other contents."""
     for parent in (folder, *folder.parents):
         file = parent / "pyproject.toml"
         if file.is_file():
@@ -87,26 +87,26 @@ def _targets(file: Path) -> list[str]:
     if "handlers" in table:
         return _texts(table["handlers"], f"{file}, [tool.peeklock]: handlers")
     dev = table.get("dev", {})
-    return [one for name in BOUND for one in _texts(dev.get(name, []), f"{file}, [tool.peeklock.dev]: {name}")]
+    return [target for name in BOUND for target in _texts(dev.get(name, []), f"{file}, [tool.peeklock.dev]: {name}")]
 
 
 def _texts(value: Any, where: str) -> list[str]:
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ReplayError(f"{where} = {value!r} is no list of module:function")
     return texts
 
 
 def load_handlers(targets: Sequence[str], project: Project) -> list[Handler]:
-    """The handlers that were asked for, or else the project's. Raises ReplayError where there are none."""
-    named = list(targets or project.targets)
-    if not named:
+    """Return the handlers of these targets, or else the project's. Raises ReplayError where there are none."""
+    names = list(targets or project.targets)
+    if not names:
         raise ReplayError(FIX)
-    return [load_handler(target, project.root) for target in named]
+    return [load_handler(target, project.root) for target in names]
 
 
 def load_handler(target: str, root: Path) -> Handler:
-    """The consumer, or the bound entry point, that `module:function` names. Raises ReplayError."""
+    """Return the consumer, or the bound entry point, that `module:function` names. Raises ReplayError."""
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise ReplayError(f"handler {target!r}: write module:function, such as app.orders:charge")
@@ -126,7 +126,7 @@ def load_handler(target: str, root: Path) -> Handler:
 
 
 def _imported(name: str, target: str, root: Path) -> Any:
-    """A module of the project, whose folder stays importable: handlers import more when they run."""
+    """Return a module of the project, whose folder stays importable: handlers import more when they run."""
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     try:
@@ -142,29 +142,30 @@ def _imported(name: str, target: str, root: Path) -> Any:
 
 
 def handler_of(sample: Sample, platform: str, handlers: Sequence[Handler], queue: str | None) -> Handler:
-    """The handler of an event's queue: of several for one queue the one that is bound to its platform. `queue`: the queue's
-    declared name, where the event need not be asked. Raises ReplayError for an event of a queue that no handler has."""
+    """Return the handler of an event's queue: of several for one queue, the one that is bound to the platform. `queue`: the
+    queue's declared name, whatever the event says. Raises ReplayError for an event of a queue that no handler has."""
     by_queue: dict[str, list[Handler]] = {}
     for handler in handlers:
         by_queue.setdefault(handler.queue.name, []).append(handler)
-    wished = queue or sample.said("queue")
-    if wished is None:
-        return _chosen(sample, platform, _asked(sample, platform, by_queue))
-    if wished not in by_queue:
-        raise ReplayError(f"{sample.name}: no handler has the queue {wished!r}; {nearest(wished, sorted(by_queue))}")
-    return _chosen(sample, platform, by_queue[wished])
+    name = queue or sample.setting("queue")
+    if name is None:
+        return _chosen(sample, platform, _matching(sample, platform, by_queue))
+    if name not in by_queue:
+        raise ReplayError(f"{sample.name}: no handler has the queue {name!r}; {nearest(name, sorted(by_queue))}")
+    return _chosen(sample, platform, by_queue[name])
 
 
-def _asked(sample: Sample, platform: str, by_queue: Mapping[str, list[Handler]]) -> list[Handler]:
-    """The handlers of the queue that the event itself names."""
+def _matching(sample: Sample, platform: str, by_queue: Mapping[str, list[Handler]]) -> list[Handler]:
+    """Return the handlers of the queue that the event itself names."""
     module = module_of(platform)
     named = module.source_of(sample.event)
     if named is None:
         if len(by_queue) == 1:
             return next(iter(by_queue.values()))
+        check_shape(sample, platform)
         raise ReplayError(f"{sample.name}: it does not say which {module.SOURCE} it is of; {_fix(sample, by_queue)}")
     if module.SOURCE == "function":
-        matching = [one for several in by_queue.values() for one in several if named in one.names]
+        matching = [handler for several in by_queue.values() for handler in several if named in handler.names]
     else:
         matching = by_queue.get(named, [])
     if not matching:
@@ -183,10 +184,10 @@ def _fix(sample: Sample, by_queue: Mapping[str, object]) -> str:
 
 
 def _chosen(sample: Sample, platform: str, handlers: Sequence[Handler]) -> Handler:
-    bound = [one for one in handlers if one.binding is not None and one.binding.platform == platform]
-    plain = [one for one in handlers if one.binding is None]
+    bound = [each for each in handlers if each.binding is not None and each.binding.platform == platform]
+    plain = [each for each in handlers if each.binding is None]
     best = bound or plain or list(handlers)
-    if len({one.function for one in best}) > 1:
-        targets = ", ".join(one.target for one in best)
+    if len({each.function for each in best}) > 1:
+        targets = ", ".join(each.target for each in best)
         raise ReplayError(f"{sample.name}: queue {best[0].queue.name!r} has several handlers, {targets}: say --handler")
     return best[0]

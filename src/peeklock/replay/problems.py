@@ -10,7 +10,7 @@ from peeklock.errors import PeeklockError
 
 
 def explained(exc: BaseException, root: Path) -> str:
-    """File, line and problem in the first line; below it the lines of the project that led there, the last one first."""
+    """Return file, line and problem, and below them the lines of the project that led there, the last one first."""
     places = list(_places(exc, root))
     if not places:
         return _problem(exc)
@@ -31,7 +31,7 @@ def _line(source: str | None) -> list[str]:
 
 
 def _places(exc: BaseException, root: Path) -> Iterator[tuple[str, str | None]]:
-    """Each place in the project, the last one first, with its line of code."""
+    """Yield each place in the project with its line of code, the last one first."""
     if isinstance(exc, SyntaxError) and exc.filename:
         yield f"{_relative(exc.filename, root)}, line {exc.lineno}", exc.text
     for frame in reversed(traceback.extract_tb(exc.__traceback__)):

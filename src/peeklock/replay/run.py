@@ -1,18 +1,19 @@
-"""Run sample events through their handlers, touching nothing: a fresh memory store for each event, sends that are only
-recorded, and the same random source each time, so that a replay says the same whenever it is run."""
+"""Running sample events through their handlers, without side effects: a new memory store for each event, sends that are only
+recorded, and the same random source each time, so that a replay has the same results whenever it is run."""
 
 from __future__ import annotations
 
 import difflib
 import json
+import os
 import random
 import sys
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from peeklock import unwrap as envelopes
 from peeklock.binding.bind import Options
@@ -36,11 +37,11 @@ from peeklock.unwrap import Unwrap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOptions:
-    """How to replay."""
+    """Settings of a replay."""
 
     handlers: Sequence[Handler]
     queue: str | None = None
-    """The declared queue of every event, whatever an event says."""
+    """Declared queue of all events, whatever they say."""
     platform: str | None = None
     unwrap: Unwrap | None = None
     store: str | None = None
@@ -48,70 +49,78 @@ class ReplayOptions:
     times: int = 1
     attempt: int | None = None
     deadline: Seconds | None = None
+    at: datetime | None = None
+    """Time at which all events take place."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """What one run of one event came to."""
+    """Results of one run of one event."""
 
     sample: Sample
     number: int
     platform: str
     asked: str | None = None
-    """The queue that was asked for, whatever the event says."""
+    """Queue that was asked for, whatever the event says."""
     at: datetime | None = None
-    """When it takes place, where the age of its messages matters."""
+    """Time of the run, where the age of its messages matters."""
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     durations: list[float] = field(default_factory=list)
     """Milliseconds, one an outcome."""
     details: list[str] = field(default_factory=list)
-    """What is wrong and where, one an outcome; empty where nothing is."""
+    """Problem and place, one an outcome; empty where there is none."""
     errors: list[BaseException | None] = field(default_factory=list)
-    """What the handler raised, one an outcome."""
+    """Exceptions that the handler raised, one an outcome."""
     refused: EventError | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
-    told: object = None
+    response: object = None
+    """Answer to the platform."""
 
     def facts(self) -> dict[str, Any]:
-        """What is the same each time: the content of an expected file."""
-        said = {name: self.sample.said(name) for name in ("queue", "unwrap", "at")}
+        """Return the results that are the same each time: the content of an expected file."""
+        settings = {name: self.sample.setting(name) for name in ("queue", "unwrap", "at")}
         return {
-            **{name: value for name, value in said.items() if value},
+            **{name: value for name, value in settings.items() if value},
             "outcomes": self.outcomes,
-            "told": self.told,
+            "response": self.response,
             "sent": self.sent,
         }
 
 
 def route(sample: Sample, settings: ReplayOptions) -> tuple[str, Handler]:
-    """The platform and the handler of an event. Raises ReplayError for an event that has none."""
+    """Return the platform and the handler of an event. Raises ReplayError for an event that has none."""
     platform = platform_of(sample, settings.platform)
     return platform, handler_of(sample, platform, settings.handlers, settings.queue)
 
 
 def replay(sample: Sample, settings: ReplayOptions) -> Iterator[Run]:
-    """Run an event as often as wished, over one store. Raises ReplayError where it cannot be run at all."""
+    """Run an event, `times` over one store. Raises ReplayError where it cannot be run at all."""
     platform, handler = route(sample, settings)
     store = _store(settings)
     for number in range(1, settings.times + 1):
-        at = _at(sample, handler.queue)
+        at = settings.at or _at(sample, handler.queue)
         run = Run(sample=sample, number=number, platform=platform, asked=settings.queue, at=at)
         _run_once(run, handler, settings, store)
         yield run
 
 
 def _at(sample: Sample, queue: Queue) -> datetime | None:
-    """The time of an event whose messages may be too old: the same each time, once `--accept` has written it."""
-    text = sample.said("at")
+    """Return the time of an event whose messages may be too old: the same each time, once `--accept` has written it."""
+    text = sample.setting("at")
     if text is None:
         return None if queue.max_age is None else datetime.now(UTC)
+    return moment(text, f"{sample.name}{EXPECTED}, at")
+
+
+def moment(text: str, where: str) -> datetime:
+    """Return an aware time from a text. Raises ReplayError, with the place of the text."""
     try:
-        moment = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ReplayError(f"{sample.name}{EXPECTED}, at: {text!r} is no time, such as 2026-11-30T12:00:00+00:00")
-    return moment
+        at = None
+    if at is None or at.tzinfo is None:
+        raise ReplayError(f"{where}: {text!r} is no time, such as 2026-11-30T12:00:00+00:00")
+    return at
 
 
 class _ShiftedClock(SystemClock):
@@ -125,20 +134,39 @@ class _ShiftedClock(SystemClock):
 
 
 def _run_once(run: Run, handler: Handler, settings: ReplayOptions, store: Store | None) -> None:
-    """One run. What the handler prints goes to standard error: the results alone are on standard output."""
+    """Run an event once. What the handler prints goes to standard error: standard output has the results alone."""
     recorder = _Recorder(run)
     options = _options(settings, handler, run.sample, store, recorder)
     if run.at is not None:
         options["clock"] = _ShiftedClock(run.at)
     run_sample = module_of(run.platform).run_sample
     try:
-        with redirect_stdout(sys.stderr), nullcontext() if settings.live else routed(recorder.to):
-            run.told = run_sample(handler.function, run.sample.event, **options)
+        with redirect_stdout(sys.stderr), _no_exit(), nullcontext() if settings.live else routed(recorder.to):
+            run.response = run_sample(handler.function, run.sample.event, **options)
     except EventError as exc:
-        run.told = {"raises": "EventError"}
+        run.response = {"raises": "EventError"}
         run.refused = exc
     except ConfigError as exc:
         raise ReplayError(f"{run.sample.name}: {exc}") from exc
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Report a handler that ends the process by `os._exit`: it would end the replay without results, and perhaps with exit
+    status 0."""
+    original = os._exit
+
+    def refuse(status: int) -> NoReturn:
+        sys.stdout.flush()
+        sys.stderr.write(f"peeklock replay: the handler ended the process, by os._exit({status})\n")
+        sys.stderr.flush()
+        original(2)
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = original
 
 
 def _store(settings: ReplayOptions) -> Store | None:
@@ -155,8 +183,8 @@ def _options(
         options["store"] = store
     if not settings.live:
         queue = handler.queue
-        options["dead_letter"] = recorder.box(f"{queue.name}-dead-letter")
-        options["queue"] = recorder.box(queue.name)
+        options["dead_letter"] = recorder.queue_named(f"{queue.name}-dead-letter")
+        options["queue"] = recorder.queue_named(queue.name)
     if settings.deadline is not None:
         options["lock"] = settings.deadline
     unwrap = _unwrap(settings, handler, sample)
@@ -166,7 +194,7 @@ def _options(
 
 
 def _unwrap(settings: ReplayOptions, handler: Handler, sample: Sample) -> Unwrap | None:
-    """The envelope to open, and what `--attempt` pretends."""
+    """Return what opens the envelope, and sets the attempt for `--attempt`."""
     bound = handler.binding.options.get("unwrap") if handler.binding else None
     opened = settings.unwrap or _expected_unwrap(sample) or unwrap_of(bound)
     attempt = settings.attempt
@@ -182,7 +210,7 @@ def _unwrap(settings: ReplayOptions, handler: Handler, sample: Sample) -> Unwrap
 
 
 def _expected_unwrap(sample: Sample) -> Unwrap | None:
-    names = sample.said("unwrap")
+    names = sample.setting("unwrap")
     if names is None:
         return None
     try:
@@ -192,7 +220,7 @@ def _expected_unwrap(sample: Sample) -> Unwrap | None:
 
 
 class _Recorder:
-    """Remembers what an event came to: as its observer, and as every queue that something is sent to."""
+    """Records the results of an event: as its observer, and as every queue that something is sent to."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -202,35 +230,35 @@ class _Recorder:
 
     def settled(self, platform: str, settled: Sequence[Settled], /) -> None:
         del platform
-        for one in settled:
-            outcome = one.outcome
+        for settlement in settled:
+            outcome = settlement.outcome
             delay = None if outcome.delay is None else round(outcome.delay.total_seconds(), 3)
             self.run.outcomes.append(
                 {
-                    "message_id": one.message.id,
+                    "message_id": settlement.message.id,
                     "attempt": outcome.attempt,
                     "disposition": outcome.disposition.value,
                     "reason": outcome.reason.value,
                     **({} if delay is None else {"delay_s": delay}),
                 }
             )
-            self.run.durations.append(one.duration * 1000)
+            self.run.durations.append(settlement.duration * 1000)
             self.run.details.append(outcome.detail)
             self.run.errors.append(outcome.error)
 
     def to(self, queue: Queue) -> Sender:
-        """What a handler sends: refused as the platform would. Pub/Sub delays nothing, so what a handler there sends with a
-        delay goes to a queue of another platform."""
+        """Return a sender for what a handler sends, which refuses what the platform would refuse. Pub/Sub has no delays, so a
+        message with one goes to a queue of another platform."""
         if self.run.platform == "pubsub":
-            return self.box(queue.name)
-        return StrictSender(queue=queue, sender=self.box(queue.name), platform=self.run.platform)
+            return self.queue_named(queue.name)
+        return StrictSender(queue=queue, sender=self.queue_named(queue.name), platform=self.run.platform)
 
-    def box(self, name: str) -> _RecordingSender:
+    def queue_named(self, name: str) -> _RecordingSender:
         return _RecordingSender(self.run, name)
 
 
 class _RecordingSender:
-    """A queue that records."""
+    """Records the messages sent to one queue."""
 
     def __init__(self, run: Run, name: str) -> None:
         self.run = run
@@ -243,12 +271,12 @@ class _RecordingSender:
                 sent["reason"] = outgoing.attributes.get(REASON)
             if outgoing.delay:
                 sent["delay_s"] = round(outgoing.delay.total_seconds(), 3)
-            insort(self.run.sent, sent, key=lambda one: str(one["to"]))  # queues are sent to side by side
+            insort(self.run.sent, sent, key=lambda each: str(each["to"]))  # queues are sent to side by side
         return [None] * len(outgoing_messages)
 
 
 def difference(run: Run) -> list[str]:
-    """How a run differs from what is expected, as a diff; empty if it does not."""
+    """Return the differences of a run from its expected results, as a diff; empty where there are none."""
     if run.sample.expected is None:
         return [f"no expected results: write {run.sample.name.rpartition('/')[2]}{EXPECTED}, or let --accept write it"]
     wanted, got = _lines(run.sample.expected), _lines(run.facts())
@@ -260,9 +288,12 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
 
 
 def accept(run: Run) -> None:
-    """Write what happened as what is expected."""
+    """Write the results as the expected ones, in one step."""
     if run.sample.path is not None:
         asked = {"queue": run.asked, "at": run.at and run.at.isoformat(timespec="seconds")}
         facts = {**{name: value for name, value in asked.items() if value}, **run.facts()}
         text = json.dumps(facts, indent=2, ensure_ascii=False)
-        expected_path(run.sample.path).write_text(text + "\n", encoding="utf-8")
+        file = expected_path(run.sample.path)
+        scratch = file.with_name(f".{file.name}.{os.getpid()}")
+        scratch.write_text(text + "\n", encoding="utf-8")
+        scratch.replace(file)

@@ -67,7 +67,9 @@ class ETagStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._etags = per_process(ETagCache)  # a forked child makes its own: a thread of the parent may have held the lock
+        self._etags = per_process(
+            ETagCache
+        )  # a forked child makes its own: a thread of the parent may have held the lock
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
         size = self.database.keys_per_call

@@ -33,12 +33,14 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
     started = time.monotonic()
     names, has_file = clouds.clouds_of(folder), _has_file(folder, stack)
     with ExitStack() as within:
-        wakeup = within.enter_context(until_stopped())
+        stops: list[Callable[[], None]] = []
+        wakeup = within.enter_context(until_stopped(lambda: [stop() for stop in stops]))
         state = within.enter_context(opened(root, screen))
         also = () if folder.resolve().is_relative_to(root) else (folder.resolve(),)
         changes = within.enter_context(watching(root, wakeup, reload=reload, kinds=(".yaml",), also=also))
         local = LocalContext(code=root, state=state.folder, on_line=state.on_line)
         engine, runners = within.enter_context(_started(names, local, folder, screen))
+        stops.append(getattr(engine, "stop", _nothing))  # a program that hangs would keep the main thread
         stack_run = _Stack(engine, runners, local, state, changes, stack, screen.say)
         if not has_file:
             screen.say(f"no stack has a file in {folder}: the program has its defaults for everything")
@@ -52,6 +54,10 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. {_next_step(platforms)}\n")
         _follow(stack_run, wakeup, changes)
         screen.say("stopping")
+
+
+def _nothing() -> None:
+    return
 
 
 @contextmanager

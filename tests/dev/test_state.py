@@ -1,0 +1,191 @@
+"""The folder of a running `peeklock dev`: one run at a time, and nothing of an earlier one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from peeklock.dev.functions import RunningFunctions
+from peeklock.dev.project import Project, load
+from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
+from peeklock.dev.state import FOLDER, addresses, opened
+from peeklock.dev.watched_code import WatchedCode
+from peeklock.dev.watching import watching
+from peeklock.errors import ConfigError
+from tests.dev import sample
+from tests.support import environment
+from tests.test_screen import Heard
+
+
+def test_two_runs_in_one_folder(tmp_path):
+    """The second is refused from the start of the first, before that has written any address."""
+    refused = pytest.raises(ConfigError, match=f"runs here already, as process {os.getpid()}: stop it first")
+    with opened(tmp_path, Heard()), refused, opened(tmp_path, Heard()):
+        pass
+    with opened(tmp_path, Heard()):
+        pass
+
+
+HOLDING = """
+import os, signal, sys
+from pathlib import Path
+from peeklock.dev.state import opened
+from tests.test_screen import Heard
+with opened(Path(sys.argv[1]), Heard()) as state:
+    state.write_addresses({"sqs": {"A": "b"}})
+    (state.folder / "sqs.db").touch()
+    print("open", flush=True)
+    signal.pause()
+"""
+
+
+def test_a_run_that_was_killed(tmp_path):
+    """Its process id may be another's by now: the lock ends with the process. Its stores are removed."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"open\n"
+        assert addresses(tmp_path / FOLDER) == {"sqs": {"A": "b"}}
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    file = tmp_path / FOLDER / "dev.json"
+    file.write_text(json.dumps({"pid": os.getpid(), "platforms": {}}))
+    assert addresses(tmp_path / FOLDER) is None
+    with opened(tmp_path, Heard()) as state:
+        assert sorted(path.name for path in state.folder.iterdir()) == [".gitignore", "lock"]
+
+
+def test_a_dead_letter_names_its_queue(tmp_path):
+    """Where it lies, by the platform and the queue of the event; other events have none."""
+    screen = Heard()
+    with opened(tmp_path, screen) as state:
+        state.dead_letters["sqs"] = {"PEEKLOCK_ORDERS_DEAD_LETTER": "http://127.0.0.1/orders-dead"}
+        host, _, port = state.follow.partition(":")
+        for fields in (
+            {"platform": "sqs", "queue": "orders", "disposition": "dead_letter"},
+            {"platform": "sqs", "queue": "orders", "disposition": "complete"},
+            {"platform": "gcp", "queue": "orders", "disposition": "dead_letter"},
+            {"platform": "sqs", "queue": "no name!", "disposition": "dead_letter"},
+        ):
+            sample.datagram(host, int(port), json.dumps({"settled": fields}).encode())
+        seen = [screen.all.get(timeout=10)[1].get("dead_letter_queue") for _ in range(4)]
+    assert seen == ["http://127.0.0.1/orders-dead", None, None, None]
+
+
+def test_lines_of_hosts_and_sdks_are_left_out(tmp_path):
+    """The function's own stay."""
+    screen = Lines()
+    with opened(tmp_path, screen) as state:
+        for line in ("LAMBDA_WARNING: Unhandled exception.", "INFO azure.core: x", "mine"):
+            state.on_line("sqs", line)
+    assert screen.seen == ["mine"]
+
+
+class Lines(Heard):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def line(self, platform: str, text: str) -> None:
+        del platform
+        self.seen.append(text)
+
+
+@pytest.mark.parametrize("table", ["sqs = []", "sqs = []\ncloudtasks = []"])
+def test_a_table_with_nothing_to_run(tmp_path, table):
+    """It is refused with an example."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{table}\n")
+    with pytest.raises(ConfigError, match=r"(?s)names nothing to run; for instance:.*sqs = \["):
+        load(tmp_path)
+
+
+def test_code_outside_of_the_project(tmp_path):
+    """Files that PYTHONPATH adds are the functions', and their folders are watched, too."""
+    (tmp_path / "project").mkdir()
+    root = sample.write(tmp_path / "project", app__orders="from shared import ORDERS\n" + sample.FILES["app/orders.py"])
+    common = tmp_path / "common"
+    common.mkdir()
+    (common / "shared.py").write_text("from peeklock import Queue\n\nORDERS = Queue('orders')\n")
+    project = load(root).only(["sqs"])
+    with environment(PYTHONPATH=str(common)):
+        discovery = sample.discovered(project)
+    assert common / "shared.py" in discovery.files
+    assert not [file for file in discovery.files if file.name in ("consumer.py", "json.py")], (
+        "installed modules do not change"
+    )
+    assert WatchedCode.of(project, discovery).has(common / "shared.py")
+    wakeup = Wakeup()
+    with watching(root, wakeup, reload=True) as changes:
+        changes.watch(discovery.files)
+        for n in range(100):  # until the system watches the folder
+            (common / "shared.py").write_text(f"# {n}\n")
+            if sample.readable(wakeup, 0.5):
+                break
+        assert wakeup.wait() == CHANGED
+        assert changes.take() == {(common / "shared.py").resolve()}
+    wakeup.close()
+
+
+def test_code_that_does_not_load_is_still_watched(tmp_path):
+    """Also what was watched before, since the correction may be there."""
+    project = Project(root=tmp_path, sqs=("app.aws:handler",))
+    before = WatchedCode(files=frozenset({tmp_path.parent / "x.json"}), folders=frozenset({tmp_path.parent / "common"}))
+    unknown = WatchedCode.unknown(project, before)
+    assert unknown.has(tmp_path / "new.py")
+    assert unknown.has(tmp_path.parent / "common" / "shared.py")
+    assert unknown.has(tmp_path.parent / "x.json")
+
+
+def test_names_that_do_not_exist(tmp_path):
+    """The nearest one is named, rather than `sqs.bind`."""
+    root = sample.write(tmp_path)
+    project = Project(root=root, sqs=("app.aws:handlr",))
+    with pytest.raises(ConfigError, match=r"app\.aws:handlr: app\.aws has no 'handlr'; did you mean 'handler'\?"):
+        sample.discovered(project)
+
+
+def test_a_signal_is_seen_while_the_main_thread_waits():
+    """What it waits for can be ended, such as a command that hangs; the stop itself is in order."""
+    calls: list[str] = []
+    with until_stopped(lambda: calls.append("stop")) as wakeup:
+        assert not wakeup.stopping()
+        wakeup.notify()
+        assert not wakeup.stopping(), "a change is no signal"
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert calls == ["stop"]
+        assert wakeup.stopping()
+        assert wakeup.wait() == CHANGED
+        assert wakeup.wait() == bytes([signal.SIGTERM])
+
+
+def test_functions_are_replaced_together():
+    """New ones start before the old ones stop; where one does not start, the old ones go on."""
+    log: list[str] = []
+
+    class One:
+        def __init__(self, name: str, error: Exception | None = None) -> None:
+            self.name, self.error = name, error
+
+        def start(self) -> None:
+            log.append(f"start {self.name}")
+            if self.error is not None:
+                raise self.error
+
+        def stop(self) -> None:
+            log.append(f"stop {self.name}")
+
+    functions = RunningFunctions()
+    functions.replace([One("a")])
+    functions.replace([One("b")], switch=lambda: log.append("switch"))
+    with pytest.raises(ConfigError, match="broken"):
+        functions.replace([One("c", ConfigError("broken"))], switch=lambda: log.append("never"))
+    functions.replace([One("d")], stop_first=True)
+    functions.stop()
+    functions.stop()
+    expected = "start a, start b, switch, stop a, start c, stop c, stop b, start d, stop d"
+    assert ", ".join(log) == expected
