@@ -143,7 +143,10 @@ def send_to(client: ServiceBusClient, name: str) -> None:
             rule(CorrelationFilter={"Label": "x"}, Action={"SqlExpression": "DROP"}),
             "Rules[0].Properties: 'DROP', character 1",
         ),
-        (rule(CorrelationFilter={"Subject": "x"}), "CorrelationFilter: unknown key 'Subject'; known keys are CorrelationId"),
+        (
+            rule(CorrelationFilter={"Subject": "x"}),
+            "CorrelationFilter: unknown key 'Subject'; known keys are CorrelationId",
+        ),
         (
             rule(CorrelationFilter={"Properties": {"a": [1]}}),
             "CorrelationFilter.Properties.a: [1] is not a string, number or boolean",
