@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIFE = timedelta(days=365)
 SKEW = timedelta(days=1)
-"""Seconds of validity before now, for clients whose clocks are behind."""
+"""Validity before now, for clients whose clocks are behind."""
 NAMES = ("localhost", "127.0.0.1", "::1")
 """Names that every certificate has in addition to the host's."""
 

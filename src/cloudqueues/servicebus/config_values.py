@@ -62,7 +62,7 @@ class ConfigValue:
     def _unknown(self, key: str, allowed: tuple[str, ...]) -> NoReturn:
         lower = {name.lower(): name for name in allowed}
         near = difflib.get_close_matches(key.lower(), lower, 1)
-        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known are {', '.join(allowed)}"
+        fix = f"did you mean {lower[near[0]]!r}?" if near else f"known keys are {', '.join(allowed)}"
         self.fail(f"unknown key {key!r}; {fix}")
 
     def need(self, values: Mapping[str, ConfigValue], key: str) -> ConfigValue:

@@ -117,7 +117,7 @@ def send_to(client: ServiceBusClient, name: str) -> None:
             queue(LockDurations="PT1M"),
             "Queues[0].Properties: unknown key 'LockDurations'; did you mean 'LockDuration'?",
         ),
-        (queue(zzz=1), "unknown key 'zzz'; known are LockDuration, MaxDeliveryCount"),
+        (queue(zzz=1), "unknown key 'zzz'; known keys are LockDuration, MaxDeliveryCount"),
         (queue(LockDuration="1 minute"), "Queues[0].Properties.LockDuration: '1 minute' is not a duration: write P1D"),
         (queue(LockDuration=60), "Properties.LockDuration: 60 is not a string"),
         (
@@ -143,7 +143,10 @@ def send_to(client: ServiceBusClient, name: str) -> None:
             rule(CorrelationFilter={"Label": "x"}, Action={"SqlExpression": "DROP"}),
             "Rules[0].Properties: 'DROP', character 1",
         ),
-        (rule(CorrelationFilter={"Subject": "x"}), "CorrelationFilter: unknown key 'Subject'; known are CorrelationId"),
+        (
+            rule(CorrelationFilter={"Subject": "x"}),
+            "CorrelationFilter: unknown key 'Subject'; known keys are CorrelationId",
+        ),
         (
             rule(CorrelationFilter={"Properties": {"a": [1]}}),
             "CorrelationFilter.Properties.a: [1] is not a string, number or boolean",

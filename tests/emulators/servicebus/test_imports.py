@@ -1,4 +1,4 @@
-"""Imports of the Service Bus emulator form no circle, imports under TYPE_CHECKING included."""
+"""Imports of the emulators form no circle, imports under TYPE_CHECKING included."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import cloudqueues.servicebus
+import cloudqueues
 
-ROOT = Path(cloudqueues.servicebus.__file__).parent
-PACKAGE = cloudqueues.servicebus.__name__
+ROOT = Path(cloudqueues.__file__).parent
+PACKAGE = cloudqueues.__name__
 
 
 def sources() -> dict[str, str]:
-    """Return the source of each module of the emulator by its dotted name."""
+    """Return the source of each module of the emulators by its dotted name."""
     found: dict[str, str] = {}
     for path in ROOT.rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -38,7 +38,7 @@ def imported(source: str, modules: Mapping[str, str]) -> set[str]:
 
 def test_the_imports_form_no_circle() -> None:
     modules = sources()
-    assert f"{PACKAGE}.amqp.session" in modules
+    assert f"{PACKAGE}.servicebus.amqp.session" in modules
     TopologicalSorter({name: imported(source, modules) for name, source in modules.items()}).prepare()
 
 
