@@ -190,7 +190,8 @@ class Management:
         return _reply(**{"session-state": encode.NULL if state is None else encode.binary(state)})
 
     def _remember(self, body: Body) -> Reply:
-        self._sessions.set_state(body.get("session-id", str), body.maybe("session-state", bytes))
+        state = body.maybe("session-state", bytes) or None  # Go's client clears a state by an empty one
+        self._sessions.set_state(body.get("session-id", str), state)
         return Reply()
 
     def _renew_session(self, body: Body) -> Reply:

@@ -58,7 +58,7 @@ class Policies:
         if policy is None or not hmac.compare_digest(_signature(policy.key, fields), signature):
             raise Refused(UNAUTHORIZED, "InvalidSignature: The token has an invalid signature.")
         if not _MOMENT.fullmatch(fields.get("se", "")) or int(fields["se"]) < time.time():
-            raise Refused(UNAUTHORIZED, "ExpiredToken: The token is expired.")
+            raise Refused(UNAUTHORIZED, f"ExpiredToken: The token is expired. Expiration time: {fields.get('se', '')}")
         if not _covers(unquote_plus(fields.get("sr", "")), audience):
             raise Refused(UNAUTHORIZED, "InvalidAudience: The token is for another entity.")
         return RIGHTS if MANAGE in policy.rights else frozenset(policy.rights)
@@ -70,6 +70,8 @@ def _signature(key: str, fields: Mapping[str, str]) -> bytes:
 
 
 def _covers(resource: str, audience: str) -> bool:
-    """Return whether a resource is the audience or contains it."""
-    whole, part = entity_path(resource).lower(), entity_path(audience).lower()
+    """Return whether a resource is the audience or contains it. A resource without a scheme begins with the host, as
+    azservicebus writes it in a signature of its own."""
+    whole = entity_path(resource if "://" in resource else f"sb://{resource}").lower()
+    part = entity_path(audience).lower()
     return not whole or part == whole or part.startswith(f"{whole}/")

@@ -123,6 +123,8 @@ def test_a_token_as_the_documentation_has_it() -> None:
     assert policies.rights(token(), "amqp://elsewhere/Orders/$management") == RIGHTS
     assert policies.rights(token("sends", key="another"), "sb://localhost/orders") == {SEND}
     assert policies.rights(token(resource="sb%3a%2f%2flocalhost%2f"), "sb://localhost/receipts") == RIGHTS
+    assert policies.rights(token(resource="localhost"), "sb://localhost/receipts") == RIGHTS  # as Go's client signs one
+    assert policies.rights(token(resource="localhost%2forders"), "sb://localhost/orders") == RIGHTS
     assert policies.rights("eyJ0eXAi", "sb://localhost/orders") == RIGHTS
 
 
@@ -131,7 +133,8 @@ def test_a_token_as_the_documentation_has_it() -> None:
     [
         (token(key="another"), "sb://localhost/orders", "InvalidSignature"),
         (token("none"), "sb://localhost/orders", "InvalidSignature"),
-        (token(until=1_700_000_000), "sb://localhost/orders", "ExpiredToken"),
+        (token(until=1_700_000_000), "sb://localhost/orders", "ExpiredToken: .* Expiration time: 1700000000"),
+        (token(resource="localhost%2forders"), "sb://localhost/receipts", "InvalidAudience"),
         (token().replace("&se=1800000000", "&se=never"), "sb://localhost/orders", "InvalidSignature"),
         (token(), "sb://localhost/receipts", "InvalidAudience"),
         (token(), "sb://localhost/orders2", "InvalidAudience"),
