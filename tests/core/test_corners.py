@@ -16,7 +16,7 @@ from peeklock.concurrency.interrupt import HandlerTimer, Interrupted
 from peeklock.engine.async_driver import HandlerTask
 from peeklock.engine.bound_consumer import Deadline, Delays
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.executors import MainThreadExecutor
+from peeklock.engine.main_thread_executor import MainThreadExecutor
 from peeklock.engine.run import handle, handle_async
 from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer

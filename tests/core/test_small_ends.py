@@ -21,8 +21,9 @@ from peeklock.engine.async_driver import AsyncDriver, HandlerTask, bounded_async
 from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Deadline
 from peeklock.engine.delivery import Delivery
 from peeklock.engine.effects import EffectRunner
-from peeklock.engine.executors import MainThreadExecutor, PooledExecutor, Run
 from peeklock.engine.invocation import time_of
+from peeklock.engine.main_thread_executor import MainThreadExecutor
+from peeklock.engine.pooled_executor import PooledExecutor, Run
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule, next_job
 from peeklock.idempotency.record import State

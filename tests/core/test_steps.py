@@ -13,7 +13,7 @@ from peeklock import Queue, Retry, consumer
 from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
 from peeklock.engine.bound_consumer import Deadline
 from peeklock.engine.delivery import Send, TimedOut
-from peeklock.engine.executors import PooledExecutor
+from peeklock.engine.pooled_executor import PooledExecutor
 from peeklock.engine.scheduler import Schedule
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock

@@ -165,7 +165,7 @@ def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
     @consumer(QUICK)
     def handler(payload: dict) -> None: ...
 
-    monkeypatch.setattr("peeklock.engine.executors.QUICK", 1000.0)
+    monkeypatch.setattr("peeklock.engine.main_thread_executor.QUICK", 1000.0)
     monkeypatch.setattr(HandlerTimer, "take_back", lambda _: pytest.fail("asked"))
     assert reasons(handle(bound_by(handler), [message({})])) == ["done"]
 
