@@ -141,7 +141,7 @@ def test_no_lineage_is_left_out_unrecorded():
     outcome = deliver(refuse, message(), store=store, dead_letters=queue).outcome
     assert not outcome.finished
     assert queue.sent == []
-    assert "the store did not take" in outcome.detail
+    assert "the store did not record" in outcome.detail
 
 
 @pytest.mark.parametrize("hopes", [None, 10_000])
