@@ -98,7 +98,7 @@ class Queue:
         if not _NAME.fullmatch(self.name if type(self.name) is str else ""):
             raise ConfigError(
                 f"queue name {self.name!r}: use 1 to 75 letters, digits, '-' or '_', starting with a letter or digit"
-                " (instead of '.fifo' write fifo=True)"
+                " (no '.fifo': write fifo=True)"
             )
         check_flags(f"queue {self.name!r}", fifo=self.fifo)
         if type(self.max_attempts) is not int or self.max_attempts < 1:

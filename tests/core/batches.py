@@ -62,7 +62,7 @@ class Choices:
         return taken
 
     def next(self) -> bool:
-        """Whether there is another way."""
+        """Return whether there is another way."""
         while self.way and self.way[-1][0] + 1 == self.way[-1][1]:
             self.way.pop()
         if not self.way:
@@ -120,7 +120,7 @@ class Run:
         raise Broken(f"{law}\n" + "\n".join(self.told))
 
     def may(self, what: str, budget: int) -> bool:
-        """Whether it goes wrong here, as often as the case lets it."""
+        """Return whether it goes wrong here, at most as often as the case allows."""
         if self.spent[what] == budget or not self.choices.pick(2):
             return False
         self.spent[what] += 1
@@ -146,7 +146,7 @@ class Run:
         return message({"key": key}, id=f"m{n}", group=group, lineage=outgoing.lineage if outgoing else None)
 
     def event(self, queue: list[Message]) -> list[Message]:
-        """What is in the queue after it."""
+        """Return the queue's messages after the event."""
         self.copies.outgoing_messages.clear()
         self.ran.clear()
         schedule = self.make(queue, self.bound, Deadline(self.bound, None, len(queue)))

@@ -36,11 +36,11 @@ class Rules:
     finish: Callable[..., Record] = claims.finish
     without_copies: Callable[..., Record] = claims.without_copies
     adopted: bool = True
-    """Whether a copy and a dead letter are in the life that the record says."""
+    """Copies and dead letters have the generation of the record."""
     announced: bool = True
-    """Whether the record says that a dead letter is bare before that is published."""
+    """The record says that a dead letter is bare before it is published."""
     dead_letter_first: bool = True
-    """Whether the dead letter is published before its message is completed."""
+    """The dead letter is published before its message is completed."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,15 @@ class Case:
     redrives: int = 1
     copies: bool = False
     mixed: bool = False
-    """Whether all workers but the first are of a deployment that publishes no copies."""
+    """All workers but the first belong to a deployment that publishes no copies."""
     max_attempts: int = 2
     timeouts: int = 0
     waits: int = 0
     """Claims that are given back unused."""
     bare: bool = False
-    """Whether dead letters are published without lineage, so that a redriven one has only its id."""
+    """Dead letters are published without lineage, so that a redriven one has only its id."""
     apart: bool = True
-    """Whether others act between what a claim was told and its next try: as it is, and three times the states."""
+    """Other workers act between the answer to a claim and its next attempt, as in reality; this triples the states."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class World:
     dead_letters: tuple[Lineage, ...] = ()
     effects: int = 0
     starts: int = 0
-    """Of the life that the record is about: a dead record ends it."""
+    """Starts in the generation of the record; a `dead_lettered` record ends it."""
     crashed: bool = False
-    """A start of this life did not come back, and none has ended since."""
+    """A start of this generation was lost, and none has ended since."""
     rerun: bool = False
     settled: frozenset[str] = field(default_factory=frozenset)
 
@@ -379,13 +379,13 @@ class Explorer:
 
 
 def told(record: Record | None, world: World) -> Record | None:
-    """What a worker hears of the record that is held: its lease is over when its owner is gone."""
+    """Return the record as a worker sees it: the lease of a held record is over when its owner is gone."""
     return record and replace(record, lease_until=OVER if world.owner == -1 else ALIVE)
 
 
 def look(store: Store, key: str, believed: Record | None) -> Record | None:
-    """What a store holds, by the only thing that it does: writing what is there already changes nothing, and any other
-    write from an impossible version is told what is there."""
+    """Return the record in the store, by a write from an impossible version, which is answered with the record that is
+    there."""
     (answer,) = store.swap([Change(key=key, expected=-1, record=believed)])
     return believed if answer.won else answer.record
 

@@ -86,7 +86,7 @@ def test_a_target_that_cannot_be_called(address, why):
 
 
 def test_an_encoded_target_is_whole():
-    """What the infrastructure writes, and what has a & of its own."""
+    """A target may be written by the infrastructure, and may contain a & of its own."""
     sender: Any = open_sender(f"{TASKS}%3Fa%3D1%26b%3D2&service_account=&audience=")
     assert (sender.target, sender.service_account, sender.audience) == (
         "https://orders.example/run?a=1&b=2",
@@ -113,7 +113,7 @@ def test_the_address_of_a_file_is_its_path(open_address, tmp_path):
 
 @pytest.mark.parametrize("name", ["PEEKLOCK_ORDERS_DEAD_LETTER", "PEEKLOCK_ORDERS_URL", "PEEKLOCK_STORE"])
 def test_an_error_names_its_variable(name):
-    """What is in it may be a secret in the wrong place."""
+    """The value itself may be a secret in the wrong place."""
     right = {"PEEKLOCK_ORDERS_DEAD_LETTER": "memory://d", "PEEKLOCK_ORDERS_URL": None, "PEEKLOCK_STORE": None}
     with (
         environment(**{**right, name: SECRET}),
@@ -202,7 +202,7 @@ def test_the_queue_of_an_event_of_sqs(dead, comes_back):
 
 
 def test_an_event_without_an_arn_is_compared_with_nothing():
-    """As some emulators send it."""
+    """Some emulators send such events."""
     made = event()
     del made["Records"][0]["eventSourceARN"]
     assert sqs.bind(handle, dead_letter=SQS)(made, None) == {"batchItemFailures": []}
@@ -220,7 +220,7 @@ def test_an_event_without_an_arn_is_compared_with_nothing():
     ],
 )
 def test_the_queue_of_a_trigger(options, comes_back):
-    """As the binding names it. Over another connection it may be in another namespace."""
+    """It is the one that the binding names. Over another connection it may be in another namespace."""
     from peeklock.platforms.servicebus.sample_events import load
 
     trigger = load(json.loads(Path(ROOT / "events/servicebus/single.json").read_text()))

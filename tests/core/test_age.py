@@ -57,7 +57,7 @@ class World:
         return [(one.outcome.disposition.value, one.outcome.reason.value) for one in handle(self.bound, messages)]
 
     def receive(self, outgoing: Any, after: float) -> Message:
-        """As a platform delivers it: stamped anew, with the lineage as text."""
+        """Return the message as a platform delivers it: with a new timestamp, and its lineage as text."""
         self.clock.advance(after)
         lineage = Lineage.load(outgoing.lineage.dump())
         assert lineage is not None
@@ -122,7 +122,7 @@ class _Settled:
 
 
 def test_a_done_message_that_comes_back_too_old_is_a_duplicate():
-    """Its work is done: no dead letter (trials 1.25)."""
+    """No dead letter is published, because its work is done (trials 1.25)."""
     world = World(key="order", fails=False)
     first = world.send({"order": "o"})
     assert world.deliver(first) == [("complete", "done")]

@@ -73,7 +73,7 @@ class NoGate(Schedule):
 
 
 class GoesOn(Schedule):
-    """What follows a failure in its group runs all the same."""
+    """Fault: messages after a failure in their group run nevertheless."""
 
     def _at_gate(self, delivery):
         if delivery.group is not None:
@@ -94,7 +94,7 @@ class TwinsAtOnce(Schedule):
 
 
 class KeepsClaims(Schedule):
-    """What halts in its group is not given back."""
+    """Fault: claims of messages that are halted in their group are not given back."""
 
     def _step(self, delivery, result):
         if isinstance(result, Exception) and delivery.group is not None and delivery.group.halted:
@@ -113,7 +113,7 @@ class LosesFailures(Schedule):
 
 
 class AllTogether(Schedule):
-    """What has to run alone is claimed with the others."""
+    """Fault: messages that have to run alone are claimed with the others."""
 
     def _resume(self, delivery, life, result):
         steps = super()._resume(delivery, life, result)
@@ -124,7 +124,7 @@ class AllTogether(Schedule):
 
 
 class AnySuspect(Schedule):
-    """What has to run alone is claimed before its turn in its group."""
+    """Fault: messages that have to run alone are claimed before it is their turn in the group."""
 
     def resume_suspect(self):
         self.advance(self.suspects.pop(), None)

@@ -1,4 +1,4 @@
-"""What a platform cannot hold, and a lock at its edges."""
+"""Limits of platforms, and the edges of a lock."""
 
 from __future__ import annotations
 

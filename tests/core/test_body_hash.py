@@ -125,7 +125,7 @@ def test_a_body_with_a_repeated_name_is_invalid():
 
 
 def test_a_hash_of_another_version():
-    """Of an older release, says nothing of this body: the message is a duplicate by its key alone. (trials 1.8)"""
+    """A hash of an older release cannot be compared: the message is a duplicate by its key alone. (trials 1.8)"""
     import dataclasses
 
     store, clock = MemoryStore(), FakeClock()
@@ -142,7 +142,7 @@ def test_a_hash_of_another_version():
 
 
 def test_without_the_check_the_last_of_repeated_names_counts():
-    """As in Python's own reader of JSON."""
+    """Python's own parser does the same."""
     seen: list[Any] = []
 
     @consumer(Queue("orders"))

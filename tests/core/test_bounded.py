@@ -143,7 +143,7 @@ def test_a_child_has_threads_of_its_own():
     with pool._of_this_process().lock:
         child = os.fork()
         if child == 0:
-            signal.timer(10)  # ends it where it would wait for ever
+            signal.alarm(10)  # ends it where it would wait for ever
             os._exit(0 if bounded(os.getpid, 10, pool) == os.getpid() else 1)
     release.set()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

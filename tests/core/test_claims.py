@@ -113,7 +113,7 @@ def test_a_lease_from_a_clock_far_ahead_is_cut(state, lineage):
 
 
 def test_a_cut_lease_is_written_and_waited_for():
-    """By the engine: one change, and the delay is what is left of it (trials 1.27)."""
+    """The engine makes one change, and delays the message by the rest of the lease (trials 1.27)."""
     clock, store = FakeClock(), MemoryStore()
 
     @consumer(Queue("orders"))
@@ -164,7 +164,7 @@ def test_what_is_not_settled_outlives_its_message():
 
 @pytest.mark.parametrize("reason", [Reason.EXHAUSTED, Reason.FATAL])
 def test_a_redriven_dead_letter_starts_with_no_attempts(reason):
-    """Its new life has all of them."""
+    """The new generation has all attempts."""
     dead = record(State.DEAD_LETTERED, attempts=5, lost=2, suspect=True, detail="old", reason=reason)
     decision = arrive(dead, MINE.dead_letter(), stamp(), 5)
     assert decision.action is Action.RUN
@@ -174,7 +174,7 @@ def test_a_redriven_dead_letter_starts_with_no_attempts(reason):
 
 
 def test_a_start_that_timed_out_is_counted_once():
-    """Its process may have died after it said so, and the next delivery finds the lease over."""
+    """The process may have died after recording the time-out, and the next delivery finds the lease over."""
     claim = arrive(None, MINE, stamp(), 3).record
     assert claim is not None
     late = timed_out(claim, stamp(3), "ran past its 30 s")
@@ -210,7 +210,7 @@ def test_a_lost_start_is_shared_with_another_message_of_the_key():
 
 
 def test_a_verdict_about_a_message_does_not_block_its_key():
-    """What is too old stays so: it is judged again if it comes back (trials 1.25)."""
+    """A message that is too old stays so: it is judged again if it comes back (trials 1.25)."""
     old = record(State.DEAD_LETTERING, reason=Reason.EXPIRED)
     assert arrive(old, Lineage(id="twin"), stamp(), 3).action is Action.RUN
     assert (
@@ -219,7 +219,7 @@ def test_a_verdict_about_a_message_does_not_block_its_key():
 
 
 def test_a_verdict_nobody_publishes_blocks_its_key_for_a_day():
-    """Its message has left the queue by another way: it would have come back before."""
+    """The message must have left the queue in another way, or it would have come back by then."""
     fatal = record(State.DEAD_LETTERING, reason=Reason.FATAL, lease_until=NOW)
     for after, action in ((timedelta(0), Action.ABANDON), (timedelta(seconds=1), Action.RUN)):
         assert arrive(fatal, Lineage(id="twin"), stamp(now=NOW + UNPUBLISHED_LIMIT + after), 3).action is action
@@ -229,7 +229,7 @@ def test_a_verdict_nobody_publishes_blocks_its_key_for_a_day():
 
 
 def test_a_bare_dead_letter_runs_when_it_is_redriven():
-    """By its id alone; again and again, and each life is told from the one before (trials 1.1)."""
+    """It is recognised by its id alone, repeatedly, and each generation is told from the one before (trials 1.1)."""
     dead = finish(
         record(State.DEAD_LETTERING, reason="exhausted", attempts=3, copy_number=2),
         stamp(),
@@ -375,7 +375,7 @@ def test_a_redrive_of_long_ago_decides_over_no_new_life():
 
 @pytest.mark.parametrize("state", [State.WAITING, State.DELAYED, State.DEAD_LETTERED])
 def test_a_delivery_of_an_earlier_life_is_over(state):
-    """Its dead letter was redriven: that one carries on, and this one neither runs nor is a second dead letter."""
+    """The redriven dead letter carries on; this delivery neither runs nor publishes a second dead letter."""
     later = record(state, generation=1, reason="fatal" if state is State.DEAD_LETTERED else "")
     decision = arrive(later, MINE, stamp(), 3)
     assert (decision.action, decision.reason, decision.record) == (Action.COMPLETE, Reason.SUPERSEDED, None)

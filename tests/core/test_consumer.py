@@ -59,7 +59,7 @@ async def yielding_async(payload: dict) -> AsyncIterator[int]:
 
 @pytest.mark.parametrize("wrapped", [awaited, yielding, yielding_async])
 def test_a_handler_that_did_not_run_is_not_done(wrapped):
-    """Its message would be lost: it fails, with what to change."""
+    """To complete the message would lose it: it fails, and the error says what to change."""
     outcome = deliver(consumer(QUEUE)(traced(wrapped)), {})
     assert (outcome.reason, ran) == ("retry", [])
     assert "so it did not run; make what wraps it an `async def`" in str(outcome.error)

@@ -1,4 +1,4 @@
-"""What happens seldom, and has to go right all the same."""
+"""Rare cases that have to work nevertheless."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from peeklock.concurrency.interrupt import HandlerTimer, Interrupted
 from peeklock.engine.async_driver import HandlerTask
 from peeklock.engine.bound_consumer import Deadline, Delays
 from peeklock.engine.delivery import Delivery
-from peeklock.engine.executors import MainThreadExecutor
+from peeklock.engine.main_thread_executor import MainThreadExecutor
 from peeklock.engine.run import handle, handle_async
 from peeklock.idempotency.record import State
 from peeklock.idempotency.store import Answer
@@ -56,7 +56,7 @@ def test_native_delays_need_no_store():
 
 
 def test_a_coroutine_that_is_closed():
-    """By a loop that is going away: it ends, and reports nothing."""
+    """A loop that is being closed closes it: it ends, and reports nothing."""
 
     @consumer(QUEUE)
     async def handler(payload: dict) -> None:

@@ -267,7 +267,7 @@ def test_after_the_first_use_of_an_sdk_the_time_goes_on(way):
 
 
 class TestTimer:
-    """Its arithmetic, without waiting."""
+    """Arithmetic of a timer, without waiting."""
 
     def test_while_it_stands_still_it_is_looked_at_no_earlier_than_it_can_be_over(self):
         timer = Timer(latest=100.0)

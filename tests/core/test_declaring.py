@@ -1,4 +1,4 @@
-"""What a user declares: queues, consumers, payloads, and what is refused with its fix."""
+"""Declarations: queues, consumers, payloads, and errors that name the fix."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ class Service:
 
 
 def test_a_callable_instance():
-    """Its `__call__` is read."""
+    """The hints of its `__call__` are read."""
     service = consumer(QUEUE, key="order_id")(Service())
     assert deliver(service, Order(order_id="o")).reason == "done"
     assert service.seen == [("o", "test-1")]
@@ -362,7 +362,7 @@ def test_a_key_that_is_none(value):
     ],
 )
 def test_what_a_body_becomes(hint, body, expected):
-    """By the parameter's annotation."""
+    """The parameter's annotation decides."""
     assert decoder(hint, "p")(Message(id="m", body=body, queue="q")) == expected
 
 
@@ -654,7 +654,7 @@ def test_a_refused_message_is_raised():
     ],
 )
 def test_what_a_payload_becomes(payload, body, kind):
-    """Its body and its type."""
+    """A payload becomes a body and its content type."""
     assert dump(payload) == (body, kind)
 
 
@@ -838,14 +838,14 @@ def test_the_kit():
 
 
 def test_a_batch_is_a_sequence():
-    """Of payloads, beside their messages."""
+    """It contains the payloads, beside their messages."""
     rows = Batch([Row(1), Row(2)], [Message(id="a", body=b"", queue="q"), Message(id="b", body=b"", queue="q")])
     assert (len(rows), rows[0], list(rows), rows[1:]) == (2, Row(1), [Row(1), Row(2)], (Row(2),))
     assert [message.id for message, _ in rows.pairs()] == ["a", "b"]
 
 
 def test_a_message_that_may_be_left_out_is_filled():
-    """As one that may not: who annotates it wants it."""
+    """A parameter annotated as an optional Message gets it as well."""
     seen: list[Any] = []
 
     @consumer(ORDERS)

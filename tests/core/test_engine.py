@@ -130,7 +130,7 @@ def test_a_hook_that_fails_decides_nothing(caplog):
 
 
 def test_a_second_delivery_is_a_duplicate():
-    """What was recorded as done is completed and not run."""
+    """A message that is recorded as done is completed without a run."""
     handler, seen = recording()
     bound = bound_for(handler, store=MemoryStore())
     assert outcomes(handle(bound, [message({})])) == [("complete", "done")]
@@ -193,7 +193,7 @@ def test_a_lost_response_is_asked_for_again():
 
 
 def test_a_success_that_cannot_be_recorded_is_completed_all_the_same(caplog):
-    """Its effect has happened; the loss of the record is an error in the log."""
+    """The effect has happened; the missing record is logged as an error."""
     handler, _ = recording()
     script = Script(dict.fromkeys((2, 3, 4), "before"))
     settled = handle(bound_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
@@ -323,7 +323,7 @@ class TestOrder:
         assert [one.key for one in settled] == ["1", "1"]
 
     def test_a_suspect_runs_last_and_alone(self):
-        """What may have taken its process down is claimed on its own, after all others have ended."""
+        """A message that may have killed its process is claimed on its own, after all others have ended."""
         clock, store = FakeClock(), MemoryStore()
         order: list[int] = []
 
@@ -397,7 +397,7 @@ class TestDeadline:
         assert (seen, store.sizes) == ([], [])
 
     def test_a_suspect_without_time_is_given_back(self):
-        """Its record stays as it was."""
+        """The record is unchanged."""
         clock, store = FakeClock(), MemoryStore()
 
         @consumer(QUEUE)
@@ -420,7 +420,7 @@ class TestBatchHandler:
     """One call with all that may run."""
 
     def test_it_reports_who_failed(self):
-        """By message id; None is success, as is to be left out."""
+        """Failures are given by message id; None and a missing id mean success."""
         calls: list[int] = []
 
         @consumer(QUEUE)

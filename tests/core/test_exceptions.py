@@ -1,4 +1,4 @@
-"""What a handler may raise, and what its message comes to."""
+"""Exceptions that a handler may raise, and the outcomes of their messages."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_one_that_cannot_be_printed_is_a_failure_like_any_other(way, error, capl
 
 
 def test_one_is_what_its_type_says():
-    """What it says of itself is code of anybody's (trials 1.7)."""
+    """The `__class__` of an exception is user code (trials 1.7)."""
 
     class Posing(Exception):
         __class__ = property(lambda _: Retry)  # type: ignore[assignment] # it poses
@@ -232,7 +232,7 @@ def test_a_retry_is_no_failure_of_any_class(error):
 
 
 def test_a_group_of_a_task_group_is_one():
-    """As Python makes it (trials 1.7)."""
+    """A real TaskGroup creates it (trials 1.7)."""
 
     @consumer(QUEUE)
     async def handler(payload: dict) -> None:
@@ -341,7 +341,7 @@ def test_on_the_main_thread_it_leaves():
 
 
 def test_it_leaves_an_event_loop_of_the_main_thread():
-    """As somebody who runs a function by hand expects."""
+    """Somebody who runs a function at a terminal expects that."""
 
     async def host() -> None:
         await engine.handle_async(bound_by(KeyboardInterrupt(), "async"), [message({})])

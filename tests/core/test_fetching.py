@@ -1,4 +1,4 @@
-"""What a body's fetching may raise, and the order in which a message is read: envelope, body, key, age."""
+"""Errors while a body is fetched, and the order in which a message is read: envelope, body, key, age."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ran: list[Any] = []
 
 
 class PoolTimeout(TimeoutError):
-    """As SDKs derive theirs."""
+    """An error as SDKs derive theirs."""
 
 
 class NotFound(Exception):
@@ -91,7 +91,7 @@ FETCHING = [
 @pytest.mark.parametrize("error", FETCHING, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("store", [True, False])
 def test_what_could_not_be_fetched_comes_back(error, store):
-    """As if the handler had raised it, with its delay, and the handler does not run. (trials 1.9)"""
+    """The outcome is that of an exception of the handler, with its delay, and the handler does not run. (trials 1.9)"""
     handle = handling(decode=failing(error))
     bound = bound_for(handle, store=MemoryStore() if store else None)
     (outcome,) = settle(bound, message(b"a"))
@@ -194,7 +194,7 @@ def test_an_async_handler(store):
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_every_platform_delivers_it_again(platform, told, copies):
-    """By its own means: none of them forgets the message. (trials 1.9)"""
+    """Each has its own way, and none forgets the message. (trials 1.9)"""
     name = platform.__name__.split(".")[-2]
     event = json.loads((ROOT / "events" / name / "single.json").read_text())
     dead_letters, box = Outbox(), Outbox()
@@ -271,7 +271,7 @@ def test_an_expired_message_is_dead_lettered_once():
 
 @pytest.mark.parametrize("error", [ValueError("bad"), ConnectionError("reset")])
 def test_too_old_and_unreadable_is_expired_under_its_id(error):
-    """Its key cannot be found, and trying again would not make it younger. (trials 1.25)"""
+    """The key cannot be read, and another attempt would not make the message younger. (trials 1.25)"""
     clock, store, dead_letters = FakeClock(), MemoryStore(), Outbox()
     bound = bound_for(keyed(decode=failing(error)), store=store, dead_letters=dead_letters, clock=clock)
     assert settle(bound, aged(b"a", clock, 3600))[0].reason == "expired"

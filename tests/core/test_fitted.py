@@ -141,7 +141,7 @@ def test_no_lineage_is_left_out_unrecorded():
     outcome = deliver(refuse, message(), store=store, dead_letters=queue).outcome
     assert not outcome.finished
     assert queue.sent == []
-    assert "the store did not take" in outcome.detail
+    assert "the store did not record" in outcome.detail
 
 
 @pytest.mark.parametrize("hopes", [None, 10_000])
@@ -161,7 +161,8 @@ def test_a_copy_without_room_leaves_the_message_where_it_is(hopes):
 
 
 def test_a_copy_that_was_announced_and_does_not_fit():
-    """By another process, whose sender hoped for more: the next delivery takes it back, and the one after that runs."""
+    """Another process, whose sender assumed more room, announced it: the next delivery cancels it, and the one after
+    that runs."""
     store, clock = MemoryStore(), FakeClock()
     world: dict[str, Any] = {"store": store, "delays": Delays.COPY, "clock": clock}
 

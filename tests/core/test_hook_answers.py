@@ -1,4 +1,4 @@
-"""What hooks of the user's answer, and when they are asked."""
+"""Answers of the user's hooks, and when the hooks are called."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_an_envelope_gives_a_body_and_attributes_and_nothing_else(unwrap):
 
 @pytest.mark.parametrize(("inner", "arrived", "seen"), [(1, 3, 3), (5, 1, 5)])
 def test_an_envelope_may_only_raise_the_attempt(inner, arrived, seen):
-    """As `replay --attempt` does; a new Message says 1, and is believed no more than the platform."""
+    """`replay --attempt` raises it; the 1 of a new Message does not override the platform's count."""
     attempts: list[int] = []
 
     @consumer(Queue("orders", timeout=30))

@@ -1,4 +1,4 @@
-"""What a user hands over: refused with the fix when it is bound, and never ignored without a word."""
+"""Checks of the functions that a user passes: mistakes are refused with the fix when bound, and never ignored silently."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Asked(Retry):
 
 @pytest.mark.parametrize("raised", [Later, Later("busy"), Retry(after=60, counts=False), Set(60), Asked.__new__(Asked)])
 def test_a_retry_of_a_class(raised):
-    """Its delay and whether it counts, in seconds too."""
+    """A subclass may set the delay, in seconds too, and whether the attempt counts."""
 
     @consumer(QUEUE)
     def handle(order: dict) -> None:  # type: ignore[type-arg] # as users write it

@@ -108,7 +108,7 @@ def test_an_on_error_that_hangs_has_no_answer(way, caplog):
 
 
 def test_no_hook_is_called_without_time_for_it():
-    """As no handler is; nothing is known of the message then, so it comes back."""
+    """The same holds for handlers; nothing is known of the message then, so it comes back."""
     calls: list[bytes] = []
     bound = bound_by("main", store=MemoryStore(), clock=FakeClock(), decode=calls.append)
     assert reasons(run(bound, [message(b"{}")], timedelta(seconds=0.5))) == ["halted"]
@@ -275,7 +275,7 @@ def test_a_hook_that_gets_no_thread_is_never_called():
 
 
 def test_a_hook_whose_time_was_over_before_it_began_is_not_called():
-    """Its thread had it already, and nobody waits any more."""
+    """It already has a thread, but the caller has stopped waiting."""
     target, calls = Target(), []
     assert target.cancel()
     with pytest.raises(Interrupted):

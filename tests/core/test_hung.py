@@ -73,7 +73,7 @@ def test_hung_handlers_of_one_queue_cost_another_nothing():
 
 
 def test_what_never_got_a_thread_never_runs():
-    """Its claim is given back, and it does not run behind its event's back when a thread is free (trials 1.22)."""
+    """The claim is given back, and the handler does not run later when a thread is free (trials 1.22)."""
     stuck, store = Stuck(), MemoryStore()
     crowded = replace(bound_by(stuck.consumer(), store), handlers=Pool(1, "test"))
     occupied = crowded.handlers.submit(lambda: stuck.release.wait(60))
@@ -96,7 +96,7 @@ def _seconds(number: float) -> Any:
 
 
 def test_a_handler_waits_for_a_thread_and_then_has_its_whole_time():
-    """Its time counts from its start (trials 1.22)."""
+    """The time-out begins with the start of the handler (trials 1.22)."""
     handler, seen = recording(queue=QUICK)
     crowded = replace(bound_by(handler), handlers=Pool(1, "test"))
     begun, go = threading.Event(), threading.Event()
@@ -167,7 +167,8 @@ def test_a_handler_in_a_thread_is_interrupted(is_batch):
 
 
 def test_it_is_interrupted_once():
-    """What swallows that keeps its slot and its lease until it ends; then it may run again (trials 1.14, 1.26)."""
+    """A handler that swallows the interruption keeps its slot and its lease until it ends; then it may run again
+    (trials 1.14, 1.26)."""
     release, rings, written = threading.Event(), [], threading.Event()
 
     @consumer(QUICK)
@@ -290,7 +291,7 @@ def test_a_traced_process_goes_on(call, printed):
 
 
 def test_what_blocks_in_c_is_not_interrupted_where_that_would_hang(monkeypatch):
-    """Its thread has not worked since the last look, so nobody knows when it will take its exception."""
+    """The thread has not worked since the last look, so it is unknown when the exception would arrive."""
     raised: list[Any] = []
     monkeypatch.setattr(interrupt, "HANGS_WHEN_TRACED", True)
     monkeypatch.setattr(interrupt, "_exception_setter", lambda: lambda *told: raised.append(told))
@@ -356,7 +357,7 @@ def test_a_call_is_not_interrupted_while_it_takes_a_lock(name, is_interrupted):
 
 
 def blocks_in(call: Any, function: str, *, fragile: bool) -> bool:
-    """Whether a thread that makes the call comes to wait in that function, and what that is, is known."""
+    """Return whether a thread that makes the call comes to wait in that function, and whether that is known to be safe."""
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     deadline = time.monotonic() + 10
@@ -505,7 +506,7 @@ def test_a_driver_with_nothing_to_do_says_so():
 
 
 def test_an_event_that_is_left_takes_what_has_not_begun_with_it():
-    """As when a queue's client ends the process: no handler starts afterwards (trials 1.22)."""
+    """A queue's client may end the process: no handler starts afterwards (trials 1.22)."""
     stuck = Stuck()
     dead_letters = FlakySender(Outbox(), Script({1: "crash_before"}))
     crowded = replace(bound_by(stuck.consumer(), MemoryStore(), dead_letters=dead_letters), handlers=Pool(1, "test"))
@@ -662,7 +663,7 @@ def test_a_late_end_follows_a_record_of_its_own_event():
 
 @pytest.mark.usefixtures("quick_tries")
 def test_a_late_end_leaves_the_record_of_another_alone():
-    """Its lease was over, and the key is another's."""
+    """The lease was over, and the key has another owner."""
     store = MemoryStore()
     bound, deadline, delivery = _late_delivery(store)
     other = replace(store.records["orders#m-1"], owner="another", version=7)
@@ -724,7 +725,7 @@ def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
 
 
 def test_without_a_clock_of_threads_a_traced_call_is_left_alone(monkeypatch):
-    """As on Windows and macOS: whether it works or blocks is not known there."""
+    """Windows and macOS have none: it is unknown there whether the thread works or blocks."""
     target, parked = Target(), Parked()
     thread = threading.Thread(target=lambda: target.begin() and target.call(parked.block))
     thread.start()

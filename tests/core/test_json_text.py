@@ -120,7 +120,7 @@ def test_a_number_that_is_none_in_a_field_that_is_not_declared(hint, number):
     ],
 )
 def test_a_text_that_is_made_a_number(place, text):
-    """As pydantic does for a float."""
+    """Pydantic converts such a text for a float."""
     with pytest.raises(InvalidMessage, match="a number is too large, or none"):
         decoded(Within, (place % text).encode())
 
@@ -201,7 +201,7 @@ def test_what_only_looks_like_one_is_a_body(body):
 
 
 def test_a_model_without_floats_is_not_read_twice():
-    """Its integers refuse such numbers, and the check costs nothing. (trials 1.19)"""
+    """Integers refuse such numbers, and the check costs nothing. (trials 1.19)"""
     assert not Shape(TypeAdapter(Whole).core_schema).holds_floats
     with pytest.raises(InvalidMessage, match=r"\$.amount: finite_number"):
         decoded(Whole, b'{"amount":1e400}')
@@ -277,7 +277,7 @@ def test_what_has_a_form_is_sent(payload):
 
 
 def test_a_result_that_is_no_number_is_not_kept():
-    """Its duplicate would have another. (trials 1.19)"""
+    """The duplicate would get another result. (trials 1.19)"""
     results = results_of(Price, "p")
     assert results.load(results.dump(Price(amount=1.5))) == Price(amount=1.5)
     with pytest.raises(ValueError, match="a number is NaN or infinite"):
@@ -349,7 +349,7 @@ class Shaped(TypedDict):
     ],
 )
 def test_a_path_shows_declared_names_only(hint, body, shown):
-    """What the body itself named is a star, in the log and in the dead letter. (trials 2.4)"""
+    """Names from the body are replaced by a star, in the log and in the dead letter. (trials 2.4)"""
     dead_letters = Outbox()
 
     @consumer(Queue("orders"))

@@ -1,4 +1,4 @@
-"""What records keep: results for duplicates, and the hash of the body that a key stands for."""
+"""Kept results for duplicates, and the hash of the body with which a key was used."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def returning(value: Any, hint: Any) -> Any:
     ],
 )
 def test_a_duplicate_has_the_result_of_the_first_run(value, hint):
-    """As it was: falsy ones too, and models as models."""
+    """The result is unchanged, including falsy values, and models stay models."""
     store, handle = MemoryStore(), returning(value, hint)
     first, second = (deliver(handle, {}, store=store) for _ in range(2))
     assert (first.reason, second.reason) == (Reason.DONE, Reason.DUPLICATE)
@@ -126,7 +126,7 @@ class Alone:
 
 
 def test_a_result_that_equals_nothing_else_is_kept():
-    """Its text tells."""
+    """The texts are compared."""
     store, handle = MemoryStore(), returning(Alone(7), Alone)
     results = [deliver(handle, {}, store=store).result for _ in range(2)]
     assert [result.number for result in results] == [7, 7]
@@ -158,7 +158,7 @@ def test_nothing_is_kept_unless_asked():
 
 
 def test_a_failed_run_keeps_nothing():
-    """Its attempt later does."""
+    """The next attempt keeps its result."""
     runs: list[int] = []
 
     @consumer(QUEUE, keep_result=True)
@@ -222,7 +222,7 @@ def test_a_result_of_another_release(caplog):
 
 
 def test_a_late_result_is_kept():
-    """Of a handler that could not be stopped and ended after its time."""
+    """The handler could not be stopped, and ended after its time."""
     go, store = threading.Event(), MemoryStore()
 
     @consumer(Queue("orders", timeout=0.05), keep_result=True)

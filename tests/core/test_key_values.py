@@ -170,7 +170,7 @@ class Itself:
 
 
 class Ours(SecretStr):
-    """As pydantic's."""
+    """A type with a pydantic schema, as pydantic's own have."""
 
 
 def with_field(hint: Any) -> Any:
@@ -215,7 +215,7 @@ def with_field(hint: Any) -> Any:
     ids=str,
 )
 def test_a_field_of_such_a_type_is_a_key(hint, first, again):
-    """Its messages run, and what means the same is a duplicate. (trials 1.6)"""
+    """Messages run, and equivalent values are duplicates. (trials 1.6)"""
     handle, store = with_field(hint), MemoryStore()
     outcomes = [deliver(handle, {"k": value}, id=name, store=store) for name, value in (("a", first), ("b", again))]
     assert [outcome.reason for outcome in outcomes] == ["done", "duplicate"]
@@ -328,7 +328,7 @@ def by(key: Any, hint: Any = Outer) -> Any:
     ],
 )
 def test_a_path_that_may_lead_to_a_key(key, hint):
-    """As far as the types tell."""
+    """Paths are checked as far as the types tell."""
     resolve(by(key, hint))
 
 
@@ -420,7 +420,7 @@ def test_a_default_that_is_no_key(key, hint):
 
 
 def test_a_type_that_cannot_be_resolved():
-    """Its fields are known, and each value tells."""
+    """The fields are known, and values are checked one by one."""
 
     class Local: ...
 
@@ -466,7 +466,7 @@ async def awaited(order: Outer) -> str:
 
 
 def test_a_function_that_finds_the_key():
-    """Its annotation is read where it has one. (trials 1.6)"""
+    """The return annotation is read if there is one. (trials 1.6)"""
     with pytest.raises(ConfigError, match="key=price is annotated float"):
         resolve(by(price))
     with pytest.raises(ConfigError, match="key=awaited is an `async def`; give a plain function"):

@@ -98,13 +98,13 @@ def test_a_value_that_no_event_could_use(bind, options, why):
 
 
 def test_a_binding_of_no_platform():
-    """As those of tests, knows the common options only."""
+    """Bindings of tests accept the common options only."""
     with pytest.raises(ConfigError, match=r"bind\(\) takes no audience=: known are clock"):
         Binding(handle, "test", delays=Delays.NATIVE, longest=timedelta(seconds=60), options={"audience": "x"})  # type: ignore[typeddict-unknown-key] # the point
 
 
 def test_what_is_left_out_may_be_none():
-    """As a program that computes its options says it."""
+    """A program that computes its options may pass None."""
     nothing = dict.fromkeys(["store", "dead_letter", "queue", "observer", "clock", "random", "unwrap", "lock"])
     sqs.bind(handle, **nothing)  # type: ignore[arg-type] # built from keywords
 
@@ -129,7 +129,7 @@ def test_functions_that_take_keywords(call, why):
 
 
 def test_a_strict_function_is_the_same_to_a_reader():
-    """Its name, its signature and its annotations."""
+    """Name, signature and annotations are kept."""
 
     @strict()
     def function(one: int, /, two: int = 2, *, three: int = 3) -> int:

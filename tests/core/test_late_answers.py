@@ -155,7 +155,7 @@ def test_a_late_record_of_a_success_is_a_record():
 
 
 def test_a_late_dead_letter_is_one_more_of_the_same():
-    """Its message came back meanwhile, and is complete only with a dead letter that is certain. (trials 1.15)"""
+    """The message came back in the meantime, and is completed only when a dead letter is certain. (trials 1.15)"""
     dead_letters = LateSender()
     shop = Shop(DeadLetter("no"), store=MemoryStore(), dead_letters=dead_letters)
     disposition, _ = shop.deliver()

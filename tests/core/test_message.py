@@ -1,4 +1,4 @@
-"""What may be the id of a message, and what its lineage says of it."""
+"""Ids of messages, and what a lineage may contain."""
 
 from __future__ import annotations
 

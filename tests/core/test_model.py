@@ -92,7 +92,7 @@ def ignore_generations(record, lineage, stamp, most, verdict=None):
 
 
 def never_count_lost_starts(record, lineage, stamp, most, verdict=None):
-    """What kills its process runs for ever."""
+    """Fault: a message that kills its process runs forever."""
     return arrival.arrive(record and replace(record, counted=True), lineage, stamp, most, verdict)
 
 

@@ -1,4 +1,4 @@
-"""What somebody meets who uses the library from its pages alone: each was a message lost, or an outcome without a cause."""
+"""Mistakes of users who know only the documentation. Each lost a message, or had an outcome without a cause."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_model_with_aliases_arrives():
     [(Retry("later"), "retry"), (Retry(counts=False), "rescheduled"), (DeadLetter("no"), "fatal")],
 )
 def test_a_decision_that_is_returned_is_one(decision, reason):
-    """As `on_error` returns it: to complete the message would lose it."""
+    """It counts as if `on_error` had returned it: to complete the message would lose it."""
 
     @consumer(QUEUE)
     def returns(payload: dict) -> object:
@@ -131,7 +131,7 @@ def test_a_file_keeps_the_whole_lineage(tmp_path):
 
 
 class NotYet(Retry):
-    """As many are written: without a call of the class above."""
+    """A subclass that does not call the `__init__` of its base, as many are written."""
 
     def __init__(self) -> None:
         """Set nothing."""
@@ -191,7 +191,7 @@ def test_a_twin_of_what_cannot_be_dead_lettered_waits(delivery, seconds):
 
 @GROWING
 def test_a_store_that_is_down_is_asked_less_and_less(delivery, seconds):
-    """As above."""
+    """The delay grows here, too."""
 
     @consumer(GROWN)
     def runs(payload: dict) -> None: ...

@@ -401,7 +401,7 @@ def test_the_larger_of_two_counts_of_attempts_holds():
 
 
 def test_another_message_does_not_take_over_a_verdict():
-    """Its dead letter is not out yet; once it is, the key is free and the attempts are new. (trials 6)"""
+    """The dead letter is not published yet; after that the key is free, with new attempts. (trials 6)"""
     condemned = held(State.DEAD_LETTERING, attempts=3, reason="exhausted")
     assert arrival.arrive(condemned, Lineage(id="other"), stamp_at(), 3).reason is Reason.BUSY
     dead = held(State.DEAD_LETTERED, attempts=3, reason="exhausted")
@@ -453,7 +453,7 @@ def test_a_store_that_answers_too_little_has_not_won():
 
 
 def test_a_body_that_is_no_message_needs_no_time():
-    """Its dead letter goes out although no handler could start any more. (trials 6)"""
+    """The dead letter is published although no handler could start any more. (trials 6)"""
     handler, _ = recording()
     settled = handle(bound_for(handler, store=MemoryStore()), [message(b"{")], timedelta(seconds=10))
     assert [one.outcome.reason for one in settled] == [Reason.INVALID]
@@ -619,7 +619,7 @@ def test_a_late_end_without_an_answer_is_not_written():
 
 
 def test_a_new_life_begins_without_copies():
-    """Its dead letter carries the next life, and nothing of this one but the id and the first sending. (trials 6)"""
+    """The dead letter carries the next generation, and nothing of this one but the id and the first sending. (trials 6)"""
     lineage = Lineage(id="m", generation=1, copy_number=2, attempts=3, sent=5)
     assert lineage.dead_letter() == Lineage(id="m", generation=2, sent=5)
 

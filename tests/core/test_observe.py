@@ -1,4 +1,4 @@
-"""What a log shows of what a producer chose."""
+"""Logging of values that a producer chose."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ NEVER = threading.Event()
 
 
 class Rude(Exception):
-    """What the observers here raise."""
+    """An exception that observers raise here."""
 
 
 class Unkind:
@@ -139,7 +139,7 @@ def test_one_that_hangs_around_a_run_on_the_main_thread(wrong, caplog):
 
 
 def test_one_that_hangs_until_there_is_no_time_to_run():
-    """Its message is halted, which is no attempt (trials 1.13)."""
+    """The message is halted, which is not an attempt (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind("running", "hang")
     (one,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=1.4))

@@ -28,7 +28,7 @@ ORDERS = Queue("orders", max_attempts=3, timeout=30, first_delay=1)
 
 
 def test_a_duplicate_has_no_detail_of_an_earlier_failure():
-    """Its work is done; what went wrong before is not kept with it."""
+    """The work is done, and earlier failures are not kept."""
     runs: list[int] = []
 
     @consumer(ORDERS)
@@ -57,7 +57,7 @@ def test_a_task_that_an_async_handler_returns_is_a_value():
 
 
 def test_a_coroutine_that_an_async_handler_returns_has_not_run():
-    """What a decorator without an `await` makes of it."""
+    """A decorator without an `await` returns one."""
 
     async def work() -> None: ...
 
@@ -109,7 +109,7 @@ class Odd:
 
 
 def test_a_store_that_answers_nonsense_is_asked_again():
-    """What ran is done all the same."""
+    """Messages that ran are done nevertheless."""
 
     @consumer(ORDERS)
     def handler(_: dict) -> None: ...
@@ -124,7 +124,7 @@ def test_a_store_that_answers_nonsense_is_asked_again():
     ids=["nothing", "none", "id", "no id"],
 )
 def test_an_odd_answer_of_sqs_does_not_end_the_event(answer):
-    """What is complete must not come back for it."""
+    """Completed messages must not be delivered again because of it."""
 
     class Client:
         def get_queue_url(self, **_: Any) -> Any:
@@ -172,7 +172,7 @@ def test_the_end_of_a_span_has_no_time_beyond_the_event():
 
 
 def test_a_loop_that_was_blocked_is_used_again():
-    """What handlers keep, such as connections, belongs to it."""
+    """Connections and other values that handlers keep belong to it."""
     release = threading.Event()
 
     async def where() -> asyncio.AbstractEventLoop:

@@ -57,7 +57,7 @@ def test_a_child_makes_its_own():
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.timer(CHILD_SECONDS)  # a child that waits for its parent's lock waits for ever
+        signal.alarm(CHILD_SECONDS)  # a child that waits for its parent's lock waits for ever
         os._exit(0 if slow() == os.getpid() else 1)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     go.set()

@@ -33,7 +33,7 @@ def mode(path: Path) -> str:
 
 
 def test_a_file_sender(tmp_path):
-    """What it makes, the folders as well. (trials 2.4)"""
+    """Created files and folders are private. (trials 2.4)"""
     path = tmp_path / "a" / "b" / "dead-letters.jsonl"
     sender = file.from_url(f"file://{path}")
     assert sender.send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))]) == [None]
@@ -54,7 +54,7 @@ def test_a_sqlite_store(tmp_path):
 
 
 def test_what_is_there_keeps_its_mode(tmp_path):
-    """Its owner has decided. (trials 2.4)"""
+    """The owner has chosen it. (trials 2.4)"""
     dead_letters, keys = tmp_path / "dead-letters.jsonl", tmp_path / "keys.db"
     for path in (dead_letters, keys):
         path.touch(0o640)

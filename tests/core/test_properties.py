@@ -56,7 +56,7 @@ class World:
     """The highest copy number that was published of each message."""
 
     def act(self, payload: dict[str, Any], message: Message, epoch: int) -> None:
-        """What a handler does. One of a process that has died does nothing any more."""
+        """Run the handler. After the death of its process it does nothing."""
         key = payload["key"]
         with self.lock:
             if epoch != self.crashes:
@@ -158,7 +158,7 @@ def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], st
 
 
 def is_safe(world: World, one: Any) -> bool:
-    """Whether the platform may forget this delivery: its work, its dead letter or its copy is safe."""
+    """Return whether the platform may forget this delivery, because its work, its dead letter or its copy is safe."""
     name = one.message.id
     if one.outcome.copied or one.outcome.reason == "superseded":
         return one.message.effective_lineage.copy_number < world.newest[name]

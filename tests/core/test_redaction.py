@@ -223,12 +223,12 @@ def test_an_error_of_an_sdk(text):
     ],
 )
 def test_the_rest_of_an_error_stays(text):
-    """What is wrong is to be found in it."""
+    """It is needed to find the problem."""
     assert scrubbed(text) == text
 
 
 def test_what_a_queue_says_reaches_the_outcome_without_it():
-    """Of a sender that raises an SDK's own error. (trials 2.2)"""
+    """The sender raises an SDK's own error. (trials 2.2)"""
 
     class Broken(Outbox):
         def send(self, outgoing_messages: Any, /) -> Any:

@@ -24,7 +24,7 @@ print(len({what}()))
 
 
 def at_once(ask: Callable[[], object]) -> set[int]:
-    """What sixteen threads get that ask at the same moment, by identity."""
+    """Return the distinct values that sixteen concurrent threads get."""
     start, got = threading.Barrier(16), []
 
     def run() -> None:

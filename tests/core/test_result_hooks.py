@@ -1,5 +1,7 @@
-"""What a kept result calls of the user's code, its serializers and validators: it never holds up an event, and never decides
-over a message whose effect has happened."""
+"""User code that a kept result calls, such as serializers and validators.
+
+It never delays an event, and never decides over a message whose effect has happened.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ class Receipt(BaseModel):
 
 
 class Earlier(BaseModel):
-    """As an earlier release wrote it."""
+    """A result as an earlier release wrote it."""
 
     written: str = ""
     read: str = ""
@@ -82,7 +84,7 @@ def bound(way: str, store: Any, kind: Any = Receipt) -> BoundConsumer:
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("place", ["written", "read"])
 def test_a_result_that_cannot_be_written_or_read_again_is_left_out(way, odd, place, caplog):
-    """Its message is done, and so is the next one."""
+    """The message is done, and so is the next one."""
     store = MemoryStore()
     messages = [message({place: odd}, id="a"), message({}, id="b")]
     settled = run(bound(way, store), messages, timedelta(seconds=20))

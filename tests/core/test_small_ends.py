@@ -21,8 +21,9 @@ from peeklock.engine.async_driver import AsyncDriver, HandlerTask, bounded_async
 from peeklock.engine.bound_consumer import HANDOVER_SECONDS, Deadline
 from peeklock.engine.delivery import Delivery
 from peeklock.engine.effects import EffectRunner
-from peeklock.engine.executors import MainThreadExecutor, PooledExecutor, Run
 from peeklock.engine.invocation import time_of
+from peeklock.engine.main_thread_executor import MainThreadExecutor
+from peeklock.engine.pooled_executor import PooledExecutor, Run
 from peeklock.engine.run import handle, handle_async
 from peeklock.engine.scheduler import Schedule, next_job
 from peeklock.idempotency.record import State
@@ -54,7 +55,7 @@ def batch(rows: Batch[dict]) -> None:
 
 
 def test_the_alarm_is_off_once_a_span_has_ended():
-    """What is slow outside of the handler is not interrupted in its place."""
+    """Slow code outside of the handler is not interrupted in its place."""
     handler, seen = recording()
     observer = Unkind("")
     bound = bound_for(handler, observer=observer)
@@ -88,7 +89,7 @@ def test_a_handler_in_a_thread_does_not_begin_too_late():
 
 
 def test_a_handler_that_was_started_in_time_may_begin_a_moment_later():
-    """What a thread takes to begin is kept back for that, and no more."""
+    """The reserve for the start of a thread is used for that only."""
     handler, _ = recording()
     clock = FakeClock()
     deadline = Deadline(bound_for(handler, clock=clock), timedelta(seconds=31), 1)
@@ -123,8 +124,8 @@ def test_what_was_slow_to_read_may_run_alone():
 
 
 def test_a_batch_has_its_whole_time_while_there_is_room():
-    """What is beside a message that was slow to read does not pay for it; near the end of the event, the slow one does not
-    run out of what it shares with its handler."""
+    """Messages beside one that was slow to read keep their time; near the end of the event, the slow one still has what is
+    left of its own."""
     clock = FakeClock()
     deadline = Deadline(bound_for(batch, clock=clock), timedelta(seconds=60), 2)
     deliveries = [spent(0), spent(5), spent(1)]
@@ -183,7 +184,7 @@ def test_a_coroutine_that_has_not_begun_is_looked_at_in_time():
 
 
 def test_a_batch_waits_for_the_one_that_runs():
-    """What that lets run goes out with it."""
+    """Messages that its end allows to run join the batch."""
     threads = threads_of(batch)
     schedule = Schedule([message({}, id="b")], threads.bound, threads.deadline)
     running: Future[None] = Future()
@@ -194,7 +195,7 @@ def test_a_batch_waits_for_the_one_that_runs():
 
 
 def test_a_batch_waits_for_the_coroutine_that_runs():
-    """As in threads."""
+    """The async driver does the same as threads."""
     bound = bound_for(batch, parallel=2)
     deadline = Deadline(bound, None, 1)
     schedule = Schedule([], bound, deadline)
@@ -212,7 +213,7 @@ def test_a_batch_waits_for_the_coroutine_that_runs():
 
 
 def test_a_batch_waits_for_what_is_to_be_written_and_sent():
-    """Whether that is under way or not: it may let more messages run."""
+    """Pending effects, started or not, may allow more messages to run."""
     bound = bound_for(batch, store=MemoryStore())
     schedule = Schedule([message({}, id="a"), message(b"{", id="b")], bound, Deadline(bound, None, 2))
 

@@ -26,7 +26,7 @@ from tests.core.world import CountingStore, bound_for, message, recording
 
 
 def test_an_answer_that_comes_after_its_round_was_given_up_is_ignored():
-    """Its message was told that there is none."""
+    """The delivery has already been given an error."""
     delivery, told = Delivery(message({})), []
 
     def ask(steps: Any) -> Any:
@@ -55,14 +55,14 @@ class Talkative:
 
 
 def test_a_store_that_answers_too_much_is_believed_as_far_as_it_was_asked():
-    """Its answers come in the order of the changes."""
+    """Answers are in the order of the changes."""
     handler, seen = recording()
     (settled,) = handle(bound_for(handler, store=Talkative()), [message({})])
     assert (settled.outcome.reason, settled.outcome.unrecorded, seen) == (Reason.DONE, False, [{}])
 
 
 def test_a_queue_that_answers_too_much_is_believed_as_far_as_it_was_asked():
-    """As a store is."""
+    """The same holds for a store."""
     handler, _ = recording()
     (settled,) = handle(bound_for(handler, dead_letters=Talkative()), [message({"error": "fatal"})])
     assert settled.outcome.reason is Reason.FATAL
@@ -153,7 +153,7 @@ def test_a_hook_in_a_thread_sees_what_its_host_set():
 
 
 def test_a_thread_whose_hook_was_interrupted_ends():
-    """What the hook left behind in it is nobody's."""
+    """State that the hook left in the thread must not affect others."""
     target = Target()
 
     def interrupted() -> None:
@@ -165,7 +165,7 @@ def test_a_thread_whose_hook_was_interrupted_ends():
 
 
 def test_a_timer_that_stood_still_ends_at_its_limit_all_the_same():
-    """What it stood still for is added, up to there."""
+    """The pause is added, up to the limit."""
     timer = Timer(latest=100)
     timer.due, timer.paused_at = 90, 50
     timer.resume(now=55)

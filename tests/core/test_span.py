@@ -169,7 +169,7 @@ def test_without_attempts_or_delays_there_is_no_span():
 
 
 def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time():
-    """As long as the entry point holds it, which abandons it then."""
+    """The entry point holds it for up to 20 s before it abandons it."""
     held = timedelta()
     bound = bound_for(failing(Queue("orders")), delays=Delays.NONE)
     for delivery in range(1, 13):

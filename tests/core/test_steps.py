@@ -13,7 +13,7 @@ from peeklock import Queue, Retry, consumer
 from peeklock.concurrency.interrupt import HANGS_WHEN_TRACED
 from peeklock.engine.bound_consumer import Deadline
 from peeklock.engine.delivery import Send, TimedOut
-from peeklock.engine.executors import PooledExecutor
+from peeklock.engine.pooled_executor import PooledExecutor
 from peeklock.engine.scheduler import Schedule
 from peeklock.stores.memory import MemoryStore
 from peeklock.testing import FakeClock
@@ -37,7 +37,7 @@ def schedule_of(messages: Any, store: Any = None, clock: FakeClock | None = None
 
 
 def answer(schedule: Schedule) -> None:
-    """As a store and a queue that take everything."""
+    """Answer as a store and a queue that accept everything."""
     store = schedule.bound.store
     while schedule.changes or schedule.sends:
         if schedule.sends:
@@ -65,7 +65,7 @@ def test_what_needs_no_run_ends_beside_the_one_whose_turn_it_is():
 
 
 def test_a_suspect_of_a_halted_group_is_not_claimed():
-    """Its record stays as it is: a claim whose process dies would be its next lost start."""
+    """The record is unchanged: a claim whose process dies would be the next lost start."""
     store, clock = MemoryStore(), FakeClock()
     messages = [message({}, id="a", group="g"), message({}, id="b", group="g")]
     answer(schedule_of(messages[1:], store, clock))  # and nothing more: the process dies

@@ -147,7 +147,7 @@ def test_a_handler_that_uses_the_alarm_itself(habit):
     def handler(payload: dict) -> None:
         time.sleep(5 if payload else 0.001)
         if habit == "alarm":
-            signal.timer(0)
+            signal.alarm(0)
         elif habit == "timer":
             signal.setitimer(signal.ITIMER_REAL, 60)
         else:
@@ -165,8 +165,8 @@ def test_the_timer_is_not_asked_for_after_a_quick_handler(monkeypatch):
     @consumer(QUICK)
     def handler(payload: dict) -> None: ...
 
-    monkeypatch.setattr("peeklock.engine.executors.QUICK", 1000.0)
-    monkeypatch.setattr(HandlerTimer, "take_back", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("peeklock.engine.main_thread_executor.QUICK", 1000.0)
+    monkeypatch.setattr(HandlerTimer, "rearm", lambda _: pytest.fail("asked"))
     assert reasons(handle(bound_by(handler), [message({})])) == ["done"]
 
 

@@ -53,7 +53,7 @@ def test_what_is_not_base64(value):
 
 
 def test_a_member_that_is_null_is_not_there():
-    """As the format says; `None` has four letters of base64."""
+    """The format says so; the text `None` would be valid base64."""
     assert unwrap.cloudevents(told({**CLOUD, "data_base64": None, "data": {"n": 1}})).body == b'{"n":1}'
 
 

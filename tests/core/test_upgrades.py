@@ -66,7 +66,7 @@ def test_what_cannot_be_understood_is_unreadable(name):
 
 @pytest.mark.parametrize("state", ["dead_lettering", "dead_lettered"])
 def test_an_unknown_verdict_is_unreadable(state):
-    """Its dead letter would have no reason."""
+    """The dead letter would have no reason."""
     with pytest.raises(UnreadableRecord, match="'sulked' is not a known reason"):
         load(written(state=state, reason="sulked"))
     assert load(written(state=state, reason="fatal")).reason == "fatal"
@@ -80,7 +80,7 @@ def test_what_is_no_record_is_unreadable(text):
 
 
 def test_a_field_may_be_absent_or_empty():
-    """As an older release leaves it, or a newer one writes it."""
+    """An older release leaves it out, and a newer one may write it empty."""
     assert load(written(due=None)) == PLAIN
     due = replace(PLAIN, due=LATER)
     assert load(dump(due)) == due
@@ -222,7 +222,7 @@ def test_a_lineage_takes_no_load():
 
 
 def test_copies_and_dead_letters_carry_it(tmp_path):
-    """By the engine."""
+    """The engine passes it on."""
     copies, dead_letters = Outbox(), Outbox()
 
     @consumer(Queue("orders", max_attempts=2))

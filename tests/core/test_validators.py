@@ -49,7 +49,7 @@ QUICK = Queue("orders", max_attempts=5, timeout=0.1, first_delay=1)
 
 
 def hang(value: Any = None) -> Any:
-    """As for an answer from elsewhere, in Python, so that it can be interrupted."""
+    """Wait as for an answer from elsewhere, in Python, so that it can be interrupted."""
     end = time.monotonic() + 20
     while value == "hang" and time.monotonic() < end:
         time.sleep(0.001)
@@ -162,7 +162,7 @@ def test_a_validator_that_hangs_costs_its_own_message(hint, parallel):
 
 
 def test_a_validator_that_hangs_in_c_ends_within_the_event():
-    """As a handler that sleeps does."""
+    """The event ends as with a handler that sleeps."""
 
     def sleep(url: str) -> str:
         time.sleep(30)

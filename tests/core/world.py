@@ -104,7 +104,7 @@ class CountingStore:
 
 
 def bound_for(handler: Callable[..., Any], *, clock: Clock | None = None, **world: Any) -> BoundConsumer:
-    """As the test kit's, with a clock that only the test moves."""
+    """Bind a handler as the test kit does, with a clock that only the test moves."""
     return bound_for_test(handler, clock=clock or FakeClock(), **world)
 
 
@@ -132,7 +132,7 @@ def message(
 
 
 class Declined(Exception):
-    """What the test handlers call fatal."""
+    """The fatal exception of the test handlers."""
 
 
 def recording(**declared: Any) -> tuple[Callable[[dict[str, Any]], None], list[dict[str, Any]]]:
