@@ -169,6 +169,8 @@ def test_the_examples(tmp_path, cloud, stack):
     if cloud == "aws":  # a program may be without stacks' files
         for file in (tmp_path / "infra/aws").glob("Pulumi.*.yaml"):
             file.unlink()
+        with (tmp_path / "infra/aws/Pulumi.yaml").open("a") as project:
+            project.write("config:\n  aws:region: eu-west-1\n")  # a region has to come from somewhere
     order = json.dumps({"order_id": "o-1", "customer": "c", "cents": 500, "card": "tok_visa"}).encode()
     words = ("--infra", f"infra/{cloud}", "--stack", stack, "--no-reload")
     with sample.dev(tmp_path, *words, **pulumi()) as running:

@@ -95,9 +95,8 @@ SIZES = (
 NO_TOPICS = rule(
     "the Basic tier has no topics and no subscriptions",
     TIERS,
-    lambda inputs: ((key, inputs[key]) for key in ("namespaceName",) if _tier("Basic")(inputs)),
+    only_if(_tier("Basic"), absent("namespaceName")),
     f"{PARENT}.sku",
-    "namespaceName",
 )
 
 DELIVERY = (
@@ -140,7 +139,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         *SIZES,
         *(
             rule(
-                f"the Basic tier has no {name}", TIERS, only_if(_tier("Basic"), where(name, lambda on: not on)), PARENT
+                f"the Basic tier has no {name}",
+                TIERS,
+                only_if(_tier("Basic"), where(name, lambda value: not value)),
+                f"{PARENT}.sku",
             )
             for name in OF_STANDARD
         ),

@@ -53,7 +53,10 @@ table = aws.dynamodb.Table(
     opts=own,
 )
 logs = aws.cloudwatch.LogGroup(f"{name}-logs", name=f"/aws/lambda/{name}", retention_in_days=30, opts=own)
-role = aws.iam.Role(f"{name}-role", assume_role_policy=document("sts:AssumeRole", "*"), opts=own)
+trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "lambda.amazonaws.com"}}
+role = aws.iam.Role(
+    f"{name}-role", assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}), opts=own
+)
 policy = aws.iam.RolePolicy(
     f"{name}-may", role=role.name, policy=queue.arn.apply(lambda arn: document("sqs:ReceiveMessage", arn)), opts=own
 )
