@@ -19,6 +19,7 @@ from peeklock import Queue, consumer
 from peeklock.cli import main
 from peeklock.cli.replay import _sent
 from peeklock.errors import EventError
+from peeklock.replay.run import _no_exit
 from tests.support import ROOT, environment
 
 EVENTS = ROOT / "events"
@@ -464,3 +465,14 @@ def test_a_handler_that_ends_the_process():
     done = command("replay", "events/sqs/single.json", "--handler", "tests.test_replay:exiting")
     assert done.returncode == 2
     assert "peeklock replay: the handler ended the process, by os._exit(0)" in done.stderr
+
+
+def test_an_exit_is_an_error_whatever_its_status(monkeypatch, capsys):
+    """Only within the run: a process may end itself otherwise."""
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    with _no_exit():
+        os._exit(0)
+    os._exit(0)
+    assert statuses == [2, 0]
+    assert "the handler ended the process, by os._exit(0)" in capsys.readouterr().err

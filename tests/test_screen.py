@@ -176,3 +176,28 @@ def test_an_id_is_whole_in_the_live_table(monkeypatch, capsys):
     with closing(Live()) as screen:
         screen.event("settled", {**SETTLED, "message_id": "#" * 90})
     assert capsys.readouterr().out.count("#") == 90
+
+
+PLATFORMS = {"sqs": {"PEEKLOCK_ORDERS_URL": "a"}, "cloudtasks": {"PEEKLOCK_ORDERS_URL": "b"}}
+
+
+def test_addresses_of_several_platforms(capsys):
+    """A block for each, since the variables have the same names; data for a machine."""
+    Lines().addresses(PLATFORMS)
+    out = capsys.readouterr().out
+    assert (
+        "sqs: paste this where a client runs, in a shell of its own: the platforms' variables have the same names\n"
+        in out
+    )
+    assert "cloudtasks: paste this" in out
+    assert "  export PEEKLOCK_ORDERS_URL='b'\n" in out
+    Lines().addresses({"sqs": PLATFORMS["sqs"]})
+    assert "sqs: paste this where a client runs\n" in capsys.readouterr().out
+    Json().addresses(PLATFORMS)
+    assert json.loads(capsys.readouterr().out) == {"addresses": PLATFORMS}
+
+
+def test_a_dead_letter_says_where_it_lies(capsys):
+    """Behind its detail, in a line of the table."""
+    Lines().event("settled", {**SETTLED, "detail": "no", "dead_letter_queue": "sb://127.0.0.1/orders-dead"})
+    assert "no; dead letter in sb://127.0.0.1/orders-dead" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import pytest
 
 from peeklock import ConfigError, Queue, send
 from peeklock.cli import main
+from peeklock.cli.send import _place
 from peeklock.sending.file import read
 from tests.dev import sample
 
@@ -90,3 +91,12 @@ def test_a_queue_with_sessions_needs_a_group(servicebus, tmp_path, body):
     ran = sample.command(tmp_path, *words, **variables)
     assert (ran.returncode, b"The SessionId was not set" in ran.stderr, b"--group" in ran.stderr) == (1, True, True)
     assert sample.command(tmp_path, *words, "--group", "g", **variables).returncode == 0
+
+
+def test_the_address_that_is_printed():
+    """Without its parameters, which a reader need not see, and without a password."""
+    assert (
+        _place("cloudtasks://projects/p/locations/l/queues/q?target=http://127.0.0.1:1/")
+        == "cloudtasks://projects/p/locations/l/queues/q"
+    )
+    assert "hunter2" not in _place("redis://me:hunter2@host/0?a=b")

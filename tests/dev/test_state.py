@@ -7,9 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
+import peeklock
+from peeklock.dev.describe import _check_deployed, _is_installed
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
 from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
@@ -81,7 +85,14 @@ def test_lines_of_hosts_and_sdks_are_left_out(tmp_path):
     """The function's own stay."""
     screen = Lines()
     with opened(tmp_path, screen) as state:
-        for line in ("LAMBDA_WARNING: Unhandled exception.", "INFO azure.core: x", "mine"):
+        for line in (
+            "LAMBDA_WARNING: Unhandled exception.",
+            "INFO azure.core: x",
+            "WARNING root: Auth level is not applied to non http function app.",
+            "[2026-11-30 12:00:00 +0000] [7] [INFO] Control socket listening at /tmp/x",
+            '{"_aws": {}}',
+            "mine",
+        ):
             state.on_line("sqs", line)
     assert screen.seen == ["mine"]
 
@@ -122,10 +133,11 @@ def test_code_outside_of_the_project(tmp_path):
     wakeup = Wakeup()
     with watching(root, wakeup, reload=True) as changes:
         changes.watch(discovery.files)
-        for n in range(100):  # until the system watches the folder
+        for n in range(20):  # until the system watches the folder
             (common / "shared.py").write_text(f"# {n}\n")
             if sample.readable(wakeup, 0.5):
                 break
+        assert sample.readable(wakeup, 0), "no event came"
         assert wakeup.wait() == CHANGED
         assert changes.take() == {(common / "shared.py").resolve()}
     wakeup.close()
@@ -189,3 +201,39 @@ def test_functions_are_replaced_together():
     functions.stop()
     expected = "start a, start b, switch, stop a, start c, stop c, stop b, start d, stop d"
     assert ", ".join(log) == expected
+
+
+def test_which_files_are_installed(tmp_path):
+    """Python's own, peeklock's, and those in site-packages; not what PYTHONPATH adds."""
+    files = (
+        json.__file__,
+        pytest.__file__,
+        peeklock.__file__,
+        tmp_path / "project" / "a.py",
+        tmp_path / "common" / "b.py",
+    )
+    installed = [_is_installed(Path(file), tmp_path / "project") for file in files]
+    assert installed == [True, True, True, False, False]
+    assert _is_installed(tmp_path / "project" / ".venv" / "site-packages" / "c.py", tmp_path / "project")
+
+
+@pytest.mark.parametrize(
+    ("platform", "target", "own", "fix"),
+    [
+        ("sqs", "handlers.aws_sqs.handler:handler", "ORDERS", None),
+        ("sqs", "handlers.orders.charge:charge", "ORDERS", r"handlers\.orders\.charge:charge is not what sqs\.bind"),
+        ("servicebus", "handlers.orders.charge:charge", "ORDERS", None),
+        ("servicebus", "handlers.aws_sqs.handler:handler", "ORDERS", "is not the consumer itself"),
+        (
+            "sqs",
+            "handlers.aws_sqs.handler:receipts_handler",
+            "ORDERS",
+            "consumes queue 'receipts', .* for queue ORDERS",
+        ),
+    ],
+)
+def test_a_handler_and_its_queue(platform, target, own, fix):
+    """The consumer for Azure, whose trigger is rendered around it; else what the platform's bind made, of the function's queue."""
+    refused = nullcontext() if fix is None else pytest.raises(ConfigError, match=fix)
+    with environment(**{f"PEEKLOCK_{own}_FINGERPRINT": "abc"}), refused:
+        _check_deployed(function="f", platform=platform, target=target)

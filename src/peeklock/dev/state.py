@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,14 +30,10 @@ LOCK = "lock"
 """File in the folder that a running `peeklock dev` holds a lock on, with its process id. The system releases the lock when
 the process ends, in whatever way."""
 
-NOISE = (
-    "INFO azure.",
-    "INFO botocore.",
-    '{"_aws":',
-    "LAMBDA_WARNING: ",
-    "Auth level ",
+NOISE = re.compile(
+    r"INFO (azure|botocore)\.|\{\"_aws\":|LAMBDA_WARNING: |WARNING root: Auth level |\[[^]]+\] \[\d+\] \[INFO\] Control "
 )
-"""Beginnings of lines that hosts and SDKs print about themselves."""
+"""Beginning of a line that a host or an SDK prints about itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,5 +117,5 @@ def _line(screen: Screen, platform: str, text: str) -> None:
     """Show a text line by line, without what the screen shows already, and without the noise of hosts and SDKs. A record of a
     settlement has the traceback of what was raised below its first line."""
     for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with no-break spaces
-        if line and "peeklock.settled" not in line and not line.startswith(NOISE):
+        if line and "peeklock.settled" not in line and not NOISE.match(line):
             screen.line(platform, line)

@@ -40,7 +40,7 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
         changes = within.enter_context(watching(root, wakeup, reload=reload, kinds=(".yaml",), also=also))
         local = LocalContext(code=root, state=state.folder, on_line=state.on_line)
         engine, runners = within.enter_context(_started(names, local, folder, screen))
-        stops.append(getattr(engine, "stop", _nothing))  # a program that hangs would keep the main thread
+        stops.append(engine.stop)  # a program that hangs would keep the main thread
         stack_run = _Stack(engine, runners, local, state, changes, stack, screen.say)
         if not has_file:
             screen.say(f"no stack has a file in {folder}: the program has its defaults for everything")
@@ -54,10 +54,6 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
         screen.say(f"\nready after {time.monotonic() - started:.1f} s. {_next_step(platforms)}\n")
         _follow(stack_run, wakeup, changes)
         screen.say("stopping")
-
-
-def _nothing() -> None:
-    return
 
 
 @contextmanager
