@@ -42,5 +42,5 @@ def test_a_mistake_in_the_stacks_configuration_is_refused(cloud, config, fix, tm
 
 @pytest.mark.parametrize("cloud", HANDLERS)
 def test_a_projects_own_keys_are_its_own(cloud, tmp_path):
-    recorded = program(cloud, tmp_path, {"bucket": "b", "other:stage": "x"})
+    recorded = program(cloud, tmp_path, {"bucket": "b", "x:stage": "y"})
     assert "orders" in recorded.outputs
