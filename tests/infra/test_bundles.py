@@ -49,7 +49,7 @@ def deploy(cloud, path, handler=None):
     [
         ({"platform": "another", "queues": {}}, "is for another; name the one of `peeklock bundle"),
         ({"queues": {}}, "declares no queue 'orders': add its module to `queues`"),
-        ({"queues": {"orders": "0" * 12}}, "was declared as it is now .* make it anew: peeklock bundle"),
+        ({"queues": {"orders": "0" * 12}}, "was declared as it is now .* make it again: peeklock bundle"),
     ],
 )
 def test_a_bundle_that_would_not_start_is_refused(cloud, told, fix, tmp_path):
@@ -69,10 +69,10 @@ def test_a_bundle_that_fits(cloud, tmp_path):
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_bundle_that_is_missing_or_broken(cloud, tmp_path):
     """With the command that makes it."""
-    with pytest.raises(ConfigError, match=f"is not there; make it first: peeklock bundle {cloud}"):
+    with pytest.raises(ConfigError, match=f"does not exist; make it first: peeklock bundle {cloud}"):
         deploy(cloud, str(tmp_path / "none.zip"))
     (tmp_path / "broken.zip").write_text("no zip")
-    with pytest.raises(ConfigError, match=f"is no zip file; make it anew: peeklock bundle {cloud}"):
+    with pytest.raises(ConfigError, match=f"is not a zip file; make it again: peeklock bundle {cloud}"):
         deploy(cloud, str(tmp_path / "broken.zip"))
 
 
@@ -139,7 +139,7 @@ def with_entries(tmp_path, cloud, entries=ENTRIES):
         (
             "aws",
             "handlers.aws_sqs.handler.receipts_handler",
-            r"works on queue 'receipts', .* 'orders'; name handlers\.aws_sqs",
+            r"consumes queue 'receipts', .* 'orders'; name handlers\.aws_sqs",
         ),
         (
             "aws",
@@ -150,7 +150,7 @@ def with_entries(tmp_path, cloud, entries=ENTRIES):
         (
             "azure",
             "handlers.orders.charge.refund",
-            r"works on queue 'refunds', and the function is that of 'orders'; name",
+            r"consumes queue 'refunds', and the function is that of 'orders'; name",
         ),
         (
             "azure",
@@ -161,7 +161,7 @@ def with_entries(tmp_path, cloud, entries=ENTRIES):
         (
             "gcp",
             "main.receipts_http",
-            r"works on queue 'receipts', and the function is that of 'orders'; name main\.charge_h",
+            r"consumes queue 'receipts', and the function is that of 'orders'; name main\.charge_h",
         ),
         ("gcp", "main.push", r"is made by pubsub\.bind, .* needs made by cloudtasks\.bind; name main\.charge_http"),
     ],

@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 
 from peeklock import ConfigError
-from peeklock.infra.options import Capacity, Stage, Thresholds, check_variables, whole_seconds
+from peeklock.infra.options import (
+    Capacity,
+    Stage,
+    Thresholds,
+    check_capacity_queues,
+    check_keys,
+    check_variables,
+    whole_seconds,
+)
 
 
 def test_from_configuration():
@@ -31,6 +39,10 @@ def test_from_configuration():
         ),
         (lambda: Thresholds.from_mapping({"depth": 1}), "depth is unknown"),
         (lambda: Stage(log_days=0), "log_days=0"),
+        (lambda: Stage.from_mapping({"protect": "no"}), "protect='no': use true or false, without quotes"),
+        (lambda: Stage(protect=1), "protect=1: use true or false"),
+        (lambda: Stage.from_mapping({"thresholds": 5}), r"thresholds=5: use a mapping, such as \{length: ...\}"),
+        (lambda: Capacity.from_mapping([1]), r"capacity=\[1\]: use a mapping"),
         (lambda: Stage(notify={"urgent": "x"}), "severities are high, medium and low"),
     ],
 )
@@ -52,3 +64,36 @@ def test_queues_that_would_share_their_variables():
     check_variables([])
     with pytest.raises(ConfigError, match="queues 'my-orders' and 'my_orders' would share PEEKLOCK_MY_ORDERS_URL"):
         check_variables(["my_orders", "receipts", "my-orders"])
+
+
+@pytest.mark.parametrize(
+    ("configured", "fix"),
+    [
+        (["order"], r"capacity has queue 'order', which has no consumer in this app; did you mean 'orders'\?"),
+        (["orders", "x"], "capacity has queue 'x', .* its queues are orders, receipts"),
+    ],
+)
+def test_a_misspelt_queue_of_the_capacity(configured, fix):
+    """Is refused with the nearest name, or with all of them."""
+    with pytest.raises(ConfigError, match=fix):
+        check_capacity_queues(configured, ["receipts", "orders"])
+
+
+def test_every_queue_of_the_capacity_has_a_consumer():
+    """Not every consumer has a capacity."""
+    check_capacity_queues(["orders"], ["receipts", "orders"])
+    check_capacity_queues([], [])
+    with pytest.raises(ConfigError, match="its queues are none yet"):
+        check_capacity_queues(["orders"], [])
+
+
+@pytest.mark.parametrize(("key", "near"), [("stge", "stage"), ("Stage", "stage"), ("capacities", "capacity")])
+def test_a_misspelt_key_of_the_configuration(key, near):
+    with pytest.raises(ConfigError, match=f"configuration has '{key}', which is not read; did you mean '{near}'"):
+        check_keys([key, "region"], ["stage", "capacity"])
+
+
+@pytest.mark.parametrize("configured", [[], ["stage", "capacity"], ["stage", "stages"], ["bucket", "region"]])
+def test_other_keys_are_the_programs_own(configured):
+    """Also one that resembles a key that is set."""
+    check_keys(configured, ["stage", "capacity"])

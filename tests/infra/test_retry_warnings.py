@@ -12,7 +12,7 @@ from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import Queue
 from peeklock.infra.aws.queues import receives
 from peeklock.infra.options import Capacity, Stage, format_duration
-from peeklock.infra.retry_warnings import limit_warning, warning
+from peeklock.infra.retry_warnings import ENOUGH, MOST_ATTEMPTS, limit_warning, warning
 from tests.infra.running import STACKS, bundled, program, run
 
 CLOUDS = {"aws": ("sqs", "a.b"), "azure": ("servicebus", "a.b"), "gcp": ("cloudtasks", "main.a")}
@@ -84,6 +84,14 @@ def test_where_attempts_do_not_mend_it_delays_do():
     text = warning(queue, "sqs", queue.span("sqs"))
     assert text is not None
     assert text.endswith("leave out first_delay and max_delay, and max_attempts too: the defaults last 30 min")
+
+
+def test_the_last_number_of_attempts_that_is_tried_is_a_fix():
+    """Two hundred attempts are tried, and needed here."""
+    queue = Queue("orders", max_attempts=2, first_delay=1, max_delay=18.4)
+    assert f"use max_attempts={MOST_ATTEMPTS}, which lasts 30 min" in str(warning(queue, "sqs", queue.span("sqs")))
+    fewer = Queue("orders", max_attempts=MOST_ATTEMPTS - 1, first_delay=1, max_delay=18.4)
+    assert fewer.span("sqs").median < ENOUGH
 
 
 def test_ten_minutes_are_enough():

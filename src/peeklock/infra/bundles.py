@@ -1,4 +1,4 @@
-"""The bundle that a program deploys, and what it says of itself."""
+"""The bundle that a program deploys, and the checks of its manifest."""
 
 from __future__ import annotations
 
@@ -14,55 +14,55 @@ from peeklock.errors import ConfigError
 from peeklock.queue import Queue
 
 VARIABLE = "PEEKLOCK_BUNDLE"
-"""Names another file than the program's. `peeklock dev --infra` sets it: there the code runs from where it lies."""
+"""Environment variable with another file than the program's. `peeklock dev --infra` sets it, since it runs the code in place."""
 
 MANIFEST = "peeklock_bundle.json"
-"""In the bundles of `peeklock bundle`; one made otherwise is not compared, and asked at cold start only."""
+"""Manifest in the bundles of `peeklock bundle`. A bundle without one is not checked here, but at cold start only."""
+
+ENTRY_KINDS = {"aws": "sqs", "azure": "consumer", "gcp": "cloudtasks"}
+"""Kind of entry point that a cloud's function needs: made by a platform's `bind`, or the consumer itself where the trigger is
+rendered."""
 
 
-CALLED = {"aws": "sqs", "azure": "consumer", "gcp": "cloudtasks"}
-"""What a cloud's function calls: the entry point that a platform's `bind` made, or, where the trigger is rendered, the
-consumer that it is made for."""
-
-
-def find(given: str, cloud: str) -> Path:
-    """`given` is from the program's folder. Raises ConfigError where there is no such zip file."""
-    path = Path(os.environ.get(VARIABLE) or given)
+def find(bundle: str, cloud: str) -> Path:
+    """Return the bundle's path. `bundle`: relative to the program's folder. Raises ConfigError if there is no such zip file."""
+    path = Path(os.environ.get(VARIABLE) or bundle)
     if not path.is_file():
-        raise ConfigError(f"bundle={str(path)!r} is not there; make it first: peeklock bundle {cloud}")
+        raise ConfigError(f"bundle={str(path)!r} does not exist; make it first: peeklock bundle {cloud}")
     if not zipfile.is_zipfile(path):
-        raise ConfigError(f"bundle={str(path)!r} is no zip file; make it anew: peeklock bundle {cloud}")
+        raise ConfigError(f"bundle={str(path)!r} is not a zip file; make it again: peeklock bundle {cloud}")
     return path
 
 
 def check(path: Path, cloud: str, queue: Queue, handler: str) -> None:
-    """Raises ConfigError for a bundle of another cloud, for one whose declaration of the queue is another than the
-    program's, and for a handler that the bundle has not or that works on another queue: every function would refuse to
-    start."""
-    told = _manifest(path)
-    if told is None:
+    """Raise ConfigError for a bundle of another cloud, for one whose declaration of the queue differs from the program's, and for
+    a handler that the bundle does not have or that consumes another queue: every function would refuse to start."""
+    manifest = _manifest(path)
+    if manifest is None:
         return
-    if told["platform"] != cloud:
-        raise ConfigError(f"bundle={str(path)!r} is for {told['platform']}; name the one of `peeklock bundle {cloud}`")
-    fingerprint = told["queues"].get(queue.name)
+    if manifest["platform"] != cloud:
+        raise ConfigError(
+            f"bundle={str(path)!r} is for {manifest['platform']}; name the one of `peeklock bundle {cloud}`"
+        )
+    fingerprint = manifest["queues"].get(queue.name)
     if fingerprint is None:
         raise ConfigError(
             f"bundle={str(path)!r} declares no queue {queue.name!r}: add its module to `queues` of [tool.peeklock.bundle]"
-            f" in pyproject.toml, and make it anew: peeklock bundle {cloud}"
+            f" in pyproject.toml, and make it again: peeklock bundle {cloud}"
         )
     if fingerprint != queue.fingerprint:
         raise ConfigError(
             f"bundle={str(path)!r} was made before queue {queue.name!r} was declared as it is now ({fingerprint} there,"
-            f" {queue.fingerprint} here); make it anew: peeklock bundle {cloud}"
+            f" {queue.fingerprint} here); make it again: peeklock bundle {cloud}"
         )
-    if "entries" in told:
-        _check_handler(path, told["entries"], cloud, queue, handler.replace("/", "."))
+    if "entries" in manifest:
+        _check_handler(path, manifest["entries"], cloud, queue, handler.replace("/", "."))
 
 
 def _check_handler(path: Path, entries: Mapping[str, Any], cloud: str, queue: Queue, handler: str) -> None:
-    """Nothing is refused of which the bundle does not know what it is."""
-    kind = CALLED[cloud]
-    fitting = [name for name, one in entries.items() if one == {"kind": kind, "queue": queue.name}]
+    """Raise ConfigError for an entry point of another kind or queue. Entries that the manifest does not describe are accepted."""
+    kind = ENTRY_KINDS[cloud]
+    fitting = [name for name, entry in entries.items() if entry == {"kind": kind, "queue": queue.name}]
     hint = f"; name {' or '.join(fitting)}" if fitting else ""
     if handler not in entries:
         _check_module(path, entries, cloud, handler, hint)
@@ -70,20 +70,21 @@ def _check_handler(path: Path, entries: Mapping[str, Any], cloud: str, queue: Qu
         return
     elif entry["kind"] != kind:
         raise ConfigError(
-            f"handler={handler!r} is {_spelled(entry['kind'])}, and the function of queue {queue.name!r} needs"
-            f" {_spelled(kind)}{hint}"
+            f"handler={handler!r} is {_describe(entry['kind'])}, and the function of queue {queue.name!r} needs"
+            f" {_describe(kind)}{hint}"
         )
     elif entry["queue"] not in {None, queue.name}:
         raise ConfigError(
-            f"handler={handler!r} works on queue {entry['queue']!r}, and the function is that of {queue.name!r}{hint}"
+            f"handler={handler!r} consumes queue {entry['queue']!r}, and the function is that of {queue.name!r}{hint}"
         )
 
 
 def _check_module(path: Path, entries: Mapping[str, Any], cloud: str, handler: str, hint: str) -> None:
-    """A handler may be in a package of somebody else, such as a tracer that calls ours."""
+    """Raise ConfigError for a module or name that the bundle does not have. A handler may be in a third-party package, such as a
+    tracer that calls the real one."""
     module, _, name = handler.rpartition(".")
-    known = [one.rpartition(".") for one in entries]
-    names = [name for outer, _, name in known if outer == module]
+    split = [entry.rpartition(".") for entry in entries]
+    names = [name for outer, _, name in split if outer == module]
     if names and "*" not in names:
         near = difflib.get_close_matches(name, names, 1)
         raise ConfigError(
@@ -97,11 +98,11 @@ def _check_module(path: Path, entries: Mapping[str, Any], cloud: str, handler: s
 def _has_module(path: Path, module: str) -> bool:
     with zipfile.ZipFile(path) as bundle:
         files = bundle.namelist()
-    place = "/" + module.replace(".", "/")
-    return any(f"/{one}".partition(".")[0].endswith((place, f"{place}/__init__")) for one in files)
+    suffix = "/" + module.replace(".", "/")
+    return any(f"/{file}".partition(".")[0].endswith((suffix, f"{suffix}/__init__")) for file in files)
 
 
-def _spelled(kind: str) -> str:
+def _describe(kind: str) -> str:
     return "the consumer itself" if kind == "consumer" else f"made by {kind}.bind"
 
 

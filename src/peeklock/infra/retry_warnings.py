@@ -1,5 +1,5 @@
-"""Warnings where a message may be given up too early: by attempts that are over within minutes, or by the platform's own limit
-on the deliveries of a queue that was brought along."""
+"""Warnings about messages that are dead-lettered too early: by attempts that end within minutes, or by the platform's own limit
+on the deliveries of an existing queue."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from peeklock.queue import Queue
 from peeklock.retry_span import Span
 
 SHORT = timedelta(minutes=10)
-"""An outage that every year brings. Attempts that last for less, in the median, turn most of its messages into dead letters."""
+"""Length of a common outage. Attempts with a shorter median turn most messages of that time into dead letters."""
 
 ENOUGH = timedelta(minutes=30)
-"""How long the default attempts last, and those of a fix."""
+"""Time that the default attempts last, and those of a fix."""
 
 ROOM = 2
-"""Deliveries for each attempt that a platform's own limit has to allow, as the settings of `peeklock.infra` do."""
+"""Deliveries per attempt that a platform's own limit has to allow, as the settings of `peeklock.infra` do."""
 
 MOST_ATTEMPTS = 200
-"""A fix that needs more attempts than that is no fix: longer delays are."""
+"""Most attempts of a fix. Beyond that, longer delays are the fix."""
 
 
 def warn(queue: Queue, platform: str, span: Span, resource: pulumi.Resource) -> None:
-    """Show the warning, where there is one, with the queue's own resource."""
+    """Log the warning, if there is one, with the queue's resource."""
     if text := warning(queue, platform, span):
         pulumi.log.warn(text, resource)
 
 
 def warning(queue: Queue, platform: str, span: Span) -> str | None:
-    """What is wrong with attempts that are over within SHORT, and the number to change; None for others."""
+    """Return a warning about attempts that end within SHORT, with the number to change; None for longer ones."""
     if span.median >= SHORT:
         return None
     return (
@@ -42,15 +42,15 @@ def warning(queue: Queue, platform: str, span: Span) -> str | None:
 
 
 def warn_about_limit(queue: Queue, name: str, limit: float | None, most: str, resource: pulumi.Resource) -> None:
-    """Show `limit_warning`, where there is one, with the queue's own resource."""
+    """Log `limit_warning`, if there is one, with the queue's resource."""
     if text := limit_warning(queue, name, limit, most):
         pulumi.log.warn(text, resource)
 
 
 def limit_warning(queue: Queue, name: str, limit: float | None, most: str) -> str | None:
-    """What is wrong with a platform's own limit on deliveries, and what to set it to; None for one that leaves room.
+    """Return a warning about a platform's own limit on deliveries, with the value to set; None for a limit that leaves room.
 
-    `name`: as the platform calls the limit. `limit`: None or below zero where there is none. `most`: the best value.
+    `name`: the platform's name of the limit. `limit`: None or below zero for no limit. `most`: the best value.
     """
     if limit is None or limit < 0 or limit >= ROOM * queue.max_attempts:
         return None

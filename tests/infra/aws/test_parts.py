@@ -154,7 +154,7 @@ def test_two_instances_can_be_busy_enough():
     for share in (90, 100):
         found = alarms(ORDERS, compute(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
         (busy,) = [one for one in found if one.name == "utilisation"]
-        assert busy.or_equal
+        assert busy.signal.or_equal
         assert busy.threshold <= 2
 
 

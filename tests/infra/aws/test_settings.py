@@ -146,8 +146,8 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity, window):
         ({"timeout": 60}, {"timeout", "visibility"}),
         ({"timeout": 29.5}, set()),
         ({"fifo": True}, {"fifo"}),
-        ({"max_attempts": 9}, {"span"}),
-        ({"max_delay": 60}, {"span"}),
+        ({"max_attempts": 9}, {"span", "filling_rate"}),
+        ({"max_delay": 60}, {"span", "filling_rate"}),
         ({"keep": 60}, set()),
     ],
 )

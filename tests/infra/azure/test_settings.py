@@ -109,7 +109,7 @@ def test_what_is_accepted_breaks_no_limit(queue, capacity):
     [
         ({"timeout": 60}, {"limit", "lock"}),
         ({"timeout": 31}, {"limit"}),
-        ({"fifo": True}, {"sessions", "span"}),
+        ({"fifo": True}, {"sessions", "concurrent_sessions", "session_idle", "span"}),
         ({"max_attempts": 9}, {"span"}),
         ({"max_delay": 60}, {"span"}),
     ],

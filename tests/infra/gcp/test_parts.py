@@ -137,7 +137,7 @@ def test_members_and_conditions():
     """A service account by its address, anybody else by its kind; one database."""
     assert member(CALLER) == f"serviceAccount:{CALLER}"
     assert member("user:ada@example.com") == "user:ada@example.com"
-    assert identity.only("projects/p/databases/d")["expression"] == 'resource.name == "projects/p/databases/d"'
+    assert identity.only_database("projects/p/databases/d")["expression"] == 'resource.name == "projects/p/databases/d"'
 
 
 @pytest.mark.parametrize("handler", ["charge_http", "main:charge_http", "handlers.main.charge_http", "main.", ""])

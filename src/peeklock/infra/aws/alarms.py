@@ -52,7 +52,7 @@ class Signal:
     expression: str = ""
     """Without one, the signal is the only metric."""
     or_equal: bool = False
-    """Whether the alarm also rings at the threshold."""
+    """True if the alarm also rings at the threshold."""
     failing: int = 1
     periods: int = 1
     threshold: float | None = None

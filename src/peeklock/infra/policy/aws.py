@@ -30,16 +30,13 @@ ANYWHERE = frozenset(
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html"""
 
 VISIBILITY, RETENTION, TIMEOUT, TIMES = 30, 345_600, 3, 6
-"""AWS's defaults in seconds, and how many time-outs of the function a message is lent for.
+"""AWS's defaults in seconds, and how many time-outs of the function a message is locked for.
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"""
 
 
 def _dead_letter_queues(stack: Stack) -> set[str]:
-    """URNs of queues that are some queue's dead-letter queue."""
-    found: set[str] = set()
-    for one in stack.of(QUEUE, REDRIVE):
-        found |= set(one.refs.get("redrivePolicy", ()))
-    return found
+    """Return the URNs of queues that are the dead-letter queue of another queue."""
+    return {urn for resource in stack.of(QUEUE, REDRIVE) for urn in resource.refs.get("redrivePolicy", ())}
 
 
 def _dead_letters(stack: Stack) -> Found:
@@ -51,18 +48,18 @@ def _dead_letters(stack: Stack) -> Found:
 
 
 def _wildcards(stack: Stack) -> Found:
-    for one in stack.of(*POLICIES):
-        for statement in _statements(one, "Allow"):
+    for policy in stack.of(*POLICIES):
+        for statement in _statements(policy, "Allow"):
             actions, places = _listed(statement.get("Action")), _listed(statement.get("Resource"))
             if wide := [action for action in actions if "*" in action]:
-                yield one, f"it allows {', '.join(wide)}: list the actions"
+                yield policy, f"it allows {', '.join(wide)}: list the actions"
             elif "*" in places and (beyond := sorted(set(actions) - ANYWHERE)):
-                yield one, f"it allows {', '.join(beyond)} on *: name the resource"
+                yield policy, f"it allows {', '.join(beyond)} on *: name the resource"
 
 
-def _statements(one: Resource, effect: str) -> Iterator[Mapping[str, Any]]:
-    """Of its policy, where one may stand without a list."""
-    document = one.document("policy")
+def _statements(resource: Resource, effect: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the statements of a policy; a single statement may stand without a list."""
+    document = resource.document("policy")
     statements = document.get("Statement", []) if isinstance(document, Mapping) else []
     for statement in statements if isinstance(statements, list) else [statements]:
         if statement.get("Effect") == effect:
@@ -82,14 +79,14 @@ def _encrypted(stack: Stack) -> Found:
 def _tls(stack: Stack) -> Found:
     for queue in stack.of(QUEUE):
         policies = [*stack.made_of(queue, QUEUE_POLICY, "queueUrl"), *([queue] if "policy" in queue.props else [])]
-        if not any("policy" in one.unknown or _denies_plain(one) for one in policies):
+        if not any("policy" in policy.unknown or _denies_plain(policy) for policy in policies):
             yield queue, "it answers without TLS: deny sqs:* in its policy where aws:SecureTransport is false"
 
 
-def _denies_plain(one: Resource) -> bool:
+def _denies_plain(policy: Resource) -> bool:
     return any(
         str(statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")).lower() == "false"
-        for statement in _statements(one, "Deny")
+        for statement in _statements(policy, "Deny")
     )
 
 
@@ -99,7 +96,9 @@ def _retention(stack: Stack) -> Found:
             yield logs, "it keeps logs for ever: set retentionInDays"
     for redrive in stack.of(QUEUE, REDRIVE):
         for queue, dead_letters in _pairs(stack, redrive):
-            kept, longer = (one.props.get("messageRetentionSeconds", RETENTION) for one in (queue, dead_letters))
+            kept, longer = (
+                resource.props.get("messageRetentionSeconds", RETENTION) for resource in (queue, dead_letters)
+            )
             if longer <= kept:
                 yield (
                     dead_letters,
@@ -108,9 +107,11 @@ def _retention(stack: Stack) -> Found:
 
 
 def _redriven(stack: Stack, redrive: Resource) -> list[Resource]:
-    """The queue that has the redrive policy: itself, or the one that a resource of its own names."""
+    """Return the queue with the redrive policy: the resource itself, or the one that a separate policy resource names."""
     return (
-        [redrive] if redrive.type == QUEUE else [one for one in stack.of(QUEUE) if redrive.is_made_of(one, "queueUrl")]
+        [redrive]
+        if redrive.type == QUEUE
+        else [queue for queue in stack.of(QUEUE) if redrive.is_made_of(queue, "queueUrl")]
     )
 
 
@@ -125,12 +126,12 @@ def _alarms(stack: Stack) -> Found:
     consumed = {queue.urn for queue in stack.of(QUEUE) if stack.made_of(queue, MAPPING, "eventSourceArn")}
     urgent = consumed | _dead_letter_queues(stack)
     for queue in stack.of(QUEUE):
-        if queue.urn in urgent and not any(_watches(one, queue) for one in stack.of(ALARM)):
+        if queue.urn in urgent and not any(_watches(alarm, queue) for alarm in stack.of(ALARM)):
             yield queue, "no alarm watches it: make a MetricAlarm of its length or of its oldest message"
 
 
 def _watches(alarm: Resource, queue: Resource) -> bool:
-    """By the queue's name; where that is not known yet, by what the alarm is made of."""
+    """Return whether the alarm watches the queue: by the queue's name or, while that is unknown, by the alarm's references."""
     name = queue.props.get("name")
     return alarm.mentions(name) if name and not alarm.unknown else alarm.is_made_of(queue)
 
@@ -138,8 +139,10 @@ def _watches(alarm: Resource, queue: Resource) -> bool:
 def _timeouts(stack: Stack) -> Found:
     for mapping in stack.of(MAPPING):
         window = mapping.props.get("maximumBatchingWindowInSeconds") or 0
-        for queue in (one for one in stack.of(QUEUE) if mapping.is_made_of(one, "eventSourceArn")):
-            for function in (one for one in stack.of(FUNCTION) if mapping.is_made_of(one, "functionName")):
+        for queue in (queue for queue in stack.of(QUEUE) if mapping.is_made_of(queue, "eventSourceArn")):
+            for function in (
+                function for function in stack.of(FUNCTION) if mapping.is_made_of(function, "functionName")
+            ):
                 least = TIMES * function.props.get("timeout", TIMEOUT) + window
                 if queue.props.get("visibilityTimeoutSeconds", VISIBILITY) < least:
                     yield (
@@ -157,13 +160,13 @@ def _deliveries(stack: Stack) -> Found:
 
 
 def _is_consumed(stack: Stack, redrive: Resource) -> bool:
-    """Whether a function takes from the queue that has the redrive policy."""
+    """Return whether a function consumes the queue that has the redrive policy."""
     return any(stack.made_of(queue, MAPPING, "eventSourceArn") for queue in _redriven(stack, redrive))
 
 
 def _partial(stack: Stack) -> Found:
     for mapping in stack.of(MAPPING):
-        polls = any(mapping.is_made_of(one, "eventSourceArn") for one in stack.of(QUEUE))
+        polls = any(mapping.is_made_of(queue, "eventSourceArn") for queue in stack.of(QUEUE))
         if polls and "ReportBatchItemFailures" not in (mapping.props.get("functionResponseTypes") or ()):
             yield (
                 mapping,
@@ -185,14 +188,14 @@ RULES = (
     Rule(
         name="aws-no-wildcards",
         cloud="aws",
-        why="an identity may do what its consumer does, and on what it works with",
+        why="an identity has only the permissions of its consumer, on the resources that it uses",
         source="https://docs.aws.amazon.com/IAM/latest/UserGuide/best-practices.html#grant-least-privilege",
         check=_wildcards,
     ),
     Rule(
         name="aws-encrypted",
         cloud="aws",
-        why="messages are encrypted where they lie, which costs nothing",
+        why="messages are encrypted at rest, free of charge",
         source=f"{SQS}/sqs-configure-sqs-sse-queue.html",
         check=_encrypted,
     ),
@@ -206,7 +209,7 @@ RULES = (
     Rule(
         name="aws-retention",
         cloud="aws",
-        why="a dead letter keeps the time at which its message was sent, and expires by it; logs are kept for ever unless told otherwise",
+        why="a dead letter keeps the time at which its message was sent, and expires by it; logs are kept for ever by default",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_retention,
         judges=frozenset({"retentionInDays", "messageRetentionSeconds"}),
@@ -214,14 +217,14 @@ RULES = (
     Rule(
         name="aws-alarms",
         cloud="aws",
-        why="a queue that stands still, and a dead letter, tell nobody by themselves",
+        why="without alarms nobody notices a stalled queue or a dead letter",
         source=f"{SQS}/sqs-monitoring-using-cloudwatch.html",
         check=_alarms,
     ),
     Rule(
         name="aws-timeouts",
         cloud="aws",
-        why="a throttled event is tried again while its messages are still lent: six time-outs of the function, and the window",
+        why="a throttled event is tried again while its messages are still locked: six time-outs of the function, and the window",
         source=f"{LAMBDA}/services-sqs-configure.html",
         check=_timeouts,
         judges=frozenset({"visibilityTimeoutSeconds"}),

@@ -35,11 +35,11 @@ _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?
 
 
 def seconds(text: Any) -> float | None:
-    """Of an ISO 8601 duration, as ARM writes one; None for anything else."""
-    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if found is None:
+    """Return the seconds of an ISO 8601 duration as ARM writes it; None for anything else."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         return None
-    days, hours, minutes, rest = (float(one or 0) for one in found.groups())
+    days, hours, minutes, rest = (float(group or 0) for group in match.groups())
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
 
 
@@ -48,23 +48,23 @@ def _dead_letters(stack: Stack) -> Found:
         life = seconds(queue.props.get(LIFE))
         expires = life is not None and life < 10_000 * 86_400
         if expires and not queue.props.get("deadLetteringOnMessageExpiration"):
-            yield queue, "what expires in it is lost: set deadLetteringOnMessageExpiration"
+            yield queue, "messages that expire in it are lost: set deadLetteringOnMessageExpiration"
 
 
 def _wildcards(stack: Stack) -> Found:
-    for one in stack.of(ASSIGNMENT):
-        role = str(one.props.get("roleDefinitionId", "")).rpartition("/")[2].lower()
+    for assignment in stack.of(ASSIGNMENT):
+        role = str(assignment.props.get("roleDefinitionId", "")).rpartition("/")[2].lower()
         if role in BROAD:
-            yield one, f"{BROAD[role]} may do all there is: give a role for data, on one resource"
-        elif _is_wide(one.props.get("scope")):
+            yield assignment, f"{BROAD[role]} has all permissions: give a role for data, on one resource"
+        elif _is_wide(assignment.props.get("scope")):
             yield (
-                one,
-                f"it is granted on {one.props['scope']}, and all that is in it: give the resource's id as its scope",
+                assignment,
+                f"it is granted on {assignment.props['scope']}, and everything in it: give the resource's id as its scope",
             )
 
 
 def _is_wide(scope: Any) -> bool:
-    """A subscription, a management group or a resource group."""
+    """Return whether the scope is a subscription, a management group or a resource group."""
     if not isinstance(scope, str):
         return False
     words = scope.strip("/").split("/")
@@ -72,31 +72,31 @@ def _is_wide(scope: Any) -> bool:
 
 
 def _no_keys(stack: Stack) -> Found:
-    for one in stack.of(NAMESPACE):
-        if one.props.get("disableLocalAuth") is not True:
-            yield one, "who has its key may do anything: set disableLocalAuth, and connect by identity"
-    for one in stack.of(STORAGE):
-        if one.props.get("allowBlobPublicAccess") is True:
-            yield one, "anybody may read its blobs: leave allowBlobPublicAccess out"
+    for namespace in stack.of(NAMESPACE):
+        if namespace.props.get("disableLocalAuth") is not True:
+            yield namespace, "its key grants all permissions: set disableLocalAuth, and connect by identity"
+    for account in stack.of(STORAGE):
+        if account.props.get("allowBlobPublicAccess") is True:
+            yield account, "anybody may read its blobs: leave allowBlobPublicAccess out"
 
 
 def _tls(stack: Stack) -> Found:
-    for one in stack.of(NAMESPACE, STORAGE):
-        if str(one.props.get("minimumTlsVersion")) not in ("1.2", "1.3", "TLS1_2", "TLS1_3"):
-            yield one, "it takes old TLS: set minimumTlsVersion to 1.2 (TLS1_2 for storage)"
-    for one in stack.of(STORAGE):
-        if one.props.get("enableHttpsTrafficOnly") is False:
-            yield one, "it takes plain HTTP: leave enableHttpsTrafficOnly=False out"
-    for one in stack.of(APP):
-        if one.props.get("httpsOnly") is not True:
-            yield one, "it answers without TLS: set httpsOnly"
+    for resource in stack.of(NAMESPACE, STORAGE):
+        if str(resource.props.get("minimumTlsVersion")) not in ("1.2", "1.3", "TLS1_2", "TLS1_3"):
+            yield resource, "it takes old TLS: set minimumTlsVersion to 1.2 (TLS1_2 for storage)"
+    for account in stack.of(STORAGE):
+        if account.props.get("enableHttpsTrafficOnly") is False:
+            yield account, "it takes plain HTTP: leave enableHttpsTrafficOnly=False out"
+    for app in stack.of(APP):
+        if app.props.get("httpsOnly") is not True:
+            yield app, "it answers without TLS: set httpsOnly"
 
 
 def _retention(stack: Stack) -> Found:
-    for one in stack.of(WORKSPACE):
-        if not one.props.get("retentionInDays"):
-            yield one, "how long it keeps logs is not said: set retentionInDays"
-    for queue in (one for one in stack.of(QUEUE) if LIFE not in one.unknown):
+    for workspace in stack.of(WORKSPACE):
+        if not workspace.props.get("retentionInDays"):
+            yield workspace, "it has no retention of logs: set retentionInDays"
+    for queue in (queue for queue in stack.of(QUEUE) if LIFE not in queue.unknown):
         for dead_letters in stack.of(QUEUE):
             if queue.is_made_of(dead_letters, "forwardDeadLetteredMessagesTo") and _lives(dead_letters) < _lives(queue):
                 yield (
@@ -114,20 +114,20 @@ def _alarms(stack: Stack) -> Found:
     alerts = list(stack.of(*ALERTS))
     for queue in stack.of(QUEUE):
         name = queue.props.get("queueName")
-        if name and not any(one.mentions(str(name)) or one.is_made_of(queue) for one in alerts):
+        if name and not any(alert.mentions(str(name)) or alert.is_made_of(queue) for alert in alerts):
             yield queue, "no alert watches it: make a MetricAlert of its ActiveMessages"
 
 
 def _timeouts(stack: Stack) -> Found:
-    """By what peeklock's functions are told; of other functions nothing is known here."""
-    locks = {str(one["name"]): one.get("value") for app in stack.of(APP) for one in _settings(app)}
+    """Compare the locks with the environment of peeklock's functions. Other functions are not checked."""
+    locks = {str(setting["name"]): setting.get("value") for app in stack.of(APP) for setting in _settings(app)}
     for queue in stack.of(QUEUE):
         variable = f"PEEKLOCK_{re.sub('[^A-Za-z0-9]', '_', str(queue.props.get('queueName'))).upper()}_LOCK"
         limit, lock = locks.get(variable), seconds(queue.props.get("lockDuration"))
         if limit is not None and lock is not None and lock < min(float(limit), SHORTEST):
             yield (
                 queue,
-                f"its lock of {lock:g} s ends before anybody renews it: raise lockDuration to {min(float(limit), SHORTEST):g} s",
+                f"its lock of {lock:g} s ends before it is renewed: raise lockDuration to {min(float(limit), SHORTEST):g} s",
             )
 
 
@@ -151,7 +151,7 @@ RULES = (
     Rule(
         name="azure-dead-letters",
         cloud="azure",
-        why="a message that expires becomes a dead letter only where that is switched on",
+        why="a message that expires becomes a dead letter only where that is enabled",
         source=f"{BUS}/service-bus-dead-letter-queues",
         check=_dead_letters,
         judges=frozenset({LIFE, "deadLetteringOnMessageExpiration"}),
@@ -159,14 +159,14 @@ RULES = (
     Rule(
         name="azure-no-wildcards",
         cloud="azure",
-        why="an identity may do what its consumer does, and on what it works with",
+        why="an identity has only the permissions of its consumer, on the resources that it uses",
         source="https://learn.microsoft.com/azure/role-based-access-control/best-practices",
         check=_wildcards,
     ),
     Rule(
         name="azure-no-keys",
         cloud="azure",
-        why="a key is a password that everybody shares and nobody changes",
+        why="a key is a shared password that is rarely changed",
         source=f"{BUS}/disable-local-authentication",
         check=_no_keys,
         judges=frozenset({"disableLocalAuth"}),
@@ -174,7 +174,7 @@ RULES = (
     Rule(
         name="azure-tls-only",
         cloud="azure",
-        why="nothing is said in plain text, nor by a protocol that is broken",
+        why="connections are encrypted, with a secure version of the protocol",
         source=f"{BUS}/transport-layer-security-configure-minimum-version",
         check=_tls,
         judges=frozenset({"minimumTlsVersion", "httpsOnly"}),
@@ -182,7 +182,7 @@ RULES = (
     Rule(
         name="azure-retention",
         cloud="azure",
-        why="a dead letter is there for longer than its message was; logs end on a day that somebody chose",
+        why="dead letters are kept for longer than messages; the retention of logs is chosen explicitly",
         source="https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure",
         check=_retention,
         judges=frozenset({"retentionInDays", LIFE}),
@@ -190,7 +190,7 @@ RULES = (
     Rule(
         name="azure-alarms",
         cloud="azure",
-        why="a queue that stands still, and a dead letter, tell nobody by themselves",
+        why="without alarms nobody notices a stalled queue or a dead letter",
         source=f"{BUS}/monitor-service-bus-reference",
         check=_alarms,
     ),

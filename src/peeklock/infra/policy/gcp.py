@@ -15,7 +15,7 @@ BUCKET, PROJECT = "gcp:storage/bucket:Bucket", "gcp:projects/iAMMember:IAMMember
 BASIC = ("roles/owner", "roles/editor", "roles/viewer")
 ANYBODY = ("allUsers", "allAuthenticatedUsers")
 WHOLE = frozenset({"roles/cloudbuild.builds.builder", "roles/logging.logWriter", "roles/monitoring.metricWriter"})
-"""Roles that are granted on a project, as their services have no smaller thing to name."""
+"""Roles that are granted on a project, since their services have no smaller resource to name."""
 
 FOR_EVER = -1
 
@@ -29,30 +29,30 @@ def _dead_letters(stack: Stack) -> Found:
                 "a task out of attempts is deleted: set retryConfig.maxAttempts to -1, and count attempts in the code",
             )
         elif str(retry.get("maxRetryDuration", "0s")) not in ("", "0s"):
-            yield queue, "a task is deleted when its time is up: leave retryConfig.maxRetryDuration out"
-    for one in stack.of(SUBSCRIPTION):
-        if one.props.get("pushConfig") and not one.props.get("deadLetterPolicy"):
-            yield one, "a message that always fails comes back until it expires: give it a deadLetterPolicy"
+            yield queue, "a task is deleted when its time is over: leave retryConfig.maxRetryDuration out"
+    for subscription in stack.of(SUBSCRIPTION):
+        if subscription.props.get("pushConfig") and not subscription.props.get("deadLetterPolicy"):
+            yield subscription, "a message that always fails comes back until it expires: give it a deadLetterPolicy"
 
 
 def _wildcards(stack: Stack) -> Found:
-    for one in stack.resources:
-        role, who = one.props.get("role"), one.props.get("member")
-        if not one.type.endswith("Member") or not isinstance(role, str):
+    for resource in stack.resources:
+        role, who = resource.props.get("role"), resource.props.get("member")
+        if not resource.type.endswith("Member") or not isinstance(role, str):
             continue
         if role in BASIC or role.endswith(".admin"):
-            yield one, f"{role} may do all there is: give the role for what is done"
+            yield resource, f"{role} has all permissions: give a narrower role"
         elif who in ANYBODY:
-            yield one, f"{who} is anybody: name an account"
-        elif one.type == PROJECT and role not in WHOLE and not one.props.get("condition"):
-            yield one, f"{role} holds in the whole project: grant it on one resource, or on a condition"
+            yield resource, f"{who} is everybody: name an account"
+        elif resource.type == PROJECT and role not in WHOLE and not resource.props.get("condition"):
+            yield resource, f"{role} holds in the whole project: grant it on resource resource, or on a condition"
 
 
 def _encrypted(stack: Stack) -> Found:
-    for one in stack.of(BUCKET):
-        if one.props.get("publicAccessPrevention") != "enforced" or not one.props.get("uniformBucketLevelAccess"):
+    for bucket in stack.of(BUCKET):
+        if bucket.props.get("publicAccessPrevention") != "enforced" or not bucket.props.get("uniformBucketLevelAccess"):
             yield (
-                one,
+                bucket,
                 "an object in it may be made public: enforce publicAccessPrevention, with uniformBucketLevelAccess",
             )
 
@@ -69,21 +69,21 @@ def _tls(stack: Stack) -> Found:
 
 
 def _retention(stack: Stack) -> Found:
-    for one in stack.of(SUBSCRIPTION):
-        if not one.props.get("pushConfig") and one.props.get("expirationPolicy", {}).get("ttl") != "":
-            yield one, 'it is deleted when nobody looks into it for 31 days: set expirationPolicy.ttl to ""'
+    for subscription in stack.of(SUBSCRIPTION):
+        if not subscription.props.get("pushConfig") and subscription.props.get("expirationPolicy", {}).get("ttl") != "":
+            yield subscription, 'it is deleted if it is unused for 31 days: set expirationPolicy.ttl to ""'
 
 
 def _alarms(stack: Stack) -> Found:
     policies = list(stack.of(POLICY))
-    for one in stack.of(QUEUE, SUBSCRIPTION):
-        name = one.props.get("name")
-        if name and not any(policy.mentions(str(name)) or policy.is_made_of(one) for policy in policies):
-            yield one, "no alert policy watches it: make one of its depth, or of its undelivered messages"
+    for resource in stack.of(QUEUE, SUBSCRIPTION):
+        name = resource.props.get("name")
+        if name and not any(policy.mentions(str(name)) or policy.is_made_of(resource) for policy in policies):
+            yield resource, "no alert policy watches it: make resource of its depth, or of its undelivered messages"
 
 
 def _timeouts(stack: Stack) -> Found:
-    """By what peeklock's functions are told; of other functions nothing is known here."""
+    """Compare the time-outs with the environment of peeklock's functions. Other functions are not checked."""
     for function in stack.of(FUNCTION):
         service = function.props.get("serviceConfig", {})
         variables, limit = service.get("environmentVariables", {}), float(service.get("timeoutSeconds", 60))
@@ -91,7 +91,7 @@ def _timeouts(stack: Stack) -> Found:
             if re.fullmatch("PEEKLOCK_.*_LOCK", name) and float(value) > limit:
                 yield (
                     function,
-                    f"it is killed after {limit:g} s and thinks it has {value}: raise timeoutSeconds, or lower {name}",
+                    f"it is stopped after {limit:g} s and its environment says {value}: raise timeoutSeconds, or lower {name}",
                 )
             waits = _deadline(value)
             if waits is not None and name in _own(variables) and waits <= limit:
@@ -102,14 +102,14 @@ def _timeouts(stack: Stack) -> Found:
 
 
 def _deadline(value: Any) -> float | None:
-    """Of a queue's address."""
+    """Return the deadline in a queue's address; None without one."""
     parts = urlsplit(str(value))
-    told = parse_qs(parts.query).get("deadline") if parts.scheme == "cloudtasks" else None
-    return float(told[-1]) if told else None
+    deadlines = parse_qs(parts.query).get("deadline") if parts.scheme == "cloudtasks" else None
+    return float(deadlines[-1]) if deadlines else None
 
 
 def _own(variables: Any) -> set[str]:
-    """Addresses of the queues that the function consumes: those of which it knows the lock."""
+    """Return the variables with addresses of queues that the function consumes: those with a lock."""
     return {f"{name.removesuffix('_LOCK')}_URL" for name in variables if name.endswith("_LOCK")}
 
 
@@ -125,7 +125,7 @@ RULES = (
     Rule(
         name="gcp-no-wildcards",
         cloud="gcp",
-        why="an account may do what its consumer does, and on what it works with",
+        why="an account has only the permissions of its consumer, on the resources that it uses",
         source="https://cloud.google.com/iam/docs/using-iam-securely#least_privilege",
         check=_wildcards,
         judges=frozenset({"condition"}),
@@ -133,7 +133,7 @@ RULES = (
     Rule(
         name="gcp-not-public",
         cloud="gcp",
-        why="code and data are nobody else's; Google encrypts them where they lie",
+        why="code and data are private; Google encrypts them at rest",
         source="https://cloud.google.com/storage/docs/public-access-prevention",
         check=_encrypted,
         judges=frozenset({"publicAccessPrevention", "uniformBucketLevelAccess"}),
@@ -141,7 +141,7 @@ RULES = (
     Rule(
         name="gcp-tls-only",
         cloud="gcp",
-        why="a task and its token go over TLS, and a function lets in its own queue only",
+        why="a task and its token go over TLS, and a function accepts its own queue only",
         source="https://cloud.google.com/tasks/docs/creating-http-target-tasks",
         check=_tls,
         judges=frozenset({"httpTarget"}),
@@ -149,7 +149,7 @@ RULES = (
     Rule(
         name="gcp-retention",
         cloud="gcp",
-        why="a subscription that nobody reads for 31 days is deleted with its dead letters, unless told otherwise",
+        why="a subscription that is unused for 31 days is deleted with its dead letters by default",
         source="https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period",
         check=_retention,
         judges=frozenset({"expirationPolicy"}),
@@ -157,7 +157,7 @@ RULES = (
     Rule(
         name="gcp-alarms",
         cloud="gcp",
-        why="a queue that stands still, and a dead letter, tell nobody by themselves",
+        why="without alarms nobody notices a stalled queue or a dead letter",
         source="https://cloud.google.com/tasks/docs/monitor",
         check=_alarms,
     ),

@@ -14,8 +14,8 @@ from peeklock.infra.policy.table import RULES, violations
 
 
 def pack(name: str = "peeklock", *, level: str = "mandatory") -> Any:
-    """All rules, at one level: `mandatory` stops an update, `advisory` tells. A stack's own configuration of the pack may
-    say otherwise for each: https://www.pulumi.com/docs/insights/policy/policy-packs/configuration/"""
+    """Return a policy pack of all rules at one level: `mandatory` stops an update, `advisory` warns. A stack's configuration of
+    the pack can change the level of each rule: https://www.pulumi.com/docs/insights/policy/policy-packs/configuration/"""
     return pulumi.PolicyPack(
         name=name, enforcement_level=pulumi.EnforcementLevel(level), policies=[_policy(rule) for rule in RULES]
     )
@@ -27,25 +27,27 @@ def _policy(rule: Rule) -> Any:
     )
 
 
-def _validate(rule: Rule, given: Any, report: Callable[[str, str], None]) -> None:
-    for one in violations([_resource(each) for each in given.resources], [rule]):
-        report(str(one), one.resource.urn)
+def _validate(rule: Rule, args: Any, report: Callable[[str, str], None]) -> None:
+    for violation in violations([_resource(resource) for resource in args.resources], [rule]):
+        report(str(violation), violation.resource.urn)
 
 
-def _resource(one: Any) -> Resource:
-    known = {name: _known(one.props, name) for name in one.props}
+def _resource(registered: Any) -> Resource:
+    values = {name: _known(registered.props, name) for name in registered.props}
     return Resource(
-        type=one.resource_type,
-        name=one.name,
-        urn=one.urn,
-        props={name: value for name, (value, whole) in known.items() if whole},
-        refs={name: tuple(each.urn for each in those) for name, those in one.property_dependencies.items()},
-        unknown=frozenset(name for name, (_, whole) in known.items() if not whole),
+        type=registered.resource_type,
+        name=registered.name,
+        urn=registered.urn,
+        props={name: value for name, (value, whole) in values.items() if whole},
+        refs={
+            name: tuple(source.urn for source in sources) for name, sources in registered.property_dependencies.items()
+        },
+        unknown=frozenset(name for name, (_, whole) in values.items() if not whole),
     )
 
 
 def _known(within: Any, key: Any) -> tuple[Any, bool]:
-    """A value in plain form, and whether all of it is known: a preview's proxies raise where it is not."""
+    """Return a value in plain form, and whether all of it is known: a preview's proxies raise for unknown values."""
     try:
         value = within[key]
     except UnknownValueError:

@@ -1,4 +1,4 @@
-"""All rules, and what breaks them."""
+"""All rules, and the check of a stack."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ RULES: tuple[Rule, ...] = (*aws.RULES, *azure.RULES, *gcp.RULES)
 
 
 def violations(resources: Iterable[Resource], rules: Iterable[Rule] = RULES) -> list[Violation]:
-    """Of one stack; a rule looks at the types of its own cloud only."""
+    """Return the violations in one stack. A rule checks the types of its own cloud only."""
     stack = Stack(resources)
     return [
-        Violation(rule=rule, resource=one, fix=fix)
+        Violation(rule=rule, resource=resource, fix=fix)
         for rule in rules
-        for one, fix in rule.check(stack)
-        if not one.unknown & rule.judges
+        for resource, fix in rule.check(stack)
+        if not resource.unknown & rule.judges
     ]
