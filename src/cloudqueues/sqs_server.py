@@ -160,12 +160,11 @@ def _recount_locks() -> None:
     for account in sqs_backends.values():
         for backend in account.values():
             for queue in backend.queues.values():
-                held = [
-                    message
-                    for message in queue._messages
-                    if not message.visible and message.approximate_receive_count > 0
-                ]  # noqa: SLF001 - moto shows the visible ones only
-                queue._pending_messages = _LockedMessages(held)  # noqa: SLF001 - a property otherwise
+                messages = queue._messages  # noqa: SLF001 - moto shows the visible ones only
+                locked = [
+                    message for message in messages if not message.visible and message.approximate_receive_count > 0
+                ]
+                queue._pending_messages = _LockedMessages(locked)  # noqa: SLF001 - a property otherwise
 
 
 class _LockedMessages(set[Any]):
