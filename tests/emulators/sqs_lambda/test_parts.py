@@ -1,4 +1,4 @@
-"""The parts that decide: answers, settings, slots, turns, the size of an event, HTTP."""
+"""The parts that decide: batch responses, settings, concurrency, FIFO groups, the size of an event, HTTP."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
     assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))
 
 
-# -- slots
+# -- concurrency
 
 
 def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> None:
@@ -165,7 +165,7 @@ def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> No
         seen.append(limit.limit())
         await asyncio.wait_for(waiting, 5)
         now = 10_000.0
-        seen += [limit.limit(), slots.taken]
+        seen += [limit.limit(), limit.taken]
         limit.drained()
         seen.append(limit.limit())
         return seen
