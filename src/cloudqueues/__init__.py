@@ -1,1 +1,1 @@
-"""Local stand-ins that the real SDK clients talk to. They bind loopback only unless told otherwise, and keep nothing."""
+"""Emulators of cloud queues for the clouds' own clients. They listen on loopback by default, and store nothing."""

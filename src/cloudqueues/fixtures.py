@@ -1,4 +1,4 @@
-"""What the pytest plugin puts around the emulators."""
+"""Objects that fixtures of the pytest plugin return."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from cloudqueues.sqs_server import REGION, SqsServer
 
 
 class MovableTime(Protocol):
-    """An emulator with a time of its own."""
+    """Emulator whose time can be moved forward."""
 
     def advance(self, seconds: float, /) -> None: ...
 
 
 class EmulatorClock:
-    """Moves the emulators that were added, the last one first: a host renews its locks before the service ends them."""
+    """Moves the time of the emulators that were added, the last one first: a Functions host must renew its locks before the
+    service ends them."""
 
     def __init__(self) -> None:
         self._emulators: list[MovableTime] = []
@@ -26,12 +27,12 @@ class EmulatorClock:
         self._emulators.append(emulator)
 
     def advance(self, seconds: float) -> None:
-        for one in reversed(self._emulators):
-            one.advance(seconds)
+        for emulator in reversed(self._emulators):
+            emulator.advance(seconds)
 
 
 class SqsAndLambda:
-    """SQS, and the functions that it triggers, for one test."""
+    """SQS and the functions on its queues, for one test."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -47,7 +48,7 @@ class SqsAndLambda:
 
     @property
     def client(self) -> Any:
-        """A boto3 client of SQS."""
+        """Client of SQS, boto3's."""
         return self.sqs.client
 
     @property
@@ -55,8 +56,10 @@ class SqsAndLambda:
         return self.sqs.endpoint_url
 
     def queue(self, name: str, **attributes: str | int) -> str:
-        """Make a queue with its attributes, such as `VisibilityTimeout=2`, and return its URL. It is this test's own:
-        something is added to its name. One that ends in `.fifo` is a FIFO queue."""
+        """Create a queue with attributes, such as `VisibilityTimeout=2`, and return its URL.
+
+        A suffix makes the name unique to the test. A name that ends in `.fifo` creates a FIFO queue.
+        """
         stem, fifo, _ = name.partition(".fifo")
         return self.sqs.queue(f"{stem}-{self._suffix}{fifo}", **attributes)
 

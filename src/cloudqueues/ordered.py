@@ -1,4 +1,4 @@
-"""Values in order, so that a page of them is found without a look at the rest."""
+"""Sorted values, of which a page is found without reading the others."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T", int, str)
 CHUNK = 512
-"""Values that are kept together: few enough to move when one is put in or taken out."""
+"""Values in a chunk: few enough to be moved when one is added or removed."""
 
 
 class Ordered(Generic[T]):
-    """Values in ascending order, none of them twice, in chunks of at most `CHUNK`; none of the chunks is empty."""
+    """Sorted set of values, in chunks of 1 to `CHUNK`."""
 
     __slots__ = ("_chunks", "_last")
 
@@ -24,7 +24,7 @@ class Ordered(Generic[T]):
         return bool(self._chunks)
 
     def add(self, value: T) -> None:
-        """Also one that is larger than all others, which is the usual case."""
+        """Add a value that is not in the set yet; usually it is the largest."""
         at = min(bisect_left(self._last, value), len(self._chunks) - 1)
         if at < 0:
             self._chunks, self._last = [[value]], [value]
@@ -36,14 +36,14 @@ class Ordered(Generic[T]):
             self._split(at)
 
     def _split(self, at: int) -> None:
-        """The last of all chunks stays nearly full: most values come in ascending order."""
+        """Split a chunk in halves. The last chunk stays nearly full instead, since most values come in ascending order."""
         chunk = self._chunks[at]
         half = len(chunk) - 1 if at == len(self._chunks) - 1 else len(chunk) // 2
         self._chunks[at : at + 1] = [chunk[:half], chunk[half:]]
         self._last[at : at + 1] = [chunk[half - 1], chunk[-1]]
 
     def remove(self, value: T) -> None:
-        """One that is there."""
+        """Remove a value that is in the set."""
         at = bisect_left(self._last, value)
         chunk = self._chunks[at]
         del chunk[bisect_left(chunk, value)]
@@ -53,7 +53,7 @@ class Ordered(Generic[T]):
             del self._chunks[at], self._last[at]
 
     def since(self, start: T) -> Iterator[T]:
-        """Return those that are at least `start`. They must not change meanwhile."""
+        """Yield the values from `start` on. The set must not change meanwhile."""
         at = bisect_left(self._last, start)
         if at < len(self._chunks):
             chunk = self._chunks[at]

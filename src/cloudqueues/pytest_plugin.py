@@ -1,4 +1,4 @@
-"""Fixtures for tests against local emulators, for pytest. Nothing is imported before a test asks for one.
+"""Fixtures of pytest for tests against emulators. An emulator is imported when a test asks for its fixture.
 
 Each test has its own emulators, on free ports of loopback, so tests run side by side.
 """
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def emulator_clock() -> EmulatorClock:
-    """Moves the time of every emulator of this test: `emulator_clock.advance(60)`. SQS is not among them: its time is
-    moto's, which is real."""
+    """Clock of all emulators of this test: `emulator_clock.advance(60)` moves their time. SQS has real time, which cannot be
+    moved."""
     from cloudqueues.fixtures import EmulatorClock
 
     return EmulatorClock()
@@ -30,7 +30,7 @@ def emulator_clock() -> EmulatorClock:
 
 @pytest.fixture
 def servicebus(emulator_clock: EmulatorClock) -> Iterator[ServiceBusEmulator]:
-    """A Service Bus namespace without entities: `servicebus.add_queue("orders")`, then any client of
+    """Service Bus namespace without entities: add a queue by `servicebus.add_queue("orders")`, and connect clients to
     `servicebus.connection_string`."""
     from cloudqueues.servicebus import ServiceBusEmulator
 
@@ -41,7 +41,7 @@ def servicebus(emulator_clock: EmulatorClock) -> Iterator[ServiceBusEmulator]:
 
 @pytest.fixture
 def cloudtasks(emulator_clock: EmulatorClock) -> Iterator[CloudTasksEmulator]:
-    """Cloud Tasks without queues: `cloudtasks.client()` is Google's own client on it."""
+    """Cloud Tasks without queues: `cloudtasks.client()` returns Google's own client for it."""
     from cloudqueues.cloudtasks import CloudTasksEmulator
 
     with CloudTasksEmulator() as emulator:
@@ -51,7 +51,7 @@ def cloudtasks(emulator_clock: EmulatorClock) -> Iterator[CloudTasksEmulator]:
 
 @pytest.fixture
 def sqs_lambda() -> Iterator[SqsAndLambda]:
-    """SQS (moto's server) and functions on it: `url = sqs_lambda.queue("orders")`, then
+    """SQS and Lambda functions on its queues: `url = sqs_lambda.queue("orders")`, then
     `sqs_lambda.function(queue_url=url, handler="app.handler")`."""
     from cloudqueues.fixtures import SqsAndLambda
 
@@ -63,8 +63,8 @@ def sqs_lambda() -> Iterator[SqsAndLambda]:
 def functions_host(
     servicebus: ServiceBusEmulator, emulator_clock: EmulatorClock
 ) -> Iterator[Callable[..., FunctionsHost]]:
-    """Starts a Functions host on this test's Service Bus: `functions_host(Path("azure"))`, with what
-    `FunctionsHost` takes besides."""
+    """Function that starts a Functions host on this test's Service Bus: `functions_host(Path("azure"))`, with the options
+    of `FunctionsHost`."""
     from cloudqueues.functions_host import FunctionsHost
 
     with ExitStack() as hosts:

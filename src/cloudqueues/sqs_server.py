@@ -1,7 +1,7 @@
 """SQS on this machine: moto's, one request at a time.
 
-moto keeps its messages in lists that it changes without a lock: two requests at once undo each other, and a message is
-lost. So requests wait for each other here, and a long poll waits outside.
+moto changes its lists of messages without a lock, so that two requests at once undo each other and a message is lost.
+Requests therefore wait for each other, except while a long poll waits for a message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PREFIX = "AmazonSQS."
 """Beginning of the header that names the action, in the JSON protocol of SQS: the SDKs use no other since 2023."""
 
 POLL_AGAIN = 0.1
-"""Seconds after which a long poll looks again: locks end and delays pass without any request."""
+"""Seconds between two receives of a long poll: locks end and delays pass without a request."""
 
 Response = tuple[str, list[tuple[str, str]], bytes]
 
@@ -45,7 +45,7 @@ class SerializedApplication:
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self._application = application
-        self._one_at_a_time = threading.Condition()
+        self._condition = threading.Condition()
         self._move_tasks = MoveTasks()
         self._actions: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Response]] = {
             "CreateQueue": self._set_attributes,
@@ -62,12 +62,12 @@ class SerializedApplication:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         action = self._actions.get(target.removeprefix(PREFIX)) if target.startswith(PREFIX) else None
-        with self._one_at_a_time:
+        with self._condition:
             try:
                 response = action(environ, json.loads(body)) if action else self._forward(environ, body)
             except Refused as refused:
                 response = _error(refused)
-            self._one_at_a_time.notify_all()
+            self._condition.notify_all()
         start_response(*response[:2])
         return [response[2]]
 
@@ -122,7 +122,7 @@ class SerializedApplication:
             left = until - time.monotonic()
             if left <= 0 or b'"Messages"' in response[2]:
                 return response
-            self._one_at_a_time.wait(min(left, POLL_AGAIN))
+            self._condition.wait(min(left, POLL_AGAIN))
 
     def _forward_json(self, environ: Mapping[str, Any], request: Mapping[str, Any]) -> Response:
         return self._forward(environ, json.dumps(request).encode())
@@ -150,29 +150,38 @@ def _error(refused: Refused) -> Response:
 
 
 def _recount_locks() -> None:
-    """moto keeps a list of the messages under a lock, which hold back the rest of their groups, and it goes astray: where
-    the locks of a group end together it skips the first and delivers a later one; and it forgets a message whose lock was
-    ended by hand and then set anew. So the list is made from the locks themselves, before each receive."""
+    """Rebuild moto's list of locked messages, which hold back the rest of their groups, before each receive.
+
+    moto's own list goes wrong: where the locks of a group end together, moto skips the first message and delivers a later
+    one, and it forgets a message whose lock was ended by hand and then set again.
+    """
     from moto.sqs.models import sqs_backends
 
     for account in sqs_backends.values():
         for backend in account.values():
             for queue in backend.queues.values():
-                held = [one for one in queue._messages if not one.visible and one.approximate_receive_count > 0]  # noqa: SLF001 - moto shows the visible ones only
-                queue._pending_messages = _LockedMessages(held)  # noqa: SLF001 - a property otherwise
+                messages = queue._messages  # noqa: SLF001 - moto shows the visible ones only
+                locked = [
+                    message for message in messages if not message.visible and message.approximate_receive_count > 0
+                ]
+                queue._pending_messages = _LockedMessages(locked)  # noqa: SLF001 - a property otherwise
 
 
 class _LockedMessages(set[Any]):
-    """What was under a lock when a receive began. A lock that ends meanwhile holds back its group until the next receive:
-    the messages that were passed over come before this one."""
+    """Messages that were locked when a receive began.
+
+    A lock that ends meanwhile holds back its group until the next receive, since the messages that were skipped come first.
+    """
 
     def remove(self, _: Any, /) -> None:
-        """Called for a message that is visible after all; the next count leaves it out."""
+        """Do nothing: moto calls this for a message whose lock has ended meanwhile, and the next receive leaves it out."""
 
 
 class SqsServer:
-    """From `start` to `stop`, or within a `with`, at a free port of loopback. What moto holds is this process's: another
-    server in it has the same queues."""
+    """SQS server, from `start` to `stop` or within a `with`. A `port` of 0 takes a free one.
+
+    moto keeps its queues in the process, so that two servers in one process have the same queues.
+    """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._host = host
@@ -204,7 +213,7 @@ class SqsServer:
         return self
 
     def stop(self) -> None:
-        """Also a second time."""
+        """Stop serving; do nothing when it is stopped already."""
         thread, self._thread = self._thread, None
         if thread is not None:
             client, self._client = self._client, None
@@ -228,7 +237,7 @@ class SqsServer:
 
     @property
     def client(self) -> Any:
-        """A boto3 client of it."""
+        """Client of this server, boto3's."""
         if self._client is None:
             from cloudqueues.sqs_lambda.queue import client
 
@@ -236,11 +245,13 @@ class SqsServer:
         return self._client
 
     def queue(self, name: str, **attributes: str | int) -> str:
-        """Make a queue with its attributes, such as `VisibilityTimeout=2`, or give them to one that is there, and return
-        its URL. A name that ends in `.fifo` makes a FIFO queue."""
+        """Create a queue with attributes, such as `VisibilityTimeout=2`, or set them on an existing queue, and return its URL.
+
+        A name that ends in `.fifo` creates a FIFO queue.
+        """
         kind = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
         url = str(self.client.create_queue(QueueName=name, Attributes=kind)["QueueUrl"])
         if attributes:
-            given = {key: str(value) for key, value in attributes.items()}
-            self.client.set_queue_attributes(QueueUrl=url, Attributes=given)
+            texts = {key: str(value) for key, value in attributes.items()}
+            self.client.set_queue_attributes(QueueUrl=url, Attributes=texts)
         return url

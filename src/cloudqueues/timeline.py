@@ -1,4 +1,4 @@
-"""The time of an emulator. It runs as real time does, and a test can move it forward."""
+"""Time of an emulator: it runs like real time, and can be moved forward."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 
 class Timer:
-    """An action that is due at some time."""
+    """Action that is due at a time."""
 
     __slots__ = ("action", "when")
 
@@ -19,12 +19,15 @@ class Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Also after it ran."""
+        """Cancel the action; do nothing when it has run already."""
         self.action = None
 
 
 class Timeline:
-    """Seconds since 1970, and what is due. It belongs to one event loop: all but `now` is called in its thread."""
+    """Clock in seconds since 1970, and the timers that are due by it.
+
+    It belongs to one event loop, in whose thread every method except `now` must be called.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -37,7 +40,7 @@ class Timeline:
         return time.monotonic() + self._shift
 
     def at(self, when: float, action: Callable[[], None]) -> Timer:
-        """Call `action` once the time is `when`; at the same time, in the order of these calls."""
+        """Call `action` at the time `when`. Actions of the same time are called in the order in which they were added."""
         timer = Timer(when, action)
         heapq.heappush(self._due, (when, next(self._order), timer))
         if self._due[0][2] is timer:
@@ -48,7 +51,7 @@ class Timeline:
         return self.at(self.now() + seconds, action)
 
     def advance(self, seconds: float) -> None:
-        """Move forward, and do what is due on the way, in order and each at its own time."""
+        """Move the time forward, and call the actions that become due on the way, in order and each at its own time."""
         target = self.now() + seconds
         while self._due and self._due[0][0] <= target:
             self._shift += max(self._due[0][0] - self.now(), 0.0)
@@ -57,7 +60,7 @@ class Timeline:
         self._arm()
 
     def close(self) -> None:
-        """Nothing is due any more."""
+        """Cancel all timers."""
         self._due.clear()
         self._arm()
 

@@ -94,7 +94,8 @@ def test_sqs_alone():
 def test_functions(tmp_path: Path):
     """With a Service Bus of its own, and then on one that runs."""
     (tmp_path / "function_app.py").write_text(FUNCTION_APP)
-    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    bundle = {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
+    (tmp_path / "host.json").write_text(json.dumps({"version": "2.0", "extensionBundle": bundle}))
     words = ("functions", str(tmp_path), "--env", "STAGE=dev")
     with running(*words, "--queue", "orders") as (variables, errors):
         assert handled(variables["SERVICEBUS_CONNECTION_STRING"], errors)

@@ -1,4 +1,4 @@
 """Limits of the clouds, which change. Each is stated once, with its page and the month in which it was read.
 
-The limits that an SDK's model states are compared with the installed SDK by tests/infra/test_quotas.py of the repository.
+tests/infra/test_quotas.py of the repository compares those that an SDK's model states with the installed SDK.
 """

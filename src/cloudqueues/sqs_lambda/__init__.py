@@ -1,4 +1,4 @@
-"""SQS to Lambda on this machine: the real runtime interface client runs the handler, an SQS of your choice the queue."""
+"""SQS to Lambda on this machine: AWS' runtime interface client runs the handler, and any local SQS holds the queue."""
 
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.sqs_lambda.emulator import SqsLambda

@@ -1,4 +1,4 @@
-"""What a function's answer says of the messages of its batch.
+"""Partial batch responses: the messages of a batch that a function reports as failed.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
 """
@@ -13,14 +13,14 @@ from cloudqueues.sqs_lambda.json_types import is_array, is_object
 
 
 class BadResponseError(ValueError):
-    """The answer says nothing that can be relied on, so the whole batch counts as failed."""
+    """Raised for a malformed response, for which the whole batch counts as failed."""
 
 
 def failed_ids(answer: bytes, ids: Sequence[str]) -> set[str]:
-    """The messages that the function reports as failed.
+    """Return the ids of the messages that the function reports as failed.
 
-    No answer, an empty one, and no list or an empty one mean that all went well. Raises BadAnswerError for what is not
-    a JSON object, for a list of anything else, and for an identifier that is missing, empty or of no message here.
+    An empty response, and a missing or empty list, mean that all succeeded. Raises BadResponseError for a response that is
+    not a JSON object, for a malformed list, and for an identifier that is missing, empty or not of this batch.
     """
     try:
         value = json.loads(answer) if answer.strip() else None
@@ -33,11 +33,11 @@ def failed_ids(answer: bytes, ids: Sequence[str]) -> set[str]:
     listed = value.get("batchItemFailures")
     if listed is not None and not is_array(listed):
         raise BadResponseError("batchItemFailures is not a list")
-    return {_identifier(one, ids) for one in listed or ()}
+    return {_identifier(entry, ids) for entry in listed or ()}
 
 
-def _identifier(one: Any, ids: Sequence[str]) -> str:
-    identifier = one.get("itemIdentifier") if is_object(one) else None
+def _identifier(entry: Any, ids: Sequence[str]) -> str:
+    identifier = entry.get("itemIdentifier") if is_object(entry) else None
     if not isinstance(identifier, str) or identifier not in ids:
         raise BadResponseError("an itemIdentifier in batchItemFailures is missing, or is of no message of this batch")
     return identifier

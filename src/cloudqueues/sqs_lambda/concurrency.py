@@ -1,4 +1,4 @@
-"""How many batches may be under way.
+"""Concurrency of an event source mapping.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: five at first, and while messages remain up to
 300 more a minute, to the maximum concurrency.
@@ -16,7 +16,10 @@ _LOOK_AGAIN = 1 / PER_SECOND
 
 
 class ConcurrencyLimit:
-    """`most`: the maximum. `clock`: seconds, never back."""
+    """Limit on the batches under way, which grows while messages remain.
+
+    `most` is the maximum; `clock` returns monotonic seconds.
+    """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.most = most
@@ -26,12 +29,12 @@ class ConcurrencyLimit:
         self._freed = asyncio.Event()
 
     def limit(self) -> int:
-        """How many may be taken now."""
+        """Return the number of batches that may be under way now."""
         grown = 0.0 if self._busy_since is None else (self._clock() - self._busy_since) * PER_SECOND
         return min(FIRST + int(grown), self.most)
 
-    async def take(self) -> None:
-        """Waits until there is one. The others grow in number from the first wait on."""
+    async def acquire(self) -> None:
+        """Wait until another batch may start. The limit grows from the first wait on."""
         while self.taken >= self.limit():
             if self._busy_since is None:
                 self._busy_since = self._clock()
@@ -45,10 +48,10 @@ class ConcurrencyLimit:
         except TimeoutError:
             return
 
-    def free(self) -> None:
+    def release(self) -> None:
         self.taken -= 1
         self._freed.set()
 
     def drained(self) -> None:
-        """The queue had nothing: growth starts anew."""
+        """Reset the growth of the limit, since the queue was empty."""
         self._busy_since = None

@@ -20,13 +20,13 @@ from cloudqueues.sqs_lambda.sandbox_pool import SandboxPool
 from cloudqueues.sqs_lambda.settings import Options, settings
 
 REMEMBERED = 100_000
-"""Invocations that are remembered."""
+"""Number of invocations that are remembered."""
 
 logger = logging.getLogger("cloudqueues.sqs_lambda")
 
 
 class SqsLambda(BackgroundEmulator):
-    """An event source mapping and its function: polls a queue as AWS does, and runs the handler in processes of the real
+    """Event source mapping and its function: polls a queue as AWS does, and runs the handler in processes of AWS' own
     runtime interface client.
 
         with SqsLambda(queue_url=url, handler="app.handler", region="eu-west-1") as function:
@@ -34,9 +34,9 @@ class SqsLambda(BackgroundEmulator):
             function.wait_idle(10)
             assert function.invocations[0].outcome == "success"
 
-    Time is the queue's and cannot be moved: tests use short visibility timeouts. Of the faults, `refuse` does nothing
-    here, and a group of a FIFO queue does not run twice at once even with `lose_lock`. What differs from AWS: a warm
-    process is not frozen between two events, and memory is not limited.
+    The time is real and cannot be moved: use short visibility timeouts in tests. The fault `refuse` does nothing here, and
+    a group of a FIFO queue never runs twice at once, even with `lose_lock`. Unlike in AWS, a warm process is not frozen
+    between two events, and memory is not limited.
     """
 
     name = "SQS to Lambda emulator"
@@ -52,11 +52,12 @@ class SqsLambda(BackgroundEmulator):
         faults: Faults = NO_FAULTS,
         **options: Unpack[Options],
     ) -> None:
-        """`handler`: `module.function`, importable from the option `cwd`. `on_line` hears each line that the function
-        prints (else the log does), `on_invocation` each call when its messages are settled; both are called in the
-        emulator's thread, must be quick, and may not call `stop` or `wait_idle`. `faults` may be replaced at any time.
+        """`handler` is `module.function`, importable from the option `cwd`. `on_line` is called with each line that the
+        function prints, which is logged otherwise, and `on_invocation` with each invocation once its messages are settled.
+        Both are called in the emulator's thread, must be quick, and may not call `stop` or `wait_idle`. `faults` may be
+        replaced at any time.
 
-        Raises ConfigError for what AWS would refuse, and for AWS itself as the endpoint.
+        Raises ConfigError for settings that AWS refuses, and for AWS itself as the endpoint.
         """
         self.faults = faults
         self._settings = settings(queue_url, handler, region, options)
@@ -68,7 +69,7 @@ class SqsLambda(BackgroundEmulator):
 
     @property
     def invocations(self) -> Sequence[Invocation]:
-        """Those that ended, in that order."""
+        """Invocations that have ended, in that order."""
         return tuple(self._invocations)
 
     def start(self) -> Self:
@@ -90,28 +91,30 @@ class SqsLambda(BackgroundEmulator):
         background.run(self._stop_mapping())
 
     def wait_idle(self, timeout: float) -> None:
-        """Until the queue holds no message, visible or not, and no invocation is under way.
+        """Wait until the queue holds no message, visible or not, and no invocation is under way.
 
         Raises TimeoutError after `timeout` seconds.
         """
         self._loop().run(self._idle(timeout))
 
     async def _start_mapping(self) -> None:
-        mine = self._settings
-        self._queue = Queue(mine.queue_url, mine.endpoint_url, mine.region)
+        settings = self._settings
+        self._queue = Queue(settings.queue_url, settings.endpoint_url, settings.region)
         try:
             described = await self._queue.describe()
         except QueueError as exc:
             raise ConfigError(str(exc)) from exc
-        if described.visibility < mine.timeout:
+        if described.visibility < settings.timeout:
             raise ConfigError(
                 f"the queue's visibility timeout of {described.visibility.total_seconds():g} s is below the function's"
-                f" timeout of {mine.timeout.total_seconds():g} s: AWS refuses the mapping"
+                f" timeout of {settings.timeout.total_seconds():g} s: AWS refuses the mapping"
             )
-        arn = f"arn:aws:lambda:{mine.region}:{described.arn.split(':')[4]}:function:{mine.function_name}"
-        fleet = SandboxPool(lambda: Sandbox(mine, arn, self._heard))
-        fleet.provision(mine.provisioned)
-        self._mapping = EventSourceMapping(self._queue, mine, fleet, faults=lambda: self.faults, told=self._ended)
+        arn = f"arn:aws:lambda:{settings.region}:{described.arn.split(':')[4]}:function:{settings.function_name}"
+        sandboxes = SandboxPool(lambda: Sandbox(settings, arn, self._heard))
+        sandboxes.provision(settings.provisioned)
+        self._mapping = EventSourceMapping(
+            self._queue, settings, sandboxes, faults=lambda: self.faults, on_ended=self._ended
+        )
 
     async def _stop_mapping(self) -> None:
         if self._mapping is not None:
@@ -142,7 +145,7 @@ class SqsLambda(BackgroundEmulator):
 
 @contextlib.contextmanager
 def _logged(what: str) -> Generator[None, None, None]:
-    """A user's callback that fails does not end the emulator."""
+    """Log an error of a user's callback, so that it does not end the emulator."""
     try:
         yield
     except Exception:

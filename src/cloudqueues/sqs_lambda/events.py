@@ -1,4 +1,4 @@
-"""The shapes of what a function gets: an SQS message as ReceiveMessage returns it, and as a record of an event.
+"""Events of a function: an SQS message as ReceiveMessage returns it, and as a record of an event.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
 """
@@ -19,17 +19,17 @@ _AROUND = len('{"Records":[]}')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedMessage:
-    """One message under its lock."""
+    """Message under its lock."""
 
     handle: str
-    """Good for deleting it, until it is received again."""
+    """Receipt handle, valid until the message is received again."""
     record: Mapping[str, Any]
     size: int
-    """Bytes it adds to an event."""
+    """Bytes that the message adds to an event."""
     again: bool = False
-    """Delivered a second time by a fault: SQS knows nothing of it."""
+    """True for a duplicate that fault injection made, of which SQS has no record."""
     at: float = field(default_factory=time.monotonic)
-    """When it was received, in monotonic seconds."""
+    """Time of the receive, in monotonic seconds."""
 
     @property
     def id(self) -> str:
@@ -42,23 +42,23 @@ class ReceivedMessage:
 
     @property
     def delivery(self) -> tuple[str, str]:
-        """What faults are drawn for. By the body, since SQS makes new ids in each run: messages of one body share
-        their fate."""
+        """Key by which faults are drawn: body and receive count, since SQS makes new ids in each run. Messages with the same
+        body are hit by the same faults."""
         return self.record["body"], str(self.record["attributes"].get("ApproximateReceiveCount"))
 
 
 def received_message(message: Mapping[str, Any], arn: str, region: str) -> ReceivedMessage:
-    """A message of boto3's as it goes to a function."""
+    """Return a message of boto3's as it goes to a function."""
     record = to_record(message, arn, region)
     return ReceivedMessage(handle=message["ReceiptHandle"], record=record, size=len(_dump(record)) + 1)
 
 
-def delivered_again(one: ReceivedMessage) -> ReceivedMessage:
-    """A duplicate, as at-least-once delivery makes them: the same message, counted once more."""
-    attributes = dict(one.record["attributes"])
+def delivered_again(message: ReceivedMessage) -> ReceivedMessage:
+    """Return a duplicate, as at-least-once delivery makes them: the same message, counted once more."""
+    attributes = dict(message.record["attributes"])
     attributes["ApproximateReceiveCount"] = str(int(attributes.get("ApproximateReceiveCount", 1)) + 1)
-    record = {**one.record, "attributes": attributes}
-    return ReceivedMessage(handle=one.handle, record=record, size=len(_dump(record)) + 1, again=True)
+    record = {**message.record, "attributes": attributes}
+    return ReceivedMessage(handle=message.handle, record=record, size=len(_dump(record)) + 1, again=True)
 
 
 def to_record(message: Mapping[str, Any], arn: str, region: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def to_record(message: Mapping[str, Any], arn: str, region: str) -> dict[str, An
 
 
 def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The lists are always there and always empty: SQS has reserved them and never used them."""
+    """Return an attribute as a record has it. Its lists are always empty: SQS reserves them and does not use them."""
     shape: dict[str, Any] = {}
     if "StringValue" in value:
         shape["stringValue"] = value["StringValue"]
@@ -91,14 +91,14 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event(batch: Sequence[ReceivedMessage]) -> bytes:
-    return _dump({"Records": [one.record for one in batch]})
+    return _dump({"Records": [message.record for message in batch]})
 
 
 def fitting(messages: Sequence[ReceivedMessage], most: int) -> int:
-    """How many of them, from the first on, one event can hold: `most` of them, and 6 MB; but always one."""
+    """Return how many of the messages one event holds: at most `most`, and 6 MB, but at least one."""
     size = _AROUND
-    for n, one in enumerate(messages[:most]):
-        size += one.size
+    for n, message in enumerate(messages[:most]):
+        size += message.size
         if size > MAX_PAYLOAD and n:
             return n
     return min(len(messages), most)

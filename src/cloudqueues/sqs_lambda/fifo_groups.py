@@ -1,4 +1,4 @@
-"""FIFO groups: one batch of a group at a time, in the order in which they came from the queue."""
+"""Order of FIFO groups: one batch of a group at a time, in the order of their receives."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ from contextlib import asynccontextmanager
 
 
 class FifoGroups:
-    """SQS itself lends no more messages of a group while some are out. That ends when the locks do, as when a function
-    makes its messages visible while it still runs; from there on it is kept here."""
+    """Keeps batches of one group apart where SQS no longer does.
+
+    SQS delivers no message of a group while others of it are locked. Locks may end while their batch still runs, as when a
+    function makes its messages visible.
+    """
 
     def __init__(self) -> None:
         self._last: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
     async def exclusive(self, groups: Iterable[str]) -> AsyncGenerator[None, None]:
-        """Waits for the batches of these groups that came here earlier."""
+        """Wait for earlier batches of these groups, and hold the groups within the context."""
         mine = frozenset(groups)
         over = asyncio.Event()
         earlier = [self._last[group] for group in mine if group in self._last]
         self._last |= dict.fromkeys(mine, over)
         try:
-            for one in earlier:
-                await one.wait()
+            for batch_ended in earlier:
+                await batch_ended.wait()
             yield
         finally:
             over.set()

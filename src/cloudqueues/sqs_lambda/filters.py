@@ -1,4 +1,4 @@
-"""Filter criteria of an event source mapping: which messages the function gets; the others are deleted unseen.
+"""Filter criteria of an event source mapping, which choose the messages that the function gets. The others are deleted.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html#filtering-syntax: the operators of Lambda,
 which are fewer than EventBridge's. AWS promises filtering of SQS on `body` only; `attributes` and `messageAttributes`
@@ -21,7 +21,7 @@ from cloudqueues.sqs_lambda.json_types import is_array, is_object
 MISSING: Any = object()
 
 Rule = Callable[[Any], bool]
-"""Whether one value, or MISSING, is as wanted."""
+"""Predicate for a value, or for MISSING."""
 
 _COMPARISONS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
     "=": operator.eq,
@@ -33,24 +33,24 @@ _COMPARISONS: Mapping[str, Callable[[Decimal, Decimal], bool]] = {
 
 
 class Filters:
-    """Patterns of which one has to match; none at all match everything."""
+    """Patterns, of which one has to match. Without patterns every message matches."""
 
     def __init__(self, patterns: Sequence[str | Mapping[str, Any]]) -> None:
-        """Each a JSON object, as text or not. Raises ConfigError for one that Lambda would refuse."""
+        """Parse patterns: JSON objects, as text or parsed. Raises ConfigError for a pattern that Lambda refuses."""
         if len(patterns) > MAX_FILTERS:
             raise ConfigError(f"filters: at most {MAX_FILTERS}, not {len(patterns)}")
-        self._patterns = [_Node(_parsed(one), "") for one in patterns]
+        self._patterns = [_Node(_parsed(pattern), "") for pattern in patterns]
 
     def match(self, record: Mapping[str, Any]) -> bool:
-        """Whether the function gets this record of an event."""
+        """Return True if the function gets this record of an event."""
         if not self._patterns:
             return True
         readable = {**record, "body": _Body(record["body"])}
-        return any(one.match(readable) for one in self._patterns)
+        return any(pattern.match(readable) for pattern in self._patterns)
 
 
 class _Node:
-    """An object of a pattern: all of its keys have to match, and one of each `$or`."""
+    """Object of a pattern: all of its keys have to match, and one choice of each `$or`."""
 
     def __init__(self, pattern: Mapping[str, Any], where: str) -> None:
         if not pattern:
@@ -63,40 +63,40 @@ class _Node:
 
     def _add(self, key: str, wanted: Any, where: str) -> None:
         if key == "$or" and is_array(wanted):
-            self.choices.append([_Node(_as_object(one, where), where) for one in wanted])
+            self.choices.append([_Node(_as_object(choice, where), where) for choice in wanted])
         elif is_object(wanted):
             self.nodes[key] = _Node(wanted, where)
         elif is_array(wanted) and wanted:
-            self.leaves[key] = [_rule(one, where) for one in wanted]
+            self.leaves[key] = [_rule(rule, where) for rule in wanted]
         else:
             raise ConfigError(f"filters: {where} takes a list of rules or an object, not {wanted!r}")
 
     def match(self, value: Any) -> bool:
-        """An array matches as soon as one of its elements does."""
+        """Return True if a value matches; an array matches if one of its elements does."""
         if isinstance(value, _Body):
             return value.parsed is not MISSING and self.match(value.parsed)
         if is_array(value):
-            return any(self.match(one) for one in value)
-        found = value if is_object(value) else {}
+            return any(self.match(element) for element in value)
+        members = value if is_object(value) else {}
         return (
-            all(node.match(found.get(key, MISSING)) for key, node in self.nodes.items())
-            and all(_leaf(rules, found.get(key, MISSING)) for key, rules in self.leaves.items())
-            and all(any(one.match(value) for one in choice) for choice in self.choices)
+            all(node.match(members.get(key, MISSING)) for key, node in self.nodes.items())
+            and all(_leaf(rules, members.get(key, MISSING)) for key, rules in self.leaves.items())
+            and all(any(node.match(value) for node in choices) for choices in self.choices)
         )
 
 
 def _leaf(rules: Sequence[Rule], value: Any) -> bool:
-    """Rules are for leaves: an object in their place counts as nothing."""
+    """Return True if one of the rules matches. Rules are for leaves, so that an object or an empty array counts as missing."""
     if isinstance(value, _Body):
         return value.text is not MISSING and _leaf(rules, value.text)
     if is_array(value) and value:
-        return any(_leaf(rules, one) for one in value)
+        return any(_leaf(rules, element) for element in value)
     leaf = MISSING if (is_object(value) or is_array(value)) else value
     return any(rule(leaf) for rule in rules)
 
 
 class _Body:
-    """A message's body: JSON to the patterns that look into it, text to those that do not, and never both."""
+    """Body of a message: parsed JSON where it is an object or an array, else text."""
 
     def __init__(self, body: str) -> None:
         self.parsed = _as_json(body)
@@ -104,7 +104,7 @@ class _Body:
 
 
 def _as_json(text: str) -> Any:
-    """An object or an array; MISSING for plain text. Numbers keep the form they are written in."""
+    """Return an object or an array, or MISSING for plain text. Numbers keep the form in which they are written."""
     try:
         value = json.loads(text, parse_float=Decimal)
     except (ValueError, RecursionError):
@@ -148,7 +148,7 @@ def _equals(wanted: Any, where: str) -> Rule:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    """Numbers by their text: 300, 300.0 and 3.0e2 are three. Strings by their characters."""
+    """Compare numbers by their text, so that 300, 300.0 and 3.0e2 differ, and strings by their characters."""
     return type(value) is type(wanted) and str(value) == str(wanted)
 
 
@@ -160,9 +160,9 @@ def _equals_ignoring_case(argument: Any) -> Rule | None:
 
 def _anything_but(argument: Any) -> Rule | None:
     unwanted = argument if is_array(argument) else [argument]
-    if not unwanted or any(is_object(one) or is_array(one) for one in unwanted):
+    if not unwanted or any(is_object(item) or is_array(item) for item in unwanted):
         return None
-    return lambda value: value is not MISSING and not any(_same(value, one) for one in unwanted)
+    return lambda value: value is not MISSING and not any(_same(value, item) for item in unwanted)
 
 
 def _exists(argument: Any) -> Rule | None:
@@ -180,7 +180,7 @@ def _suffix(argument: Any) -> Rule | None:
 
 
 def _numeric(argument: Any) -> Rule | None:
-    """`["=", 100]`, or a range as `[">", 10, "<=", 20]`."""
+    """Return the rule of `["=", 100]`, or of a range such as `[">", 10, "<=", 20]`."""
     if not is_array(argument) or len(argument) not in {2, 4}:
         return None
     pairs = [(_COMPARISONS.get(str(argument[n])), _number(argument[n + 1])) for n in range(0, len(argument), 2)]

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as the Lambda runtime API takes: requests with a length, answers with a length, kept connections."""
+"""The part of HTTP/1.1 that the Lambda runtime API uses: requests and responses with a length, and kept connections."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 MAX_HEAD = 2 * 1024 * 1024
-"""Bytes of a request's head: a function's error is repeated in a header of up to 1 MB."""
+"""Largest head of a request, in bytes: a header of up to 1 MB repeats a function's error."""
 
 _PIECE = 64 * 1024
 
 
 class BadRequestError(Exception):
-    """What came is no request; the connection has no further use."""
+    """Raised for a malformed request, after which the connection cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +22,13 @@ class Request:
     method: str
     path: str
     headers: Mapping[str, str]
-    """By lower-case name."""
+    """Headers, with their names in lower case."""
     body: bytes | None
-    """None if it was longer than allowed, and thrown away."""
+    """Body, or None if it was longer than allowed and discarded."""
 
 
 async def read_request(reader: asyncio.StreamReader, max_body: int) -> Request | None:
-    """The next request; None at the end of the connection. Raises BadRequestError."""
+    """Return the next request, or None at the end of the connection. Raises BadRequestError."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         method, path, headers = _head(head)
@@ -65,7 +65,7 @@ async def _body(reader: asyncio.StreamReader, length: int, most: int) -> bytes |
 
 
 def answer(status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
-    """JSON, as all of this API."""
+    """Return a response with a JSON body."""
     lines = [
         f"HTTP/1.1 {status.value} {status.phrase}",
         "Content-Type: application/json",

@@ -1,4 +1,4 @@
-"""What JSON can hold, said so that a type checker believes it."""
+"""Type guards for parsed JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event source mapping: batches from the queue to the function, and what the function says back to the queue."""
+"""The event source mapping: batches from the queue to the function, and the function's results back to the queue."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ InvocationOutcome = Literal["success", "partial", "failed", "error", "timeout", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One call of the function."""
+    """Call of the function."""
 
     request_id: str
     message_ids: tuple[str, ...]
-    """Of its batch, in order."""
+    """Messages of the batch, in order."""
     failed_ids: tuple[str, ...]
-    """Those that come back to the queue."""
+    """Messages that come back to the queue."""
     started: datetime
     duration: timedelta
-    """Of the handler, without the start of its environment."""
+    """Duration of the handler, without the start of its environment."""
     cold_start: timedelta | None
-    """What that start took; None for a warm one, and for one that failed."""
+    """Duration of the environment's start; None for a warm environment, and for a start that failed."""
     outcome: InvocationOutcome
     """`success`: all deleted. `partial`: some reported as failed. `failed`: all of them, or an answer that says nothing.
     `error`: the handler raised. `timeout`, `exit`, `killed`: its process ended. `init`: it could not be loaded."""
     error: str | None
-    """What the function or AWS would say of it."""
+    """Error of the function, or of AWS."""
     undeleted: tuple[str, ...]
-    """Messages that were done and that SQS did not delete, with its reasons."""
+    """Messages that succeeded and that SQS did not delete, with its reasons."""
 
 
 class EventSourceMapping:
@@ -60,28 +60,28 @@ class EventSourceMapping:
         self,
         queue: Queue,
         settings: Settings,
-        fleet: SandboxPool,
+        sandboxes: SandboxPool,
         *,
         faults: Callable[[], Faults],
-        told: Callable[[Invocation], None],
+        on_ended: Callable[[Invocation], None],
     ) -> None:
         self._queue = queue
         self._settings = settings
-        self._sandboxes = fleet
+        self._sandboxes = sandboxes
         self._faults = faults
-        self._told = told
+        self._on_ended = on_ended
         self._concurrency = ConcurrencyLimit(settings.concurrency)
         self._poller = Poller(queue, settings, faults, self._concurrency.drained)
         self._fifo_groups = FifoGroups()
         self._failed_at: dict[str, float] = {}
-        """By group: when a batch of it failed last, in monotonic seconds."""
+        """Time of a group's last failed batch, in monotonic seconds."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._begun = 0
         self._polling = asyncio.create_task(self._poll())
         self._polling.add_done_callback(_complain)
 
     async def close(self) -> None:
-        """Nothing is settled any more: messages under way come back when their locks end."""
+        """Stop, and settle nothing more: messages under way come back when their locks end."""
         tasks = {self._polling, *self._under_way}
         for task in tasks:
             task.cancel()
@@ -89,7 +89,7 @@ class EventSourceMapping:
         await self._sandboxes.close()
 
     async def idle(self) -> None:
-        """Returns once the queue is empty and nothing is under way. Raises what ended the polling, if it ended."""
+        """Wait until the queue is empty and nothing is under way. Raises the error that ended the polling, if there is one."""
         for pause in pauses():
             if self._polling.done():
                 self._polling.result()
@@ -116,7 +116,7 @@ class EventSourceMapping:
 
     async def _poll(self) -> None:
         while True:
-            await self._concurrency.take()
+            await self._concurrency.acquire()
             batch = await self._poller.batch()
             self._begun += 1
             task = asyncio.create_task(self._deliver(batch))
@@ -125,7 +125,7 @@ class EventSourceMapping:
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
-        self._concurrency.free()
+        self._concurrency.release()
         _complain(task)
 
     async def _deliver(self, batch: Sequence[ReceivedMessage]) -> None:
@@ -138,14 +138,16 @@ class EventSourceMapping:
             run, cold = await self._sandboxes.invoke(request_id, event(batch), self._kill_after(batch))
             await self._hold_back(batch)
             outcome, failed, error = self._judge(run, batch)
-            undeleted = await self._settle([one for one in batch if one.id not in failed])
-            self._failed_at |= dict.fromkeys(self._groups([one for one in batch if one.id in failed]), time.monotonic())
-        self._duplicate([one for one in batch if not (self._settings.fifo and one.id in failed)])
-        self._told(
+            undeleted = await self._settle([message for message in batch if message.id not in failed])
+            self._failed_at |= dict.fromkeys(
+                self._groups([message for message in batch if message.id in failed]), time.monotonic()
+            )
+        self._duplicate([message for message in batch if not (self._settings.fifo and message.id in failed)])
+        self._on_ended(
             Invocation(
                 request_id=request_id,
-                message_ids=tuple(one.id for one in batch),
-                failed_ids=tuple(one.id for one in batch if one.id in failed),
+                message_ids=tuple(message.id for message in batch),
+                failed_ids=tuple(message.id for message in batch if message.id in failed),
                 started=started,
                 duration=timedelta(seconds=run.duration),
                 cold_start=None if cold is None else timedelta(seconds=cold),
@@ -156,21 +158,25 @@ class EventSourceMapping:
         )
 
     def _groups(self, batch: Sequence[ReceivedMessage]) -> set[str]:
-        """On a standard queue a group asks for fairness, and nothing waits."""
-        return {one.group for one in batch if one.group is not None} if self._settings.fifo else set()
+        """Return the groups whose batches must wait for each other: none on a standard queue, where groups mean fairness."""
+        return {message.group for message in batch if message.group is not None} if self._settings.fifo else set()
 
     async def _in_order(self, batch: Sequence[ReceivedMessage]) -> Sequence[ReceivedMessage]:
         """Without those of a group that came from the queue before an earlier batch of it failed: they go back, behind
         what failed. So it is when one receive is more than a batch."""
-        passed = [one for one in batch if not one.again and one.at < self._failed_at.get(one.group or "", 0)]
-        for one in passed:
-            await self._release(one)
-        return [one for one in batch if one not in passed]
+        passed = [
+            message
+            for message in batch
+            if not message.again and message.at < self._failed_at.get(message.group or "", 0)
+        ]
+        for message in passed:
+            await self._release(message)
+        return [message for message in batch if message not in passed]
 
     def _judge(
         self, run: SandboxRun, batch: Sequence[ReceivedMessage]
     ) -> tuple[InvocationOutcome, set[str], str | None]:
-        ids = [one.id for one in batch]
+        ids = [message.id for message in batch]
         if run.ending != "answered":
             return run.ending, set(ids), run.error
         if not self._settings.report_failures:
@@ -184,30 +190,30 @@ class EventSourceMapping:
         return ("failed" if failed.issuperset(ids) else "partial"), failed, None
 
     async def _settle(self, done: Sequence[ReceivedMessage]) -> list[str]:
-        """Delete them. What cannot be deleted comes back when its lock ends."""
+        """Delete messages, and return those that were not deleted, which come back when their locks end."""
         faults = self._faults()
-        kept = [one for one in done if faults.hits("drop", *one.delivery)]
-        undeleted = [f"{one.id}: kept by a fault" for one in kept]
+        kept = [message for message in done if faults.hits("drop", *message.delivery)]
+        undeleted = [f"{message.id}: kept by a fault" for message in kept]
         try:
-            return undeleted + await self._queue.delete([one for one in done if one not in kept])
+            return undeleted + await self._queue.delete([message for message in done if message not in kept])
         except QueueError as exc:
             logger.warning("%d messages are done and not deleted: %s", len(done), exc)
-            return [f"{one.id}: not deleted" for one in done]
+            return [f"{message.id}: not deleted" for message in done]
 
     async def _lose_locks(self, batch: Sequence[ReceivedMessage]) -> None:
         faults = self._faults()
-        for one in batch:
-            if not one.again and faults.hits("lose_lock", *one.delivery):
-                await self._release(one)
+        for message in batch:
+            if not message.again and faults.hits("lose_lock", *message.delivery):
+                await self._release(message)
 
-    async def _release(self, one: ReceivedMessage) -> None:
+    async def _release(self, message: ReceivedMessage) -> None:
         try:
-            await self._queue.release(one)
+            await self._queue.release(message)
         except QueueError as exc:
             logger.info("a lock was over before it could be ended: %s", exc)
 
     async def _hold_back(self, batch: Sequence[ReceivedMessage]) -> None:
-        """The answer reaches the mapping late."""
+        """Delay the function's response by fault injection."""
         faults = self._faults()
         if faults.hits("delay", *batch[0].delivery):
             await asyncio.sleep(faults.delay_s * faults.draw("delay_by", *batch[0].delivery))
@@ -219,13 +225,13 @@ class EventSourceMapping:
         return KILL_WITHIN * faults.draw("kill_at", *batch[0].delivery)
 
     def _duplicate(self, batch: Sequence[ReceivedMessage]) -> None:
-        """After it was settled, so also after it was completed. In a group only then: what failed keeps its place."""
+        """Deliver messages again by fault injection, after they were settled."""
         faults = self._faults()
-        hit = [one for one in batch if not one.again and faults.hits("duplicate", *one.delivery)]
-        self._poller.again([delivered_again(one) for one in hit])
+        hit = [message for message in batch if not message.again and faults.hits("duplicate", *message.delivery)]
+        self._poller.again([delivered_again(message) for message in hit])
 
 
 def _complain(task: asyncio.Task[None]) -> None:
-    """Of a mistake in the emulator itself: whatever the task held is lost until its locks end."""
+    """Log a bug of the emulator, by which the messages of a task are lost until their locks end."""
     if not task.cancelled() and task.exception() is not None:
         logger.error("the event source mapping failed", exc_info=task.exception())

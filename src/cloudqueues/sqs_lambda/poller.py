@@ -1,4 +1,4 @@
-"""Polling: receives of ten, gathered into batches as an event source mapping gathers them."""
+"""Polling: receives of ten messages, gathered into batches like those of an event source mapping."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cloudqueues.sqs_lambda.queue import Queue, QueueError
 from cloudqueues.sqs_lambda.settings import Settings
 
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.2
-"""Seconds between receives of an empty queue, more the longer it is empty. AWS waits in long polls instead; see
+"""Seconds between receives of an empty queue, longer the longer it is empty. AWS uses long polls instead; see
 Queue.receive."""
 
 PAUSE_AFTER_ERROR = 0.5
@@ -22,7 +22,7 @@ logger = logging.getLogger("cloudqueues.sqs_lambda")
 
 
 def pauses() -> Iterator[float]:
-    """Longer and longer, up to the last."""
+    """Yield longer and longer pauses, up to the last."""
     pause = FIRST_PAUSE
     while True:
         yield pause
@@ -30,7 +30,7 @@ def pauses() -> Iterator[float]:
 
 
 class Poller:
-    """`drained` is called whenever the queue has nothing."""
+    """Source of batches. It calls `drained` whenever the queue is empty."""
 
     def __init__(
         self, queue: Queue, settings: Settings, faults: Callable[[], Faults], drained: Callable[[], None]
@@ -46,18 +46,18 @@ class Poller:
 
     @property
     def holds(self) -> bool:
-        """Whether messages are here that are in no batch yet."""
+        """True while messages were received that are in no batch yet."""
         return bool(self._carried or self._late)
 
     def again(self, messages: Sequence[ReceivedMessage]) -> None:
-        """Deliver these, too: the duplicates of a fault."""
+        """Deliver these messages too: duplicates that fault injection made."""
         self._take(messages)
 
     def _take(self, messages: Sequence[ReceivedMessage]) -> None:
         self._carried = [*self._carried, *messages]
 
     async def batch(self) -> list[ReceivedMessage]:
-        """The next one. Waits for a first message, and from then on for the window to pass or the batch to be full."""
+        """Return the next batch: wait for a first message, and then until the window has passed or the batch is full."""
         loop = asyncio.get_running_loop()
         while not self._carried:
             self._take(await self._receive(self._settings.batch_size))
@@ -69,13 +69,13 @@ class Poller:
         return taken
 
     def _room(self) -> int:
-        """For how many more messages."""
+        """Return how many more messages fit into the batch."""
         most = self._settings.batch_size
         held = len(self._carried)
         return most - held if fitting(self._carried, most) == held else 0
 
     async def _receive(self, most: int, until: float = float("inf")) -> list[ReceivedMessage]:
-        """What there is, for the function; else a pause, not past `until`."""
+        """Return messages for the function; where there are none, pause, but not past `until`."""
         try:
             messages = await self._queue.receive(min(most, ENTRIES))
             kept = await self._filtered(messages)
@@ -97,24 +97,24 @@ class Poller:
         await asyncio.sleep(max(min(next(self._pauses), until - asyncio.get_running_loop().time()), 0))
 
     def _warn(self, exc: QueueError) -> None:
-        """Once, until it works again."""
+        """Log the first of several errors in a row."""
         if not self._failing:
             logger.warning("polling fails, and goes on: %s", exc)
         self._failing = True
 
     async def _filtered(self, messages: Sequence[ReceivedMessage]) -> list[ReceivedMessage]:
-        """Those that match; the others are deleted, as AWS deletes them."""
-        kept = [one for one in messages if self._settings.filters.match(one.record)]
-        unwanted = [one for one in messages if one not in kept]
+        """Return the messages that match the filters, and delete the others, as AWS does."""
+        kept = [message for message in messages if self._settings.filters.match(message.record)]
+        unwanted = [message for message in messages if message not in kept]
         if unwanted:
             await self._queue.delete(unwanted)
         return kept
 
     def _reordered(self, messages: list[ReceivedMessage]) -> list[ReceivedMessage]:
-        """Without those that a fault makes late, and with those that it made late before."""
+        """Hold back the messages that a fault makes late, and add those that were held back before."""
         if self._settings.fifo:
             return messages
         faults = self._faults()
-        late = [one for one in messages if faults.hits("reorder", *one.delivery)]
+        late = [message for message in messages if faults.hits("reorder", *message.delivery)]
         before, self._late = self._late, late
-        return [one for one in messages if one not in late] + before
+        return [message for message in messages if message not in late] + before

@@ -1,4 +1,4 @@
-"""The process that a function runs in: the real runtime interface client, started as Lambda starts it."""
+"""Process of a function: AWS' runtime interface client, started as Lambda starts it."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ INHERITED = (
     "TMPDIR",
     "SSL_CERT_FILE",
 )
-"""Of this machine's environment, what a Python needs to start. Nothing else: no credential, and no setting that would be
-missing in the cloud."""
+"""Variables of this machine that Python needs to start. No others are inherited: no credential, and no setting that would
+be missing in the cloud."""
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "testing"}
-"""Good for nothing but an emulator."""
+"""Credentials that only an emulator accepts."""
 
 OUTPUT_SECONDS = 1.0
-"""Seconds that a dead process's output is read on; a child of its own may keep it open for ever."""
+"""Seconds for which the output of a dead process is read on: a child process may keep it open for ever."""
 
 LOGS = "_LAMBDA_TELEMETRY_LOG_FD"
-"""Variable with the number of a pipe, which the client writes log records to, each with its length: on standard output it
-would join a record's last line to whatever is printed next.
+"""Variable with the file descriptor of a pipe, to which the client writes log records with their lengths. On standard output
+the client would join a record's last line to whatever is printed next.
 https://github.com/aws/aws-lambda-python-runtime-interface-client/blob/main/awslambdaric/bootstrap.py"""
 
 FRAME = 16
@@ -45,7 +45,7 @@ _PIECE = 64 * 1024
 
 
 class FunctionProcess:
-    """One process and its group. Each line that it prints or logs goes to `on_line`."""
+    """Process and its process group. Each line that it prints or logs goes to `on_line`."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, output: Output, logs: Output, on_line: Callable[[str], None]
@@ -63,7 +63,7 @@ class FunctionProcess:
         return not self.exited.done()
 
     async def kill(self) -> None:
-        """SIGKILL to all of its group, as a sandbox is thrown away. Harmless for one that is dead."""
+        """Send SIGKILL to the process group; do nothing when the process is dead."""
         if self.alive:
             self._kill_group()
         await self.exited
@@ -74,7 +74,10 @@ class FunctionProcess:
             output.close()
 
     async def _end(self) -> int:
-        """Its status. What it started ends with it; later its number may be another's."""
+        """Wait for the process, kill its group, and return the exit status.
+
+        The group is killed at once, since its number may be given to another process later.
+        """
         status = await self._process.wait()
         self._kill_group()
         return status
@@ -85,8 +88,11 @@ class FunctionProcess:
 
 
 class Output:
-    """The reading end of a pipe of our own. With one of asyncio's, the end of a process is not told before the end of all
-    that hold its pipe, such as a daemon that it left."""
+    """Pipe for a process's output.
+
+    With asyncio's own pipes, the end of a process is only noticed when every process that holds the pipe has ended, such as
+    a daemon that it left behind.
+    """
 
     def __init__(self) -> None:
         ours, self.theirs = os.pipe()
@@ -96,19 +102,19 @@ class Output:
         self.reader = asyncio.StreamReader()
 
     async def listen(self) -> None:
-        """Once the process has its end."""
+        """Read from the pipe, once the process has inherited the writing end."""
         self._let_go()
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self.reader), self._ours)
 
     def _let_go(self) -> None:
-        """Close the end that the process has, once."""
+        """Close the writing end, once."""
         if self._shared:
             self._shared = False
             os.close(self.theirs)
 
     def close(self) -> None:
-        """Also where there is no process, and where nobody listened yet."""
+        """Close both ends, also where no process was started and `listen` was not called."""
         self._let_go()
         if self._transport is None:
             self._ours.close()
@@ -119,7 +125,7 @@ class Output:
 async def launch(
     handler: str, environ: Mapping[str, str], cwd: Path, on_line: Callable[[str], None]
 ) -> FunctionProcess:
-    """Raises OSError or ValueError where the machine refuses to start it."""
+    """Start a process. Raises OSError or ValueError where the machine refuses to."""
     output, logs = Output(), Output()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -153,7 +159,7 @@ async def launch(
 
 
 async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
-    """Line by line, however long; a traceback, whose lines the client joins by carriage returns, too."""
+    """Read lines of any length. Carriage returns separate lines too: the client joins those of a traceback by them."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     rest = ""
     while piece := await stream.read(_PIECE):
@@ -167,7 +173,7 @@ async def _read(stream: asyncio.StreamReader, on_line: Callable[[str], None]) ->
 
 
 async def _read_records(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
-    """The lines of each log record."""
+    """Read the lines of each log record."""
     with contextlib.suppress(asyncio.IncompleteReadError):  # it ended, perhaps within a record
         while head := await stream.readexactly(FRAME):
             record = await stream.readexactly(int.from_bytes(head[4:8], "big"))
@@ -178,7 +184,7 @@ async def _read_records(stream: asyncio.StreamReader, on_line: Callable[[str], N
 def environment(
     api: str, *, name: str, handler: str, memory: int, region: str, cwd: Path, endpoint: str
 ) -> dict[str, str]:
-    """What Lambda sets, and what keeps a function from reaching AWS by the ways of this machine's user.
+    """Return the variables that Lambda sets, and those that keep a function from AWS and from this user's credentials.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """

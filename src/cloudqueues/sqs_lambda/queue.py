@@ -1,6 +1,6 @@
-"""The queue, by the real SDK. Its calls are made one at a time in a thread of their own.
+"""The queue, by boto3, whose calls are made one at a time in a thread of their own.
 
-One at a time also because moto's SQS rebuilds its list of messages without a lock: two deletes at once undo each other.
+moto's SQS needs that too: it rebuilds its list of messages without a lock, so that two deletes at once undo each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 
 _making = threading.Lock()
-"""A boto3 session makes one client at a time. https://docs.aws.amazon.com/boto3/latest/guide/session.html"""
+"""Lock for boto3's session, which makes one client at a time. https://docs.aws.amazon.com/boto3/latest/guide/session.html"""
 
 _COUNTS = (
     "ApproximateNumberOfMessages",
@@ -33,7 +33,7 @@ _COUNTS = (
 
 
 class QueueError(CloudqueuesError):
-    """SQS did not answer, or refused."""
+    """Raised when SQS does not answer, or refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Description:
 
 
 class Queue:
-    """Each call raises QueueError."""
+    """SQS queue. Each call raises QueueError."""
 
     def __init__(self, url: str, endpoint_url: str, region: str) -> None:
         self._url = url
@@ -54,46 +54,48 @@ class Queue:
         self._sqs: Any = None
 
     async def describe(self) -> Description:
-        told = await self._call("get_queue_attributes", AttributeNames=["QueueArn", "VisibilityTimeout"])
-        self._arn = told["Attributes"]["QueueArn"]
-        return Description(arn=self._arn, visibility=timedelta(seconds=int(told["Attributes"]["VisibilityTimeout"])))
+        response = await self._call("get_queue_attributes", AttributeNames=["QueueArn", "VisibilityTimeout"])
+        self._arn = response["Attributes"]["QueueArn"]
+        return Description(
+            arn=self._arn, visibility=timedelta(seconds=int(response["Attributes"]["VisibilityTimeout"]))
+        )
 
     async def receive(self, most: int) -> list[ReceivedMessage]:
-        """Without waiting: moto's long poll of a FIFO queue turns in circles, and a stop would have to wait for it."""
-        told = await self._call(
+        """Receive messages without waiting: moto's long poll of a FIFO queue is a busy loop, and delays a stop."""
+        response = await self._call(
             "receive_message",
             MaxNumberOfMessages=most,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
             WaitTimeSeconds=0,
         )
-        return [received_message(one, self._arn, self._region) for one in told.get("Messages", ())]
+        return [received_message(message, self._arn, self._region) for message in response.get("Messages", ())]
 
     async def delete(self, messages: Sequence[ReceivedMessage]) -> list[str]:
-        """The ids of those that are not deleted, with SQS's reasons."""
+        """Delete messages, and return the ids of those that were not deleted, with the reasons of SQS."""
         failed: list[str] = []
         for start in range(0, len(messages), MAX_ENTRIES):
             chunk = messages[start : start + MAX_ENTRIES]
-            entries = [{"Id": str(n), "ReceiptHandle": one.handle} for n, one in enumerate(chunk)]
-            told = await self._call("delete_message_batch", Entries=entries)
-            failed += [f"{chunk[int(one['Id'])].id}: {one.get('Code')}" for one in told.get("Failed", ())]
+            entries = [{"Id": str(n), "ReceiptHandle": message.handle} for n, message in enumerate(chunk)]
+            response = await self._call("delete_message_batch", Entries=entries)
+            failed += [f"{chunk[int(entry['Id'])].id}: {entry.get('Code')}" for entry in response.get("Failed", ())]
         return failed
 
     async def release(self, message: ReceivedMessage) -> None:
-        """Its lock ends now."""
+        """End the lock of a message."""
         await self._call("change_message_visibility", ReceiptHandle=message.handle, VisibilityTimeout=0)
 
     async def empty(self) -> bool:
-        """Whether there is no message of any kind: visible, under a lock, delayed.
+        """Return True if the queue has no message, be it visible, locked or delayed.
 
-        The kinds are counted one after the other, and a message whose lock ends in between is in none of them: so only
-        the second zero is believed.
+        SQS counts these one after the other, and a message whose lock ends in between is counted nowhere. The queue is
+        therefore asked twice.
         """
         return not await self._count() and not await self._count()
 
     async def _count(self) -> int:
-        told = await self._call("get_queue_attributes", AttributeNames=list(_COUNTS))
-        return sum(int(told["Attributes"].get(name, 0)) for name in _COUNTS)
+        response = await self._call("get_queue_attributes", AttributeNames=list(_COUNTS))
+        return sum(int(response["Attributes"].get(name, 0)) for name in _COUNTS)
 
     async def close(self) -> None:
         if self._sqs is not None:
@@ -115,8 +117,7 @@ class Queue:
 
 
 def client(endpoint_url: str, region: str, service: str = "sqs", *, patience: float = READ_SECONDS) -> Any:
-    """A boto3 client that reads neither files nor variables of this machine's user; it waits `patience` seconds for an
-    answer.
+    """Return a boto3 client that reads no files or variables of this user. It waits `patience` seconds for an answer.
 
     Raises ConfigError where boto3 is missing.
     """
@@ -127,7 +128,7 @@ def client(endpoint_url: str, region: str, service: str = "sqs", *, patience: fl
 
 @functools.cache
 def _session() -> Any:
-    """One for all clients: what it reads of SQS's description takes a quarter of a second."""
+    """Return the session of all clients: loading its description of SQS takes a quarter of a second."""
     try:
         import boto3
         import botocore.session

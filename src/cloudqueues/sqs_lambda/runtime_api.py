@@ -1,4 +1,4 @@
-"""The Lambda runtime API: what a function's process asks for its next event, and where it puts its answers.
+"""The Lambda runtime API, from which a function's process gets events, and to which it posts its results.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -25,7 +25,7 @@ _ANSWER = re.compile(r"invocation/([^/]+)/(response|error)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeEvent:
-    """An event for the process, with what goes into the handler's context."""
+    """Event for the process, with headers for the handler's context."""
 
     request_id: str
     event: bytes
@@ -34,14 +34,14 @@ class RuntimeEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationResult:
-    """What the process made of it."""
+    """Result that the process posted."""
 
     kind: Literal["response", "error"]
     body: bytes
 
     @property
     def error(self) -> str | None:
-        """`ValueError: text`, for an error."""
+        """Error as `ValueError: text`; None for a response."""
         return _error_text(self.body) if self.kind == "error" else None
 
 
@@ -54,11 +54,11 @@ _RESPONSE_TOO_LARGE = InvocationResult(
 
 
 class RuntimeApi:
-    """Serves one process, on a port of its own, as each of Lambda's sandboxes has its own."""
+    """Runtime API of one process, on a port of its own, as in Lambda."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
-        """Set while the process waits for an event: it is initialised, and has nothing to do."""
+        """Set while the process waits for an event, after it was initialised."""
         self.init_error: str | None = None
         self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
         self._answers: dict[str, asyncio.Future[InvocationResult]] = {}
@@ -66,7 +66,7 @@ class RuntimeApi:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
-        """`host:port`, for the process's environment."""
+        """Start to serve, and return `host:port` for the process's environment."""
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=http1.MAX_HEAD)
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"{host}:{port}"
@@ -81,8 +81,8 @@ class RuntimeApi:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        for one in self._connections:
-            one.cancel()
+        for connection in self._connections:
+            connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,7 +98,7 @@ class RuntimeApi:
         except http1.BadRequestError as exc:
             writer.write(_failure(HTTPStatus.BAD_REQUEST, "InvalidRequest", str(exc)))
         except ConnectionError:
-            return  # the process is gone; whoever waits for it hears of its end
+            return  # the process has ended, which `FunctionProcess.exited` reports
         finally:
             writer.close()
 
@@ -137,7 +137,7 @@ def _failure(status: HTTPStatus, kind: str, text: str) -> bytes:
 
 def _error_text(body: bytes) -> str:
     try:
-        told = json.loads(body)
-        return f"{told['errorType']}: {told['errorMessage']}"
+        error = json.loads(body)
+        return f"{error['errorType']}: {error['errorMessage']}"
     except (ValueError, KeyError, TypeError, RecursionError):
         return body[:1000].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""One environment of a function: a process with its runtime API, used again while it lives."""
+"""Execution environment of a function: a process with its runtime API, reused until it ends."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from cloudqueues.sqs_lambda.runtime_api import InvocationResult, RuntimeApi, Run
 from cloudqueues.sqs_lambda.settings import Settings
 
 INIT_SECONDS = 10.0
-"""For the imports of a function. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
+"""Time limit for a function's imports, in seconds. https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
 
 Ending = Literal["answered", "error", "timeout", "exit", "killed", "init"]
 
 
 class InitError(Exception):
-    """The function could not be loaded; the text says why."""
+    """Raised when a function cannot be loaded; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxRun:
-    """How one invocation ended."""
+    """End of an invocation."""
 
     ending: Ending
     answer: bytes = b""
-    """The function's, if it answered."""
+    """Response of the function, if there is one."""
     error: str | None = None
     duration: float = 0.0
-    """Seconds, without the start of the environment."""
+    """Duration in seconds, without the start of the environment."""
 
 
 class Sandbox:
-    """`arn`: the function's."""
+    """Execution environment of the function with this ARN."""
 
     def __init__(self, settings: Settings, arn: str, on_line: Callable[[str], None]) -> None:
         self.init_seconds = 0.0
-        """What the start took, until the function was loaded and asked for an event."""
+        """Duration of the start in seconds, until the function was loaded and asked for an event."""
         self._settings = settings
         self._arn = arn
         self._on_line = on_line
@@ -48,7 +48,7 @@ class Sandbox:
         self._process: FunctionProcess | None = None
 
     async def start(self) -> None:
-        """Raises InitError."""
+        """Start the process, and wait until the function is loaded. Raises InitError."""
         began = time.monotonic()
         try:
             process = await self._launch()
@@ -60,13 +60,15 @@ class Sandbox:
         self.init_seconds = time.monotonic() - began
 
     async def usable(self) -> bool:
-        """Whether it can take an event. It may have died since its last, or be about to."""
+        """Return True if the environment can take an event. Its process may have ended since the last event."""
         assert self._process is not None
         return await self._ready(self._process, INIT_SECONDS)
 
     async def invoke(self, request_id: str, event: bytes, kill_after: float | None = None) -> SandboxRun:
-        """Afterwards it is used again only if the function answered. `kill_after`: seconds to a SIGKILL, or to the
-        answer, whichever comes first; the answer is lost."""
+        """Run the function. The environment can be reused only if the function answered.
+
+        `kill_after`: seconds after which the process is killed at the latest; the answer is lost then.
+        """
         assert self._process is not None
         began = time.monotonic()
         limit = self._settings.timeout.total_seconds()
@@ -86,7 +88,7 @@ class Sandbox:
         return await self._lost(duration)
 
     async def close(self) -> None:
-        """Kills the process. Harmless if done before."""
+        """Kill the process; do nothing when it is dead."""
         if self._process is not None:
             await self._process.kill()
         await self._api.close()

@@ -1,4 +1,4 @@
-"""The environments of a function: a warm one where there is one, else a new one."""
+"""Execution environments of a function: a warm one where one is idle, else a new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloudqueues.sqs_lambda.sandbox import InitError, Sandbox, SandboxRun
 
 
 class SandboxPool:
-    """As many environments as there are invocations at once."""
+    """Pool of as many environments as there are concurrent invocations."""
 
     def __init__(self, make: Callable[[], Sandbox]) -> None:
         self._make = make
@@ -19,11 +19,11 @@ class SandboxPool:
         self._starting: list[asyncio.Task[Sandbox]] = []
 
     def provision(self, count: int) -> None:
-        """Start so many beforehand. One that fails is tried again, and its error told, with a first event."""
+        """Start environments beforehand. One that fails is started again with an event, which then reports its error."""
         self._starting += [asyncio.create_task(self._start()) for _ in range(count)]
 
     async def invoke(self, request_id: str, event: bytes, kill_after: float | None) -> tuple[SandboxRun, float | None]:
-        """The run, and the seconds that the start of its environment took, None for a warm one."""
+        """Return the run, and the seconds that the start of its environment took, or None for a warm one."""
         sandbox = await self._warm()
         if sandbox is not None:
             return await self._run(sandbox, request_id, event, kill_after), None
@@ -37,10 +37,10 @@ class SandboxPool:
         for starting in self._starting:
             starting.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
-        await asyncio.gather(*(self._discard(one) for one in list(self._all)))
+        await asyncio.gather(*(self._discard(sandbox) for sandbox in list(self._all)))
 
     async def _start(self) -> Sandbox:
-        """Raises InitError."""
+        """Start a new environment. Raises InitError."""
         sandbox = self._make()
         self._all.add(sandbox)
         try:
@@ -51,7 +51,7 @@ class SandboxPool:
         return sandbox
 
     async def _warm(self) -> Sandbox | None:
-        """The one used last, so that the others can be seen to be idle; else one that was provisioned."""
+        """Return the environment that was used last, so that the others stay idle; else one that was provisioned."""
         while not self._idle and self._starting:
             with suppress(InitError):
                 self._idle.append(await self._starting.pop())

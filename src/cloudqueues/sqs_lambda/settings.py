@@ -1,4 +1,4 @@
-"""What an event source mapping and its function are told, held to the limits that AWS holds them to."""
+"""Settings of an event source mapping and its function, checked against the limits of AWS."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ _HANDLER = re.compile(r"[^\s.]+(\.[^\s.]+)+")
 
 
 class Options(TypedDict, total=False):
-    """What may be left out."""
+    """Options of SqsLambda."""
 
     endpoint_url: str
-    """Where SQS answers; else where the queue's URL points to."""
+    """Endpoint of SQS; by default that of the queue's URL."""
     batch_size: int
-    """Messages an invocation at most: 1 to 10,000, for a FIFO queue 1 to 10; 10 unless given."""
+    """Largest number of messages in an invocation: 1 to 10,000, for a FIFO queue 1 to 10; 10 by default."""
     window: Seconds
-    """How long a batch is gathered from its first message on: 0, the default, to 300 s; for a FIFO queue 0."""
+    """Time for which a batch is gathered, from its first message on: 0, the default, to 300 s; for a FIFO queue 0."""
     timeout: Seconds
-    """How long an invocation may run: up to 1,800 s, 30 unless given. Fractions keep tests short; AWS takes none."""
+    """Longest run of an invocation: up to 1,800 s, by default 30. AWS takes whole seconds; fractions keep tests short."""
     memory: int
-    """MB, 128 unless given. Told to the function, and not enforced."""
+    """Memory in MB, by default 128. The function is told of it, and it is not enforced."""
     maximum_concurrency: int | None
-    """Invocations at once: 2 to 1000."""
+    """Largest number of concurrent invocations: 2 to 1000."""
     provisioned: int
-    """Environments that start beforehand, as AWS's provisioned concurrency has them; 0 unless given."""
+    """Environments that are started beforehand, as by provisioned concurrency; by default 0."""
     report_failures: bool
-    """The mapping's ReportBatchItemFailures: whether the function's `batchItemFailures` are listened to. True."""
+    """ReportBatchItemFailures of the mapping: True, the default, to read `batchItemFailures` in the function's response."""
     filters: Sequence[str | Mapping[str, Any]]
     """Patterns of its FilterCriteria, as JSON or as dicts: what matches none of them is deleted unseen."""
     environ: Mapping[str, str]
-    """Of the function, which inherits nothing else but what a Python needs to start."""
+    """Variables of the function, which inherits only those that Python needs to start."""
     cwd: str | Path
-    """The function's folder, from which its handler is imported; else the current one."""
+    """Folder of the function, from which its handler is imported; by default the current one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Raises ConfigError for what AWS would refuse when the mapping or the function is created."""
+    """Settings. Raises ConfigError for those that AWS refuses when the mapping or the function is created."""
 
     queue_url: str
     handler: str
@@ -113,7 +113,7 @@ class Settings:
 
     @property
     def concurrency(self) -> int:
-        """Function processes at most. Where nothing is said AWS goes up to 1,250, which is too much for a laptop."""
+        """Largest number of function processes. AWS goes up to 1,250 by default, which is too much for a laptop."""
         return self.maximum_concurrency or max(5, 2 * (os.cpu_count() or 1))
 
 
@@ -149,7 +149,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
 
 
 def _endpoint(queue_url: str, endpoint_url: str | None) -> str:
-    """Raises ConfigError for AWS itself, which takes credentials, and an emulator has none and asks for none."""
+    """Return the endpoint. Raises ConfigError for AWS itself: an emulator has no credentials."""
     parts = urlsplit(queue_url)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise ConfigError(f"queue_url={queue_url!r} is not the URL of an SQS queue")

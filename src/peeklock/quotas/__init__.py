@@ -1,4 +1,4 @@
-"""Limits of the clouds, which move. Each is here once, with its page and the month in which it was read.
+"""Limits of the clouds, which change. Each is stated once, with its page and the month in which it was read.
 
-tests/infra/test_quotas.py holds those that an SDK's model states to the installed SDK: where an upgrade moves one, it says so.
+tests/infra/test_quotas.py compares those that an SDK's model states with the installed SDK, so that an upgrade reports a change.
 """

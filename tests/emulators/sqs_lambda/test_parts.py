@@ -1,4 +1,4 @@
-"""The parts that decide: answers, settings, slots, turns, the size of an event, HTTP."""
+"""The parts that decide: batch responses, settings, concurrency, FIFO groups, the size of an event, HTTP."""
 
 from __future__ import annotations
 
@@ -149,25 +149,25 @@ def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
     assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))
 
 
-# -- slots
+# -- concurrency
 
 
 def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> None:
     async def scenario() -> list[int]:
         now = 0.0
-        slots = ConcurrencyLimit(1000, lambda: now)
-        seen = [slots.limit()]
+        limit = ConcurrencyLimit(1000, lambda: now)
+        seen = [limit.limit()]
         for _ in range(5):
-            await slots.take()
-        waiting = asyncio.create_task(slots.take())
+            await limit.acquire()
+        waiting = asyncio.create_task(limit.acquire())
         await asyncio.sleep(0)
         now = 2.0
-        seen.append(slots.limit())
+        seen.append(limit.limit())
         await asyncio.wait_for(waiting, 5)
         now = 10_000.0
-        seen += [slots.limit(), slots.taken]
-        slots.drained()
-        seen.append(slots.limit())
+        seen += [limit.limit(), limit.taken]
+        limit.drained()
+        seen.append(limit.limit())
         return seen
 
     assert asyncio.run(scenario()) == [5, 15, 1000, 6, 5]
@@ -175,15 +175,15 @@ def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> No
 
 def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
     async def scenario() -> int:
-        slots = ConcurrencyLimit(2)
-        await slots.take()
-        await slots.take()
-        waiting = asyncio.create_task(slots.take())
+        limit = ConcurrencyLimit(2)
+        await limit.acquire()
+        await limit.acquire()
+        waiting = asyncio.create_task(limit.acquire())
         await asyncio.sleep(0)
         assert not waiting.done()
-        slots.free()
+        limit.release()
         await asyncio.wait_for(waiting, 5)
-        return slots.taken
+        return limit.taken
 
     assert asyncio.run(scenario()) == 2
 
