@@ -181,7 +181,7 @@ class Invoker:
                 function=self._trigger.function,
                 id=result.id or str(uuid.uuid4()),
                 message_ids=tuple(str(message.message.message_id or "") for message in messages),
-                attempt=max(metadata.delivery(message.message) for message in messages),
+                attempt=max(metadata.delivery_count(message.message) for message in messages),
                 outcome=result.outcome,
                 error=result.error,
                 duration=result.duration,
@@ -193,4 +193,4 @@ class Invoker:
 def _key(trigger: Trigger, messages: Sequence[LockedMessage]) -> tuple[object, ...]:
     """Return the key that faults are drawn by: the same for the same delivery in each run."""
     first = messages[0].message
-    return trigger.function, first.message_id or first.sequence_number, metadata.delivery(first)
+    return trigger.function, first.message_id or first.sequence_number, metadata.delivery_count(first)

@@ -72,7 +72,7 @@ def columns(message: Any) -> dict[str, Any]:
     expires, enqueued = _expiry(message), message.enqueued_time_utc
     annotations: dict[Any, Any] = message.raw_amqp_message.annotations or {}
     return {
-        "DeliveryCount": delivery(message),
+        "DeliveryCount": delivery_count(message),
         "DeadLetterSource": _text(annotations.get(DEAD_LETTER_SOURCE)),
         "LockToken": str(message.lock_token),
         "ExpiresAtUtc": typed_data.moment(expires, zone=False),
@@ -96,7 +96,7 @@ def columns(message: Any) -> dict[str, Any]:
     }
 
 
-def delivery(message: Any) -> int:
+def delivery_count(message: Any) -> int:
     """Return the 1-based count of .NET; the Python SDK has the header's count of earlier failures."""
     return int(message.delivery_count or 0) + 1
 
