@@ -90,7 +90,9 @@ def test_values_of_local_settings_are_the_environment_of_a_local_run(stage: Stag
     del values["AzureFunctionsJobHost__extensions__serviceBus__prefetchCount"]
     (stage.app / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
     code = stage.app / "function_app.py"
-    code.write_text(code.read_text() + '\nprint("GREETING", os.environ.get("GREETING"), os.environ["QUEUE"], flush=True)\n')
+    code.write_text(
+        code.read_text() + '\nprint("GREETING", os.environ.get("GREETING"), os.environ["QUEUE"], flush=True)\n'
+    )
     host = stage.run("single")
     assert ("stdout", "GREETING hello orders") in host.lines
     stage.send("orders", "a")
