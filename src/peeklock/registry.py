@@ -107,7 +107,7 @@ _PARAMETERS: dict[str, Sequence[str]] = {
 """Parameters of a store's address, and of `file` and `memory`, by scheme. redis-py checks its own."""
 
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f#]")
-"""What no address holds as it is, and what a file adds to a secret that is read from it: https://www.rfc-editor.org/rfc/rfc3986"""
+"""Characters that no address holds as they are, such as the line's end that a file adds to a secret: https://www.rfc-editor.org/rfc/rfc3986"""
 
 _EXTRAS = {"pydantic": "pydantic", "aws_lambda_powertools": "powertools", "redis": "redis"}
 """Extras that are no platform's, by the module that they bring."""
@@ -159,22 +159,22 @@ _senders: dict[str, Sender] = {}
 
 def open_store(url: str) -> Store:
     """The store of a URL, one a process. Raises ConfigError for an unknown scheme or a missing extra."""
-    found = _stores.get(url)
-    if found is None:
-        found = _stores.setdefault(url, cast("Store", _open(url, check_store(url))))
-    return found
+    opened = _stores.get(url)
+    if opened is None:
+        opened = _stores.setdefault(url, cast("Store", _open(url, check_store(url))))
+    return opened
 
 
 def open_sender(url: str) -> Sender:
     """The sender to the queue of a URL, one a process. Raises ConfigError as `open_store`."""
-    found = _senders.get(url)
-    if found is None:
-        found = _senders.setdefault(url, cast("Sender", _open(url, check_sender(url))))
-    return found
+    opened = _senders.get(url)
+    if opened is None:
+        opened = _senders.setdefault(url, cast("Sender", _open(url, check_sender(url))))
+    return opened
 
 
 def from_variable(name: str, open_address: Callable[[str], T]) -> T | None:
-    """What an environment variable holds the address of; None where it is not set. An error names the variable."""
+    """Open the address that an environment variable holds; None where it is not set. An error names the variable."""
     address = os.environ.get(name)
     if not address:
         return None
@@ -245,12 +245,12 @@ def _checked(
     return target
 
 
-def _check_parameters(address: str, query: str, known: Sequence[str]) -> None:
+def _check_parameters(address: str, query: str, parameters: Sequence[str]) -> None:
     """Raise ConfigError for a parameter that nobody would read. `address`: for the error, which shows no value."""
     for part in re.split("[&#]", query) if query else ():
         name = parameter_name(part)
-        if name not in known:
-            hint = nearest(name, known) if known else "it takes no parameters"
+        if name not in parameters:
+            hint = nearest(name, parameters) if parameters else "it takes no parameters"
             raise ConfigError(f"{address}: {name} is unknown: {hint}. Within a value, write & as %26 and # as %23")
 
 
