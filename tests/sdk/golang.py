@@ -32,7 +32,10 @@ EDITS = {
     # The tests ask for an identity of Azure AD where a key does as well.
     "internal/test/test_helpers.go": ("if options.UseConnectionString {", "if true {"),
     # The emulator takes WebSockets on its AMQP port.
-    "client_test.go": ('"/$servicebus/websocket"', '":5671/$servicebus/websocket"'),
+    "client_test.go": (
+        "websocket.Dial(ctx, args.Host, opts)",
+        'websocket.Dial(ctx, args.Host[:len(args.Host)-len("/$servicebus/websocket")]+":5671/$servicebus/websocket", opts)',
+    ),
 }
 
 

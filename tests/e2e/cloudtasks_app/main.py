@@ -37,7 +37,7 @@ def note(what: str, order: dict[str, Any], message: Message) -> None:
         "order": order["order_id"],
         "attempt": message.attempt,
         "delivery": message.delivery,
-        "generation": message.lineage.generation,
+        "generation": message.effective_lineage.generation,
         "pid": os.getpid(),
     }
     with (FOLDER / "runs").open("a") as runs:
@@ -75,7 +75,7 @@ def always_fail(message: Message) -> None:
 
 
 def decline(message: Message) -> None:
-    if message.lineage.generation == 0:
+    if message.effective_lineage.generation == 0:
         raise Declined("card")
 
 

@@ -56,7 +56,7 @@ def always_fail(message: Message) -> None:
 
 
 def decline(message: Message) -> None:
-    if message.lineage.generation == 0:
+    if message.effective_lineage.generation == 0:
         raise Declined("card")
 
 
