@@ -6,7 +6,6 @@ _EXTRAS = {
     "awslambdaric": "sqs-lambda",
     "azure": "functions",
     "boto3": "sqs-lambda",
-    "cryptography": "servicebus",
     "flask": "sqs-lambda",
     "flask_cors": "sqs-lambda",
     "google": "cloudtasks",
