@@ -21,6 +21,7 @@ ADAPTERS = (
     "sending/file",
     "sending/memory",
     "stores/",
+    "testing/contracts/",
 )
 FLOORS = {"core": 100, "adapters": 90}
 

@@ -60,7 +60,7 @@ class Stack:
 
     def package(self, queue, handler, capacity):
         """As the program renders it."""
-        self.zipped(queue.name, package.rendered(queue, handler, settings.of(queue, capacity)))
+        self.zipped(queue.name, package.rendered(queue, handler, settings.compute(queue, capacity)))
 
     def zipped(self, name, files):
         with zipfile.ZipFile(self.packages / f"azure-{name}.zip", "w") as made:

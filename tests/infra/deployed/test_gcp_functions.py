@@ -190,7 +190,7 @@ def test_what_is_looked_up_or_going_is_left_out(deployed, state, how):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "says"),
+    ("path", "value", "description"),
     [
         (("eventTrigger",), {"eventType": "google.cloud.pubsub.topic.v1.messagePublished"}, "an eventTrigger"),
         (("buildConfig", "runtime"), "nodejs22", "the runtime 'nodejs22', and only Python runs"),
