@@ -14,7 +14,7 @@ MESSAGES ?= 10000
 FUZZ ?= 10000
 # Whole apps, processes, hanging servers and long searches: most of the time of all tests, and few of their number.
 THOROUGH := tests/blackholes tests/dev tests/e2e tests/emulators/functions_host tests/emulators/sqs_lambda \
-  tests/infra/azure/test_programs.py tests/infra/deployed tests/infra/engine tests/infra/models tests/bundle/test_build.py \
+  tests/emulators/test_command.py tests/infra tests/bundle/test_build.py \
   tests/core/test_model.py tests/core/test_properties.py tests/stores/test_machine.py tests/stores/test_sqlite.py \
   tests/test_events.py tests/test_plugin.py
 PYTHONS ?= 3.12 3.13
@@ -72,7 +72,7 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 	@$(BIN)/peeklock replay $(EVENTS)
 
 test: $(VENV)/.dev ## Run the tests
-	@echo "== testing (about 90 seconds), without whole apps, servers and the real Pulumi engine: make slow, servers and infra-test have those"
+	@echo "== testing (about 3 minutes), without whole apps, servers and the infrastructure: make slow, servers and infra-test have those"
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(addprefix --ignore=,$(THOROUGH)) $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
