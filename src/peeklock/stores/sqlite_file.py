@@ -27,6 +27,13 @@ def file_at(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+class _Connection(sqlite3.Connection):
+    """Connection that closes itself when it is collected, since nobody closes a store. Python 3.13 warns of one that does not."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def open_file(path: str) -> sqlite3.Connection:
     """Return a connection to the file, creating it and its table where needed. Raises sqlite3.Error.
 
@@ -34,7 +41,9 @@ def open_file(path: str) -> sqlite3.Connection:
     """
     with suppress(OSError):  # SQLite reports better what is wrong with the path
         private.make_file(path)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=_Connection
+    )
     try:
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # a record must be on disk before its message is completed
