@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -113,11 +114,11 @@ class OfSQLite:
         self.store._connect()
 
     def put(self, key: str, text: str) -> None:
-        with sqlite3.connect(self.path) as connection:
+        with closing(sqlite3.connect(self.path)) as connection, connection:
             connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (key, LATER.isoformat(), text))
 
     def text(self, key: str) -> str:
-        with sqlite3.connect(self.path) as connection:
+        with closing(sqlite3.connect(self.path)) as connection:
             return str(connection.execute("SELECT record FROM records WHERE key = ?", (key,)).fetchone()[0])
 
 

@@ -31,7 +31,8 @@ class _Connection(sqlite3.Connection):
     """Connection that closes itself when it is collected, since nobody closes a store. Python 3.13 warns of one that does not."""
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(sqlite3.ProgrammingError):  # a file that could not be opened
+            self.close()
 
 
 def open_file(path: str) -> sqlite3.Connection:
