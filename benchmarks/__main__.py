@@ -13,14 +13,14 @@ from benchmarks import cloudtasks, defects, dev, imports, messages, servicebus, 
 ROUNDS = 7
 
 
-def main(flushes: int) -> None:
+def main(rounds: int) -> None:
     """Measure, print, write. A number is a fact of this machine; what is compared is the ratio."""
     print("measuring imports ...", file=sys.stderr)
-    results: list[dict[str, Any]] = imports.measure(flushes)
+    results: list[dict[str, Any]] = imports.measure(rounds)
     print("measuring messages ...", file=sys.stderr)
-    results += messages.measure(flushes)
+    results += messages.measure(rounds)
     print("measuring stores ...", file=sys.stderr)
-    results += stores.measure(flushes)
+    results += stores.measure(rounds)
     print("measuring the Service Bus emulator ...", file=sys.stderr)
     results += servicebus.measure()
     print("measuring the Cloud Tasks emulator ...", file=sys.stderr)
@@ -53,4 +53,4 @@ if __name__ == "__main__":
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, help="how often each pair is measured in turn (default: %(default)s)"
     )
-    main(parser.parse_args().flushes)
+    main(parser.parse_args().rounds)

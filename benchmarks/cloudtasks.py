@@ -48,13 +48,13 @@ Serve = Callable[[], "contextlib.AbstractContextManager[str]"]
 """A running emulator's address."""
 
 
-def measure(flushes: int = 3) -> list[dict[str, object]]:
+def measure(rounds: int = 3) -> list[dict[str, object]]:
     """The best of several rounds. A ratio under 1 is better than what is compared with."""
     peer = os.environ.get(PEER)
     both: dict[str, Serve] = {"ours": ours, **({"theirs": theirs} if peer else {})}
     sent = dict.fromkeys(both, 0.0)
     ended = dict(sent)
-    for _ in range(flushes):
+    for _ in range(rounds):
         for name, serve in both.items():
             sent[name] = max(sent[name], dispatched(serve))
             ended[name] = max(ended[name], created(serve))
@@ -65,7 +65,7 @@ def measure(flushes: int = 3) -> list[dict[str, object]]:
         row("import of Google's client and gRPC", took_import(), START_MS, None, "ms"),
     ]
     if peer:
-        own, other = process_start(ours, flushes), process_start(theirs, flushes)
+        own, other = process_start(ours, rounds), process_start(theirs, rounds)
         rows.append(row("start of a process until it takes calls", own, other, None, "ms"))
     return rows
 
@@ -209,10 +209,10 @@ def created(serve: Serve) -> float:
         return CALLS / (time.perf_counter() - began)
 
 
-def start(flushes: int) -> dict[str, object]:
+def start(rounds: int) -> dict[str, object]:
     """Milliseconds until a client could connect, with everything imported."""
     took: list[float] = []
-    for _ in range(flushes):
+    for _ in range(rounds):
         began = time.perf_counter()
         with CloudTasksEmulator():
             took.append((time.perf_counter() - began) * 1e3)
@@ -225,10 +225,10 @@ def took_import() -> float:
     return float(run.stdout)
 
 
-def process_start(serve: Serve, flushes: int) -> float:
+def process_start(serve: Serve, rounds: int) -> float:
     """Milliseconds."""
     took: list[float] = []
-    for _ in range(flushes):
+    for _ in range(rounds):
         began = time.perf_counter()
         with serve():
             took.append((time.perf_counter() - began) * 1e3)

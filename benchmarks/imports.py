@@ -74,10 +74,10 @@ def modules(code: str) -> int:
     return int(subprocess.run([sys.executable, "-c", count], check=True, capture_output=True, text=True).stdout)
 
 
-def measure(flushes: int) -> list[dict[str, object]]:
+def measure(rounds: int) -> list[dict[str, object]]:
     """Each case in turn, round after round, so that a slow moment meets all of them."""
     times: dict[str, list[float]] = {}
-    for _ in range(flushes):
+    for _ in range(rounds):
         times.setdefault("bare", []).append(run("pass"))
         for code in {code for ours, theirs, _ in CASES.values() for code in (ours, theirs)}:
             times.setdefault(code, []).append(run(code))

@@ -64,7 +64,7 @@ def record(n: int) -> dict[str, Any]:
     }
 
 
-def measure(flushes: int) -> list[dict[str, object]]:
+def measure(rounds: int) -> list[dict[str, object]]:
     """The best of several rounds for each, in turn: noise only ever adds."""
     logging.getLogger("peeklock").setLevel(logging.ERROR)
     processor = BatchProcessor(event_type=EventType.SQS, model=Record)
@@ -78,7 +78,7 @@ def measure(flushes: int) -> list[dict[str, object]]:
         mine: list[float] = []
         others: list[float] = []
         for _ in range(
-            max(3 * flushes, 2_000 * flushes // size)
+            max(3 * rounds, 2_000 * rounds // size)
         ):  # a full garbage collection hits every third of the largest
             others.append(timed(peer, size))
             mine.append(timed(lambda made: entry(made, None), size))

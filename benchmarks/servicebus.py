@@ -22,11 +22,11 @@ RATE = 2_000.0
 START_MS = 50.0
 
 
-def measure(flushes: int = 3) -> list[dict[str, object]]:
+def measure(rounds: int = 3) -> list[dict[str, object]]:
     """The best of several rounds. There is no peer: "theirs" is what is asked for, and a ratio under 1 is better than it."""
     with program() as connection_string:
-        small = max(received(connection_string, 64) for _ in range(flushes))
-        large = max(received(connection_string, LARGE) for _ in range(flushes))
+        small = max(received(connection_string, 64) for _ in range(rounds))
+        large = max(received(connection_string, LARGE) for _ in range(rounds))
     return [
         row("64-byte messages received and completed a second", small, RATE, RATE / small, 1.0),
         row("64 KiB messages received and completed a second", large, RATE, RATE / large, None),
@@ -76,10 +76,10 @@ def timed(receiver: ServiceBusReceiver) -> float:
     return time.perf_counter() - began
 
 
-def start(flushes: int) -> dict[str, object]:
+def start(rounds: int) -> dict[str, object]:
     """Milliseconds until a client could connect."""
     took: list[float] = []
-    for _ in range(flushes):
+    for _ in range(rounds):
         began = time.perf_counter()
         with ServiceBusEmulator():
             took.append((time.perf_counter() - began) * 1e3)
