@@ -64,6 +64,23 @@ def test_each_has_its_page_and_its_month(module: Path):
             assert re.search(r"Read 20\d\d-(0[1-9]|1[0-2])\. https://\S+$", text), ast.unparse(one.targets[0])
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
+def test_each_is_stated_once_and_is_of_use(module: Path):
+    """A second statement of a name would win without a word, and a quota that its package does not use says nothing."""
+    package = module.parent.parent
+    users = [path.read_text("utf-8") for path in package.rglob("*.py") if path.parent != module.parent]
+    text = "\n".join(text for text in users if f"{package.name}.quotas" in text)
+    body = ast.parse(module.read_text(encoding="utf-8")).body
+    statements = [
+        [name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)]
+        for node in body
+        if isinstance(node, ast.Assign)
+    ]
+    names = list(itertools.chain.from_iterable(statements))
+    assert sorted(names) == sorted(set(names))
+    assert [some for some in statements if not any(re.search(rf"\b{name}\b", text) for name in some)] == []
+
+
 def limits(service, operation, path):
     """Return the least and the most that botocore's model states of a parameter."""
     found = shape(service, operation)
