@@ -5,10 +5,11 @@ A new platform is one package and one `Platform` here; a new store is one module
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -34,7 +35,7 @@ class Platform:
     module: str
     """Module with `bind`; and with `SHAPE`, `SOURCE`, `matches`, `source_of` and `run_sample` for sample events, and with
     `refusal` where its queues refuse what others take."""
-    senders: Mapping[str, str]
+    senders: dict[str, str]
     """`module:function` that makes a sender from an address, by the address' scheme."""
     parameters: Sequence[str] | None = None
     """Parameters of its addresses, after the question mark; None where the function checks them itself."""
@@ -100,11 +101,12 @@ SENDERS: dict[str, str] = {
     **{scheme: target for platform in PLATFORMS.values() for scheme, target in platform.senders.items()},
 }
 
-_PARAMETERS: dict[str, Sequence[str]] = {
+_PARAMETERS: dict[str, Sequence[str] | None] = {
     "dynamodb": ("writes",),
     **dict.fromkeys(("memory", "sqlite", "file", "tables", "firestore"), ()),
+    **{scheme: platform.parameters for platform in PLATFORMS.values() for scheme in platform.senders},
 }
-"""Parameters of a store's address, and of `file` and `memory`, by scheme. redis-py checks its own."""
+"""Parameters of an address, after its question mark, by scheme. redis-py checks its own."""
 
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f#]")
 """Characters that no address holds as they are, such as the line's end that a file adds to a secret: https://www.rfc-editor.org/rfc/rfc3986"""
@@ -113,8 +115,9 @@ _EXTRAS = {"pydantic": "pydantic", "aws_lambda_powertools": "powertools", "redis
 """Extras that are no platform's, by the module that they bring."""
 
 
+@functools.cache
 def platforms() -> Mapping[str, Platform]:
-    """Return all platforms by name, those of installed packages too. Reads the metadata of every installed package."""
+    """Return all platforms by name, those of installed packages too. The first call reads the metadata of all packages."""
     from importlib.metadata import entry_points
 
     foreign = {entry.name: entry.load() for entry in entry_points(group="peeklock.platforms")}
@@ -187,25 +190,19 @@ def from_variable(name: str, open_address: Callable[[str], T]) -> T | None:
 def check_store(url: str) -> str:
     """Return where the store of a URL is made, as `module:function`. Raises ConfigError for an unknown scheme."""
     scheme = scheme_of(url)
-    target = STORES.get(scheme) or _foreign_store(scheme)
-    return _checked(url, target, _schemes_of_stores, "store", "sqlite:///var/lib/orders.db", _PARAMETERS.get(scheme))
+    stores = STORES if scheme in STORES or not scheme else STORES | _foreign_stores()
+    return _checked(url, stores, "store", "sqlite:///var/lib/orders.db", _PARAMETERS.get(scheme))
 
 
 def check_sender(url: str) -> str:
     """Return where the sender to the queue of a URL is made, as `check_store`."""
     scheme = scheme_of(url)
-    platform = next((platform for platform in PLATFORMS.values() if scheme in platform.senders), None)
-    if platform is None and scheme not in SENDERS:
-        platform = next((platform for platform in platforms().values() if scheme in platform.senders), None)
-    target = platform.senders[scheme] if platform else SENDERS.get(scheme)
-    parameters = platform.parameters if platform else _PARAMETERS.get(scheme)
-    return _checked(
-        url, target, _schemes_of_senders, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders", parameters
-    )
-
-
-def _foreign_store(scheme: str) -> str | None:
-    return _foreign_stores().get(scheme) if scheme else None
+    senders, parameters = SENDERS, _PARAMETERS.get(scheme)
+    if scheme and scheme not in SENDERS:
+        for platform in platforms().values():
+            senders = platform.senders | senders
+            parameters = platform.parameters if scheme in platform.senders else parameters
+    return _checked(url, senders, "queue", "https://sqs.eu-west-1.amazonaws.com/123456789012/orders", parameters)
 
 
 def _foreign_stores() -> dict[str, str]:
@@ -214,25 +211,11 @@ def _foreign_stores() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group="peeklock.stores")}
 
 
-def _schemes_of_stores() -> set[str]:
-    return {*STORES, *_foreign_stores()}
-
-
-def _schemes_of_senders() -> set[str]:
-    return {*SENDERS, *(scheme for platform in platforms().values() for scheme in platform.senders)}
-
-
-def _checked(
-    url: str,
-    target: str | None,
-    schemes: Callable[[], Iterable[str]],
-    what: str,
-    example: str,
-    parameters: Sequence[str] | None,
-) -> str:
+def _checked(url: str, targets: Mapping[str, str], what: str, example: str, parameters: Sequence[str] | None) -> str:
+    scheme = scheme_of(url)
+    target = targets.get(scheme)
     if target is None:
-        scheme = scheme_of(url)
-        problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(schemes()))}" if scheme else "it is no URL"
+        problem = f"unknown scheme {scheme!r}; {nearest(scheme, sorted(targets))}" if scheme else "it is no URL"
         raise ConfigError(f"{what} {shown(url)!r}: {problem}. Example: {example}")
     unwritten = _UNWRITTEN.search(url)
     if unwritten:

@@ -110,3 +110,22 @@ def test_a_known_name_reads_no_metadata(run):
     )
     ran = run("-c", text)
     assert ran.stdout == "False\n", ran.stderr
+
+
+def test_neither_does_the_command_line(run):
+    """Before a command needs it."""
+    text = (
+        "import contextlib, io, sys; from peeklock.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()): main(['replay', '--help'])\n"
+        "print('importlib.metadata' in sys.modules)"
+    )
+    ran = run("-c", text)
+    assert ran.stdout == "False\n", ran.stderr
+
+
+def test_a_mistyped_platform_is_refused(run, tmp_path):
+    """On the command line too, with the nearest name, also of another package's."""
+    (tmp_path / "event.json").write_text(json.dumps({"spool": "orders", "lines": []}))
+    ran = run("peeklock", "replay", "event.json", "--handler", "work:charge", "--platform", "spol")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "peeklock replay: platform='spol': did you mean 'spool'?\n"

@@ -18,7 +18,7 @@ from peeklock.cli.escaping import escaped
 from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.table import Table
 from peeklock.errors import ConfigError
-from peeklock.registry import platforms
+from peeklock.registry import PLATFORMS
 from peeklock.replay import (
     ReplayError,
     ReplayOptions,
@@ -77,7 +77,9 @@ def add_to(commands: Any) -> None:
         help="may be repeated; default: [tool.peeklock] handlers in pyproject.toml, or else the entry points of [tool.peeklock.dev]",
     )
     parser.add_argument("--queue", metavar="NAME", help="the declared queue of all these events, whatever they say")
-    parser.add_argument("--platform", choices=sorted(platforms()), help="whatever the event's shape")
+    parser.add_argument(
+        "--platform", metavar="NAME", help=f"{', '.join(sorted(PLATFORMS))} or another, whatever the event's shape"
+    )
     parser.add_argument(
         "--unwrap",
         metavar="NAMES",
