@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cloudqueues.shutdown import Wakeup
 from peeklock.dev.discovery import Discovery, discover
 from peeklock.dev.project import Project
-from peeklock.dev.shutdown import Wakeup
 
 FILES = {
     "pyproject.toml": """

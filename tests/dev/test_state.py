@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import peeklock
+from cloudqueues.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev.describe import _check_deployed, _is_installed
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
-from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev.state import FOLDER, addresses, opened
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.dev.watching import watching

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from cloudqueues.cli import cloudtasks, functions, servicebus, sqs_lambda
-from cloudqueues.cli.signals import until_stopped
 from cloudqueues.errors import CloudqueuesError, ConfigError
+from cloudqueues.shutdown import until_stopped
 
 DESCRIPTION = (
     "Emulators of cloud queues, for the clouds' own clients: no Docker, no account, nothing kept after the end."
@@ -50,9 +50,9 @@ def main(
 def _run(options: argparse.Namespace, names: Mapping[str, str]) -> None:
     """Serve until a signal. Raises ConfigError, also for a port that is taken."""
     try:
-        with until_stopped() as stopped, options.serve(options) as variables:
+        with until_stopped() as wakeup, options.serve(options) as variables:
             _print({names.get(name, name): value for name, value in variables.items()}, as_json=options.json)
-            stopped.wait()
+            wakeup.wait()
     except OSError as exc:
         raise ConfigError(f"{_address(options)}: {exc.strerror or exc}") from None
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from cloudqueues.errors import CloudqueuesError
+from cloudqueues.shutdown import CHANGED, until_stopped
 from peeklock.dev import cross_platform
 from peeklock.dev.discovery import Discovery, discover
 from peeklock.dev.project import Project
 from peeklock.dev.runner import RunContext, Runner, Screen
-from peeklock.dev.shutdown import CHANGED, until_stopped
 from peeklock.dev.state import State, opened
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.dev.watching import Changes, watching

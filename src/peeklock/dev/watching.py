@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peeklock.dev.shutdown import Wakeup
+from cloudqueues.shutdown import Wakeup
 from peeklock.dev.state import FOLDER
 from peeklock.errors import ConfigError
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from cloudqueues.errors import CloudqueuesError
 from cloudqueues.pulumi.engine import Engine, EngineError
+from cloudqueues.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock import private_files as private
 from peeklock.dev.deployed import clouds, report
 from peeklock.dev.deployed.handlers import URL, Imported, addresses, idle_queues, import_handlers
 from peeklock.dev.deployed.local_context import CloudRunner, Function, LocalContext, Resource
 from peeklock.dev.runner import Screen
-from peeklock.dev.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev.state import State, opened
 from peeklock.dev.watched_code import SETTINGS
 from peeklock.dev.watching import Changes, watching
