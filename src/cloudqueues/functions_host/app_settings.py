@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,17 @@ LOCAL_SETTINGS = "local.settings.json"
 _PAGE = "https://learn.microsoft.com/azure/azure-functions/functions-develop-local#local-settings-file"
 
 
+def read_object(path: Path | zipfile.Path, page: str) -> dict[str, Any]:
+    """Return the object in a JSON file. Raises ConfigError, with the page that describes the file, for anything else."""
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except ValueError as exc:
+        raise ConfigError(f"{path} is not JSON: {exc}") from exc
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is not a JSON object ({page})")
+    return cast("dict[str, Any]", content)
+
+
 def local_settings(app: Path) -> dict[str, str]:
     """Return the `Values` of an app's `local.settings.json`; nothing where there is no such file.
 
@@ -21,13 +33,7 @@ def local_settings(app: Path) -> dict[str, str]:
     path = app / LOCAL_SETTINGS
     if not path.is_file():
         return {}
-    try:
-        content: Any = json.loads(path.read_bytes())
-    except ValueError as exc:
-        raise ConfigError(f"{path} is not JSON: {exc}") from exc
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} is not a JSON object ({_PAGE})")
-    settings = cast("dict[str, Any]", content)
+    settings = read_object(path, _PAGE)
     if str(settings.get("IsEncrypted", False)).lower() == "true":
         raise ConfigError(f"{path} is encrypted: run `func settings decrypt` in its folder, or give environ= ({_PAGE})")
     values: Any = settings.get("Values") or {}

@@ -5,7 +5,6 @@ https://learn.microsoft.com/azure/azure-functions/functions-host-json
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from cloudqueues.errors import ConfigError
+from cloudqueues.functions_host.app_settings import read_object
 
 # Defaults: https://learn.microsoft.com/azure/azure-functions/functions-bindings-service-bus#hostjson-settings
 CALLS_PER_CORE = 16
@@ -85,13 +85,7 @@ def _content(path: Path | zipfile.Path) -> dict[str, Any]:
         raise ConfigError(
             f'{path} is missing: every function app has one, at least {{"version": "{VERSION}"}} ({_PAGE})'
         )
-    try:
-        content: Any = json.loads(path.read_bytes())
-    except ValueError as exc:
-        raise ConfigError(f"{path} is not JSON: {exc}") from exc
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} is not a JSON object ({_PAGE})")
-    return cast("dict[str, Any]", content)
+    return read_object(path, _PAGE)
 
 
 def _check_required(content: Mapping[str, Any], app: Path | zipfile.Path, path: Path | zipfile.Path) -> None:
