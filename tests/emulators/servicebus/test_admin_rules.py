@@ -160,7 +160,7 @@ def test_a_value_of_a_type_that_only_other_clients_write() -> None:
     pair = f'<Key>id</Key><Value xmlns:x="x" i:type="x:guid">{value}</Value>'
     properties = f"<Properties><KeyValueOfstringanyType>{pair}</KeyValueOfstringanyType></Properties>"
     rule = rule_xml.read("r", described(f'<Filter i:type="CorrelationFilter">{properties}</Filter>'))
-    assert rule.matches.properties == {"id": value}  # type: ignore[union-attr]
+    assert rule.matches.properties == {"id": value}  # type: ignore[union-attr] # a correlation filter
     assert f'i:type="d6p1:guid" xmlns:d6p1="{atom.SCHEMA}">{value}<' in rule_xml.write(rule, 0)
 
 

@@ -105,7 +105,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words="a duration is a multiple of a minute",
             source=f"{POLICIES}#metricthreshold",
-            check=where(f"{THRESHOLD}.duration", lambda value: seconds(value) is not None and not seconds(value) % 60),  # type: ignore[operator]
+            check=where(
+                f"{THRESHOLD}.duration", lambda value: (number := seconds(value)) is not None and not number % 60
+            ),
         ),
         Rule(
             words="an alignment period is a minute to 25 hours",
@@ -120,7 +122,9 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule(
             words="an evaluation interval is a multiple of 30 s",
             source=f"{POLICIES}#prometheusquerylanguagecondition",
-            check=where(f"{QUERY}.evaluationInterval", lambda value: bool(seconds(value)) and not seconds(value) % 30),  # type: ignore[operator]
+            check=where(
+                f"{QUERY}.evaluationInterval", lambda value: bool((number := seconds(value)) and not number % 30)
+            ),
         ),
         Rule(
             words="the metric is of another resource, or its resource has no such label",
