@@ -35,9 +35,12 @@ def test_from_configuration():
         (lambda: Capacity.from_mapping({"instances": "many"}), "instances='many'"),
         (
             lambda: Capacity.from_mapping({"batches": 1}),
-            "batches is unknown; there are batch, instances, memory, parallel",
+            "'batches' is unknown; did you mean 'batch'?",
         ),
-        (lambda: Thresholds.from_mapping({"depth": 1}), "depth is unknown"),
+        (
+            lambda: Thresholds.from_mapping({"depth": 1}),
+            "'depth' is unknown; known are age, failures, latency, length, utilisation",
+        ),
         (lambda: Stage(log_days=0), "log_days=0"),
         (lambda: Stage.from_mapping({"protect": "no"}), "protect='no': use true or false, without quotes"),
         (lambda: Stage(protect=1), "protect=1: use true or false"),

@@ -1,25 +1,51 @@
-"""Failure of a program that does not complete its app, instead of a stack without functions."""
+"""Failure of a program that does not complete its apps, instead of a stack without functions."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pulumi
+from pulumi.runtime import get_root_resource
 
 from peeklock.errors import ConfigError
 
-OUTPUT = "environment"
-"""Output that every app has once its `all()` was called."""
-
 
 def require_completion(app: str) -> None:
-    """Make the program fail at its end, hence in its preview, unless the app's `all()` exports its outputs before that:
-    `all()` runs the last checks and makes the resources that need all consumers."""
-    pulumi.export(OUTPUT, _FailsUnlessReplaced(app))
+    """Make the program fail at its end, hence in its preview, unless `completed` is called before that: `all()` runs the last
+    checks and makes the resources that need all consumers."""
+    pulumi.export(_placeholder(app), _FailsUnlessRemoved(app))
 
 
-class _FailsUnlessReplaced:
+def completed(app: str) -> bool:
+    """Note that an app is complete. Returns True if no other app of the program is incomplete."""
+    _outputs().pop(_placeholder(app), None)
+    return not any(isinstance(value, _FailsUnlessRemoved) for value in _outputs().values())
+
+
+def export(app: str, outputs: Mapping[str, Any]) -> None:
+    """Export the outputs of an app. Raises ConfigError where the program has an output of the name already."""
+    for name, value in outputs.items():
+        if name in _outputs():
+            raise ConfigError(
+                f"app {app!r}: the stack has an output {name!r} already; export the app's outputs under a name of their own:"
+                f" pulumi.export({app!r}, app.all(export=False))"
+            )
+        pulumi.export(name, value)
+
+
+def _outputs() -> dict[str, Any]:
+    root: Any = get_root_resource()
+    outputs: dict[str, Any] = root.outputs
+    return outputs
+
+
+def _placeholder(app: str) -> str:
+    return f"{app}: incomplete"
+
+
+class _FailsUnlessRemoved:
     """Output that fails when Pulumi reads it, which it does at the end of the program."""
 
     def __init__(self, app: str) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from peeklock.errors import ConfigError
+from peeklock.keywords import nearest
 from peeklock.queue import Queue
 
 ROUND = 10
@@ -31,16 +32,23 @@ class Capacity:
     - `parallel`: handlers that run at once within one instance of the function; passed to `bind` by the environment.
     - `instances`: most instances of the function: the cap on scaling.
     - `memory`: megabytes of an instance.
+    - `ready`: instances that are kept running without messages, so that none waits for a cold start. They are charged by the
+      hour.
     """
 
     batch: int = 10
     parallel: int = 1
     instances: int = 10
     memory: int = 512
+    ready: int = 0
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            _check_count(f"capacity: {option.name}", getattr(self, option.name), least=1)
+            _check_count(
+                f"capacity: {option.name}", getattr(self, option.name), least=0 if option.name == "ready" else 1
+            )
+        if self.ready > self.instances:
+            raise ConfigError(f"capacity: ready={self.ready} is more than instances={self.instances}; lower it")
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:
@@ -156,8 +164,8 @@ def _checked_options(cls: Any, name: str, options: Mapping[str, Any]) -> dict[st
     if not isinstance(options, Mapping):
         raise ConfigError(f"{name}={options!r}: use a mapping, such as {{{fields(cls)[0].name}: ...}}")
     names = {option.name for option in fields(cls)}
-    if unknown := sorted(set(options) - names):
-        raise ConfigError(f"{name}: {', '.join(unknown)} is unknown; there are {', '.join(sorted(names))}")
+    for unknown in sorted(set(options) - names):
+        raise ConfigError(f"{name}: {unknown!r} is unknown; {nearest(unknown, sorted(names))}")
     return dict(options)
 
 

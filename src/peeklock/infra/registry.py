@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import pulumi
-from pulumi.runtime import config
+from pulumi.runtime import config, get_root_resource
 
 from peeklock.errors import ConfigError
-from peeklock.infra.completion import require_completion
+from peeklock.infra import completion
+from peeklock.infra.deployed import Used, queue_of
 from peeklock.infra.options import Capacity, Stage, check_capacity_queues, check_keys, check_variables
 from peeklock.infra.protection import protect_consumer
 from peeklock.queue import Queue
@@ -32,22 +34,25 @@ class Consumer(Protocol):
 
 C = TypeVar("C", bound=Consumer)
 
+_queues: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+"""Names of the queues of the complete apps, by program."""
+
 
 class Registry(Generic[C]):
     """Consumers of one app, by their queues' names, in the order of declaration."""
 
     def __init__(self, app: pulumi.ComponentResource, name: str, stage: Stage | None) -> None:
         self._app, self._name = app, name
-        require_completion(name)
+        completion.require_completion(name)
         check_keys(_project_keys(), ("stage", "capacity"))
         self.stage = stage or Stage.from_mapping(_configured("stage"))
         self.consumers: dict[str, C] = {}
 
-    def check(self, queue: Queue, uses: Sequence[Queue]) -> None:
+    def check(self, queue: Queue, uses: Sequence[Used]) -> None:
         """Raise ConfigError for a second consumer of a queue, and for queues that would share their variables."""
         if queue.name in self.consumers:
             raise ConfigError(f"queue {queue.name!r} has a consumer in app {self._name!r} already; give each queue one")
-        check_variables([*self.consumers, queue.name, *(used.name for used in uses)])
+        check_variables([*self.consumers, queue.name, *(queue_of(used).name for used in uses)])
 
     def capacity(self, queue: Queue, capacity: Capacity | None) -> Capacity:
         """Return the given capacity, or else the one in the stack's configuration."""
@@ -64,20 +69,30 @@ class Registry(Generic[C]):
             registered.start(self.consumers)
         return consumer
 
-    def complete(self, dashboard: Callable[[], Any]) -> None:
-        """Check all consumers, protect them, and export the stack's outputs. `dashboard`: makes the dashboard and returns its
-        address."""
-        check_capacity_queues(_configured("capacity"), self.consumers)
+    def complete(self, dashboard: Callable[[], Any], *, export: bool) -> dict[str, Any]:
+        """Check all consumers, protect them, and return the app's outputs, exported unless the program does that itself.
+        `dashboard`: makes the dashboard and returns its address."""
         self._check_uses()
+        self._check_capacity()
+        app_outputs: dict[str, Any] = {}
         environment: dict[str, Any] = {}
         for name, consumer in self.consumers.items():
             component: Any = consumer
-            pulumi.export(name, outputs(component))
+            app_outputs[name] = outputs(component)
             protect_consumer(f"{self._name}-{name}", component, self.stage, self._app)
             environment |= component.environment
-        pulumi.export("environment", environment)
-        pulumi.export("dashboard", dashboard())
+        app_outputs |= {"environment": environment, "dashboard": dashboard()}
+        if export:
+            completion.export(self._name, app_outputs)
         self._app.register_outputs({})
+        return app_outputs
+
+    def _check_capacity(self) -> None:
+        """Check the stack's capacity once the last app of the program is complete: it is for the queues of all."""
+        program = _queues.setdefault(get_root_resource(), [])
+        program.extend(self.consumers)
+        if completion.completed(self._name):
+            check_capacity_queues(_configured("capacity"), program)
 
     def _check_uses(self) -> None:
         for consumer_name, consumer in self.consumers.items():

@@ -102,11 +102,15 @@ class App(pulumi.ComponentResource):
         )
         return self._registry.add(queue, Consumer(self.shared, args, opts=self._registry.options(opts)))
 
-    def all(self) -> None:
-        """Make the dashboard, and export the stack's outputs: an object for each consumer, and `environment` for producers.
+    def all(self, *, export: bool = True) -> Mapping[str, Any]:
+        """Make the dashboard, and return the app's outputs: an object for each consumer, and `environment` for producers. They
+        are the stack's outputs too, unless `export` is False: a program with several apps exports them itself, as in
+        `pulumi.export("shop", shop.all(export=False))`.
+
         Raises ConfigError where a consumer sends to a queue that has no consumer in the app, and for a queue in the stack's
-        `capacity` that has none."""
-        self._registry.complete(self._dashboard)
+        `capacity` that has no consumer in any app that was declared before the last `all()`.
+        """
+        return self._registry.complete(self._dashboard, export=export)
 
     def _dashboard(self) -> Any:
         """Make the dashboard and return its address."""

@@ -1,0 +1,51 @@
+"""Arguments that may be outputs of other resources, whose values are known only during the update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import pulumi
+
+from peeklock.errors import ConfigError
+
+T = TypeVar("T")
+
+
+def checked(value: pulumi.Input[T], check: Callable[[T], object]) -> pulumi.Input[T]:
+    """Return a value that `check` accepts: a literal is checked now, an output as soon as it is known. `check` raises
+    ConfigError, which names the argument."""
+    if not isinstance(value, pulumi.Output):
+        check(value)  # type: ignore[arg-type]  # an Awaitable, which an Input may be as well, is given by nobody
+        return value
+
+    def passed(resolved: T) -> T:
+        check(resolved)
+        return resolved
+
+    return value.apply(passed)
+
+
+def text(argument: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
+    """Return a text. Raises ConfigError, at once or during the update, for a value of another type or an empty one."""
+    return checked(value, lambda resolved: check_text(argument, resolved))
+
+
+def check_text(argument: str, value: object) -> None:
+    """Raise ConfigError for a value that is no text, or empty."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(
+            f"{argument}={value!r}: use a text, such as str({value!r})" if value else f"{argument} is empty"
+        )
+
+
+def texts(argument: str, values: Mapping[str, pulumi.Input[str]]) -> Mapping[str, pulumi.Input[str]]:
+    """Return texts by name, each checked. Raises ConfigError for what is no mapping."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{argument}={values!r}: use a mapping from names to values")
+    return {name: text(f"{argument}[{name!r}]", value) for name, value in values.items()}
+
+
+def resolved(values: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
+    """Return an output of all values by name."""
+    return pulumi.Output.from_input(dict(values))
