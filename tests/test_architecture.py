@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 
 import peeklock
-from peeklock.registry import PLATFORMS
+from peeklock.platform_registry import PLATFORMS
 from tests.support import ROOT
 
 SOURCE = ROOT / "src"

@@ -15,8 +15,8 @@ from peeklock.binding.bind import Binding, binding_of
 from peeklock.consuming.declaration import declaration
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
+from peeklock.platform_registry import module_of
 from peeklock.queue import Queue
-from peeklock.registry import module_of
 from peeklock.replay.problems import explained
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, check_shape
 

@@ -23,8 +23,9 @@ from peeklock.idempotency.store import Store
 from peeklock.message import Message
 from peeklock.observability.observer import Settled
 from peeklock.outgoing import REASON, OutgoingMessage, Sender
+from peeklock.platform_registry import module_of
 from peeklock.queue import Queue
-from peeklock.registry import module_of, open_store
+from peeklock.registry import open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
 from peeklock.sending.send import routed
