@@ -21,8 +21,8 @@ class DevSupport:
 
     runner: str
     """`module:Class` of its `peeklock.dev.runner.Runner`."""
-    example: str
-    """Value of an entry in `[tool.peeklock.dev]`, with a comment that explains it."""
+    example: str = ""
+    """Value of its entry in `[tool.peeklock.dev]`, with a comment, for the help."""
     app_file: str = ""
     """File in the one folder that the entry names, whose app the handlers are registered in. Empty where the entry lists
     bound functions, as `module:function`."""
