@@ -215,7 +215,7 @@ def test_another_platform_is_refused_with_those_that_there_are():
 def test_a_platform_without_a_rule_is_refused(monkeypatch):
     """With what its package has to add."""
     monkeypatch.setitem(PLATFORMS, "spool", Platform(name="spool", module="spool", senders={}))
-    with pytest.raises(ConfigError, match=r"span\('spool'\): its package has no rule: add span='module:function'"):
+    with pytest.raises(ConfigError, match=r"span\('spool'\): its package has no rule; add span='module:function'"):
         Queue("orders").span("spool")
 
 

@@ -43,9 +43,12 @@ OWN_QUEUE = re.compile(r"PEEKLOCK_\w+_FINGERPRINT")
 def describe(root: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return the handlers of each platform, and every queue that the project declares. Raises ConfigError for an entry that is
     not bound."""
+    entries = request.get("entries", {})
     handlers = {
-        name: list(load_target(support_of(name).describe)(name, values))
-        for name, values in request.get("entries", {}).items()
+        name: list(load_target(support_of(name).describe)(name, entries[name]))
+        for name in sorted(
+            entries, key=lambda name: support_of(name).app_file
+        )  # apps last: their folder comes first in sys.path
     }
     if "deployed" in request:
         _check_deployed(**request["deployed"])
