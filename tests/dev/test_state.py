@@ -115,6 +115,14 @@ def test_a_table_with_nothing_to_run(tmp_path, table):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["pubsub", "kafka"])
+def test_a_platform_that_dev_does_not_run(tmp_path, name):
+    """It is refused with those that it runs, even if messages can be received from it."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{name} = []\n")
+    with pytest.raises(ConfigError, match=f"{name}' is no platform .* runs; known are sqs, servicebus, cloudtasks"):
+        load(tmp_path)
+
+
 def test_code_outside_of_the_project(tmp_path):
     """Files that PYTHONPATH adds are the functions', and their folders are watched, too."""
     (tmp_path / "project").mkdir()
