@@ -16,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 import pytest
 
 import peeklock
-from peeklock.registry import PLATFORMS
+from peeklock.platform_registry import PLATFORMS, load_target
 from tests.support import ROOT
 
 SOURCE = ROOT / "src"
@@ -263,12 +263,17 @@ def test_the_map_is_true():
 
 
 def test_every_platform_is_whole():
-    """Each entry of the registry has its module, its sample events and its name in `peeklock`."""
+    """Each entry of the registry has its module, its sample events, its name in `peeklock`, and all that it names by texts."""
     for name, platform in PLATFORMS.items():
         module = importlib.import_module(platform.module)
         assert {"bind", "matches", "run_sample", "source_of", "SHAPE", "SOURCE"} <= set(dir(module))
         assert getattr(peeklock, name) is module
         assert list((ROOT / "events" / name).glob("*.json"))
+        for target in (platform.span, *platform.senders.values()):
+            assert callable(load_target(target))
+        if platform.dev:
+            assert load_target(platform.dev.runner).platform == name
+            assert callable(load_target(platform.dev.describe))
 
 
 WALK = """

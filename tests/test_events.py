@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handlers.orders.charge import charge
 from peeklock import cloudtasks, pubsub, servicebus, sqs
 from peeklock.errors import EventError
-from peeklock.registry import PLATFORMS
+from peeklock.platform_registry import PLATFORMS
 from peeklock.replay import ReplayOptions, Sample, difference, load_handlers, platform_of, project_of, replay, samples
 from peeklock.sending.send import routed
 from peeklock.stores.memory import MemoryStore

@@ -197,8 +197,9 @@ def test_a_table_that_names_no_handlers(project, table, problem):
 
 
 def test_the_entry_points_of_dev_are_handlers_too(project):
-    """Also from a folder within the project."""
-    (project / "pyproject.toml").write_text('[tool.peeklock.dev]\nsqs = ["shop:handler"]\n')
+    """Also from a folder within the project. The folder of an app lists none, and `peeklock dev` itself refuses other names."""
+    table = '[tool.peeklock.dev]\nservicebus = "azure"\npubsub = 1\nsqss = 2\nsqs = ["shop:handler"]\n'
+    (project / "pyproject.toml").write_text(table)
     event = sqs_event("invoices.fifo", body='{"Type": "Notification", "Message": "{}"}')
     replay(project, event)
     done = command(project / "events", "e0.json")

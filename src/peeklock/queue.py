@@ -121,17 +121,24 @@ class Queue:
         """Return how long the attempts of a message last if all of them fail: the longest outage that they survive.
 
         The span is the sum of the delays between the first attempt and the last, without the time that the runs take.
-        `platform` is `sqs`, `servicebus`, `cloudtasks` or `pubsub`, with the settings that `peeklock.infra` deploys. A
+        `platform` is a platform's name, such as `sqs`; its settings are assumed to be those that `peeklock.infra` deploys. A
         Pub/Sub subscription is assumed to have a retry policy of `first_delay` and `max_delay`, at most 600 s, which
         Pub/Sub follows approximately. `store` says whether a store is configured; without one, Service Bus and Cloud
         Tasks delay by their own settings.
 
-        Raises ConfigError for any other platform.
+        Raises ConfigError for an unknown platform, and for one whose package has no rule.
         """
-        from peeklock.retry_span import Backoff, span_of
+        from peeklock.platform_registry import load_target, platform_named
+        from peeklock.retry_span import Backoff
 
-        asked = Backoff(delays=self.max_attempts - 1, first=self.first_delay, most=self.max_delay, fifo=self.fifo)
-        return span_of(asked, platform, store=store)
+        rule = platform_named(platform).span
+        if not rule:
+            raise ConfigError(
+                f"span({platform!r}): its package has no rule; add span='module:function' to its Platform"
+            )
+        backoff = Backoff(delays=self.max_attempts - 1, first=self.first_delay, most=self.max_delay, fifo=self.fifo)
+        span: Span = load_target(rule)(backoff, store=store)
+        return span
 
     @property
     def fingerprint(self) -> str:

@@ -1,20 +1,18 @@
-"""Platforms, stores and senders by name. Modules are named by strings, so that none is loaded before it is used.
+"""Stores and senders by the scheme of their addresses. Modules are named by strings, so that none is loaded before it is used.
 
-A new platform is one package and one `Platform` here; a new store is one module and one line.
+A new store is one module and one line here.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
+from peeklock.platform_registry import PLATFORMS, load_target, platforms
 from peeklock.redaction import parameter_name, scheme_of, shown
 
 if TYPE_CHECKING:
@@ -23,65 +21,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
-    """A platform that handlers can be bound to. A package of somebody else's adds one by the entry point
-    `peeklock.platforms`, whose name is the platform's and whose value is one of these.
-    """
-
-    name: str
-    """Name in `deliver(platform=...)`, `--platform`, logs and metrics."""
-    module: str
-    """Module with `bind`; and with `SHAPE`, `SOURCE`, `matches`, `source_of` and `run_sample` for sample events, and with
-    `refusal` where its queues refuse what others take."""
-    senders: dict[str, str]
-    """`module:function` that makes a sender from an address, by the address' scheme."""
-    parameters: Sequence[str] | None = None
-    """Parameters of its addresses, after the question mark; None where the function checks them itself."""
-    extra: str = ""
-    """Name in `pip install 'peeklock[extra]'`."""
-    sdks: Sequence[str] = ()
-    """Modules that the extra brings."""
-
-
-PLATFORMS: dict[str, Platform] = {
-    platform.name: platform
-    for platform in (
-        Platform(
-            name="sqs",
-            module="peeklock.platforms.sqs.bind",
-            senders=dict.fromkeys(("https", "http"), "peeklock.platforms.sqs.sender:from_url"),
-            parameters=(),
-            extra="sqs",
-            sdks=("boto3", "botocore"),
-        ),
-        Platform(
-            name="servicebus",
-            module="peeklock.platforms.servicebus.bind",
-            senders={"sb": "peeklock.platforms.servicebus.sender:from_url"},
-            parameters=(),
-            extra="servicebus",
-            sdks=("azure", "azurefunctions"),
-        ),
-        Platform(
-            name="cloudtasks",
-            module="peeklock.platforms.cloudtasks.bind",
-            senders={"cloudtasks": "peeklock.platforms.cloudtasks.address:from_url"},
-            parameters=("target", "service_account", "audience", "deadline"),
-            extra="cloudtasks",
-            sdks=("google", "grpc", "flask", "functions_framework", "requests"),
-        ),
-        Platform(
-            name="pubsub",
-            module="peeklock.platforms.pubsub.bind",
-            senders={"pubsub": "peeklock.platforms.pubsub.sender:from_url"},
-            parameters=(),
-            extra="pubsub",
-            sdks=("google.cloud.pubsub_v1",),
-        ),
-    )
-}
 
 STORES: dict[str, str] = {
     "memory": "peeklock.stores.memory:from_url",
@@ -113,28 +52,6 @@ _UNWRITTEN = re.compile(r"[\x00-\x20\x7f#]")
 
 _EXTRAS = {"pydantic": "pydantic", "aws_lambda_powertools": "powertools", "redis": "redis"}
 """Extras that are no platform's, by the module that they bring."""
-
-
-@functools.cache
-def platforms() -> Mapping[str, Platform]:
-    """Return all platforms by name, those of installed packages too. The first call reads the metadata of all packages."""
-    from importlib.metadata import entry_points
-
-    foreign = {entry.name: entry.load() for entry in entry_points(group="peeklock.platforms")}
-    return {**foreign, **PLATFORMS}
-
-
-def platform_named(name: str) -> Platform:
-    """Return the platform of a name. Raises ConfigError where there is none."""
-    platform = PLATFORMS.get(name) or platforms().get(name)
-    if platform is None:
-        raise ConfigError(f"platform={name!r}: {nearest(str(name), sorted(platforms()))}")
-    return platform
-
-
-def module_of(name: str) -> Any:
-    """Return the module of a platform's `bind`, loaded. Raises ConfigError where there is no such platform."""
-    return importlib.import_module(platform_named(name).module)
 
 
 def missing(exc: ImportError, extra: str = "") -> ConfigError:
@@ -238,8 +155,7 @@ def _check_parameters(address: str, query: str, parameters: Sequence[str]) -> No
 
 
 def _open(url: str, target: str) -> Any:
-    module, _, name = target.partition(":")
-    make = getattr(importlib.import_module(module), name)
+    make = load_target(target)
     try:
         return make(url)
     except ValueError:  # its text may quote the address

@@ -1,4 +1,4 @@
-"""Time between the first and the last attempt of a message if all of them fail."""
+"""Time between the first and the last attempt of a message if all of them fail. Each platform has its own rule, in its package."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import accumulate, pairwise
 
-from peeklock.errors import ConfigError
-from peeklock.quotas.aws import MANAGED_FUNCTION_SECONDS, VISIBILITY_SECONDS, WINDOW_SECONDS
-from peeklock.quotas.google import SUBSCRIPTION_BACKOFF, TASK_DELAY
 from peeklock.timing.delays import MAX_EXPONENT, ZERO
 
 CELLS = 500
@@ -25,19 +22,6 @@ seventy of them then have the same ceiling."""
 SCORE_1 = -2.326
 """The 1st percentile of the standard normal distribution."""
 
-LONGEST_ON_SQS = timedelta(seconds=VISIBILITY_SECONDS - WINDOW_SECONDS - MANAGED_FUNCTION_SECONDS)
-"""The longest visibility timeout that `peeklock.platforms.sqs.bind` sets. SQS limits the total since the message was received,
-so the longest that it can have been held until then is subtracted: Lambda's batching window, and the function's time.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html"""
-
-LONGEST_TASK_BACKOFF = timedelta(hours=1)
-"""The longest time between two dispatches of a task, as `peeklock.infra` configures it.
-https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#retryconfig"""
-
-SERVICEBUS_HOLD = timedelta(seconds=20)
-"""How long `servicebus.bind` holds a message before it abandons it (its `hold=`)."""
-
-SECOND = timedelta(seconds=1)
 FOR_EVER = timedelta(days=999_999_999)
 
 
@@ -81,38 +65,28 @@ class Backoff:
     fifo: bool
 
 
-def span_of(asked: Backoff, platform: str, *, store: bool) -> Span:
-    """Return the span on a platform. Raises ConfigError for an unknown platform."""
-    if platform == "sqs":
-        return _jittered(asked, LONGEST_ON_SQS)
-    if platform == "servicebus":
-        return _on_servicebus(asked, store=store)
-    if platform == "cloudtasks":
-        return _on_cloudtasks(asked, store=store)
-    if platform == "pubsub":
-        most = SUBSCRIPTION_BACKOFF
-        return _exactly(_doubling(min(asked.first, most), min(asked.most, most), asked.delays))
-    raise ConfigError(f"span({platform!r}): the platform has to be cloudtasks, pubsub, servicebus or sqs")
+def jittered(backoff: Backoff, longest: timedelta | None = None) -> Span:
+    """Return the span of delays that are uniform between 0 and their ceiling. `longest`: the longest delay that the platform
+    supports; longer ones are cut to it."""
+    cut = math.inf if longest is None else longest.total_seconds()
+    delays = [
+        Alike(count=count, ceiling=ceiling, kept=min(ceiling, cut))
+        for ceiling, count in _ceilings(backoff.delays, backoff.first, backoff.most)
+    ]
+    if not delays:
+        return Span(percentile_1=ZERO, median=ZERO, longest=ZERO)
+    percentile_1, median = (_normal if backoff.delays >= MANY else _on_a_grid)(delays)
+    total = sum(each.count * each.kept for each in delays)
+    return Span(percentile_1=_time(percentile_1), median=_time(median), longest=_time(total))
 
 
-def _on_servicebus(asked: Backoff, *, store: bool) -> Span:
-    """Return the span on Service Bus. In a session, delays are waited out under its lock. Without a store, a message is held
-    longer on each delivery."""
-    if asked.fifo:
-        return _jittered(asked, SERVICEBUS_HOLD)
-    return _jittered(asked, None) if store else _exactly(_doubling(SECOND, SERVICEBUS_HOLD, asked.delays))
+def doubling(delays: int, first: timedelta, most: timedelta) -> Span:
+    """Return the span of a number of delays without jitter, the first of which doubles up to the longest."""
+    total = _time(sum(delay * count for delay, count in _ceilings(delays, first, most)))
+    return Span(percentile_1=total, median=total, longest=total)
 
 
-def _on_cloudtasks(asked: Backoff, *, store: bool) -> Span:
-    """Return the span on Cloud Tasks. With a store, each delay is that of a new task; without one, the queue's retryConfig
-    applies."""
-    if store:
-        return _jittered(asked, TASK_DELAY)
-    first = min(max(asked.first, SECOND), LONGEST_TASK_BACKOFF)
-    return _exactly(_doubling(first, min(max(asked.most, first), LONGEST_TASK_BACKOFF), asked.delays))
-
-
-def _doubling(first: timedelta, most: timedelta, delays: int) -> list[tuple[float, int]]:
+def _ceilings(delays: int, first: timedelta, most: timedelta) -> list[tuple[float, int]]:
     """Return the ceilings of delays that double up to the longest, in seconds, each with the number of its delays."""
     seconds, longest = first.total_seconds(), most.total_seconds()
     counts: Counter[float] = Counter()
@@ -122,28 +96,9 @@ def _doubling(first: timedelta, most: timedelta, delays: int) -> list[tuple[floa
     return [(delay, count) for delay, count in counts.items() if delay and count]
 
 
-def _exactly(delays: Sequence[tuple[float, int]]) -> Span:
-    total = _time(sum(delay * count for delay, count in delays))
-    return Span(percentile_1=total, median=total, longest=total)
-
-
 def _time(seconds: float) -> timedelta:
     """Return a duration, limited to what a timedelta can hold: a queue may ask for years, a million times."""
     return timedelta(seconds=min(max(seconds, 0.0), FOR_EVER.total_seconds()))
-
-
-def _jittered(asked: Backoff, at_most: timedelta | None) -> Span:
-    """Return the span of delays that are uniform between 0 and their ceiling, and cut to `at_most` by the platform."""
-    cut = math.inf if at_most is None else at_most.total_seconds()
-    delays = [
-        Alike(count=count, ceiling=ceiling, kept=min(ceiling, cut))
-        for ceiling, count in _doubling(asked.first, asked.most, asked.delays)
-    ]
-    if not delays:
-        return Span(percentile_1=ZERO, median=ZERO, longest=ZERO)
-    percentile_1, median = (_normal if asked.delays >= MANY else _on_a_grid)(delays)
-    longest = sum(each.count * each.kept for each in delays)
-    return Span(percentile_1=_time(percentile_1), median=_time(median), longest=_time(longest))
 
 
 def _normal(delays: Sequence[Alike]) -> tuple[float, float]:

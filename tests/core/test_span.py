@@ -18,11 +18,12 @@ from peeklock.engine.bound_consumer import Delays
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import compute
 from peeklock.message import Lineage, Message
+from peeklock.platform_registry import PLATFORMS, Platform
+from peeklock.platforms.servicebus.retry_span import HOLD
 from peeklock.platforms.servicebus.settle import wanted_hold
 from peeklock.platforms.sqs.bind import MAX_VISIBILITY
+from peeklock.platforms.sqs.retry_span import LONGEST_DELAY
 from peeklock.quotas.google import TASK_DELAY
-from peeklock.registry import PLATFORMS
-from peeklock.retry_span import LONGEST_ON_SQS, SERVICEBUS_HOLD
 from peeklock.testing import deliver
 from peeklock.testing.deliver import bound_for
 from peeklock.timing.delays import backoff
@@ -87,17 +88,17 @@ def simulated(queue, cut=timedelta.max, messages=4000):
 @pytest.mark.parametrize(
     ("numbers", "platform", "cut"),
     [
-        ({}, "sqs", LONGEST_ON_SQS),
+        ({}, "sqs", LONGEST_DELAY),
         ({}, "cloudtasks", TASK_DELAY),
-        ({"fifo": True}, "servicebus", SERVICEBUS_HOLD),
-        ({"fifo": True, "first_delay": 30, "max_delay": 30, "max_attempts": 5}, "servicebus", SERVICEBUS_HOLD),
-        ({"fifo": True, "max_attempts": 120}, "servicebus", SERVICEBUS_HOLD),
+        ({"fifo": True}, "servicebus", HOLD),
+        ({"fifo": True, "first_delay": 30, "max_delay": 30, "max_attempts": 5}, "servicebus", HOLD),
+        ({"fifo": True, "max_attempts": 120}, "servicebus", HOLD),
         ({"max_attempts": 2}, "servicebus", timedelta.max),
-        ({"max_attempts": 3, "max_delay": 2}, "sqs", LONGEST_ON_SQS),
+        ({"max_attempts": 3, "max_delay": 2}, "sqs", LONGEST_DELAY),
         ({"max_attempts": 30, "first_delay": 0.001, "max_delay": 10_000_000}, "servicebus", timedelta.max),
-        ({"max_attempts": 101}, "sqs", LONGEST_ON_SQS),
-        ({"max_attempts": 100}, "sqs", LONGEST_ON_SQS),
-        ({"max_attempts": 12, "first_delay": 3600, "max_delay": 90_000}, "sqs", LONGEST_ON_SQS),
+        ({"max_attempts": 101}, "sqs", LONGEST_DELAY),
+        ({"max_attempts": 100}, "sqs", LONGEST_DELAY),
+        ({"max_attempts": 12, "first_delay": 3600, "max_delay": 90_000}, "sqs", LONGEST_DELAY),
     ],
 )
 def test_a_span_is_what_a_simulation_of_the_delays_finds(numbers, platform, cut):
@@ -163,9 +164,7 @@ def test_a_delivery_is_exhausted_at_the_default_last_attempt():
 def test_without_attempts_or_delays_there_is_no_span():
     """One attempt is no retry."""
     for queue in (Queue("orders", max_attempts=1), Queue("orders", first_delay=0)):
-        assert {queue.span(platform).longest for platform in ("sqs", "servicebus", "cloudtasks", "pubsub")} == {
-            timedelta()
-        }
+        assert {queue.span(platform).longest for platform in PLATFORMS} == {timedelta()}
 
 
 def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time():
@@ -175,9 +174,9 @@ def test_on_service_bus_without_a_store_a_message_is_held_for_longer_each_time()
     for delivery in range(1, 13):
         message = Message(id="m", body=b"{}", queue="orders", delivery=delivery, attempt=delivery)
         settled = engine.run(bound, [message], None)
-        held += min(timedelta(seconds=wanted_hold(settled)), SERVICEBUS_HOLD)
+        held += min(timedelta(seconds=wanted_hold(settled)), HOLD)
     assert Queue("orders").span("servicebus", store=False).longest == held
-    assert inspect.signature(servicebus.bind).parameters["hold"].default == SERVICEBUS_HOLD.total_seconds()
+    assert inspect.signature(servicebus.bind).parameters["hold"].default == HOLD.total_seconds()
 
 
 @pytest.mark.parametrize("numbers", [{}, {"max_delay": 0}, {"first_delay": 30, "max_delay": 7200}])
@@ -198,8 +197,8 @@ def test_on_cloud_tasks_without_a_store_the_queues_own_backoff_is_between(number
 
 
 def test_the_limit_is_that_of_the_platforms_module():
-    """Which the core does not import."""
-    assert LONGEST_ON_SQS.total_seconds() == MAX_VISIBILITY
+    """In whole seconds."""
+    assert LONGEST_DELAY.total_seconds() == MAX_VISIBILITY
 
 
 def test_on_pubsub_a_subscription_waits_ten_minutes_at_most():
@@ -209,11 +208,15 @@ def test_on_pubsub_a_subscription_waits_ten_minutes_at_most():
 
 
 def test_another_platform_is_refused_with_those_that_there_are():
-    with pytest.raises(
-        ConfigError, match=r"span\('sns'\): the platform has to be cloudtasks, pubsub, servicebus or sqs"
-    ):
-        Queue("orders").span("sns")
-    assert sorted(PLATFORMS) == ["cloudtasks", "pubsub", "servicebus", "sqs"]
+    with pytest.raises(ConfigError, match=f"platform='kafka': known are {', '.join(sorted(PLATFORMS))}"):
+        Queue("orders").span("kafka")
+
+
+def test_a_platform_without_a_rule_is_refused(monkeypatch):
+    """With what its package has to add."""
+    monkeypatch.setitem(PLATFORMS, "spool", Platform(name="spool", module="spool", senders={}))
+    with pytest.raises(ConfigError, match=r"span\('spool'\): its package has no rule; add span='module:function'"):
+        Queue("orders").span("spool")
 
 
 def test_absurd_numbers_have_a_span_as_well():
@@ -226,6 +229,6 @@ def test_absurd_numbers_have_a_span_as_well():
 
 def test_no_function_loads_what_computes_a_span():
     """It is for infrastructure and people."""
-    code = "import sys, peeklock; peeklock.Queue('orders').fingerprint; print('peeklock.retry_span' in sys.modules)"
+    code = "import sys, peeklock; peeklock.Queue('orders').fingerprint; peeklock.sqs; print('peeklock.retry_span' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"

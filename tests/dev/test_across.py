@@ -10,7 +10,7 @@ import pytest
 
 from peeklock import Queue
 from peeklock.dev.cross_platform import notices, variables_across
-from peeklock.dev.discovery import Discovery, Entry
+from peeklock.dev.discovery import Discovery
 from tests.support import environment
 
 
@@ -31,12 +31,8 @@ def runner(platform: str, *queues: str) -> Any:
 
 
 def found(queues: tuple[str, ...], **consumed: tuple[str, ...]) -> Discovery:
-    entries = {
-        platform: tuple(Entry(module="m", name="f", file="m.py", queue=name) for name in names)
-        for platform, names in consumed.items()
-    }
-    every: dict[str, Any] = {"sqs": (), "cloudtasks": (), "servicebus": (), **entries}
-    return Discovery(**every, queues={name: Queue(name) for name in queues}, files=frozenset())
+    described = {platform: [{"queue": name} for name in names] for platform, names in consumed.items()}
+    return Discovery(described=described, queues={name: Queue(name) for name in queues}, files=frozenset())
 
 
 NAMES = ("orders", "mails", "audit")

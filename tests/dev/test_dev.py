@@ -21,6 +21,7 @@ from peeklock.dev.discovery import discover
 from peeklock.dev.project import load
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.errors import ConfigError
+from peeklock.platform_registry import PLATFORMS as REGISTERED
 from tests.dev import sample
 
 
@@ -36,7 +37,7 @@ def send(root, platform: str, name: str, *words: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-PLATFORMS = ("sqs", "servicebus", "cloudtasks")
+PLATFORMS = tuple(name for name, platform in REGISTERED.items() if platform.dev)
 
 
 def test_three_clouds(project):
@@ -166,7 +167,7 @@ def plain(text: str) -> str:
         ({"pyproject.toml": "[tool.peeklock]\n"}, (), "does not say what to run"),
         ({"pyproject.toml": "[tool.peeklock.dev]\n"}, (), "does not say what to run"),
         ({"pyproject.toml": "[tool.peeklock.dev]\nsqss = []\n"}, (), "did you mean 'sqs'"),
-        ({"pyproject.toml": "[tool.peeklock.dev]\nkafka = []\n"}, (), "known: sqs, servicebus, cloudtasks"),
+        ({"pyproject.toml": "[tool.peeklock.dev]\nkafka = []\n"}, (), "known are sqs, servicebus, cloudtasks"),
         ({"pyproject.toml": "[tool.peeklock.dev]\nsqs = 3\n"}, (), "sqs = 3 is no list of module:function"),
         ({"pyproject.toml": '[tool.peeklock.dev]\nsqs = ["app.aws"]\n'}, (), "is no list of module:function"),
         ({"pyproject.toml": '[tool.peeklock.dev]\nservicebus = "app"\n'}, (), "no folder with a function_app.py"),

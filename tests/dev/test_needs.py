@@ -66,6 +66,18 @@ def test_alone_it_is_an_error(project, tmp_path):
     assert not sample.processes(project)
 
 
+def test_a_system_without_fcntl(project, tmp_path):
+    """Windows is such a system: `peeklock dev` is refused in a line, and `peeklock send` looks elsewhere for an address."""
+    windows = without(tmp_path / "hiding", "fcntl")
+    ran = sample.command(project, "dev", **windows)
+    assert ran.returncode == 2
+    assert ran.stderr == b"peeklock dev: this command needs Linux or macOS; on Windows, run it in WSL\n"
+    (project / ".peeklock").mkdir()
+    (project / ".peeklock" / "lock").touch()
+    ran = sample.command(project, "send", "orders", "-", PEEKLOCK_ORDERS_URL="memory://orders", **windows)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_a_platform_whose_functions_do_not_start(project):
     """Leaves the others running as well, and is said with its reason. (trials 3.2)"""
     (project / "azure" / "host.json").write_text("no json")

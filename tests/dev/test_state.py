@@ -115,6 +115,14 @@ def test_a_table_with_nothing_to_run(tmp_path, table):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["pubsub", "kafka"])
+def test_a_platform_that_dev_does_not_run(tmp_path, name):
+    """It is refused with those that it runs, even if messages can be received from it."""
+    (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{name} = []\n")
+    with pytest.raises(ConfigError, match=f"{name}' is no platform .* runs; known are sqs, servicebus, cloudtasks"):
+        load(tmp_path)
+
+
 def test_code_outside_of_the_project(tmp_path):
     """Files that PYTHONPATH adds are the functions', and their folders are watched, too."""
     (tmp_path / "project").mkdir()
@@ -145,7 +153,7 @@ def test_code_outside_of_the_project(tmp_path):
 
 def test_code_that_does_not_load_is_still_watched(tmp_path):
     """Also what was watched before, since the correction may be there."""
-    project = Project(root=tmp_path, sqs=("app.aws:handler",))
+    project = Project(root=tmp_path, entries={"sqs": ("app.aws:handler",)})
     before = WatchedCode(files=frozenset({tmp_path.parent / "x.json"}), folders=frozenset({tmp_path.parent / "common"}))
     unknown = WatchedCode.unknown(project, before)
     assert unknown.has(tmp_path / "new.py")
@@ -156,7 +164,7 @@ def test_code_that_does_not_load_is_still_watched(tmp_path):
 def test_names_that_do_not_exist(tmp_path):
     """The nearest one is named, rather than `sqs.bind`."""
     root = sample.write(tmp_path)
-    project = Project(root=root, sqs=("app.aws:handlr",))
+    project = Project(root=root, entries={"sqs": ("app.aws:handlr",)})
     with pytest.raises(ConfigError, match=r"app\.aws:handlr: app\.aws has no 'handlr'; did you mean 'handler'\?"):
         sample.discovered(project)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from peeklock.errors import ConfigError
 from peeklock.keywords import refuse_unknown
+from peeklock.platform_registry import platforms
 from peeklock.redaction import shown
-from peeklock.registry import check_sender, check_store, platforms
+from peeklock.registry import check_sender, check_store
 from peeklock.timing.delays import seconds
 from peeklock.unwrap import BY_NAME, Unwrap, composed
 

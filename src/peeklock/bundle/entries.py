@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from peeklock.bundle.code import Module
+from peeklock.platform_registry import PLATFORMS
 
 _BIND = re.compile(r"^peeklock\.platforms\.(\w+)\.bind$")
 """The module that `from peeklock import sqs` gives."""
@@ -51,7 +52,7 @@ def entries(modules: Mapping[str, Module]) -> dict[str, dict[str, str | None] | 
 
 
 def _described(bound: Bound | None) -> dict[str, str | None] | None:
-    if bound is None or bound.kind not in {CONSUMER, "sqs", "servicebus", "cloudtasks", "pubsub"}:
+    if bound is None or bound.kind not in {CONSUMER, *PLATFORMS}:
         return None
     return {"kind": bound.kind, "queue": bound.name or None}
 

@@ -9,17 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from peeklock.dev.example import EXAMPLE
 from peeklock.errors import ConfigError
 
 HELP = "run the project's handlers on local emulators, and follow each message"
 
-EPILOG = """\
+EPILOG = f"""\
 pyproject.toml names what runs:
 
-  [tool.peeklock.dev]
-  sqs = ["app.aws:handler"]             # Lambda handlers, as module:function
-  servicebus = "azure"                  # the folder with function_app.py and host.json
-  cloudtasks = ["app.gcp:charge_http"]  # functions of functions-framework, as module:function
+{EXAMPLE}
 
 A platform that cannot start is reported, and the others run. Azure's needs Python 3.13, or its worker installed by hand: the
 error has the command.
@@ -49,7 +47,7 @@ def add_to(commands: Any) -> None:
         "dev", help=HELP, description=HELP, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "platforms", nargs="*", metavar="PLATFORM", help="sqs, servicebus or cloudtasks; all that the project has"
+        "platforms", nargs="*", metavar="PLATFORM", help="name in [tool.peeklock.dev]; default: all of them"
     )
     parser.add_argument(
         "--infra", metavar="FOLDER", type=Path, help="folder of a Pulumi program, which is applied to the emulators"
@@ -66,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until stopped, and return the exit code."""
     from peeklock.cli.screen import screen
 
+    _check_system()
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # moto reads it, and fails where the profile does not exist
         os.environ.pop(name, None)
     serve = _of_project(options) if options.infra is None else _of_program(options)
@@ -75,6 +74,14 @@ def run(options: argparse.Namespace) -> int:
     finally:
         shown.close()
     return 0
+
+
+def _check_system() -> None:
+    """Raise ConfigError on Windows, which has no fcntl."""
+    try:
+        import fcntl  # noqa: F401 - the module is only looked for
+    except ImportError:
+        raise ConfigError("this command needs Linux or macOS; on Windows, run it in WSL") from None
 
 
 def _of_project(options: argparse.Namespace) -> Callable[..., None]:

@@ -18,7 +18,7 @@ from peeklock.cli.escaping import escaped
 from peeklock.cli.numbers import positive, seconds
 from peeklock.cli.table import Table
 from peeklock.errors import ConfigError
-from peeklock.registry import PLATFORMS
+from peeklock.platform_registry import PLATFORMS
 from peeklock.replay import (
     ReplayError,
     ReplayOptions,

@@ -50,7 +50,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("queue", metavar="QUEUE", help="a declared name, or an address")
     parser.add_argument("file", metavar="FILE", help="the body, as it is; - for standard input")
-    parser.add_argument("--platform", metavar="NAME", help="of a running `peeklock dev`: sqs, servicebus or cloudtasks")
+    parser.add_argument(
+        "--platform", metavar="NAME", help="of a running `peeklock dev`: the platform whose queue it is"
+    )
     parser.add_argument(
         "--id",
         help="the message's id; a new one otherwise. That of a dead letter completes unrun: --redrive it instead",

@@ -54,7 +54,7 @@ class CloudTasks:
         self._client = self._emulator.start().client()
 
     def make(self, discovery: Discovery) -> None:
-        for queue, entry in queues_of(discovery, discovery.cloudtasks):
+        for queue, entry in queues_of(discovery, discovery.entries(self.platform)):
             self._make(queue, entry)
 
     def serve(self, discovery: Discovery, variables_across: Mapping[str, str]) -> None:
@@ -69,7 +69,7 @@ class CloudTasks:
                 cwd=self._context.project.root,
                 on_line=partial(self._context.on_line, self.platform),
             )
-            for entry in discovery.cloudtasks
+            for entry in discovery.entries(self.platform)
         ]
         self._functions.replace(targets, stop_first=True)
 

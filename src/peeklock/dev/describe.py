@@ -1,6 +1,6 @@
 """Import a project's entry points and print what they are bound to, in a process of its own, so that changed code is read anew:
 
-    python -m peeklock.dev.describe ROOT '{"sqs": ["app.aws:handler"], "servicebus": "azure", "cloudtasks": []}'
+    python -m peeklock.dev.describe ROOT '{"entries": {"sqs": ["app.aws:handler"], "servicebus": ["/shop/azure"]}}'
     python -m peeklock.dev.describe ROOT '{"deployed": {"function": "shop-orders", "platform": "sqs", "target": "app.aws:handler"}}'
 
 It prints one line of JSON, with `error` for code that does not load; what the project's modules print goes to standard error.
@@ -15,16 +15,18 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import peeklock
-from peeklock.binding.bind import Binding, binding_of
+from peeklock.binding.bind import binding_of
 from peeklock.consuming.declaration import declaration
+from peeklock.dev.project import support_of
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
+from peeklock.platform_registry import load_target
 from peeklock.queue import Queue
 from peeklock.replay.problems import explained
 
@@ -39,18 +41,25 @@ OWN_QUEUE = re.compile(r"PEEKLOCK_\w+_FINGERPRINT")
 
 
 def describe(root: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return entries, triggers, and every queue that the project declares. Raises ConfigError for an entry that is not
-    bound."""
-    answer: dict[str, Any] = {
-        "sqs": [_entry(target, "sqs") for target in request.get("sqs", ())],
-        "cloudtasks": [_entry(target, "cloudtasks") for target in request.get("cloudtasks", ())],
-        "servicebus": list(_triggers(Path(request["servicebus"]))) if request.get("servicebus") else [],
+    """Return the handlers of each platform, and every queue that the project declares. Raises ConfigError for an entry that is
+    not bound."""
+    entries = request.get("entries", {})
+    handlers = {
+        name: list(load_target(support_of(name).describe)(name, entries[name]))
+        for name in sorted(
+            entries, key=lambda name: support_of(name).app_file
+        )  # apps last: their folder comes first in sys.path
     }
     if "deployed" in request:
         _check_deployed(**request["deployed"])
     modules = list(_own(root))
     files = [str(Path(str(module.__file__)).resolve()) for module in modules]
-    return {**answer, "queues": [_queue(queue) for queue in _declared(modules)], "files": files}
+    return {"handlers": handlers, "queues": [_queue(queue) for queue in _declared(modules)], "files": files}
+
+
+def bound_entries(platform: str, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the bound functions `module:function`: the fields of a `peeklock.dev.discovery.Entry`."""
+    return [_entry(target, platform) for target in targets]
 
 
 def _entry(target: str, platform: str) -> dict[str, Any]:
@@ -89,7 +98,7 @@ def _check_deployed(function: str, platform: str, target: str) -> None:
     module_name, _, name = target.partition(":")
     handler = _member(_imported(module_name, f"function {function}"), name, f"function {function}")
     binding, is_consumer = binding_of(handler), _is_consumer(handler)
-    wants_consumer = platform == "servicebus"  # its trigger is rendered around the consumer
+    wants_consumer = bool(support_of(platform).app_file)  # `peeklock.infra` renders the app around the consumer
     if binding is None and not is_consumer:
         return
     if (binding is None) != wants_consumer or (binding is not None and binding.platform != platform):
@@ -111,37 +120,6 @@ def _is_consumer(handler: Any) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _triggers(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the Service Bus triggers of a function app that peeklock has bound."""
-    sys.path.insert(0, str(folder))
-    module = importlib.import_module("function_app")
-    apps = [value for value in vars(module).values() if callable(getattr(value, "get_functions", None))]
-    if not apps:
-        raise ConfigError(f"{folder}/function_app.py has no func.FunctionApp")
-    for function in (function for app in apps for function in app.get_functions()):
-        trigger = function.get_trigger().get_dict_repr()
-        binding = binding_of(function.get_user_function())
-        if binding is None or trigger.get("type") != "serviceBusTrigger":
-            continue
-        yield _trigger(trigger, binding, function.get_function_name())
-
-
-def _trigger(trigger: Mapping[str, Any], binding: Binding, name: str) -> dict[str, Any]:
-    return {
-        "function": name,
-        "queue": binding.queue.name,
-        "queue_name": _setting(trigger.get("queueName")),
-        "topic_name": _setting(trigger.get("topicName")),
-        "subscription_name": _setting(trigger.get("subscriptionName")),
-        "sessions": bool(trigger.get("isSessionsEnabled")),
-    }
-
-
-def _setting(value: str | None) -> str | None:
-    """Fill in app settings, `%NAME%`: https://learn.microsoft.com/azure/azure-functions/functions-bindings-expressions-patterns"""
-    return value and re.sub("%([^%]+)%", lambda name: os.environ.get(name[1], name[0]), value)
 
 
 def _own(root: Path) -> Iterator[ModuleType]:

@@ -32,47 +32,30 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
-    """A Service Bus trigger of the function app."""
-
-    function: str
-    queue: str
-    queue_name: str | None
-    topic_name: str | None
-    subscription_name: str | None
-    sessions: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Discovery:
-    """Entry points, triggers, queues and files of a project's code."""
+    """Handlers, queues and files of a project's code."""
 
-    sqs: tuple[Entry, ...]
-    cloudtasks: tuple[Entry, ...]
-    servicebus: tuple[Trigger, ...]
+    described: Mapping[str, Sequence[Mapping[str, Any]]]
+    """Handlers by platform, as its `DevSupport.describe` returns them, each with the name of its `queue`."""
     queues: Mapping[str, Queue]
     files: frozenset[Path]
     """Files that are loaded when the entry points are imported, without installed packages."""
 
     def consumed(self, platform: str) -> set[str]:
         """Return the names of the queues that a platform consumes."""
-        entries: Sequence[Entry | Trigger] = getattr(self, platform)
-        return {entry.queue for entry in entries}
+        return {handler["queue"] for handler in self.described.get(platform, ())}
+
+    def entries(self, platform: str) -> list[Entry]:
+        """Return the bound functions of a platform whose `DevSupport` has neither an app nor a description of its own."""
+        return [Entry(**handler) for handler in self.described.get(platform, ())]
 
 
 def discover(project: Project) -> Discovery:
     """Import the entry points in a process of their own. Raises CodeError for code that does not load, ConfigError for
     entries that are not bound."""
-    request = {
-        "sqs": project.sqs,
-        "cloudtasks": project.cloudtasks,
-        "servicebus": None if project.servicebus is None else str(project.servicebus),
-    }
-    answer = describe(project.root, request)
+    answer = describe(project.root, {"entries": project.entries})
     return Discovery(
-        sqs=tuple(Entry(**entry) for entry in answer["sqs"]),
-        cloudtasks=tuple(Entry(**entry) for entry in answer["cloudtasks"]),
-        servicebus=tuple(Trigger(**trigger) for trigger in answer["servicebus"]),
+        described=answer["handlers"],
         queues={queue["name"]: Queue(**queue) for queue in answer["queues"]},
         files=frozenset(map(Path, answer["files"])),
     )

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from peeklock.dev.example import EXAMPLE
 from peeklock.errors import ConfigError
-
-PLATFORMS = ("sqs", "servicebus", "cloudtasks")
-
-EXAMPLE = """\
-  [tool.peeklock.dev]
-  sqs = ["app.aws:handler"]             # Lambda handlers, as module:function
-  servicebus = "azure"                  # the folder with function_app.py and host.json
-  cloudtasks = ["app.gcp:charge_http"]  # functions of functions-framework, as module:function"""
+from peeklock.keywords import nearest
+from peeklock.platform_registry import PLATFORMS, DevSupport, find_platform, platforms
 
 TABLE = "pyproject.toml, [tool.peeklock.dev]"
 
@@ -27,25 +21,20 @@ _ENTRY = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """Entry points by platform; empty for a platform that it does not use."""
+    """A folder, and its entries by platform, for the platforms that it uses."""
 
     root: Path
-    sqs: tuple[str, ...] = ()
-    servicebus: Path | None = None
-    cloudtasks: tuple[str, ...] = ()
-
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        return tuple(name for name in PLATFORMS if getattr(self, name))
+    entries: Mapping[str, Sequence[str]]
+    """Bound functions, as `module:function`, or the one folder with an app."""
 
     def only(self, chosen: Sequence[str]) -> Project:
         """Return the project with these platforms alone; with all where none is chosen. Raises ConfigError for a platform
         that the project has nothing for."""
-        wrong = [name for name in chosen if name not in self.platforms]
+        wrong = [name for name in chosen if name not in self.entries]
         if wrong:
             raise ConfigError(f"this project has nothing for {wrong[0]}; it would be in pyproject.toml:\n\n{EXAMPLE}")
-        dropped: dict[str, Any] = {"sqs": (), "servicebus": None, "cloudtasks": ()}
-        return replace(self, **{name: empty for name, empty in dropped.items() if chosen and name not in chosen})
+        kept = {name: values for name, values in self.entries.items() if not chosen or name in chosen}
+        return replace(self, entries=kept)
 
 
 def load(root: Path) -> Project:
@@ -63,24 +52,25 @@ def load(root: Path) -> Project:
     table = document.get("tool", {}).get("peeklock", {}).get("dev")
     if not isinstance(table, dict) or not table:
         raise ConfigError(f"pyproject.toml does not say what to run:\n\n{EXAMPLE}")
-    for key in table:
-        if key not in PLATFORMS:
-            near = difflib.get_close_matches(key, PLATFORMS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(PLATFORMS)}"
-            raise ConfigError(f"{TABLE}: {key!r} is no platform{hint}")
-    project = Project(
-        root=root,
-        sqs=_entries(table, "sqs"),
-        servicebus=_folder(table, root),
-        cloudtasks=_entries(table, "cloudtasks"),
-    )
-    if not project.platforms:
+    entries = {name: _entries(name, value, support_of(name), root) for name, value in table.items()}
+    ordered = sorted(filter(entries.get, entries), key=[*PLATFORMS, *entries].index)
+    if not ordered:
         raise ConfigError(f"{TABLE} names nothing to run; for instance:\n\n{EXAMPLE}")
-    return project
+    return Project(root=root, entries={name: entries[name] for name in ordered})
 
 
-def _entries(table: dict[str, Any], platform: str) -> tuple[str, ...]:
-    value = table.get(platform, [])
+def support_of(name: str) -> DevSupport:
+    """Return how `peeklock dev` runs a platform. Raises ConfigError where it does not."""
+    platform = find_platform(name)
+    if platform is None or platform.dev is None:
+        names = [name for name, platform in platforms().items() if platform.dev]
+        raise ConfigError(f"{TABLE}: {name!r} is no platform that `peeklock dev` runs; {nearest(name, names)}")
+    return platform.dev
+
+
+def _entries(platform: str, value: Any, support: DevSupport, root: Path) -> Sequence[str]:
+    if support.app_file:
+        return (_folder(platform, value, support.app_file, root),)
     entries = [value] if isinstance(value, str) else value
     if not isinstance(entries, list) or not all(
         isinstance(entry, str) and _ENTRY.fullmatch(entry) for entry in entries
@@ -89,11 +79,8 @@ def _entries(table: dict[str, Any], platform: str) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def _folder(table: dict[str, Any], root: Path) -> Path | None:
-    value = table.get("servicebus")
-    if value is None:
-        return None
+def _folder(platform: str, value: Any, app_file: str, root: Path) -> str:
     folder = root / value if isinstance(value, str) else root
-    if not isinstance(value, str) or not (folder / "function_app.py").is_file():
-        raise ConfigError(f"{TABLE}: servicebus = {value!r} is no folder with a function_app.py")
-    return folder
+    if not isinstance(value, str) or not (folder / app_file).is_file():
+        raise ConfigError(f"{TABLE}: {platform} = {value!r} is no folder with a {app_file}")
+    return str(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,22 +14,16 @@ from cloudqueues.errors import CloudqueuesError
 from cloudqueues.shutdown import CHANGED, until_stopped
 from peeklock.dev import cross_platform
 from peeklock.dev.discovery import Discovery, discover
-from peeklock.dev.project import Project
+from peeklock.dev.project import Project, support_of
 from peeklock.dev.runner import RunContext, Runner, Screen
 from peeklock.dev.state import State, opened
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.dev.watching import Changes, watching
 from peeklock.errors import ConfigError, PeeklockError
+from peeklock.platform_registry import load_target, platform_named
 
 T = TypeVar("T")
 Failure = PeeklockError | CloudqueuesError
-
-RUNNERS = {
-    "sqs": "peeklock.dev.sqs:Sqs",
-    "servicebus": "peeklock.dev.servicebus:ServiceBus",
-    "cloudtasks": "peeklock.dev.cloudtasks:CloudTasks",
-}
-"""Classes by platform, as texts, so that an emulator's SDK is loaded only where its platform is used."""
 
 
 def run(project: Project, screen: Screen, *, reload: bool) -> None:
@@ -58,16 +51,16 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
 def _runners(project: Project, context: RunContext, screen: Screen) -> Iterator[Sequence[Runner]]:
     """Yield a runner for each platform whose packages are installed."""
     with ExitStack() as stack:
-        runners = {name: _attempt(partial(_runner, name, context)) for name in project.platforms}
+        runners = {name: _attempt(partial(_runner, name, context)) for name in project.entries}
         yield [stack.enter_context(closing(runner)) for runner in _started(runners, screen).values()]
 
 
 def _runner(name: str, context: RunContext) -> Runner:
-    module, _, attribute = RUNNERS[name].partition(":")
     try:
-        runner: Runner = getattr(importlib.import_module(module), attribute)(context)
+        runner: Runner = load_target(support_of(name).runner)(context)
     except ImportError as exc:
-        raise ConfigError(f"{name} on this machine needs {exc.name}: pip install 'peeklock[dev,{name}]'") from exc
+        extras = ",".join(filter(None, ("dev", platform_named(name).extra)))
+        raise ConfigError(f"{name} on this machine needs {exc.name}: pip install 'peeklock[{extras}]'") from exc
     return runner
 
 

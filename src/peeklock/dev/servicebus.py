@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloudqueues.functions_host import FunctionsHost, Invocation
 from cloudqueues.servicebus import ServiceBusEmulator
 from peeklock.dev.azure_worker import check_installed
-from peeklock.dev.discovery import Discovery, Trigger
+from peeklock.dev.discovery import Discovery
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.runner import RunContext
 from peeklock.platforms.servicebus.client import CONNECTION
@@ -25,6 +26,18 @@ SPARE_SECONDS = 30
 
 HOST = "127.0.0.1"
 """Host in the queues' addresses; the connection string says where the emulator really is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """A Service Bus trigger of the function app."""
+
+    function: str
+    queue: str
+    queue_name: str | None
+    topic_name: str | None
+    subscription_name: str | None
+    sessions: bool
 
 
 class ServiceBus:
@@ -45,15 +58,15 @@ class ServiceBus:
         self._emulator.start()
 
     def make(self, discovery: Discovery) -> None:
+        triggers = [Trigger(**handler) for handler in discovery.described.get(self.platform, ())]
         for queue in discovery.queues.values():
-            self._make(queue, [trigger for trigger in discovery.servicebus if trigger.queue == queue.name])
+            self._make(queue, [trigger for trigger in triggers if trigger.queue == queue.name])
 
     def serve(self, discovery: Discovery, variables_across: Mapping[str, str]) -> None:
         del discovery
-        folder = self._context.project.servicebus
-        assert folder is not None, "a project without a function app has no such runner"
+        (folder,) = self._context.project.entries[self.platform]
         environ = {**self._context.variables(self.platform), **self._addresses, **variables_across}
-        host = functions_host(folder, self._emulator, environ, self._context.on_line)
+        host = functions_host(Path(folder), self._emulator, environ, self._context.on_line)
         self._functions.replace([host])
 
     def _make(self, queue: Queue, triggers: Sequence[Trigger]) -> None:

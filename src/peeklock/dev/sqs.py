@@ -42,7 +42,10 @@ class Sqs:
 
     def serve(self, discovery: Discovery, variables_across: Mapping[str, str]) -> None:
         self._functions.replace(
-            [self._function(entry, discovery.queues[entry.queue], variables_across) for entry in discovery.sqs]
+            [
+                self._function(entry, discovery.queues[entry.queue], variables_across)
+                for entry in discovery.entries(self.platform)
+            ]
         )
 
     def _make(self, queue: Queue) -> None:

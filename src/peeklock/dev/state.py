@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -80,6 +79,8 @@ def opened(root: Path, screen: Screen) -> Iterator[State]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    import fcntl
+
     private.make_file(str(folder / LOCK))
     with (folder / LOCK).open("r+", encoding="ascii") as file:
         try:
@@ -94,8 +95,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def addresses(folder: Path) -> dict[str, dict[str, str]] | None:
-    """Return each platform's variables of the `peeklock dev` that serves from a folder; None when none does."""
-    with suppress(OSError), (folder / LOCK).open("rb") as file:
+    """Return each platform's variables of the `peeklock dev` that serves from a folder; None when none does, as on Windows,
+    which has no fcntl."""
+    with suppress(OSError, ImportError), (folder / LOCK).open("rb") as file:
+        import fcntl
+
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

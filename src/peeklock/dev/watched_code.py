@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peeklock.dev.discovery import Discovery
-from peeklock.dev.project import Project
+from peeklock.dev.project import Project, support_of
+from peeklock.platform_registry import PLATFORMS
 
-SETTINGS = ("host.json", "local.settings.json")
-"""Settings files of a function app: https://learn.microsoft.com/azure/azure-functions/functions-reference-python#folder-structure"""
+SETTINGS = {name for platform in PLATFORMS.values() if platform.dev for name in platform.dev.settings}
+"""Names of settings files of apps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,5 +41,9 @@ class WatchedCode:
 
 
 def _settings(project: Project) -> frozenset[Path]:
-    folder = project.servicebus
-    return frozenset() if folder is None else frozenset(folder.resolve() / name for name in SETTINGS)
+    return frozenset(
+        Path(folder).resolve() / name
+        for platform, folders in project.entries.items()
+        for name in support_of(platform).settings
+        for folder in folders
+    )

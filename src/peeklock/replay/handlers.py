@@ -15,16 +15,13 @@ from peeklock.binding.bind import Binding, binding_of
 from peeklock.consuming.declaration import declaration
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
+from peeklock.platform_registry import find_platform, module_of
 from peeklock.queue import Queue
-from peeklock.registry import module_of
 from peeklock.replay.problems import explained
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, check_shape
 
 TABLES = ("handlers", "dev", "bundle")
 """Names in `[tool.peeklock]` of a pyproject.toml."""
-
-BOUND = ("sqs", "cloudtasks")
-"""Platforms whose entry points `[tool.peeklock.dev]` lists one by one."""
 
 FIX = """\
 no handler: pass --handler module:function, or name all of them in pyproject.toml:
@@ -86,8 +83,18 @@ def _targets(file: Path) -> list[str]:
             raise ReplayError(f"{file}, [tool.peeklock]: {name!r} is unknown; {nearest(name, TABLES)}")
     if "handlers" in table:
         return _texts(table["handlers"], f"{file}, [tool.peeklock]: handlers")
-    dev = table.get("dev", {})
-    return [target for name in BOUND for target in _texts(dev.get(name, []), f"{file}, [tool.peeklock.dev]: {name}")]
+    return [
+        target
+        for name, value in table.get("dev", {}).items()
+        if _lists_functions(name)
+        for target in _texts(value, f"{file}, [tool.peeklock.dev]: {name}")
+    ]
+
+
+def _lists_functions(name: str) -> bool:
+    """Return whether an entry of `[tool.peeklock.dev]` lists bound functions, rather than a folder with an app."""
+    platform = find_platform(name)
+    return platform is not None and platform.dev is not None and not platform.dev.app_file
 
 
 def _texts(value: Any, where: str) -> list[str]:

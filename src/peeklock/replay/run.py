@@ -23,8 +23,9 @@ from peeklock.idempotency.store import Store
 from peeklock.message import Message
 from peeklock.observability.observer import Settled
 from peeklock.outgoing import REASON, OutgoingMessage, Sender
+from peeklock.platform_registry import module_of, platform_named
 from peeklock.queue import Queue
-from peeklock.registry import module_of, open_store
+from peeklock.registry import open_store
 from peeklock.replay.handlers import Handler, handler_of
 from peeklock.replay.samples import EXPECTED, ReplayError, Sample, expected_path, platform_of
 from peeklock.sending.send import routed
@@ -247,9 +248,9 @@ class _Recorder:
             self.run.errors.append(outcome.error)
 
     def to(self, queue: Queue) -> Sender:
-        """Return a sender for what a handler sends, which refuses what the platform would refuse. Pub/Sub has no delays, so a
+        """Return a sender for what a handler sends, which refuses what the platform would refuse. Where that has no delays, a
         message with one goes to a queue of another platform."""
-        if self.run.platform == "pubsub":
+        if not platform_named(self.run.platform).delays:
             return self.queue_named(queue.name)
         return StrictSender(queue=queue, sender=self.queue_named(queue.name), platform=self.run.platform)
 

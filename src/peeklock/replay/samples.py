@@ -11,7 +11,7 @@ from typing import Any
 
 from peeklock.errors import PeeklockError
 from peeklock.keywords import nearest
-from peeklock.registry import module_of, platforms
+from peeklock.platform_registry import module_of, platforms
 
 EXPECTED = ".expected.json"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from peeklock.errors import SendError
 from peeklock.outgoing import OutgoingMessage, Sender
+from peeklock.platform_registry import module_of
 from peeklock.queue import Queue
-from peeklock.registry import module_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from peeklock.message import Lineage, Message
 from peeklock.observability.observer import LogObserver, Observer
 from peeklock.outcome import Outcome
 from peeklock.outgoing import Sender
+from peeklock.platform_registry import platform_named
 from peeklock.queue import Queue
-from peeklock.registry import platform_named
 from peeklock.sending.memory import Outbox
 from peeklock.sending.send import dump, routed
 from peeklock.sending.strict_sender import StrictSender

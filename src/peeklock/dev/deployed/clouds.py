@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from peeklock.dev.deployed.local_context import CloudRunner, LocalContext
 from peeklock.errors import ConfigError
+from peeklock.platform_registry import load_target
 from peeklock.replay.problems import explained
 
 RUNNERS = {
@@ -79,9 +79,8 @@ def parsed(file: Path, root: Path) -> ast.Module:
 
 def create_runner(cloud: str, local: LocalContext, folder: Path) -> CloudRunner:
     """Return the runner of a cloud. Raises ConfigError where its SDKs are not installed."""
-    module, _, attribute = RUNNERS[cloud].partition(":")
     try:
-        runner: CloudRunner = getattr(importlib.import_module(module), attribute)(local, folder)
+        runner: CloudRunner = load_target(RUNNERS[cloud])(local, folder)
     except ImportError as exc:
         raise ConfigError(f"{cloud} on this machine needs {exc.name}: {install_command([cloud])}") from exc
     return runner

@@ -22,17 +22,17 @@ from peeklock.outcome import DONE
 from peeklock.platforms.sqs.client import client as process_client
 from peeklock.platforms.sqs.client import places_of
 from peeklock.platforms.sqs.receive import receive
+from peeklock.platforms.sqs.retry_span import LONGEST_DELAY
 from peeklock.platforms.sqs.sender import from_url, refusal
 from peeklock.quotas.aws import ENTRIES as MAX_ENTRIES
 from peeklock.quotas.aws import MANAGED_FUNCTION_SECONDS
-from peeklock.retry_span import LONGEST_ON_SQS
 from peeklock.timing.clock import Clock
 from peeklock.timing.delays import ZERO
 
 LONGEST = timedelta(seconds=MANAGED_FUNCTION_SECONDS)
 # The longest of any function: how long this one may run is known only at an event.
 
-MAX_VISIBILITY = int(LONGEST_ON_SQS.total_seconds())
+MAX_VISIBILITY = int(LONGEST_DELAY.total_seconds())
 
 LOOKING = timedelta(seconds=LOOKING_SECONDS)
 

@@ -11,6 +11,7 @@ from peeklock import Message, SendError
 from peeklock.binding.bind import Binding, Options, mark
 from peeklock.engine.bound_consumer import Delays
 from peeklock.outgoing import OutgoingMessage
+from peeklock.retry_span import Backoff, Span, doubling
 
 SHAPE = '{"spool": "name", "lines": [...]}'
 SOURCE = "queue"
@@ -39,6 +40,12 @@ def source_of(event: dict[str, Any]) -> str | None:
 
 def run_sample(function: Callable[..., Any], event: dict[str, Any], **options: Unpack[Options]) -> list[str]:
     return bind(function, **options)(event)
+
+
+def span(backoff: Backoff, *, store: bool) -> Span:
+    """Return the span of delays that the platform doubles itself, up to an hour."""
+    del store
+    return doubling(backoff.delays, backoff.first, min(backoff.most, timedelta(hours=1)))
 
 
 def refusal(outgoing: OutgoingMessage, *, fifo: bool) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, whole_seconds
 from peeklock.infra.settings.aws.table import Settings
+from peeklock.platforms.sqs.retry_span import LONGEST_DELAY
 from peeklock.queue import Queue
 from peeklock.quotas.aws import BATCH as MOST_BATCH
 from peeklock.quotas.aws import BATCH_AT_ONCE as MOST_BATCH_AT_ONCE
@@ -17,7 +18,7 @@ from peeklock.quotas.aws import LEAST_CONCURRENCY, LOG_DAYS, POLL_SECONDS, RETEN
 from peeklock.quotas.aws import LEAST_FUNCTION_MEGABYTES as LEAST_MEMORY
 from peeklock.quotas.aws import RECEIVES as MOST_RECEIVES
 from peeklock.quotas.aws import WINDOW_SECONDS as LONGEST_WINDOW
-from peeklock.retry_span import LONGEST_ON_SQS, Span
+from peeklock.retry_span import Span
 
 MARGIN = 5
 """Seconds for claiming, recording and settling around the runs of an event."""
@@ -156,7 +157,7 @@ def _check_attempts(queue: Queue) -> None:
 
 
 def _check_delays(queue: Queue, span: Span) -> None:
-    longest = whole_seconds(LONGEST_ON_SQS)
+    longest = whole_seconds(LONGEST_DELAY)
     if whole_seconds(queue.max_delay) > longest:
         raise ConfigError(
             f"queue {queue.name!r}: max_delay={queue.max_delay.total_seconds():g} s, but SQS hides a message for 12 hours in"

@@ -12,17 +12,17 @@ from typing import Any
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, whole_seconds
 from peeklock.infra.settings.azure.table import Settings, clock
+from peeklock.platforms.servicebus import retry_span
 from peeklock.queue import Queue
 from peeklock.quotas.azure import DELIVERIES as MOST_DELIVERIES
 from peeklock.quotas.azure import FLEX_INSTANCES as MOST_INSTANCES
 from peeklock.quotas.azure import FLEX_MEGABYTES as MEMORIES
 from peeklock.quotas.azure import LOCK_SECONDS as LONGEST_LOCK
-from peeklock.retry_span import SERVICEBUS_HOLD
 
 SHORTEST_LOCK = 60
 """Seconds: the platform's own default, so that a host that starts slowly does not lose the messages that it has received."""
 
-HOLD = whole_seconds(SERVICEBUS_HOLD)
+HOLD = whole_seconds(retry_span.HOLD)
 """Seconds that `servicebus.bind` holds a message that must come back, within the lock (its `hold=`)."""
 
 MARGIN = 5

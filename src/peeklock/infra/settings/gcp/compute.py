@@ -10,12 +10,12 @@ import re
 from peeklock.errors import ConfigError
 from peeklock.infra.options import Capacity, whole_seconds
 from peeklock.infra.settings.gcp.table import Settings
+from peeklock.platforms.cloudtasks.retry_span import LONGEST_BACKOFF as LONGEST_TASK_BACKOFF
 from peeklock.queue import Queue
 from peeklock.quotas.google import CPUS, DISPATCH_DEADLINES, QUEUE_RATE, RETENTION_DAYS, TASK_DELAY, TASK_LIFE
 from peeklock.quotas.google import INSTANCES as MOST_INSTANCES
 from peeklock.quotas.google import QUEUE_AT_ONCE as MOST_AT_ONCE
 from peeklock.quotas.google import REQUESTS as MOST_REQUESTS
-from peeklock.retry_span import LONGEST_TASK_BACKOFF
 
 MARGIN = 5
 """Seconds around a run for claiming, recording and settling: the function's time-out is that much longer."""
