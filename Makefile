@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EVENTS ?= events
+# Where it is set, each of pytest's workers and each process that a test starts compiles every module and rewrites every
+# assert anew: half of the CPU time of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 # Most tests wait for a client or a process most of their time, so there are more workers than cores.

@@ -132,7 +132,7 @@ def text(size: int) -> bytes:
 
 
 _NOISE = random.Random(7).randbytes(2**24)
-_SIGNS = bytes(33 + byte % 90 for byte in _NOISE)
+_SIGNS = _NOISE.translate(bytes(33 + byte % 90 for byte in range(256)))
 
 
 def noise(size: int) -> bytes:
