@@ -10,8 +10,10 @@ import re
 import statistics
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import pytest
 
@@ -83,12 +85,18 @@ def test_the_public_names():
     assert all(hasattr(peeklock, name) for name in peeklock.__all__)
 
 
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Return the nodes of a file's syntax tree, its module first."""
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, list[str]]]:
     for file in FILES:
-        text = file.read_text()
-        for node in ast.walk(ast.parse(text)):
+        lines = file.read_text().splitlines()
+        for node in nodes(file):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                yield f"{file.relative_to(SOURCE)}:{node.name}", node, text.splitlines()
+                yield f"{file.relative_to(SOURCE)}:{node.name}", node, lines
 
 
 def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
@@ -121,7 +129,7 @@ def test_the_words_of_the_house():
     banned = re.compile(r"\b(nack|retries|park|ack)\b")
     found = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, (ast.Name, ast.arg)):
                 word = node.id if isinstance(node, ast.Name) else node.arg
                 found += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
@@ -169,16 +177,19 @@ def test_entry_files_are_thin():
     } == {}
 
 
-def modules() -> dict[str, ast.Module]:
-    """The syntax tree of each module, by its dotted name."""
+Nodes = Iterable[ast.AST]
+
+
+def modules() -> dict[str, Nodes]:
+    """The nodes of each module, by its dotted name."""
     names = {file: ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for file in FILES}
-    return {name: ast.parse(file.read_text()) for file, name in names.items()}
+    return {name: nodes(file) for file, name in names.items()}
 
 
-def imports(tree: ast.Module, known: Collection[str]) -> set[str]:
+def imports(nodes_of_module: Nodes, known: Collection[str]) -> set[str]:
     """The modules of this tree that a module imports anywhere, also for its types alone."""
     named = set()
-    for node in ast.walk(tree):
+    for node in nodes_of_module:
         if isinstance(node, ast.Import):
             named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -187,7 +198,7 @@ def imports(tree: ast.Module, known: Collection[str]) -> set[str]:
     return named & known
 
 
-def check_circles(trees: Mapping[str, ast.Module]) -> None:
+def check_circles(trees: Mapping[str, Nodes]) -> None:
     """Raise CycleError, with the circle, for modules that import each other, be it for their types alone."""
     graph = {
         name: imports(tree, trees.keys()) - {name, "peeklock"} for name, tree in trees.items() if name != "peeklock"
@@ -209,12 +220,12 @@ def test_a_circle_for_types_alone_is_noticed():
         "a.c": "def late() -> None:\n    from a import b\n",
     }
     with pytest.raises(CycleError):
-        check_circles({name: ast.parse(source) for name, source in sources.items()})
+        check_circles({name: ast.walk(ast.parse(source)) for name, source in sources.items()})
 
 
-def docstrings(tree: ast.Module) -> Iterator[str]:
-    """Of modules, classes and functions, and the strings below constants and fields."""
-    for node in ast.walk(tree):
+def docstrings(nodes_of_module: Nodes) -> Iterator[str]:
+    """Yield those of modules, classes and functions, and the strings below constants and fields."""
+    for node in nodes_of_module:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield ast.get_docstring(node) or ""
         for before, after in (
@@ -242,7 +253,7 @@ def test_variables_say_what_they_hold():
     assert [
         f"{name}:{node.lineno}"
         for name, tree in modules().items()
-        for node in ast.walk(tree)
+        for node in tree
         if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES)
         or (isinstance(node, ast.arg) and node.arg in EMPTY_NAMES)
     ] == []

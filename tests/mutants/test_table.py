@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -32,18 +33,26 @@ CONTRACTS = "".join(file.read_text() for file in (ROOT / "src/peeklock/testing/c
 """The methods that tests of a contract inherit."""
 
 
-def source_of(module: str) -> str:
-    return (ROOT / "src" / f"{module.replace('.', '/')}.py").read_text()
+@cache
+def source_of(module: str) -> tuple[str, str]:
+    """Return the text of a module and a dump of its syntax tree."""
+    source = (ROOT / "src" / f"{module.replace('.', '/')}.py").read_text()
+    return source, ast.dump(ast.parse(source))
+
+
+@cache
+def text_of(path: str) -> str:
+    return (ROOT / path).read_text()
 
 
 @pytest.mark.parametrize("entry", FAULTS, ids=[entry.name for entry in FAULTS])
 def test_an_entry_fits_the_code(entry):
     """A planted module differs from the one that is there, and its test has the name that the entry says."""
-    source = source_of(entry.module)
-    assert ast.dump(plant(source, entry)) != ast.dump(ast.parse(source))
+    source, tree = source_of(entry.module)
+    assert ast.dump(plant(source, entry)) != tree
     for test in entry.tests:
         path, *names = test.partition("[")[0].split("::")
-        text = (ROOT / path).read_text()
+        text = text_of(path)
         if "Contract)" in text:
             text += CONTRACTS
         assert all(f"def {name}(" in text or f"class {name}" in text for name in names), test

@@ -57,7 +57,7 @@ class Endpoint:
         self.open.set()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}/certs"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         endpoint = self

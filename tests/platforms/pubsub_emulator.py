@@ -128,7 +128,7 @@ def pushed(do: Callable[[Message], None], queue: Queue = QUEUE, **settings: Any)
 @contextmanager
 def _served(app: flask.Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"

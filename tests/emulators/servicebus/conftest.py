@@ -10,12 +10,19 @@ from azure.servicebus.management import ServiceBusAdministrationClient
 
 from cloudqueues.servicebus import ServiceBusEmulator
 from tests.emulators.servicebus.kit import closed, last
+from tests.emulators.servicebus.sdk_pauses import short_pauses
 
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_open() -> Iterator[None]:
     yield
     closed()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_sdk() -> Iterator[None]:
+    with short_pauses():
+        yield
 
 
 @pytest.fixture
