@@ -83,7 +83,7 @@ def test_a_status_without_a_phrase() -> None:
     assert encode(Reply(phrase="Fine"), is_last=False).startswith(b"HTTP/1.1 200 Fine\r\n")
 
 
-def test_a_stop_ends_a_request_that_is_being_answered() -> None:
+def test_a_stop_ends_a_request_that_is_being_answered(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> bytes:
         started = asyncio.Event()
 
@@ -105,6 +105,7 @@ def test_a_stop_ends_a_request_that_is_being_answered() -> None:
             writer.close()
 
     assert asyncio.run(scenario()) == b""
+    assert not caplog.records
 
 
 class StuckTransport:

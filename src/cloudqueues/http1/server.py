@@ -109,8 +109,8 @@ class HttpServer:
             async with asyncio.timeout(self.limits.idle):
                 writer.close()
                 await writer.wait_closed()
-        except OSError:
-            pass  # the client has gone, or was idle for too long
+        except (OSError, asyncio.CancelledError):
+            pass  # the client has gone or was idle for too long, or the server stops; asyncio logs a cancelled task
         finally:
             self._open.discard(task)
             writer.transport.abort()
