@@ -62,6 +62,15 @@ class Timeline:
     def after(self, seconds: float, action: Callable[[], object]) -> Timer:
         return self.at(self.now() + seconds, action)
 
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, by this clock."""
+        over = asyncio.Event()
+        timer = self.after(seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
     def advance(self, seconds: float) -> None:
         """Move the time forward, and call the actions that become due on the way, in order and each at its own time."""
         target = self.now() + seconds

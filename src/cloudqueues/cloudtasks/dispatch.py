@@ -186,7 +186,7 @@ class Dispatcher:
         """Delay or lose a response, as faults demand."""
         faults = self.faults
         if faults.hits("delay", task.name, attempt):
-            await pause(self._timeline, faults.draw("delay for", task.name, attempt) * faults.delay_s)
+            await self._timeline.sleep(faults.draw("delay for", task.name, attempt) * faults.delay_s)
         return HttpResponse(status=attempts.NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
 
     def _end(self, task: StoredTask, attempt: int, answer: HttpResponse) -> None:
@@ -215,13 +215,3 @@ class Dispatcher:
         for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-async def pause(timeline: Timeline, seconds: float) -> None:
-    """Sleep, by the emulator's time."""
-    over = asyncio.Event()
-    timer = timeline.after(seconds, over.set)
-    try:
-        await over.wait()
-    finally:
-        timer.cancel()

@@ -93,7 +93,13 @@ def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: Se
         peer.sync()
         assert bus._running is not None
         queue = bus._running[1].broker.queue("q")
-        left = (queue.messages, queue.locks._messages, queue._ready.locked, queue._expiries._timers, queue._ready._ready)
+        left = (
+            queue.messages,
+            queue.locks._messages,
+            queue._ready.locked,
+            queue._expiries._timers,
+            queue._ready._ready,
+        )
         assert [len(one) for one in left] == [0] * 5
         assert len(queue._context.timeline._due) <= SPARE + 1
 
