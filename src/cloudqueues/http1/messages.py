@@ -1,7 +1,7 @@
 """HTTP/1.1 messages on asyncio's streams, for clients and servers.
 
-Written here and not taken from h11, which accepts heads of any length in one piece and requests of HTTP/2.0, refuses a
-chunk only when it has come and a 101 that nobody asked for, and takes five times as long (48 us a request, not 9).
+Not h11 (0.16), which takes 48 us for a request instead of 9, and is not strict enough: it accepts request lines of HTTP/2.0
+and a head above the limit that comes in one piece, and does not show a chunk's size before its bytes.
 """
 
 from __future__ import annotations
