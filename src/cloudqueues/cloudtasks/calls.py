@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from cloudqueues.cloudtasks.dispatch import Dispatcher, pause
+from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import Code, Refused
 from cloudqueues.cloudtasks.methods import Method
 from cloudqueues.timeline import Timeline
@@ -31,7 +31,7 @@ class Caller:
         answer = method(request)
         self._changed()
         if faults.hits("delay", *what):
-            await pause(self._timeline, faults.draw("delay for", *what) * faults.delay_s)
+            await self._timeline.sleep(faults.draw("delay for", *what) * faults.delay_s)
         if faults.hits("drop", *what):
             raise Refused(Code.UNAVAILABLE, "Socket closed")
         return answer

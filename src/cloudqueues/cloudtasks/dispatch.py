@@ -13,9 +13,8 @@ from cloudqueues.cloudtasks.attempts import Dispatch
 from cloudqueues.cloudtasks.http_client import HttpRequest, HttpResponse
 from cloudqueues.cloudtasks.sdk import seconds_of, stamp
 from cloudqueues.cloudtasks.state import StoredQueue, StoredTask
-from cloudqueues.cloudtasks.timers import Deadlines, EarliestTimer
 from cloudqueues.faults import Faults
-from cloudqueues.timeline import Timeline
+from cloudqueues.timeline import Timeline, Timer
 
 MAX_DISPATCHES = 100_000
 """Dispatches that are kept for `CloudTasksEmulator.dispatches`; the oldest make room."""
@@ -28,9 +27,8 @@ class Dispatcher:
         self._timeline = timeline
         self._sign = sign
         self._changed = changed
-        self._deadlines = Deadlines(timeline)
         self._waiting: dict[StoredQueue, list[tuple[float, int, StoredTask]]] = {}
-        self._timers: dict[StoredQueue, EarliestTimer] = {}
+        self._timers: dict[StoredQueue, Timer] = {}
         self._tickets = itertools.count(1)
         self._postponed: set[tuple[str, int]] = set()
         self._duplicates_due = 0
@@ -76,9 +74,13 @@ class Dispatcher:
         return (waiting[0][0], waiting[0][2]) if waiting and not queue.paused else None
 
     def _set_timer(self, queue: StoredQueue, when: float) -> None:
-        if queue not in self._timers:
-            self._timers[queue] = EarliestTimer(self._timeline, lambda: self.dispatch_due(queue))
-        self._timers[queue].by(when)
+        """Look at a queue again at this time, or earlier where that was asked for before."""
+        timer = self._timers.get(queue)
+        if timer is not None and not timer.is_over:
+            if timer.when <= when:
+                return
+            timer.cancel()
+        self._timers[queue] = self._timeline.at(when, lambda: self.dispatch_due(queue))
 
     def next_due(self) -> float | None:
         """Return the time when the next task of a running queue may be sent; None where none waits."""
@@ -160,19 +162,18 @@ class Dispatcher:
         if request is None:
             return HttpResponse(status=attempts.NO_ANSWER)
         work = asyncio.ensure_future(http_client.send(request, self.route))
-        deadline = self._deadlines.add(self._answer_timeout(task, attempt), work.cancel)
+        deadline = self._timeline.after(self._answer_timeout(task, attempt), work.cancel)
         try:
             answer = await work
         except http_client.Unreachable:
             return HttpResponse(status=attempts.NO_ANSWER)
         except asyncio.CancelledError:
-            if not deadline.passed:
+            if not deadline.is_over:
                 work.cancel()
                 raise
             return HttpResponse(status=attempts.TIMED_OUT)
         finally:
-            deadline.over = True
-            self._deadlines.tidy()
+            deadline.cancel()
         return await self._delay_or_drop(task, attempt, answer)
 
     def _answer_timeout(self, task: StoredTask, attempt: int) -> float:
@@ -185,7 +186,7 @@ class Dispatcher:
         """Delay or lose a response, as faults demand."""
         faults = self.faults
         if faults.hits("delay", task.name, attempt):
-            await pause(self._timeline, faults.draw("delay for", task.name, attempt) * faults.delay_s)
+            await self._timeline.sleep(faults.draw("delay for", task.name, attempt) * faults.delay_s)
         return HttpResponse(status=attempts.NO_ANSWER) if faults.hits("drop", task.name, attempt) else answer
 
     def _end(self, task: StoredTask, attempt: int, answer: HttpResponse) -> None:
@@ -214,13 +215,3 @@ class Dispatcher:
         for work in running:
             work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-async def pause(timeline: Timeline, seconds: float) -> None:
-    """Sleep, by the emulator's time."""
-    over = asyncio.Event()
-    timer = timeline.after(seconds, over.set)
-    try:
-        await over.wait()
-    finally:
-        timer.cancel()

@@ -10,14 +10,17 @@ from cloudqueues.cloudtasks import grpc_server, oidc
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.dispatch import Dispatcher
 from cloudqueues.cloudtasks.errors import invalid
-from cloudqueues.cloudtasks.http_server import HttpServer
 from cloudqueues.cloudtasks.methods import methods_of
 from cloudqueues.cloudtasks.operations import Batches
 from cloudqueues.cloudtasks.rest import Rest, refusal
 from cloudqueues.cloudtasks.service import Service
 from cloudqueues.cloudtasks.state import State
 from cloudqueues.faults import Faults
+from cloudqueues.http1.server import HttpServer, Limits
 from cloudqueues.timeline import Timeline
+
+MAX_BODY = grpc_server.MAX_MESSAGE * 3 // 2
+"""Bytes of an HTTP request's body: as much as gRPC takes, with the tasks' bodies in base64."""
 
 
 class Emulation:
@@ -35,29 +38,25 @@ class Emulation:
         caller = Caller(self.timeline, self.dispatcher, self._changed)
         methods = methods_of(service, batches)
         rest = Rest(self.state, service.create_task, methods, caller)
-        self._http_server = HttpServer(rest.answer, lambda problem: refusal(invalid(problem)))
+        self._http = HttpServer(rest.answer, lambda malformed: refusal(invalid(str(malformed))), Limits(body=MAX_BODY))
         self._handlers = grpc_server.handlers(methods, caller)
         self._grpc: Any = None
-        self._http: asyncio.Server | None = None
         self.port = self.http_port = 0
 
     @classmethod
     async def open(cls, host: str, port: int, http_port: int, faults: Faults) -> Self:
         """Start the servers on both ports. Raises OSError for a port that is taken."""
         self = cls(asyncio.get_running_loop(), faults)
-        self._http = await self._http_server.serve(host, http_port)
-        self.http_port = self._http.sockets[0].getsockname()[1]
+        self.http_port = await self._http.listen(host, http_port)
         try:
             self._grpc, self.port = await grpc_server.serve(host, port, self._handlers)
         except BaseException:
-            self._http.close()
+            await self._http.close()
             raise
         return self
 
     async def close(self) -> None:
-        if self._http is not None:
-            self._http.close()
-        self._http_server.close()
+        await self._http.close()
         await self._grpc.stop(None)
         self._grpc = None  # gRPC's own thread ends with the last server
         await self.dispatcher.stop()

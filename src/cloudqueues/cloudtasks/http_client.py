@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -12,7 +13,8 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, urljoin, urlsplit
 
-from cloudqueues.cloudtasks import http1, targets
+from cloudqueues.cloudtasks import targets
+from cloudqueues.http1 import messages
 
 MAX_REDIRECTS = 10
 _SEE_OTHER = frozenset([301, 302, 303])
@@ -92,7 +94,7 @@ async def _exchange(request: HttpRequest, route: Route | None) -> HttpResponse:
             writer.write(_bytes_of(request))
             await writer.drain()
             return await _answer(reader, request.method)
-    except (OSError, EOFError, ValueError, http1.Malformed) as exc:
+    except (OSError, EOFError, ValueError, messages.Malformed) as exc:
         raise Unreachable(type(exc).__name__) from exc
 
 
@@ -102,7 +104,7 @@ async def _connection(
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
     """Open a new connection for each request: a kept one may be closed by the target just when it is used."""
     host, port, tls = _own_route(url) if route is None else (*_routed(url, route), None)
-    reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=http1.MAX_HEAD)
+    reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=messages.MAX_HEAD)
     try:
         yield reader, writer
     finally:
@@ -138,17 +140,18 @@ def _bytes_of(request: HttpRequest) -> bytes:
     headers = {"Host": host, **request.headers}
     if request.body or request.method in targets.WITH_BODY:
         headers["Content-Length"] = str(len(request.body))
-    return http1.write_head(f"{request.method} {target} HTTP/1.1", headers) + request.body
+    return messages.write_head(f"{request.method} {target} HTTP/1.1", headers) + request.body
 
 
 async def _answer(reader: asyncio.StreamReader, method: str) -> HttpResponse:
     """Read a response. Its body is read to its end, so that the target can finish, and discarded."""
-    head = await http1.read_head(reader)
+    head = await messages.read_head(reader)
     while head.first[1].startswith("1") and head.first[1] != "101":  # 100 and 103 precede the response
-        head = await http1.read_head(reader)
+        head = await messages.read_head(reader)
     status = _status(head)
     if method != "HEAD" and status not in {204, 304}:
-        async for _ in http1.body(reader, head.headers, until_end=True):
+        size = messages.body_size(head.headers, default=math.inf)
+        async for _ in messages.read_body(reader, size):
             pass
     return HttpResponse(
         status=status,
@@ -157,10 +160,10 @@ async def _answer(reader: asyncio.StreamReader, method: str) -> HttpResponse:
     )
 
 
-def _status(head: http1.Head) -> int:
+def _status(head: messages.Head) -> int:
     version, status, _ = head.first
     if not version.startswith("HTTP/1.") or not (len(status) == 3 and status.isascii() and status.isdigit()):  # noqa: PLR2004 - digits
-        raise http1.Malformed("this is not a response of HTTP/1")
+        raise messages.Malformed("this is not a response of HTTP/1")
     return int(status)
 
 

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, unquote
 from cloudqueues.cloudtasks import oidc, partial_response, routes, targets, transcoding
 from cloudqueues.cloudtasks.calls import Caller
 from cloudqueues.cloudtasks.errors import HTTP_STATUS, INVALID, Refused, invalid
-from cloudqueues.cloudtasks.http_server import Call, Reply
 from cloudqueues.cloudtasks.methods import Methods
 from cloudqueues.cloudtasks.sdk import as_json, new
 from cloudqueues.cloudtasks.state import State
+from cloudqueues.http1.server import Reply, Request
 
 CERTS_PATH = "/oauth2/v1/certs"
 KEYS_PATH = "/oauth2/v3/certs"
@@ -52,7 +52,7 @@ class Rest:
         self._methods = {name: method for served in methods.values() for name, method in served.items()}
         self._caller = caller
 
-    async def answer(self, call: Call) -> Reply:
+    async def answer(self, call: Request) -> Reply:
         """Return the reply to a request, which may be a refusal."""
         buffer = _BUFFER.fullmatch(call.path)
         match = routes.find(call.method, call.path)
@@ -66,9 +66,9 @@ class Rest:
         except Refused as refused:
             return refusal(refused)
         page = _NO_PAGE.format(html.escape(call.path)).encode()
-        return Reply(status=404, body=page, content_type="text/html; charset=UTF-8")
+        return Reply(status=404, body=page, headers={"Content-Type": "text/html; charset=UTF-8"})
 
-    async def _run(self, match: routes.Match, call: Call) -> Reply:
+    async def _run(self, match: routes.Match, call: Request) -> Reply:
         """Run a method of the service. Raises Refused."""
         system, query = _parameters(call.query)
         kind, answer, method = self._methods[match.method]
@@ -80,7 +80,7 @@ class Rest:
         shown = as_json(await self._caller.run(match.method, method, request), integers=integers)
         return _reply(partial_response.cut(shown, part), compact=system.get("prettyPrint") == "false")
 
-    def _buffer(self, queue: str, task_id: str, call: Call) -> Reply:
+    def _buffer(self, queue: str, task_id: str, call: Request) -> Reply:
         """Create a task from a request, with the queue's URL and method. Raises Refused."""
         target = self._state.queue(queue).message.http_target
         task = new("Task", name=f"{queue}/tasks/{task_id}" if task_id else "")
@@ -131,4 +131,5 @@ def _reply(
 ) -> Reply:
     layout: dict[str, Any] = {"separators": (",", ":")} if compact else {"indent": 2}
     text = json.dumps(body, ensure_ascii=False, **layout)
-    return Reply(status=status, body=f"{text}\n".encode("utf-8", "replace"), headers=headers or {})
+    headers = {"Content-Type": "application/json; charset=UTF-8", **(headers or {})}
+    return Reply(status=status, body=f"{text}\n".encode("utf-8", "replace"), headers=headers)

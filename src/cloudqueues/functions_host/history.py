@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cloudqueues.callbacks import call_logged
+
 MAX_INVOCATIONS = 100_000
 """Invocations that are remembered: a host may run for days."""
 
@@ -71,10 +73,7 @@ class History:
             self._finished.append(invocation)
             callbacks = tuple(self._callbacks)
         for callback in callbacks:
-            try:
-                callback(invocation)
-            except Exception:  # noqa: BLE001 - a display that fails must not stop the host
-                _log.exception("a callback of on_invocation failed")
+            call_logged(_log, "on_invocation", callback, invocation)
 
     def finished(self) -> Sequence[Invocation]:
         with self._changed:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from cloudqueues.background import Background, BackgroundEmulator
+from cloudqueues.callbacks import call_logged
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.functions_host.app_settings import local_settings
@@ -173,10 +174,7 @@ class FunctionsHost(BackgroundEmulator):
     def _emit_line(self, stream: str, line: str) -> None:
         self._lines.append((stream, line))
         for listener in tuple(self._listeners):
-            try:
-                listener(stream, line)
-            except Exception:  # noqa: BLE001 - a display that fails must not stop the host
-                _log.exception("a callback of on_line failed")
+            call_logged(_log, "on_line", listener, stream, line)
 
     def wait_for(self, condition: Callable[[Sequence[Invocation]], bool], timeout: float = 30) -> Sequence[Invocation]:
         """Wait until a condition holds for the invocations that ended. Raises TimeoutError after so many seconds."""

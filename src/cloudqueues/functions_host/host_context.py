@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,16 +46,3 @@ class HostContext:
         key = (knob, *what)
         self.occurrences[key] = self.occurrences.get(key, 0) + 1
         return self.faults.hits(knob, *what, self.occurrences[key])
-
-    def after(self, seconds: float, action: Callable[[], None]) -> Callable[[], None]:
-        """Call `action` in so many seconds of the host's time; return the function that cancels it."""
-        return self.timeline.after(seconds, action).cancel
-
-    async def pause(self, seconds: float) -> None:
-        """Sleep, in the host's own time."""
-        over = asyncio.Event()
-        cancel = self.after(seconds, over.set)
-        try:
-            await over.wait()
-        finally:
-            cancel()

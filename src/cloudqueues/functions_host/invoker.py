@@ -121,11 +121,9 @@ class Invoker:
     def _limit(self, worker: Worker) -> Callable[[], None]:
         """Start the functionTimeout, which kills the worker; return the function that cancels it."""
         seconds = self._context.options.timeout
-        return (
-            self._context.after(seconds, lambda: self._context.supervisor.send_kill(worker))
-            if seconds < float("inf")
-            else lambda: None
-        )
+        if seconds == float("inf"):
+            return lambda: None
+        return self._context.timeline.after(seconds, lambda: self._context.supervisor.send_kill(worker)).cancel
 
     async def _kill(self, worker: Worker, answering: asyncio.Future[Answer], key: tuple[object, ...]) -> None:
         """Kill the worker in the middle of the function, or at the latest when it has answered."""
@@ -139,7 +137,9 @@ class Invoker:
     async def _answer_late(self, worker: Worker, key: tuple[object, ...]) -> None:
         """Delay the answer of a function that is done, or lose it together with the worker."""
         if self._context.hits("delay", *key):
-            await self._context.pause(self._context.faults.delay_s * self._context.faults.draw("delay_s", *key))
+            await self._context.timeline.sleep(
+                self._context.faults.delay_s * self._context.faults.draw("delay_s", *key)
+            )
         if self._context.hits("drop", *key):
             self._context.supervisor.send_kill(worker)
             raise WorkerEnded("the worker's answer was lost on purpose")

@@ -119,7 +119,7 @@ class Listener:
         """Receive from a session; return nothing when it stays idle for too long, in the host's own time."""
         idle = self._context.options.session_idle
         receiving = asyncio.ensure_future(receiver.receive(self._most, idle))
-        timeout = asyncio.ensure_future(self._context.pause(idle))
+        timeout = asyncio.ensure_future(self._context.timeline.sleep(idle))
         try:
             await asyncio.wait({receiving, timeout}, return_when=asyncio.FIRST_COMPLETED)
             return receiving.result() if receiving.done() else []

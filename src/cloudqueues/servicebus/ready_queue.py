@@ -8,9 +8,9 @@ from __future__ import annotations
 import heapq
 from typing import Protocol
 
-from cloudqueues.servicebus.deadlines import SPARE
 from cloudqueues.servicebus.errors import AmqpError
 from cloudqueues.servicebus.message import Message
+from cloudqueues.timeline import SPARE
 
 
 class Consumer(Protocol):

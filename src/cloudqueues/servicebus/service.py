@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from cloudqueues.faults import Faults
+from cloudqueues.http1.server import HttpServer
 from cloudqueues.servicebus import message_encoding, settlement
 from cloudqueues.servicebus.admin.api import Api
-from cloudqueues.servicebus.admin.server import ManagementServer
+from cloudqueues.servicebus.admin.http import management_server
+from cloudqueues.servicebus.admin.tls import TlsOrPlainTransport
 from cloudqueues.servicebus.amqp.connection import Connection
 from cloudqueues.servicebus.amqp.protocol_detection import ProtocolDetector
 from cloudqueues.servicebus.amqp.session import Session
@@ -48,7 +50,7 @@ class Service:
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
-        self._http: ManagementServer | None = None
+        self._http: HttpServer | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listen for AMQP, with `tls` over TLS only, and return the port."""
@@ -61,8 +63,8 @@ class Service:
 
     async def listen_http(self, host: str, port: int, context: Callable[[], ssl.SSLContext]) -> int:
         """Listen for the management API, and return the port."""
-        self._http = ManagementServer(Api(self.broker).answer, context, 2 * self._idle)
-        return await self._http.listen(host, port)
+        self._http = management_server(Api(self.broker).answer, 2 * self._idle)
+        return await self._http.listen(host, port, lambda inner: TlsOrPlainTransport(inner, context))
 
     def _connection(self) -> Connection:
         connection = Connection(self._begin, self.context, self._gone, self._idle)
@@ -88,7 +90,7 @@ class Service:
         if self._server is not None:
             self._server.close()
         if self._http is not None:
-            self._http.close()
+            await self._http.close()
         for connection in self._connections:
             connection.abort()
         await self._empty.wait()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, Unpack
 
 from cloudqueues.background import Background, BackgroundEmulator
+from cloudqueues.callbacks import call_logged
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
 from cloudqueues.sqs_lambda.mapping import EventSourceMapping, Invocation
@@ -133,20 +133,9 @@ class SqsLambda(BackgroundEmulator):
             raise TimeoutError(f"{self._settings.queue_url} is not empty after {timeout:g} s{why}") from None
 
     def _heard(self, line: str) -> None:
-        with _logged("on_line"):
-            self._on_line(line)
+        call_logged(logger, "on_line", self._on_line, line)
 
     def _ended(self, invocation: Invocation) -> None:
         self._invocations.append(invocation)
         if self._on_invocation is not None:
-            with _logged("on_invocation"):
-                self._on_invocation(invocation)
-
-
-@contextlib.contextmanager
-def _logged(what: str) -> Generator[None, None, None]:
-    """Log an error of a user's callback, so that it does not end the emulator."""
-    try:
-        yield
-    except Exception:
-        logger.exception("%s failed", what)
+            call_logged(logger, "on_invocation", self._on_invocation, invocation)

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
+from cloudqueues.http1.messages import Malformed
+from cloudqueues.http1.server import HttpServer, Limits, Reply, Request
 from cloudqueues.quotas.aws import EVENT_BYTES
-from cloudqueues.sqs_lambda import http1
 
 MAX_RESPONSE = EVENT_BYTES + 100
 """Bytes. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+_MAX_HEAD = 2 * 1024 * 1024
+"""Bytes of the head of a request: a header of up to 1 MB repeats a function's error."""
 
 PREFIX = "/2018-06-01/runtime/"
 _ANSWER = re.compile(r"invocation/([^/]+)/(response|error)")
@@ -62,14 +66,13 @@ class RuntimeApi:
         self.init_error: str | None = None
         self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
         self._answers: dict[str, asyncio.Future[InvocationResult]] = {}
-        self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        limits = Limits(head=_MAX_HEAD, body=MAX_RESPONSE, discards_excess=True, takes_chunks=False)
+        self._server = HttpServer(self._answer, _malformed, limits)
 
     async def start(self) -> str:
         """Start to serve, and return `host:port` for the process's environment."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=http1.MAX_HEAD)
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"{host}:{port}"
+        host = "127.0.0.1"
+        return f"{host}:{await self._server.listen(host, 0)}"
 
     def dispatch(self, event: RuntimeEvent) -> asyncio.Future[InvocationResult]:
         """Hand an event to the process, and return the future of its result."""
@@ -79,60 +82,50 @@ class RuntimeApi:
         return answer
 
     async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.close()
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while (request := await http1.read_request(reader, MAX_RESPONSE)) is not None:
-                writer.write(await self._answer(request))
-                await writer.drain()
-        except http1.BadRequestError as exc:
-            writer.write(_failure(HTTPStatus.BAD_REQUEST, "InvalidRequest", str(exc)))
-        except ConnectionError:
-            return  # the process has ended, which `FunctionProcess.exited` reports
-        finally:
-            writer.close()
-
-    async def _answer(self, request: http1.Request) -> bytes:
+    async def _answer(self, request: Request) -> Reply:
         what = request.path.removeprefix(PREFIX)
         if request.method == "GET" and what == "invocation/next":
             return await self._next()
         if request.method == "POST" and what == "init/error":
-            self.init_error = _error_text(request.body or b"")
-            return http1.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+            self.init_error = _error_text(request.body)
+            return _ACCEPTED
         posted = _ANSWER.fullmatch(what)
         if request.method == "POST" and posted is not None:
-            return self._take(posted[1], posted[2], request.body)
+            return self._take(posted[1], posted[2], request)
         return _failure(HTTPStatus.NOT_FOUND, "NotFound", f"{request.method} {request.path} is not of this API")
 
-    async def _next(self) -> bytes:
+    async def _next(self) -> Reply:
         self.asked.set()
         runtime_event = await self._events.get()
         self.asked.clear()
-        return http1.answer(HTTPStatus.OK, runtime_event.event, runtime_event.headers)
+        return _reply(HTTPStatus.OK, runtime_event.event, runtime_event.headers)
 
-    def _take(self, request_id: str, kind: str, body: bytes | None) -> bytes:
+    def _take(self, request_id: str, kind: str, request: Request) -> Reply:
         answer = self._answers.pop(request_id, None)
         if answer is None or answer.done():
             return _failure(HTTPStatus.BAD_REQUEST, "InvalidRequestID", "no such invocation is under way")
-        if body is None:
+        if request.is_too_large:
             answer.set_result(_RESPONSE_TOO_LARGE)
             return _failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", "at most 6 MB")
-        answer.set_result(InvocationResult(kind="error" if kind == "error" else "response", body=body))
-        return http1.answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+        answer.set_result(InvocationResult(kind="error" if kind == "error" else "response", body=request.body))
+        return _ACCEPTED
 
 
-def _failure(status: HTTPStatus, kind: str, text: str) -> bytes:
-    return http1.answer(status, json.dumps({"errorType": kind, "errorMessage": text}).encode())
+def _failure(status: HTTPStatus, kind: str, text: str) -> Reply:
+    return _reply(status, json.dumps({"errorType": kind, "errorMessage": text}).encode())
+
+
+def _malformed(malformed: Malformed) -> Reply:
+    return _failure(HTTPStatus.BAD_REQUEST, "InvalidRequest", str(malformed))
+
+
+def _reply(status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status=status, body=body, headers={"Content-Type": "application/json", **(headers or {})})
+
+
+_ACCEPTED = _reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
 
 
 def _error_text(body: bytes) -> str:

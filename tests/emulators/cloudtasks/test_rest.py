@@ -16,7 +16,8 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport import requests as transport
 from google.oauth2 import id_token
 
-from cloudqueues.cloudtasks import CloudTasksEmulator, http_server
+from cloudqueues.cloudtasks import CloudTasksEmulator
+from cloudqueues.http1.server import Limits
 from peeklock.platforms.http_push.oidc import Certificates, Rejected, Verifier
 from tests.emulators.cloudtasks.support import ACCOUNT, HERE, Target, queue_of, task_of
 
@@ -157,7 +158,7 @@ def test_what_is_no_http_is_refused_and_closed(shared: CloudTasksEmulator, data:
 
 
 def test_a_body_that_is_too_large(shared: CloudTasksEmulator, monkeypatch: Any) -> None:
-    monkeypatch.setattr(http_server, "MAX_BODY", 10)
+    monkeypatch.setattr(shared._running._http, "limits", Limits(body=10))
     head = f"POST /v2/{HERE}/queues HTTP/1.1\r\nContent-Length: 11\r\n\r\n".encode()
     assert b"the body is too large" in raw(shared, head + b"x" * 11)
     assert b"the body is too large" not in raw(shared, head.replace(b"11", b"10") + b"x" * 10)
@@ -175,7 +176,7 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(
     shared: CloudTasksEmulator, monkeypatch: Any, head: bytes
 ) -> None:
     """The client gets its answer while it could still send."""
-    monkeypatch.setattr(http_server, "MAX_BODY", 10)
+    monkeypatch.setattr(shared._running._http, "limits", Limits(body=10))
     parts = urlsplit(shared.http_url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
         connection.sendall(f"POST /v2/{HERE}/queues HTTP/1.1\r\n".encode() + head)
@@ -183,7 +184,7 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(
 
 
 def test_a_body_in_chunks_may_be_as_large_as_one_with_a_length(shared: CloudTasksEmulator, monkeypatch: Any) -> None:
-    monkeypatch.setattr(http_server, "MAX_BODY", 10)
+    monkeypatch.setattr(shared._running._http, "limits", Limits(body=10))
     head = f"POST /v2/{HERE}/queues HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     assert b"the body is too large" not in raw(shared, head + b"4\r\n1234\r\n6\r\n123456\r\n0\r\n\r\n")
 

@@ -9,8 +9,8 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from cloudqueues.servicebus import ServiceBusEmulator
 from cloudqueues.servicebus.amqp import encode, frames
-from cloudqueues.servicebus.deadlines import SPARE, Deadlines
-from cloudqueues.timeline import Timeline
+from cloudqueues.servicebus.deadlines import Deadlines
+from cloudqueues.timeline import SPARE, Timeline
 from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, leaving, one, send, wait_until
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
@@ -39,7 +39,7 @@ def test_deadlines_that_were_moved_or_lifted_leave_nothing_behind() -> None:
             deadlines.discard(key)
         for step in range(5000):
             deadlines.set(1, now + 20 + step)
-        size = len(deadlines._heap)
+        size = len(timeline._due)
         timeline.advance(11)
         assert due == [0]
         timeline.advance(20 + 5000)
@@ -93,9 +93,15 @@ def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: Se
         peer.sync()
         assert bus._running is not None
         queue = bus._running[1].broker.queue("q")
-        left = (queue.messages, queue.locks._messages, queue._ready.locked, queue._expiries._when, queue._ready._ready)
+        left = (
+            queue.messages,
+            queue.locks._messages,
+            queue._ready.locked,
+            queue._expiries._timers,
+            queue._ready._ready,
+        )
         assert [len(one) for one in left] == [0] * 5
-        assert len(queue._expiries._heap) <= SPARE + 1
+        assert len(queue._context.timeline._due) <= SPARE + 1
 
 
 def test_a_token_opens_one_delivery_only(bus: ServiceBusEmulator) -> None:

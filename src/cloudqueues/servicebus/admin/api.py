@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
+from cloudqueues.http1.server import Reply
 from cloudqueues.servicebus.admin import atom, descriptions
 from cloudqueues.servicebus.admin.access import denied, denied_below, may_manage
 from cloudqueues.servicebus.admin.atom import Entry, Site
 from cloudqueues.servicebus.admin.descriptions import Descriptions
-from cloudqueues.servicebus.admin.http import Reply, Request
+from cloudqueues.servicebus.admin.http import Request
 from cloudqueues.servicebus.admin.namespace import PATH, description
 from cloudqueues.servicebus.admin.paging import page
 from cloudqueues.servicebus.admin.paths import TopicPath, split

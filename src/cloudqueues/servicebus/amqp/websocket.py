@@ -11,7 +11,11 @@ import base64
 import hashlib
 import struct
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from cloudqueues.http1 import messages
+from cloudqueues.http1.server import Reply, encode
 
 if TYPE_CHECKING:
     from cloudqueues.servicebus.amqp.connection import Connection
@@ -26,6 +30,7 @@ LONGEST_FRAME = 2**20
 each."""
 LONGEST_CONTROL = 125
 """Bytes of a control frame's payload: https://www.rfc-editor.org/rfc/rfc6455#section-5.5"""
+_END = b"\r\n\r\n"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _LAST, _MASKED, _CONTROL = 0x80, 0x80, 0x08
@@ -87,16 +92,20 @@ def _length(buffer: bytearray) -> tuple[int, int]:
     return start, size
 
 
-def refusal(line: str, headers: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the status and the text that refuse a handshake, or None for a valid one."""
-    method, _, rest = line.partition(" ")
-    if method != "GET" or rest.partition(" ")[0].partition("?")[0].rstrip("/") != PATH:
-        return "404 Not Found", f"AMQP over WebSockets is at {PATH}"
-    if headers.get("upgrade", "").lower() != "websocket" or "sec-websocket-key" not in headers:
-        return "426 Upgrade Required", "this is the address of a WebSocket"
-    if subprotocol(headers) is None:
-        return "400 Bad Request", f"offer the subprotocol {SUBPROTOCOLS[0]!r}"
+def refusal(head: messages.Head) -> Reply | None:
+    """Return the reply that refuses a handshake, or None for a valid one."""
+    method, target, _ = head.first
+    if method != "GET" or target.partition("?")[0].rstrip("/") != PATH:
+        return _refused(HTTPStatus.NOT_FOUND, f"AMQP over WebSockets is at {PATH}")
+    if head.headers.get("upgrade", "").lower() != "websocket" or "sec-websocket-key" not in head.headers:
+        return _refused(HTTPStatus.UPGRADE_REQUIRED, "this is the address of a WebSocket")
+    if subprotocol(head.headers) is None:
+        return _refused(HTTPStatus.BAD_REQUEST, f"offer the subprotocol {SUBPROTOCOLS[0]!r}")
     return None
+
+
+def _refused(status: HTTPStatus, text: str) -> Reply:
+    return Reply(status=status, body=f"{text}\n".encode(), headers={"Content-Type": "text/plain"})
 
 
 def subprotocol(headers: Mapping[str, str]) -> str | None:
@@ -139,34 +148,36 @@ class WebSocket(asyncio.Protocol):
     # -- input
 
     def _handshake(self) -> bool:
-        head, end, _ = self._in.partition(b"\r\n\r\n")
+        lines, end, _ = self._in.partition(_END)
         if not end:
             if len(self._in) > LONGEST_REQUEST:
-                self._turn_down("431 Request Header Fields Too Large", f"at most {LONGEST_REQUEST} bytes")
+                text = f"at most {LONGEST_REQUEST} bytes"
+                self._turn_down(_refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
             return False
-        del self._in[: len(head) + len(end)]
-        line, headers = _request(head.decode("latin-1"))
-        if problem := refusal(line, headers):
-            self._turn_down(*problem)
+        del self._in[: len(lines) + len(end)]
+        try:
+            head = messages.parse_head(bytes(lines + end))
+        except messages.Malformed as malformed:
+            self._turn_down(_refused(malformed.status, str(malformed)))
             return False
-        self._welcome(headers)
+        if reply := refusal(head):
+            self._turn_down(reply)
+            return False
+        self._welcome(head.headers)
         return True
 
-    def _turn_down(self, status: str, text: str) -> None:
-        body = f"{text}\n".encode()
-        head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        self._transport.write(head.encode() + body)
+    def _turn_down(self, reply: Reply) -> None:
+        self._transport.write(encode(reply, is_last=True))
         self._transport.close()
 
     def _welcome(self, headers: Mapping[str, str]) -> None:
-        head = (
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {accept_key(headers['sec-websocket-key'])}\r\n"
-            f"Sec-WebSocket-Protocol: {subprotocol(headers)}\r\n\r\n"
-        )
-        self._transport.write(head.encode())
+        answer = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Accept": accept_key(headers["sec-websocket-key"]),
+            "Sec-WebSocket-Protocol": str(subprotocol(headers)),
+        }
+        self._transport.write(messages.write_head("HTTP/1.1 101 Switching Protocols", answer))
         self._connection.write_through(self)
         self._next = self._frame
 
@@ -213,10 +224,3 @@ class WebSocket(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
-
-
-def _request(head: str) -> tuple[str, dict[str, str]]:
-    """Return the request line, and the headers by lower-case name."""
-    line, *rest = head.split("\r\n")
-    pairs = (field.partition(":") for field in rest)
-    return line, {name.strip().lower(): value.strip() for name, _, value in pairs}

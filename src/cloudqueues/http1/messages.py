@@ -1,4 +1,8 @@
-"""HTTP/1.1 messages on asyncio's streams, for a dispatcher and a small server."""
+"""HTTP/1.1 messages on asyncio's streams, for clients and servers.
+
+Not h11 (0.16), which takes 48 us for a request instead of 9, and is not strict enough: it accepts request lines of HTTP/2.0
+and a head above the limit that comes in one piece, and does not show a chunk's size before its bytes.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,19 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 
 MAX_HEAD = 64 * 1024
-CHUNK = 64 * 1024
+PIECE = 64 * 1024
+"""Bytes of a body that are read at once."""
 
 
 class Malformed(Exception):
-    """Data that is not an HTTP message, or a message that is too large."""
+    """Data that is not an HTTP message, or a message that is too large. `status` is the one to refuse a request with."""
+
+    def __init__(self, text: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +38,14 @@ class Head:
 async def read_head(reader: asyncio.StreamReader) -> Head:
     """Read the head of a message. Raises Malformed, and EOFError when the connection ends before."""
     try:
-        text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        return parse_head(await reader.readuntil(b"\r\n\r\n"))
     except asyncio.LimitOverrunError as exc:
-        raise Malformed("the head is too long") from exc
-    first, *lines = text[:-4].split("\r\n")
+        raise Malformed("the head is too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE) from exc
+
+
+def parse_head(data: bytes) -> Head:
+    """Return the head in these bytes, which end with its empty line. Raises Malformed."""
+    first, *lines = data[:-4].decode("latin-1").split("\r\n")
     parts = first.split(" ", 2)
     if len(parts) < 2:  # noqa: PLR2004 - the reason may be missing
         raise Malformed("the first line is incomplete")
@@ -54,32 +68,35 @@ def _number(text: str, base: int = 10) -> int:
         raise Malformed("a length is not a number") from exc
 
 
-def is_chunked(headers: Mapping[str, str]) -> bool:
-    return headers.get("transfer-encoding", "").lower().endswith("chunked")
+def body_size(headers: Mapping[str, str], *, default: float = 0, limit: float = math.inf) -> float | None:
+    """Return the bytes of a body: None for one in chunks, and `default` for one without a length.
 
-
-async def body(
-    reader: asyncio.StreamReader, headers: Mapping[str, str], *, until_end: bool, limit: float = math.inf
-) -> AsyncIterator[bytes]:
-    """Yield a body in pieces. `until_end`: a body without a length ends with the connection, as only a response's may.
-
-    Raises Malformed, for more than `limit` bytes before they are read, and EOFError when the connection ends within it.
+    Raises Malformed for more than `limit` bytes.
     """
-    if is_chunked(headers):
-        async for piece in _chunks(reader, limit):
-            yield piece
-    elif "content-length" in headers:
-        async for piece in _exactly(reader, _within(_number(headers["content-length"]), limit)):
-            yield piece
-    elif until_end:
-        while piece := await reader.read(CHUNK):
-            yield piece
+    if headers.get("transfer-encoding", "").lower().endswith("chunked"):
+        return None
+    return _within(_number(headers["content-length"]), limit) if "content-length" in headers else default
 
 
-async def _exactly(reader: asyncio.StreamReader, left: int) -> AsyncIterator[bytes]:
+async def read_body(
+    reader: asyncio.StreamReader, size: float | None, *, limit: float = math.inf
+) -> AsyncIterator[bytes]:
+    """Yield a body in pieces. Its size is that of `body_size`; an infinite one ends with the connection, as only a
+    response's may.
+
+    Raises Malformed, for more than `limit` bytes in chunks before they are read, and EOFError when the connection ends
+    within it.
+    """
+    async for piece in _chunks(reader, limit) if size is None else _exactly(reader, size):
+        yield piece
+
+
+async def _exactly(reader: asyncio.StreamReader, left: float) -> AsyncIterator[bytes]:
     while left:
-        piece = await reader.read(min(left, CHUNK))
+        piece = await reader.read(int(min(left, PIECE)))
         if not piece:
+            if left == math.inf:
+                return
             raise EOFError
         left -= len(piece)
         yield piece
@@ -87,7 +104,7 @@ async def _exactly(reader: asyncio.StreamReader, left: int) -> AsyncIterator[byt
 
 def _within(size: int, limit: float) -> int:
     if size > limit:
-        raise Malformed("the body is too large")
+        raise Malformed("the body is too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     return size
 
 
