@@ -69,7 +69,6 @@ class NoGate(Schedule):
 
     def _at_gate(self, delivery):
         self.ready.append(delivery)
-        return []
 
 
 class GoesOn(Schedule):
@@ -78,7 +77,7 @@ class GoesOn(Schedule):
     def _at_gate(self, delivery):
         if delivery.group is not None:
             delivery.group.halted = False
-        return super()._at_gate(delivery)
+        super()._at_gate(delivery)
 
 
 class TwinsAtOnce(Schedule):
@@ -99,8 +98,9 @@ class KeepsClaims(Schedule):
     def _step(self, delivery, result):
         if isinstance(result, Exception) and delivery.group is not None and delivery.group.halted:
             outcome = Outcome(disposition=Disposition.ABANDON, reason=Reason.HALTED, attempt=delivery.attempt)
-            return self._finish(delivery, outcome)
-        return super()._step(delivery, result)
+            self._finish(delivery, outcome)
+        else:
+            super()._step(delivery, result)
 
 
 class LosesFailures(Schedule):
@@ -109,18 +109,17 @@ class LosesFailures(Schedule):
     def _finish(self, delivery: Delivery, outcome: Outcome):
         if outcome.reason is Reason.RETRY:
             outcome = Outcome(disposition=Disposition.COMPLETE, reason=Reason.DONE, attempt=delivery.attempt)
-        return super()._finish(delivery, outcome)
+        super()._finish(delivery, outcome)
 
 
 class AllTogether(Schedule):
     """Fault: messages that have to run alone are claimed with the others."""
 
-    def _resume(self, delivery, life, result):
-        steps = super()._resume(delivery, life, result)
+    def _step(self, delivery, result):
+        super()._step(delivery, result)
         if delivery in self.suspects:
             self.suspects.remove(delivery)
-            return [*steps, (delivery, None)]
-        return steps
+            self._steps.append((delivery, None))
 
 
 class AnySuspect(Schedule):

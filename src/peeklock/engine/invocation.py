@@ -52,7 +52,7 @@ async def attempt_async(function: Callable[..., Awaitable[Any]], arguments: Sequ
 def arguments_of(bound: BoundConsumer, deliveries: Sequence[Delivery]) -> tuple[Any, ...]:
     """Return the arguments of a call. They are collected in advance, because a finished delivery drops its payload."""
     if not bound.handler.batch:
-        return arguments_of_one(bound, deliveries[0])[1]
+        return arguments_of_one(bound, deliveries[0])
     for delivery in deliveries:
         _number(delivery)
     return (
@@ -60,14 +60,13 @@ def arguments_of(bound: BoundConsumer, deliveries: Sequence[Delivery]) -> tuple[
     )
 
 
-def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Message, tuple[Any, ...]]:
-    """Return the message with its attempt and fence, and the arguments, for a handler of single messages."""
+def arguments_of_one(bound: BoundConsumer, delivery: Delivery) -> tuple[Any, ...]:
+    """Return the arguments for a handler of single messages."""
     if delivery.claim is not None:
         _number(delivery)
-    message = delivery.message
     if not bound.handler.wants_message:
-        return message, (delivery.payload,)
-    return message, (delivery.payload, _handed(message))
+        return (delivery.payload,)
+    return delivery.payload, _handed(delivery.message)
 
 
 def _handed(message: Message) -> Message:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peeklock.engine.bound_consumer import BoundConsumer, Deadline
-from peeklock.engine.delivery import RUN, Delivery, Group, Halted, Lifecycle, Send, prepare, record_key
+from peeklock.engine.delivery import RUN, Delivery, Effect, Group, Halted, Send, prepare, record_key
 from peeklock.engine.lifecycle import NOTHING_TO_DO, process, refuse
 from peeklock.engine.settlement import done, fail
 from peeklock.idempotency.decision import Verdict
@@ -18,8 +18,6 @@ from peeklock.idempotency.store import Change
 from peeklock.message import Message
 from peeklock.observability.observer import log_event
 from peeklock.outcome import Disposition, Outcome, Reason
-
-Steps = list[tuple[Delivery, Any]]
 
 BACKSTOP = 10
 """Multiple of `max_attempts` in deliveries after which a message is exhausted without a run, if no store counts starts.
@@ -62,6 +60,8 @@ class Schedule:
         self.suspects: deque[Delivery] = deque()
         self._keys: dict[str, Delivery] = {}
         """The last delivery of each key."""
+        self._steps: list[tuple[Delivery, Any]] = []
+        """Lifecycles that may continue now, each with the result that it waits for."""
         self._has_store = bound.store is not None
         if self._has_store:
             self._claim_next()
@@ -113,14 +113,16 @@ class Schedule:
 
     def _begin(self, delivery: Delivery) -> None:
         if delivery.is_empty:
-            self._follow(self._finish(delivery, NOTHING_TO_DO))
+            self._finish(delivery, NOTHING_TO_DO)
+            self._follow()
         elif delivery.verdict is not None or self._is_exhausted(delivery.message):
             delivery.lifecycle = refuse(delivery, self.bound, self.deadline)
             self.advance(delivery, None)
         elif delivery.message.group is None:
             self.ready.append(delivery)
         else:
-            self._follow(self._at_gate(delivery))
+            self._at_gate(delivery)
+            self._follow()
 
     def _is_exhausted(self, message: Message) -> bool:
         """Return whether the lineage says that all attempts are used up. It counts starts, unlike the platform."""
@@ -144,65 +146,62 @@ class Schedule:
         """
         # One lifecycle each would take 10 % of an event of one message, 19 % of ten (CPU time, SQS, an empty handler).
         if result is None and delivery.lifecycle is None:
-            self._follow(self._finish(delivery, done(delivery)))
+            self._finish(delivery, done(delivery.message.attempt))
         else:
-            self._follow([(delivery, result)])
+            self._step(delivery, result)
+        self._follow()
 
-    def _follow(self, steps: Steps) -> None:
-        while steps:
-            delivery, result = steps.pop()
-            steps += self._step(delivery, result)
+    def _follow(self) -> None:
+        while self._steps:
+            self._step(*self._steps.pop())
 
-    def _step(self, delivery: Delivery, result: Any) -> Steps:
-        """Make one step of a lifecycle. Return the steps of others that it allows."""
+    def _step(self, delivery: Delivery, result: Any) -> None:
+        """Make one step of a lifecycle, which may allow others to continue."""
         if delivery.lifecycle is None:
             delivery.lifecycle, result = fail(delivery, self.bound, self.deadline, result), None
-        return self._resume(delivery, delivery.lifecycle, result)
-
-    def _resume(self, delivery: Delivery, lifecycle: Lifecycle, result: Any) -> Steps:
         try:
-            effect = lifecycle.send(result)
+            effect = delivery.lifecycle.send(result)
         except StopIteration as end:
-            return self._finish(delivery, end.value)
+            self._finish(delivery, end.value)
         except Exception as exc:  # noqa: BLE001 - a bug of peeklock must not affect the other messages
-            return self._finish(delivery, _fault(delivery, exc))
+            self._finish(delivery, _fault(delivery, exc))
+        else:
+            self._request(delivery, effect)
+
+    def _request(self, delivery: Delivery, effect: Effect) -> None:
         if effect is RUN:
-            return self._at_gate(delivery)
-        if isinstance(effect, Change):
+            self._at_gate(delivery)
+        elif isinstance(effect, Change):
             self.changes.append((delivery, effect))
         elif isinstance(effect, Send):
             self.sends.append((delivery, effect))
         else:
             self.suspects.append(delivery)
-        return []
 
-    def _at_gate(self, delivery: Delivery) -> Steps:
+    def _at_gate(self, delivery: Delivery) -> None:
         group = delivery.group
         if group is None:
             self.ready.append(delivery)
         elif not group.is_turn_of(delivery):
             delivery.waiting = True
         elif group.halted:
-            return [(delivery, Halted(NOT_COMPLETED))]
+            self._steps.append((delivery, Halted(NOT_COMPLETED)))
         else:
             self.ready.append(delivery)
-        return []
 
-    def _finish(self, delivery: Delivery, outcome: Outcome) -> Steps:
+    def _finish(self, delivery: Delivery, outcome: Outcome) -> None:
         delivery.outcome = outcome
         delivery.finished = True
         delivery.payload = None
         self.unfinished -= 1
         neighbour, group = delivery.next_of_key, delivery.group
-        steps: Steps = []
         if neighbour is not None:
             _pass_record(delivery, neighbour)
-            steps.append((neighbour, None))
+            self._steps.append((neighbour, None))
         follower = None if group is None else group.next()
         if follower is not None:
             follower.waiting = False
-            steps.extend(self._at_gate(follower))
-        return steps
+            self._at_gate(follower)
 
     def resume_suspect(self, *, alone: bool = True) -> bool:
         """Continue the first message that has to run alone and whose turn it is in its group, now that nothing else runs.

@@ -37,7 +37,7 @@ def succeed(delivery: Delivery, bound: BoundConsumer, deadline: Deadline) -> Lif
     """Complete a message whose handler returned, even if that cannot be recorded, because its effect has happened."""
     claim = delivery.claim
     assert claim is not None, "with a store, only a claimed message runs"
-    outcome = done(delivery)
+    outcome = done(delivery.attempt)
     # Kept even if it cannot be written: another message of this event with the same key must not run.
     finished = delivery.expected_record = finish(delivery, bound, deadline, claim, deadline.seconds_for_result())
     if not (yield from _write(delivery, bound, finished)):
@@ -72,9 +72,8 @@ def _text_of(dump: Callable[[], str], deadline: Deadline, seconds: float) -> tup
     return result, "too large to be kept" if is_too_large(result) else ""
 
 
-def done(delivery: Delivery) -> Outcome:
+def done(attempt: int) -> Outcome:
     """Return the outcome of a message whose handler succeeded."""
-    attempt = delivery.attempt
     return DONE if attempt == 1 else replace(DONE, attempt=attempt)
 
 
