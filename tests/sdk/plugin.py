@@ -22,9 +22,13 @@ def test_proxy() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each of the slow tests comes first in a worker: xdist begins with two tests for each, and the second is a quick one."""
     names = os.environ.get(SLOW, "").split()
-    slow = [item for item in items if item.name.partition("[")[0] in names]
+    slow = sorted((item for item in items if _function(item) in names), key=lambda item: names.index(_function(item)))
     quick = [item for item in items if item not in slow]
     items[:] = [item for pair in zip(slow, quick, strict=False) for item in pair] + quick[len(slow) :]
+
+
+def _function(item: pytest.Item) -> str:
+    return item.name.partition("[")[0]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
