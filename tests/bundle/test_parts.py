@@ -10,12 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from peeklock.bundle import archive, contents, packages, project, queues, third_party
+from peeklock.bundle import archive, build, contents, packages, project, queues, third_party
 from peeklock.bundle.contents import Entry
 from peeklock.bundle.targets import TARGETS, target
 from peeklock.errors import ConfigError
 from tests.bundle import kit
 from tests.support import ROOT
+
+
+@pytest.mark.parametrize(("size", "refused"), [(262_144_000, False), (262_144_001, True)])
+def test_lambda_takes_262_144_000_bytes_unzipped(size, refused):
+    """The number is in Lambda's own error."""
+    assert bool(build._too_large(size, target("aws", "arm64"))) is refused
+    assert build._too_large(size, target("gcp", "x86_64")) == []
+
+
+@pytest.mark.parametrize(("size", "noted"), [(52_428_800, False), (52_428_801, True)])
+def test_lambda_takes_50_mb_zipped_directly(size, noted):
+    """A larger bundle is uploaded to a bucket."""
+    assert bool(build._notes(size, target("aws", "arm64"))) is noted
 
 
 def test_a_function_gets_no_tools():

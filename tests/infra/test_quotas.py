@@ -13,6 +13,7 @@ import azure.mgmt.servicebus.models
 import botocore.session
 import pytest
 
+from cloudqueues.servicebus import tiers
 from tests.infra.models.aws import shape
 from tests.infra.models.google import document
 from tests.support import ROOT
@@ -193,6 +194,23 @@ def test_what_botocores_model_says(parameter, sentence):
 def test_what_googles_documents_say(name, schema, member, sentence):
     """Discovery documents have limits in their prose only."""
     assert sentence in document(name)["schemas"][schema]["properties"][member]["description"]
+
+
+def test_the_service_bus_emulator_has_the_same_limits():
+    """It states them by the properties of its API, whose refusals its own tests compare with the service's."""
+    emulated, quotas = importlib.import_module("cloudqueues.servicebus.admin.properties"), azure_quotas
+    assert (quotas.LEAST_LOCK_SECONDS, quotas.LOCK_SECONDS) == (emulated.SHORTEST_LOCK, emulated.LONGEST_LOCK)
+    assert quotas.DELIVERIES == emulated.MOST_DELIVERIES
+    assert (quotas.LEAST_DUPLICATES_SECONDS, quotas.DUPLICATES_SECONDS) == (
+        emulated.SHORTEST_WINDOW,
+        emulated.LONGEST_WINDOW,
+    )
+    assert quotas.LEAST_IDLE_SECONDS == emulated.SHORTEST_IDLE
+    assert (quotas.LEAST_MESSAGE_KILOBYTES, quotas.MESSAGE_KILOBYTES) == emulated.PREMIUM_MESSAGES
+    assert emulated.SIZES[-1] == quotas.ENTITY_MEGABYTES
+    assert emulated.PREMIUM_SIZES[-1] == quotas.PREMIUM_ENTITY_MEGABYTES
+    assert tiers.PREMIUM.message == quotas.MESSAGE_BYTES
+    assert quotas.MESSAGE_ID == tiers.LONGEST_ID
 
 
 def test_what_azures_models_say():

@@ -10,6 +10,7 @@ from pulumi.runtime.proto import provider_pb2
 from cloudqueues.pulumi import rules
 from cloudqueues.pulumi.provider import Provider
 from cloudqueues.pulumi.resources import Cloud
+from cloudqueues.pulumi.rules import gcp_run
 from cloudqueues.pulumi.rules.checks import seconds
 from cloudqueues.pulumi.wire import UNKNOWN, struct
 from tests.infra.rule_cases import CASES
@@ -470,6 +471,52 @@ def test_a_rule_is_broken_by_what_breaks_it_only(kind, good, bad, place, words):
     (said,) = [said for said in rules.problems(kind, bad) if words in said]
     assert said.startswith(place)
     assert "; see https://" in said
+
+
+@pytest.mark.parametrize(("period", "most"), [(10, 8640), (1800, 48), (3600, 168), (86_400, 7)])
+def test_an_alarm_looks_back_a_day_or_with_periods_of_an_hour_a_week(period, most):
+    problems = [rules.problems(ALARM, alarm(period=period, evaluationPeriods=count)) for count in (most, most + 1)]
+    assert [any(said.startswith("evaluationPeriods") for said in found) for found in problems] == [False, True]
+
+
+@pytest.mark.parametrize(("window", "most"), [("PT8H", 6), ("PT12H", 4), ("P1D", 2)])
+def test_the_periods_of_a_query_alert_cover_two_days(window, most):
+    problems = [rules.problems(QUERY, query(periods=count, window=window)) for count in (most, most + 1)]
+    place = "criteria.allOf[0].failingPeriods.numberOfEvaluationPeriods"
+    assert [any(said.startswith(place) for said in found) for found in problems] == [False, True]
+
+
+def test_all_windows_and_frequencies_of_a_metric_alert():
+    """https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-metric-alert-rule"""
+    frequencies = ["PT1M", "PT5M", "PT15M", "PT30M", "PT1H"]
+    windows = [*frequencies, "PT6H", "PT12H", "PT24H"]
+    assert [rules.problems(METRIC, metric(windowSize=window)) for window in windows] == [[]] * len(windows)
+    often = [metric(windowSize="PT24H", evaluationFrequency=frequency) for frequency in frequencies]
+    assert [rules.problems(METRIC, inputs) for inputs in often] == [[]] * len(often)
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "cpus"),
+    [
+        (127, 0.08), (128, 0.083), (255, 0.083), (256, 0.166), (511, 0.166), (512, 0.333), (513, 0.5), (1024, 0.5), (1025, 1),
+        (4096, 1), (4097, 2), (8192, 2), (8193, 4), (16_384, 4), (16_385, 6), (24_576, 6), (24_577, 8), (32_768, 8),
+        (32_769, float("inf")),
+    ],
+)  # fmt: skip
+def test_the_least_cpus_for_the_memory(mebibytes, cpus):
+    """https://cloud.google.com/run/docs/configuring/services/memory-limits"""
+    assert gcp_run.least_cpus(mebibytes) == cpus
+
+
+@pytest.mark.parametrize(("cpus", "least"), [(1, 128), (2, 128), (4, 2048), (6, 4096), (8, 4096)])
+def test_the_least_memory_for_the_cpus(cpus, least):
+    """https://cloud.google.com/run/docs/configuring/services/cpu"""
+    assert [gcp_run._too_many(cpus, memory) for memory in (least - 1, least)] == [True, False]
+    assert [gcp_run._no_such_number(number, 0) for number in (cpus, 3, 5, 7)] == [False, True, True, True]
+
+
+def test_a_function_has_a_whole_cpu_from_2_gib():
+    assert [gcp_run.FUNCTION.default_cpus(memory) for memory in (2047, 2048)] == [0.5, 1]
 
 
 def test_each_rule_has_an_error_that_breaks_it():

@@ -240,6 +240,27 @@ def test_what_no_queue_would_take():
     assert "session_id cannot be longer than 128 characters" in str(answers[1])
 
 
+@pytest.mark.parametrize(("length", "accepted"), [(32_762, True), (32_763, False)])
+def test_a_property_has_32_767_bytes(length: int, accepted: bool):
+    """Five of them are the type and the length of the text."""
+    assert sender(Namespace()).accepts(outgoing("a", attributes={"p": "x" * length})) is accepted
+
+
+@pytest.mark.parametrize(("size", "accepted"), [(64_000, True), (64_001, False)])
+def test_all_properties_have_64_000_bytes(size: int, accepted: bool):
+    attributes = {"a": "x" * 30_000, "b": "x" * 30_000, "c": "x" * 1000}
+    rest = size - servicebus_message.properties_size(outgoing("a", attributes=attributes))
+    full = outgoing("a", attributes={**attributes, "c": "x" * (1000 + rest)})
+    assert servicebus_message.properties_size(full) == size
+    assert sender(Namespace()).accepts(full) is accepted
+
+
+def test_an_id_of_128_characters_is_not_shortened():
+    names = [servicebus_message.id_of(outgoing("i" * length)) or "" for length in (128, 129)]
+    assert names[0] == "i" * 128
+    assert (len(names[1]), names[1] == "i" * 128) == (128, False)
+
+
 @given(
     ids=st.lists(
         st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=200), unique=True

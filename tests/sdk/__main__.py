@@ -20,7 +20,7 @@ from tests.support import ROOT
 WORKERS = 16
 """The tests sleep most of their time."""
 FEWER_WORKERS = 4
-LONGEST_TEST, LONGEST_RUN = 390, 720
+LONGEST_TEST, LONGEST_RUN = 390, 900
 """Seconds. One of the tests sleeps for six minutes."""
 ENDED = (0, 1)
 """Exit codes of pytest: all passed, or some failed."""
@@ -74,6 +74,8 @@ def report(outcome: Verdict, table: Table) -> int:
     """Print it, and return the exit code."""
     for why in dict.fromkeys(table.cannot.values()):
         print(f"cannot pass: {why}", *[name for name, reason in table.cannot.items() if reason == why], sep="\n  ")
+    for name, why in table.depends.items():
+        print(f"by the machine's speed: {why}", name, sep="\n  ")
     for name, why in sorted(outcome.failed.items()):
         print(f"FAILED {name}\n  {why}")
     for name in outcome.now_pass:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sdk import supplies
+from tests.sdk.order import slow_first
 from tests.sdk.verdict import RESULTS, SLOW
 
 supplies.install()
@@ -20,11 +21,7 @@ def test_proxy() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each of the slow tests comes first in a worker: xdist begins with two tests for each, and the second is a quick one."""
-    names = os.environ.get(SLOW, "").split()
-    slow = [item for item in items if item.name.partition("[")[0] in names]
-    quick = [item for item in items if item not in slow]
-    items[:] = [item for pair in zip(slow, quick, strict=False) for item in pair] + quick[len(slow) :]
+    items[:] = slow_first(items, os.environ.get(SLOW, "").split())
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

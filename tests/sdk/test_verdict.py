@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.sdk import verdict
 from tests.sdk.verdict import Table
 
@@ -29,6 +31,15 @@ def test_what_passes_though_it_cannot() -> None:
     found = verdict.judge({**PASSES, "a.py::test_never": {"outcome": "passed"}}, TABLE)
     assert not found.good
     assert found.now_pass == ("a.py::test_never",)
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_what_depends_on_the_machine(outcome: str) -> None:
+    table = Table(files=(), slow=(), cannot={}, depends={"a.py::test_slow": "why"})
+    found = verdict.judge({**PASSES, "a.py::test_slow": {"outcome": outcome}}, table)
+    assert (found.good, found.passed, found.failed) == (True, 1, {})
+    assert verdict.judge(PASSES, table).unknown == ("a.py::test_slow",)
+    assert table.of(["b.py"]).depends == {}
 
 
 def test_what_was_not_run() -> None:
@@ -61,7 +72,7 @@ def test_the_table_names_each_test_once() -> None:
     table = verdict.read()
     assert table.files
     assert sum(len(part) for part in table.cannot.values()) > 0
-    assert verdict.TABLE.read_text().count("::") == len(table.cannot) + 1  # and once in its head
+    assert verdict.TABLE.read_text().count("::") == len(table.cannot) + len(table.depends) + 1  # and once in its head
 
 
 def test_a_part_of_the_files() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TABLE = Path(__file__).parent / "table.toml"
@@ -21,12 +21,16 @@ class Table:
     slow: tuple[str, ...]
     cannot: Mapping[str, str]
     """Why a test cannot pass, by its name."""
+    depends: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why a test passes or fails by the machine's speed, by its name. Neither result counts."""
 
     def of(self, files: Collection[str]) -> Table:
         """Return the part of the table about tests in these files."""
-        return replace(
-            self, cannot={test: why for test, why in self.cannot.items() if test.partition("::")[0] in files}
+        cannot, depends = (
+            {test: why for test, why in part.items() if test.partition("::")[0] in files}
+            for part in (self.cannot, self.depends)
         )
+        return replace(self, cannot=cannot, depends=depends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,10 @@ class Verdict:
 
 def read(path: Path = TABLE) -> Table:
     table = tomllib.loads(path.read_text())
-    cannot = {test: part["why"] for part in table["cannot"] for test in part["tests"]}
-    return Table(files=tuple(table["files"]), slow=tuple(table["slow"]), cannot=cannot)
+    cannot, depends = (
+        {test: part["why"] for part in table.get(kind, ()) for test in part["tests"]} for kind in ("cannot", "depends")
+    )
+    return Table(files=tuple(table["files"]), slow=tuple(table["slow"]), cannot=cannot, depends=depends)
 
 
 def name(node: str) -> str:
@@ -71,7 +77,7 @@ def results(path: Path) -> dict[str, dict[str, str]]:
 
 
 def judge(found: Mapping[str, Mapping[str, str]], table: Table) -> Verdict:
-    outcomes = {key: result["outcome"] for key, result in found.items()}
+    outcomes = {key: result["outcome"] for key, result in found.items() if key not in table.depends}
     failed = {key: _short(found[key].get("why", "")) for key, outcome in outcomes.items() if outcome == "failed"}
     return Verdict(
         passed=_count(outcomes.values(), "passed"),
@@ -79,7 +85,7 @@ def judge(found: Mapping[str, Mapping[str, str]], table: Table) -> Verdict:
         expected=len(failed.keys() & table.cannot.keys()) + _count(outcomes.values(), "xfailed"),
         failed={key: why for key, why in failed.items() if key not in table.cannot},
         now_pass=tuple(key for key in table.cannot if outcomes.get(key) == "passed"),
-        unknown=tuple(key for key in table.cannot if key not in outcomes),
+        unknown=tuple(key for key in (*table.cannot, *table.depends) if key not in found),
     )
 
 

@@ -35,7 +35,8 @@ class Settings:
     status: str = ACTIVE
     """One of STATUSES."""
     kept: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Inner XML of the management API's other properties, by element. They are returned to clients and have no effect."""
+    """Inner XML of elements that the management API returns as clients wrote them: properties without effect, and the
+    addresses of `forward_to` and `forward_dead_letters_to`."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for a lock duration that is not positive or fewer than one delivery."""

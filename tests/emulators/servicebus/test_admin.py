@@ -131,6 +131,34 @@ def test_forwarding_is_told_by_address_and_followed(
     assert [message.body for message in bus.messages("end")] == [b"a"]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "sb"])
+def test_an_address_to_forward_to_is_shown_as_it_was_written(
+    bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient, scheme: str
+) -> None:
+    """The service returned `http://` in ForwardingEntityAsync.json, a recording of Azure.Messaging.ServiceBus, and `sb://`
+    in test_mgmt_subscription_create_with_forward_to.yaml, one of azure-servicebus."""
+    address = f"{scheme}://namespace.servicebus.windows.net/end"
+    admin.create_queue("end")
+    created = admin.create_queue("start", forward_to=address, forward_dead_lettered_messages_to=address)
+    assert created.forward_to == created.forward_dead_lettered_messages_to == address
+    assert admin.get_queue("start").forward_to == address
+    admin.create_topic("t")
+    admin.create_subscription("t", "s", forward_to=address)
+    assert admin.get_subscription("t", "s").forward_to == address
+    admin.update_queue(created, forward_to=None)
+    assert admin.get_queue("start").forward_to is None
+    assert admin.get_queue("start").forward_dead_lettered_messages_to == address
+
+
+def test_an_entity_added_in_code_forwards_to_an_address_of_the_emulator(
+    bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient
+) -> None:
+    bus.add_queue("end")
+    bus.add_queue("start", forward_to="end", forward_dead_lettered_to="end")
+    queue = admin.get_queue("start")
+    assert queue.forward_to == queue.forward_dead_lettered_messages_to == f"sb://127.0.0.1:{bus.http_port}/end"
+
+
 def test_runtime_properties_count(
     bus: ServiceBusEmulator, client: ServiceBusClient, admin: ServiceBusAdministrationClient
 ) -> None:

@@ -34,7 +34,7 @@ QUEUE = "".join(
         "AuthorizationRules": '<AuthorizationRule i:type="S"><Rights><AccessRights>Send</AccessRights></Rights>'
         "<KeyName>k</KeyName></AuthorizationRule>",
         "Status": "Active",
-        "ForwardTo": "t",
+        "ForwardTo": "sb://h/t",
         "UserMetadata": "m",
     }.items()
 )

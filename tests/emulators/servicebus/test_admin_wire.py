@@ -47,6 +47,23 @@ def names(feed: ET.Element | None) -> list[str | None]:
     return [title.text for title in feed.findall(f"{{{atom.ATOM}}}entry/{{{atom.ATOM}}}title")]
 
 
+@pytest.mark.parametrize("name", ["ForwardTo", "ForwardDeadLetteredMessagesTo"])
+@pytest.mark.parametrize("text", ["end", "/end", "1sb://host/end", "sb://"])
+def test_a_path_is_no_address_to_forward_to(
+    bus: ServiceBusEmulator, plain: http.client.HTTPConnection, name: str, text: str
+) -> None:
+    """Clients that pass the path as it is were refused by the service:
+    https://github.com/Azure/azure-sdk-for-java/issues/8350
+    """
+    bus.add_queue("end")
+    status, error = ask(plain, "PUT", f"/start{VERSION}", entry("Queue", f"<{name}>{text}</{name}>"))
+    assert status == 400
+    assert error is not None
+    detail = error.findtext("Detail") or ""
+    assert detail.startswith(f"BR0012The specified value is in an invalid format.\nParameter name: {name}. ")
+    assert ask(plain, "PUT", f"/start{VERSION}", entry("Queue", f"<{name}>sb://host/end</{name}>"))[0] == 201
+
+
 def test_one_connection_without_tls_for_many_requests(
     bus: ServiceBusEmulator, plain: http.client.HTTPConnection
 ) -> None:

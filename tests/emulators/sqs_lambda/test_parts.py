@@ -144,6 +144,26 @@ def test_an_event_holds_six_megabytes() -> None:
     assert fitting([], 10) == 0
 
 
+@pytest.mark.parametrize(("size", "together"), [(6_291_456, 2), (6_291_457, 1)])
+def test_an_event_has_6_291_456_bytes(size: int, together: int) -> None:
+    around = len('{"Records":[]}')
+    messages = [ReceivedMessage(handle="r", record={}, size=part) for part in (3_000_000, size - 3_000_000 - around)]
+    assert fitting(messages, 10) == together
+
+
+@pytest.mark.parametrize(("size", "status"), [(6_291_556, b"202"), (6_291_557, b"413")])
+def test_an_answer_has_6_291_556_bytes(size: int, status: bytes) -> None:
+    """A hundred more than an event, as Lambda's own error says."""
+
+    async def scenario() -> bytes:
+        api = RuntimeApi()
+        api.dispatch(RuntimeEvent(request_id="r", event=b"{}", headers={}))
+        await talk(api, b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")
+        return await talk(api, post("/2018-06-01/runtime/invocation/r/response", b"1" * size))
+
+    assert asyncio.run(scenario()).startswith(b"HTTP/1.1 " + status)
+
+
 def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
     some = [received_message(message("\u20ac" * n), ARN, "eu-west-1") for n in range(1, 50)]
     assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))

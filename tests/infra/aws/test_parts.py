@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from handlers.orders.queue import ORDERS
 from peeklock import ConfigError, Queue
-from peeklock.infra.aws import dashboard, identity
+from peeklock.infra.aws import dashboard, identity, shared
 from peeklock.infra.aws.alarms import Names, alarms
 from peeklock.infra.aws.environment import check_names, dashboard_link, environment, links
 from peeklock.infra.aws.queues import check_visibility
@@ -22,6 +23,16 @@ KEY = "arn:aws:kms:eu-west-1:1:key/k"
 
 def arns(**more):
     return identity.ConsumerArns(**{"queue": "Q", "dead_letters": "L", "table": "T", "logs": "G", **more})
+
+
+@pytest.mark.parametrize(("size", "uploaded"), [(52_428_800, False), (52_428_801, True)])
+def test_a_bundle_over_50_mb_goes_to_a_bucket(tmp_path, monkeypatch, size, uploaded):
+    bundle = tmp_path / "bundle.zip"
+    with bundle.open("wb") as file:
+        file.truncate(size)
+    stored = SimpleNamespace(bucket="b", key="k", version_id="v")
+    monkeypatch.setattr(shared, "_uploaded", lambda *_: stored)
+    assert ("s3_bucket" in shared._code(None, "shop", {}, bundle)) is uploaded
 
 
 @pytest.mark.parametrize(

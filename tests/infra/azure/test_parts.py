@@ -126,6 +126,9 @@ def test_a_producer_is_told_the_address():
 def test_names():
     """As Azure takes them."""
     assert naming.function_app("Shop", "orders_eu") == "shop-orders-eu"
+    assert naming.function_app("shop", "q" * 46) == f"shop-{'q' * 46}"  # and nine characters of Pulumi's
+    with pytest.raises(ConfigError, match="has 52 characters"):
+        naming.function_app("shop", "q" * 47)
     assert naming.account("My-Very-Long-Shop-Name", "host") == "myverylongshhost"
     assert len(naming.account("x" * 40, "host")) == 16
     assert naming.part(f"{BUS}/queues/orders", "queues") == "orders"

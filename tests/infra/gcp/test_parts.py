@@ -36,6 +36,14 @@ def test_names():
     assert (slug("A__b-"), label("Team/Prod")) == ("a-b", "team-prod")
 
 
+def test_a_long_label_is_cut():
+    """To 63 characters, as a resource's name is."""
+    assert [len(label("x" * length)) for length in (62, 63, 64)] == [62, 63, 63]
+    short, long = (DEPLOYMENT.resource_name("x" * length) for length in (54, 55))  # between "shop-" and "-dev"
+    assert short == f"shop-{'x' * 54}-dev"
+    assert (len(short), len(long), long.startswith(short)) == (63, 63, False)
+
+
 def test_a_long_account_is_cut():
     """To 30 characters, and two that begin alike stay two."""
     names = {DEPLOYMENT.account("a-queue-with-a-long-name", role) for role in ("run", "call")}

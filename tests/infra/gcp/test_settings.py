@@ -39,6 +39,15 @@ def test_the_table(queue, capacity, limit, at_once, cpus, backoff):
 
 
 @pytest.mark.parametrize(
+    ("memory", "cpus"),
+    [(4096, 1), (4097, 2), (8192, 2), (8193, 4), (16_384, 4), (16_385, 6), (24_576, 6), (24_577, 8), (32_768, 8)],
+)
+def test_the_least_processor_for_the_memory(memory, cpus):
+    """https://cloud.google.com/run/docs/configuring/services/memory-limits"""
+    assert compute(Queue("q"), Capacity(memory=memory)).cpus == cpus
+
+
+@pytest.mark.parametrize(
     ("queue", "capacity", "fix"),
     [
         (Queue("q", fifo=True), Capacity(), r"does not keep an order; drop fifo=True"),

@@ -84,7 +84,9 @@ class Descriptions:
             return ""
         if name == "CountDetails":
             return f'<{name} xmlns:d2p1="{atom.COUNTS}">{inner}</{name}>'
-        return f"<{name}>{f'sb://{self._site.host}/{inner}' if name.startswith('Forward') else inner}</{name}>"
+        if name.startswith("Forward") and name not in entity.settings.kept:
+            inner = f"sb://{self._site.host}/{inner}"
+        return f"<{name}>{inner}</{name}>"
 
 
 def rule(subscription: Subscription, rule: Rule) -> Entry:

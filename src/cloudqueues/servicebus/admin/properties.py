@@ -17,15 +17,16 @@ from cloudqueues.servicebus.admin.refusals import invalid
 from cloudqueues.servicebus.admin.values import (
     Property,
     Read,
+    address,
     duration,
     duration_text,
-    entity,
     flag,
     flag_text,
     one_of,
     whole,
     words,
 )
+from cloudqueues.servicebus.amqp.attach import entity_path
 from cloudqueues.servicebus.config import LONGEST_LOCK, LONGEST_WINDOW, MOST_DELIVERIES, SERVICE
 from cloudqueues.servicebus.settings import STATUSES, Settings
 from cloudqueues.servicebus.tiers import PREMIUM, Tier
@@ -94,8 +95,8 @@ _STANDARD: Mapping[str, Property] = {
     "DeadLetteringOnMessageExpiration": _flag(setting="dead_letter_expired"),
     "DeadLetteringOnFilterEvaluationExceptions": _flag(setting="dead_letter_filter_errors"),
     "MaxDeliveryCount": Property(read=whole(1, MOST_DELIVERIES), show="{:.0f}".format, setting="max_delivery_count"),
-    "ForwardTo": Property(read=entity, setting="forward_to"),
-    "ForwardDeadLetteredMessagesTo": Property(read=entity, setting="forward_dead_letters_to"),
+    "ForwardTo": Property(read=address, setting="forward_to", is_address=True),
+    "ForwardDeadLetteredMessagesTo": Property(read=address, setting="forward_dead_letters_to", is_address=True),
     "Status": Property(read=one_of(*STATUSES), setting="status"),
     "RequiresDuplicateDetection": _flag(default=False),
     "DuplicateDetectionHistoryTimeWindow": Property(
@@ -175,15 +176,15 @@ class Properties:
 
     def _settings(self, values: Mapping[str, Any]) -> Settings:
         chosen = {name: known_property for name, known_property in self._known.items() if name in values}
-        used = {
-            known_property.setting: values[name]
+        used: dict[str, Any] = {
+            known_property.setting: entity_path(values[name]) if known_property.is_address else values[name]
             for name, known_property in chosen.items()
             if known_property.setting is not None
         }
         kept = {
             name: escape(known_property.show(values[name]))
             for name, known_property in chosen.items()
-            if known_property.setting is None
+            if known_property.setting is None or known_property.is_address
         }
         if _RIGHTS in values:
             kept[_RIGHTS] = values[_RIGHTS]
@@ -198,8 +199,8 @@ class Properties:
             return flag_text(settings.duplicate_window > 0)
         if name == "DuplicateDetectionHistoryTimeWindow" and settings.duplicate_window:
             return duration_text(settings.duplicate_window)
-        known_property = self._known[name]
-        if known_property.setting is None and name in settings.kept:
+        if name in settings.kept:
             return settings.kept[name]
+        known_property = self._known[name]
         value = known_property.default if known_property.setting is None else getattr(settings, known_property.setting)
         return None if value is None else escape(known_property.show(value))

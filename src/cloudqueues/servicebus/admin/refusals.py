@@ -26,6 +26,12 @@ def invalid(text: str) -> Rejected:
     return _coded(HTTPStatus.BAD_REQUEST, 40000, text)
 
 
+def bad_format(name: str) -> Rejected:
+    """Return the refusal of a forwarding destination that is not an address. It has a code of its own and no sub-code."""
+    text = f"BR0012The specified value is in an invalid format.\nParameter name: {name}."
+    return Rejected(HTTPStatus.BAD_REQUEST, text)
+
+
 def no_destination() -> Rejected:
     """Return the refusal of an entity whose forwarding destination does not exist."""
     return _coded(HTTPStatus.BAD_REQUEST, 40400, "The auto forwarding destination entity does not exist.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from cloudqueues.errors import ConfigError
-from cloudqueues.servicebus.admin.refusals import invalid
-from cloudqueues.servicebus.amqp.attach import entity_path
+from cloudqueues.servicebus.admin.refusals import bad_format, invalid
 from cloudqueues.servicebus.config_values import ConfigValue
 
 FOREVER = "P10675199DT2H48M5.4775807S"
@@ -30,6 +30,8 @@ class Property:
     read: Read
     show: Callable[[Any], str] = str
     setting: str | None = None
+    is_address: bool = False
+    """The text is the address of an entity; the setting is the entity's path, and the text itself is shown."""
     default: Any = field(default=None)
     """Default of a property that is not a setting; None omits the element."""
 
@@ -108,6 +110,10 @@ def one_of(*allowed: str) -> Read:
     return read
 
 
-def entity(_name: str, text: str) -> str:
-    """Return the path of an entity from its address `sb://namespace/path`, or from the path alone."""
-    return entity_path(text)
+def address(name: str, text: str) -> str:
+    """Return the address of an entity, such as `sb://namespace/path`. A path alone is refused, as in the service:
+    https://github.com/Azure/azure-sdk-for-java/issues/8350
+    """
+    if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", text):
+        raise bad_format(name)
+    return text
