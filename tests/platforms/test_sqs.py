@@ -401,9 +401,13 @@ def test_large_messages_are_split_over_calls(aws):
     """A call is limited by bytes, not only to ten messages."""
     url = make_queue(aws)
     calls: list[int] = []
-    aws.meta.events.register(
-        "provide-client-params.sqs.SendMessageBatch", lambda params, **_: calls.append(len(params["Entries"]))
-    )
+
+    def called(params, **_):
+        calls.append(len(params["Entries"]))
+        if len(calls) > 2:
+            pytest.fail(f"calls of {calls} messages: a call that was too large is repeated")
+
+    aws.meta.events.register("provide-client-params.sqs.SendMessageBatch", called)
     outgoing_messages = [OutgoingMessage(body=b"x" * 200_000, lineage=Lineage(id=str(n))) for n in range(7)]
     assert SQSSender(url, aws).send(outgoing_messages) == [None] * 7
     assert calls == [5, 2]
