@@ -450,6 +450,15 @@ def test_the_client_is_made_from_the_address(aws):
     assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
 
 
+def test_a_client_gives_up_soon():
+    """After two attempts of a few seconds: boto3 would wait for longer than many events last."""
+    from peeklock.platforms.sqs.client import client_of
+
+    config = client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.config
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}
+    assert (config.connect_timeout, config.read_timeout) == (2, 5)
+
+
 def test_an_address_without_a_region(monkeypatch):
     """An emulator's URL has none, and the environment names none either."""
     from peeklock.platforms.sqs.client import client, client_of
