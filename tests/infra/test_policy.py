@@ -176,7 +176,7 @@ def test_an_alarm_names_the_queue_as_a_whole(watched, wrong):
 
 @pytest.mark.parametrize(("kept", "wrong"), [(86_401, []), (86_400, ["dead"]), (60, ["dead"])])
 def test_dead_letters_are_kept_for_longer_than_messages(kept, wrong):
-    """As long is not enough: they count from when the message was sent."""
+    """The same time is not enough: it counts from when the message was sent."""
     queue = made(aws.QUEUE, "orders", {"redrivePolicy": "dead"}, messageRetentionSeconds=86_400)
     assert broken("aws-retention", queue, made(aws.QUEUE, "dead", messageRetentionSeconds=kept)) == wrong
 
@@ -236,7 +236,7 @@ def test_a_grant_is_narrow_and_to_somebody(props, wrong):
 
 @pytest.mark.parametrize(("uniform", "wrong"), [(True, []), (False, ["code"])])
 def test_objects_have_no_access_of_their_own(uniform, wrong):
-    """By which one could be made public."""
+    """An object with its own access rules could be made public."""
     bucket = made(gcp.BUCKET, "code", publicAccessPrevention="enforced", uniformBucketLevelAccess=uniform)
     assert broken("gcp-not-public", bucket) == wrong
 
