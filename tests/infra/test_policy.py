@@ -228,7 +228,7 @@ def test_what_expires_is_dead_lettered_in_queues_and_subscriptions(type_):
     ],
 )
 def test_a_grant_is_narrow_and_to_somebody(props, wrong):
-    """Everybody with an account at Google is everybody."""
+    """A role for all Google accounts is a role for everybody."""
     assert (
         broken("gcp-no-wildcards", made("gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "grant", **props)) == wrong
     )

@@ -67,7 +67,7 @@ def test_a_change_keeps_what_is_there() -> None:
 
 
 def test_a_change_does_not_reach_back() -> None:
-    """Tokens until then came back at the rate of then."""
+    """Tokens come back at the old rate until the change."""
     bucket = TokenBucket(1.0, 10, now=0.0)
     assert all(bucket.take(0.0) for _ in range(10))
     bucket.change(100.0, 10, now=2.0)

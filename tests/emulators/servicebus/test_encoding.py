@@ -25,7 +25,7 @@ def test_annotations_of_the_broker_are_not_taken_from_a_sender() -> None:
 
 @pytest.mark.parametrize("sent", [(), (encode.NULL,), (encode.NULL, encode.NULL, encode.string("there"))])
 def test_a_message_without_an_id_gets_one(sent: tuple[bytes, ...]) -> None:
-    """Each another, and with all that was sent beside it."""
+    """The ids differ, and the other properties are kept."""
     data = encode.described(PROPERTIES, encode.list_(sent)) + BODY
     [first], [second] = read(data, 0), read(data, 0)
     assert encode.NULL != first.properties[MESSAGE_ID] != second.properties[MESSAGE_ID] != encode.NULL
