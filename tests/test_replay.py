@@ -416,6 +416,15 @@ def test_letters_that_cannot_be_published_are_told(tmp_path):
     assert "  fatal: the dead letter (fatal) could not be published" in out
 
 
+def test_all_events_that_cannot_be_read_are_named(events):
+    """In one go, and nothing is run."""
+    for name in ("one", "two"):
+        (events / f"{name}.json").write_text("{")
+    code, out, err = run(str(events), str(events / "three.json"))
+    assert (code, out) == (2, "")
+    assert [name for name in ("one", "two", "three") if f"{name}.json: " in err] == ["one", "two", "three"]
+
+
 def test_an_expected_file_that_cannot_be(events):
     """Its own name is in the error; unknown names and wrong types are refused, since they would be ignored."""
     expected = events / "single.expected.json"

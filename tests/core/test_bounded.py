@@ -161,11 +161,11 @@ def test_the_exit_of_the_process_does_not_wait():
 
 def test_the_threads_of_a_forgotten_pool_end():
     """After the calls that were handed to it; a test suite makes thousands of them."""
-    pool, go = Pool(2, "test"), threading.Event()
-    ran = [pool.submit(lambda: go.wait(10) and threading.current_thread()) for _ in range(2)]
+    pool, both = Pool(2, "test"), threading.Barrier(3)  # else one thread may make all calls before the other has begun
+    ran = [pool.submit(lambda: (both.wait(10), threading.current_thread())[1]) for _ in range(2)]
     last = pool.submit(threading.current_thread)
     del pool
-    go.set()
+    both.wait(10)
     for future in [*ran, last]:
         thread = future.result(10)
         assert isinstance(thread, threading.Thread)

@@ -149,6 +149,106 @@ def test_a_policy_of_one_statement():
     assert violations([*(each for each in given if each is not one), alone]) == []
 
 
+def made(type_: str, name: str, refs: dict[str, str] | None = None, **props: Any) -> Resource:
+    """A resource by itself. `refs`: the name of the resource that a property comes from."""
+    urns = {key: (f"urn:{other}",) for key, other in (refs or {}).items()}
+    return Resource(type=type_, name=name, urn=f"urn:{name}", props={"name": name, **props}, refs=urns)
+
+
+def broken(rule: str, *stack: Resource) -> list[str]:
+    """Names of the resources that break the rule."""
+    (chosen,) = [one for one in RULES if one.name == rule]
+    return [one.resource.name for one in violations(stack, [chosen])]
+
+
+def mapping(**props: Any) -> Resource:
+    return made(aws.MAPPING, "orders-mapping", {"eventSourceArn": "orders", "functionName": "charge"}, **props)
+
+
+@pytest.mark.parametrize(
+    ("watched", "wrong"), [("orders", []), ("orders-dead-letters", ["orders"]), ("new-orders", ["orders"])]
+)
+def test_an_alarm_names_the_queue_as_a_whole(watched, wrong):
+    """Not a queue with a longer name."""
+    alarm = made(aws.ALARM, "alarm", dimensions={"QueueName": watched})
+    assert broken("aws-alarms", made(aws.QUEUE, "orders"), mapping(), alarm) == wrong
+
+
+@pytest.mark.parametrize(("kept", "wrong"), [(86_401, []), (86_400, ["dead"]), (60, ["dead"])])
+def test_dead_letters_are_kept_for_longer_than_messages(kept, wrong):
+    """The same time is not enough: it counts from when the message was sent."""
+    queue = made(aws.QUEUE, "orders", {"redrivePolicy": "dead"}, messageRetentionSeconds=86_400)
+    assert broken("aws-retention", queue, made(aws.QUEUE, "dead", messageRetentionSeconds=kept)) == wrong
+
+
+@pytest.mark.parametrize(("visibility", "wrong"), [(90, []), (89, ["orders"])])
+def test_messages_are_locked_for_six_timeouts_and_the_window(visibility, wrong):
+    """To the second."""
+    queue = made(aws.QUEUE, "orders", visibilityTimeoutSeconds=visibility)
+    function = made(aws.FUNCTION, "charge", timeout=10)
+    assert broken("aws-timeouts", queue, function, mapping(maximumBatchingWindowInSeconds=30)) == wrong
+
+
+@pytest.mark.parametrize(
+    "type_", ["aws:iam/rolePolicy:RolePolicy", "aws:iam/policy:Policy", "aws:iam/userPolicy:UserPolicy"]
+)
+def test_a_policy_of_any_kind_lists_its_actions(type_):
+    """Attached to a role or a user, or by itself."""
+    assert broken("aws-no-wildcards", made(type_, "wide", policy=WIDE)) == ["wide"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "wrong"),
+    [
+        ("/providers/Microsoft.Management/managementGroups/contoso", ["role"]),
+        (f"{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.ServiceBus/namespaces/bus", []),
+    ],
+)
+def test_a_role_is_granted_on_a_resource(scope, wrong):
+    """Not on a management group, which has subscriptions in it."""
+    assert broken("azure-no-wildcards", made(azure.ASSIGNMENT, "role", scope=scope)) == wrong
+
+
+@pytest.mark.parametrize("type_", [azure.QUEUE, azure.SUBSCRIPTION])
+def test_what_expires_is_dead_lettered_in_queues_and_subscriptions(type_):
+    """Unless it never expires."""
+    assert broken("azure-dead-letters", made(type_, "short", defaultMessageTimeToLive="P1D")) == ["short"]
+    assert broken("azure-dead-letters", made(type_, "long")) == []
+
+
+@pytest.mark.parametrize(
+    ("props", "wrong"),
+    [
+        ({"role": "roles/run.invoker", "member": "allAuthenticatedUsers"}, ["grant"]),
+        ({"role": "roles/run.invoker", "member": "serviceAccount:a@b"}, []),
+        *(
+            ({"role": f"roles/{name}", "member": "serviceAccount:a@b"}, ["grant"])
+            for name in ("owner", "editor", "viewer")
+        ),
+    ],
+)
+def test_a_grant_is_narrow_and_to_somebody(props, wrong):
+    """A role for all Google accounts is a role for everybody."""
+    assert (
+        broken("gcp-no-wildcards", made("gcp:cloudrunv2/serviceIamMember:ServiceIamMember", "grant", **props)) == wrong
+    )
+
+
+@pytest.mark.parametrize(("uniform", "wrong"), [(True, []), (False, ["code"])])
+def test_objects_have_no_access_of_their_own(uniform, wrong):
+    """An object with its own access rules could be made public."""
+    bucket = made(gcp.BUCKET, "code", publicAccessPrevention="enforced", uniformBucketLevelAccess=uniform)
+    assert broken("gcp-not-public", bucket) == wrong
+
+
+@pytest.mark.parametrize(("deadline", "wrong"), [(61, []), (60, ["charge"])])
+def test_cloud_tasks_waits_for_longer_than_a_function_runs(deadline, wrong):
+    """To the second."""
+    variables = {"PEEKLOCK_ORDERS_LOCK": "30", "PEEKLOCK_ORDERS_URL": f"cloudtasks://p/q?deadline={deadline}"}
+    service = {"environmentVariables": variables, "timeoutSeconds": 60}
+    assert broken("gcp-timeouts", made(gcp.FUNCTION, "charge", serviceConfig=service)) == wrong
+
+
 def test_every_rule_has_a_planted_error():
     """Or it may be one that cannot fail."""
     assert {rule for _, _, rule, _, _ in PLANTED} == {rule.name for rule in RULES}

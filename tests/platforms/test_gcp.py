@@ -19,7 +19,7 @@ import starlette.requests
 from google.cloud import pubsub_v1, tasks_v2
 
 from peeklock import ConfigError, Queue, cloudtasks, consumer, pubsub
-from peeklock.message import Lineage, Message
+from peeklock.message import LINEAGE, Lineage, Message
 from peeklock.outgoing import OutgoingMessage
 from peeklock.platforms.cloudtasks import sender as cloudtasks_send
 from peeklock.platforms.http_push import endpoint as push
@@ -270,6 +270,21 @@ class TestReceive:
         assert wrapped.subscription == "s"
         bare = pubsub.receive(push.request_of(headers, b"\xff"), "q")
         assert (bare.id, bare.body, dict(bare.attributes), bare.sent_at) == ("p-2", b"\xff", {"a": "b"}, None)
+
+    @pytest.mark.parametrize(("said", "delivery"), [(4, 4), (0, 1), (-1, 1), (True, 1), ("4", 1), (None, 1)])
+    def test_odd_attempts_of_a_push(self, said, delivery):
+        """An attempt that makes no sense is the first. Attempts before a copy come on top."""
+        lineage = Lineage(id="x", copy_number=1, attempts=2)
+        body = {"message": {"messageId": "p-1", "attributes": {LINEAGE: lineage.dump()}}, "deliveryAttempt": said}
+        message = pubsub.receive(push.request_of({}, json.dumps(body).encode()), "q")
+        assert (message.delivery, message.attempt) == (delivery, delivery + 2)
+
+    def test_the_content_type_of_a_push_is_that_of_its_wrapper(self):
+        """Only an unwrapped push has the message's own."""
+        json_type = {"Content-Type": "application/json"}
+        wrapped = pubsub.receive(push.request_of(json_type, b'{"message": {"messageId": "p-1", "data": "eA=="}}'), "q")
+        bare = pubsub.receive(push.request_of({**json_type, "x-goog-pubsub-message-id": "p-1"}, b"{}"), "q")
+        assert (wrapped.content_type, bare.content_type) == (None, "application/json")
 
     @pytest.mark.parametrize(
         ("said", "name"), [("projects/p/subscriptions/mail", "mail"), (None, ""), ("\ud800", ""), (5, "")]

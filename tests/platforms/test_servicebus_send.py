@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -427,3 +428,14 @@ def test_a_refusal_teaches_what_the_link_says():
     assert "the queue takes 3,000 bytes" in str(refused)
     assert namespace.calls["send"] == 1
     assert to.send([outgoing("c", 1_900)]) == [None]
+
+
+def test_a_socket_always_has_a_time_out():
+    """The SDK takes it away for handshakes, which a dead peer would never end."""
+    with servicebus_client.tls().wrap_socket(
+        socket.socket(), server_hostname="bus.example", do_handshake_on_connect=False
+    ) as sock:
+        sock.settimeout(None)
+        assert sock.gettimeout() == servicebus_client.TRY_SECONDS
+        sock.settimeout(1)
+        assert sock.gettimeout() == 1

@@ -401,9 +401,13 @@ def test_large_messages_are_split_over_calls(aws):
     """A call is limited by bytes, not only to ten messages."""
     url = make_queue(aws)
     calls: list[int] = []
-    aws.meta.events.register(
-        "provide-client-params.sqs.SendMessageBatch", lambda params, **_: calls.append(len(params["Entries"]))
-    )
+
+    def called(params, **_):
+        calls.append(len(params["Entries"]))
+        if len(calls) > 2:
+            pytest.fail(f"calls of {calls} messages: a call that was too large is repeated")
+
+    aws.meta.events.register("provide-client-params.sqs.SendMessageBatch", called)
     outgoing_messages = [OutgoingMessage(body=b"x" * 200_000, lineage=Lineage(id=str(n))) for n in range(7)]
     assert SQSSender(url, aws).send(outgoing_messages) == [None] * 7
     assert calls == [5, 2]
@@ -444,6 +448,15 @@ def test_the_client_is_made_from_the_address(aws):
 
     assert client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.region_name == "us-east-2"
     assert client_of("http://127.0.0.1:9/1/q").meta.endpoint_url == "http://127.0.0.1:9"
+
+
+def test_a_client_gives_up_soon():
+    """After two attempts of a few seconds: boto3 would wait for longer than many events last."""
+    from peeklock.platforms.sqs.client import client_of
+
+    config = client_of("https://sqs.us-east-2.amazonaws.com/1/q").meta.config
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}
+    assert (config.connect_timeout, config.read_timeout) == (2, 5)
 
 
 def test_an_address_without_a_region(monkeypatch):

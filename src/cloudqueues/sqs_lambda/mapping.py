@@ -54,7 +54,7 @@ class Invocation:
 
 
 class EventSourceMapping:
-    """Runs until `close`. `told` hears of each invocation when its messages are settled."""
+    """Runs until `close`. `on_ended` is called with each invocation once its messages are settled."""
 
     def __init__(
         self,

@@ -66,6 +66,14 @@ def test_a_change_keeps_what_is_there() -> None:
     assert bucket.next(0.0) == pytest.approx(0.01)
 
 
+def test_a_change_does_not_reach_back() -> None:
+    """Tokens come back at the old rate until the change."""
+    bucket = TokenBucket(1.0, 10, now=0.0)
+    assert all(bucket.take(0.0) for _ in range(10))
+    bucket.change(100.0, 10, now=2.0)
+    assert [bucket.take(2.0) for _ in range(3)] == [True, True, False]
+
+
 @given(st.floats(0.001, 500), st.floats(0, 2e9), st.integers(1, 50))
 def test_a_token_is_there_when_it_was_said_to_be(rate: Any, start: Any, rounds: Any) -> None:
     """Rounding must not let the emulator wait for the same token without end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
@@ -68,6 +69,31 @@ def test_sessions_have_a_state_and_can_be_given_back(stage: Stage, extension: st
         client.get_queue_receiver("sessions", session_id="s") as receiver,
     ):
         assert receiver.session.get_state() == b"half"
+
+
+def test_a_session_that_is_given_back_makes_room_for_another(stage: Stage) -> None:
+    """Long before it is idle for a minute."""
+    host = stage.run(
+        app="actions",
+        environ={"EXTENSION": "stand-in"},
+        bus={"maxConcurrentSessions": 1, "sessionIdleTimeout": "00:10:00"},
+    )
+    stage.send("sessions", ServiceBusMessage("release", session_id="s"))
+    host.wait_count(1)
+    stage.send("sessions", ServiceBusMessage("a", session_id="t"))
+    host.wait_count(2, timeout=20)
+    assert stage.left("sessions") == []
+
+
+def test_the_locks_of_a_function_that_has_ended_are_not_found() -> None:
+    """Neither its message nor its session can be settled then."""
+    receiver = MessageReceiver(SimpleNamespace(session=SimpleNamespace(session_id="s")), session=True)
+    running = {"t-1": LockedMessage(Locked(), receiver)}
+    locks = LockRegistry()
+    locks.add(running)
+    assert (locks.message("t-1"), locks.session("s")) == (running["t-1"], receiver)
+    locks.remove(running)
+    assert (locks.message("t-1"), locks.session("s")) == (None, None)
 
 
 class Settled:

@@ -195,3 +195,15 @@ def test_a_function_that_runs_for_too_long_is_ended_by_the_host(stage: Stage) ->
     stage.until_noted("single")
     host.advance(301)
     assert host.wait_count(1)[0].outcome == "killed"
+
+
+def test_the_time_limit_of_a_function_ends_with_it(stage: Stage) -> None:
+    """Otherwise it would kill the worker under a later message."""
+    stage.place(host__json=host_json(functionTimeout="00:05:00"))
+    host = stage.run("single")
+    stage.send("orders", "a")
+    host.wait_count(1)
+    host.advance(301)
+    stage.send("orders", "b")
+    assert host.wait_count(2)[1].outcome == "ok"
+    assert host.worker_starts == 1

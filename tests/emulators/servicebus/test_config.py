@@ -15,6 +15,7 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError
 
 from cloudqueues.errors import ConfigError
 from cloudqueues.servicebus import ServiceBusEmulator
+from cloudqueues.servicebus.config import settings_of
 from cloudqueues.servicebus.config_values import ConfigValue
 from tests.emulators.servicebus.kit import DEAD_LETTER_QUEUE, closed, one, send
 
@@ -28,6 +29,12 @@ def queue(**properties: Any) -> dict[str, Any]:
 def rule(**properties: Any) -> dict[str, Any]:
     subscription = {"Name": "s", "Rules": [{"Name": "r", "Properties": properties}]}
     return {"UserConfig": {"Namespaces": [{"Topics": [{"Name": "t", "Subscriptions": [subscription]}]}]}}
+
+
+@pytest.mark.parametrize(("required", "window"), [({"RequiresDuplicateDetection": True}, 30.0), ({}, 0.0)])
+def test_a_window_alone_detects_no_duplicates(required: dict[str, Any], window: float) -> None:
+    properties = {"DuplicateDetectionHistoryTimeWindow": "PT30S", **required}
+    assert settings_of("Queue", properties).duplicate_window == window
 
 
 def test_the_entities_of_a_file_do_what_it_says() -> None:

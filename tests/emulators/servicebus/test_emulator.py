@@ -54,6 +54,15 @@ def test_it_is_started_again_on_its_port_with_its_entities_and_without_its_messa
     assert bus.messages("orders") == []
 
 
+def test_an_entity_that_was_refused_is_not_added_at_the_next_start(bus: ServiceBusEmulator) -> None:
+    bus.add_queue("orders")
+    with pytest.raises(ConfigError, match="orders"):
+        bus.add_queue("orders")
+    bus.stop()
+    bus.start()
+    assert bus.messages("orders") == []
+
+
 def test_entities_are_added_before_the_start_too() -> None:
     bus = ServiceBusEmulator()
     bus.add_queue("orders")

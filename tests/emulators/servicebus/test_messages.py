@@ -71,6 +71,30 @@ def test_everything_a_sender_writes_comes_out(bus: ServiceBusEmulator, client: S
     assert abs((message.enqueued_time_utc or now) - now) < timedelta(seconds=30)
 
 
+def test_times_are_those_of_the_clients_clock(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    """Also when the broker's own was moved."""
+    bus.add_queue("orders")
+    bus.advance(3600)
+    send(client, "orders", "a")
+    with leaving(client.get_queue_receiver("orders")) as receiver:
+        message = one(receiver)
+    now = datetime.now(UTC)
+    assert abs((message.enqueued_time_utc or datetime.min.replace(tzinfo=UTC)) - now) < timedelta(seconds=30)
+    assert timedelta(seconds=30) < (message.locked_until_utc or now) - now < timedelta(seconds=61)
+
+
+def test_dead_letters_do_not_expire(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
+    """Not even when one is received and abandoned after its message would have expired."""
+    bus.add_queue("orders")
+    send(client, "orders", ServiceBusMessage("a", time_to_live=timedelta(seconds=30)))
+    with leaving(client.get_queue_receiver("orders")) as receiver:
+        receiver.dead_letter_message(one(receiver))
+    bus.advance(60)
+    with leaving(client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER)) as receiver:
+        receiver.abandon_message(one(receiver))
+    assert [message.body for message in bus.messages(f"orders{DEAD_LETTER_QUEUE}")] == [b"a"]
+
+
 def test_bodies_of_values_and_sequences_and_a_durable_header_come_out(
     bus: ServiceBusEmulator, client: ServiceBusClient
 ) -> None:

@@ -64,6 +64,17 @@ def test_who_may_do_what(guarded: ServiceBusEmulator) -> None:
     assert guarded.connection_string == guarded.connection_string_of("all")
 
 
+def test_a_single_policy_is_checked_too() -> None:
+    bus = ServiceBusEmulator(policies={"all": POLICIES["all"]}).start()
+    bus.add_queue("orders")
+    with client(bus, "all", key="wrong") as wrong, pytest.raises(ServiceBusAuthenticationError):
+        send(wrong, "orders", "a")
+    with client(bus, "all") as right:
+        send(right, "orders", "b")
+    assert [message.body for message in bus.messages("orders")] == [b"b"]
+    last(bus.stop)
+
+
 def test_a_token_names_an_entity_in_any_case(guarded: ServiceBusEmulator) -> None:
     with client(guarded, "sends") as sends:
         send(sends, "Orders", "a")

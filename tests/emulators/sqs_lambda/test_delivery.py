@@ -323,13 +323,14 @@ def test_each_delete_has_its_own_answer(world: World) -> None:
         queue = Queue(url, world.endpoint, REGION)
         await queue.describe()
         received_message = [one for _ in range(2) for one in await queue.receive(10)]
-        odd = replace(received_message[3], handle="none of SQS's")
-        failed = await queue.delete([odd if one is received_message[3] else one for one in received_message])
+        refused = [received_message[3], received_message[11]]
+        odd = [replace(one, handle="none of SQS's") if one in refused else one for one in received_message]
+        failed = await queue.delete(odd)
         with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
-            await queue.release(odd)
-        assert failed == [f"{odd.id}: ReceiptHandleIsInvalid"]
+            await queue.release(odd[3])
+        assert failed == [f"{one.id}: ReceiptHandleIsInvalid" for one in refused]
         assert not await queue.empty()
-        assert await queue.delete([received_message[3]]) == []
+        assert await queue.delete(refused) == []
         assert await queue.empty()
         await queue.close()
 

@@ -39,6 +39,7 @@ OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [
     ([{"numeric": ["=", 100]}], [100, 100.0, 1e2], [99, "100", True]),
     ([{"numeric": [">", 10, "<=", 20]}], [10.5, 20], [10, 21, None]),
     ([{"numeric": ["<", 0]}], [-1], [0]),
+    ([{"numeric": ["=", 1]}], [1], [True]),
     ([{"numeric": [">=", 0]}], [0], [-0.1]),
     ([{"exists": True}], ["a", None, 0, [1]], [{"y": 1}, []]),
     ([{"exists": False}], [{"y": 1}, []], ["a", None]),
@@ -141,6 +142,13 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_lambda_would_refuse(pattern: Any, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         Filters([pattern])
+
+
+def test_a_pattern_of_4096_characters_is_the_longest() -> None:
+    longest = json.dumps({"body": ["x" * (4096 - len('{"body": [""]}'))]})
+    Filters([longest])
+    with pytest.raises(ConfigError, match="at most 4096 characters, not 4097"):
+        Filters([f"{longest} "])
 
 
 def test_ten_filters_are_the_most() -> None:

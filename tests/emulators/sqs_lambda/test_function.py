@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -119,6 +120,23 @@ def test_a_process_that_ends_fails_its_batch(world: World) -> None:
     function.wait_idle(20)
     assert [one.outcome for one in function.invocations] == ["exit", "success"]
     assert function.invocations[0].error == "Runtime.ExitError: exit status 7"
+
+
+def test_a_process_that_ends_takes_its_children_with_it(world: World) -> None:
+    """A child holds the other end of a pipe open for as long as it lives."""
+    held = world.evidence.with_name("held")
+    os.mkfifo(held)
+    reading = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        url = world.queue()
+        function = world.function(url, "app.exit_and_leave_a_child", environ={"HELD": str(held)})
+        world.send(url, "x")
+        function.wait_idle(20)
+        assert [one.outcome for one in function.invocations] == ["exit", "success"]
+        assert select.select([reading], [], [], 10)[0], "the child still runs"
+        assert os.read(reading, 1) == b""
+    finally:
+        os.close(reading)
 
 
 def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) -> None:

@@ -21,7 +21,9 @@ from cloudqueues.sqs_lambda.events import (
     received_message,
 )
 from cloudqueues.sqs_lambda.fifo_groups import FifoGroups
+from cloudqueues.sqs_lambda.queue import Queue
 from cloudqueues.sqs_lambda.runtime_api import MAX_RESPONSE, RuntimeApi, RuntimeEvent
+from cloudqueues.sqs_lambda.settings import settings
 
 URL = "http://127.0.0.1:1/123456789012/orders"
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -104,6 +106,13 @@ def test_an_emulator_behind_an_aws_name_is_fine() -> None:
         handler="app.handler",
         region="eu-west-1",
     )
+
+
+def test_variables_of_a_function_are_in_no_repr() -> None:
+    """They may hold what is not for a log."""
+    shown = repr(settings(URL, "app.handler", "eu-west-1", {"environ": {"TOKEN": "s3cret"}}))
+    assert "app.handler" in shown
+    assert "s3cret" not in shown
 
 
 def test_a_queue_that_is_not_there() -> None:
@@ -193,6 +202,26 @@ def test_slots_grow_while_there_is_more_and_start_over_when_there_is_not() -> No
     assert asyncio.run(scenario()) == [5, 15, 1000, 6, 5]
 
 
+def test_slots_grow_from_the_first_wait_on_and_not_from_each() -> None:
+    async def scenario() -> list[int]:
+        now = 0.0
+        limit = ConcurrencyLimit(1000, lambda: now)
+        for _ in range(5):
+            await limit.acquire()
+        seen: list[int] = []
+        for now in (1.0, 2.0):  # noqa: B007 - read by the clock
+            while limit.taken < limit.limit():
+                await limit.acquire()
+            waiting = asyncio.create_task(limit.acquire())
+            await asyncio.sleep(0)
+            seen.append(limit.limit())
+            limit.release()
+            await asyncio.wait_for(waiting, 5)
+        return seen
+
+    assert asyncio.run(scenario()) == [5, 10]
+
+
 def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
     async def scenario() -> int:
         limit = ConcurrencyLimit(2)
@@ -206,6 +235,34 @@ def test_a_slot_that_is_freed_goes_to_who_waits() -> None:
         return limit.taken
 
     assert asyncio.run(scenario()) == 2
+
+
+# -- the queue
+
+
+class Counting(Queue):
+    """A queue whose counts are those of a list, one after the other."""
+
+    def __init__(self, *counts: int) -> None:
+        super().__init__(URL, "http://127.0.0.1:1", "eu-west-1")
+        self._counts = list(counts)
+
+    async def _call(self, method: str, **arguments: Any) -> Any:
+        return {"Attributes": {arguments["AttributeNames"][0]: str(self._counts.pop(0))}}
+
+
+@pytest.mark.parametrize(("counts", "empty"), [((0, 0), True), ((0, 1), False), ((1,), False)])
+def test_a_queue_is_empty_when_two_counts_say_so(counts: Any, empty: bool) -> None:
+    """A message whose lock ends between the counts of one answer is in none of them."""
+
+    async def scenario() -> bool:
+        queue = Counting(*counts)
+        try:
+            return await queue.empty()
+        finally:
+            await queue.close()
+
+    assert asyncio.run(scenario()) is empty
 
 
 # -- turns

@@ -232,6 +232,21 @@ def test_a_producer_and_an_operator_are_granted(bundle):
     assert moves["Send"]["Resource"].endswith(":shop-orders")
 
 
+def test_with_a_key_a_producer_and_an_operator_may_use_it(bundle):
+    """Else neither could read or write an encrypted message."""
+
+    def made():
+        app = App("shop", bundle=bundle, stage=DEV, key=KEY)
+        one = app.consumer(ORDERS, handler="a.b")
+        one.grant_send("web", "web-role")
+        one.grant_redrive("oncall", "oncall-role")
+        app.all()
+
+    recorded = run(made)
+    for name in ("shop-orders-send-from-web", "shop-orders-redrive-by-oncall"):
+        assert statements(recorded, name)["Key"]["Resource"] == KEY
+
+
 def test_a_transform_has_the_last_word(bundle):
     """On every resource below the app."""
 

@@ -45,7 +45,7 @@ def _wildcards(stack: Stack) -> Found:
         elif who in ANYBODY:
             yield resource, f"{who} is everybody: name an account"
         elif resource.type == PROJECT and role not in WHOLE and not resource.props.get("condition"):
-            yield resource, f"{role} holds in the whole project: grant it on resource resource, or on a condition"
+            yield resource, f"{role} holds in the whole project: grant it on one resource, or on a condition"
 
 
 def _encrypted(stack: Stack) -> Found:
@@ -79,7 +79,7 @@ def _alarms(stack: Stack) -> Found:
     for resource in stack.of(QUEUE, SUBSCRIPTION):
         name = resource.props.get("name")
         if name and not any(policy.mentions(str(name)) or policy.is_made_of(resource) for policy in policies):
-            yield resource, "no alert policy watches it: make resource of its depth, or of its undelivered messages"
+            yield resource, "no alert policy watches it: make one of its depth, or of its undelivered messages"
 
 
 def _timeouts(stack: Stack) -> Found:

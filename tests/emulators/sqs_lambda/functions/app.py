@@ -80,6 +80,14 @@ def exit_once(event: Any, context: Any) -> None:
         os._exit(7)
 
 
+def exit_and_leave_a_child(event: Any, context: Any) -> None:
+    """At the first delivery: a child that sleeps, with a pipe open."""
+    if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1":
+        held = os.open(os.environ["HELD"], os.O_WRONLY)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(held,))
+        os._exit(7)
+
+
 def hang_once(event: Any, context: Any) -> None:
     note(bodies=bodies(event))
     if event["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1":
