@@ -119,13 +119,13 @@ def test_files_are_short():
 def test_the_words_of_the_house():
     """One word for one idea; these mean different things elsewhere."""
     banned = re.compile(r"\b(nack|retries|park|ack)\b")
-    found = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
+    misnamed = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, (ast.Name, ast.arg)):
                 word = node.id if isinstance(node, ast.Name) else node.arg
-                found += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
-    assert found == []
+                misnamed += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
+    assert misnamed == []
 
 
 def test_doubles_are_classes_and_not_patches():
@@ -175,7 +175,7 @@ def modules() -> dict[str, ast.Module]:
     return {name: ast.parse(file.read_text()) for file, name in names.items()}
 
 
-def imports(tree: ast.Module, known: Collection[str]) -> set[str]:
+def imports(tree: ast.Module, members: Collection[str]) -> set[str]:
     """The modules of this tree that a module imports anywhere, also for its types alone."""
     named = set()
     for node in ast.walk(tree):
@@ -183,8 +183,8 @@ def imports(tree: ast.Module, known: Collection[str]) -> set[str]:
             named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            named |= (inner & known) or {node.module}
-    return named & known
+            named |= (inner & members) or {node.module}
+    return named & members
 
 
 def check_circles(trees: Mapping[str, ast.Module]) -> None:

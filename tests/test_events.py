@@ -80,7 +80,7 @@ def run_sample(platform: str, event: Any) -> object:
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, Any]:
     """A sample with some value in it replaced by another, or removed."""
-    sample = draw(st.sampled_from([one for one in SAMPLES if "large" not in one.name]))
+    sample = draw(st.sampled_from([sample for sample in SAMPLES if "large" not in sample.name]))
     event = json.loads(json.dumps(sample.event))
     node = event
     for _ in range(draw(st.integers(0, 5))):

@@ -408,10 +408,10 @@ def test_letters_that_cannot_be_published_are_told(tmp_path):
         "PEEKLOCK_ORDERS_URL": "memory://orders",
     }
     with environment(**settings):
-        told = details(file, "--live")
+        reasons = details(file, "--live")
         _, out, _ = run(file, "--live", "--handler", "tests.test_replay:failing")
-    assert [told[name][0] for name in ("fatal", "expired", "invalid")] == ["retry", "unavailable", "unavailable"]
-    assert all(lost in told[name][1] for name in ("fatal", "expired", "invalid"))
+    assert [reasons[name][0] for name in ("fatal", "expired", "invalid")] == ["retry", "unavailable", "unavailable"]
+    assert all(lost in reasons[name][1] for name in ("fatal", "expired", "invalid"))
     assert "  invalid: the dead letter (invalid) could not be published" in out
     assert "  fatal: the dead letter (fatal) could not be published" in out
 
