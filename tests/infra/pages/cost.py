@@ -40,7 +40,7 @@ def _long_polls(mapping: Registration) -> float:
 def _metrics(alarm: Registration) -> float:
     """An expression is paid by the metrics in it."""
     queries = alarm.inputs.get("metricQueries")
-    return 1 if queries is None else sum("metric" in one for one in queries)
+    return 1 if queries is None else sum("metric" in query for query in queries)
 
 
 def _conditions(policy: Registration) -> float:
@@ -173,27 +173,30 @@ def cost(folder: Path) -> str:
 
 
 def _of_cloud(stacks: list[Recorded]) -> str:
-    kinds = list(dict.fromkeys(one.type for stack in stacks for one in stack.registrations))
+    kinds = list(dict.fromkeys(registration.type for stack in stacks for registration in stack.registrations))
     rows = [_row(LINES[kind], kind, stacks) for kind in LINES if kind in kinds]
     idle = [link(*IDLE[kind]) for kind in IDLE if kind in kinds]
     return f"{table(('line', *COLUMNS, 'unit, a month'), rows)}\nNothing while idle: {', '.join(idle)}.\n"
 
 
 def _row(line: Line, kind: str, stacks: list[Recorded]) -> tuple[str, ...]:
-    counts = [sum(line.count(one) for one in stack.of(kind)) for stack in stacks]
+    counts = [sum(line.count(registration) for registration in stack.of(kind)) for stack in stacks]
     return (line.what, *(f"{count:,.0f}" for count in counts), link(line.unit, line.source))
 
 
 def unknown(recorded: Recorded) -> list[str]:
     """Types of which this page does not know whether they cost something."""
-    known = {*LINES, *IDLE, *NEVER}
-    return sorted({one.type for one in recorded.registrations if not one.type.startswith("peeklock:")} - known)
+    known_types = {*LINES, *IDLE, *NEVER}
+    return sorted(
+        {registration.type for registration in recorded.registrations if not registration.type.startswith("peeklock:")}
+        - known_types
+    )
 
 
 def always_on(recorded: Recorded) -> list[Any]:
     """Settings that would have instances run, and be paid, while idle."""
-    found: list[Any] = []
-    for one in recorded.registrations:
-        scale = one.inputs.get("functionAppConfig", {}).get("scaleAndConcurrency", {})
-        found += [scale.get("alwaysReady"), one.inputs.get("serviceConfig", {}).get("minInstanceCount")]
-    return [one for one in found if one]
+    minimums: list[Any] = []
+    for registration in recorded.registrations:
+        scale = registration.inputs.get("functionAppConfig", {}).get("scaleAndConcurrency", {})
+        minimums += [scale.get("alwaysReady"), registration.inputs.get("serviceConfig", {}).get("minInstanceCount")]
+    return [minimum for minimum in minimums if minimum]

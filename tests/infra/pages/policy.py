@@ -27,6 +27,6 @@ CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
 def policy() -> str:
     sections = []
     for cloud, name in CLOUDS.items():
-        rows = [(link(f"`{one.name}`", one.source), one.why) for one in RULES if one.cloud == cloud]
+        rows = [(link(f"`{rule.name}`", rule.source), rule.why) for rule in RULES if rule.cloud == cloud]
         sections.append((name, table(("rule", "why"), rows)))
     return page("Policy rules", FIRST, sections)
