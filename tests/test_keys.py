@@ -234,7 +234,7 @@ def test_what_is_told_is_what_happens(world, report, left):
         assert settled.outcome.attempt == (said["attempt"] or settled.outcome.attempt)
 
 
-def test_a_letter_that_was_not_published(world, keys, report):
+def test_a_dead_letter_that_was_not_published(world, keys, report):
     """dead_lettering: the next delivery publishes it, and another message has to wait for that."""
     deliver(by_key(condemn), ORDER, store=world.store, dead_letters=unreachable())
     facts = report()
@@ -247,7 +247,7 @@ def test_a_letter_that_was_not_published(world, keys, report):
     assert deliver(by_key(fail), ORDER, store=world.store).reason == "fatal"
 
 
-def test_while_its_letter_is_published(world, keys):
+def test_while_its_dead_letter_is_published(world, keys):
     """It is held by the process that publishes, and not forgotten."""
     seen: list[Any] = []
 

@@ -399,7 +399,7 @@ def test_a_person_reads_each_detail_once(tmp_path):
     assert [out.count(text) for text in ("Bad: no", "EventError: not of", "ran past its", "older than")] == [1] * 4
 
 
-def test_letters_that_cannot_be_published_are_told(tmp_path):
+def test_dead_letters_that_cannot_be_published_are_reported(tmp_path):
     """To machine and person, whether or not the handler raised something before."""
     file, lost = failures(tmp_path), "could not be published: /proc/nowhere/dead-letters.jsonl"
     settings = {

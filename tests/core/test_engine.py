@@ -138,7 +138,7 @@ def test_a_second_delivery_is_a_duplicate():
     assert len(seen) == 1
 
 
-def test_a_redriven_letter_really_runs_again():
+def test_a_redriven_dead_letter_really_runs_again():
     """A dead record stops its own life only."""
     handler, seen = recording()
     dead_letters = Outbox()
@@ -202,7 +202,7 @@ def test_a_success_that_cannot_be_recorded_is_completed_all_the_same(caplog):
     assert caplog.records[0].levelno == logging.ERROR
 
 
-def test_a_letter_that_cannot_be_published_brings_the_message_back():
+def test_a_dead_letter_that_cannot_be_published_brings_the_message_back():
     """The verdict stands: the next delivery publishes the dead letter and does not run the handler."""
     handler, seen = recording()
     clock, store, outbox = FakeClock(), MemoryStore(), Outbox()
@@ -307,7 +307,7 @@ class TestOrder:
         assert store.records["orders#m-1"].attempts == 0
 
     @pytest.mark.parametrize("stored", [True, False])
-    def test_a_group_goes_on_after_a_letter(self, stored):
+    def test_a_group_goes_on_after_a_dead_letter(self, stored):
         """A dead letter is out of the way."""
         handler, seen = recording()
         messages = [
@@ -465,7 +465,7 @@ class TestBatchHandler:
         assert calls == [[0, 2, 3], [1]]
 
     @pytest.mark.parametrize("stored", [True, False])
-    def test_a_letter_in_the_batch_does_not_halt_the_others(self, stored):
+    def test_a_dead_letter_in_the_batch_does_not_halt_the_others(self, stored):
         """The call waits for what the store and the queue still have to say, and no longer."""
         calls: list[int] = []
 

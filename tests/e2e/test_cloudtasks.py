@@ -223,7 +223,7 @@ def test_a_worker_killed_in_mid_handler(world: World) -> None:
     assert len(world.runs("killed", "end")) == 1
 
 
-def test_a_redriven_letter_runs_again(world: World) -> None:
+def test_a_redriven_dead_letter_runs_again(world: World) -> None:
     """Sent again as it is: it has a new life, and is done."""
     world.send("once", "decline")
     world.idle()

@@ -120,7 +120,7 @@ def test_invalid(handled: Handled) -> None:
     assert told(handled.dead_letters["{"], "reason") == "invalid"
 
 
-def test_a_redriven_letter_runs_again(world: World) -> None:
+def test_a_redriven_dead_letter_runs_again(world: World) -> None:
     """It has a new life, and is done."""
     assert [run["attempt"] for run in world.runs("decline")] == [1, 1]
     assert len(world.runs("decline", "end")) == 1

@@ -247,7 +247,7 @@ class TestReceive:
 
     def test_a_native_dead_letter_that_was_put_back_starts_a_new_generation(self):
         """The lineage is the same as before, but the message has the broker's dead-letter reason."""
-        (message,) = self.messages("resubmitted_native_letter")
+        (message,) = self.messages("resubmitted_native_dead_letter")
         assert message.lineage is not None
         assert (message.lineage.id, message.lineage.copy_number, message.lineage.attempts) == ("order-43", 0, 0)
         assert message.lineage.generation > 0
