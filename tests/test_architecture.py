@@ -213,7 +213,7 @@ def test_a_circle_for_types_alone_is_noticed():
 
 
 def docstrings(tree: ast.Module) -> Iterator[str]:
-    """Of modules, classes and functions, and the strings below constants and fields."""
+    """Docstrings of modules, classes and functions, and the strings below constants and fields."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield ast.get_docstring(node) or ""
@@ -230,6 +230,15 @@ RIDDLES = re.compile(r"(Of|As|Its|By|What|Whether)\b")
 EMPTY_NAMES = {"told", "found", "given", "made", "known", "one", "ones", "others", "here"}
 
 
+def empty_names(tree: ast.Module) -> Iterator[int]:
+    """Lines on which a variable or a parameter has a name that says nothing."""
+    for node in ast.walk(tree):
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES) or (
+            isinstance(node, ast.arg) and node.arg in EMPTY_NAMES
+        ):
+            yield node.lineno
+
+
 def test_docstrings_begin_with_a_verb_or_a_noun():
     """Each can be read without its neighbour."""
     assert [
@@ -239,13 +248,21 @@ def test_docstrings_begin_with_a_verb_or_a_noun():
 
 def test_variables_say_what_they_hold():
     """`store_url` and not `given`."""
-    assert [
-        f"{name}:{node.lineno}"
-        for name, tree in modules().items()
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES)
-        or (isinstance(node, ast.arg) and node.arg in EMPTY_NAMES)
-    ] == []
+    assert [f"{name}:{line}" for name, tree in modules().items() for line in empty_names(tree)] == []
+
+
+STILL_EMPTY = ("dev", "emulators", "infra", "mutants", "sdk")
+"""Folders of tests whose variables do not all say what they hold."""
+
+
+def test_variables_of_tests_say_what_they_hold():
+    """In each folder that is not excepted, and in the modules beside the folders."""
+    tests = ROOT / "tests"
+    files = [path for path in tests.rglob("*.py") if path.relative_to(tests).parts[0] not in STILL_EMPTY]
+    assert {"core", "platforms", "stores", "test_architecture.py"} <= {
+        path.relative_to(tests).parts[0] for path in files
+    }
+    assert [f"{path}:{line}" for path in files for line in empty_names(ast.parse(path.read_text()))] == []
 
 
 def test_the_map_is_true():
